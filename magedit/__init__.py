@@ -1,0 +1,24 @@
+"""MAG-Edit: localized image editing with mask-based attention-adjusted guidance (arXiv 2312.11396).
+
+Importing this package loads no torch; the pipeline comes on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from magedit.config import EditConfig, Region
+
+if TYPE_CHECKING:
+    from magedit.pipeline import MAGEditOutput, MAGEditPipeline
+
+__all__ = ["EditConfig", "MAGEditOutput", "MAGEditPipeline", "Region"]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name in {"MAGEditPipeline", "MAGEditOutput"}:
+        from magedit import pipeline
+
+        return getattr(pipeline, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,185 @@
+"""What an edit is made of: every parameter once, with bound, unit, default and source.
+
+These frozen dataclasses are the single definition. The library takes them as they are; the job schema, the HTTP
+form, the CLI and OpenAPI read bounds, defaults and descriptions from their fields. Free of torch.
+
+Sources: *paper* is MAG-Edit (arXiv 2312.11396), *P2P* Prompt-to-Prompt (arXiv 2208.01626), *NTI* null-text
+inversion (arXiv 2211.09794), *NPI* negative-prompt inversion (arXiv 2305.16807), *direct* Direct Inversion
+(arXiv 2310.01506).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le, MaxLen
+from typing_extensions import Doc
+
+MethodName = Literal["mag-edit", "p2p"]
+InversionName = Literal["direct", "ddim", "null-text", "negative-prompt"]
+ConstraintName = Literal["token", "spatial", "both"]
+InjectionName = Literal["refine", "replace"]
+MaskResampling = Literal["coverage", "nearest"]
+MaskMode = Literal["white", "black", "alpha"]
+
+Fraction = Annotated[float, Ge(0.0), Le(1.0)]
+Word = Annotated[str, MaxLen(100)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """One place to edit: the words that must win inside its mask. Masks pair with regions by position."""
+
+    words: Annotated[
+        tuple[Word, ...],
+        MaxLen(16),
+        Doc(
+            "Whole words of the target prompt that must win cross attention inside the mask (S* of the paper, 4.2). "
+            "`word[2]` picks the second occurrence. Empty: the words that the target prompt adds to the source prompt."
+        ),
+    ] = ()
+    negative_words: Annotated[
+        tuple[Word, ...],
+        MaxLen(16),
+        Doc("Words of the target prompt whose token ratio is pushed down inside the mask; for extreme changes."),
+    ] = ()
+    strength: Annotated[Fraction, Doc("Weight of this region's loss relative to the other regions, 0..1.")] = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditConfig:
+    """How to edit. Every default is the paper's or the named source's; step windows scale with ``steps``."""
+
+    method: Annotated[
+        MethodName,
+        Doc("`mag-edit`: mask-based attention-adjusted guidance (paper). `p2p`: the same without guidance (P2P)."),
+    ] = "mag-edit"
+    inversion: Annotated[
+        InversionName,
+        Doc(
+            "How the image becomes a latent trajectory: `direct` keeps the DDIM trajectory as the source branch "
+            "(exact, no optimisation), `ddim` nothing added, `null-text` optimises the unconditional embedding per "
+            "step (NTI), `negative-prompt` takes the source prompt as the unconditional one (NPI)."
+        ),
+    ] = "direct"
+    constraint: Annotated[
+        ConstraintName,
+        Doc("What guidance maximises inside the mask: `token` ratio, `spatial` ratio, or `both` (paper 4.2)."),
+    ] = "token"
+    steps: Annotated[int, Ge(2), Le(250), Doc("DDIM steps T of inversion and of sampling.")] = 50
+    guidance_scale: Annotated[
+        float, Ge(1.0), Le(30.0), Doc("Classifier-free guidance scale; 1 turns it off.")
+    ] = 7.5
+    strength: Annotated[
+        Fraction,
+        Doc(
+            "How far guidance goes: multiplies `scale` and `max_iterations` by its square root each, so that the "
+            "total push is proportional to it. 0 leaves the unguided edit."
+        ),
+    ] = 1.0
+    scale: Annotated[
+        float | None,
+        Ge(0.0),
+        Le(50.0),
+        Doc("Step size of one guidance update, before sigma_t. Empty: the checkpoint's own, 2.5 (paper) unless it names one."),
+    ] = None
+    max_iterations: Annotated[
+        int, Ge(0), Le(100), Doc("Guidance updates of the latent per guided step (paper: 15).")
+    ] = 15
+    guided_fraction: Annotated[Fraction, Doc("Leading fraction of the steps that is guided (paper: 25 of 50).")] = 0.5
+    token_weight: Annotated[float, Ge(0.0), Le(100.0), Doc("Weight of the token-ratio loss with `both`.")] = 1.0
+    spatial_weight: Annotated[float, Ge(0.0), Le(100.0), Doc("Weight of the spatial-ratio loss with `both`.")] = 1.0
+    spatial_lambda: Annotated[
+        float, Ge(0.0), Le(100.0), Doc("lambda of L_SR = lambda (1 - a) - a (paper 4.2: 3).")
+    ] = 3.0
+    injection: Annotated[
+        InjectionName,
+        Doc("P2P cross-attention injection: `refine` aligns the prompts, `replace` swaps words one for one."),
+    ] = "refine"
+    cross_replace: Annotated[
+        Fraction, Doc("Leading fraction of the steps with injected cross attention (P2P: 0.8).")
+    ] = 0.8
+    cross_replace_words: Annotated[
+        Mapping[Word, Fraction],
+        MaxLen(16),
+        Doc("`cross_replace` for single words of the target prompt: JSON object word -> fraction."),
+    ] = field(default_factory=dict)
+    self_replace: Annotated[
+        Fraction, Doc("Leading fraction of the steps with injected self attention (P2P: 0.5).")
+    ] = 0.5
+    self_replace_max_positions: Annotated[
+        int, Ge(0), Le(16384), Doc("Largest self-attention layer that is injected, in positions (P2P: 32 x 32).")
+    ] = 1024
+    equalizer: Annotated[
+        Mapping[Word, Annotated[float, Ge(-10.0), Le(10.0)]],
+        MaxLen(16),
+        Doc("P2P attention re-weighting: JSON object word of the target prompt -> factor of its maps."),
+    ] = field(default_factory=dict)
+    blend_fraction: Annotated[
+        Fraction,
+        Doc("Trailing fraction of the steps in which the latent outside the dilated mask is the source's (paper: 15 of 50)."),
+    ] = 0.3
+    mask_resampling: Annotated[
+        MaskResampling,
+        Doc("Mask at latent and attention resolution: `coverage` keeps every touched cell, `nearest` as the released program."),
+    ] = "coverage"
+    null_text_iterations: Annotated[
+        int, Ge(1), Le(100), Doc("Adam updates of the unconditional embedding per step, at most (NTI: 10).")
+    ] = 10
+    null_text_tolerance: Annotated[
+        float, Ge(0.0), Le(1.0), Doc("Stop a step's updates below this MSE + 2e-5 x step (NTI: 1e-5).")
+    ] = 1e-5
+    crop_context: Annotated[
+        float,
+        Ge(0.0),
+        Le(10.0),
+        Doc("Context around the mask's bounding box in the square working crop, as a fraction of the box's longer side."),
+    ] = 0.5
+    seed: Annotated[
+        int | None,
+        Ge(0),
+        Le(2**63 - 1),
+        Doc("Seed of every random draw. The listed methods are deterministic; it is kept and reported with the edit."),
+    ] = None
+
+    @property
+    def guided_steps(self) -> int:
+        """Number of leading steps that are guided (0 for methods or strengths without guidance)."""
+        if self.method != "mag-edit" or self.strength == 0 or self.max_iterations == 0:
+            return 0
+        return int(self.guided_fraction * self.steps)
+
+    @property
+    def iterations(self) -> int:
+        """Guidance updates per guided step after `strength`."""
+        return max(1, round(self.max_iterations * self.strength**0.5)) if self.guided_steps else 0
+
+    @property
+    def blend_from(self) -> int:
+        """First step index whose latent is blended with the source's outside the dilated mask."""
+        return self.steps - round(self.blend_fraction * self.steps)
+
+    @property
+    def self_replace_until(self) -> int:
+        """Step index at which self-attention injection ends (P2P counts int(0.5 T))."""
+        return int(self.self_replace * self.steps)
+
+    def cross_replace_until(self, fraction: float) -> int:
+        """Step index at which cross-attention injection ends for ``fraction`` (P2P counts int(0.8 (T + 1)))."""
+        return int(fraction * (self.steps + 1))
+
+
+__all__ = [
+    "ConstraintName",
+    "EditConfig",
+    "Fraction",
+    "InjectionName",
+    "InversionName",
+    "MaskMode",
+    "MaskResampling",
+    "MethodName",
+    "Region",
+    "Word",
+]

@@ -1,0 +1,123 @@
+"""Everything that can be wrong with an edit, as one tree.
+
+    MAGEditError
+    ├── InvalidEdit              the request cannot be carried out; the caller can mend it
+    │   ├── WordNotFound         an edit word is no whole word of the target prompt
+    │   ├── PromptTooLong        more tokens than the text encoder takes
+    │   ├── PromptNotSupported   the checkpoint does not know a word of the prompt
+    │   ├── MaskMismatch         image and mask differ in size
+    │   ├── EmptyMask            nothing to edit
+    │   ├── RegionMismatch       masks and regions do not pair up
+    │   ├── UnknownMethod        no such method or inversion, or the two do not go together
+    │   └── NothingToGuide       guidance has no edit words to work with
+    ├── CheckpointError          the checkpoint is not of Stable Diffusion 1.x/2.x layout, or lacks what is asked
+    │   └── NoGuidanceLayers     no cross attention at the guidance resolution
+    ├── EditDiverged             the latent became NaN or infinite
+    └── EditCanceled             a progress callback asked to stop
+
+`code` is stable: callers may switch on it. `field` names the parameter to blame, as the API spells it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class MAGEditError(Exception):
+    """Base of the tree. ``code`` is a stable identifier, ``field`` the parameter to blame (or None)."""
+
+    code: ClassVar[str] = "magedit_error"
+    default_field: ClassVar[str | None] = None
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field if field is not None else self.default_field
+
+
+class InvalidEdit(MAGEditError):
+    """The request cannot be carried out as asked; the message says what to change."""
+
+    code = "invalid_edit"
+
+
+class WordNotFound(InvalidEdit):
+    """An edit word is not a whole word of the target prompt."""
+
+    code = "word_not_in_target_prompt"
+    default_field = "words"
+
+
+class PromptTooLong(InvalidEdit):
+    """The prompt has more tokens than the text encoder takes (77 for CLIP)."""
+
+    code = "prompt_too_long"
+    default_field = "target_prompt"
+
+
+class PromptNotSupported(InvalidEdit):
+    """The checkpoint's closed vocabulary lacks a word of the prompt (the demo checkpoint has one)."""
+
+    code = "prompt_not_supported"
+    default_field = "target_prompt"
+
+
+class MaskMismatch(InvalidEdit):
+    """Image and mask differ in size."""
+
+    code = "mask_size_mismatch"
+    default_field = "mask"
+
+
+class EmptyMask(InvalidEdit):
+    """A mask selects no pixel."""
+
+    code = "mask_empty"
+    default_field = "mask"
+
+
+class RegionMismatch(InvalidEdit):
+    """The number of masks and the number of regions differ."""
+
+    code = "region_mismatch"
+    default_field = "regions"
+
+
+class UnknownMethod(InvalidEdit):
+    """No method or inversion of this name, or the two do not go together."""
+
+    code = "unknown_method"
+    default_field = "method"
+
+
+class NothingToGuide(InvalidEdit):
+    """Guidance was asked for, but no edit words are given and the target prompt adds none."""
+
+    code = "no_edit_words"
+    default_field = "words"
+
+
+class CheckpointError(MAGEditError):
+    """The checkpoint is not one that this program can edit with."""
+
+    code = "checkpoint_error"
+    default_field = "model"
+
+
+class NoGuidanceLayers(CheckpointError):
+    """The UNet has no cross attention at the guidance resolution."""
+
+    code = "no_guidance_layers"
+
+
+class EditDiverged(MAGEditError):
+    """The latent became NaN or infinite; a smaller scale is the cure."""
+
+    code = "edit_diverged"
+    default_field = "scale"
+
+
+class EditCanceled(MAGEditError):
+    """Raised by a progress callback to stop an edit between two UNet passes."""
+
+    code = "edit_canceled"

@@ -1,0 +1,73 @@
+"""What an edit reports: its progress while it runs, its measures when it is done. Free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """The stages of an edit, in order."""
+
+    PREPARE = "prepare"
+    INVERT = "invert"
+    OPTIMIZE = "optimize"
+    EDIT = "edit"
+    DECODE = "decode"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where an edit stands.
+
+    ``step`` of ``steps`` counts the finished steps of the stage; ``fraction`` in 0..1 is the finished share of the
+    whole edit's expected UNet work.
+    """
+
+    stage: Stage
+    step: int
+    steps: int
+    fraction: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratios:
+    """Token ratio v and spatial ratio a of one region (paper 4.2), each in 0..1, mean over heads and layers."""
+
+    token: float
+    spatial: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTrace:
+    """One denoising step: ratios per region before the step's first guidance update and in its sampling pass."""
+
+    step: int
+    timestep: int
+    iterations: int
+    losses: tuple[float, ...]
+    before: tuple[Ratios, ...]
+    after: tuple[Ratios, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditMeasures:
+    """What was done and what it cost.
+
+    ``before`` and ``after`` hold one `Ratios` per region: means over the guided steps, before each step's updates and
+    in its sampling pass. ``unguided`` holds the same means of the edit without guidance, when that was run for
+    comparison. ``outside_difference`` is the largest absolute difference (0..255) of any pixel outside the dilated
+    mask between input and result; 0 by construction, measured all the same.
+    """
+
+    before: tuple[Ratios, ...] = ()
+    after: tuple[Ratios, ...] = ()
+    unguided: tuple[Ratios, ...] | None = None
+    words: tuple[tuple[str, ...], ...] = ()
+    unet_forward: int = 0
+    unet_truncated_forward: int = 0
+    unet_backward: int = 0
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    crop: tuple[int, int, int, int] = (0, 0, 0, 0)
+    outside_difference: int = 0
+    trace: tuple[StepTrace, ...] = ()
