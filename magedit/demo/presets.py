@@ -1,0 +1,165 @@
+"""Every number of the training recipe, as frozen presets [torch-free].
+
+Schedules are counted in samples, not steps or seconds, so that a run of another speed, batch or number of
+processes follows the same curve, and a resumed run may be given a longer one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Learning rates over a stage: linear warm-up, flat, then linear decay."""
+
+    samples: int
+    """Length of the stage, in samples over all processes."""
+    batch: int
+    """Samples per step and process."""
+    muon: float
+    """Learning rate of Muon (hidden matrices), in units of the update's spectral norm."""
+    adam: float
+    """Learning rate of Adam (first and last layers, embeddings, norms, biases)."""
+    warmup: int = 500
+    """Samples of linear warm-up."""
+    decay: float = 0.5
+    """Share of the stage, at its end, over which the rate falls linearly."""
+    floor: float = 0.03
+    """The rate at the end, as a share of the flat one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaeRecipe:
+    """AutoencoderKL: trained on aligned crops first, on whole pictures in the last `whole` of the stage."""
+
+    channels: tuple[int, ...]
+    layers: int
+    groups: int
+    schedule: Schedule
+    crop: int
+    """Side of the crops in pixels, a multiple of the VAE factor."""
+    whole: float = 0.25
+    """Share of the stage, at its end, on whole pictures (batches of the same number of pixels)."""
+    kl: float = 1e-4
+    """Weight of the KL term (mean over latent elements) beside L1 + 2 MSE."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextRecipe:
+    """CLIPTextModel, taught to tag captions, then frozen."""
+
+    width: int
+    layers: int
+    heads: int
+    schedule: Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnetRecipe:
+    """UNet2DConditionModel with cross attention in every block; epsilon prediction."""
+
+    channels: tuple[int, ...]
+    layers: int
+    heads: int
+    groups: int
+    schedule: Schedule
+    pictures: int
+    """Pictures whose latents are computed beforehand and drawn from at random."""
+    empty: float = 0.1
+    """Share of empty captions, for classifier-free guidance."""
+    gamma: float = 5.0
+    """Min-SNR weight: min(SNR, gamma) / SNR (Hang et al. 2023, section 3.4)."""
+    average: float = 0.999
+    """Decay of the exponential moving average of the weights, per step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """One whole recipe."""
+
+    name: str
+    seed: int
+    size: int
+    """Side of the pictures in pixels."""
+    vae: VaeRecipe
+    text: TextRecipe
+    unet: UnetRecipe
+    device: str = "cpu"
+    snapshot_s: float = 60.0
+    """Seconds between two snapshots of the training state."""
+
+
+CPU_128: Final = Preset(
+    name="cpu-128",
+    seed=20,
+    size=128,
+    vae=VaeRecipe(
+        channels=(16, 16, 32, 64),
+        layers=1,
+        groups=4,
+        crop=64,
+        schedule=Schedule(samples=50_000, batch=16, muon=0.02, adam=2e-3, warmup=800, decay=0.7),
+    ),
+    text=TextRecipe(
+        width=64, layers=2, heads=4, schedule=Schedule(samples=80_000, batch=32, muon=0.01, adam=2e-3, warmup=1600)
+    ),
+    unet=UnetRecipe(
+        channels=(64, 96),
+        layers=1,
+        heads=4,
+        groups=8,
+        pictures=30_000,
+        schedule=Schedule(samples=140_000, batch=16, muon=0.01, adam=1e-3, warmup=1600, decay=0.5),
+    ),
+)
+
+GPU_256: Final = Preset(
+    name="gpu-256",
+    seed=20,
+    size=256,
+    device="cuda",
+    vae=VaeRecipe(
+        channels=(32, 64, 128, 128),
+        layers=1,
+        groups=8,
+        crop=128,
+        schedule=Schedule(samples=300_000, batch=64, muon=0.02, adam=2e-3, warmup=4000, decay=0.7),
+    ),
+    text=TextRecipe(
+        width=64, layers=2, heads=4, schedule=Schedule(samples=200_000, batch=128, muon=0.01, adam=2e-3, warmup=4000)
+    ),
+    unet=UnetRecipe(
+        channels=(128, 256),
+        layers=1,
+        heads=4,
+        groups=8,
+        pictures=60_000,
+        schedule=Schedule(samples=1_500_000, batch=128, muon=0.01, adam=1e-3, warmup=8000, decay=0.5),
+    ),
+)
+
+TOY: Final = Preset(
+    name="toy",
+    seed=20,
+    size=64,
+    snapshot_s=0.0,
+    vae=VaeRecipe(
+        channels=(4, 4, 8, 8),
+        layers=1,
+        groups=4,
+        crop=32,
+        schedule=Schedule(samples=64, batch=4, muon=0.02, adam=2e-3, warmup=8),
+    ),
+    text=TextRecipe(width=16, layers=1, heads=2, schedule=Schedule(samples=128, batch=8, muon=0.01, adam=2e-3, warmup=8)),
+    unet=UnetRecipe(
+        channels=(8, 16),
+        layers=1,
+        heads=2,
+        groups=4,
+        pictures=16,
+        schedule=Schedule(samples=128, batch=4, muon=0.01, adam=1e-3, warmup=8),
+    ),
+)
+
+PRESETS: Final[Mapping[str, Preset]] = {preset.name: preset for preset in (CPU_128, GPU_256, TOY)}

@@ -1,0 +1,1 @@
+"""The training recipe of the demo checkpoint: VAE, then text encoder, then UNet, each resumable at any kill."""

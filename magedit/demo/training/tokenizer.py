@@ -1,0 +1,50 @@
+"""The tokenizer: byte-pair encoding in CLIP's layout, each word of the demo's vocabulary one token."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import CLIPTokenizer
+
+from magedit.demo.vocabulary import GROUPS
+
+START, END = "<|startoftext|>", "<|endoftext|>"
+LENGTH = 77
+"""Positions of CLIP's text encoder in Stable Diffusion."""
+
+
+def _words() -> Iterator[str]:
+    for words in GROUPS.values():
+        for word in words:
+            yield from [word] * 1000
+
+
+def build_tokenizer(folder: Path) -> CLIPTokenizer:
+    """Learns the merges from the vocabulary, saves the tokenizer in `folder`, and loads it back.
+
+    A word outside the vocabulary falls apart into letters, as CLIP's does.
+    """
+    backend = Tokenizer(models.BPE(unk_token=END, end_of_word_suffix="</w>", continuing_subword_prefix=""))
+    backend.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Whitespace()])
+    letters = list("abcdefghijklmnopqrstuvwxyz0123456789.,'-")
+    trainer = trainers.BpeTrainer(
+        vocab_size=2000,
+        show_progress=False,
+        initial_alphabet=letters,
+        end_of_word_suffix="</w>",
+        special_tokens=[START, END],
+    )
+    backend.train_from_iterator([*_words(), *letters], trainer)
+    start, end = backend.token_to_id(START), backend.token_to_id(END)
+    backend.post_processor = processors.BertProcessing((END, end), (START, start))
+    tokenizer = CLIPTokenizer(
+        tokenizer_object=backend,
+        bos_token=START,
+        eos_token=END,
+        pad_token=END,
+        unk_token=END,
+        model_max_length=LENGTH,
+    )
+    tokenizer.save_pretrained(folder)
+    return CLIPTokenizer.from_pretrained(folder)

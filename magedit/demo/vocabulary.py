@@ -1,0 +1,62 @@
+"""The words the demo knows, and a clear refusal of the others [torch-free]."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from magedit.demo.captions import PLURALS, SYNONYMS
+from magedit.demo.palette import COLOURS, FLOORS, KINDS, PATTERNS, SIDES, WALLS
+
+FILE: Final = "vocabulary.json"
+GROUPS: Final[dict[str, tuple[str, ...]]] = {
+    "things": (*KINDS, *SYNONYMS.values(), *PLURALS.values()),
+    "colours": tuple(COLOURS),
+    "patterns": PATTERNS,
+    "sides": SIDES,
+    "parts": ("pot", "shade"),
+    "shapes": ("round", "square"),
+    "rooms": ("room", "living", "floor", *WALLS, *FLOORS),
+    "small words": ("a", "an", "the", "and", "with", "without", "no", "of", "on", "in", "two", "there", "is", "image", ","),
+}
+"""The vocabulary by meaning; what ships in `vocabulary.json`."""
+
+
+class UnknownWordError(ValueError):
+    """A prompt holds words that the checkpoint was never taught."""
+
+
+def words_of(prompt: str) -> list[str]:
+    """The words of a prompt as the tokenizer splits them: lower case, punctuation apart."""
+    return re.findall(r"[a-z]+|[^\sa-z]", prompt.lower())
+
+
+def write_vocabulary(folder: Path) -> None:
+    """Writes `vocabulary.json` into a checkpoint's folder."""
+    (folder / FILE).write_text(json.dumps(GROUPS, indent=2) + "\n")
+
+
+def read_vocabulary(folder: Path) -> dict[str, tuple[str, ...]] | None:
+    """The vocabulary stored with a checkpoint, or None: a checkpoint of free text has none."""
+    path = folder / FILE
+    if not path.exists():
+        return None
+    return {group: tuple(words) for group, words in json.loads(path.read_text()).items()}
+
+
+def check_prompt(prompt: str, vocabulary: dict[str, tuple[str, ...]] = GROUPS) -> None:
+    """Refuses words outside the vocabulary.
+
+    Raises:
+        UnknownWordError: names the unknown words and lists the known ones.
+    """
+    known = {word for words in vocabulary.values() for word in words}
+    unknown = list(dict.fromkeys(word for word in words_of(prompt) if word not in known))
+    if unknown:
+        listing = "; ".join(f"{group}: {' '.join(words)}" for group, words in vocabulary.items())
+        raise UnknownWordError(f"the demo checkpoint does not know {_quoted(unknown)}. It knows {listing}")
+
+
+def _quoted(words: Iterable[str]) -> str:
+    return ", ".join(repr(word) for word in words)

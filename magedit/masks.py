@@ -1,0 +1,194 @@
+"""Masks in pixels: reading, checking, dilation, the working crop and paste-back. Pillow only; free of torch.
+
+A mask is a Pillow image of mode ``L`` whose pixels are 0 (keep) or 255 (edit), of the image's size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PIL import Image, ImageChops, ImageFilter
+
+from magedit.config import MaskMode
+from magedit.errors import EmptyMask, MaskMismatch
+
+Box = tuple[int, int, int, int]
+
+MASK_THRESHOLD = 128
+"""Grey value (0..255) from which a pixel of a grey mask counts as selected."""
+
+OUTLINE_COLOUR = (255, 0, 110)
+"""sRGB colour of mask outlines in pictures for people."""
+
+
+def read_mask(image: Image.Image, mode: MaskMode) -> Image.Image:
+    """A mask (L, 0/255) from any picture: ``white`` or ``black`` pixels, or transparent ones (``alpha``), are edited.
+
+    Raises:
+        EmptyMask: ``alpha`` is asked for and the picture has no transparency.
+    """
+    if mode == "alpha":
+        if not image.has_transparency_data:
+            raise EmptyMask("mask_mode is 'alpha', but the mask has no alpha channel: send one, or use 'white'")
+        grey = ImageChops.invert(image.convert("RGBA").getchannel("A"))
+    elif image.mode in {"I;16", "I;16B", "I", "F"}:
+        high = max(255.0, float(image.getextrema()[1] or 0))  # type: ignore[arg-type]
+        grey = image.convert("F").point(lambda v: v * (255.0 / high)).convert("L")
+    else:
+        grey = image.convert("L")
+    if mode == "black":
+        grey = ImageChops.invert(grey)
+    return grey.point(lambda v: 255 if v >= MASK_THRESHOLD else 0)
+
+
+def check_mask(mask: Image.Image, size: tuple[int, int]) -> None:
+    """Hold a mask against the image's ``size`` (width, height) in pixels.
+
+    Raises:
+        MaskMismatch: the sizes differ; names both.
+        EmptyMask: no pixel is selected.
+    """
+    if mask.size != size:
+        raise MaskMismatch(
+            f"mask is {mask.width}x{mask.height}, image is {size[0]}x{size[1]}: they must have the same size"
+        )
+    if mask.getbbox() is None:
+        raise EmptyMask("the mask selects no pixel: mark what to edit, or set mask_mode to what you painted")
+
+
+def union(masks: Sequence[Image.Image]) -> Image.Image:
+    """Pixelwise maximum of one or more masks of one size."""
+    result = masks[0]
+    for mask in masks[1:]:
+        result = ImageChops.lighter(result, mask)
+    return result
+
+
+def working_crop(mask: Image.Image, size: int, context: float) -> Box:
+    """The square (left, top, right, bottom) to work on, in pixels; it may reach beyond the image's short side.
+
+    Images whose longer side is at most ``size`` (the checkpoint's picture size) are taken whole. Else the square holds
+    the mask's bounding box with ``context`` times its longer side on each side, is at least ``size`` wide, and lies
+    within the image as far as it fits.
+    """
+    width, height = mask.size
+    if max(width, height) <= size:
+        side = max(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+        return left, top, left + side, top + side
+    bbox = mask.getbbox()
+    assert bbox is not None  # check_mask has refused empty masks
+    longer = max(bbox[2] - bbox[0], bbox[3] - bbox[1])
+    side = min(max(size, round(longer * (1 + 2 * context))), max(width, height))
+    return (
+        *(corner := (_place(bbox[0], bbox[2], side, width), _place(bbox[1], bbox[3], side, height))),
+        corner[0] + side,
+        corner[1] + side,
+    )
+
+
+def _place(low: int, high: int, side: int, extent: int) -> int:
+    """Start of an interval of length ``side`` centred on [low, high), inside [0, extent) where it fits."""
+    if side >= extent:
+        return (extent - side) // 2
+    return min(max((low + high - side) // 2, 0), extent - side)
+
+
+def take(image: Image.Image, box: Box, size: int) -> Image.Image:
+    """The crop ``box`` of an image, resampled to ``size`` x ``size`` pixels; beyond the image its edge is repeated."""
+    width, height = image.size
+    inner = (max(box[0], 0), max(box[1], 0), min(box[2], width), min(box[3], height))
+    crop = image.crop(inner)
+    side = box[2] - box[0]
+    if crop.size != (side, side):
+        crop = _extend(crop, side, inner[0] - box[0], inner[1] - box[1])
+    if image.mode == "L":
+        # Any selected pixel must survive the reduction: a one-pixel lamp post is a mask too.
+        return _shrink_mask(crop, size)
+    return crop.resize((size, size), Image.Resampling.LANCZOS) if side != size else crop
+
+
+def _extend(crop: Image.Image, side: int, left: int, top: int) -> Image.Image:
+    """Pad ``crop`` to a square of ``side``; pictures by repeating their edge, masks by nothing."""
+    square = Image.new(crop.mode, (side, side))
+    square.paste(crop, (left, top))
+    if crop.mode == "L":
+        return square
+    w, h = crop.size
+    if left:
+        square.paste(crop.crop((0, 0, 1, h)).resize((left, h)), (0, top))
+    if side - left - w:
+        square.paste(crop.crop((w - 1, 0, w, h)).resize((side - left - w, h)), (left + w, top))
+    if top:
+        square.paste(square.crop((0, top, side, top + 1)).resize((side, top)), (0, 0))
+    if side - top - h:
+        square.paste(square.crop((0, top + h - 1, side, top + h)).resize((side, side - top - h)), (0, top + h))
+    return square
+
+
+def _shrink_mask(mask: Image.Image, size: int) -> Image.Image:
+    side = mask.width
+    if side <= size:
+        return mask.resize((size, size), Image.Resampling.NEAREST)
+    return mask.resize((size, size), Image.Resampling.BOX).point(lambda v: 255 if v > 0 else 0)
+
+
+def dilate(mask: Image.Image, radius: int) -> Image.Image:
+    """Dilation by a square of ``2 radius + 1`` pixels."""
+    # Successive 3x3 maxima cost less than one large window, whose cost grows with its area.
+    for _ in range(radius):
+        mask = mask.filter(ImageFilter.MaxFilter(3))
+    return mask
+
+
+def paste_radius(box: Box, size: int, factor: int) -> int:
+    """Dilation of the pixel mask in paste-back: one latent cell (``factor`` px at ``size``) in input pixels."""
+    return max(1, round(factor * (box[2] - box[0]) / size))
+
+
+def paste_back(
+    image: Image.Image, edited: Image.Image, mask: Image.Image, box: Box, radius: int
+) -> Image.Image:
+    """Put the edited crop back: the input's size, and every pixel outside the mask dilated by ``radius`` bit-identical.
+
+    Inside the mask the edit counts whole; between the mask and the dilated mask it fades out.
+
+    Args:
+        image: the input, RGB.
+        edited: the edited crop, RGB, square, at any size.
+        mask: the mask of the whole input.
+        box: where the crop was taken, as `working_crop` gave it.
+        radius: dilation in input pixels, at least 1.
+    """
+    side = box[2] - box[0]
+    if edited.width != side:
+        edited = edited.resize((side, side), Image.Resampling.LANCZOS)
+    layer = image.copy()
+    layer.paste(edited, box[:2])
+    alpha = feather(mask, radius)
+    # Outside the image's own crop nothing was edited.
+    keep = Image.new("L", image.size, 0)
+    keep.paste(255, (max(box[0], 0), max(box[1], 0), min(box[2], image.width), min(box[3], image.height)))
+    return Image.composite(layer, image, ImageChops.multiply(alpha, keep))
+
+
+def feather(mask: Image.Image, radius: int) -> Image.Image:
+    """Opacity of the edit (L): 255 inside the mask, falling to 0 at the border of the mask dilated by ``radius``."""
+    soft = dilate(mask, max(1, radius // 2)).filter(ImageFilter.BoxBlur(max(1, radius // 2)))
+    inside = ImageChops.multiply(soft, dilate(mask, radius))
+    return ImageChops.lighter(inside, mask)
+
+
+def outside_difference(before: Image.Image, after: Image.Image, mask: Image.Image, radius: int) -> int:
+    """Largest absolute difference (0..255) of two RGB pictures outside the mask dilated by ``radius``."""
+    difference = ImageChops.difference(before, after)
+    difference.paste((0, 0, 0), (0, 0), dilate(mask, radius))
+    return max(high for _, high in difference.getextrema())  # type: ignore[misc, union-attr]
+
+
+def outline(image: Image.Image, mask: Image.Image, *, width: int = 2) -> Image.Image:
+    """The picture with the mask's border drawn ``width`` pixels wide just outside the mask."""
+    border = ImageChops.subtract(dilate(mask, width), mask)
+    result = image.convert("RGB")
+    result.paste(OUTLINE_COLOUR, (0, 0), border)
+    return result

@@ -1,0 +1,279 @@
+"""Words, tokens and the alignment of two prompts. Pure functions on lists; free of torch.
+
+A prompt is tokenized to `Encoded`: token ids and, for each token, its character span in the prompt. Words find their
+tokens through these spans, so that punctuation, repeated words and words of several tokens need no special case.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from magedit.config import Region
+from magedit.errors import NothingToGuide, PromptNotSupported, PromptTooLong, WordNotFound
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_WORD = re.compile(r"\w+(?:['’-]\w+)*")
+_SPEC = re.compile(r"^(?P<word>.*?)(?:\[(?P<nth>[1-9]\d*)\])?$", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Tokens of one prompt with begin and end token, unpadded; ``offsets[n]`` is token n's [start, end) in it."""
+
+    ids: tuple[int, ...]
+    offsets: tuple[tuple[int, int], ...]
+
+
+Tokenize = Callable[[str], Encoded]
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Refine alignment of two prompts (P2P 2208.01626, section 4): per target position, ``length`` long.
+
+    ``mapper[n]`` is the source position that target position n takes its map from, ``alpha[n]`` is 1 where the two
+    prompts agree and 0 where the target is new (there ``mapper[n]`` is -1).
+    """
+
+    mapper: tuple[int, ...]
+    alpha: tuple[float, ...]
+
+
+def from_tokenizers(tokenizer_json: str) -> Tokenize:
+    """The tokenize function of a ``tokenizer.json`` (library *tokenizers*), for processes without transformers."""
+    from tokenizers import Tokenizer
+
+    tokenizer: Tokenizer = Tokenizer.from_str(tokenizer_json)
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+
+    def tokenize(prompt: str) -> Encoded:
+        encoding = tokenizer.encode(prompt)
+        return Encoded(tuple(encoding.ids), tuple(encoding.offsets))
+
+    return tokenize
+
+
+def whole_words(prompt: str) -> list[tuple[int, int]]:
+    """Character spans of the prompt's whole words; hyphens and apostrophes inside a word belong to it."""
+    return [match.span() for match in _WORD.finditer(prompt)]
+
+
+def find_word(prompt: str, spec: str, *, field: str = "words") -> list[tuple[int, int]]:
+    """Character spans at which ``spec`` stands in ``prompt`` as whole words, ignoring case.
+
+    ``spec`` is a word or a phrase of several words; ``spec[2]`` picks its second occurrence, else all are returned.
+
+    Raises:
+        WordNotFound: it does not occur (that often); names the word, the prompt and what to do.
+    """
+    match = _SPEC.match(spec.strip())
+    assert match is not None  # the pattern matches every string
+    wanted = [match["word"][a:b].lower() for a, b in whole_words(match["word"])]
+    spans = whole_words(prompt)
+    words = [prompt[a:b].lower() for a, b in spans]
+    found = [
+        (spans[i][0], spans[i + len(wanted) - 1][1])
+        for i in range(len(words) - len(wanted) + 1)
+        if wanted and words[i : i + len(wanted)] == wanted
+    ]
+    if not found:
+        raise WordNotFound(
+            f"{spec!r} is not a whole word of the target prompt {prompt!r}: use one of its words, as it stands there",
+            field=field,
+        )
+    if match["nth"] is None:
+        return found
+    nth = int(match["nth"])
+    if nth > len(found):
+        raise WordNotFound(
+            f"{spec!r} asks for occurrence {nth}, but the target prompt {prompt!r} has it {len(found)} time(s)",
+            field=field,
+        )
+    return [found[nth - 1]]
+
+
+def token_indices(
+    prompt: str, encoded: Encoded, spec: str, *, field: str = "words"
+) -> tuple[int, ...]:
+    """Indices of the tokens that make up word ``spec`` of ``prompt`` (J_w of the paper), ascending.
+
+    Raises:
+        WordNotFound: see `find_word`.
+    """
+    spans = find_word(prompt, spec, field=field)
+    return tuple(
+        n
+        for n, (start, end) in enumerate(encoded.offsets)
+        if start < end and any(start < b and a < end for a, b in spans)
+    )
+
+
+def align(source: Sequence[int], target: Sequence[int], length: int) -> Alignment:
+    """Refine alignment of two token sequences, ``length`` positions (77 for CLIP).
+
+    Needleman-Wunsch with match +1, mismatch -1, gap 0; ties prefer a gap in the source, then a gap in the target, then
+    the match, as Prompt-to-Prompt's published alignment does, so that a changed word counts as inserted. Positions
+    after the target's end map one to one.
+
+    Raises:
+        ValueError: the target is longer than ``length``.
+    """
+    n, m = len(source), len(target)
+    if m > length:
+        raise ValueError(f"target has {m} tokens, more than the {length} positions")
+    score = [[0] * (m + 1) for _ in range(n + 1)]
+    for i in range(1, n + 1):
+        for j in range(1, m + 1):
+            match = score[i - 1][j - 1] + (1 if source[i - 1] == target[j - 1] else -1)
+            score[i][j] = max(score[i][j - 1], score[i - 1][j], match)
+    mapper = [-1] * m
+    i, j = n, m
+    while j > 0:
+        if i == 0 or score[i][j] == score[i][j - 1]:
+            j -= 1
+        elif score[i][j] == score[i - 1][j]:
+            i -= 1
+        else:
+            i, j = i - 1, j - 1
+            mapper[j] = i
+    alpha = [0.0 if k < 0 else 1.0 for k in mapper]
+    return Alignment(
+        tuple(mapper) + tuple(range(m, length)),
+        tuple(alpha) + (1.0,) * (length - m),
+    )
+
+
+def replacement_matrix(
+    source: str, target: str, encoded_source: Encoded, encoded_target: Encoded, length: int
+) -> list[list[float]]:
+    """Replace mapper of P2P (2208.01626, section 4): (length, length), entry [s][t] the weight of source in target.
+
+    The tokens of each changed word spread evenly over the tokens of the word in its place. As in the published
+    program, tokens behind the last changed word map one to one by *target* position, also when the two words differ
+    in their number of tokens.
+
+    Raises:
+        WordNotFound: the prompts differ in their number of words (field ``injection``).
+    """
+    spans_s, spans_t = whole_words(source), whole_words(target)
+    if len(spans_s) != len(spans_t):
+        raise WordNotFound(
+            f"injection 'replace' needs prompts with the same number of words; the source has {len(spans_s)}, the "
+            f"target {len(spans_t)}: use injection 'refine'",
+            field="injection",
+        )
+    swaps = [
+        (_tokens_within(encoded_source, a), _tokens_within(encoded_target, b))
+        for a, b in zip(spans_s, spans_t, strict=True)
+        if source[a[0] : a[1]].lower() != target[b[0] : b[1]].lower()
+    ]
+    matrix = [[0.0] * length for _ in range(length)]
+    i = j = 0
+    while i < length and j < length:
+        if swaps and swaps[0][0][0] == i:
+            old, new = swaps.pop(0)
+            for k, s in enumerate(old):
+                if len(old) == len(new):
+                    matrix[s][new[k]] = 1.0
+                else:
+                    for t in new:
+                        matrix[s][t] = 1.0 / len(new)
+            i, j = i + len(old), j + len(new)
+        else:
+            matrix[i if swaps else j][j] = 1.0
+            i, j = i + 1, j + 1
+    return matrix
+
+
+def new_words(
+    source: str, target: str, encoded_source: Encoded, encoded_target: Encoded
+) -> tuple[str, ...]:
+    """The target's words that the alignment marks as new, in order; a repeated word as ``word[n]``."""
+    alignment = align(encoded_source.ids, encoded_target.ids, len(encoded_target.ids))
+    spans = whole_words(target)
+    words = [target[a:b] for a, b in spans]
+    lowered = [word.lower() for word in words]
+    result = []
+    for k, span in enumerate(spans):
+        tokens = _tokens_within(encoded_target, span)
+        if any(alignment.alpha[n] == 0 for n in tokens):
+            repeated = lowered.count(lowered[k]) > 1
+            result.append(f"{words[k]}[{lowered[: k + 1].count(lowered[k])}]" if repeated else words[k])
+    return tuple(result)
+
+
+def check_prompt(
+    tokenize: Tokenize,
+    prompt: str,
+    *,
+    max_tokens: int,
+    field: str,
+    vocabulary: Collection[str] | None = None,
+) -> Encoded:
+    """Tokenize ``prompt`` and hold it against the text encoder's length and, if closed, its vocabulary.
+
+    Raises:
+        PromptTooLong: more than ``max_tokens`` tokens, begin and end token included.
+        PromptNotSupported: ``vocabulary`` is given and lacks a word of the prompt.
+    """
+    encoded = tokenize(prompt)
+    if len(encoded.ids) > max_tokens:
+        raise PromptTooLong(
+            f"{field} has {len(encoded.ids) - 2} tokens, the model takes {max_tokens - 2}: shorten it", field=field
+        )
+    if vocabulary is not None:
+        unknown = [prompt[a:b] for a, b in whole_words(prompt) if prompt[a:b].lower() not in vocabulary]
+        if unknown:
+            raise PromptNotSupported(
+                f"{field} has words that this model does not know: {', '.join(unknown)}. "
+                f"It knows: {', '.join(sorted(vocabulary))}",
+                field=field,
+            )
+    return encoded
+
+
+def check_edit(
+    tokenize: Tokenize,
+    source: str,
+    target: str,
+    regions: Sequence[Region],
+    *,
+    max_tokens: int,
+    vocabulary: Collection[str] | None = None,
+    needs_words: bool = True,
+) -> tuple[Region, ...]:
+    """Check prompts and words of an edit; regions without words get the words that the target prompt adds.
+
+    ``needs_words`` is False for methods and strengths without guidance, which can do without edit words.
+
+    Raises:
+        PromptTooLong, PromptNotSupported: see `check_prompt`.
+        WordNotFound: a word of a region is no whole word of the target prompt.
+        NothingToGuide: a region has no words and the target prompt adds none.
+    """
+    kwargs = {"max_tokens": max_tokens, "vocabulary": vocabulary}
+    encoded_source = check_prompt(tokenize, source, field="source_prompt", **kwargs)  # type: ignore[arg-type]
+    encoded_target = check_prompt(tokenize, target, field="target_prompt", **kwargs)  # type: ignore[arg-type]
+    added = new_words(source, target, encoded_source, encoded_target)
+    resolved = []
+    for region in regions:
+        if not region.words and not added and needs_words:
+            raise NothingToGuide(
+                f"the target prompt {target!r} adds no word to the source prompt {source!r} and no edit words are "
+                "given: name the words that the mask is about, or use method 'p2p'"
+            )
+        region = replace(region, words=tuple(region.words) or added)
+        for word in (*region.words, *region.negative_words):
+            find_word(target, word)
+        resolved.append(region)
+    return tuple(resolved)
+
+
+def _tokens_within(encoded: Encoded, span: tuple[int, int]) -> list[int]:
+    return [n for n, (start, end) in enumerate(encoded.offsets) if start < end and start < span[1] and span[0] < end]
