@@ -3,3 +3,14 @@
 The scene half (`palette`, `scene`, `draw`, `captions`, `edits`, `vocabulary`) needs Pillow alone; torch is
 loaded by the training and evaluation modules only.
 """
+
+from pathlib import Path
+
+from magedit.demo.edits import DEMO_EDITS, DemoEdit, demo_edit, sample_edits
+
+__all__ = ["DEMO_EDITS", "DemoEdit", "checkpoint_path", "demo_edit", "sample_edits"]
+
+
+def checkpoint_path() -> Path:
+    """The folder of the checkpoint that ships with the package."""
+    return Path(__file__).parent / "checkpoint"

@@ -75,6 +75,8 @@ class Style:
     shuffle: float = 0.6
     article: float = 0.15
     """Share of "the" where "a" would do."""
+    pair: float = 0.7
+    """Share of two like pillows told as "two ... pillows"."""
 
 
 TERSE: Final = Style(side=0.0)
@@ -92,7 +94,8 @@ class _Phrase:
     things: tuple[int, ...] = ()
 
 
-def _article(word: str, definite: bool) -> str:
+def article(word: str, definite: bool = False) -> str:
+    """The article that goes before a word."""
     return "the" if definite else "an" if word[0] in "aeiou" else "a"
 
 
@@ -122,13 +125,13 @@ def _phrase(scene: Scene, index: int, style: Style, rng: random.Random) -> _Phra
     before = side is not None and side != "middle" and rng.random() < 0.6
     after_noun: list[str] = []
     if thing.kind == "plant" and colour:
-        after_noun = ["in", _article(colour, False), colour, "pot"]
+        after_noun = ["in", article(colour), colour, "pot"]
     elif thing.kind == "lamp" and colour and rng.random() < style.part:
-        after_noun = ["with", _article(colour, False), colour, "shade"]
+        after_noun = ["with", article(colour), colour, "shade"]
     elif colour:
         adjectives = [*adjectives, colour]
     head = [str(side)] * before + adjectives
-    head = [_article((*head, noun)[0], before or rng.random() < style.article), *head]
+    head = [article((*head, noun)[0], before or rng.random() < style.article), *head]
     tail = ["in" if side == "middle" else "on", "the", str(side)] if side and not before else []
     return _Phrase(
         words=[*head, noun, *after_noun, *tail],
@@ -147,7 +150,12 @@ def _pair(scene: Scene, indices: tuple[int, ...], style: Style, rng: random.Rand
     adjectives, colour, pattern = _adjectives(thing, style, rng)
     head = ["two", *adjectives, *([colour] if colour else [])]
     return _Phrase(
-        words=[*head, PLURALS[noun]], noun=len(head), kind=thing.kind, colour=colour, pattern=pattern, things=indices
+        words=[*head, PLURALS[noun]],
+        noun=len(head),
+        kind=thing.kind,
+        colour=colour,
+        pattern=pattern,
+        things=indices,
     )
 
 
@@ -161,7 +169,7 @@ def _phrases(scene: Scene, style: Style, rng: random.Random) -> list[_Phrase]:
         rng.shuffle(indices)
     pillows = tuple(index for index in indices if scene.things[index].kind == "pillow")
     alike = len({(scene.things[index].colour, scene.things[index].pattern) for index in pillows}) == 1
-    paired = len(pillows) == 2 and alike and rng.random() < 0.7
+    paired = len(pillows) == 2 and alike and rng.random() < style.pair
     phrases = []
     for index in indices:
         if paired and index in pillows:
@@ -173,7 +181,9 @@ def _phrases(scene: Scene, style: Style, rng: random.Random) -> list[_Phrase]:
         absent = [kind for kind in KINDS if all(thing.kind != kind for thing in scene.things)]
         for kind in rng.sample(absent, min(len(absent), rng.randint(1, 2))):
             noun = _noun(kind, style, rng)
-            words = ["no", PLURALS.get(noun, noun)] if rng.random() < 0.7 else ["without", _article(noun, False), noun]
+            words = (
+                ["no", PLURALS.get(noun, noun)] if rng.random() < 0.7 else ["without", article(noun), noun]
+            )
             phrases.append(_Phrase(words=words, noun=len(words) - 1, kind=kind, negated=True))
     return phrases
 
@@ -185,7 +195,7 @@ def _opening(scene: Scene, style: Style, rng: random.Random) -> tuple[list[str],
     wall = wall if opening else None
     words = opening.format(wall=wall or "").split()
     if floor:
-        words += [_article(floor, False), floor, "floor", ","]
+        words += [article(floor), floor, "floor", ","]
     return words, wall, floor
 
 

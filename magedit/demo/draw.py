@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from PIL import Image, ImageDraw
 
-from magedit.demo.palette import COLOURED_PART, COLOURS, FLOORS, RGB, WALLS, accent, mix, shade
+from magedit.demo.palette import COLOURS, FLOORS, RGB, UNCOLOURED, WALLS, accent, mix, shade
 from magedit.demo.scene import UNITS, Scene, Thing
 
 SUPERSAMPLING: Final = 3
@@ -50,7 +50,9 @@ def _polygon(part: str, paint: RGB, *points: float) -> Piece:
 
 
 def _disc(part: str, x: float, y: float, radius: float, paint: RGB) -> Piece:
-    return Piece(part=part, outline="ellipse", points=(x - radius, y - radius, x + radius, y + radius), paint=paint)
+    return Piece(
+        part=part, outline="ellipse", points=(x - radius, y - radius, x + radius, y + radius), paint=paint
+    )
 
 
 def _window(thing: Thing, _: RGB) -> Iterator[Piece]:
@@ -98,8 +100,23 @@ def _plant(thing: Thing, paint: RGB) -> Iterator[Piece]:
     for reach, height, leaf in ((-13, 16, DARK_LEAF), (13, 16, DARK_LEAF), (-9, 28, LEAF), (9, 28, LEAF)):
         tip_x, tip_y = x + reach, base - height
         middle_x, middle_y = x + reach * 0.75, base - height * 0.45
-        yield _polygon("leaves", leaf, x - 4, base, middle_x - 4, middle_y, tip_x, tip_y, middle_x + 4, middle_y, x + 4, base)
-    yield _polygon("leaves", DARK_LEAF, x - 4, base, x - 5, base - 16, x, base - 34, x + 5, base - 16, x + 4, base)
+        yield _polygon(
+            "leaves",
+            leaf,
+            x - 4,
+            base,
+            middle_x - 4,
+            middle_y,
+            tip_x,
+            tip_y,
+            middle_x + 4,
+            middle_y,
+            x + 4,
+            base,
+        )
+    yield _polygon(
+        "leaves", DARK_LEAF, x - 4, base, x - 5, base - 16, x, base - 34, x + 5, base - 16, x + 4, base
+    )
     yield _polygon("pot", paint, x - 11, y - 20, x + 11, y - 20, x + 8, y, x - 8, y)
 
 
@@ -144,7 +161,11 @@ def _ball(thing: Thing, paint: RGB) -> Iterator[Piece]:
 
 
 def _patterned(
-    thing: Thing, part: str, outline: Literal["box", "rounded", "ellipse", "polygon"], points: Points, paint: RGB
+    thing: Thing,
+    part: str,
+    outline: Literal["box", "rounded", "ellipse", "polygon"],
+    points: Points,
+    paint: RGB,
 ) -> Piece:
     second = accent(thing.colour) if thing.colour else PAPER
     return Piece(part=part, outline=outline, points=points, paint=paint, pattern=thing.pattern, second=second)
@@ -172,11 +193,13 @@ def pieces(thing: Thing) -> tuple[Piece, ...]:
 
 def parts(kind: str) -> tuple[str, ...]:
     """The names of the parts of a class, e.g. ("stand", "shade") of a lamp."""
-    colour = "red" if kind in COLOURED_PART else None
+    colour = None if kind in UNCOLOURED else "red"
     return tuple(dict.fromkeys(piece.part for piece in pieces(Thing(kind=kind, x=64, y=64, colour=colour))))
 
 
-def _outline(draw: ImageDraw.ImageDraw, piece: Piece, scale: float, offset: tuple[float, float], fill: RGB | int) -> None:
+def _outline(
+    draw: ImageDraw.ImageDraw, piece: Piece, scale: float, offset: tuple[float, float], fill: RGB | int
+) -> None:
     origin_x, origin_y = offset
     points = [
         value * scale - (origin_y if index % 2 else origin_x) for index, value in enumerate(piece.points)

@@ -17,7 +17,11 @@ COLOURS: Final[dict[str, RGB]] = {
 }
 """Object colours by name, sRGB in [0, 255]."""
 
-WALLS: Final[dict[str, RGB]] = {"cream": (236, 224, 202), "mint": (208, 228, 212), "lavender": (222, 214, 236)}
+WALLS: Final[dict[str, RGB]] = {
+    "cream": (236, 224, 202),
+    "mint": (208, 228, 212),
+    "lavender": (222, 214, 236),
+}
 FLOORS: Final[dict[str, RGB]] = {"wooden": (200, 162, 122), "grey": (170, 170, 168), "brown": (140, 112, 100)}
 
 PATTERNS: Final = ("plain", "striped", "dotted", "plaid")

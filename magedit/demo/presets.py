@@ -70,7 +70,7 @@ class UnetRecipe:
     """Share of empty captions, for classifier-free guidance."""
     gamma: float = 5.0
     """Min-SNR weight: min(SNR, gamma) / SNR (Hang et al. 2023, section 3.4)."""
-    average: float = 0.999
+    average: float = 0.998
     """Decay of the exponential moving average of the weights, per step."""
 
 
@@ -99,18 +99,21 @@ CPU_128: Final = Preset(
         layers=1,
         groups=4,
         crop=64,
-        schedule=Schedule(samples=50_000, batch=16, muon=0.02, adam=2e-3, warmup=800, decay=0.7),
+        schedule=Schedule(samples=75_000, batch=16, muon=0.02, adam=2e-3, warmup=800, decay=0.7),
     ),
     text=TextRecipe(
-        width=64, layers=2, heads=4, schedule=Schedule(samples=80_000, batch=32, muon=0.01, adam=2e-3, warmup=1600)
+        width=64,
+        layers=2,
+        heads=4,
+        schedule=Schedule(samples=32_000, batch=32, muon=0.01, adam=2e-3, warmup=1600),
     ),
     unet=UnetRecipe(
         channels=(64, 96),
         layers=1,
         heads=4,
         groups=8,
-        pictures=30_000,
-        schedule=Schedule(samples=140_000, batch=16, muon=0.01, adam=1e-3, warmup=1600, decay=0.5),
+        pictures=24_000,
+        schedule=Schedule(samples=140_000, batch=12, muon=0.01, adam=1e-3, warmup=1600, decay=0.5),
     ),
 )
 
@@ -127,7 +130,10 @@ GPU_256: Final = Preset(
         schedule=Schedule(samples=300_000, batch=64, muon=0.02, adam=2e-3, warmup=4000, decay=0.7),
     ),
     text=TextRecipe(
-        width=64, layers=2, heads=4, schedule=Schedule(samples=200_000, batch=128, muon=0.01, adam=2e-3, warmup=4000)
+        width=64,
+        layers=2,
+        heads=4,
+        schedule=Schedule(samples=200_000, batch=128, muon=0.01, adam=2e-3, warmup=4000),
     ),
     unet=UnetRecipe(
         channels=(128, 256),
@@ -151,7 +157,9 @@ TOY: Final = Preset(
         crop=32,
         schedule=Schedule(samples=64, batch=4, muon=0.02, adam=2e-3, warmup=8),
     ),
-    text=TextRecipe(width=16, layers=1, heads=2, schedule=Schedule(samples=128, batch=8, muon=0.01, adam=2e-3, warmup=8)),
+    text=TextRecipe(
+        width=16, layers=1, heads=2, schedule=Schedule(samples=128, batch=8, muon=0.01, adam=2e-3, warmup=8)
+    ),
     unet=UnetRecipe(
         channels=(8, 16),
         layers=1,

@@ -18,7 +18,23 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "parts": ("pot", "shade"),
     "shapes": ("round", "square"),
     "rooms": ("room", "living", "floor", *WALLS, *FLOORS),
-    "small words": ("a", "an", "the", "and", "with", "without", "no", "of", "on", "in", "two", "there", "is", "image", ","),
+    "small words": (
+        "a",
+        "an",
+        "the",
+        "and",
+        "with",
+        "without",
+        "no",
+        "of",
+        "on",
+        "in",
+        "two",
+        "there",
+        "is",
+        "image",
+        ",",
+    ),
 }
 """The vocabulary by meaning; what ships in `vocabulary.json`."""
 

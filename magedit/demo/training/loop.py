@@ -71,14 +71,17 @@ def snapshot_path(run: Run, stage: str) -> Path:
     return run.state / f"{stage}.pt"
 
 
-def _share_gradients(model: nn.Module, processes: int) -> None:
-    """Replaces each gradient by its mean over the processes."""
+def _share_gradients(model: nn.Module, processes: int, late: bool) -> bool:
+    """Replaces each gradient by its mean over the processes; whether any process is late."""
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    flat = torch.cat(
+        [*(gradient.flatten() for gradient in gradients), gradients[0].new_tensor([float(late)])]
+    )
     dist.all_reduce(flat)
-    flat /= processes
-    for gradient, mean in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
-        gradient.copy_(mean.view_as(gradient))
+    sizes = [gradient.numel() for gradient in gradients]
+    for gradient, total in zip(gradients, flat[:-1].split(sizes), strict=True):
+        gradient.copy_(total.view_as(gradient) / processes)
+    return bool(flat[-1] > 0)
 
 
 def train(stage: Stage, run: Run) -> None:
@@ -88,12 +91,14 @@ def train(stage: Stage, run: Run) -> None:
         OutOfBudgetError: the deadline passed first; a snapshot was written.
     """
     schedule, model = stage.schedule, stage.model
-    tools = optimizers(model, schedule.muon, schedule.adam)
+    tools = optimizers(model, schedule.muon, schedule.adam, run.rank, run.processes)
     averaged = {name: value.detach().clone() for name, value in model.state_dict().items()}
     seen = step = 0
     path = snapshot_path(run, stage.name)
     if path.exists():
-        kept: dict[str, Any] = torch.load(path, map_location=next(model.parameters()).device, weights_only=True)
+        kept: dict[str, Any] = torch.load(
+            path, map_location=next(model.parameters()).device, weights_only=True
+        )
         model.load_state_dict(kept["model"])
         averaged = kept["averaged"]
         for tool, memory in zip(tools, kept["optimizers"], strict=True):
@@ -110,7 +115,9 @@ def train(stage: Stage, run: Run) -> None:
     first = seen
     curve = run.state / f"{stage.name}.jsonl"
     sums: dict[str, float] = {}
-    with tqdm(total=schedule.samples, initial=seen, desc=stage.name, disable=run.rank > 0, mininterval=5) as bar:
+    with tqdm(
+        total=schedule.samples, initial=seen, desc=stage.name, disable=run.rank > 0, mininterval=5
+    ) as bar:
         while seen < schedule.samples:
             factor = rate(schedule, seen)
             for tool, full in zip(tools, (schedule.muon, schedule.adam), strict=True):
@@ -119,8 +126,9 @@ def train(stage: Stage, run: Run) -> None:
                     group["lr"] = full * factor
             loss, figures = stage.loss(f"{run.seed}/{stage.name}/{step}/{run.rank}", seen / schedule.samples)
             loss.backward()  # type: ignore[no-untyped-call]
+            late = run.deadline is not None and time.monotonic() > run.deadline
             if run.processes > 1:
-                _share_gradients(model, run.processes)
+                late = _share_gradients(model, run.processes, late)  # all processes stop at the same step
             for tool in tools:
                 tool.step()
             if stage.average:
@@ -138,17 +146,23 @@ def train(stage: Stage, run: Run) -> None:
                     count = (step - 1) % 25 + 1
                     means = {name: round(value / count, 5) for name, value in sums.items()}
                     elapsed = time.monotonic() - started
-                    line = {"seen": seen, "rate": round(factor, 4), **means, "samples_s": round((seen - first) / elapsed, 2)}
+                    line = {
+                        "seen": seen,
+                        "rate": round(factor, 4),
+                        **means,
+                        "samples_s": round((seen - first) / elapsed, 2),
+                    }
                     with curve.open("a") as file:
                         file.write(json.dumps(line) + "\n")
                     bar.set_postfix(means, refresh=False)
                 sums = {}
-            late = run.deadline is not None and time.monotonic() > run.deadline
             if late or time.monotonic() - kept_at > run.snapshot_s or seen >= schedule.samples:
                 keep()
                 kept_at = time.monotonic()
             if late and seen < schedule.samples:
-                raise OutOfBudgetError(f"{stage.name} stopped at {seen} of {schedule.samples} samples: run again")
+                raise OutOfBudgetError(
+                    f"{stage.name} stopped at {seen} of {schedule.samples} samples: run again"
+                )
     if stage.average:
         model.load_state_dict(averaged)
     model.eval()

@@ -1,0 +1,113 @@
+"""`python -m magedit.demo`: train, export and evaluate the demo checkpoint, and look at its scenes."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from PIL import Image
+
+from magedit.demo import checkpoint_path
+from magedit.demo.draw import draw_scene
+from magedit.demo.presets import PRESETS, Preset
+from magedit.demo.scene import sample_scene
+
+CHECKPOINT = checkpoint_path()
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The demo's rooms, recipe and checkpoint.")
+
+PresetName = Annotated[str, typer.Option("--preset", help=f"One of {', '.join(PRESETS)}.")]
+State = Annotated[Path, typer.Option("--state", help="Folder of snapshots, curves and latents.")]
+Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
+Cells = Annotated[
+    int, typer.Option(help="Side in cells of the attention maps that guidance reads by default.")
+]
+Longer = Annotated[int | None, typer.Option(min=1, help="Samples of the stage, in place of the preset's.")]
+
+
+def _preset(name: str, text: int | None = None, vae: int | None = None, unet: int | None = None) -> Preset:
+    if name not in PRESETS:
+        raise typer.BadParameter(f"preset {name!r} is unknown: use one of {', '.join(PRESETS)}")
+    preset = PRESETS[name]
+    if text:
+        preset = replace(
+            preset, text=replace(preset.text, schedule=replace(preset.text.schedule, samples=text))
+        )
+    if vae:
+        preset = replace(preset, vae=replace(preset.vae, schedule=replace(preset.vae.schedule, samples=vae)))
+    if unet:
+        preset = replace(
+            preset, unet=replace(preset.unet, schedule=replace(preset.unet.schedule, samples=unet))
+        )
+    return preset
+
+
+@app.command()
+def train(
+    preset: PresetName = "cpu-128",
+    state: State = Path(".cache/demo-training"),
+    out: Out = CHECKPOINT,
+    processes: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 1,
+    budget_s: Annotated[
+        float | None, typer.Option(help="Stop after so many seconds; run again to go on.")
+    ] = None,
+    guidance_resolution: Cells = 16,
+    text_samples: Longer = None,
+    vae_samples: Longer = None,
+    unet_samples: Longer = None,
+) -> None:
+    """Train the checkpoint; after a kill the same command goes on from the last snapshots."""
+    from magedit.demo.training.loop import OutOfBudgetError
+    from magedit.demo.training.recipe import train_in_processes
+
+    try:
+        train_in_processes(
+            _preset(preset, text_samples, vae_samples, unet_samples),
+            state=state,
+            out=out,
+            guidance_resolution=guidance_resolution,
+            processes=processes,
+            budget_s=budget_s,
+        )
+    except OutOfBudgetError as error:
+        typer.echo(str(error))
+        raise typer.Exit(3) from error
+    typer.echo(f"checkpoint: {out}")
+
+
+@app.command()
+def export(
+    preset: PresetName = "cpu-128",
+    state: State = Path(".cache/demo-training"),
+    out: Out = CHECKPOINT,
+    guidance_resolution: Cells = 16,
+    text_samples: Longer = None,
+    vae_samples: Longer = None,
+) -> None:
+    """Write a checkpoint of what a run in progress has reached."""
+    from magedit.demo.training.recipe import export_snapshot
+
+    seen = export_snapshot(_preset(preset, text_samples, vae_samples), state, out, guidance_resolution)
+    typer.echo(f"checkpoint after {seen} samples: {out}")
+
+
+@app.command()
+def scenes(
+    out: Out = Path("scenes.png"),
+    seed: Annotated[int, typer.Option(help="Which rooms.")] = 0,
+    rows: Annotated[int, typer.Option(min=1)] = 4,
+    columns: Annotated[int, typer.Option(min=1)] = 6,
+    size: Annotated[int, typer.Option(min=16, help="Pixels a side of one picture.")] = 256,
+) -> None:
+    """Write a contact sheet of rooms."""
+    rng = random.Random(seed)
+    sheet = Image.new("RGB", (columns * size, rows * size))
+    for index in range(rows * columns):
+        sheet.paste(draw_scene(sample_scene(rng), size), (index % columns * size, index // columns * size))
+    sheet.save(out)
+    typer.echo(f"{rows * columns} rooms: {out}")
+
+
+if __name__ == "__main__":
+    app()

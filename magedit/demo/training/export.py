@@ -1,0 +1,59 @@
+"""Writes the checkpoint: a diffusers folder in `StableDiffusionPipeline`'s layout, with the words it knows."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from magedit.demo.vocabulary import write_vocabulary
+
+KEPT = ("README.md",)
+"""Files of an earlier export that are written by hand and stay."""
+
+
+def export_checkpoint(
+    out: Path,
+    *,
+    vae: AutoencoderKL,
+    encoder: CLIPTextModel,
+    tokenizer: CLIPTokenizer,
+    unet: UNet2DConditionModel,
+    scheduler: DDIMScheduler,
+    guidance_resolution: int,
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """Replaces the folder `out` by the checkpoint; a kill leaves the old or the new one.
+
+    VAE and UNet are stored as `dtype` (diffusers loads float32 unless told otherwise); the small text encoder stays
+    float32, because transformers loads the type it finds and the parts of a pipeline must agree.
+
+    `guidance_resolution` is the side, in cells, of the attention maps that guidance should read: the key by that
+    name in `model_index.json`, which `MAGEditPipeline` takes and other pipelines ignore.
+    """
+    fresh = out.with_name(f"{out.name}.{os.getpid()}.tmp")
+    pipeline = StableDiffusionPipeline(
+        vae=vae.to(dtype=dtype),
+        text_encoder=encoder,
+        tokenizer=tokenizer,
+        unet=unet.to(dtype=dtype),
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        image_encoder=None,
+        requires_safety_checker=False,
+    )
+    pipeline.save_pretrained(fresh, safe_serialization=True)
+    index = json.loads((fresh / "model_index.json").read_text())
+    index["guidance_resolution"] = guidance_resolution
+    (fresh / "model_index.json").write_text(json.dumps(index, indent=2, sort_keys=True) + "\n")
+    write_vocabulary(fresh)
+    for name in KEPT:
+        if (out / name).exists():
+            shutil.copy2(out / name, fresh / name)
+    if out.exists():
+        shutil.rmtree(out)
+    fresh.rename(out)

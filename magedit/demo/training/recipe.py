@@ -1,0 +1,200 @@
+"""The whole recipe, from nothing to a checkpoint: text encoder, VAE, latents, UNet, export.
+
+Every process runs this same sequence; a killed run starts it again and each stage goes on from its snapshot.
+"""
+
+import multiprocessing
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from diffusers import AutoencoderKL
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from magedit.demo.presets import Preset
+from magedit.demo.training.export import export_checkpoint
+from magedit.demo.training.loop import Run, snapshot_path, train
+from magedit.demo.training.text import TextStage
+from magedit.demo.training.tokenizer import build_tokenizer
+from magedit.demo.training.unet import (
+    ENCODED_AT_ONCE,
+    SHARD,
+    UnetStage,
+    build_scheduler,
+    encode_shard,
+    training_scene,
+)
+from magedit.demo.training.vae import VaeStage, normalize_latents, pixels
+
+MEASURED = 256
+"""Pictures from which the latents' mean and deviation are measured."""
+
+
+def _wait(run: Run) -> None:
+    if run.processes > 1:
+        dist.barrier()
+
+
+def _tokenizer(run: Run) -> CLIPTokenizer:
+    folder = run.state / "tokenizer"
+    if run.rank == 0:
+        build_tokenizer(folder)
+    _wait(run)
+    return CLIPTokenizer.from_pretrained(folder)
+
+
+def _seeded(preset: Preset, stage: str) -> None:
+    torch.manual_seed(preset.seed + sum(stage.encode()))  # the same initial weights in every process
+
+
+def train_text(preset: Preset, run: Run, tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """The trained text encoder."""
+    _seeded(preset, "text")
+    stage = TextStage(preset, tokenizer)
+    train(stage, run)
+    return stage.tagger.encoder.requires_grad_(False).eval()
+
+
+@torch.no_grad()
+def _normalized(vae: AutoencoderKL, preset: Preset) -> AutoencoderKL:
+    device = next(vae.parameters()).device
+    scenes = [training_scene(preset.seed, index) for index in range(MEASURED)]
+    latents = [
+        vae.encode(pixels(scenes[start : start + ENCODED_AT_ONCE], preset.size).to(device)).latent_dist.mean
+        for start in range(0, MEASURED, ENCODED_AT_ONCE)
+    ]
+    normalize_latents(vae, torch.cat(latents))
+    return vae
+
+
+def train_vae(preset: Preset, run: Run) -> AutoencoderKL:
+    """The trained VAE, its latents normalized."""
+    _seeded(preset, "vae")
+    stage = VaeStage(preset)
+    train(stage, run)
+    vae: AutoencoderKL = stage.model.requires_grad_(False).eval()  # type: ignore[assignment]
+    return _normalized(vae, preset)
+
+
+def make_latents(preset: Preset, run: Run, vae: AutoencoderKL) -> torch.Tensor:
+    """The training set's latents: (pictures, 4, h, w), float16; the processes share the shards out."""
+    folder = run.state / f"latents-{preset.vae.schedule.samples}"  # a VAE trained on has other latents
+    shards = range(-(-preset.unet.pictures // SHARD))
+    for number in shards[run.rank :: run.processes]:
+        encode_shard(vae, preset, number, folder)
+    _wait(run)
+    return torch.cat([encode_shard(vae, preset, number, folder) for number in shards])
+
+
+def train_all(preset: Preset, run: Run, out: Path, guidance_resolution: int) -> None:
+    """Trains what is not trained yet and exports the checkpoint to `out`.
+
+    Raises:
+        OutOfBudgetError: the run's deadline passed; the same call goes on from the snapshots.
+    """
+    tokenizer = _tokenizer(run)
+    encoder = train_text(preset, run, tokenizer)
+    vae = train_vae(preset, run)
+    latents = make_latents(preset, run, vae)
+    _seeded(preset, "unet")
+    stage = UnetStage(preset, tokenizer, encoder, latents)
+    train(stage, run)
+    if run.rank == 0:
+        export_checkpoint(
+            out,
+            vae=vae,
+            encoder=encoder,
+            tokenizer=tokenizer,
+            unet=stage.model,  # type: ignore[arg-type]
+            scheduler=build_scheduler(),
+            guidance_resolution=guidance_resolution,
+        )
+
+
+def export_snapshot(preset: Preset, state: Path, out: Path, guidance_resolution: int) -> int:
+    """Exports what a run in progress has reached: the samples that its UNet had seen.
+
+    Raises:
+        FileNotFoundError: the UNet stage has no snapshot yet.
+    """
+    path = snapshot_path(Run(state=state, seed=preset.seed), UnetStage.name)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist: the UNet stage has written no snapshot yet")
+    run = Run(state=state, seed=preset.seed)
+    tokenizer = CLIPTokenizer.from_pretrained(state / "tokenizer")
+    encoder, vae = train_text(preset, run, tokenizer), train_vae(preset, run)
+    stage = UnetStage(preset, tokenizer, encoder, torch.zeros(1))
+    kept = torch.load(path, map_location="cpu", weights_only=True)
+    stage.model.load_state_dict(kept["averaged"])
+    export_checkpoint(
+        out,
+        vae=vae,
+        encoder=encoder,
+        tokenizer=tokenizer,
+        unet=stage.model,  # type: ignore[arg-type]
+        scheduler=build_scheduler(),
+        guidance_resolution=guidance_resolution,
+    )
+    return int(kept["seen"])
+
+
+def _work(
+    rank: int,
+    processes: int,
+    meeting: str,
+    preset: Preset,
+    state: Path,
+    out: Path,
+    budget_s: float | None,
+    cells: int,
+) -> None:
+    torch.set_num_threads(1)
+    deadline = None if budget_s is None else time.monotonic() + budget_s
+    run = Run(
+        state=state,
+        seed=preset.seed,
+        rank=rank,
+        processes=processes,
+        snapshot_s=preset.snapshot_s,
+        deadline=deadline,
+    )
+    if processes > 1:
+        dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=processes)
+    try:
+        train_all(preset, run, out, cells)
+    finally:
+        if processes > 1:
+            dist.destroy_process_group()
+
+
+def train_in_processes(
+    preset: Preset,
+    *,
+    state: Path,
+    out: Path,
+    guidance_resolution: int,
+    processes: int = 1,
+    budget_s: float | None = None,
+) -> None:
+    """Runs the recipe in this process and `processes - 1` others, one thread each, averaging their gradients.
+
+    Raises:
+        OutOfBudgetError: `budget_s` seconds passed; the same call goes on from the snapshots.
+    """
+    state.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        meeting = str(Path(folder) / "meeting")
+        common = (processes, meeting, preset, state, out, budget_s, guidance_resolution)
+        spawn = multiprocessing.get_context("spawn")
+        others = [
+            spawn.Process(target=_work, args=(rank, *common), daemon=True) for rank in range(1, processes)
+        ]
+        for other in others:
+            other.start()
+        try:
+            _work(0, *common)
+        finally:
+            for other in others:
+                other.join(timeout=30)

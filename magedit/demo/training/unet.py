@@ -1,0 +1,125 @@
+"""The UNet stage: noise prediction on precomputed latents, with captions written afresh at every step."""
+
+import random
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from magedit.demo.captions import caption_scene
+from magedit.demo.presets import Preset, UnetRecipe
+from magedit.demo.scene import Scene, sample_scene
+from magedit.demo.training.loop import save_atomically
+from magedit.demo.training.text import tokenize
+from magedit.demo.training.vae import FACTOR, LATENT_CHANNELS, pixels
+
+SHARD = 1000
+"""Latents per file: what a kill may cost."""
+ENCODED_AT_ONCE = 8
+"""Pictures per pass of the encoder."""
+
+
+def build_unet(recipe: UnetRecipe, size: int, width: int) -> UNet2DConditionModel:
+    """An untrained UNet for pictures of `size` pixels and text states of `width`; cross attention in every block."""
+    blocks = len(recipe.channels)
+    return UNet2DConditionModel(
+        sample_size=size // FACTOR,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        block_out_channels=recipe.channels,
+        down_block_types=("CrossAttnDownBlock2D",) * blocks,
+        up_block_types=("CrossAttnUpBlock2D",) * blocks,
+        layers_per_block=recipe.layers,
+        cross_attention_dim=width,
+        attention_head_dim=recipe.heads,  # diffusers' name for the number of heads
+        norm_num_groups=recipe.groups,
+    )
+
+
+def build_scheduler() -> DDIMScheduler:
+    """Stable Diffusion's noise schedule."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        steps_offset=1,
+        set_alpha_to_one=False,
+        clip_sample=False,
+    )
+
+
+def training_scene(seed: int, index: int) -> Scene:
+    """The `index`-th room of the training set."""
+    return sample_scene(random.Random(f"{seed}/picture/{index}"))
+
+
+@torch.no_grad()
+def encode_shard(vae: AutoencoderKL, preset: Preset, number: int, folder: Path) -> Tensor:
+    """Latents (posterior means, float16) of one shard of the training set: from its file, or made and stored there."""
+    path = folder / f"latents-{number:03d}.pt"
+    if path.exists():
+        kept: Tensor = torch.load(path, weights_only=True)
+        return kept
+    count = min(SHARD, preset.unet.pictures - number * SHARD)
+    scenes = [training_scene(preset.seed, number * SHARD + index) for index in range(count)]
+    device = next(vae.parameters()).device
+    latents = torch.cat(
+        [
+            vae.encode(
+                pixels(scenes[start : start + ENCODED_AT_ONCE], preset.size).to(device)
+            ).latent_dist.mean.cpu()
+            for start in range(0, count, ENCODED_AT_ONCE)
+        ]
+    ).half()
+    save_atomically(latents, path)
+    return latents
+
+
+class UnetStage:
+    """Min-SNR weighted epsilon prediction with stratified time steps and classifier-free guidance's empty captions."""
+
+    name = "unet"
+
+    def __init__(
+        self, preset: Preset, tokenizer: CLIPTokenizer, encoder: CLIPTextModel, latents: Tensor
+    ) -> None:
+        self.preset = preset
+        self.recipe = preset.unet
+        self.schedule = preset.unet.schedule
+        self.average = preset.unet.average
+        self.device = torch.device(preset.device)
+        self.tokenizer = tokenizer
+        self.encoder = encoder.to(self.device).eval()
+        self.latents = latents
+        self.alphas = build_scheduler().alphas_cumprod.to(self.device)
+        self.model: nn.Module = build_unet(preset.unet, preset.size, preset.text.width).to(self.device)
+
+    def loss(self, seed: str, progress: float) -> tuple[Tensor, dict[str, float]]:
+        """See `Stage.loss`; logs the unweighted error beside the weighted loss."""
+        del progress
+        rng = random.Random(seed)
+        number = self.schedule.batch
+        indices = [rng.randrange(len(self.latents)) for _ in range(number)]
+        texts = [
+            ""
+            if rng.random() < self.recipe.empty
+            else caption_scene(training_scene(self.preset.seed, index), rng).text
+            for index in indices
+        ]
+        with torch.no_grad():
+            context = self.encoder(tokenize(self.tokenizer, texts).to(self.device)).last_hidden_state
+        clean = self.latents[indices].float().to(self.device)
+        noise_source = torch.Generator(self.device).manual_seed(rng.getrandbits(62))
+        noise = torch.randn(clean.shape, generator=noise_source, device=self.device)
+        steps = [int((index + rng.random()) * len(self.alphas) / number) for index in range(number)]
+        time = torch.tensor(steps, device=self.device)
+        alpha = self.alphas[time][:, None, None, None]
+        noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
+        predicted = self.model(noisy, time, context).sample
+        error = F.mse_loss(predicted, noise, reduction="none").mean((1, 2, 3))
+        snr = (alpha / (1 - alpha)).flatten()
+        loss = (error * snr.clamp(max=self.recipe.gamma) / snr).mean()
+        return loss, {"error": error.mean().item()}
