@@ -1,0 +1,56 @@
+"""How every process talks to Redis: time limits, back-off, and one kind of error when it is away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis import Redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from jobs.errors import QueueUnavailable
+from jobs.settings import Settings
+
+# Back-off between two attempts of one command, in seconds: first and longest.
+BACKOFF_BASE_S = 0.05
+BACKOFF_CAP_S = 1.0
+
+# A server that is loading, failing over or full is away too.
+AWAY: tuple[type[RedisError], ...] = (
+    RedisConnectionError,
+    RedisTimeoutError,
+    ReadOnlyError,
+    OutOfMemoryError,
+)
+
+
+def connect(settings: Settings) -> Redis:
+    """A client (a pool; nothing is connected yet) that repeats commands with jittered back-off.
+
+    A command may therefore run twice when its answer was lost: every script of `jobs.scripts` can be
+    repeated. Replies are bytes, as RQ needs them.
+    """
+    return Redis.from_url(
+        settings.redis_url,
+        socket_timeout=settings.redis_timeout_s,
+        socket_connect_timeout=settings.redis_timeout_s,
+        health_check_interval=15,
+        retry=Retry(
+            ExponentialWithJitterBackoff(base=BACKOFF_BASE_S, cap=BACKOFF_CAP_S),
+            settings.redis_retries,
+            supported_errors=(RedisConnectionError, RedisTimeoutError),
+        ),
+    )
+
+
+@contextmanager
+def redis_errors() -> Iterator[None]:
+    """Turn "Redis is away" into `QueueUnavailable`; usable as a decorator. Other errors are bugs and pass."""
+    try:
+        yield
+    except AWAY as error:
+        raise QueueUnavailable("the job queue cannot be reached; try again in a moment") from error

@@ -1,0 +1,117 @@
+"""Everything that can be wrong around an edit, as one tree. What can be wrong with it: `magedit.errors`.
+
+    JobError
+    ├── JobNotFound          no such edit, or another tenant's
+    ├── JobConflict          the edit's state does not allow it
+    │   ├── JobNotReady      no result yet
+    │   ├── JobNotSucceeded  finished without a result
+    │   └── AlreadyFinished  too late to cancel
+    ├── JobExpired           its results are no longer kept
+    ├── ObjectNotFound       storage has no such object
+    ├── UnknownModel         no worker ever offered this model
+    └── Unavailable          try again later
+        ├── QueueFull            too many unfinished edits
+        ├── NoWorkerForModel     no live worker has this model loaded
+        ├── QueueUnavailable     Redis is away
+        └── StoreUnavailable     object storage is away
+
+`code` is stable: callers may switch on it. `field` names the parameter to blame, if there is one.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class JobError(Exception):
+    """Base of the tree. ``code`` is a stable identifier, ``field`` the parameter to blame (or None)."""
+
+    code: ClassVar[str] = "job_error"
+    field: ClassVar[str | None] = None
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class JobNotFound(JobError):
+    """No edit has this id, or it belongs to another tenant (which is not told apart)."""
+
+    code = "not_found"
+
+
+class JobConflict(JobError):
+    """The edit's state does not allow what was asked."""
+
+    code = "conflict"
+
+
+class JobNotReady(JobConflict):
+    """The edit has not finished: there is no result yet."""
+
+    code = "not_ready"
+
+
+class JobNotSucceeded(JobConflict):
+    """The edit failed or was canceled: there will be no result."""
+
+    code = "not_succeeded"
+
+
+class AlreadyFinished(JobConflict):
+    """The edit has finished: it can no longer be canceled."""
+
+    code = "already_finished"
+
+
+class JobExpired(JobError):
+    """The edit's results were kept until `expires_at` and are gone."""
+
+    code = "expired"
+
+
+class ObjectNotFound(JobError):
+    """Object storage has nothing under this key."""
+
+    code = "object_not_found"
+
+
+class UnknownModel(JobError):
+    """No worker has ever offered a model of this name."""
+
+    code = "unknown_model"
+    field = "model"
+
+
+class Unavailable(JobError):
+    """Nothing is wrong with the request; ``retry_after_s`` says when to try again, in seconds."""
+
+    code = "unavailable"
+    retry_after_s: ClassVar[int] = 5
+
+
+class QueueFull(Unavailable):
+    """As many edits are unfinished as the settings allow."""
+
+    code = "queue_full"
+    retry_after_s = 30
+
+
+class NoWorkerForModel(Unavailable):
+    """The model is known, but no live worker has it loaded."""
+
+    code = "no_worker"
+    field = "model"
+    retry_after_s = 30
+
+
+class QueueUnavailable(Unavailable):
+    """Redis is away: nothing can be accepted or looked up."""
+
+    code = "queue_unavailable"
+
+
+class StoreUnavailable(Unavailable):
+    """Object storage is away: nothing can be stored or read."""
+
+    code = "storage_unavailable"

@@ -1,0 +1,31 @@
+"""Every Redis key of this program, with its reason. RQ's own start with `rq:`; `jobs.queue` names them."""
+
+from __future__ import annotations
+
+PREFIX = "magedit:"
+
+# Hash: the record of one edit, the truth about it.
+EDIT = PREFIX + "edit:"
+# String with a time to live, value the worker's name: someone is working on this edit.
+LEASE = PREFIX + "lease:"
+# Set of ids that are not terminal: what the reaper watches over, and what the queue limit counts.
+OPEN = PREFIX + "open"
+# Sorted set id -> time since when an open edit is in no queue and under no lease: the reaper's patience.
+MISSING = PREFIX + "missing"
+# Sorted set id -> expires_at of finished edits: what the sweeper removes next.
+EXPIRY = PREFIX + "expiry"
+# Sorted sets of ids, all with score 0 and so in the order of the ids, which is that of their making:
+# `...:{tenant}:all` and one a state; for lists that page without skipping or repeating.
+TENANT = PREFIX + "tenant:"
+# Set of model names that have (had) a queue: where the reaper looks for ids.
+QUEUES = PREFIX + "queues"
+# Held for the time of one sweep, so that one reaper works at a time.
+REAPER_LOCK = PREFIX + "reaper"
+# Hash model name -> `ModelInfo` as last announced; stays, to tell "no worker" and "unknown" apart.
+MODELS = PREFIX + "models"
+# Sorted set "model worker" -> time until which the announcement holds.
+ANNOUNCED = PREFIX + "announced"
+# String by content hash, renewed with the announcements: the tokenizer, for checks without torch.
+TOKENIZER = PREFIX + "tokenizer:"
+# Hash model name -> seconds per denoising step, exponentially averaged over finished edits.
+PACE = PREFIX + "pace"

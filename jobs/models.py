@@ -1,0 +1,101 @@
+"""Which models can be asked for: workers announce what they serve, with a time to live."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import cast
+
+from redis import Redis
+
+from jobs import keys
+from jobs.connection import redis_errors
+from jobs.errors import NoWorkerForModel, UnknownModel
+from jobs.schema import ModelInfo, ModelStatus
+
+# How long a tokenizer outlives its last announcement, in seconds.
+TOKENIZER_TTL_S = 24 * 3600
+# Share of the newest edit in the average pace.
+PACE_WEIGHT = 0.3
+
+_ANNOUNCE = f"""
+local time = redis.call('TIME')
+redis.call('ZREMRANGEBYSCORE', '{keys.ANNOUNCED}', '-inf', '(' .. time[1])
+redis.call('ZADD', '{keys.ANNOUNCED}', tonumber(time[1]) + tonumber(ARGV[3]), ARGV[1] .. ' ' .. ARGV[2])
+redis.call('HSET', '{keys.MODELS}', ARGV[1], ARGV[4])
+return redis.call('EXPIRE', '{keys.TOKENIZER}' .. ARGV[5], ARGV[6])
+"""
+_LIVE = f"""
+local time = redis.call('TIME')
+return {{redis.call('ZRANGEBYSCORE', '{keys.ANNOUNCED}', time[1], '+inf'),
+        redis.call('HGETALL', '{keys.MODELS}'), redis.call('HGETALL', '{keys.PACE}')}}
+"""
+_PACE = f"""
+local old = tonumber(redis.call('HGET', '{keys.PACE}', ARGV[1]) or ARGV[2])
+redis.call('HSET', '{keys.PACE}', ARGV[1], tostring(old + (tonumber(ARGV[2]) - old) * tonumber(ARGV[3])))
+"""
+
+
+def tokenizer_sha256(tokenizer_json: str) -> str:
+    """What `ModelInfo.tokenizer_sha256` holds."""
+    return hashlib.sha256(tokenizer_json.encode()).hexdigest()
+
+
+class Models:
+    """The announcements. Safe to share between threads; raises `QueueUnavailable` while Redis is away."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._announce = redis.register_script(_ANNOUNCE)
+        self._live = redis.register_script(_LIVE)
+        self._pace = redis.register_script(_PACE)
+
+    @redis_errors()
+    def announce(self, info: ModelInfo, worker: str, ttl_s: float, tokenizer_json: str) -> None:
+        """Say that ``worker`` serves the model for the next ``ttl_s`` seconds."""
+        sha256 = info.tokenizer_sha256
+        args = (info.name, worker, ttl_s, info.model_dump_json(), sha256, TOKENIZER_TTL_S)
+        if not self._announce(args=args):
+            self._redis.set(keys.TOKENIZER + sha256, tokenizer_json, ex=TOKENIZER_TTL_S)
+
+    @redis_errors()
+    def withdraw(self, info: ModelInfo, worker: str) -> None:
+        """Say that ``worker`` no longer serves the model."""
+        self._redis.zrem(keys.ANNOUNCED, f"{info.name} {worker}")
+
+    @redis_errors()
+    def all(self) -> dict[str, ModelStatus]:
+        """Every model that was ever announced, with its live workers, in one round trip."""
+        announced, infos, paces = self._live()
+        serving = [member.decode().split(" ")[0] for member in announced]
+        pace = {paces[i].decode(): float(paces[i + 1]) for i in range(0, len(paces), 2)}
+        return {
+            name: ModelStatus(
+                info=ModelInfo.model_validate_json(text),
+                workers=serving.count(name),
+                step_seconds=pace.get(name),
+            )
+            for name, text in sorted((infos[i].decode(), infos[i + 1]) for i in range(0, len(infos), 2))
+        }
+
+    def require(self, name: str) -> ModelStatus:
+        """The model with at least one live worker. Raises UnknownModel, NoWorkerForModel."""
+        known = self.all()
+        if name not in known:
+            names = ", ".join(known) or "none yet"
+            raise UnknownModel(f"there is no model {name!r}; known are: {names}")
+        if known[name].workers == 0:
+            raise NoWorkerForModel(f"no worker serves the model {name!r} at present; try again later")
+        return known[name]
+
+    @redis_errors()
+    def tokenizer_json(self, info: ModelInfo) -> str:
+        """The model's tokenizer, to be cached by `ModelInfo.tokenizer_sha256`. Raises NoWorkerForModel."""
+        text = cast("bytes | None", self._redis.get(keys.TOKENIZER + info.tokenizer_sha256))
+        if text is None:
+            raise NoWorkerForModel(f"no worker serves the model {info.name!r} at present; try again later")
+        return text.decode()
+
+    @redis_errors()
+    def keep_pace(self, name: str, step_seconds: float) -> None:
+        """Average the wall seconds per denoising step of one more finished edit into the model's pace."""
+        self._pace(args=[name, step_seconds, PACE_WEIGHT])

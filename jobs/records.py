@@ -1,0 +1,255 @@
+"""The records of edits in Redis: made once, claimed, renewed and committed under a fence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple, cast
+
+from redis import Redis
+
+from jobs import keys, scripts
+from jobs.connection import redis_errors
+from jobs.errors import AlreadyFinished, JobNotFound, QueueFull
+from jobs.schema import JobRecord, Problem, State, StoredObject
+from jobs.settings import Settings
+from magedit.report import EditMeasures, Progress
+
+# How long a record without results still says "expired" instead of "not found", in seconds.
+TOMBSTONE_S = 24 * 3600
+# Fields that are text as they are; all others are JSON.
+_TEXT = frozenset({"id", "tenant", "image", "state", "worker"})
+
+_WORKER_LOST = Problem(
+    title="The edit could not be carried out",
+    status=500,
+    detail="Every worker that began this edit died before finishing it.",
+    code="worker_lost",
+)
+
+
+class Hold(StrEnum):
+    """What a worker learns about its claim when it renews it."""
+
+    KEPT = "kept"
+    CANCEL = "cancel"
+    LOST = "lost"
+
+
+class Page(NamedTuple):
+    """Records, newest first, and the cursor of the next page (None: this is the last)."""
+
+    records: tuple[JobRecord, ...]
+    cursor: str | None
+
+
+class Records:
+    """All reads and writes of job records. Safe to share between threads.
+
+    Every method raises `QueueUnavailable` while Redis is away.
+    """
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        self.redis = redis
+        self._lease_ms = int(settings.lease_s * 1000)
+        self._ttl_s = settings.result_ttl_s
+        self._max_attempts = settings.max_attempts
+        self._limit = settings.queue_limit
+        self._create = redis.register_script(scripts.CREATE)
+        self._claim = redis.register_script(scripts.CLAIM)
+        self._renew = redis.register_script(scripts.RENEW)
+        self._commit = redis.register_script(scripts.COMMIT)
+        self._cancel = redis.register_script(scripts.CANCEL)
+        self._requeue = redis.register_script(scripts.REQUEUE)
+        self._overdue = redis.register_script(scripts.OVERDUE)
+        self._forget = redis.register_script(scripts.FORGET)
+
+    # The front end's side
+
+    @redis_errors()
+    def create(self, record: JobRecord) -> JobRecord:
+        """Keep a new record (repeatable) and return it with `created_at`. Raises QueueFull."""
+        fields = _flat(_encode(record))
+        answer = self._create(args=[record.id, record.tenant, record.model, self._limit, *fields])
+        if answer[0] == b"full":
+            raise QueueFull(
+                f"{self._limit} edits are unfinished, as many as this service takes; try again later"
+            )
+        return _decode_pairs(answer[1])
+
+    @redis_errors()
+    def get(self, job_id: str) -> JobRecord | None:
+        """The record, or None."""
+        fields = cast("dict[bytes, bytes]", self.redis.hgetall(keys.EDIT + job_id))
+        return _decode(fields) if fields else None
+
+    def require(self, job_id: str, tenant: str) -> JobRecord:
+        """The tenant's record. Raises JobNotFound, for another tenant's id too."""
+        record = self.get(job_id)
+        if record is None or record.tenant != tenant:
+            raise JobNotFound(f"there is no edit {job_id!r}")
+        return record
+
+    @redis_errors()
+    def list(
+        self, tenant: str, state: State | None = None, limit: int = 20, cursor: str | None = None
+    ) -> Page:
+        """The tenant's edits, newest first; ``cursor`` is that of the page before."""
+        index = f"{keys.TENANT}{tenant}:{state or 'all'}"
+        highest = f"({cursor}" if cursor else "+"
+        ids = cast("list[bytes]", self.redis.zrevrangebylex(index, highest, "-", start=0, num=limit + 1))
+        records = self.get_many(job_id.decode() for job_id in ids[:limit])
+        return Page(records, ids[limit - 1].decode() if len(ids) > limit else None)
+
+    @redis_errors()
+    def get_many(self, job_ids: Iterable[str]) -> tuple[JobRecord, ...]:
+        """The records of those ids that have one, in order, in one round trip."""
+        pipeline = self.redis.pipeline(transaction=False)
+        for job_id in job_ids:
+            pipeline.hgetall(keys.EDIT + job_id)
+        return tuple(_decode(fields) for fields in pipeline.execute() if fields)
+
+    @redis_errors()
+    def request_cancel(self, job_id: str) -> bool:
+        """Cancel at once while queued, else ask the worker to. False: it was canceled before.
+
+        Raises JobNotFound, AlreadyFinished.
+        """
+        before = self._cancel(args=[job_id, self._ttl_s])
+        if before is None:
+            raise JobNotFound(f"there is no edit {job_id!r}")
+        state = State(before.decode())
+        if state in {State.SUCCEEDED, State.FAILED}:
+            raise AlreadyFinished(f"edit {job_id} has {state}: it can no longer be canceled")
+        return not state.is_terminal
+
+    @redis_errors()
+    def delete(self, job_id: str) -> bool:
+        """Remove the record and every trace of it; its worker loses the claim. False: there was none."""
+        return bool(self._forget(args=[job_id, 0]))
+
+    # The worker's side: a claim is a record with its `worker` and `attempt`
+
+    @redis_errors()
+    def claim(self, job_id: str, worker: str) -> JobRecord | None:
+        """Begin an attempt and hold the lease. None: finished, gone, another's, or begun too often."""
+        poison = _WORKER_LOST.model_dump_json()
+        args = (job_id, worker, self._lease_ms, self._max_attempts, self._ttl_s, poison)
+        answer = self._claim(args=args)
+        return _decode_pairs(answer[1]) if answer[0] == b"claimed" else None
+
+    @redis_errors()
+    def renew(self, claim: JobRecord, progress: Progress | None = None) -> Hold:
+        """Extend the lease and save ``progress``, unless the claim was lost."""
+        text = json.dumps(_jsonable(claim, "progress", progress)) if progress else ""
+        return Hold(self._renew(args=[*_fence(claim), self._lease_ms, text]).decode())
+
+    def commit_success(
+        self,
+        claim: JobRecord,
+        measures: EditMeasures,
+        results: Sequence[StoredObject],
+        artifacts: Sequence[StoredObject] = (),
+    ) -> State | None:
+        """Finish with stored results.
+
+        Returns the state that now holds (`canceled` if that was accepted before), None if this attempt is no
+        longer the record's.
+        """
+        done = {"measures": measures, "results": tuple(results), "artifacts": tuple(artifacts)}
+        return self._finish(claim, State.SUCCEEDED, done)
+
+    def commit_failure(self, claim: JobRecord, problem: Problem) -> State | None:
+        """Finish with a problem. Returns as `commit_success`."""
+        return self._finish(claim, State.FAILED, {"problem": problem})
+
+    def commit_canceled(self, claim: JobRecord) -> State | None:
+        """Finish as asked by a cancel. Returns as `commit_success`."""
+        return self._finish(claim, State.CANCELED, {})
+
+    @redis_errors()
+    def _finish(self, claim: JobRecord, state: State, fields: Mapping[str, Any]) -> State | None:
+        encoded = _encode(claim.model_copy(update=fields))
+        done = _flat({name: encoded[name] for name in fields})
+        answer = self._commit(args=[*_fence(claim), state, self._ttl_s, *done]).decode()
+        return None if answer == "stale" else State(answer)
+
+    # Giving back: `jobs.queue` names the lists
+
+    @redis_errors()
+    def hand_back(self, claim: JobRecord, queue: str, intermediate: str) -> None:
+        """Put the claimed edit at the head of its queue; this attempt does not count towards the limit."""
+        self._requeue(keys=[queue, intermediate], args=[*_fence(claim), self._ttl_s])
+
+    @redis_errors()
+    def requeue(self, job_id: str, queue: str, intermediate: str) -> State | None:
+        """Put an edit that nobody holds at the head of its queue (or cancel it, if that was asked for).
+
+        None: it is held, queued or finished after all.
+        """
+        answer = self._requeue(keys=[queue, intermediate], args=[job_id, "", "", self._ttl_s]).decode()
+        return None if answer == "kept" else State(answer)
+
+    # The reaper's side
+
+    @redis_errors()
+    def open_ids(self) -> set[str]:
+        """The ids that are not finished."""
+        return {job_id.decode() for job_id in cast("set[bytes]", self.redis.smembers(keys.OPEN))}
+
+    @redis_errors()
+    def overdue(self, unqueued: Iterable[str], grace_s: float) -> tuple[str, ...]:
+        """Those of the open but unqueued ids that nobody has held for ``grace_s`` seconds."""
+        return tuple(job_id.decode() for job_id in self._overdue(args=[grace_s, *unqueued]))
+
+    @redis_errors()
+    def expired(self, limit: int = 100) -> tuple[JobRecord, ...]:
+        """Finished edits that were to be kept only until now, the oldest first."""
+        now = self.now()
+        ids = cast("list[bytes]", self.redis.zrangebyscore(keys.EXPIRY, "-inf", now, start=0, num=limit))
+        return self.get_many(job_id.decode() for job_id in ids)
+
+    @redis_errors()
+    def bury(self, job_id: str) -> None:
+        """Take an expired edit off every list; its record says "expired" for a while longer."""
+        self._forget(args=[job_id, TOMBSTONE_S])
+
+    @redis_errors()
+    def now(self) -> float:
+        """The time by the clock of Redis, in Unix seconds."""
+        seconds, microseconds = self.redis.time()
+        return seconds + microseconds / 1e6
+
+
+def _fence(claim: JobRecord) -> tuple[str, str, int]:
+    return claim.id, claim.worker or "", claim.attempt
+
+
+def _jsonable(record: JobRecord, field: str, value: object) -> object:
+    return record.model_copy(update={field: value}).model_dump(mode="json", include={field})[field]
+
+
+def _encode(record: JobRecord) -> dict[str, str]:
+    """The hash of a record. Fields that are None are left out."""
+    dumped = record.model_dump(mode="json", exclude_none=False)
+    return {
+        name: value if name in _TEXT else json.dumps(int(value) if isinstance(value, bool) else value)
+        for name, value in dumped.items()
+        if value is not None
+    }
+
+
+def _decode(fields: Mapping[bytes, bytes]) -> JobRecord:
+    decoded = {name.decode(): value.decode() for name, value in fields.items()}
+    return JobRecord.model_validate(
+        {name: value if name in _TEXT else json.loads(value) for name, value in decoded.items()}
+    )
+
+
+def _decode_pairs(pairs: Sequence[bytes]) -> JobRecord:
+    return _decode(dict(zip(pairs[::2], pairs[1::2], strict=True)))
+
+
+def _flat(fields: Mapping[str, str]) -> list[str]:
+    return [text for pair in fields.items() for text in pair]

@@ -1,0 +1,162 @@
+"""What front end and workers agree on: the request, the record, what a finished edit holds."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from magedit.config import EditConfig, InversionName, MaskMode, MethodName, Region
+from magedit.report import EditMeasures, Progress
+
+OutputFormat = Literal["png", "jpeg", "webp"]
+ArtifactName = Literal["attention"]
+Prompt = Annotated[str, Field(min_length=1, max_length=1000)]
+# A tenant's name is a part of storage keys and of Redis keys.
+Tenant = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+CONTENT_TYPES: dict[OutputFormat, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+
+
+def new_id() -> str:
+    """A job id: 32 hex digits in UUIDv7 layout (RFC 9562, 5.7), so that ids sort by the time of their making.
+
+    74 of its bits are random: an id cannot be guessed.
+    """
+    milliseconds = time.time_ns() // 1_000_000
+    random_a, random_b = secrets.randbits(12), secrets.randbits(62)
+    return f"{milliseconds << 80 | 7 << 76 | random_a << 64 | 2 << 62 | random_b:032x}"
+
+
+class State(StrEnum):
+    """The states of a job; `jobs.lifecycle` holds the transitions."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the job is over; a terminal state never changes."""
+        return self in {State.SUCCEEDED, State.FAILED, State.CANCELED}
+
+
+class Frozen(BaseModel):
+    """Base of the schema: immutable, and a name that is not a field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EditRequest(Frozen):
+    """What the caller asks for. The images are in storage; masks pair with `regions` by position."""
+
+    model: str
+    source_prompt: Prompt = Field(description="What the image shows.")
+    target_prompt: Prompt = Field(description="What the edited image shall show.")
+    regions: tuple[Region, ...] = Field(min_length=1, description="One per mask, in order.")
+    mask_mode: MaskMode = Field("white", description="Which part of the mask is edited.")
+    output_format: OutputFormat = Field("png", description="Image format of the result.")
+    artifacts: tuple[ArtifactName, ...] = Field(
+        (), description="What to keep besides the result: `attention` (maps before and after guidance)."
+    )
+    config: EditConfig = Field(default_factory=EditConfig, description="How to edit.")
+
+
+class FieldError(Frozen):
+    """One blamed parameter of a problem."""
+
+    field: str
+    message: str
+
+
+class Problem(Frozen):
+    """Problem details (RFC 9457) with a stable `code`; `errors` names the parameters to blame."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: tuple[FieldError, ...] = ()
+
+
+class StoredObject(Frozen):
+    """An object in storage. ``size`` in bytes, ``width`` and ``height`` in pixels (None: not an image)."""
+
+    name: str
+    key: str
+    content_type: str
+    size: int
+    sha256: str
+    width: int | None = None
+    height: int | None = None
+
+
+class JobRecord(Frozen):
+    """The truth about one edit. Times are Unix seconds by the clock of Redis.
+
+    ``attempt`` counts the starts and fences the commit; ``handed_back`` counts those of them that a stopping
+    worker gave back in order, which do not count towards the attempts limit.
+    """
+
+    id: str = Field(default_factory=new_id)
+    tenant: Tenant
+    request: EditRequest
+    image: str = Field(description="Storage key of the input image.")
+    masks: tuple[str, ...] = Field(description="Storage keys of the masks, in the order of the regions.")
+    state: State = State.QUEUED
+    attempt: int = 0
+    handed_back: int = 0
+    cancel_requested: bool = False
+    worker: str | None = None
+    created_at: float = 0.0
+    started_at: float | None = None
+    finished_at: float | None = None
+    expires_at: float | None = None
+    progress: Progress | None = None
+    measures: EditMeasures | None = None
+    results: tuple[StoredObject, ...] = ()
+    artifacts: tuple[StoredObject, ...] = ()
+    problem: Problem | None = None
+
+    @property
+    def model(self) -> str:
+        """The model that the edit runs on."""
+        return self.request.model
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of every random draw."""
+        return self.request.config.seed
+
+    def is_expired(self, now: float) -> bool:
+        """Whether the results were to be kept only until before ``now`` (Unix seconds)."""
+        return self.expires_at is not None and now >= self.expires_at
+
+
+class ModelInfo(Frozen):
+    """What a live worker announces about its model. ``image_size`` in px, ``vocabulary`` None: any word."""
+
+    name: str
+    checkpoint: str
+    image_size: int
+    max_prompt_tokens: int
+    vocabulary: tuple[str, ...] | None = None
+    tokenizer_sha256: str
+    methods: tuple[MethodName, ...]
+    inversions: tuple[InversionName, ...]
+    device: str
+    dtype: str
+
+
+class ModelStatus(Frozen):
+    """A model as the front end sees it. ``step_seconds``: measured wall seconds per step of an edit."""
+
+    info: ModelInfo
+    workers: int
+    step_seconds: float | None = None

@@ -1,0 +1,213 @@
+"""The Lua scripts that change a record. Each is atomic, checks the state it starts from, and can be repeated:
+a client that lost the answer may send it again.
+
+All times are Redis' own, so that no machine's clock matters. Keys are built inside the scripts: one Redis
+server (with replicas), not a cluster.
+"""
+
+from __future__ import annotations
+
+from jobs import keys
+from jobs.lifecycle import lua_table
+
+_PRELUDE = f"""
+local EDIT, LEASE, OPEN = '{keys.EDIT}', '{keys.LEASE}', '{keys.OPEN}'
+local MISSING, EXPIRY, TENANT, QUEUES = '{keys.MISSING}', '{keys.EXPIRY}', '{keys.TENANT}', '{keys.QUEUES}'
+local ALLOWED = {lua_table()}
+
+local function now()
+  local t = redis.call('TIME')
+  return tonumber(t[1]) + tonumber(t[2]) / 1000000
+end
+
+local function text(seconds) return string.format('%.6f', seconds) end
+
+local function terminal(state) return next(ALLOWED[state]) == nil end
+
+-- The state and the index that depends on it.
+local function move(id, before, after)
+  if not ALLOWED[before][after] then error('no transition from ' .. before .. ' to ' .. after) end
+  local key = EDIT .. id
+  local tenant = redis.call('HGET', key, 'tenant')
+  redis.call('HSET', key, 'state', after)
+  redis.call('ZREM', TENANT .. tenant .. ':' .. before, id)
+  redis.call('ZADD', TENANT .. tenant .. ':' .. after, 0, id)
+end
+
+local function finish(id, before, after, ttl_s)
+  move(id, before, after)
+  local at = now()
+  redis.call('HSET', EDIT .. id, 'finished_at', text(at), 'expires_at', text(at + ttl_s))
+  redis.call('SREM', OPEN, id)
+  redis.call('ZREM', MISSING, id)
+  redis.call('DEL', LEASE .. id)
+  redis.call('ZADD', EXPIRY, text(at + ttl_s), id)
+end
+"""
+
+# ARGV: id, tenant, model, limit, field, value, ...  -> created | full
+CREATE = (
+    _PRELUDE
+    + """
+local id, tenant, model, limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+if redis.call('EXISTS', EDIT .. id) == 0 then
+  if redis.call('SCARD', OPEN) >= limit then return {'full'} end
+  redis.call('HSET', EDIT .. id, unpack(ARGV, 5))
+  redis.call('HSET', EDIT .. id, 'created_at', text(now()))
+  redis.call('SADD', OPEN, id)
+  redis.call('SADD', QUEUES, model)
+  redis.call('ZADD', TENANT .. tenant .. ':all', 0, id)
+  redis.call('ZADD', TENANT .. tenant .. ':queued', 0, id)
+end
+return {'created', redis.call('HGETALL', EDIT .. id)}
+"""
+)
+
+# ARGV: id, worker, lease_ms, max_attempts, ttl_s, problem
+# -> claimed + record | poison | taken | finished | gone
+CLAIM = (
+    _PRELUDE
+    + """
+local id, me, lease_ms, max_attempts = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local key = EDIT .. id
+local state, worker, attempt, handed_back = unpack(
+  redis.call('HMGET', key, 'state', 'worker', 'attempt', 'handed_back'))
+if not state then return {'gone'} end
+if terminal(state) then return {'finished'} end
+if state == 'running' and worker ~= me then return {'taken'} end
+if state == 'queued' then
+  if tonumber(attempt) - tonumber(handed_back) >= max_attempts then
+    finish(id, state, 'failed', tonumber(ARGV[5]))
+    redis.call('HSET', key, 'problem', ARGV[6])
+    return {'poison'}
+  end
+  move(id, state, 'running')
+  redis.call('HINCRBY', key, 'attempt', 1)
+  redis.call('HSET', key, 'worker', me, 'started_at', text(now()))
+  redis.call('HDEL', key, 'progress')
+  redis.call('ZREM', MISSING, id)
+end
+redis.call('SET', LEASE .. id, me, 'PX', lease_ms)
+return {'claimed', redis.call('HGETALL', key)}
+"""
+)
+
+# ARGV: id, worker, attempt, lease_ms, progress or ''  -> kept | cancel | lost
+RENEW = (
+    _PRELUDE
+    + """
+local id, me, mine = ARGV[1], ARGV[2], ARGV[3]
+local key = EDIT .. id
+local state, worker, attempt, cancel = unpack(
+  redis.call('HMGET', key, 'state', 'worker', 'attempt', 'cancel_requested'))
+if state ~= 'running' or worker ~= me or attempt ~= mine then return 'lost' end
+redis.call('SET', LEASE .. id, me, 'PX', ARGV[4])
+if ARGV[5] ~= '' then redis.call('HSET', key, 'progress', ARGV[5]) end
+if cancel == '1' then return 'cancel' end
+return 'kept'
+"""
+)
+
+# ARGV: id, worker, attempt, state, ttl_s, field, value, ...  -> the state committed | stale
+# An accepted cancel wins over whatever the attempt ended with.
+COMMIT = (
+    _PRELUDE
+    + """
+local id, me, mine, after = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local key = EDIT .. id
+local state, worker, attempt, cancel = unpack(
+  redis.call('HMGET', key, 'state', 'worker', 'attempt', 'cancel_requested'))
+if not state or worker ~= me or attempt ~= mine then return 'stale' end
+if terminal(state) then return state end
+if state ~= 'running' then return 'stale' end
+if cancel == '1' then after = 'canceled' end
+if after == ARGV[4] and #ARGV > 5 then redis.call('HSET', key, unpack(ARGV, 6)) end
+finish(id, state, after, tonumber(ARGV[5]))
+return after
+"""
+)
+
+# ARGV: id, ttl_s  -> the state before | false
+CANCEL = (
+    _PRELUDE
+    + """
+local id = ARGV[1]
+local state = redis.call('HGET', EDIT .. id, 'state')
+if not state then return false end
+if state == 'queued' then finish(id, state, 'canceled', tonumber(ARGV[2])) end
+if not terminal(state) then redis.call('HSET', EDIT .. id, 'cancel_requested', 1) end
+return state
+"""
+)
+
+# KEYS: queue, intermediate   ARGV: id, worker or '', attempt or '', ttl_s -> queued | canceled | kept
+# With worker and attempt: that attempt hands its edit back. Without: the reaper's, for an edit nobody holds.
+REQUEUE = (
+    _PRELUDE
+    + """
+local id, me, mine = ARGV[1], ARGV[2], ARGV[3]
+local key = EDIT .. id
+local state, worker, attempt, cancel = unpack(
+  redis.call('HMGET', key, 'state', 'worker', 'attempt', 'cancel_requested'))
+if not state or terminal(state) then return 'kept' end
+if me ~= '' then
+  if state ~= 'running' or worker ~= me or attempt ~= mine then return 'kept' end
+elseif redis.call('EXISTS', LEASE .. id) == 1 or redis.call('LPOS', KEYS[1], id) then
+  redis.call('ZREM', MISSING, id)
+  return 'kept'
+end
+redis.call('LREM', KEYS[2], 0, id)
+if cancel == '1' then
+  finish(id, state, 'canceled', tonumber(ARGV[4]))
+  return 'canceled'
+end
+if state == 'running' then move(id, state, 'queued') end
+if me ~= '' then redis.call('HINCRBY', key, 'handed_back', 1) end
+redis.call('HDEL', key, 'progress', 'worker', 'started_at')
+redis.call('DEL', LEASE .. id)
+redis.call('ZREM', MISSING, id)
+redis.call('LPUSH', KEYS[1], id)
+return 'queued'
+"""
+)
+
+# ARGV: grace_s, id, ...  -> those ids that have been missing for longer than the grace time
+# The set keeps exactly the ids that are missing now.
+OVERDUE = (
+    _PRELUDE
+    + """
+local at, given, due = now(), {}, {}
+for i = 2, #ARGV do
+  given[ARGV[i]] = true
+  if redis.call('EXISTS', LEASE .. ARGV[i]) == 1 then
+    redis.call('ZREM', MISSING, ARGV[i])
+  else
+    redis.call('ZADD', MISSING, 'NX', text(at), ARGV[i])
+    local since = tonumber(redis.call('ZSCORE', MISSING, ARGV[i]))
+    if at - since >= tonumber(ARGV[1]) then table.insert(due, ARGV[i]) end
+  end
+end
+for _, id in ipairs(redis.call('ZRANGE', MISSING, 0, -1)) do
+  if not given[id] then redis.call('ZREM', MISSING, id) end
+end
+return due
+"""
+)
+
+# ARGV: id, tombstone_s (0: at once)  -> whether there was such a record
+FORGET = (
+    _PRELUDE
+    + """
+local id = ARGV[1]
+local tenant, state = unpack(redis.call('HMGET', EDIT .. id, 'tenant', 'state'))
+redis.call('SREM', OPEN, id)
+redis.call('ZREM', MISSING, id)
+redis.call('ZREM', EXPIRY, id)
+redis.call('DEL', LEASE .. id)
+if not tenant then return 0 end
+redis.call('ZREM', TENANT .. tenant .. ':all', id)
+redis.call('ZREM', TENANT .. tenant .. ':' .. state, id)
+if ARGV[2] == '0' then redis.call('DEL', EDIT .. id) else redis.call('EXPIRE', EDIT .. id, ARGV[2]) end
+return 1
+"""
+)

@@ -1,0 +1,163 @@
+"""Object storage: a local folder, S3 or memory behind one small class, and every key's layout.
+
+{tenant}/{job}/input/image.png            what the caller sent
+{tenant}/{job}/input/mask-0.png
+{tenant}/{job}/{attempt}/result-0.png     what an attempt made; the record names the attempt that counts
+{tenant}/{job}/{attempt}/artifacts/{name}
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.exceptions import BaseError, NotFoundError
+from obstore.store import LocalStore, MemoryStore, S3Store
+
+from jobs.errors import ObjectNotFound, StoreUnavailable
+from jobs.schema import JobRecord
+from jobs.settings import Settings
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig
+
+# Longest pause between two attempts of one request, in seconds.
+BACKOFF_CAP_S = 5.0
+
+
+def job_prefix(tenant: str, job_id: str) -> str:
+    """Where everything of one job is."""
+    return f"{tenant}/{job_id}/"
+
+
+def image_key(tenant: str, job_id: str) -> str:
+    """The input image."""
+    return f"{job_prefix(tenant, job_id)}input/image.png"
+
+
+def mask_key(tenant: str, job_id: str, index: int) -> str:
+    """The mask of region ``index`` (0, 1, ...)."""
+    return f"{job_prefix(tenant, job_id)}input/mask-{index}.png"
+
+
+def attempt_prefix(record: JobRecord, attempt: int | None = None) -> str:
+    """Where one attempt (default: the record's present one) keeps what it makes."""
+    return f"{job_prefix(record.tenant, record.id)}{record.attempt if attempt is None else attempt}/"
+
+
+def result_key(claim: JobRecord, name: str) -> str:
+    """A result of this attempt."""
+    return attempt_prefix(claim) + name
+
+
+def artifact_key(claim: JobRecord, name: str) -> str:
+    """An artifact of this attempt."""
+    return f"{attempt_prefix(claim)}artifacts/{name}"
+
+
+def sha256(data: bytes) -> str:
+    """The checksum that records keep of an object, in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+class ObjectStore:
+    """Whole objects by key. Requests are repeated with back-off, then raise StoreUnavailable."""
+
+    def __init__(self, store: obstore.store.ObjectStore) -> None:
+        self._store = store
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> ObjectStore:
+        """The store that `storage_url` names. Raises ValueError for an address of another kind."""
+        if settings.storage_url is None:
+            return cls(_local(settings.state_dir.absolute() / "objects"))
+        url = urlsplit(settings.storage_url)
+        if url.scheme == "file" and url.path.startswith("/"):
+            return cls(_local(Path(url.path)))
+        if url.scheme == "memory":
+            return cls(MemoryStore())
+        if url.scheme == "s3" and url.netloc:
+            return cls(_s3(settings, url.netloc, url.path.strip("/")))
+        raise ValueError(
+            f"storage_url is {settings.storage_url!r}: "
+            "give file:///absolute/folder, s3://bucket/prefix or memory:"
+        )
+
+    def put(self, key: str, data: bytes, content_type: str) -> None:
+        """Store an object in place of what is there; nobody sees half of it. A folder keeps no type."""
+        attributes = {} if isinstance(self._store, LocalStore) else {"Content-Type": content_type}
+        with _storage_errors(key):
+            obstore.put(self._store, key, data, attributes=attributes)
+
+    def get(self, key: str) -> bytes:
+        """The object's bytes. Raises ObjectNotFound."""
+        with _storage_errors(key):
+            return obstore.get(self._store, key).bytes().to_bytes()
+
+    def size(self, key: str) -> int | None:
+        """The object's size in bytes, None if there is none."""
+        try:
+            with _storage_errors(key):
+                return obstore.head(self._store, key)["size"]
+        except ObjectNotFound:
+            return None
+
+    def keys(self, prefix: str) -> list[str]:
+        """The keys below ``prefix`` (which ends with `/`), sorted."""
+        with _storage_errors(prefix):
+            return sorted(meta["path"] for batch in obstore.list(self._store, prefix) for meta in batch)
+
+    def delete_prefix(self, prefix: str) -> int:
+        """Remove everything below ``prefix``; returns how many objects that were."""
+        keys = self.keys(prefix)
+        for key in keys:
+            # One by one: others may be removing the same ones, and a batch stops at the first that is gone.
+            try:
+                with _storage_errors(key):
+                    obstore.delete(self._store, key)
+            except ObjectNotFound:
+                continue
+        return len(keys)
+
+    def ping(self) -> None:
+        """Raise StoreUnavailable unless the store answers."""
+        self.size("ping")
+
+
+def _local(folder: Path) -> LocalStore:
+    return LocalStore(folder, mkdir=True, automatic_cleanup=True)
+
+
+def _s3(settings: Settings, bucket: str, prefix: str) -> S3Store:
+    timeout = timedelta(seconds=settings.storage_timeout_s)
+    options: ClientConfig = {"timeout": timeout, "connect_timeout": timeout, "allow_http": True}
+    retries: RetryConfig = {
+        "max_retries": settings.storage_retries,
+        "backoff": {"max_backoff": timedelta(seconds=BACKOFF_CAP_S)},
+    }
+    return S3Store(
+        bucket,
+        prefix=prefix or None,
+        endpoint=settings.s3_endpoint,
+        region=settings.s3_region,
+        access_key_id=settings.s3_access_key_id,
+        secret_access_key=settings.s3_secret_access_key and settings.s3_secret_access_key.get_secret_value(),
+        client_options=options,
+        retry_config=retries,
+    )
+
+
+@contextmanager
+def _storage_errors(key: str) -> Iterator[None]:
+    try:
+        yield
+    except (NotFoundError, FileNotFoundError) as error:
+        raise ObjectNotFound(f"storage has no object {key!r}") from error
+    except (BaseError, OSError) as error:
+        raise StoreUnavailable("object storage cannot be reached; try again in a moment") from error
