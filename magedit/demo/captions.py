@@ -27,9 +27,9 @@ OPENINGS: Final = (
 class Mention:
     """What a stretch of a caption says of the room.
 
-    `noun` is the index of the word that names the class, `end` of the stretch's last word. `colour`, `pattern` and
-    `side` are None where the caption does not say them. `things` are the indices in `scene.things` it speaks of:
-    none for a negated mention, two for a plural.
+    `noun` is the index of the word that names the class, `end` of the stretch's last word. `colour`,
+    `pattern` and `side` are None where the caption does not say them. `things` are the indices in
+    `scene.things` it speaks of: none for a negated mention, two for a plural.
     """
 
     kind: str

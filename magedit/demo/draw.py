@@ -1,7 +1,8 @@
 """Draws a room with Pillow: its picture at any size, and a mask for each object and part.
 
 Shapes are drawn without antialiasing on a canvas `SUPERSAMPLING` times as large and box-averaged, so a pixel
-outside every drawn sub-pixel of a part is exactly untouched by that part: masks and pictures agree to the bit.
+outside every drawn sub-pixel of a part is exactly untouched by that part: masks and pictures agree to the
+bit.
 """
 
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from magedit.demo.scene import UNITS, Scene, Thing
 SUPERSAMPLING: Final = 3
 HORIZON: Final = 76
 ELEMENT: Final = 8
-"""Width of a stripe, a band or a dot, in drawing units: one latent cell, so that a pattern survives the VAE."""
+"""Width of a stripe, a band or a dot, in drawing units: one latent cell, so that it survives the VAE."""
 
 WOOD: Final[RGB] = (122, 84, 54)
 METAL: Final[RGB] = (84, 84, 92)
@@ -273,7 +274,7 @@ def draw_scene(scene: Scene, size: int = UNITS) -> Image.Image:
 
 
 def draw_mask(scene: Scene, thing: Thing, part: str | None = None, size: int = UNITS) -> Image.Image:
-    """Where a thing (or one of its parts) is seen: "L", `size` x `size`, 255 on every pixel it touches, else 0.
+    """Where a thing (or one of its parts) is seen: "L", `size` x `size`, 255 where it is, else 0.
 
     What stands in front of it is left out. A thing that is not in the room gives an empty mask.
 

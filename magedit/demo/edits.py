@@ -1,4 +1,4 @@
-"""Edits whose true result is known: a room, what is to change, the prompts that say so, and the room afterwards."""
+"""Edits whose true result is known: a room, what is to change, the prompts that say so, the room after it."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -35,7 +35,8 @@ FULL: Final = Style(
     omission=0.0,
     negation=0.0,
 )
-"""Captions of edits name everything with its colour and pattern, and no side: where to edit is the mask's to say."""
+"""Captions of edits name everything with colour and pattern but no side: where to edit is the mask's to
+say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,7 @@ class DemoEdit:
 
 
 def _changed_parts(thing: Thing, other: Scene) -> set[str]:
-    """The parts of a thing that look different in another room: all, unless it only changes its paint there."""
+    """The parts of a thing that look different in another room: all, unless only its paint changes there."""
     shapes = pieces(thing)
     for twin in other.things:
         if (twin.kind, twin.x, twin.y, twin.form) == (thing.kind, thing.x, thing.y, thing.form):
@@ -293,7 +294,10 @@ def _carpet_demo() -> DemoEdit:
         Thing(kind="lamp", x=14, y=104, side="left", colour="red"),
         Thing(kind="plant", x=114, y=104, side="right", colour="white"),
     )
-    source = "a room with a window, a red picture, a blue sofa, a red lamp, a plant in a white pot and a red carpet"
+    source = (
+        "a room with a window, a red picture, a blue sofa, a red lamp, a plant in a white pot "
+        "and a red carpet"
+    )
     return DemoEdit(
         name="carpet",
         kind="colour",
@@ -341,7 +345,10 @@ def _lamp_demo() -> DemoEdit:
         Thing(kind="lamp", x=14, y=104, side="left", colour="orange"),
         Thing(kind="carpet", x=64, y=112, colour="white", form="round"),
     )
-    source = "a room with a window, an orange curtain, a white picture, a green sofa, a white carpet and an orange lamp"
+    source = (
+        "a room with a window, an orange curtain, a white picture, a green sofa, a white carpet "
+        "and an orange lamp"
+    )
     return DemoEdit(
         name="lamp",
         kind="part",

@@ -99,7 +99,7 @@ CPU_128: Final = Preset(
         layers=1,
         groups=4,
         crop=64,
-        schedule=Schedule(samples=75_000, batch=16, muon=0.02, adam=2e-3, warmup=800, decay=0.7),
+        schedule=Schedule(samples=60_000, batch=16, muon=0.02, adam=2e-3, warmup=800, decay=0.7),
     ),
     text=TextRecipe(
         width=64,

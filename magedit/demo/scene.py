@@ -36,8 +36,9 @@ PAINT_ORDER: Final = (
 class Thing:
     """One object of a room.
 
-    `x`, `y` is its anchor in drawing units (see `magedit.demo.draw` for what each class anchors); `side` is the
-    word that tells it from others of its class; `form` is a variant of the shape ("round" or "square" carpet).
+    `x`, `y` is its anchor in drawing units (see `magedit.demo.draw` for what each class anchors); `side` is
+    the word that tells it from others of its class; `form` is a variant of the shape ("round" or "square"
+    carpet).
     """
 
     kind: str

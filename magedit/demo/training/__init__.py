@@ -1,1 +1,1 @@
-"""The training recipe of the demo checkpoint: VAE, then text encoder, then UNet, each resumable at any kill."""
+"""The training recipe of the demo checkpoint: text encoder, VAE, UNet, each resumable at any kill."""

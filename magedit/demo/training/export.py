@@ -1,4 +1,4 @@
-"""Writes the checkpoint: a diffusers folder in `StableDiffusionPipeline`'s layout, with the words it knows."""
+"""Writes the checkpoint: a diffusers folder in Stable Diffusion's layout, with the words it knows."""
 
 import json
 import os
@@ -28,11 +28,12 @@ def export_checkpoint(
 ) -> None:
     """Replaces the folder `out` by the checkpoint; a kill leaves the old or the new one.
 
-    VAE and UNet are stored as `dtype` (diffusers loads float32 unless told otherwise); the small text encoder stays
-    float32, because transformers loads the type it finds and the parts of a pipeline must agree.
+    VAE and UNet are stored as `dtype` (diffusers loads float32 unless told otherwise); the small text
+    encoder stays float32, because transformers loads the type it finds and the parts of a pipeline must
+    agree.
 
-    `guidance_resolution` is the side, in cells, of the attention maps that guidance should read: the key by that
-    name in `model_index.json`, which `MAGEditPipeline` takes and other pipelines ignore.
+    `guidance_resolution` is the side, in cells, of the attention maps that guidance should read: the key by
+    that name in `model_index.json`, which `MAGEditPipeline` takes and other pipelines ignore.
     """
     fresh = out.with_name(f"{out.name}.{os.getpid()}.tmp")
     pipeline = StableDiffusionPipeline(

@@ -1,11 +1,12 @@
-"""The loop every stage shares: schedule, data-parallel averaging, snapshots that survive a kill, curves, progress."""
+"""The loop every stage shares: schedule, data parallelism, snapshots that survive a kill, curves,
+progress."""
 
 import json
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import torch
 import torch.distributed as dist
@@ -14,6 +15,10 @@ from tqdm import tqdm
 
 from magedit.demo.presets import Schedule
 from magedit.demo.training.muon import optimizers
+
+
+LOG_EVERY: Final = 25
+"""Steps averaged into one line of a curve."""
 
 
 class Stage(Protocol):
@@ -115,6 +120,7 @@ def train(stage: Stage, run: Run) -> None:
     first = seen
     curve = run.state / f"{stage.name}.jsonl"
     sums: dict[str, float] = {}
+    summed = 0
     with tqdm(
         total=schedule.samples, initial=seen, desc=stage.name, disable=run.rank > 0, mininterval=5
     ) as bar:
@@ -141,10 +147,10 @@ def train(stage: Stage, run: Run) -> None:
             bar.update(schedule.batch * run.processes)
             for name, value in ({"loss": loss.item()} | figures).items():
                 sums[name] = sums.get(name, 0.0) + value
-            if step % 25 == 0 or seen >= schedule.samples:
+            summed += 1
+            if step % LOG_EVERY == 0 or seen >= schedule.samples:
                 if run.rank == 0:
-                    count = (step - 1) % 25 + 1
-                    means = {name: round(value / count, 5) for name, value in sums.items()}
+                    means = {name: round(value / summed, 5) for name, value in sums.items()}
                     elapsed = time.monotonic() - started
                     line = {
                         "seen": seen,
@@ -155,7 +161,7 @@ def train(stage: Stage, run: Run) -> None:
                     with curve.open("a") as file:
                         file.write(json.dumps(line) + "\n")
                     bar.set_postfix(means, refresh=False)
-                sums = {}
+                sums, summed = {}, 0
             if late or time.monotonic() - kept_at > run.snapshot_s or seen >= schedule.samples:
                 keep()
                 kept_at = time.monotonic()

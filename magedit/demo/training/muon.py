@@ -1,8 +1,8 @@
 """Muon: momentum whose update is orthogonalized (Jordan et al. 2024, "Muon: an optimizer for hidden layers").
 
-`torch.optim.Muon` takes matrices only; here a convolution's weight (out, in, h, w) counts as (out, in * h * w).
-On a CPU the orthogonalization is a good part of a step, so wide matrices iterate on their Gram matrix, and several
-processes share the matrices out.
+`torch.optim.Muon` takes matrices only; here a convolution's weight (out, in, h, w) counts as (out, in * h *
+w). On a CPU the orthogonalization is a good part of a step, so wide matrices iterate on their Gram matrix,
+and several processes share the matrices out.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,7 +18,8 @@ STEPS = 5
 
 
 def orthogonalize(matrix: Tensor) -> Tensor:
-    """The nearly orthogonal matrix with the singular vectors of `matrix` (m, n); singular values about 0.7 to 1.2."""
+    """The nearly orthogonal matrix with the singular vectors of `matrix` (m, n); singular values 0.7 to
+    1.2."""
     a, b, c = QUINTIC
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
@@ -46,8 +47,8 @@ def orthogonalize(matrix: Tensor) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum, orthogonalized, scaled by sqrt(max(1, rows / columns)).
 
-    With `processes` > 1 (a process group must exist, and gradients must agree), each rank orthogonalizes its share
-    of the matrices and the updates are exchanged.
+    With `processes` > 1 (a process group must exist, and gradients must agree), each rank orthogonalizes its
+    share of the matrices and the updates are exchanged.
     """
 
     def __init__(

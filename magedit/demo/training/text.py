@@ -1,7 +1,8 @@
 """The text encoder stage: CLIPTextModel learns to tag captions, and is frozen afterwards.
 
-Each noun must tell its class and what was said before it, the last word of each mention everything that was said
-of the thing, the end token what the room holds: so a word's hidden state carries what the UNet is to draw for it.
+Each noun must tell its class and what was said before it, the last word of each mention everything that was
+said of the thing, the end token what the room holds: so a word's hidden state carries what the UNet is to
+draw for it.
 """
 
 import random
@@ -54,7 +55,7 @@ def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
 
 
 def tags_at(caption: Caption, mention: Mention, word: int) -> list[int]:
-    """The tag indices (in the order of `TAGS`) that `word` of a mention must tell: only what was said by then."""
+    """The tags (indices in the order of `TAGS`) that `word` of a mention must tell: what was said by then."""
     said = caption.words[mention.start : word + 1]
     values = {
         "kind": mention.kind,

@@ -23,7 +23,7 @@ ENCODED_AT_ONCE = 8
 
 
 def build_unet(recipe: UnetRecipe, size: int, width: int) -> UNet2DConditionModel:
-    """An untrained UNet for pictures of `size` pixels and text states of `width`; cross attention in every block."""
+    """An untrained UNet for pictures of `size` pixels and text states of `width`."""
     blocks = len(recipe.channels)
     return UNet2DConditionModel(
         sample_size=size // FACTOR,
@@ -58,7 +58,8 @@ def training_scene(seed: int, index: int) -> Scene:
 
 @torch.no_grad()
 def encode_shard(vae: AutoencoderKL, preset: Preset, number: int, folder: Path) -> Tensor:
-    """Latents (posterior means, float16) of one shard of the training set: from its file, or made and stored there."""
+    """Latents (posterior means, float16) of one shard of the training set, from its file or made and
+    stored."""
     path = folder / f"latents-{number:03d}.pt"
     if path.exists():
         kept: Tensor = torch.load(path, weights_only=True)
@@ -79,7 +80,7 @@ def encode_shard(vae: AutoencoderKL, preset: Preset, number: int, folder: Path) 
 
 
 class UnetStage:
-    """Min-SNR weighted epsilon prediction with stratified time steps and classifier-free guidance's empty captions."""
+    """Min-SNR weighted epsilon prediction, stratified time steps, empty captions for guidance-free passes."""
 
     name = "unet"
 

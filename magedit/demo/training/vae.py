@@ -92,8 +92,8 @@ def psnr(square: float) -> float:
 def normalize_latents(vae: AutoencoderKL, latents: Tensor) -> None:
     """Folds the latents' mean and deviation per channel into the 1x1 convolutions around them.
 
-    Afterwards the VAE decodes exactly as before, and its latents (given here before the fold: (n, 4, h, w)) have
-    mean 0 and deviation 1, so that `scaling_factor` is 1.
+    Afterwards the VAE decodes exactly as before, and its latents (given here before the fold: (n, 4, h, w))
+    have mean 0 and deviation 1, so that `scaling_factor` is 1.
     """
     mean, deviation = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
     quant, post = vae.quant_conv, vae.post_quant_conv
