@@ -10,6 +10,7 @@ from rq.exceptions import DuplicateJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from jobs import keys
 from jobs.connection import redis_errors
 from jobs.records import Records
 from jobs.schema import JobRecord, State
@@ -33,10 +34,15 @@ class JobQueue:
     def __init__(self, redis: Redis, records: Records) -> None:
         self._redis = redis
         self._records = records
+        self._queues: dict[str, Queue] = {}
 
     def rq(self, model: str) -> Queue:
-        """RQ's queue of a model."""
-        return Queue(queue_name(model), connection=self._redis, serializer=JSONSerializer, default_timeout=-1)
+        """RQ's queue of a model. Kept, because each new one asks the server for its version."""
+        if model not in self._queues:
+            self._queues[model] = Queue(
+                queue_name(model), connection=self._redis, serializer=JSONSerializer, default_timeout=-1
+            )
+        return self._queues[model]
 
     @redis_errors()
     def enqueue(self, record: JobRecord) -> None:
@@ -58,15 +64,24 @@ class JobQueue:
         """How many edits are in line for the model."""
         return self._redis.llen(self.rq(model).key)
 
-    @redis_errors()
     def remove(self, record: JobRecord) -> None:
         """Take an edit out of RQ, wherever it is there."""
-        queue = self.rq(record.model)
+        self.remove_id(record.id, record.model)
+
+    @redis_errors()
+    def remove_id(self, job_id: str, model: str) -> None:
+        """Take an id out of RQ, whether or not it has a record."""
+        queue = self.rq(model)
         pipeline = self._redis.pipeline()
-        pipeline.lrem(queue.key, 0, record.id)
-        pipeline.lrem(queue.intermediate_queue_key, 0, record.id)
-        pipeline.delete(Job.key_for(record.id))
+        pipeline.lrem(queue.key, 0, job_id)
+        pipeline.lrem(queue.intermediate_queue_key, 0, job_id)
+        pipeline.delete(Job.key_for(job_id))
         pipeline.execute()
+
+    @redis_errors()
+    def models(self) -> set[str]:
+        """The models that have (had) a queue."""
+        return {name.decode() for name in cast("set[bytes]", self._redis.smembers(keys.QUEUES))}
 
     @redis_errors()
     def waiting(self, model: str) -> set[str]:
@@ -96,5 +111,6 @@ class JobQueue:
         return self._records.requeue(record.id, queue.key, queue.intermediate_queue_key)
 
     def _job(self, job_id: str, model: str) -> Job:
+        # No timeout: RQ's would raise in the middle of anything; the worker's watchdog stands in for it.
         arguments: dict[str, Any] = {"args": (job_id,), "job_id": job_id, "description": "edit"}
         return self.rq(model).create_job(TASK, **arguments)

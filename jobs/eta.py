@@ -1,0 +1,29 @@
+"""When an edit will be done, from what was measured. Pure."""
+
+from __future__ import annotations
+
+from jobs.schema import JobRecord, ModelStatus, State
+
+# Below this finished fraction the pace of an edit says nothing about its end yet.
+MEASURABLE_FRACTION = 0.1
+
+
+def estimate(record: JobRecord, position: int | None, model: ModelStatus | None, now: float) -> float | None:
+    """Seconds until the edit is done, None where nothing is known (or it is over).
+
+    Args:
+        record: the edit.
+        position: edits before it in line, as `JobQueue.position` tells.
+        model: the model's measured pace and live workers; edits in line are taken to have this edit's steps.
+        now: Unix seconds by the clock of Redis.
+    """
+    if record.state is State.RUNNING and record.progress and record.started_at:
+        fraction = record.progress.fraction
+        if fraction >= MEASURABLE_FRACTION:
+            return max(0.0, now - record.started_at) * (1 - fraction) / fraction
+    if record.state.is_terminal or model is None or model.step_seconds is None or model.workers == 0:
+        return None
+    whole = model.step_seconds * record.request.config.steps
+    if record.state is State.RUNNING:
+        return max(0.0, whole - (now - (record.started_at or now)))
+    return whole * (1 + (position or 0) / model.workers)
