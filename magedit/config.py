@@ -128,6 +128,9 @@ class EditConfig:
     null_text_iterations: Annotated[
         int, Ge(1), Le(100), Doc("Adam updates of the unconditional embedding per step, at most (NTI: 10).")
     ] = 10
+    null_text_learning_rate: Annotated[
+        float, Ge(0.0), Le(1.0), Doc("Adam's learning rate, falling by 1 % of it per step (NTI: 1e-2).")
+    ] = 1e-2
     null_text_tolerance: Annotated[
         float, Ge(0.0), Le(1.0), Doc("Stop a step's updates below this MSE + 2e-5 x step (NTI: 1e-5).")
     ] = 1e-5
@@ -137,18 +140,24 @@ class EditConfig:
         Le(10.0),
         Doc("Context around the mask's bounding box in the square working crop, as a fraction of the box's longer side."),
     ] = 0.5
+    eta: Annotated[
+        Fraction,
+        Doc("Share of fresh noise in the edit's sampling steps (DDIM, arXiv 2010.02502, eq. 16); 0 is deterministic."),
+    ] = 0.0
     seed: Annotated[
-        int | None,
-        Ge(0),
-        Le(2**63 - 1),
-        Doc("Seed of every random draw. The listed methods are deterministic; it is kept and reported with the edit."),
-    ] = None
+        int, Ge(0), Le(2**63 - 1), Doc("Seed of the fresh noise; without effect while `eta` is 0.")
+    ] = 0
 
     @property
     def guided_steps(self) -> int:
         """Number of leading steps that are guided (0 for methods or strengths without guidance)."""
         if self.method != "mag-edit" or self.strength == 0 or self.max_iterations == 0:
             return 0
+        return self.measured_steps
+
+    @property
+    def measured_steps(self) -> int:
+        """Number of leading steps whose ratios are measured: the guided window, also for methods without guidance."""
         return int(self.guided_fraction * self.steps)
 
     @property

@@ -1,0 +1,181 @@
+"""Reading and injecting attention maps: which layers there are, and two contexts that patch a UNet and restore it.
+
+The caller names the phase: `capturing` keeps maps of the source, `editing` injects them and reads maps of the edit.
+Conventions: the conditional half of a batch is its *last* row, and only that row is read or injected. Maps are
+(heads, positions, keys), fp32 where they are read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from diffusers import UNet2DConditionModel
+from torch import Tensor
+
+from magedit.errors import CheckpointError, NoGuidanceLayers
+
+_PLACE = re.compile(r"^(?P<part>down_blocks|mid_block|up_blocks)(?:\.(?P<block>\d+))?\..*\.attn(?P<kind>[12])$")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One attention layer: its module name in the UNet, cross or self, and the side of its square map."""
+
+    name: str
+    cross: bool
+    side: int
+
+    @property
+    def positions(self) -> int:
+        """Query positions."""
+        return self.side**2
+
+
+@dataclass(frozen=True)
+class LayerEdit:
+    """What happens to the conditional row of one layer.
+
+    ``self_map`` (heads, N, N): the source's self attention in place of the layer's own (P2P 2208.01626, 3.2).
+    ``base`` (heads, N, K) and ``share`` (K,): the layer's own cross attention A becomes ``base + share * A``; refine,
+    replace, their windows and the equalizer all have this form. ``read``: keep the resulting map.
+    """
+
+    self_map: Tensor | None = None
+    base: Tensor | None = None
+    share: Tensor | None = None
+    read: bool = False
+
+
+def find_layers(unet: UNet2DConditionModel, latent_side: int) -> tuple[Layer, ...]:
+    """Attention layers of a UNet of Stable Diffusion 1.x/2.x layout, in execution order.
+
+    Raises:
+        CheckpointError: a layer that is not of that layout.
+    """
+    depth = len(unet.down_blocks)
+    found: dict[str, list[Layer]] = {"down_blocks": [], "mid_block": [], "up_blocks": []}
+    for name, module in unet.named_modules():
+        if not hasattr(module, "processor"):
+            continue
+        place = _PLACE.match(name)
+        if place is None or module.group_norm is not None or module.spatial_norm is not None or module.norm_cross:
+            raise CheckpointError(f"attention layer {name!r} is not of Stable Diffusion 1.x/2.x layout")
+        block = int(place["block"] or 0)
+        level = {"down_blocks": block, "mid_block": depth - 1, "up_blocks": depth - 1 - block}[place["part"]]
+        found[place["part"]].append(Layer(name, place["kind"] == "2", latent_side >> level))
+    return (*found["down_blocks"], *found["mid_block"], *found["up_blocks"])
+
+
+def guidance_layers(layers: Collection[Layer], side: int) -> tuple[Layer, ...]:
+    """The cross-attention layers at resolution ``side`` outside the middle block (paper 4.2: 16 of a 64 latent).
+
+    Raises:
+        NoGuidanceLayers: there is none; names the resolutions there are.
+    """
+    cross = [layer for layer in layers if layer.cross and not layer.name.startswith("mid_block")]
+    chosen = tuple(layer for layer in cross if layer.side == side)
+    if not chosen:
+        sides = ", ".join(f"{s}x{s}" for s in sorted({layer.side for layer in cross}, reverse=True)) or "none"
+        raise NoGuidanceLayers(
+            f"the UNet has no cross attention at {side}x{side}; it has {sides}: set the checkpoint's "
+            "guidance_resolution to one of these"
+        )
+    return chosen
+
+
+@contextmanager
+def capturing(unet: UNet2DConditionModel, layers: Collection[Layer]) -> Iterator[dict[str, Tensor]]:
+    """Keep the maps of ``layers`` in the passes inside; yields name -> map of the last pass."""
+    with editing(unet, {layer.name: LayerEdit(read=True) for layer in layers}) as maps:
+        yield maps
+
+
+@contextmanager
+def editing(unet: UNet2DConditionModel, edits: Mapping[str, LayerEdit]) -> Iterator[dict[str, Tensor]]:
+    """Apply ``edits`` (layer name -> what to do) in the passes inside; yields name -> map of layers that are read.
+
+    Every layer's processor is put back on exit, whatever happens inside.
+    """
+    maps: dict[str, Tensor] = {}
+    before = {}
+    try:
+        for name, edit in edits.items():
+            module = unet.get_submodule(name)
+            before[name] = module.processor
+            module.processor = _Processor(name, edit, maps)
+        yield maps
+    finally:
+        for name, processor in before.items():
+            unet.get_submodule(name).processor = processor
+
+
+class _Processor:
+    """Attention of one layer under a `LayerEdit`; all rows but the last take the fused path."""
+
+    def __init__(self, name: str, edit: LayerEdit, maps: dict[str, Tensor]) -> None:
+        self.name = name
+        self.edit = edit
+        self.maps = maps
+
+    def __call__(
+        self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **_: Any
+    ) -> Tensor:
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        value = _split(attn, attn.to_v(context))
+        edit = self.edit
+        # An injected self attention needs neither queries nor keys of the row that it replaces.
+        first = slice(0, -1) if edit.self_map is not None else slice(None)
+        query = key = None
+        if hidden_states[first].shape[0]:
+            query = _split(attn, attn.to_q(hidden_states[first]))
+            key = _split(attn, attn.to_k(context[first]))
+        outputs = []
+        if hidden_states.shape[0] > 1:
+            assert query is not None
+            assert key is not None
+            others = hidden_states.shape[0] - 1
+            outputs.append(_fused(attn, query[:others], key[:others], value[:others]))
+        if edit.self_map is not None:
+            outputs.append(edit.self_map.to(value.dtype) @ value[-1:])
+        else:
+            assert query is not None
+            assert key is not None
+            outputs.append(self._last(attn, query[-1:], key[-1:], value[-1:]))
+        merged = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+        merged = merged.transpose(1, 2).flatten(2)
+        out: Tensor = attn.to_out[0](merged)
+        return out / attn.rescale_output_factor
+
+    def _last(self, attn: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        edit = self.edit
+        if edit.read:
+            scores = query.float() @ key.float().transpose(-1, -2) * attn.scale
+            probabilities = scores.softmax(dim=-1)
+            if edit.base is not None:
+                assert edit.share is not None
+                probabilities = edit.base + edit.share * probabilities
+            self.maps[self.name] = probabilities[0]
+            return probabilities.to(value.dtype) @ value
+        if edit.base is None:
+            return _fused(attn, query, key, value)
+        # (base + share * A) V = base V + A (share V): the layer's own map is never formed.
+        assert edit.share is not None
+        injected = edit.base.to(value.dtype) @ value
+        if not edit.share.any():
+            return injected
+        return injected + _fused(attn, query, key, edit.share.to(value.dtype)[:, None] * value)
+
+
+def _split(attn: Any, tensor: Tensor) -> Tensor:
+    """(batch, positions, heads * width) -> (batch, heads, positions, width)."""
+    return tensor.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+
+
+def _fused(attn: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    return F.scaled_dot_product_attention(query, key, value, scale=attn.scale)

@@ -1,0 +1,186 @@
+"""The two constraints of MAG-Edit and one guided update of the latent (paper: arXiv 2312.11396, section 4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from magedit.config import EditConfig, MaskResampling
+from magedit.errors import EditDiverged
+from magedit.report import Ratios
+
+RATIO_EPSILON = 1e-12
+"""Keeps a ratio finite where a map is zero everywhere; far below any probability that matters in fp32."""
+
+
+@dataclass(frozen=True)
+class WordTarget:
+    """Tokens of one word, the mask in which it must win (or lose, if ``negative``), and its region's weight.
+
+    ``masks`` maps the side of a map to the mask at that resolution, (side * side,) of 0 and 1.
+    """
+
+    region: int
+    tokens: tuple[int, ...]
+    masks: Mapping[int, Tensor]
+    weight: float = 1.0
+    negative: bool = False
+
+
+def resample_mask(mask: Tensor, side: int, how: MaskResampling) -> Tensor:
+    """A mask (H, W) of 0 and 1 at (side, side).
+
+    ``coverage`` keeps every cell that any selected pixel touches, so that no mask vanishes; ``nearest`` is the released
+    program's nearest neighbour.
+    """
+    if how == "coverage":
+        return F.adaptive_max_pool2d(mask[None, None], side)[0, 0]
+    return (F.interpolate(mask[None, None], (side, side))[0, 0] != 0).float()
+
+
+def token_ratio(maps: Tensor, tokens: Sequence[int], mask: Tensor) -> Tensor:
+    """v: the word's share of each position's attention, mean over the mask (paper 4.2, token ratio).
+
+    Args:
+        maps: cross attention (heads, positions, keys); rows need not sum to 1.
+        tokens: the word's key indices.
+        mask: (positions,) of 0 and 1, not empty.
+
+    Returns:
+        (heads,), each in 0..1.
+    """
+    share = maps[:, :, list(tokens)].mean(-1) / maps.sum(-1).clamp_min(RATIO_EPSILON)
+    return (share * mask).sum(-1) / mask.sum().clamp_min(1)
+
+
+def spatial_ratio(maps: Tensor, tokens: Sequence[int], mask: Tensor) -> Tensor:
+    """a: the share of the word's attention that lies inside the mask (paper 4.2, spatial ratio).
+
+    Arguments and result as `token_ratio`.
+    """
+    word = maps[:, :, list(tokens)].sum(-1)
+    return (word * mask).sum(-1) / word.sum(-1).clamp_min(RATIO_EPSILON)
+
+
+def token_ratio_loss(ratio: Tensor) -> Tensor:
+    """L_TR = mean over heads of (1 - v)^2."""
+    return (1 - ratio).square().mean()
+
+
+def spatial_ratio_loss(ratio: Tensor, lambda_: float) -> Tensor:
+    """L_SR = mean over heads of lambda (1 - a) - a."""
+    return (lambda_ * (1 - ratio) - ratio).mean()
+
+
+def constraint_loss(
+    maps: Mapping[str, Tensor], sides: Mapping[str, int], targets: Sequence[WordTarget], config: EditConfig
+) -> Tensor:
+    """The chosen constraint, mean over layers and words; a negative word is pushed down instead of up.
+
+    Args:
+        maps: layer name -> (heads, positions, keys).
+        sides: layer name -> side of its map.
+        targets: the words.
+        config: constraint, weights and lambda.
+
+    Returns:
+        A scalar.
+    """
+    terms = []
+    for name, layer_maps in maps.items():
+        for target in targets:
+            mask = target.masks[sides[name]]
+            term = torch.zeros((), device=layer_maps.device)
+            if config.constraint in {"token", "both"}:
+                weight = config.token_weight if config.constraint == "both" else 1.0
+                ratio = token_ratio(layer_maps, target.tokens, mask)
+                term = term + weight * token_ratio_loss(1 - ratio if target.negative else ratio)
+            if config.constraint in {"spatial", "both"}:
+                weight = config.spatial_weight if config.constraint == "both" else 1.0
+                ratio = spatial_ratio(layer_maps, target.tokens, mask)
+                term = term + weight * spatial_ratio_loss(
+                    1 - ratio if target.negative else ratio, config.spatial_lambda
+                )
+            terms.append(target.weight * term)
+    return torch.stack(terms).mean()
+
+
+def measure(
+    maps: Mapping[str, Tensor], sides: Mapping[str, int], targets: Sequence[WordTarget], regions: int
+) -> tuple[Ratios, ...]:
+    """Token and spatial ratio of each region: means over heads, layers and the region's (positive) words."""
+    result = []
+    for region in range(regions):
+        pairs = [
+            (maps[name], target, target.masks[sides[name]])
+            for name in maps
+            for target in targets
+            if target.region == region and not target.negative
+        ]
+        if not pairs:
+            result.append(Ratios(token=0.0, spatial=0.0))
+            continue
+        token = torch.stack([token_ratio(m, w.tokens, k).mean() for m, w, k in pairs]).mean()
+        spatial = torch.stack([spatial_ratio(m, w.tokens, k).mean() for m, w, k in pairs]).mean()
+        result.append(Ratios(token=float(token), spatial=float(spatial)))
+    return tuple(result)
+
+
+@dataclass(frozen=True)
+class Guided:
+    """A guided latent, the loss before each update, and the ratios before the first one."""
+
+    latent: Tensor
+    losses: tuple[float, ...]
+    before: tuple[Ratios, ...]
+
+
+def guide(
+    latent: Tensor,
+    *,
+    attend: Callable[[Tensor], Mapping[str, Tensor]],
+    loss: Callable[[Mapping[str, Tensor]], Tensor],
+    ratios: Callable[[Mapping[str, Tensor]], tuple[Ratios, ...]],
+    iterations: int,
+    scale: float,
+    sigma: float,
+    mask: Tensor,
+    on_update: Callable[[], None],
+) -> Guided:
+    """Optimise the noise latent so that the edit words win (paper 4.1, algorithm 1).
+
+    ``iterations`` times: z* <- z* - M * sigma_t * d(scale * L)/dz*.
+
+    Args:
+        latent: z*_t, (1, C, h, w), fp32.
+        attend: latent -> maps of the guidance layers, with gradient.
+        loss: maps -> L, a scalar.
+        ratios: maps -> ratios per region.
+        iterations: number of updates.
+        scale: step size; sigma: noise-to-signal ratio at this timestep.
+        mask: M at latent resolution, (h, w) of 0 and 1.
+        on_update: called after each update; may raise to cancel.
+
+    Raises:
+        EditDiverged: the latent is no longer finite.
+    """
+    losses: list[float] = []
+    before: tuple[Ratios, ...] = ()
+    for _ in range(iterations):
+        with torch.enable_grad():
+            variable = latent.detach().requires_grad_(True)
+            maps = attend(variable)
+            value = scale * loss(maps)
+            (gradient,) = torch.autograd.grad(value, variable)
+        losses.append(float(value))
+        if not before:
+            before = ratios({name: m.detach() for name, m in maps.items()})
+        latent = latent - mask * sigma * gradient
+        on_update()
+    if not torch.isfinite(latent).all():
+        raise EditDiverged(f"the latent is no longer finite after guidance with scale {scale}: use a smaller scale")
+    return Guided(latent, tuple(losses), before)

@@ -1,0 +1,100 @@
+"""Which source maps go where at which step: Prompt-to-Prompt's injection (arXiv 2208.01626, section 4) as data.
+
+Refine, replace, their step windows and the equalizer are all of one form: with A_s the source's map and A the edit's
+own, the injected map is ``A_s[mapped] * take + share * A``, where ``take`` and ``share`` are vectors over the target's
+tokens. That form is what `magedit.attention` computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from magedit.attention import Layer, LayerEdit
+from magedit.config import EditConfig
+from magedit.prompts import Encoded, align, replacement_matrix, token_indices
+
+
+@dataclass(frozen=True)
+class Injection:
+    """The injection of one edit. Vectors are over ``length`` target tokens.
+
+    ``mapping`` (source tokens, target tokens) spreads a source map over the target's tokens; ``taken`` is 1 where the
+    source's map replaces the edit's (refine: aligned tokens; replace: all), ``until`` the step at which each token's
+    window closes, ``weights`` the equalizer.
+    """
+
+    layers: tuple[Layer, ...]
+    mapping: Tensor
+    taken: Tensor
+    until: Tensor
+    weights: Tensor
+    self_until: int
+    self_max_positions: int
+
+    @classmethod
+    def between(
+        cls,
+        source: tuple[str, Encoded],
+        target: tuple[str, Encoded],
+        length: int,
+        layers: tuple[Layer, ...],
+        config: EditConfig,
+        device: torch.device,
+    ) -> Injection:
+        """The injection from ``source`` to ``target`` prompt (text and tokens) under ``config``.
+
+        Raises:
+            WordNotFound: `cross_replace_words` or `equalizer` name a word that the target lacks, or `replace` meets
+                prompts with different numbers of words.
+        """
+        if config.injection == "refine":
+            alignment = align(source[1].ids, target[1].ids, length)
+            mapping = torch.zeros(length, length)
+            for n, k in enumerate(alignment.mapper):
+                mapping[k, n] = 1.0 if k >= 0 else 0.0
+            taken = torch.tensor(alignment.alpha)
+        else:
+            mapping = torch.tensor(replacement_matrix(source[0], target[0], source[1], target[1], length))
+            taken = torch.ones(length)
+        until = torch.full((length,), config.cross_replace_until(config.cross_replace))
+        for word, fraction in config.cross_replace_words.items():
+            until[list(token_indices(*target, word, field="cross_replace_words"))] = config.cross_replace_until(fraction)
+        weights = torch.ones(length)
+        for word, factor in config.equalizer.items():
+            weights[list(token_indices(*target, word, field="equalizer"))] = factor
+        return cls(
+            layers=layers,
+            mapping=mapping.to(device),
+            taken=taken.to(device),
+            until=until.to(device),
+            weights=weights.to(device),
+            self_until=config.self_replace_until,
+            self_max_positions=config.self_replace_max_positions,
+        )
+
+    def sources(self, step: int) -> tuple[Layer, ...]:
+        """The layers whose source maps are injected at ``step``, in execution order; empty behind all windows."""
+        cross = bool((step < self.until).any())
+        return tuple(layer for layer in self.layers if (cross if layer.cross else self._takes_self(layer, step)))
+
+    def edits(self, step: int, maps: Mapping[str, Tensor], read: Collection[str]) -> dict[str, LayerEdit]:
+        """What happens to each layer at ``step``, given the source's ``maps``; the layers in ``read`` are kept."""
+        window = (step < self.until).float()
+        take = window * self.taken * self.weights
+        share = window * (1 - self.taken) * self.weights + (1 - window)
+        edits = {name: LayerEdit(read=True) for name in read}
+        for layer in self.sources(step):
+            if layer.cross:
+                edits[layer.name] = LayerEdit(
+                    base=(maps[layer.name] @ self.mapping) * take, share=share, read=layer.name in read
+                )
+            else:
+                edits[layer.name] = LayerEdit(self_map=maps[layer.name])
+        return edits
+
+    def _takes_self(self, layer: Layer, step: int) -> bool:
+        return step < self.self_until and layer.positions <= self.self_max_positions

@@ -1,0 +1,43 @@
+"""What every inversion takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from magedit.config import EditConfig
+from magedit.denoiser import Denoiser
+
+
+@dataclass(frozen=True)
+class InversionTask:
+    """One image to invert.
+
+    ``latent`` is z_0, (1, C, h, w), fp32; ``source`` and ``empty`` are the embeddings of the source prompt and of the
+    empty prompt, (1, tokens, width).
+    """
+
+    denoiser: Denoiser
+    latent: Tensor
+    source: Tensor
+    empty: Tensor
+    config: EditConfig
+
+
+@dataclass(frozen=True)
+class Inverted:
+    """A source trajectory to edit along.
+
+    ``latents[i]`` is the inversion's latent at the start of sampling step i: T + 1 of them, from z_T to z_0.
+    ``unconditional[i]`` is the embedding of the unconditional half at step i, (1, tokens, width). ``exact``: the source
+    branch *is* the trajectory (Direct Inversion) and need not be sampled.
+    """
+
+    latents: tuple[Tensor, ...]
+    unconditional: tuple[Tensor, ...]
+    exact: bool
+
+
+Invert = Callable[[InversionTask], Inverted]

@@ -1,0 +1,25 @@
+"""Plain DDIM inversion (Song et al., arXiv 2010.02502; Dhariwal & Nichol, arXiv 2105.05233, appendix F)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from magedit.inversion.base import InversionTask, Inverted
+from magedit.report import Stage
+
+
+def ddim(task: InversionTask) -> Inverted:
+    """The DDIM trajectory under the source prompt; the empty prompt as the unconditional."""
+    return Inverted(trajectory(task), (task.empty,) * task.config.steps, exact=False)
+
+
+def trajectory(task: InversionTask) -> tuple[Tensor, ...]:
+    """T conditional passes without guidance from z_0 up to z_T; returned from z_T down to z_0."""
+    schedule = task.denoiser.schedule
+    latents = [task.latent]
+    with task.denoiser.meter.stage(Stage.INVERT, len(schedule.timesteps)):
+        for t in reversed(schedule.timesteps):
+            noise = task.denoiser.noise(latents[-1], t, task.source, alpha=schedule.alpha(t - schedule.stride))
+            latents.append(schedule.invert_step(noise, t, latents[-1]))
+            task.denoiser.meter.stepped()
+    return tuple(reversed(latents))

@@ -1,0 +1,59 @@
+"""What every method takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from magedit.attention import Layer
+from magedit.config import EditConfig
+from magedit.denoiser import Denoiser
+from magedit.guidance import WordTarget
+from magedit.injection import Injection
+from magedit.inversion import Inverted
+from magedit.report import StepTrace
+
+OnStep = Callable[[int, int, Tensor], Tensor]
+"""(step, timestep, edit latent) -> edit latent, after each step."""
+
+
+@dataclass(frozen=True)
+class EditTask:
+    """One edit of one inverted image.
+
+    ``source`` and ``target`` are prompt embeddings (1, tokens, width). ``mask`` is M, the union of all regions' masks
+    at latent resolution (h, w), ``blend_mask`` D, M dilated by 3x3; 0 and 1. ``scale`` is the guidance step size.
+    ``guidance_layers`` are the layers whose maps are read.
+    """
+
+    denoiser: Denoiser
+    inverted: Inverted
+    config: EditConfig
+    source: Tensor
+    target: Tensor
+    injection: Injection
+    guidance_layers: tuple[Layer, ...]
+    words: tuple[WordTarget, ...]
+    regions: int
+    mask: Tensor
+    blend_mask: Tensor
+    scale: float
+    generator: torch.Generator | None
+    on_step: OnStep | None
+
+
+@dataclass(frozen=True)
+class EditedLatent:
+    """The edited latent z*_0 (1, C, h, w), the source branch's z_0, a trace entry per measured step, and each region's
+    mean share map over these steps, (side, side)."""
+
+    latent: Tensor
+    source: Tensor
+    trace: tuple[StepTrace, ...]
+    attention: tuple[Tensor, ...]
+
+
+Method = Callable[[EditTask], EditedLatent]

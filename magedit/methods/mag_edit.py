@@ -1,0 +1,39 @@
+"""MAG-Edit: mask-based attention-adjusted guidance (Mao et al., arXiv 2312.11396, algorithm 1)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import Tensor
+
+from magedit.guidance import Guided, constraint_loss, guide, measure
+from magedit.methods.base import EditedLatent, EditTask
+from magedit.methods.p2p import denoise
+
+
+def mag_edit(task: EditTask) -> EditedLatent:
+    """Prompt-to-Prompt whose latent is optimised in the leading steps until the edit words win inside the mask.
+
+    The loss reads the injected maps of the guidance layers; the UNet runs only up to the last of them.
+    """
+    config, denoiser = task.config, task.denoiser
+    sides = {layer.name: layer.side for layer in task.guidance_layers}
+
+    def guide_step(_: int, t: int, latent: Tensor, maps: dict[str, Tensor]) -> Guided:
+        def attend(variable: Tensor) -> dict[str, Tensor]:
+            denoiser.attend(variable, t, task.target, task.guidance_layers[-1])
+            return maps
+
+        return guide(
+            latent,
+            attend=attend,
+            loss=partial(constraint_loss, sides=sides, targets=task.words, config=config),
+            ratios=partial(measure, sides=sides, targets=task.words, regions=task.regions),
+            iterations=config.iterations,
+            scale=task.scale,
+            sigma=denoiser.schedule.sigma(t),
+            mask=task.mask,
+            on_update=partial(denoiser.meter.passed, backward=1),
+        )
+
+    return denoise(task, guided_steps=config.guided_steps, guide_step=guide_step)

@@ -1,0 +1,450 @@
+"""`MAGEditPipeline`: localized editing of a real image with any checkpoint of Stable Diffusion 1.x/2.x layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
+from diffusers.image_processor import VaeImageProcessor
+from diffusers.utils import BaseOutput
+from PIL import Image
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from magedit import masks as pixels
+from magedit.attention import Layer, find_layers, guidance_layers
+from magedit.config import EditConfig, Region
+from magedit.denoiser import Denoiser, frozen
+from magedit.errors import CheckpointError, MaskMismatch, RegionMismatch, UnknownMethod
+from magedit.guidance import WordTarget, resample_mask
+from magedit.injection import Injection
+from magedit.inversion import INVERSIONS, InversionTask, Inverted
+from magedit.meter import BACKWARD_COST, TRUNCATED_COST, Meter, OnProgress
+from magedit.methods import METHODS, EditTask
+from magedit.prompts import Encoded, check_edit, token_indices
+from magedit.report import EditMeasures, Ratios, Stage, StepTrace
+from magedit.schedule import Schedule
+
+PAPER_SCALE = 2.5
+"""Guidance step size of the paper (4.1), for checkpoints that name none of their own."""
+
+GUIDANCE_DIVISOR = 4
+"""Guidance reads the maps at 1/4 of the latent's resolution (paper 4.2: 16 of 64), unless the checkpoint says else."""
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """An inverted image, to be edited any number of times.
+
+    Holds the trajectory of the working crop ``box`` of an image of ``image_size`` under ``source_prompt``, and the
+    ``config`` whose steps, inversion and guidance scale it was made with.
+    """
+
+    inverted: Inverted
+    box: pixels.Box
+    image_size: tuple[int, int]
+    source_prompt: str
+    config: EditConfig
+
+
+@dataclass
+class MAGEditOutput(BaseOutput):  # type: ignore[misc]
+    """The result of an edit.
+
+    Attributes:
+        images: one picture of the input's size (or the latent, with ``output_type='latent'``).
+        measures: ratios, cost and what was touched.
+        inversion: to be given to the next edit of the same image and mask.
+        attention: for each region the mean share (0..1) of its words at each position of the guidance maps over the
+            measured steps, (side, side); covers the working crop ``measures.crop``.
+        nsfw_content_detected: verdict of the checkpoint's safety checker, None where it has none.
+    """
+
+    images: list[Image.Image] | Tensor
+    measures: EditMeasures
+    inversion: Inversion
+    attention: tuple[Tensor, ...]
+    nsfw_content_detected: list[bool] | None
+
+
+class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
+    """Localized image editing (MAG-Edit, arXiv 2312.11396) in diffusers' conventions.
+
+    Loads any folder or hub id of Stable Diffusion 1.x/2.x layout with `from_pretrained`; sizes, VAE factor and
+    prediction type are read from it. Two keys of its ``model_index.json`` are this program's own, both optional:
+    ``guidance_resolution``, the side of the cross-attention maps that guidance reads (default: a quarter of the
+    latent's), and ``guidance_step_size``, its default ``scale`` (default 2.5).
+
+    The weights are never changed, and a call leaves the UNet as it found it however it ends. Nothing is kept on
+    ``self`` between calls.
+    """
+
+    model_cpu_offload_seq = "text_encoder->unet->vae"
+    _optional_components: ClassVar[list[str]] = ["safety_checker", "feature_extractor", "image_encoder"]
+    _exclude_from_cpu_offload: ClassVar[list[str]] = ["safety_checker"]
+
+    def __init__(
+        self,
+        vae: AutoencoderKL,
+        text_encoder: CLIPTextModel,
+        tokenizer: CLIPTokenizer,
+        unet: UNet2DConditionModel,
+        scheduler: Any,
+        safety_checker: Any = None,
+        feature_extractor: Any = None,
+        image_encoder: Any = None,
+        requires_safety_checker: bool = False,
+        guidance_resolution: int | None = None,
+        guidance_step_size: float = PAPER_SCALE,
+    ) -> None:
+        super().__init__()
+        # The algorithm is defined on DDIM; SD 1.x ships PNDM with the same betas.
+        scheduler = DDIMScheduler.from_config(
+            scheduler.config, clip_sample=False, set_alpha_to_one=False, timestep_spacing="leading"
+        )
+        self.register_modules(
+            vae=vae,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            unet=unet,
+            scheduler=scheduler,
+            safety_checker=safety_checker,
+            feature_extractor=feature_extractor,
+            image_encoder=image_encoder,
+        )
+        self.register_to_config(
+            requires_safety_checker=requires_safety_checker,
+            guidance_resolution=guidance_resolution,
+            guidance_step_size=guidance_step_size,
+        )
+        if unet.config.in_channels != vae.config.latent_channels:
+            raise CheckpointError(
+                f"the UNet takes {unet.config.in_channels} channels, the VAE gives {vae.config.latent_channels}: "
+                "inpainting, depth and upscaling checkpoints cannot be edited with"
+            )
+        self._images = VaeImageProcessor(vae_scale_factor=self.vae_factor)
+
+    # --- what the checkpoint is ---
+
+    @property
+    def vae_factor(self) -> int:
+        """Pixels per latent cell."""
+        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
+
+    @property
+    def latent_side(self) -> int:
+        """Side of the latent the checkpoint was trained on."""
+        size = self.unet.config.sample_size
+        return int(size if isinstance(size, int) else size[0])
+
+    @property
+    def size(self) -> int:
+        """Side of the checkpoint's pictures in pixels; edits work on a square crop of this size."""
+        return self.latent_side * self.vae_factor
+
+    @property
+    def guidance_side(self) -> int:
+        """Side of the cross-attention maps that guidance reads."""
+        return int(self.config.guidance_resolution or self.latent_side // GUIDANCE_DIVISOR)
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of a prompt, begin and end included (77 for CLIP)."""
+        positions = int(self.text_encoder.config.max_position_embeddings)
+        return min(int(self.tokenizer.model_max_length), positions)
+
+    def tokenize(self, prompt: str) -> Encoded:
+        """Tokens of ``prompt`` with begin and end token, unpadded and uncut, and their character spans."""
+        encoding = self.tokenizer(prompt, return_offsets_mapping=True, truncation=False)
+        return Encoded(tuple(encoding["input_ids"]), tuple(map(tuple, encoding["offset_mapping"])))
+
+    def tokenizer_json(self) -> str:
+        """The tokenizer as ``tokenizer.json``, for processes without transformers."""
+        return str(self.tokenizer.backend_tokenizer.to_str())
+
+    # --- what it does ---
+
+    @torch.no_grad()
+    def invert(
+        self,
+        image: Image.Image,
+        masks: Sequence[Image.Image],
+        source_prompt: str,
+        *,
+        config: EditConfig | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Inversion:
+        """Invert the working crop of ``image`` around ``masks`` under ``source_prompt`` (arguments as `__call__`).
+
+        Raises:
+            InvalidEdit: see `__call__`.
+        """
+        config = config or EditConfig()
+        union = self._check_masks(image, masks)
+        expected = _expected_work(config, inverted=False)
+        expected[Stage.EDIT] = 0.0
+        meter = Meter(expected, on_progress)
+        with frozen(self.unet):
+            inversion = self._invert(image, union, source_prompt, config, meter)
+        self.maybe_free_model_hooks()
+        return inversion
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        image: Image.Image,
+        masks: Sequence[Image.Image],
+        source_prompt: str,
+        target_prompt: str,
+        regions: Sequence[Region] = (),
+        config: EditConfig | None = None,
+        *,
+        inversion: Inversion | None = None,
+        generator: torch.Generator | None = None,
+        output_type: str = "pil",
+        on_progress: OnProgress | None = None,
+        callback_on_step_end: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None = None,
+    ) -> MAGEditOutput:
+        """Edit ``image`` inside ``masks`` so that it shows ``target_prompt`` instead of ``source_prompt``.
+
+        Args:
+            image: the picture, any size; converted to RGB.
+            masks: one per region, each of the image's size, pixels of 128 and more are edited (see `read_mask`).
+            source_prompt: what the picture shows.
+            target_prompt: what it shall show.
+            regions: words per mask, in the masks' order; none: each mask gets the words that the target prompt adds.
+            config: how to edit.
+            inversion: of the same image, mask union, prompt and settings (`invert`, or an earlier output's).
+            generator: source of fresh noise when ``config.eta`` > 0; default: seeded with ``config.seed``.
+            output_type: ``pil``, or ``latent`` for z*_0 of the working crop, (1, C, h, w).
+            on_progress: called after each UNet pass; what it raises ends the edit and leaves the UNet as it was.
+            callback_on_step_end: diffusers' convention, with ``latents`` in its dictionary.
+
+        Raises:
+            InvalidEdit: masks, prompts, words or names do not fit; each leaf says what and how to mend it.
+            NoGuidanceLayers: the checkpoint has no maps at its guidance resolution.
+            EditDiverged: guidance drove the latent out of range.
+        """
+        config = config or EditConfig()
+        image = image.convert("RGB")
+        union = self._check_masks(image, masks)
+        if regions and len(regions) != len(masks):
+            raise RegionMismatch(f"{len(masks)} mask(s) and {len(regions)} region(s): give one region per mask, or none")
+        if config.method not in METHODS:
+            raise UnknownMethod(f"method {config.method!r} is none of {', '.join(METHODS)}")
+        regions = check_edit(
+            self.tokenize,
+            source_prompt,
+            target_prompt,
+            regions or [Region()] * len(masks),
+            max_tokens=self.max_tokens,
+            needs_words=config.guided_steps > 0,
+        )
+        meter = Meter(_expected_work(config, inverted=inversion is not None), on_progress)
+        with ExitStack() as stack:
+            stack.enter_context(frozen(self.unet))
+            if inversion is None:
+                inversion = self._invert(image, union, source_prompt, config, meter)
+            else:
+                _check_inversion(inversion, image, source_prompt, config)
+            task = self._task(
+                masks, source_prompt, target_prompt, regions, config, inversion, meter, generator, callback_on_step_end
+            )
+            edited = METHODS[config.method](task)
+        radius = pixels.paste_radius(inversion.box, self.size, self.vae_factor)
+        difference = 0
+        flagged: list[bool] | None = None
+        result: list[Image.Image] | Tensor = edited.latent
+        with meter.stage(Stage.DECODE, 1):
+            if output_type != "latent":
+                picture = self._decode(edited.latent)
+                flagged = self._check_safety(picture)
+                pasted = pixels.paste_back(image, picture, union, inversion.box, radius)
+                difference = pixels.outside_difference(image, pasted, union, radius)
+                result = [pasted]
+            meter.stepped()
+        self.maybe_free_model_hooks()
+        return MAGEditOutput(
+            images=result,
+            measures=EditMeasures(
+                before=_mean_ratios([step.before for step in edited.trace]),
+                after=_mean_ratios([step.after for step in edited.trace]),
+                words=tuple(region.words for region in regions),
+                unet_forward=meter.forward,
+                unet_truncated_forward=meter.truncated,
+                unet_backward=meter.backward,
+                stage_seconds={name: round(seconds, 4) for name, seconds in meter.seconds.items()},
+                crop=inversion.box,
+                outside_difference=difference,
+                trace=edited.trace,
+            ),
+            inversion=inversion,
+            attention=edited.attention,
+            nsfw_content_detected=flagged,
+        )
+
+    # --- how ---
+
+    def _check_masks(self, image: Image.Image, masks: Sequence[Image.Image]) -> Image.Image:
+        if not masks:
+            raise MaskMismatch("no mask is given: send one per region")
+        read = [pixels.read_mask(mask, "white") for mask in masks]
+        for mask in read:
+            pixels.check_mask(mask, image.size)
+        return pixels.union(read)
+
+    def _invert(
+        self, image: Image.Image, union: Image.Image, source_prompt: str, config: EditConfig, meter: Meter
+    ) -> Inversion:
+        if config.inversion not in INVERSIONS:
+            raise UnknownMethod(
+                f"inversion {config.inversion!r} is none of {', '.join(INVERSIONS)}", field="inversion"
+            )
+        box = pixels.working_crop(union, self.size, config.crop_context)
+        with meter.stage(Stage.PREPARE, 1):
+            latent = self._encode(pixels.take(image.convert("RGB"), box, self.size))
+            source, empty = self._embed(source_prompt), self._embed("")
+            meter.stepped()
+        task = InversionTask(self._denoiser(config, meter), latent, source, empty, config)
+        inverted = INVERSIONS[config.inversion](task)
+        return Inversion(inverted, box, image.size, source_prompt, config)
+
+    def _task(
+        self,
+        masks: Sequence[Image.Image],
+        source_prompt: str,
+        target_prompt: str,
+        regions: Sequence[Region],
+        config: EditConfig,
+        inversion: Inversion,
+        meter: Meter,
+        generator: torch.Generator | None,
+        callback: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None,
+    ) -> EditTask:
+        layers = find_layers(self.unet, self.latent_side)
+        read = guidance_layers(layers, self.guidance_side)
+        device = self._execution_device
+        source, target = self.tokenize(source_prompt), self.tokenize(target_prompt)
+        crops = [pixels.take(pixels.read_mask(mask, "white"), inversion.box, self.size) for mask in masks]
+        region_masks = [torch.tensor(np.asarray(crop) > 0, dtype=torch.float32, device=device) for crop in crops]
+        mask = resample_mask(torch.stack(region_masks).amax(0), self.latent_side, config.mask_resampling)
+        words = _word_targets(target_prompt, target, regions, region_masks, read, config)
+
+        def on_step(step: int, timestep: int, latent: Tensor) -> Tensor:
+            assert callback is not None
+            changed = callback(self, step, timestep, {"latents": latent})
+            return changed.get("latents", latent)
+
+        return EditTask(
+            denoiser=self._denoiser(config, meter),
+            inverted=inversion.inverted,
+            config=config,
+            source=self._embed(source_prompt),
+            target=self._embed(target_prompt),
+            injection=Injection.between(
+                (source_prompt, source), (target_prompt, target), self.max_tokens, layers, config, device
+            ),
+            guidance_layers=read,
+            words=words,
+            regions=len(regions),
+            mask=mask,
+            blend_mask=torch.nn.functional.max_pool2d(mask[None], 3, stride=1, padding=1)[0],
+            scale=(self.config.guidance_step_size if config.scale is None else config.scale) * config.strength**0.5,
+            generator=generator or torch.Generator("cpu").manual_seed(config.seed),
+            on_step=on_step if callback is not None else None,
+        )
+
+    def _denoiser(self, config: EditConfig, meter: Meter) -> Denoiser:
+        return Denoiser(self.unet, Schedule.from_scheduler(self.scheduler, config.steps), meter)
+
+    def _embed(self, prompt: str) -> Tensor:
+        """Prompt embedding (1, tokens, width), padded to the encoder's length."""
+        inputs = self.tokenizer(
+            prompt, padding="max_length", max_length=self.max_tokens, truncation=False, return_tensors="pt"
+        )
+        embedding: Tensor = self.text_encoder(inputs.input_ids.to(self._execution_device))[0]
+        return embedding.float()
+
+    def _encode(self, crop: Image.Image) -> Tensor:
+        """Latent (1, C, h, w) of a picture of the checkpoint's size: posterior mean times scaling factor, fp32."""
+        # As read from a picture the batch lies channels-last, for which torch's CPU kernels are off by 1e-3.
+        batch = self._images.preprocess(crop).to(self._execution_device, self.vae.dtype).contiguous()
+        mean: Tensor = self.vae.encode(batch).latent_dist.mean
+        return mean.float() * self.vae.config.scaling_factor
+
+    def _decode(self, latent: Tensor) -> Image.Image:
+        decoded = self.vae.decode((latent / self.vae.config.scaling_factor).to(self.vae.dtype), return_dict=False)[0]
+        pictures: list[Image.Image] = self._images.postprocess(decoded.float(), output_type="pil")
+        return pictures[0]
+
+    def _check_safety(self, picture: Image.Image) -> list[bool] | None:
+        if self.safety_checker is None or self.feature_extractor is None:
+            return None
+        device = self._execution_device
+        inputs = self.feature_extractor(picture, return_tensors="pt").pixel_values.to(device, self.vae.dtype)
+        _, flagged = self.safety_checker(images=self._images.pil_to_numpy(picture), clip_input=inputs)
+        return [bool(verdict) for verdict in flagged]
+
+
+def _word_targets(
+    prompt: str,
+    encoded: Encoded,
+    regions: Sequence[Region],
+    masks: Sequence[Tensor],
+    layers: Sequence[Layer],
+    config: EditConfig,
+) -> tuple[WordTarget, ...]:
+    targets = []
+    for index, (region, mask) in enumerate(zip(regions, masks, strict=True)):
+        resampled = {
+            layer.side: resample_mask(mask, layer.side, config.mask_resampling).flatten() for layer in layers
+        }
+        for words, negative in ((region.words, False), (region.negative_words, True)):
+            targets += [
+                WordTarget(index, token_indices(prompt, encoded, word), resampled, region.strength, negative)
+                for word in words
+            ]
+    return tuple(targets)
+
+
+def _expected_work(config: EditConfig, *, inverted: bool) -> dict[Stage, float]:
+    """Work per stage that ``config`` plans, in whole UNet passes; the basis of progress fractions."""
+    work = {Stage.PREPARE: 0.0, Stage.DECODE: 0.0}
+    work[Stage.INVERT] = 0.0 if inverted else float(config.steps)
+    if config.inversion == "null-text" and not inverted:
+        work[Stage.OPTIMIZE] = config.steps * (2 + config.null_text_iterations * (1 + BACKWARD_COST))
+    guided = config.guided_steps * config.iterations * (TRUNCATED_COST + BACKWARD_COST)
+    work[Stage.EDIT] = 2.0 * config.steps + guided
+    return work
+
+
+def _check_inversion(inversion: Inversion, image: Image.Image, source_prompt: str, config: EditConfig) -> None:
+    made = inversion.config
+    same = replace(
+        config,
+        steps=made.steps,
+        inversion=made.inversion,
+        guidance_scale=made.guidance_scale if config.inversion == "null-text" else config.guidance_scale,
+    )
+    if inversion.image_size != image.size or inversion.source_prompt != source_prompt or same != config:
+        raise UnknownMethod(
+            f"the given inversion was made of a {inversion.image_size} image with prompt "
+            f"{inversion.source_prompt!r}, {made.steps} steps and inversion {made.inversion!r}: it does not fit this edit",
+            field="inversion",
+        )
+
+
+def _mean_ratios(steps: Sequence[Sequence[Ratios]]) -> tuple[Ratios, ...]:
+    """Per region, the mean over steps."""
+    return tuple(
+        Ratios(token=sum(r.token for r in region) / len(region), spatial=sum(r.spatial for r in region) / len(region))
+        for region in zip(*steps, strict=True)
+    )
+
+
+__all__ = ["Inversion", "MAGEditOutput", "MAGEditPipeline", "StepTrace"]
