@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
@@ -20,7 +21,7 @@ BACKOFF_BASE_S = 0.05
 BACKOFF_CAP_S = 1.0
 
 # A server that is loading, failing over or full is away too.
-AWAY: tuple[type[RedisError], ...] = (
+AWAY: Final[tuple[type[RedisError], ...]] = (
     RedisConnectionError,
     RedisTimeoutError,
     ReadOnlyError,

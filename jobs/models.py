@@ -63,6 +63,11 @@ class Models:
         self._redis.zrem(keys.ANNOUNCED, f"{info.name} {worker}")
 
     @redis_errors()
+    def workers(self) -> set[str]:
+        """The names of the workers whose announcements hold."""
+        return {member.decode().split(" ")[1] for member in self._live()[0]}
+
+    @redis_errors()
     def all(self) -> dict[str, ModelStatus]:
         """Every model that was ever announced, with its live workers, in one round trip."""
         announced, infos, paces = self._live()

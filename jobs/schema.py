@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from magedit.config import EditConfig, InversionName, MaskMode, MethodName, Region
+from magedit.config import EditConfig, InversionName, MethodName, Region
 from magedit.report import EditMeasures, Progress
 
 OutputFormat = Literal["png", "jpeg", "webp"]
@@ -59,10 +59,10 @@ class EditRequest(Frozen):
     source_prompt: Prompt = Field(description="What the image shows.")
     target_prompt: Prompt = Field(description="What the edited image shall show.")
     regions: tuple[Region, ...] = Field(min_length=1, description="One per mask, in order.")
-    mask_mode: MaskMode = Field("white", description="Which part of the mask is edited.")
-    output_format: OutputFormat = Field("png", description="Image format of the result.")
+    output_format: OutputFormat = Field(default="png", description="Image format of the result.")
     artifacts: tuple[ArtifactName, ...] = Field(
-        (), description="What to keep besides the result: `attention` (maps before and after guidance)."
+        default=(),
+        description="What to keep besides the result: `attention` (maps before and after guidance).",
     )
     config: EditConfig = Field(default_factory=EditConfig, description="How to edit.")
 

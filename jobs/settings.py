@@ -23,111 +23,128 @@ class Settings(BaseSettings):
 
     # Shared state
     redis_url: str = Field(
-        "redis://127.0.0.1:6379/0",
+        default="redis://127.0.0.1:6379/0",
         repr=False,
         description="Redis with the job records and the queue: `redis://`, `rediss://` or `unix://`.",
     )
     redis_timeout_s: float = Field(
-        5.0, gt=0, le=60, description="How long one Redis command or connection attempt may take, in seconds."
+        default=5.0,
+        gt=0,
+        le=60,
+        description="How long one Redis command or connection attempt may take, in seconds.",
     )
     redis_retries: int = Field(
-        4,
+        default=4,
         ge=0,
         le=20,
         description="How often a Redis command is repeated, with back-off, while Redis is away.",
     )
     state_dir: Path = Field(
-        Path(".state"), description="Folder of everything kept on this machine: objects, embedded Redis."
+        default=Path(".state"),
+        description="Folder of everything kept on this machine: objects, embedded Redis.",
     )
     storage_url: str | None = Field(
-        None,
+        default=None,
         description="Where images live: `file:///absolute/folder`, `s3://bucket/prefix` or `memory:` (one "
         "process). Empty: the folder `objects` in the state folder.",
     )
     s3_endpoint: str | None = Field(
-        None, description="Address of an S3 server other than AWS; `http://` is allowed."
+        default=None, description="Address of an S3 server other than AWS; `http://` is allowed."
     )
-    s3_region: str = Field("us-east-1", description="Region of the S3 bucket.")
+    s3_region: str = Field(default="us-east-1", description="Region of the S3 bucket.")
     s3_access_key_id: str | None = Field(
-        None, description="S3 access key; empty: what the machine itself provides."
+        default=None, description="S3 access key; empty: what the machine itself provides."
     )
-    s3_secret_access_key: SecretStr | None = Field(None, description="Secret of the S3 access key.")
+    s3_secret_access_key: SecretStr | None = Field(default=None, description="Secret of the S3 access key.")
     storage_timeout_s: float = Field(
-        30.0, gt=0, le=600, description="How long one object-storage request may take, in seconds."
+        default=15.0, gt=0, le=600, description="How long one object-storage request may take, in seconds."
     )
     storage_retries: int = Field(
-        5, ge=0, le=20, description="How often a storage request is repeated, with back-off, before it fails."
+        default=5,
+        ge=0,
+        le=20,
+        description="How often a storage request is repeated, with back-off, before it fails.",
     )
 
     # The model that a worker serves
     model: str = Field(
-        "demo",
+        default="demo",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
         description="Name under which this worker offers its checkpoint.",
     )
     checkpoint: str | None = Field(
-        None,
+        default=None,
         description="Folder or hub id of a Stable Diffusion 1.x/2.x checkpoint. Empty: the shipped demo.",
     )
     device: str = Field(
-        "auto",
+        default="auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
         description="Where the worker computes: `auto` (CUDA if there is one), `cpu`, `cuda` or `cuda:1`.",
     )
     dtype: DType = Field(
-        "auto", description="Number format of the model; `auto`: bfloat16 on CUDA, float32 on CPU."
+        default="auto", description="Number format of the model; `auto`: bfloat16 on CUDA, float32 on CPU."
     )
-    threads: int = Field(1, ge=1, le=256, description="CPU threads of the worker's computation.")
+    threads: int = Field(default=1, ge=1, le=256, description="CPU threads of the worker's computation.")
 
     # Front end
-    api_host: str = Field("127.0.0.1", description="Address on which the front end listens.")
+    api_host: str = Field(default="127.0.0.1", description="Address on which the front end listens.")
     api_port: int = Field(
-        8000, ge=0, le=65535, description="Port on which the front end listens; 0: any free one."
+        default=8000, ge=0, le=65535, description="Port on which the front end listens; 0: any free one."
     )
-    max_upload_bytes: int = Field(20 * MIB, ge=1, description="Largest uploaded file, in bytes.")
+    max_upload_bytes: int = Field(default=20 * MIB, ge=1, description="Largest uploaded file, in bytes.")
     max_body_bytes: int = Field(
-        64 * MIB, ge=1, description="Largest request body, all uploaded files together, in bytes."
+        default=64 * MIB, ge=1, description="Largest request body, all uploaded files together, in bytes."
     )
-    max_pixels: int = Field(25_000_000, ge=1, description="Largest image, in pixels (width x height).")
-    max_side: int = Field(8192, ge=1, description="Longest side of an image, in pixels.")
-    max_regions: int = Field(8, ge=1, le=64, description="Most regions (masks) of one edit.")
-    default_model: str = Field("demo", description="Model of a request that names none.")
+    max_pixels: int = Field(
+        default=25_000_000, ge=1, description="Largest image, in pixels (width x height)."
+    )
+    max_side: int = Field(default=8192, ge=1, description="Longest side of an image, in pixels.")
+    max_regions: int = Field(default=8, ge=1, le=64, description="Most regions (masks) of one edit.")
+    default_model: str = Field(default="demo", description="Model of a request that names none.")
     queue_limit: int = Field(
-        1000, ge=1, description="Most edits that may be unfinished at a time; beyond it, new ones get 503."
+        default=1000,
+        ge=1,
+        description="Most edits that may be unfinished at a time; beyond it, new ones get 503.",
     )
 
     # The life of a job
     result_ttl_s: float = Field(
-        7 * DAY_S, gt=0, description="How long a finished edit and its pictures are kept, in seconds."
+        default=7 * DAY_S, gt=0, description="How long a finished edit and its pictures are kept, in seconds."
     )
     max_attempts: int = Field(
-        3, ge=1, le=100, description="How often an edit is started before its workers' deaths fail it."
+        default=3,
+        ge=1,
+        le=100,
+        description="How often an edit is started before its workers' deaths fail it.",
     )
     lease_s: float = Field(
-        20.0,
+        default=20.0,
         gt=0,
         le=600,
         description="How long a worker owns an edit without renewing its lease, in seconds.",
     )
     reaper_interval_s: float = Field(
-        2.0, gt=0, le=600, description="Pause between two sweeps of the reaper, in seconds."
+        default=2.0, gt=0, le=600, description="Pause between two sweeps of the reaper, in seconds."
     )
     reaper_grace_s: float = Field(
-        5.0,
+        default=5.0,
         ge=0,
         le=600,
         description="How long an unfinished edit may be in no queue and under no lease; then it is requeued.",
     )
     watchdog_s: float = Field(
-        180.0,
+        default=180.0,
         gt=0,
         description="A worker whose edit makes no step for so long ends itself, to be started anew; seconds.",
     )
     stop_grace_s: float = Field(
-        20.0,
+        default=20.0,
         ge=0,
         description="How long a stopping worker may finish its edit before handing it back, in seconds.",
     )
     progress_interval_s: float = Field(
-        0.25, ge=0, le=60, description="Shortest time between two saves of an edit's progress, in seconds."
+        default=0.25,
+        ge=0,
+        le=60,
+        description="Shortest time between two saves of an edit's progress, in seconds.",
     )

@@ -1,0 +1,60 @@
+"""`python -m worker`: load and warm the model once, announce it, then work until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import structlog
+
+from jobs.connection import AWAY, connect
+from jobs.settings import Settings
+from jobs.storage import ObjectStore
+from worker.gpu_worker import AWAY_PAUSE_S, GpuWorker
+from worker.logs import configure_logging
+from worker.model import ServedModel, load
+from worker.reaper import Reaper
+
+log = structlog.get_logger()
+
+
+def serve(served: ServedModel, settings: Settings) -> None:
+    """Work with a loaded model, with a reaper beside, until told to stop."""
+    store = ObjectStore.from_settings(settings)
+    stop = threading.Event()
+    reaper = threading.Thread(
+        target=Reaper(connect(settings), store, settings).run, args=(stop,), name="reaper", daemon=True
+    )
+    worker = GpuWorker(connect(settings), connect(settings), store, served, settings)
+    log.info("worker ready", worker=worker.name, model=served.info.name, device=served.info.device)
+    reaper.start()
+    try:
+        worker.serve()
+    finally:
+        stop.set()
+        reaper.join()
+
+
+def await_redis(settings: Settings) -> None:
+    """Return when Redis answers: nothing is gained by ending while it starts."""
+    redis = connect(settings)
+    while True:
+        try:
+            redis.ping()
+            return
+        except AWAY:
+            log.warning("waiting for Redis")
+            time.sleep(AWAY_PAUSE_S)
+
+
+def main() -> None:
+    """The process of one worker."""
+    configure_logging()
+    settings = Settings()
+    served = load(settings)
+    await_redis(settings)
+    serve(served, settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,294 @@
+"""The RQ worker. RQ brings the registration, the queue and the loop; what keeps edits safe is ours.
+
+Why each override is here (RQ 3.0):
+
+- its workers fork or start a Python per job, except `SimpleWorker`, which runs the job in place: the base;
+- a job popped just before a crash is lost with BLPOP: `dequeue_job_and_maintain_ttl` moves the id into a list;
+- its maintenance would requeue or fail what only our reaper may: `should_run_maintenance_tasks` is False;
+- its timeout raises from a signal handler in the middle of anything, its success and failure handling writes a
+  second truth, and its `perform` imports what the job names: `execute_job` uses the id and nothing else;
+- its signal handlers talk to Redis and raise: `request_stop` and `request_force_stop` set a flag;
+- its loop quits when Redis blinks: `heartbeat`, `check_for_suspension` and `register_death` shrug.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, TypeVar, cast
+
+import structlog
+from redis import Redis
+from rq import Queue, SimpleWorker
+from rq.executions import Execution
+from rq.job import Job
+from rq.utils import now
+from rq.worker import WorkerStatus
+
+from jobs.connection import AWAY
+from jobs.errors import QueueUnavailable, StoreUnavailable
+from jobs.models import Models
+from jobs.queue import JobQueue
+from jobs.records import Records
+from jobs.schema import JobRecord, State
+from jobs.settings import Settings
+from jobs.storage import ObjectStore, attempt_prefix
+from magedit.errors import MAGEditError
+from worker import edit
+from worker.heartbeat import Heartbeat
+from worker.model import ServedModel
+from worker.problems import problem_of
+from worker.progress import AttemptEnded, Reporter, Stop
+
+# How long one blocking wait for work lasts, in seconds: so soon an idle worker notices that it is to stop.
+WAIT_S = 1
+# RQ's time to live of a worker without a sign of life, in seconds (it adds 60, and derives socket timeouts).
+WORKER_TTL_S = 16
+# Pause before a command is tried again while Redis is away, in seconds.
+AWAY_PAUSE_S = 1.0
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+def unique_name() -> str:
+    """A worker's name: host, process, random part (RQ refuses a name whose last bearer was killed)."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+class GpuWorker(SimpleWorker):
+    """Works off one model's queue in this process, one edit at a time, until it is told to stop.
+
+    `work` must run in the main thread (signals). What is announced, renewed and watched is the heartbeat's.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        beat_redis: Redis,
+        store: ObjectStore,
+        served: ServedModel,
+        settings: Settings,
+    ) -> None:
+        """``redis`` is the computing thread's client, ``beat_redis`` the heartbeat's own."""
+        self._store, self._served, self._settings = store, served, settings
+        self._records = Records(redis, settings)
+        self._models = Models(redis)
+        self._edits = JobQueue(redis, self._records)
+        super().__init__(
+            [self._edits.rq(served.info.name)],
+            name=unique_name(),
+            connection=redis,
+            worker_ttl=WORKER_TTL_S,
+            log_job_description=False,
+        )
+        self._current: tuple[Job, Execution] | None = None
+        self._give_up_at: float | None = None
+        self._beat_redis = beat_redis
+        self._heart = Heartbeat(
+            Records(beat_redis, settings), Models(beat_redis), served, self.name, settings, self._beat_for_rq
+        )
+
+    def serve(self) -> None:
+        """Announce the model and work until SIGTERM or SIGINT."""
+        self.birth_date = self.last_heartbeat = now()
+        self._heart.start()
+        try:
+            self.work(logging_level="WARNING")
+        finally:
+            self._heart.close()
+
+    # --- one edit ---
+
+    def execute_job(self, job: Job, queue: Queue) -> None:  # noqa: ARG002 (RQ's signature)
+        """Claim the edit, carry it out and commit, with every outcome in its record."""
+        try:
+            claim = self._insist(lambda: self._records.claim(job.id, self.name))
+            if claim is None:
+                log.info("nothing to do for this id", job=job.id)
+                self._insist(lambda: self._edits.remove_id(job.id, self._served.info.name))
+                return
+            report = Reporter()
+            self._heart.hold(claim, report)
+            self._begin_for_rq(job)
+            try:
+                self._attempt(claim, report)
+            finally:
+                self._heart.release()
+                self._end_for_rq()
+        except QueueUnavailable:
+            log.warning("stopping while Redis is away: the reaper will requeue what was in hand", job=job.id)
+
+    def _attempt(self, claim: JobRecord, report: Reporter) -> None:
+        logger = log.bind(job=claim.id, attempt=claim.attempt)
+        logger.info("edit started")
+        started = time.monotonic()
+        try:
+            finished = edit.run(claim, self._served.editor, self._store, report)
+        except AttemptEnded as ended:
+            logger.info("edit stopped", reason=ended.reason)
+            self._stopped(claim, ended.reason, report)
+            return
+        except Exception as error:
+            if isinstance(error, MAGEditError):
+                logger.info("edit failed", code=error.code, detail=error.message)
+            else:
+                logger.exception("edit failed")
+            problem = problem_of(error)
+            state = self._insist(lambda: self._records.commit_failure(claim, problem), report)
+        else:
+            state = self._insist(
+                lambda: self._records.commit_success(
+                    claim, finished.measures, finished.results, finished.artifacts
+                ),
+                report,
+            )
+        seconds = time.monotonic() - started
+        logger.info("edit ended", state=state or "stale", seconds=round(seconds, 3))
+        self._settle(claim, state)
+        if state is State.SUCCEEDED:
+            self._insist(
+                lambda: self._models.keep_pace(claim.model, seconds / claim.request.config.steps), report
+            )
+
+    def _stopped(self, claim: JobRecord, reason: Stop, report: Reporter) -> None:
+        if reason is Stop.HANDED_BACK:
+            self._insist(lambda: self._edits.hand_back(claim), report)
+            self._discard(claim, claim.attempt)
+            return
+        state = None
+        if reason is Stop.CANCELED:
+            state = self._insist(lambda: self._records.commit_canceled(claim), report)
+        self._settle(claim, state)
+
+    def _settle(self, claim: JobRecord, state: State | None) -> None:
+        """After the commit: the edit leaves RQ, and what no record names leaves storage."""
+        if state is not State.SUCCEEDED:
+            self._discard(claim, claim.attempt)
+        if state is None:
+            return
+        for attempt in range(1, claim.attempt):
+            self._discard(claim, attempt)
+        self._insist(lambda: self._edits.remove(claim))
+
+    def _discard(self, claim: JobRecord, attempt: int) -> None:
+        try:
+            self._store.delete_prefix(attempt_prefix(claim, attempt))
+        except StoreUnavailable:
+            log.warning(
+                "objects of a dead attempt stay until the edit expires", job=claim.id, attempt=attempt
+            )
+
+    def _insist(self, command: Callable[[], T], report: Reporter | None = None) -> T:
+        """Repeat a (repeatable) command for as long as Redis is away: there is nothing else to do meanwhile.
+
+        Raises:
+            QueueUnavailable: the worker is to stop and its grace time is over.
+        """
+        while True:
+            try:
+                return command()
+            except QueueUnavailable:
+                if self._give_up_at is not None and time.monotonic() >= self._give_up_at:
+                    raise
+                log.warning("Redis is away: trying again")
+                if report is not None:
+                    report.alive()
+                time.sleep(AWAY_PAUSE_S)
+
+    # --- RQ's loop ---
+
+    def dequeue_job_and_maintain_ttl(
+        self,
+        timeout: int | None,
+        max_idle_time: int | None = None,  # noqa: ARG002 (RQ's signature)
+    ) -> tuple[Job, Queue] | None:
+        """Wait for the next id and move it, in one step, to the list of taken ids. None: stop."""
+        queue = self.queues[0]
+        taken = queue.intermediate_queue_key
+        while not self._stop_requested:
+            try:
+                if timeout is None:
+                    moved = self.connection.lmove(queue.key, taken)
+                else:
+                    moved = self.connection.blmove(queue.key, taken, WAIT_S)
+            except AWAY:
+                log.warning("Redis is away: no work can be taken")
+                time.sleep(AWAY_PAUSE_S)
+                continue
+            if moved is not None:
+                # The id is all that is used of the job: its other fields are never read, let alone called.
+                job = self.job_class(cast(bytes, moved).decode(), connection=self.connection)
+                job.origin, job.timeout = queue.name, -1
+                return job, queue
+            if timeout is None:
+                break
+        return None
+
+    @property
+    def should_run_maintenance_tasks(self) -> bool:
+        """Never: the reaper is the only one that requeues."""
+        return False
+
+    def subscribe(self) -> None:
+        """No command channel: RQ's commands do nothing to a worker that computes in place."""
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 (a signal handler)
+        """SIGTERM, SIGINT: finish the edit in hand within the grace time, else hand it back; the second: at once."""
+        grace_s = 0.0 if self._stop_requested else self._settings.stop_grace_s
+        self._stop_requested = True
+        self._give_up_at = time.monotonic() + grace_s
+        self._heart.stop_within(grace_s)
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """`rq suspend` works; Redis being away is not a reason to quit."""
+        self._shrug(lambda: SimpleWorker.check_for_suspension(self, burst))
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """RQ's own heartbeat, which says that the loop is alive."""
+        self._shrug(lambda: SimpleWorker.heartbeat(self, timeout, pipeline))
+
+    def register_death(self) -> None:
+        """Leave RQ's list of workers."""
+        self._shrug(lambda: SimpleWorker.register_death(self))  # type: ignore[no-untyped-call]
+
+    def _shrug(self, command: Callable[[], None]) -> None:
+        try:
+            command()
+        except AWAY:
+            log.warning("Redis is away: RQ's list of workers is out of date")
+
+    # --- what RQ's tools show ---
+
+    def _begin_for_rq(self, job: Job) -> None:
+        def begin() -> None:
+            self._current = (job, self.prepare_execution(job))
+
+        self._shrug(begin)
+
+    def _end_for_rq(self) -> None:
+        def end() -> None:
+            if self._current is not None:
+                job, execution = self._current
+                self._current = None
+                with self.connection.pipeline() as pipeline:
+                    self.cleanup_execution(job, pipeline, execution)
+                    pipeline.execute()
+            self.set_state(WorkerStatus.IDLE)
+
+        self._shrug(end)
+
+    def _beat_for_rq(self) -> None:
+        """In the heartbeat's thread, with its connection."""
+        ttl_s = int(self.worker_ttl + 60 + self._settings.lease_s)
+        with self._beat_redis.pipeline() as pipeline:
+            pipeline.hset(self.key, mapping=self.serialize())
+            pipeline.expire(self.key, ttl_s)
+            if (current := self._current) is not None:
+                job, execution = current
+                execution.heartbeat(job.started_job_registry, ttl_s, pipeline=pipeline)
+            pipeline.execute()

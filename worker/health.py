@@ -1,0 +1,25 @@
+"""`python -m worker.health`: exits with 0 while a worker of this host announces its model, else with 1."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+from redis import Redis
+
+from jobs.connection import connect
+from jobs.errors import QueueUnavailable
+from jobs.models import Models
+from jobs.settings import Settings
+
+
+def is_serving(redis: Redis, host: str) -> bool:
+    """Whether a worker of ``host`` has a live announcement; False while Redis is away."""
+    try:
+        return any(name.startswith(f"{host}-") for name in Models(redis).workers())
+    except QueueUnavailable:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(0 if is_serving(connect(Settings()), socket.gethostname()) else 1)

@@ -1,0 +1,125 @@
+"""The heartbeat: one thread with its own Redis connection that speaks for the worker while it computes.
+
+It announces the model, renews the lease of the edit in hand, saves its progress and brings back orders to stop.
+It is also the watchdog: a process can be alive and its computation hung, so an edit without a sign of life for
+long enough ends the process, and the lease runs out.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+
+from jobs.errors import QueueUnavailable
+from jobs.models import Models
+from jobs.records import Hold, Records
+from jobs.schema import JobRecord
+from jobs.settings import Settings
+from worker.model import ServedModel
+from worker.progress import Reporter, Stop
+
+# Exit status that asks the supervisor for a new process (sysexits.h, EX_TEMPFAIL).
+EXIT_RESTART = 75
+# Renewals within one lease, so that two may be lost.
+BEATS_A_LEASE = 3
+
+log = structlog.get_logger()
+
+
+class Heartbeat:
+    """Beats until `close`. ``also`` is called with each renewal of an edit's lease and each announcement."""
+
+    def __init__(
+        self,
+        records: Records,
+        models: Models,
+        served: ServedModel,
+        worker: str,
+        settings: Settings,
+        also: Callable[[], None],
+    ) -> None:
+        self._records, self._models, self._served = records, models, served
+        self._worker, self._settings, self._also = worker, settings, also
+        self._period_s = settings.lease_s / BEATS_A_LEASE
+        self._lock = threading.Lock()
+        self._held: tuple[JobRecord, Reporter] | None = None
+        self._renewed = 0.0
+        self._announced = -self._period_s
+        self._give_up_at: float | None = None
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Announce the model and begin to beat."""
+        self._announce()
+        self._thread.start()
+
+    def hold(self, claim: JobRecord, report: Reporter) -> None:
+        """Look after a freshly claimed edit."""
+        with self._lock:
+            self._held, self._renewed = (claim, report), time.monotonic()
+
+    def release(self) -> None:
+        """No edit is in hand any more; a renewal under way is waited for."""
+        with self._lock:
+            self._held = None
+
+    def stop_within(self, grace_s: float) -> None:
+        """Let the edit in hand be handed back unless it is done within ``grace_s`` seconds."""
+        self._give_up_at = time.monotonic() + grace_s
+
+    def close(self) -> None:
+        """Stop beating and withdraw the announcement."""
+        self._closed.set()
+        self._thread.join()
+        try:
+            self._models.withdraw(self._served.info, self._worker)
+        except QueueUnavailable:
+            log.warning("announcement not withdrawn: it runs out by itself")
+
+    def _run(self) -> None:
+        while not self._closed.wait(max(0.01, min(self._settings.progress_interval_s, self._period_s))):
+            try:
+                self._beat()
+            except QueueUnavailable:
+                log.warning("heartbeat missed: Redis is away")
+            except Exception:
+                # Without a heartbeat this process must not work on.
+                log.exception("heartbeat failed")
+                os._exit(EXIT_RESTART)
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            if self._held is not None:
+                self._look_after(*self._held, now)
+        if now - self._announced >= self._period_s:
+            self._announce()
+
+    def _announce(self) -> None:
+        served = self._served
+        self._models.announce(served.info, self._worker, self._settings.lease_s, served.tokenizer_json)
+        self._also()
+        self._announced = time.monotonic()
+
+    def _look_after(self, claim: JobRecord, report: Reporter, now: float) -> None:
+        if report.silence_s > self._settings.watchdog_s:
+            log.error(
+                "watchdog: no step in time, ending the process", job=claim.id, silence_s=report.silence_s
+            )
+            os._exit(EXIT_RESTART)
+        if self._give_up_at is not None and now >= self._give_up_at:
+            report.stop(Stop.HANDED_BACK)
+        news = report.news()
+        if news is None and now - self._renewed < self._period_s:
+            return
+        hold = self._records.renew(claim, news)
+        self._renewed = now
+        if hold is Hold.CANCEL:
+            report.stop(Stop.CANCELED)
+        elif hold is Hold.LOST:
+            report.stop(Stop.CLAIM_LOST)

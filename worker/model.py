@@ -1,0 +1,107 @@
+"""The model that a worker serves: loaded and warmed once, and described for the front end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, get_args
+
+from PIL import Image
+
+from jobs.models import tokenizer_sha256
+from jobs.schema import ModelInfo
+from jobs.settings import Settings
+from magedit.config import EditConfig, InversionName, MethodName, Region
+from magedit.meter import OnProgress
+from magedit.report import EditMeasures
+
+
+class Edited(Protocol):
+    """What an edit returns; see `magedit.pipeline.MAGEditOutput`."""
+
+    @property
+    def images(self) -> Sequence[Image.Image]: ...
+    @property
+    def measures(self) -> EditMeasures: ...
+    @property
+    def inversion(self) -> Any: ...
+    @property
+    def attention(self) -> Sequence[Any]: ...
+
+
+class Editor(Protocol):
+    """The part of `magedit.pipeline.MAGEditPipeline` that a worker uses."""
+
+    def __call__(
+        self,
+        image: Image.Image,
+        masks: Sequence[Image.Image],
+        source_prompt: str,
+        target_prompt: str,
+        regions: Sequence[Region],
+        config: EditConfig,
+        *,
+        inversion: Any = None,
+        on_progress: OnProgress | None = None,
+    ) -> Edited: ...
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A loaded model with its announcement."""
+
+    editor: Editor
+    info: ModelInfo
+    tokenizer_json: str
+
+
+def load(settings: Settings) -> ServedModel:
+    """Load `settings.checkpoint` on its device and run one small edit, so that the first job waits for nothing.
+
+    Raises:
+        CheckpointError: the checkpoint is not one to edit with.
+    """
+    import torch
+
+    from magedit.demo import checkpoint_path
+    from magedit.pipeline import MAGEditPipeline
+
+    torch.set_num_threads(settings.threads)
+    device = settings.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = settings.dtype
+    if dtype == "auto":
+        dtype = "float32" if device == "cpu" else "bfloat16"
+    checkpoint = settings.checkpoint or str(checkpoint_path())
+    pipe = MAGEditPipeline.from_pretrained(checkpoint, torch_dtype=getattr(torch, dtype)).to(device)
+    tokenizer_json = pipe.tokenizer_json()
+    info = ModelInfo(
+        name=settings.model,
+        checkpoint=settings.checkpoint or "demo",
+        image_size=pipe.size,
+        max_prompt_tokens=pipe.max_tokens,
+        vocabulary=vocabulary(checkpoint),
+        tokenizer_sha256=tokenizer_sha256(tokenizer_json),
+        methods=get_args(MethodName),
+        inversions=get_args(InversionName),
+        device=device,
+        dtype=dtype,
+    )
+    _warm(pipe, info.image_size)
+    return ServedModel(editor=pipe, info=info, tokenizer_json=tokenizer_json)
+
+
+def vocabulary(checkpoint: str) -> tuple[str, ...] | None:
+    """The words that a checkpoint with a closed vocabulary knows (its `vocabulary.json`), else None."""
+    file = Path(checkpoint) / "vocabulary.json"
+    return tuple(json.loads(file.read_text())) if file.is_file() else None
+
+
+def _warm(editor: Editor, size: int) -> None:
+    image = Image.new("RGB", (size, size), "grey")
+    mask = Image.new("L", (size, size), 0)
+    mask.paste(255, (size // 4, size // 4, size // 2, size // 2))
+    editor(image, [mask], "a room", "a red room", [Region()], EditConfig(steps=2, max_iterations=1))

@@ -1,0 +1,34 @@
+"""What the record says about an edit that failed in the worker. Nothing of the program's inside gets out."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from jobs.errors import Unavailable
+from jobs.schema import FieldError, Problem
+from magedit.errors import InvalidEdit, MAGEditError
+
+_TITLE = "The edit could not be carried out"
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem document of an error: edit errors and outages in their own words, any other as
+    `internal_error`."""
+    if isinstance(error, MAGEditError):
+        status = (
+            HTTPStatus.UNPROCESSABLE_ENTITY
+            if isinstance(error, InvalidEdit)
+            else HTTPStatus.INTERNAL_SERVER_ERROR
+        )
+        errors = (FieldError(field=error.field, message=error.message),) if error.field else ()
+        return Problem(title=_TITLE, status=status, detail=error.message, code=error.code, errors=errors)
+    if isinstance(error, Unavailable):
+        return Problem(
+            title=_TITLE, status=HTTPStatus.SERVICE_UNAVAILABLE, detail=error.message, code=error.code
+        )
+    return Problem(
+        title=_TITLE,
+        status=HTTPStatus.INTERNAL_SERVER_ERROR,
+        detail="something went wrong inside the worker; it has been logged under this edit's id",
+        code="internal_error",
+    )

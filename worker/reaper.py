@@ -1,0 +1,122 @@
+"""The reaper: the only one that brings lost edits back. `python -m worker.reaper` runs it alone; each worker has
+one in a thread, and a short lock lets one of them all sweep at a time.
+
+A reaper that stalls and wakes up after its lock ran out does no harm: each requeue checks, in one step inside
+Redis, that nobody holds the edit and that it is in no line.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from dataclasses import dataclass
+
+import structlog
+from redis import Redis
+from redis.exceptions import LockError
+
+from jobs import keys
+from jobs.connection import AWAY, connect
+from jobs.errors import QueueUnavailable, StoreUnavailable
+from jobs.queue import JobQueue
+from jobs.records import Records
+from jobs.settings import Settings
+from jobs.storage import ObjectStore, job_prefix
+from worker.logs import configure_logging
+
+# The lock outlives this many sweep intervals without being given back, and this many seconds at least.
+LOCK_INTERVALS = 3
+LOCK_MIN_S = 10.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What one sweep did: ids put back in line, ids taken out of RQ's leftovers, expired edits removed."""
+
+    requeued: tuple[str, ...] = ()
+    cleaned: tuple[str, ...] = ()
+    expired: tuple[str, ...] = ()
+
+
+class Reaper:
+    """Sweeps in intervals until stopped."""
+
+    def __init__(self, redis: Redis, store: ObjectStore, settings: Settings) -> None:
+        self._redis, self._store, self._settings = redis, store, settings
+        self._records = Records(redis, settings)
+        self._queue = JobQueue(redis, self._records)
+
+    def run(self, stop: threading.Event) -> None:
+        """Sweep until ``stop`` is set; outages are waited out."""
+        while not stop.wait(self._settings.reaper_interval_s):
+            try:
+                self.sweep_alone()
+            except (QueueUnavailable, *AWAY):
+                log.warning("no sweep: Redis is away")
+            except StoreUnavailable:
+                log.warning("sweep cut short: object storage is away")
+
+    def sweep_alone(self) -> Sweep | None:
+        """One sweep, unless another reaper is at it (None)."""
+        timeout_s = max(LOCK_MIN_S, LOCK_INTERVALS * self._settings.reaper_interval_s)
+        lock = self._redis.lock(keys.REAPER_LOCK, timeout=timeout_s, blocking=False)
+        if not lock.acquire():
+            return None
+        try:
+            return self.sweep()
+        finally:
+            try:
+                lock.release()
+            except LockError:
+                log.warning("the sweep took longer than its lock", timeout_s=timeout_s)
+
+    def sweep(self) -> Sweep:
+        """Requeue what is lost, clear RQ's leftovers, remove what has expired.
+
+        The open ids are read before the lines: an id that is enqueued or finished meanwhile cannot look lost. One
+        that a worker is just taking can, for a moment; the grace time is for that.
+        """
+        unfinished = self._records.open_ids()
+        waiting: set[str] = set()
+        cleaned: list[str] = []
+        for model in self._queue.models():
+            taken = self._queue.taken(model)
+            waiting |= self._queue.waiting(model)
+            for job_id in taken - self._records.open_ids() if taken else ():
+                self._queue.remove_id(job_id, model)
+                cleaned.append(job_id)
+        requeued = self._requeue(self._records.overdue(unfinished - waiting, self._settings.reaper_grace_s))
+        return Sweep(requeued, tuple(cleaned), self._expire())
+
+    def _requeue(self, job_ids: tuple[str, ...]) -> tuple[str, ...]:
+        done = []
+        for record in self._records.get_many(job_ids):
+            state = self._queue.requeue(record)
+            if state is not None:
+                log.warning("edit recovered", job=record.id, attempt=record.attempt, state=state)
+                done.append(record.id)
+        return tuple(done)
+
+    def _expire(self) -> tuple[str, ...]:
+        done = []
+        for record in self._records.expired():
+            self._store.delete_prefix(job_prefix(record.tenant, record.id))
+            self._records.bury(record.id)
+            done.append(record.id)
+        return tuple(done)
+
+
+def main() -> None:
+    """Sweep until SIGTERM or SIGINT."""
+    configure_logging()
+    settings = Settings()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    Reaper(connect(settings), ObjectStore.from_settings(settings), settings).run(stop)
+
+
+if __name__ == "__main__":
+    main()
