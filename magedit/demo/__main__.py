@@ -1,15 +1,18 @@
 """`python -m magedit.demo`: train, export and evaluate the demo checkpoint, and look at its scenes."""
 
+import json
 import random
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from PIL import Image
 
-from magedit.demo import checkpoint_path
+from magedit.config import EditConfig
+from magedit.demo import checkpoint_path, sample_edits
 from magedit.demo.draw import draw_scene
+from magedit.demo.edits import EDIT_KINDS
 from magedit.demo.presets import PRESETS, Preset
 from magedit.demo.scene import sample_scene
 
@@ -53,11 +56,13 @@ def train(
         float | None, typer.Option(help="Stop after so many seconds; run again to go on.")
     ] = None,
     guidance_resolution: Cells = 16,
+    guidance_step_size: StepSize = 1.0,
     text_samples: Longer = None,
     vae_samples: Longer = None,
     unet_samples: Longer = None,
 ) -> None:
     """Train the checkpoint; after a kill the same command goes on from the last snapshots."""
+    from magedit.demo.training.export import Guidance
     from magedit.demo.training.loop import OutOfBudgetError
     from magedit.demo.training.recipe import train_in_processes
 
@@ -66,7 +71,7 @@ def train(
             _preset(preset, text_samples, vae_samples, unet_samples),
             state=state,
             out=out,
-            guidance_resolution=guidance_resolution,
+            guidance=Guidance(resolution=guidance_resolution, step_size=guidance_step_size),
             processes=processes,
             budget_s=budget_s,
         )
@@ -82,14 +87,55 @@ def export(
     state: State = Path(".cache/demo-training"),
     out: Out = CHECKPOINT,
     guidance_resolution: Cells = 16,
+    guidance_step_size: StepSize = 1.0,
     text_samples: Longer = None,
     vae_samples: Longer = None,
 ) -> None:
     """Write a checkpoint of what a run in progress has reached."""
+    from magedit.demo.training.export import Guidance
     from magedit.demo.training.recipe import export_snapshot
 
-    seen = export_snapshot(_preset(preset, text_samples, vae_samples), state, out, guidance_resolution)
+    guidance = Guidance(resolution=guidance_resolution, step_size=guidance_step_size)
+    seen = export_snapshot(_preset(preset, text_samples, vae_samples), state, out, guidance)
     typer.echo(f"checkpoint after {seen} samples: {out}")
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[Path, typer.Option(help="Folder of the checkpoint to measure.")] = CHECKPOINT,
+    out: Out = Path("demo-evaluation"),
+    prompts: Annotated[int, typer.Option(min=1, help="Prompts to draw.")] = 32,
+    pictures: Annotated[int, typer.Option(min=1, help="Pictures for VAE and attention.")] = 48,
+    inversions: Annotated[int, typer.Option(min=1, help="Pictures to invert.")] = 12,
+    edits: Annotated[int, typer.Option(min=0, help="Edits of each kind, with and without guidance.")] = 8,
+    steps: Annotated[int, typer.Option(min=2, help="DDIM steps.")] = 50,
+    seed: Annotated[int, typer.Option(help="Which held-out rooms.")] = 0,
+    device: Annotated[str, typer.Option(help="Torch device.")] = "cpu",
+) -> None:
+    """Measure a checkpoint: `evaluation.json` and picture grids in a folder."""
+    import torch
+
+    from magedit.demo import evaluate as measure
+    from magedit.demo.model import DemoModel
+
+    torch.set_num_threads(1)  # a second thread costs more than it brings at these sizes
+    out.mkdir(parents=True, exist_ok=True)
+    model = DemoModel.load(checkpoint, device)
+    side = int(json.loads((checkpoint / "model_index.json").read_text())["guidance_resolution"])
+    figures: dict[str, Any] = {"vae": measure.vae_quality(model, pictures, seed=seed)}
+    figures["inversion"] = measure.inversion_quality(model, inversions, steps=steps, seed=seed)
+    figures["attention"] = measure.attention_pointing(model, pictures, side, seed=seed)
+    figures["prompts"], grid = measure.prompt_following(model, prompts, steps=steps, seed=seed)
+    grid.save(out / "prompts.png")
+    if edits:
+        configs = {name: EditConfig(method=name, steps=steps) for name in ("p2p", "mag-edit")}
+        chosen = [edit for kind in EDIT_KINDS for edit in sample_edits(kind, edits, seed)]
+        figures["edits"], grid = measure.edit_quality(
+            measure.load_pipeline(checkpoint, device), chosen, configs
+        )
+        grid.save(out / "edits.png")
+    (out / "evaluation.json").write_text(json.dumps(figures, indent=2) + "\n")
+    typer.echo(json.dumps(figures, indent=2))
 
 
 @app.command()

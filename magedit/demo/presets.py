@@ -99,7 +99,7 @@ CPU_128: Final = Preset(
         layers=1,
         groups=4,
         crop=64,
-        schedule=Schedule(samples=60_000, batch=16, muon=0.02, adam=2e-3, warmup=800, decay=0.7),
+        schedule=Schedule(samples=47_000, batch=16, muon=0.02, adam=2e-3, warmup=800, decay=0.7),
     ),
     text=TextRecipe(
         width=64,
@@ -112,7 +112,7 @@ CPU_128: Final = Preset(
         layers=1,
         heads=4,
         groups=8,
-        pictures=24_000,
+        pictures=16_000,
         schedule=Schedule(samples=140_000, batch=12, muon=0.01, adam=1e-3, warmup=1600, decay=0.5),
     ),
 )

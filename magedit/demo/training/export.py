@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,6 +16,16 @@ KEPT = ("README.md",)
 """Files of an earlier export that are written by hand and stay."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Guidance:
+    """What suits this checkpoint's guidance: two keys of `model_index.json` that other pipelines ignore."""
+
+    resolution: int
+    """Side in cells of the attention maps to read."""
+    step_size: float
+    """Step size of one update of the latent."""
+
+
 def export_checkpoint(
     out: Path,
     *,
@@ -23,7 +34,7 @@ def export_checkpoint(
     tokenizer: CLIPTokenizer,
     unet: UNet2DConditionModel,
     scheduler: DDIMScheduler,
-    guidance_resolution: int,
+    guidance: Guidance,
     dtype: torch.dtype = torch.float16,
 ) -> None:
     """Replaces the folder `out` by the checkpoint; a kill leaves the old or the new one.
@@ -31,9 +42,6 @@ def export_checkpoint(
     VAE and UNet are stored as `dtype` (diffusers loads float32 unless told otherwise); the small text
     encoder stays float32, because transformers loads the type it finds and the parts of a pipeline must
     agree.
-
-    `guidance_resolution` is the side, in cells, of the attention maps that guidance should read: the key by
-    that name in `model_index.json`, which `MAGEditPipeline` takes and other pipelines ignore.
     """
     fresh = out.with_name(f"{out.name}.{os.getpid()}.tmp")
     pipeline = StableDiffusionPipeline(
@@ -49,7 +57,8 @@ def export_checkpoint(
     )
     pipeline.save_pretrained(fresh, safe_serialization=True)
     index = json.loads((fresh / "model_index.json").read_text())
-    index["guidance_resolution"] = guidance_resolution
+    index["guidance_resolution"] = guidance.resolution
+    index["guidance_step_size"] = guidance.step_size
     (fresh / "model_index.json").write_text(json.dumps(index, indent=2, sort_keys=True) + "\n")
     write_vocabulary(fresh)
     for name in KEPT:

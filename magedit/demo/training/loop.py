@@ -16,7 +16,6 @@ from tqdm import tqdm
 from magedit.demo.presets import Schedule
 from magedit.demo.training.muon import optimizers
 
-
 LOG_EVERY: Final = 25
 """Steps averaged into one line of a curve."""
 

@@ -14,7 +14,7 @@ from diffusers import AutoencoderKL
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from magedit.demo.presets import Preset
-from magedit.demo.training.export import export_checkpoint
+from magedit.demo.training.export import Guidance, export_checkpoint
 from magedit.demo.training.loop import Run, snapshot_path, train
 from magedit.demo.training.text import TextStage
 from magedit.demo.training.tokenizer import build_tokenizer
@@ -88,7 +88,7 @@ def make_latents(preset: Preset, run: Run, vae: AutoencoderKL) -> torch.Tensor:
     return torch.cat([encode_shard(vae, preset, number, folder) for number in shards])
 
 
-def train_all(preset: Preset, run: Run, out: Path, guidance_resolution: int) -> None:
+def train_all(preset: Preset, run: Run, out: Path, guidance: Guidance) -> None:
     """Trains what is not trained yet and exports the checkpoint to `out`.
 
     Raises:
@@ -109,11 +109,11 @@ def train_all(preset: Preset, run: Run, out: Path, guidance_resolution: int) -> 
             tokenizer=tokenizer,
             unet=stage.model,  # type: ignore[arg-type]
             scheduler=build_scheduler(),
-            guidance_resolution=guidance_resolution,
+            guidance=guidance,
         )
 
 
-def export_snapshot(preset: Preset, state: Path, out: Path, guidance_resolution: int) -> int:
+def export_snapshot(preset: Preset, state: Path, out: Path, guidance: Guidance) -> int:
     """Exports what a run in progress has reached: the samples that its UNet had seen.
 
     Raises:
@@ -135,7 +135,7 @@ def export_snapshot(preset: Preset, state: Path, out: Path, guidance_resolution:
         tokenizer=tokenizer,
         unet=stage.model,  # type: ignore[arg-type]
         scheduler=build_scheduler(),
-        guidance_resolution=guidance_resolution,
+        guidance=guidance,
     )
     return int(kept["seen"])
 
@@ -163,7 +163,7 @@ def _work(
     if processes > 1:
         dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=processes)
     try:
-        train_all(preset, run, out, cells)
+        train_all(preset, run, out, guidance)
     finally:
         if processes > 1:
             dist.destroy_process_group()
@@ -174,7 +174,7 @@ def train_in_processes(
     *,
     state: Path,
     out: Path,
-    guidance_resolution: int,
+    guidance: Guidance,
     processes: int = 1,
     budget_s: float | None = None,
 ) -> None:
@@ -186,7 +186,7 @@ def train_in_processes(
     state.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         meeting = str(Path(folder) / "meeting")
-        common = (processes, meeting, preset, state, out, budget_s, guidance_resolution)
+        common = (processes, meeting, preset, state, out, budget_s, guidance)
         spawn = multiprocessing.get_context("spawn")
         others = [
             spawn.Process(target=_work, args=(rank, *common), daemon=True) for rank in range(1, processes)

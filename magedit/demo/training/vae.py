@@ -36,7 +36,7 @@ def build_vae(recipe: VaeRecipe, size: int) -> AutoencoderKL:
 def pixels(scenes: list[Scene], size: int) -> Tensor:
     """The pictures of scenes: (n, 3, size, size), in [-1, 1]."""
     stack = np.stack([np.asarray(draw_scene(scene, size)) for scene in scenes])
-    return torch.from_numpy(stack).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.from_numpy(stack).permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
 
 
 class VaeStage:

@@ -1,0 +1,247 @@
+"""Measures the checkpoint against the truth of the rooms: prompts, VAE, inversion, attention, edits."""
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageChops
+from tqdm import tqdm
+
+from magedit.attention import capturing, find_layers, guidance_layers
+from magedit.config import EditConfig, Region
+from magedit.demo.captions import Caption, Style, caption_scene
+from magedit.demo.draw import draw_mask, draw_scene
+from magedit.demo.edits import DemoEdit
+from magedit.demo.judge import find_things, satisfied
+from magedit.demo.model import DemoModel
+from magedit.demo.scene import Scene, sample_scene
+from magedit.pipeline import MAGEditPipeline
+from magedit.schedule import Schedule
+
+POINTING_STEPS = (0.3, 0.5, 0.7)
+"""Noise levels (shares of the training schedule) at which attention maps are read."""
+SUCCESS = 0.5
+"""An edit succeeds when it has left less than this share of the true change undone, inside the mask."""
+
+
+@dataclass
+class Tally:
+    """Right answers of questions, by class."""
+
+    right: dict[str, int] = field(default_factory=dict)
+    asked: dict[str, int] = field(default_factory=dict)
+
+    def note(self, kind: str, is_right: bool) -> None:
+        """Counts one question."""
+        self.asked[kind] = self.asked.get(kind, 0) + 1
+        self.right[kind] = self.right.get(kind, 0) + int(is_right)
+
+    @property
+    def share(self) -> float:
+        """Share of right answers over all classes, in [0, 1]."""
+        return sum(self.right.values()) / max(1, sum(self.asked.values()))
+
+    def table(self) -> dict[str, str]:
+        """ "right/asked" by class."""
+        return {kind: f"{self.right[kind]}/{self.asked[kind]}" for kind in sorted(self.asked)}
+
+
+def held_out(number: int, seed: int, style: Style) -> list[tuple[Scene, Caption]]:
+    """Rooms with captions that no training run has drawn from (another seed's sequence)."""
+    rng = random.Random(f"{seed}/held out")
+    scenes = [sample_scene(rng) for _ in range(number)]
+    return [(scene, caption_scene(scene, rng, style)) for scene in scenes]
+
+
+def psnr(one: Image.Image, other: Image.Image, where: NDArray[np.bool_] | None = None) -> float:
+    """Peak signal-to-noise ratio in dB of two pictures of one size, over the pixels `where` is true."""
+    square = np.square(np.asarray(one, dtype=np.float64) - np.asarray(other, dtype=np.float64)).mean(-1)
+    mean = square.mean() if where is None else square[where].mean()
+    return float(10 * np.log10(255**2 / max(float(mean), 1e-4)))
+
+
+def _side_by_side(rows: Iterable[Sequence[Image.Image]], size: int) -> Image.Image:
+    lines = [list(row) for row in rows]
+    sheet = Image.new("RGB", (size * max(map(len, lines)), size * len(lines)))
+    for y, line in enumerate(lines):
+        for x, picture in enumerate(line):
+            sheet.paste(picture.convert("RGB").resize((size, size)), (x * size, y * size))
+    return sheet
+
+
+def prompt_following(
+    model: DemoModel, number: int, *, steps: int = 50, seed: int = 0
+) -> tuple[dict[str, Any], Image.Image]:
+    """Things asked for and drawn in the right colour and pattern, of drawn pictures and of true ones (the
+    ceiling).
+
+    The true pictures pass through the VAE too, so that the ceiling is what a perfect UNet would reach.
+    """
+    style = Style(omission=0.0, synonym=0.0, negation=0.0, article=0.0)
+    rooms = held_out(number, seed, style)
+    tallies = {name: Tally() for name in ("drawn", "drawn_with_side", "true", "true_with_side")}
+    pairs = []
+    for start in tqdm(range(0, number, 4), desc="prompts"):
+        chosen = rooms[start : start + 4]
+        drawn = model.draw([caption.text for _, caption in chosen], steps=steps, seed=seed + start)
+        for (scene, caption), picture in zip(chosen, drawn, strict=True):
+            true = model.decode(model.encode(draw_scene(scene, model.size)))[0]
+            pairs.append((draw_scene(scene, model.size), picture))
+            for name, shown in (("drawn", picture), ("true", true)):
+                for mention in caption.mentions:
+                    found = find_things(shown, mention.kind)
+                    tallies[name].note(mention.kind, satisfied(mention, found, where=False))
+                    tallies[f"{name}_with_side"].note(mention.kind, satisfied(mention, found, where=True))
+    figures = {name: round(tally.share, 4) for name, tally in tallies.items()}
+    figures["of_ceiling"] = round(figures["drawn"] / max(figures["true"], 1e-9), 4)
+    rows = []
+    for start in range(0, min(number, 32), 8):
+        line = pairs[start : start + 8]
+        rows += [[true for true, _ in line], [drawn for _, drawn in line]]
+    return {"prompts": number, **figures, "by_class": tallies["drawn"].table()}, _side_by_side(rows, 128)
+
+
+def vae_quality(model: DemoModel, number: int, *, seed: int = 0) -> dict[str, float]:
+    """PSNR in dB of pictures that pass through the VAE: mean over rooms, and the worst."""
+    values = []
+    for scene, _ in held_out(number, seed, Style()):
+        picture = draw_scene(scene, model.size)
+        values.append(psnr(picture, model.decode(model.encode(picture))[0]))
+    return {"pictures": number, "mean_db": round(fmean(values), 2), "worst_db": round(min(values), 2)}
+
+
+def inversion_quality(model: DemoModel, number: int, *, steps: int = 50, seed: int = 0) -> dict[str, float]:
+    """DDIM inversion and sampling back, without guidance: PSNR in dB against the VAE's picture and the true
+    one."""
+    against_vae, against_true, vae, deviations = [], [], [], []
+    for scene, caption in tqdm(held_out(number, seed, Style()), desc="inversion"):
+        picture = draw_scene(scene, model.size)
+        latent = model.encode(picture)
+        inverted, redrawn = model.invert_and_redraw(latent, caption.text, steps=steps)
+        plain, again = model.decode(latent)[0], model.decode(redrawn)[0]
+        against_vae.append(psnr(plain, again))
+        against_true.append(psnr(picture, again))
+        vae.append(psnr(picture, plain))
+        deviations.append(float(inverted.std()))
+    return {
+        "pictures": number,
+        "against_vae_db": round(fmean(against_vae), 2),
+        "against_true_db": round(fmean(against_true), 2),
+        "vae_db": round(fmean(vae), 2),
+        "noise_std": round(fmean(deviations), 3),
+    }
+
+
+@torch.no_grad()
+def attention_pointing(model: DemoModel, number: int, side: int, *, seed: int = 0) -> dict[str, Any]:
+    """Whether a noun's cross-attention map, `side` x `side`, points at its object.
+
+    Maps are averaged over heads, layers and three noise levels of the true latent. "pointing" is the share
+    of nouns whose strongest cell touches the object, "in_mask" the mean share of the map inside it, "area"
+    what chance gives.
+    """
+    layers = guidance_layers(find_layers(model.unet, model.unet.config.sample_size), side)
+    schedule = Schedule.from_scheduler(model.scheduler, 50)
+    tally, shares, areas = Tally(), [], []
+    style = Style(negation=0.0, omission=0.0)
+    for index, (scene, caption) in enumerate(tqdm(held_out(number, seed, style), desc="attention")):
+        latent, text = model.encode(draw_scene(scene, model.size)), model.embed([caption.text])
+        noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(seed + index)).to(
+            model.device
+        )
+        total = torch.zeros(side * side, text.shape[1])
+        for level in POINTING_STEPS:
+            timestep = int(level * len(schedule.alphas_cumprod))
+            alpha = schedule.alpha(timestep)
+            with capturing(model.unet, layers) as maps:
+                model.noise(alpha**0.5 * latent + (1 - alpha) ** 0.5 * noise, timestep, text)
+                total += torch.stack([one.mean(0) for one in maps.values()]).mean(0).cpu()
+        for mention in caption.mentions:
+            mask = np.zeros((side, side))
+            for thing in mention.things:
+                shown = draw_mask(scene, scene.things[thing], size=model.size)
+                mask = np.maximum(mask, np.asarray(shown.resize((side, side), Image.Resampling.BOX)) / 255)
+            heat = total[:, mention.noun + 1].view(side, side).numpy()
+            tally.note(mention.kind, bool(mask.flatten()[heat.argmax()] > 0))
+            shares.append(float((heat * mask).sum() / heat.sum()))
+            areas.append(float(mask.mean()))
+    return {
+        "nouns": sum(tally.asked.values()),
+        "pointing": round(tally.share, 4),
+        "in_mask": round(fmean(shares), 4),
+        "area": round(fmean(areas), 4),
+        "by_class": tally.table(),
+    }
+
+
+def judge_edit(edit: DemoEdit, result: Image.Image, size: int) -> dict[str, float]:
+    """How an edit's result compares with its truth.
+
+    "left" is the mean absolute error inside the mask over that of the unedited picture: 0 perfect, 1 nothing
+    done.
+    """
+    inside = np.asarray(edit.mask(size)) > 0
+    truth, source = edit.truth(size), edit.image(size)
+    wrong = np.asarray(ImageChops.difference(result, truth), dtype=np.float64)[inside].mean()
+    before = np.asarray(ImageChops.difference(source, truth), dtype=np.float64)[inside].mean()
+    left = float(wrong / before)
+    return {
+        "left": round(left, 4),
+        "success": float(left < SUCCESS),
+        "inside_db": round(psnr(result, truth, inside), 2),
+        "outside_db": round(psnr(result, truth, ~inside), 2),
+    }
+
+
+def load_pipeline(folder: Path, device: str = "cpu") -> MAGEditPipeline:
+    """The editing pipeline of a checkpoint's folder."""
+    pipeline: MAGEditPipeline = MAGEditPipeline.from_pretrained(folder).to(device)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def edit_quality(
+    pipeline: MAGEditPipeline, edits: Sequence[DemoEdit], configs: dict[str, EditConfig]
+) -> tuple[dict[str, Any], Image.Image]:
+    """Edits with known truth under several configurations; each row of the grid: source, truth, then one
+    result each."""
+    size = pipeline.size
+    rows = []
+    scores: dict[str, dict[str, list[dict[str, float]]]] = {name: {} for name in configs}
+    for edit in tqdm(edits, desc="edits"):
+        row = [edit.image(size), edit.truth(size)]
+        for name, config in configs.items():
+            # a removal adds no word that guidance could raise
+            used = config if edit.words else EditConfig(**{**vars(config), "method": "p2p"})
+            result = pipeline(
+                edit.image(size),
+                [edit.mask(size)],
+                edit.source_prompt,
+                edit.target_prompt,
+                [Region(words=edit.words)],
+                used,
+            ).images[0]
+            row.append(result)
+            scores[name].setdefault(edit.kind, []).append(judge_edit(edit, result, size))
+        rows.append(row)
+    return {name: _summary(kinds) for name, kinds in scores.items()}, _side_by_side(rows, size)
+
+
+def _summary(kinds: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
+    everything = [one for results in kinds.values() for one in results]
+    table: dict[str, Any] = {}
+    for kind, results in {**kinds, "all": everything}.items():
+        table[kind] = {
+            "success": f"{int(sum(one['success'] for one in results))}/{len(results)}",
+            **{
+                name: round(fmean(one[name] for one in results), 3)
+                for name in ("left", "inside_db", "outside_db")
+            },
+        }
+    return table

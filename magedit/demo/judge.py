@@ -1,0 +1,149 @@
+"""Says what a picture shows, by trying: every thing at every place, in every colour and pattern.
+
+Analysis by synthesis in place of a trained classifier: nothing to fool, nothing to ship. What it calls right
+on true pictures is the ceiling against which drawn ones are measured.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from magedit.demo.captions import Mention
+from magedit.demo.draw import SKY, draw_mask, draw_scene
+from magedit.demo.palette import COLOURS, PATTERNED, PATTERNS, UNCOLOURED
+from magedit.demo.scene import FRONT_SLOTS, GRID, PILLOW_SLOTS, SIDE_SLOTS, UNITS, WALL_SLOTS, Scene, Thing
+
+NEAR: Final = 40.0
+"""Distance in sRGB (of at most 441) below which two colours count as the same."""
+SEEN: Final = 0.55
+"""Share of a thing's pixels that must be of the expected colour for it to count as drawn."""
+OWN: Final = 0.45
+"""The same among the pixels of its main paint, or a pale pattern would be seen in every bare wall."""
+CONTRAST: Final = 0.3
+"""How much larger that share must be than the share of its paint in the ring around it: a thing has an
+edge."""
+RING: Final = 2
+"""Width of that ring in pixels."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best explanation of a thing in a picture, and the share of its pixels that agree."""
+
+    thing: Thing
+    share: float
+
+
+@dataclass(frozen=True)
+class _Template:
+    thing: Thing
+    rows: slice
+    columns: slice
+    inside: NDArray[np.bool_]
+    ring: NDArray[np.bool_]
+    colours: NDArray[np.float32]
+    paint: NDArray[np.float32]
+    own: NDArray[np.bool_]
+
+
+def _around(centre: int, reach: int) -> range:
+    return range(centre - reach, centre + reach + 1, GRID)
+
+
+def places(kind: str) -> Iterator[tuple[int, int, str, str]]:
+    """Every x, y, side and form at which `scene.sample_scene` may put a class."""
+    if kind in ("window", "curtain", "picture", "clock"):
+        for side, slot in WALL_SLOTS.items():
+            yield from ((x, y, side, "") for x, y in product(_around(slot, 4), _around(24, 4)))
+    elif kind == "sofa":
+        yield from ((x, y, "middle", "") for x, y in product(_around(64, 4), _around(72, 4)))
+    elif kind == "pillow":
+        for side, shift in PILLOW_SLOTS.items():
+            yield from ((x, y, side, "") for x, y in product(_around(64 + shift, 4), _around(72, 4)))
+    elif kind in ("lamp", "plant"):
+        for side, slot in SIDE_SLOTS.items():
+            yield from ((slot, y, side, "") for y in _around(104, 4))
+    elif kind == "carpet":
+        yield from ((x, 112, "middle", form) for x, form in product(_around(64, 8), ("round", "square")))
+    else:
+        for side, slot in FRONT_SLOTS.items():
+            yield from ((x, 120, side, "") for x in _around(slot, 8))
+
+
+@cache
+def _templates(kind: str) -> tuple[_Template, ...]:
+    colours = (None,) if kind in UNCOLOURED else tuple(COLOURS)
+    patterns = PATTERNS if kind in PATTERNED else PATTERNS[:1]
+    templates = []
+    for (x, y, side, form), colour, pattern in product(places(kind), colours, patterns):
+        thing = Thing(kind=kind, x=x, y=y, side=side, form=form, colour=colour, pattern=pattern)
+        scene = Scene(wall="cream", floor="grey", things=(thing,))
+        mask = draw_mask(scene, thing)
+        wide = mask.filter(ImageFilter.MaxFilter(2 * RING + 1))
+        if kind == "window":  # a curtain may hide its sides
+            mask.paste(0, (0, 0, x - 8, UNITS))
+            mask.paste(0, (x + 8, 0, UNITS, UNITS))
+        box = wide.getbbox()
+        if box is None:
+            continue
+        left, top, right, bottom = box
+        inside = np.asarray(mask.crop(box)) > 0
+        colours_inside = np.asarray(draw_scene(scene).crop(box), dtype=np.float32)
+        paint = np.array(COLOURS[colour] if colour else SKY, dtype=np.float32)
+        templates.append(
+            _Template(
+                thing,
+                slice(top, bottom),
+                slice(left, right),
+                inside,
+                (np.asarray(wide.crop(box)) > 0) & ~inside,
+                colours_inside,
+                paint,
+                np.square(colours_inside - paint).sum(-1)[inside] < NEAR**2,
+            )
+        )
+    return tuple(templates)
+
+
+def find_things(picture: Image.Image, kind: str) -> list[Found]:
+    """The things of a class that a picture of the demo's world shows: at most one, of pillows one a side.
+
+    The picture may have any size; it is judged at 128 x 128 pixels.
+    """
+    pixels = np.asarray(picture.convert("RGB").resize((UNITS, UNITS)), dtype=np.float32)
+    best: dict[str, Found] = {}
+    closest: dict[str, float] = {}
+    for template in _templates(kind):
+        there = pixels[template.rows, template.columns]
+        distance = np.sqrt(np.square(there - template.colours).sum(-1))[template.inside]
+        near = distance < NEAR
+        share = float(near.mean())
+        if share < SEEN or float(near[template.own].mean()) < OWN:
+            continue
+        ring = np.square(there[template.ring] - template.paint).sum(-1) < NEAR**2
+        slot = template.thing.side if kind == "pillow" else ""
+        error = float(np.minimum(distance, 2 * NEAR).mean())
+        if share - float(ring.mean()) >= CONTRAST and error < closest.get(slot, np.inf):
+            best[slot], closest[slot] = Found(template.thing, share), error
+    return list(best.values())
+
+
+def satisfied(mention: Mention, found: list[Found], where: bool) -> bool:
+    """Whether what was found of the mention's class is what the mention asks for; with `where`, on its side
+    too."""
+    if mention.negated:
+        return not found
+    right = [
+        one
+        for one in found
+        if mention.colour in (None, one.thing.colour)
+        and mention.pattern in (None, one.thing.pattern)
+        and (not where or mention.side in (None, one.thing.side))
+    ]
+    return len(right) >= len(mention.things)
