@@ -161,7 +161,8 @@ class _Processor:
                 assert edit.share is not None
                 probabilities = edit.base + edit.share * probabilities
             self.maps[self.name] = probabilities[0]
-            return probabilities.to(value.dtype) @ value
+            out: Tensor = probabilities.to(value.dtype) @ value
+            return out
         if edit.base is None:
             return _fused(attn, query, key, value)
         # (base + share * A) V = base V + A (share V): the layer's own map is never formed.
@@ -169,12 +170,14 @@ class _Processor:
         injected = edit.base.to(value.dtype) @ value
         if not edit.share.any():
             return injected
-        return injected + _fused(attn, query, key, edit.share.to(value.dtype)[:, None] * value)
+        own = _fused(attn, query, key, edit.share.to(value.dtype)[:, None] * value)
+        return own + injected
 
 
 def _split(attn: Any, tensor: Tensor) -> Tensor:
     """(batch, positions, heads * width) -> (batch, heads, positions, width)."""
-    return tensor.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+    batch, positions, _ = tensor.shape
+    return tensor.view(batch, positions, attn.heads, -1).transpose(1, 2)
 
 
 def _fused(attn: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:

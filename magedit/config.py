@@ -69,9 +69,7 @@ class EditConfig:
         Doc("What guidance maximises inside the mask: `token` ratio, `spatial` ratio, or `both` (paper 4.2)."),
     ] = "token"
     steps: Annotated[int, Ge(2), Le(250), Doc("DDIM steps T of inversion and of sampling.")] = 50
-    guidance_scale: Annotated[
-        float, Ge(1.0), Le(30.0), Doc("Classifier-free guidance scale; 1 turns it off.")
-    ] = 7.5
+    guidance_scale: Annotated[float, Ge(1.0), Le(30.0), Doc("Classifier-free guidance scale; 1 turns it off.")] = 7.5
     strength: Annotated[
         Fraction,
         Doc(
@@ -83,7 +81,7 @@ class EditConfig:
         float | None,
         Ge(0.0),
         Le(50.0),
-        Doc("Step size of one guidance update, before sigma_t. Empty: the checkpoint's own, 2.5 (paper) unless it names one."),
+        Doc("Step size of one guidance update, before sigma_t. Empty: the checkpoint's own, else 2.5 (paper)."),
     ] = None
     max_iterations: Annotated[
         int, Ge(0), Le(100), Doc("Guidance updates of the latent per guided step (paper: 15).")
@@ -91,9 +89,9 @@ class EditConfig:
     guided_fraction: Annotated[Fraction, Doc("Leading fraction of the steps that is guided (paper: 25 of 50).")] = 0.5
     token_weight: Annotated[float, Ge(0.0), Le(100.0), Doc("Weight of the token-ratio loss with `both`.")] = 1.0
     spatial_weight: Annotated[float, Ge(0.0), Le(100.0), Doc("Weight of the spatial-ratio loss with `both`.")] = 1.0
-    spatial_lambda: Annotated[
-        float, Ge(0.0), Le(100.0), Doc("lambda of L_SR = lambda (1 - a) - a (paper 4.2: 3).")
-    ] = 3.0
+    spatial_lambda: Annotated[float, Ge(0.0), Le(100.0), Doc("lambda of L_SR = lambda (1 - a) - a (paper 4.2: 3).")] = (
+        3.0
+    )
     injection: Annotated[
         InjectionName,
         Doc("P2P cross-attention injection: `refine` aligns the prompts, `replace` swaps words one for one."),
@@ -106,11 +104,14 @@ class EditConfig:
         MaxLen(16),
         Doc("`cross_replace` for single words of the target prompt: JSON object word -> fraction."),
     ] = field(default_factory=dict)
-    self_replace: Annotated[
-        Fraction, Doc("Leading fraction of the steps with injected self attention (P2P: 0.5).")
-    ] = 0.5
+    self_replace: Annotated[Fraction, Doc("Leading fraction of the steps with injected self attention (P2P: 0.5).")] = (
+        0.5
+    )
     self_replace_max_positions: Annotated[
-        int, Ge(0), Le(16384), Doc("Largest self-attention layer that is injected, in positions (P2P: 32 x 32).")
+        int,
+        Ge(0),
+        Le(16384),
+        Doc("Largest self-attention layer that is injected, in positions (P2P: 32 x 32)."),
     ] = 1024
     equalizer: Annotated[
         Mapping[Word, Annotated[float, Ge(-10.0), Le(10.0)]],
@@ -119,11 +120,11 @@ class EditConfig:
     ] = field(default_factory=dict)
     blend_fraction: Annotated[
         Fraction,
-        Doc("Trailing fraction of the steps in which the latent outside the dilated mask is the source's (paper: 15 of 50)."),
+        Doc("Trailing fraction of the steps with the source's latent outside the dilated mask (paper: 15 of 50)."),
     ] = 0.3
     mask_resampling: Annotated[
         MaskResampling,
-        Doc("Mask at latent and attention resolution: `coverage` keeps every touched cell, `nearest` as the released program."),
+        Doc("Mask at latent and attention resolution: `coverage` keeps all touched cells, `nearest` as released."),
     ] = "coverage"
     null_text_iterations: Annotated[
         int, Ge(1), Le(100), Doc("Adam updates of the unconditional embedding per step, at most (NTI: 10).")
@@ -138,15 +139,15 @@ class EditConfig:
         float,
         Ge(0.0),
         Le(10.0),
-        Doc("Context around the mask's bounding box in the square working crop, as a fraction of the box's longer side."),
+        Doc(
+            "Context around the mask's bounding box in the square working crop, as a fraction of the box's longer side."
+        ),
     ] = 0.5
     eta: Annotated[
         Fraction,
         Doc("Share of fresh noise in the edit's sampling steps (DDIM, arXiv 2010.02502, eq. 16); 0 is deterministic."),
     ] = 0.0
-    seed: Annotated[
-        int, Ge(0), Le(2**63 - 1), Doc("Seed of the fresh noise; without effect while `eta` is 0.")
-    ] = 0
+    seed: Annotated[int, Ge(0), Le(2**63 - 1), Doc("Seed of the fresh noise; without effect while `eta` is 0.")] = 0
 
     @property
     def guided_steps(self) -> int:

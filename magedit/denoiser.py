@@ -28,9 +28,9 @@ class Denoiser:
 
         ``alpha`` is the cumulative alpha of the latents' own level where that is not ``timestep``'s (DDIM inversion).
         """
-        output = self.unet(
-            latents.to(self.unet.dtype), timestep, embeddings.to(self.unet.dtype), return_dict=False
-        )[0].float()
+        output = self.unet(latents.to(self.unet.dtype), timestep, embeddings.to(self.unet.dtype), return_dict=False)[
+            0
+        ].float()
         self.meter.passed(forward=1)
         return self.schedule.epsilon(output, latents, self.schedule.alpha(timestep) if alpha is None else alpha)
 
@@ -40,9 +40,7 @@ class Denoiser:
         self.meter.passed(truncated=1)
 
 
-def forward_until(
-    unet: UNet2DConditionModel, sample: Tensor, timestep: int, embedding: Tensor, last: str
-) -> None:
+def forward_until(unet: UNet2DConditionModel, sample: Tensor, timestep: int, embedding: Tensor, last: str) -> None:
     """`UNet2DConditionModel.forward` for SD 1.x/2.x layout, stopped after the transformer that holds layer ``last``.
 
     Sides that do not divide by the UNet's total down-sampling are not needed here: the program works on squares of

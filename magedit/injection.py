@@ -62,7 +62,9 @@ class Injection:
             taken = torch.ones(length)
         until = torch.full((length,), config.cross_replace_until(config.cross_replace))
         for word, fraction in config.cross_replace_words.items():
-            until[list(token_indices(*target, word, field="cross_replace_words"))] = config.cross_replace_until(fraction)
+            until[list(token_indices(*target, word, field="cross_replace_words"))] = config.cross_replace_until(
+                fraction
+            )
         weights = torch.ones(length)
         for word, factor in config.equalizer.items():
             weights[list(token_indices(*target, word, field="equalizer"))] = factor

@@ -146,9 +146,7 @@ def paste_radius(box: Box, size: int, factor: int) -> int:
     return max(1, round(factor * (box[2] - box[0]) / size))
 
 
-def paste_back(
-    image: Image.Image, edited: Image.Image, mask: Image.Image, box: Box, radius: int
-) -> Image.Image:
+def paste_back(image: Image.Image, edited: Image.Image, mask: Image.Image, box: Box, radius: int) -> Image.Image:
     """Put the edited crop back: the input's size, and every pixel outside the mask dilated by ``radius`` bit-identical.
 
     Inside the mask the edit counts whole; between the mask and the dilated mask it fades out.
@@ -183,7 +181,7 @@ def outside_difference(before: Image.Image, after: Image.Image, mask: Image.Imag
     """Largest absolute difference (0..255) of two RGB pictures outside the mask dilated by ``radius``."""
     difference = ImageChops.difference(before, after)
     difference.paste((0, 0, 0), (0, 0), dilate(mask, radius))
-    return max(high for _, high in difference.getextrema())  # type: ignore[misc, union-attr]
+    return max(high for _, high in difference.getextrema())  # type: ignore[misc]
 
 
 def outline(image: Image.Image, mask: Image.Image, *, width: int = 2) -> Image.Image:

@@ -234,7 +234,9 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         image = image.convert("RGB")
         union = self._check_masks(image, masks)
         if regions and len(regions) != len(masks):
-            raise RegionMismatch(f"{len(masks)} mask(s) and {len(regions)} region(s): give one region per mask, or none")
+            raise RegionMismatch(
+                f"{len(masks)} mask(s) and {len(regions)} region(s): give one region per mask, or none"
+            )
         if config.method not in METHODS:
             raise UnknownMethod(f"method {config.method!r} is none of {', '.join(METHODS)}")
         regions = check_edit(
@@ -253,7 +255,15 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             else:
                 _check_inversion(inversion, image, source_prompt, config)
             task = self._task(
-                masks, source_prompt, target_prompt, regions, config, inversion, meter, generator, callback_on_step_end
+                masks,
+                source_prompt,
+                target_prompt,
+                regions,
+                config,
+                inversion,
+                meter,
+                generator,
+                callback_on_step_end,
             )
             edited = METHODS[config.method](task)
         radius = pixels.paste_radius(inversion.box, self.size, self.vae_factor)
@@ -302,9 +312,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         self, image: Image.Image, union: Image.Image, source_prompt: str, config: EditConfig, meter: Meter
     ) -> Inversion:
         if config.inversion not in INVERSIONS:
-            raise UnknownMethod(
-                f"inversion {config.inversion!r} is none of {', '.join(INVERSIONS)}", field="inversion"
-            )
+            raise UnknownMethod(f"inversion {config.inversion!r} is none of {', '.join(INVERSIONS)}", field="inversion")
         box = pixels.working_crop(union, self.size, config.crop_context)
         with meter.stage(Stage.PREPARE, 1):
             latent = self._encode(pixels.take(image.convert("RGB"), box, self.size))
@@ -337,8 +345,8 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
 
         def on_step(step: int, timestep: int, latent: Tensor) -> Tensor:
             assert callback is not None
-            changed = callback(self, step, timestep, {"latents": latent})
-            return changed.get("latents", latent)
+            changed: Tensor = callback(self, step, timestep, {"latents": latent}).get("latents", latent)
+            return changed
 
         return EditTask(
             denoiser=self._denoiser(config, meter),
@@ -374,8 +382,8 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         """Latent (1, C, h, w) of a picture of the checkpoint's size: posterior mean times scaling factor, fp32."""
         # As read from a picture the batch lies channels-last, for which torch's CPU kernels are off by 1e-3.
         batch = self._images.preprocess(crop).to(self._execution_device, self.vae.dtype).contiguous()
-        mean: Tensor = self.vae.encode(batch).latent_dist.mean
-        return mean.float() * self.vae.config.scaling_factor
+        latent: Tensor = self.vae.encode(batch).latent_dist.mean.float() * self.vae.config.scaling_factor
+        return latent
 
     def _decode(self, latent: Tensor) -> Image.Image:
         decoded = self.vae.decode((latent / self.vae.config.scaling_factor).to(self.vae.dtype), return_dict=False)[0]
@@ -401,9 +409,7 @@ def _word_targets(
 ) -> tuple[WordTarget, ...]:
     targets = []
     for index, (region, mask) in enumerate(zip(regions, masks, strict=True)):
-        resampled = {
-            layer.side: resample_mask(mask, layer.side, config.mask_resampling).flatten() for layer in layers
-        }
+        resampled = {layer.side: resample_mask(mask, layer.side, config.mask_resampling).flatten() for layer in layers}
         for words, negative in ((region.words, False), (region.negative_words, True)):
             targets += [
                 WordTarget(index, token_indices(prompt, encoded, word), resampled, region.strength, negative)
@@ -434,7 +440,7 @@ def _check_inversion(inversion: Inversion, image: Image.Image, source_prompt: st
     if inversion.image_size != image.size or inversion.source_prompt != source_prompt or same != config:
         raise UnknownMethod(
             f"the given inversion was made of a {inversion.image_size} image with prompt "
-            f"{inversion.source_prompt!r}, {made.steps} steps and inversion {made.inversion!r}: it does not fit this edit",
+            f"{inversion.source_prompt!r}, {made.steps} steps and inversion {made.inversion!r}: it does not fit",
             field="inversion",
         )
 
@@ -442,7 +448,10 @@ def _check_inversion(inversion: Inversion, image: Image.Image, source_prompt: st
 def _mean_ratios(steps: Sequence[Sequence[Ratios]]) -> tuple[Ratios, ...]:
     """Per region, the mean over steps."""
     return tuple(
-        Ratios(token=sum(r.token for r in region) / len(region), spatial=sum(r.spatial for r in region) / len(region))
+        Ratios(
+            token=sum(r.token for r in region) / len(region),
+            spatial=sum(r.spatial for r in region) / len(region),
+        )
         for region in zip(*steps, strict=True)
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from magedit.config import Region
@@ -98,20 +99,14 @@ def find_word(prompt: str, spec: str, *, field: str = "words") -> list[tuple[int
     return [found[nth - 1]]
 
 
-def token_indices(
-    prompt: str, encoded: Encoded, spec: str, *, field: str = "words"
-) -> tuple[int, ...]:
+def token_indices(prompt: str, encoded: Encoded, spec: str, *, field: str = "words") -> tuple[int, ...]:
     """Indices of the tokens that make up word ``spec`` of ``prompt`` (J_w of the paper), ascending.
 
     Raises:
         WordNotFound: see `find_word`.
     """
     spans = find_word(prompt, spec, field=field)
-    return tuple(
-        n
-        for n, (start, end) in enumerate(encoded.offsets)
-        if start < end and any(start < b and a < end for a, b in spans)
-    )
+    return tuple(sorted(n for span in spans for n in _tokens_within(encoded, span)))
 
 
 def align(source: Sequence[int], target: Sequence[int], length: int) -> Alignment:
@@ -191,9 +186,7 @@ def replacement_matrix(
     return matrix
 
 
-def new_words(
-    source: str, target: str, encoded_source: Encoded, encoded_target: Encoded
-) -> tuple[str, ...]:
+def new_words(target: str, encoded_source: Encoded, encoded_target: Encoded) -> tuple[str, ...]:
     """The target's words that the alignment marks as new, in order; a repeated word as ``word[n]``."""
     alignment = align(encoded_source.ids, encoded_target.ids, len(encoded_target.ids))
     spans = whole_words(target)
@@ -225,7 +218,8 @@ def check_prompt(
     encoded = tokenize(prompt)
     if len(encoded.ids) > max_tokens:
         raise PromptTooLong(
-            f"{field} has {len(encoded.ids) - 2} tokens, the model takes {max_tokens - 2}: shorten it", field=field
+            f"{field} has {len(encoded.ids) - 2} tokens, the model takes {max_tokens - 2}: shorten it",
+            field=field,
         )
     if vocabulary is not None:
         unknown = [prompt[a:b] for a, b in whole_words(prompt) if prompt[a:b].lower() not in vocabulary]
@@ -257,10 +251,10 @@ def check_edit(
         WordNotFound: a word of a region is no whole word of the target prompt.
         NothingToGuide: a region has no words and the target prompt adds none.
     """
-    kwargs = {"max_tokens": max_tokens, "vocabulary": vocabulary}
-    encoded_source = check_prompt(tokenize, source, field="source_prompt", **kwargs)  # type: ignore[arg-type]
-    encoded_target = check_prompt(tokenize, target, field="target_prompt", **kwargs)  # type: ignore[arg-type]
-    added = new_words(source, target, encoded_source, encoded_target)
+    check = partial(check_prompt, tokenize, max_tokens=max_tokens, vocabulary=vocabulary)
+    encoded_source = check(source, field="source_prompt")
+    encoded_target = check(target, field="target_prompt")
+    added = new_words(target, encoded_source, encoded_target)
     resolved = []
     for region in regions:
         if not region.words and not added and needs_words:

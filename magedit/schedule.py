@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 
 from diffusers import DDIMScheduler
 from torch import Tensor
@@ -53,13 +54,13 @@ class Schedule:
     def sigma(self, timestep: int) -> float:
         """sigma_t = sqrt((1 - abar_t) / abar_t), the noise-to-signal ratio that scales guidance (paper, 4.1)."""
         alpha = self.alpha(timestep)
-        return float(((1 - alpha) / alpha) ** 0.5)
+        return sqrt((1 - alpha) / alpha)
 
     def epsilon(self, output: Tensor, latent: Tensor, alpha: float) -> Tensor:
         """The noise that a UNet ``output`` stands for, given the ``latent`` at cumulative ``alpha``."""
         if self.prediction_type == "epsilon":
             return output
-        return alpha**0.5 * output + (1 - alpha) ** 0.5 * latent
+        return sqrt(alpha) * output + sqrt(1 - alpha) * latent
 
     def step(
         self, noise: Tensor, timestep: int, latent: Tensor, *, eta: float = 0.0, fresh: Tensor | None = None
@@ -71,9 +72,9 @@ class Schedule:
         here, there = self.alpha(timestep), self.alpha(timestep - self.stride)
         if fresh is None or eta == 0:
             return move(latent, noise, here, there)
-        deviation = eta * ((1 - there) / (1 - here) * (1 - here / there)) ** 0.5
-        clean = (latent - (1 - here) ** 0.5 * noise) / here**0.5
-        return there**0.5 * clean + (1 - there - deviation**2) ** 0.5 * noise + deviation * fresh
+        deviation = eta * sqrt((1 - there) / (1 - here) * (1 - here / there))
+        clean = (latent - sqrt(1 - here) * noise) / sqrt(here)
+        return sqrt(there) * clean + sqrt(1 - there - deviation**2) * noise + deviation * fresh
 
     def invert_step(self, noise: Tensor, timestep: int, latent: Tensor) -> Tensor:
         """One DDIM inversion step from ``timestep - stride`` to ``timestep``."""
@@ -82,8 +83,8 @@ class Schedule:
 
 def move(latent: Tensor, noise: Tensor, alpha_from: float, alpha_to: float) -> Tensor:
     """Carry a latent between two noise levels along its predicted ``noise`` (arXiv 2010.02502, equation 12)."""
-    clean = (latent - (1 - alpha_from) ** 0.5 * noise) / alpha_from**0.5
-    return alpha_to**0.5 * clean + (1 - alpha_to) ** 0.5 * noise
+    clean = (latent - sqrt(1 - alpha_from) * noise) / sqrt(alpha_from)
+    return sqrt(alpha_to) * clean + sqrt(1 - alpha_to) * noise
 
 
 def guided_noise(unconditional: Tensor, conditional: Tensor, guidance_scale: float) -> Tensor:
