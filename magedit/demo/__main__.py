@@ -23,9 +23,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="The demo's r
 PresetName = Annotated[str, typer.Option("--preset", help=f"One of {', '.join(PRESETS)}.")]
 State = Annotated[Path, typer.Option("--state", help="Folder of snapshots, curves and latents.")]
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
-Cells = Annotated[
-    int, typer.Option(help="Side in cells of the attention maps that guidance reads by default.")
-]
+Cells = Annotated[int, typer.Option(help="Side in cells of the attention maps that guidance reads by default.")]
+StepSize = Annotated[float, typer.Option(help="Step size of guidance by default.")]
 Longer = Annotated[int | None, typer.Option(min=1, help="Samples of the stage, in place of the preset's.")]
 
 
@@ -34,15 +33,11 @@ def _preset(name: str, text: int | None = None, vae: int | None = None, unet: in
         raise typer.BadParameter(f"preset {name!r} is unknown: use one of {', '.join(PRESETS)}")
     preset = PRESETS[name]
     if text:
-        preset = replace(
-            preset, text=replace(preset.text, schedule=replace(preset.text.schedule, samples=text))
-        )
+        preset = replace(preset, text=replace(preset.text, schedule=replace(preset.text.schedule, samples=text)))
     if vae:
         preset = replace(preset, vae=replace(preset.vae, schedule=replace(preset.vae.schedule, samples=vae)))
     if unet:
-        preset = replace(
-            preset, unet=replace(preset.unet, schedule=replace(preset.unet.schedule, samples=unet))
-        )
+        preset = replace(preset, unet=replace(preset.unet, schedule=replace(preset.unet.schedule, samples=unet)))
     return preset
 
 
@@ -52,9 +47,7 @@ def train(
     state: State = Path(".cache/demo-training"),
     out: Out = CHECKPOINT,
     processes: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 1,
-    budget_s: Annotated[
-        float | None, typer.Option(help="Stop after so many seconds; run again to go on.")
-    ] = None,
+    budget_s: Annotated[float | None, typer.Option(help="Stop after so many seconds; run again to go on.")] = None,
     guidance_resolution: Cells = 16,
     guidance_step_size: StepSize = 1.0,
     text_samples: Longer = None,
@@ -130,9 +123,7 @@ def evaluate(
     if edits:
         configs = {name: EditConfig(method=name, steps=steps) for name in ("p2p", "mag-edit")}
         chosen = [edit for kind in EDIT_KINDS for edit in sample_edits(kind, edits, seed)]
-        figures["edits"], grid = measure.edit_quality(
-            measure.load_pipeline(checkpoint, device), chosen, configs
-        )
+        figures["edits"], grid = measure.edit_quality(measure.load_pipeline(checkpoint, device), chosen, configs)
         grid.save(out / "edits.png")
     (out / "evaluation.json").write_text(json.dumps(figures, indent=2) + "\n")
     typer.echo(json.dumps(figures, indent=2))

@@ -181,9 +181,7 @@ def _phrases(scene: Scene, style: Style, rng: random.Random) -> list[_Phrase]:
         absent = [kind for kind in KINDS if all(thing.kind != kind for thing in scene.things)]
         for kind in rng.sample(absent, min(len(absent), rng.randint(1, 2))):
             noun = _noun(kind, style, rng)
-            words = (
-                ["no", PLURALS.get(noun, noun)] if rng.random() < 0.7 else ["without", article(noun), noun]
-            )
+            words = ["no", PLURALS.get(noun, noun)] if rng.random() < 0.7 else ["without", article(noun), noun]
             phrases.append(_Phrase(words=words, noun=len(words) - 1, kind=kind, negated=True))
     return phrases
 

@@ -51,9 +51,7 @@ def _polygon(part: str, paint: RGB, *points: float) -> Piece:
 
 
 def _disc(part: str, x: float, y: float, radius: float, paint: RGB) -> Piece:
-    return Piece(
-        part=part, outline="ellipse", points=(x - radius, y - radius, x + radius, y + radius), paint=paint
-    )
+    return Piece(part=part, outline="ellipse", points=(x - radius, y - radius, x + radius, y + radius), paint=paint)
 
 
 def _window(thing: Thing, _: RGB) -> Iterator[Piece]:
@@ -115,9 +113,7 @@ def _plant(thing: Thing, paint: RGB) -> Iterator[Piece]:
             x + 4,
             base,
         )
-    yield _polygon(
-        "leaves", DARK_LEAF, x - 4, base, x - 5, base - 16, x, base - 34, x + 5, base - 16, x + 4, base
-    )
+    yield _polygon("leaves", DARK_LEAF, x - 4, base, x - 5, base - 16, x, base - 34, x + 5, base - 16, x + 4, base)
     yield _polygon("pot", paint, x - 11, y - 20, x + 11, y - 20, x + 8, y, x - 8, y)
 
 
@@ -202,9 +198,7 @@ def _outline(
     draw: ImageDraw.ImageDraw, piece: Piece, scale: float, offset: tuple[float, float], fill: RGB | int
 ) -> None:
     origin_x, origin_y = offset
-    points = [
-        value * scale - (origin_y if index % 2 else origin_x) for index, value in enumerate(piece.points)
-    ]
+    points = [value * scale - (origin_y if index % 2 else origin_x) for index, value in enumerate(piece.points)]
     if piece.outline == "polygon":
         draw.polygon(points, fill=fill)
         return

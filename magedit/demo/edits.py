@@ -99,9 +99,7 @@ def _mention(caption: Caption, scene: Scene, thing: Thing) -> Mention:
     return next(mention for mention in caption.mentions if scene.things.index(thing) in mention.things)
 
 
-def recolour(
-    name: str, scene: Scene, caption: Caption, thing: Thing, colour: str, kind: str = "colour"
-) -> DemoEdit:
+def recolour(name: str, scene: Scene, caption: Caption, thing: Thing, colour: str, kind: str = "colour") -> DemoEdit:
     """Gives one thing of a room another colour."""
     mention = _mention(caption, scene, thing)
     words = _colour_words(caption, mention, colour)
@@ -150,9 +148,7 @@ def _caption(scene: Scene, rng: random.Random) -> Caption:
 
 def _colour(name: str, scene: Scene, rng: random.Random) -> DemoEdit | None:
     things = [
-        thing
-        for thing in scene.things
-        if thing.kind in ("sofa", "carpet", "picture", "ball", "table", "curtain")
+        thing for thing in scene.things if thing.kind in ("sofa", "carpet", "picture", "ball", "table", "curtain")
     ]
     if not things:
         return None
@@ -238,8 +234,7 @@ def _ambiguous(name: str, scene: Scene, rng: random.Random) -> DemoEdit | None:
         return None
     colour = str(pillows[0].colour)
     scene = scene.with_things(
-        replace(thing, colour=colour, pattern="plain") if thing.kind == "pillow" else thing
-        for thing in scene.things
+        replace(thing, colour=colour, pattern="plain") if thing.kind == "pillow" else thing for thing in scene.things
     )
     if clashes(scene):
         return None
@@ -294,10 +289,7 @@ def _carpet_demo() -> DemoEdit:
         Thing(kind="lamp", x=14, y=104, side="left", colour="red"),
         Thing(kind="plant", x=114, y=104, side="right", colour="white"),
     )
-    source = (
-        "a room with a window, a red picture, a blue sofa, a red lamp, a plant in a white pot "
-        "and a red carpet"
-    )
+    source = "a room with a window, a red picture, a blue sofa, a red lamp, a plant in a white pot and a red carpet"
     return DemoEdit(
         name="carpet",
         kind="colour",
@@ -345,10 +337,7 @@ def _lamp_demo() -> DemoEdit:
         Thing(kind="lamp", x=14, y=104, side="left", colour="orange"),
         Thing(kind="carpet", x=64, y=112, colour="white", form="round"),
     )
-    source = (
-        "a room with a window, an orange curtain, a white picture, a green sofa, a white carpet "
-        "and an orange lamp"
-    )
+    source = "a room with a window, an orange curtain, a white picture, a green sofa, a white carpet and an orange lamp"
     return DemoEdit(
         name="lamp",
         kind="part",

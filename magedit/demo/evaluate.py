@@ -152,9 +152,7 @@ def attention_pointing(model: DemoModel, number: int, side: int, *, seed: int = 
     style = Style(negation=0.0, omission=0.0)
     for index, (scene, caption) in enumerate(tqdm(held_out(number, seed, style), desc="attention")):
         latent, text = model.encode(draw_scene(scene, model.size)), model.embed([caption.text])
-        noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(seed + index)).to(
-            model.device
-        )
+        noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(seed + index)).to(model.device)
         total = torch.zeros(side * side, text.shape[1])
         for level in POINTING_STEPS:
             timestep = int(level * len(schedule.alphas_cumprod))
@@ -239,9 +237,6 @@ def _summary(kinds: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
     for kind, results in {**kinds, "all": everything}.items():
         table[kind] = {
             "success": f"{int(sum(one['success'] for one in results))}/{len(results)}",
-            **{
-                name: round(fmean(one[name] for one in results), 3)
-                for name in ("left", "inside_db", "outside_db")
-            },
+            **{name: round(fmean(one[name] for one in results), 3) for name in ("left", "inside_db", "outside_db")},
         }
     return table

@@ -53,9 +53,7 @@ class DemoModel:
     def encode(self, picture: Image.Image) -> Tensor:
         """The latent of a picture of the model's size: (1, 4, h, w), unit deviation."""
         pixels = (
-            torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)[None].contiguous().float()
-            / 127.5
-            - 1
+            torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)[None].contiguous().float() / 127.5 - 1
         )
         latent: Tensor = self.vae.encode(pixels.to(self.device)).latent_dist.mean
         return latent * self.vae.config.scaling_factor
@@ -74,9 +72,7 @@ class DemoModel:
         return predicted
 
     @torch.no_grad()
-    def draw(
-        self, prompts: list[str], *, steps: int = 50, scale: float = 7.5, seed: int = 0
-    ) -> list[Image.Image]:
+    def draw(self, prompts: list[str], *, steps: int = 50, scale: float = 7.5, seed: int = 0) -> list[Image.Image]:
         """Pictures of prompts by DDIM with classifier-free guidance."""
         schedule = Schedule.from_scheduler(self.scheduler, steps)
         side = self.unet.config.sample_size

@@ -53,13 +53,9 @@ class Thing:
         if self.kind not in KINDS:
             raise ValueError(f"class {self.kind!r} is unknown: use one of {', '.join(KINDS)}")
         if (self.colour is None) != (self.kind in UNCOLOURED) or self.colour not in (None, *COLOURS):
-            raise ValueError(
-                f"colour {self.colour!r} does not suit a {self.kind}: use one of {', '.join(COLOURS)}"
-            )
+            raise ValueError(f"colour {self.colour!r} does not suit a {self.kind}: use one of {', '.join(COLOURS)}")
         if self.pattern not in PATTERNS or (self.pattern != "plain" and self.kind not in PATTERNED):
-            raise ValueError(
-                f"pattern {self.pattern!r} does not suit a {self.kind}: use one of {', '.join(PATTERNS)}"
-            )
+            raise ValueError(f"pattern {self.pattern!r} does not suit a {self.kind}: use one of {', '.join(PATTERNS)}")
         if self.side not in SIDES:
             raise ValueError(f"side {self.side!r} is unknown: use one of {', '.join(SIDES)}")
 
@@ -114,9 +110,7 @@ def _surface(rng: random.Random, kind: str, plain: float) -> tuple[str, str]:
 
 def _wall_things(rng: random.Random) -> list[Thing]:
     things = []
-    kinds = [
-        kind for kind, share in (("window", 0.6), ("picture", 0.5), ("clock", 0.5)) if rng.random() < share
-    ]
+    kinds = [kind for kind, share in (("window", 0.6), ("picture", 0.5), ("clock", 0.5)) if rng.random() < share]
     for kind, slot in zip(kinds, rng.sample(sorted(WALL_SLOTS), len(kinds)), strict=True):
         x, y = WALL_SLOTS[slot] + _jitter(rng, 4), 24 + _jitter(rng, 4)
         colour = None if kind in UNCOLOURED else rng.choice(tuple(COLOURS))
@@ -134,9 +128,7 @@ def _sofa(rng: random.Random) -> list[Thing]:
     number = rng.choices((0, 1, 2), (0.2, 0.25, 0.55))[0]
     for slot in rng.sample(sorted(PILLOW_SLOTS), number):
         colour, pattern = _surface(rng, "pillow", 0.7)
-        things.append(
-            Thing(kind="pillow", x=x + PILLOW_SLOTS[slot], y=y, side=slot, colour=colour, pattern=pattern)
-        )
+        things.append(Thing(kind="pillow", x=x + PILLOW_SLOTS[slot], y=y, side=slot, colour=colour, pattern=pattern))
     pillows = things[1:]
     if number == 2 and rng.random() < 0.3:  # a pair: the plural of the captions
         things[2] = replace(pillows[1], colour=pillows[0].colour, pattern=pillows[0].pattern)

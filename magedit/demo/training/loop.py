@@ -78,9 +78,7 @@ def snapshot_path(run: Run, stage: str) -> Path:
 def _share_gradients(model: nn.Module, processes: int, late: bool) -> bool:
     """Replaces each gradient by its mean over the processes; whether any process is late."""
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    flat = torch.cat(
-        [*(gradient.flatten() for gradient in gradients), gradients[0].new_tensor([float(late)])]
-    )
+    flat = torch.cat([*(gradient.flatten() for gradient in gradients), gradients[0].new_tensor([float(late)])])
     dist.all_reduce(flat)
     sizes = [gradient.numel() for gradient in gradients]
     for gradient, total in zip(gradients, flat[:-1].split(sizes), strict=True):
@@ -100,9 +98,7 @@ def train(stage: Stage, run: Run) -> None:
     seen = step = 0
     path = snapshot_path(run, stage.name)
     if path.exists():
-        kept: dict[str, Any] = torch.load(
-            path, map_location=next(model.parameters()).device, weights_only=True
-        )
+        kept: dict[str, Any] = torch.load(path, map_location=next(model.parameters()).device, weights_only=True)
         model.load_state_dict(kept["model"])
         averaged = kept["averaged"]
         for tool, memory in zip(tools, kept["optimizers"], strict=True):
@@ -120,9 +116,7 @@ def train(stage: Stage, run: Run) -> None:
     curve = run.state / f"{stage.name}.jsonl"
     sums: dict[str, float] = {}
     summed = 0
-    with tqdm(
-        total=schedule.samples, initial=seen, desc=stage.name, disable=run.rank > 0, mininterval=5
-    ) as bar:
+    with tqdm(total=schedule.samples, initial=seen, desc=stage.name, disable=run.rank > 0, mininterval=5) as bar:
         while seen < schedule.samples:
             factor = rate(schedule, seen)
             for tool, full in zip(tools, (schedule.muon, schedule.adam), strict=True):
@@ -165,9 +159,7 @@ def train(stage: Stage, run: Run) -> None:
                 keep()
                 kept_at = time.monotonic()
             if late and seen < schedule.samples:
-                raise OutOfBudgetError(
-                    f"{stage.name} stopped at {seen} of {schedule.samples} samples: run again"
-                )
+                raise OutOfBudgetError(f"{stage.name} stopped at {seen} of {schedule.samples} samples: run again")
     if stage.average:
         model.load_state_dict(averaged)
     model.eval()

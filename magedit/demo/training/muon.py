@@ -86,9 +86,7 @@ class Muon(torch.optim.Optimizer):
             flat = torch.cat(updates)
             if self._processes > 1:
                 dist.all_reduce(flat)
-            for weight, update in zip(
-                weights, flat.split([weight.numel() for weight in weights]), strict=True
-            ):
+            for weight, update in zip(weights, flat.split([weight.numel() for weight in weights]), strict=True):
                 weight.add_(update.view_as(weight), alpha=-group["lr"])
 
 

@@ -148,7 +148,7 @@ def _work(
     state: Path,
     out: Path,
     budget_s: float | None,
-    cells: int,
+    guidance: Guidance,
 ) -> None:
     torch.set_num_threads(1)
     deadline = None if budget_s is None else time.monotonic() + budget_s
@@ -188,9 +188,7 @@ def train_in_processes(
         meeting = str(Path(folder) / "meeting")
         common = (processes, meeting, preset, state, out, budget_s, guidance)
         spawn = multiprocessing.get_context("spawn")
-        others = [
-            spawn.Process(target=_work, args=(rank, *common), daemon=True) for rank in range(1, processes)
-        ]
+        others = [spawn.Process(target=_work, args=(rank, *common), daemon=True) for rank in range(1, processes)]
         for other in others:
             other.start()
         try:

@@ -74,9 +74,7 @@ class _Tagger(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.heads = nn.ModuleDict({name: nn.Linear(width, len(options)) for name, options in TAGS.items()})
-        self.room_heads = nn.ModuleDict(
-            {name: nn.Linear(width, len(tags)) for name, tags in ROOM_TAGS.items()}
-        )
+        self.room_heads = nn.ModuleDict({name: nn.Linear(width, len(tags)) for name, tags in ROOM_TAGS.items()})
         self.present_head = nn.Linear(width, len(KINDS))
 
 

@@ -69,9 +69,7 @@ def encode_shard(vae: AutoencoderKL, preset: Preset, number: int, folder: Path) 
     device = next(vae.parameters()).device
     latents = torch.cat(
         [
-            vae.encode(
-                pixels(scenes[start : start + ENCODED_AT_ONCE], preset.size).to(device)
-            ).latent_dist.mean.cpu()
+            vae.encode(pixels(scenes[start : start + ENCODED_AT_ONCE], preset.size).to(device)).latent_dist.mean.cpu()
             for start in range(0, count, ENCODED_AT_ONCE)
         ]
     ).half()
@@ -84,9 +82,7 @@ class UnetStage:
 
     name = "unet"
 
-    def __init__(
-        self, preset: Preset, tokenizer: CLIPTokenizer, encoder: CLIPTextModel, latents: Tensor
-    ) -> None:
+    def __init__(self, preset: Preset, tokenizer: CLIPTokenizer, encoder: CLIPTextModel, latents: Tensor) -> None:
         self.preset = preset
         self.recipe = preset.unet
         self.schedule = preset.unet.schedule
@@ -105,9 +101,7 @@ class UnetStage:
         number = self.schedule.batch
         indices = [rng.randrange(len(self.latents)) for _ in range(number)]
         texts = [
-            ""
-            if rng.random() < self.recipe.empty
-            else caption_scene(training_scene(self.preset.seed, index), rng).text
+            "" if rng.random() < self.recipe.empty else caption_scene(training_scene(self.preset.seed, index), rng).text
             for index in indices
         ]
         with torch.no_grad():

@@ -62,10 +62,7 @@ class VaeStage:
         cells = (self.size - crop) // FACTOR
         corners = [(FACTOR * rng.randint(0, cells), FACTOR * rng.randint(0, cells)) for _ in pictures]
         return torch.stack(
-            [
-                picture[:, y : y + crop, x : x + crop]
-                for picture, (y, x) in zip(pictures, corners, strict=True)
-            ]
+            [picture[:, y : y + crop, x : x + crop] for picture, (y, x) in zip(pictures, corners, strict=True)]
         )
 
     def loss(self, seed: str, progress: float) -> tuple[Tensor, dict[str, float]]:
