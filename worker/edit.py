@@ -8,10 +8,11 @@ from typing import Any
 
 from PIL import Image
 
-from jobs.schema import JobRecord, OutputFormat, StoredObject
-from jobs.storage import ObjectStore, result_key
+from jobs.schema import CONTENT_TYPES, JobRecord, OutputFormat, StoredObject
+from jobs.storage import ObjectStore, artifact_key, result_key, sha256
 from magedit.config import EditConfig
 from magedit.report import EditMeasures
+from worker.artifacts import attention_pictures, trace_json
 from worker.model import Editor
 from worker.progress import Reporter
 
@@ -50,25 +51,59 @@ def run(claim: JobRecord, editor: Editor, store: ObjectStore, report: Reporter) 
 
     report.share(0.0, 1.0 - share)
     edited = editor(*inputs, request.config, on_progress=report)
-    measures, artifacts = edited.measures, ()
+    measures = edited.measures
+    artifacts: list[StoredObject] = []
     if compare:
         report.share(1.0 - share, share)
         plain = replace(request.config, method="p2p")
         unguided = editor(*inputs, plain, inversion=edited.inversion, on_progress=report)
         measures = replace(measures, unguided=unguided.measures.after)
+        for name, picture in attention_pictures(image, masks, edited, unguided):
+            artifacts.append(_store_picture(store, artifact_key(claim, name), name, picture, "png"))
+            report.check()
+        trace = trace_json(edited)
+        artifacts.append(_store(store, artifact_key(claim, "trace.json"), "trace.json", trace, "application/json"))
     results = tuple(
-        _store_picture(store, result_key(claim, f"result-{index}"), picture, request.output_format)
+        _store_picture(store, result_key(claim, name), name, picture, request.output_format)
         for index, picture in enumerate(edited.images)
+        for name in (f"result-{index}.{request.output_format}",)
     )
     report.check()
-    return Finished(replace(measures, trace=()), results, artifacts)
+    return Finished(replace(measures, trace=()), results, tuple(artifacts))
 
 
 def _comparison_share(config: EditConfig) -> float:
-    """Share of the unguided edit in the whole, in UNet passes: per step one to invert and two to edit, per guidance
-    update about one (a truncated pass forward and one backward)."""
+    """Share of the unguided edit in the whole, in UNet passes.
+
+    Per step one to invert and two for each edit; per guidance update about one (a truncated one and its
+    backward pass).
+    """
     guided = config.guided_steps * config.iterations
     return 2 * config.steps / (5 * config.steps + guided)
+
+
+def _store_picture(
+    store: ObjectStore, key: str, name: str, picture: Image.Image, encoding: OutputFormat
+) -> StoredObject:
+    buffer = BytesIO()
+    picture.save(buffer, **_ENCODING[encoding])
+    return _store(store, key, name, buffer.getvalue(), CONTENT_TYPES[encoding], *picture.size)
+
+
+def _store(
+    store: ObjectStore,
+    key: str,
+    name: str,
+    data: bytes,
+    content_type: str,
+    width: int | None = None,
+    height: int | None = None,
+) -> StoredObject:
+    store.put(key, data, content_type)
+    checksum, size = sha256(data), len(data)
+    return StoredObject(
+        name=name, key=key, content_type=content_type, size=size, sha256=checksum, width=width, height=height
+    )
 
 
 def _read(store: ObjectStore, key: str) -> Image.Image:

@@ -1,12 +1,12 @@
-"""The RQ worker. RQ brings the registration, the queue and the loop; what keeps edits safe is ours.
+"""The RQ worker. RQ brings registration, queue and loop; what keeps edits safe is ours.
 
 Why each override is here (RQ 3.0):
 
 - its workers fork or start a Python per job, except `SimpleWorker`, which runs the job in place: the base;
-- a job popped just before a crash is lost with BLPOP: `dequeue_job_and_maintain_ttl` moves the id into a list;
+- a job popped just before a crash is lost: `dequeue_job_and_maintain_ttl` moves the id into a second list;
 - its maintenance would requeue or fail what only our reaper may: `should_run_maintenance_tasks` is False;
-- its timeout raises from a signal handler in the middle of anything, its success and failure handling writes a
-  second truth, and its `perform` imports what the job names: `execute_job` uses the id and nothing else;
+- its timeout raises from a signal handler in the middle of anything, its success and failure handling writes
+  a second truth, and its `perform` imports what the job names: `execute_job` uses the id and nothing else;
 - its signal handlers talk to Redis and raise: `request_stop` and `request_force_stop` set a flag;
 - its loop quits when Redis blinks: `heartbeat`, `check_for_suspension` and `register_death` shrug.
 """
@@ -23,11 +23,11 @@ from typing import Any, TypeVar, cast
 
 import structlog
 from redis import Redis
-from rq import Queue, SimpleWorker
+from rq import Queue
 from rq.executions import Execution
 from rq.job import Job
 from rq.utils import now
-from rq.worker import WorkerStatus
+from rq.worker import SimpleWorker, WorkerStatus
 
 from jobs.connection import AWAY
 from jobs.errors import QueueUnavailable, StoreUnavailable
@@ -60,7 +60,7 @@ def unique_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
-class GpuWorker(SimpleWorker):
+class GpuWorker(SimpleWorker):  # type: ignore[misc]
     """Works off one model's queue in this process, one edit at a time, until it is told to stop.
 
     `work` must run in the main thread (signals). What is announced, renewed and watched is the heartbeat's.
@@ -76,6 +76,7 @@ class GpuWorker(SimpleWorker):
     ) -> None:
         """``redis`` is the computing thread's client, ``beat_redis`` the heartbeat's own."""
         self._store, self._served, self._settings = store, served, settings
+        self._stop_requested: bool  # RQ's: the loop ends
         self._records = Records(redis, settings)
         self._models = Models(redis)
         self._edits = JobQueue(redis, self._records)
@@ -142,18 +143,14 @@ class GpuWorker(SimpleWorker):
             state = self._insist(lambda: self._records.commit_failure(claim, problem), report)
         else:
             state = self._insist(
-                lambda: self._records.commit_success(
-                    claim, finished.measures, finished.results, finished.artifacts
-                ),
+                lambda: self._records.commit_success(claim, finished.measures, finished.results, finished.artifacts),
                 report,
             )
         seconds = time.monotonic() - started
         logger.info("edit ended", state=state or "stale", seconds=round(seconds, 3))
         self._settle(claim, state)
         if state is State.SUCCEEDED:
-            self._insist(
-                lambda: self._models.keep_pace(claim.model, seconds / claim.request.config.steps), report
-            )
+            self._insist(lambda: self._models.keep_pace(claim.model, seconds / claim.request.config.steps), report)
 
     def _stopped(self, claim: JobRecord, reason: Stop, report: Reporter) -> None:
         if reason is Stop.HANDED_BACK:
@@ -179,9 +176,7 @@ class GpuWorker(SimpleWorker):
         try:
             self._store.delete_prefix(attempt_prefix(claim, attempt))
         except StoreUnavailable:
-            log.warning(
-                "objects of a dead attempt stay until the edit expires", job=claim.id, attempt=attempt
-            )
+            log.warning("objects of a dead attempt stay until the edit expires", job=claim.id, attempt=attempt)
 
     def _insist(self, command: Callable[[], T], report: Reporter | None = None) -> T:
         """Repeat a (repeatable) command for as long as Redis is away: there is nothing else to do meanwhile.
@@ -238,7 +233,7 @@ class GpuWorker(SimpleWorker):
         """No command channel: RQ's commands do nothing to a worker that computes in place."""
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 (a signal handler)
-        """SIGTERM, SIGINT: finish the edit in hand within the grace time, else hand it back; the second: at once."""
+        """SIGTERM, SIGINT: finish the edit within the grace time, else hand it back; the second: at once."""
         grace_s = 0.0 if self._stop_requested else self._settings.stop_grace_s
         self._stop_requested = True
         self._give_up_at = time.monotonic() + grace_s
@@ -254,7 +249,7 @@ class GpuWorker(SimpleWorker):
 
     def register_death(self) -> None:
         """Leave RQ's list of workers."""
-        self._shrug(lambda: SimpleWorker.register_death(self))  # type: ignore[no-untyped-call]
+        self._shrug(lambda: SimpleWorker.register_death(self))
 
     def _shrug(self, command: Callable[[], None]) -> None:
         try:

@@ -1,8 +1,8 @@
 """The heartbeat: one thread with its own Redis connection that speaks for the worker while it computes.
 
-It announces the model, renews the lease of the edit in hand, saves its progress and brings back orders to stop.
-It is also the watchdog: a process can be alive and its computation hung, so an edit without a sign of life for
-long enough ends the process, and the lease runs out.
+It announces the model, renews the lease of the edit in hand, saves its progress and brings back orders to
+stop. It is also the watchdog: a process can be alive and its computation hung, so an edit without a sign of
+life for long enough ends the process, and the lease runs out.
 """
 
 from __future__ import annotations
@@ -108,9 +108,7 @@ class Heartbeat:
 
     def _look_after(self, claim: JobRecord, report: Reporter, now: float) -> None:
         if report.silence_s > self._settings.watchdog_s:
-            log.error(
-                "watchdog: no step in time, ending the process", job=claim.id, silence_s=report.silence_s
-            )
+            log.error("watchdog: no step in time, ending the process", job=claim.id, silence_s=report.silence_s)
             os._exit(EXIT_RESTART)
         if self._give_up_at is not None and now >= self._give_up_at:
             report.stop(Stop.HANDED_BACK)

@@ -58,7 +58,7 @@ class ServedModel:
 
 
 def load(settings: Settings) -> ServedModel:
-    """Load `settings.checkpoint` on its device and run one small edit, so that the first job waits for nothing.
+    """Load `settings.checkpoint` on its device and run one small edit, so that no job has to wait for that.
 
     Raises:
         CheckpointError: the checkpoint is not one to edit with.

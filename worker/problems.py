@@ -15,17 +15,11 @@ def problem_of(error: Exception) -> Problem:
     """The problem document of an error: edit errors and outages in their own words, any other as
     `internal_error`."""
     if isinstance(error, MAGEditError):
-        status = (
-            HTTPStatus.UNPROCESSABLE_ENTITY
-            if isinstance(error, InvalidEdit)
-            else HTTPStatus.INTERNAL_SERVER_ERROR
-        )
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, InvalidEdit) else HTTPStatus.INTERNAL_SERVER_ERROR
         errors = (FieldError(field=error.field, message=error.message),) if error.field else ()
         return Problem(title=_TITLE, status=status, detail=error.message, code=error.code, errors=errors)
     if isinstance(error, Unavailable):
-        return Problem(
-            title=_TITLE, status=HTTPStatus.SERVICE_UNAVAILABLE, detail=error.message, code=error.code
-        )
+        return Problem(title=_TITLE, status=HTTPStatus.SERVICE_UNAVAILABLE, detail=error.message, code=error.code)
     return Problem(
         title=_TITLE,
         status=HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -53,7 +53,7 @@ class Reporter:
         self.check()
 
     def share(self, before: float, part: float) -> None:
-        """From here on, progress 0..1 means ``before`` .. ``before + part`` of an attempt of several edits."""
+        """From here on, progress 0..1 means ``before`` .. ``before + part`` of the attempt."""
         self._before, self._part = before, part
 
     def alive(self) -> None:

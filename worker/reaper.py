@@ -1,5 +1,5 @@
-"""The reaper: the only one that brings lost edits back. `python -m worker.reaper` runs it alone; each worker has
-one in a thread, and a short lock lets one of them all sweep at a time.
+"""The reaper: the only one that brings lost edits back. `python -m worker.reaper` runs it alone; each worker
+has one in a thread, and a short lock lets one of them all sweep at a time.
 
 A reaper that stalls and wakes up after its lock ran out does no harm: each requeue checks, in one step inside
 Redis, that nobody holds the edit and that it is in no line.
@@ -16,7 +16,7 @@ from redis import Redis
 from redis.exceptions import LockError
 
 from jobs import keys
-from jobs.connection import AWAY, connect
+from jobs.connection import connect, redis_errors
 from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.queue import JobQueue
 from jobs.records import Records
@@ -53,11 +53,12 @@ class Reaper:
         while not stop.wait(self._settings.reaper_interval_s):
             try:
                 self.sweep_alone()
-            except (QueueUnavailable, *AWAY):
+            except QueueUnavailable:
                 log.warning("no sweep: Redis is away")
             except StoreUnavailable:
                 log.warning("sweep cut short: object storage is away")
 
+    @redis_errors()
     def sweep_alone(self) -> Sweep | None:
         """One sweep, unless another reaper is at it (None)."""
         timeout_s = max(LOCK_MIN_S, LOCK_INTERVALS * self._settings.reaper_interval_s)
@@ -75,8 +76,8 @@ class Reaper:
     def sweep(self) -> Sweep:
         """Requeue what is lost, clear RQ's leftovers, remove what has expired.
 
-        The open ids are read before the lines: an id that is enqueued or finished meanwhile cannot look lost. One
-        that a worker is just taking can, for a moment; the grace time is for that.
+        The open ids are read before the lines: an id that is enqueued or finished meanwhile cannot look lost.
+        One that a worker is just taking can, for a moment; the grace time is for that.
         """
         unfinished = self._records.open_ids()
         waiting: set[str] = set()
