@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageChops
-from tqdm import tqdm
+from rich.progress import track
 
 from magedit.attention import capturing, find_layers, guidance_layers
 from magedit.config import EditConfig, Region
@@ -87,7 +87,7 @@ def prompt_following(
     rooms = held_out(number, seed, style)
     tallies = {name: Tally() for name in ("drawn", "drawn_with_side", "true", "true_with_side")}
     pairs = []
-    for start in tqdm(range(0, number, 4), desc="prompts"):
+    for start in track(range(0, number, 4), "prompts"):
         chosen = rooms[start : start + 4]
         drawn = model.draw([caption.text for _, caption in chosen], steps=steps, seed=seed + start)
         for (scene, caption), picture in zip(chosen, drawn, strict=True):
@@ -120,7 +120,7 @@ def inversion_quality(model: DemoModel, number: int, *, steps: int = 50, seed: i
     """DDIM inversion and sampling back, without guidance: PSNR in dB against the VAE's picture and the true
     one."""
     against_vae, against_true, vae, deviations = [], [], [], []
-    for scene, caption in tqdm(held_out(number, seed, Style()), desc="inversion"):
+    for scene, caption in track(held_out(number, seed, Style()), "inversion"):
         picture = draw_scene(scene, model.size)
         latent = model.encode(picture)
         inverted, redrawn = model.invert_and_redraw(latent, caption.text, steps=steps)
@@ -150,7 +150,7 @@ def attention_pointing(model: DemoModel, number: int, side: int, *, seed: int = 
     schedule = Schedule.from_scheduler(model.scheduler, 50)
     tally, shares, areas = Tally(), [], []
     style = Style(negation=0.0, omission=0.0)
-    for index, (scene, caption) in enumerate(tqdm(held_out(number, seed, style), desc="attention")):
+    for index, (scene, caption) in enumerate(track(held_out(number, seed, style), "attention")):
         latent, text = model.encode(draw_scene(scene, model.size)), model.embed([caption.text])
         noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(seed + index)).to(model.device)
         total = torch.zeros(side * side, text.shape[1])
@@ -212,7 +212,7 @@ def edit_quality(
     size = pipeline.size
     rows = []
     scores: dict[str, dict[str, list[dict[str, float]]]] = {name: {} for name in configs}
-    for edit in tqdm(edits, desc="edits"):
+    for edit in track(edits, "edits"):
         row = [edit.image(size), edit.truth(size)]
         for name, config in configs.items():
             # a removal adds no word that guidance could raise
@@ -225,6 +225,7 @@ def edit_quality(
                 [Region(words=edit.words)],
                 used,
             ).images[0]
+            assert isinstance(result, Image.Image)
             row.append(result)
             scores[name].setdefault(edit.kind, []).append(judge_edit(edit, result, size))
         rows.append(row)

@@ -56,7 +56,7 @@ class DemoModel:
             torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)[None].contiguous().float() / 127.5 - 1
         )
         latent: Tensor = self.vae.encode(pixels.to(self.device)).latent_dist.mean
-        return latent * self.vae.config.scaling_factor
+        return latent * float(self.vae.config.scaling_factor)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> list[Image.Image]:
@@ -81,7 +81,8 @@ class DemoModel:
         text, empty = self.embed(prompts), self.embed([""] * len(prompts))
         for timestep in schedule.timesteps:
             both = self.noise(torch.cat([latents, latents]), timestep, torch.cat([empty, text]))
-            latents = schedule.step(guided_noise(*both.chunk(2), scale), timestep, latents)
+            without, with_text = both.chunk(2)
+            latents = schedule.step(guided_noise(without, with_text, scale), timestep, latents)
         return self.decode(latents)
 
     @torch.no_grad()

@@ -10,8 +10,9 @@ from typing import Any, Final, Protocol
 
 import torch
 import torch.distributed as dist
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from magedit.demo.presets import Schedule
 from magedit.demo.training.muon import optimizers
@@ -81,9 +82,14 @@ def _share_gradients(model: nn.Module, processes: int, late: bool) -> bool:
     flat = torch.cat([*(gradient.flatten() for gradient in gradients), gradients[0].new_tensor([float(late)])])
     dist.all_reduce(flat)
     sizes = [gradient.numel() for gradient in gradients]
-    for gradient, total in zip(gradients, flat[:-1].split(sizes), strict=True):
+    for gradient, total in zip(gradients, torch.split(flat[:-1], sizes), strict=True):
         gradient.copy_(total.view_as(gradient) / processes)
     return bool(flat[-1] > 0)
+
+
+def _bar(run: Run) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, TextColumn("{task.fields[figures]}"), console=Console(stderr=True), disable=run.rank > 0)
 
 
 def train(stage: Stage, run: Run) -> None:
@@ -116,7 +122,8 @@ def train(stage: Stage, run: Run) -> None:
     curve = run.state / f"{stage.name}.jsonl"
     sums: dict[str, float] = {}
     summed = 0
-    with tqdm(total=schedule.samples, initial=seen, desc=stage.name, disable=run.rank > 0, mininterval=5) as bar:
+    with _bar(run) as bar:
+        task = bar.add_task(stage.name, total=schedule.samples, completed=seen, figures="")
         while seen < schedule.samples:
             factor = rate(schedule, seen)
             for tool, full in zip(tools, (schedule.muon, schedule.adam), strict=True):
@@ -137,7 +144,7 @@ def train(stage: Stage, run: Run) -> None:
                     averaged[name].lerp_(value, 1 - memory_left)
             step += 1
             seen += schedule.batch * run.processes
-            bar.update(schedule.batch * run.processes)
+            bar.update(task, completed=seen)
             for name, value in ({"loss": loss.item()} | figures).items():
                 sums[name] = sums.get(name, 0.0) + value
             summed += 1
@@ -153,7 +160,7 @@ def train(stage: Stage, run: Run) -> None:
                     }
                     with curve.open("a") as file:
                         file.write(json.dumps(line) + "\n")
-                    bar.set_postfix(means, refresh=False)
+                    bar.update(task, figures=" ".join(f"{name} {mean:.4g}" for name, mean in means.items()))
                 sums, summed = {}, 0
             if late or time.monotonic() - kept_at > run.snapshot_s or seen >= schedule.samples:
                 keep()

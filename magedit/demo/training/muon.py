@@ -41,7 +41,8 @@ def orthogonalize(matrix: Tensor) -> Tensor:
             x = a * x + (b * gram + c * gram @ gram) @ x
             if step < STEPS - 1:
                 gram = x @ x.T
-    return x.T if tall else x
+    result: Tensor = x.T if tall else x
+    return result
 
 
 class Muon(torch.optim.Optimizer):
@@ -86,7 +87,7 @@ class Muon(torch.optim.Optimizer):
             flat = torch.cat(updates)
             if self._processes > 1:
                 dist.all_reduce(flat)
-            for weight, update in zip(weights, flat.split([weight.numel() for weight in weights]), strict=True):
+            for weight, update in zip(weights, torch.split(flat, [weight.numel() for weight in weights]), strict=True):
                 weight.add_(update.view_as(weight), alpha=-group["lr"])
 
 

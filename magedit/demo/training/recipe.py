@@ -74,7 +74,7 @@ def train_vae(preset: Preset, run: Run) -> AutoencoderKL:
     _seeded(preset, "vae")
     stage = VaeStage(preset)
     train(stage, run)
-    vae: AutoencoderKL = stage.model.requires_grad_(False).eval()  # type: ignore[assignment]
+    vae: AutoencoderKL = stage.model.requires_grad_(False).eval()
     return _normalized(vae, preset)
 
 
@@ -107,7 +107,7 @@ def train_all(preset: Preset, run: Run, out: Path, guidance: Guidance) -> None:
             vae=vae,
             encoder=encoder,
             tokenizer=tokenizer,
-            unet=stage.model,  # type: ignore[arg-type]
+            unet=stage.model,
             scheduler=build_scheduler(),
             guidance=guidance,
         )
@@ -133,7 +133,7 @@ def export_snapshot(preset: Preset, state: Path, out: Path, guidance: Guidance) 
         vae=vae,
         encoder=encoder,
         tokenizer=tokenizer,
-        unet=stage.model,  # type: ignore[arg-type]
+        unet=stage.model,
         scheduler=build_scheduler(),
         guidance=guidance,
     )

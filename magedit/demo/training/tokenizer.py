@@ -36,8 +36,8 @@ def build_tokenizer(folder: Path) -> CLIPTokenizer:
         special_tokens=[START, END],
     )
     backend.train_from_iterator([*_words(), *letters], trainer)
-    start, end = backend.token_to_id(START), backend.token_to_id(END)
-    backend.post_processor = processors.BertProcessing((END, end), (START, start))
+    ids = backend.get_vocab()
+    backend.post_processor = processors.BertProcessing((END, ids[END]), (START, ids[START]))
     tokenizer = CLIPTokenizer(
         tokenizer_object=backend,
         bos_token=START,

@@ -70,7 +70,7 @@ class VaeStage:
         rng = random.Random(seed)
         picture = self.batch(rng, progress > 1 - self.recipe.whole).to(self.device)
         noise = torch.Generator(self.device).manual_seed(rng.getrandbits(62))
-        vae: AutoencoderKL = self.model  # type: ignore[assignment]
+        vae: AutoencoderKL = self.model
         posterior = vae.encode(picture).latent_dist
         drawn = vae.decode(posterior.sample(noise)).sample
         error = drawn - picture

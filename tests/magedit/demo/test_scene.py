@@ -46,4 +46,4 @@ def test_find_names_what_the_room_holds() -> None:
 )
 def test_impossible_things_are_refused(wrong: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Thing(x=0, y=0, **wrong)  # type: ignore[arg-type]
+        Thing(x=0, y=0, **wrong)

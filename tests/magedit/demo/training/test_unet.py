@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import torch
+
+from magedit.demo.presets import TOY
+from magedit.demo.training.text import build_text_encoder
+from magedit.demo.training.tokenizer import build_tokenizer
+from magedit.demo.training.unet import UnetStage, build_scheduler, build_unet, encode_shard, training_scene
+from magedit.demo.training.vae import build_vae
+
+
+def test_every_block_has_cross_attention() -> None:
+    unet = build_unet(TOY.unet, 64, TOY.text.width)
+    for block in (*unet.down_blocks, unet.mid_block, *unet.up_blocks):
+        assert block.has_cross_attention
+
+
+def test_the_scheduler_has_stable_diffusions_betas() -> None:
+    config = build_scheduler().config
+    assert (config.beta_start, config.beta_end, config.beta_schedule) == (0.00085, 0.012, "scaled_linear")
+    assert (config.steps_offset, config.set_alpha_to_one, config.clip_sample) == (1, False, False)
+
+
+def test_the_training_set_repeats() -> None:
+    assert training_scene(1, 5) == training_scene(1, 5) != training_scene(1, 6)
+
+
+def test_a_shard_is_made_once(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    vae = build_vae(TOY.vae, TOY.size).eval()
+    latents = encode_shard(vae, TOY, 0, tmp_path)
+    assert latents.shape == (TOY.unet.pictures, 4, 8, 8)
+    assert latents.dtype == torch.float16
+    stored = (tmp_path / "latents-000.pt").stat().st_mtime_ns
+    torch.testing.assert_close(encode_shard(vae, TOY, 0, tmp_path), latents)
+    assert (tmp_path / "latents-000.pt").stat().st_mtime_ns == stored
+
+
+def test_the_loss_depends_on_its_seed_alone(tmp_path: Path) -> None:
+    tokenizer = build_tokenizer(tmp_path)
+    stage = UnetStage(TOY, tokenizer, build_text_encoder(TOY.text, tokenizer), torch.randn(16, 4, 8, 8).half())
+    with torch.no_grad():
+        first = stage.loss("a", 0.0)[0].item()
+        assert stage.loss("a", 0.0)[0].item() == first != stage.loss("b", 0.0)[0].item()
