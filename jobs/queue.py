@@ -86,9 +86,7 @@ class JobQueue:
     @redis_errors()
     def waiting(self, model: str) -> set[str]:
         """The ids in line for the model."""
-        return {
-            job_id.decode() for job_id in cast("list[bytes]", self._redis.lrange(self.rq(model).key, 0, -1))
-        }
+        return {job_id.decode() for job_id in cast("list[bytes]", self._redis.lrange(self.rq(model).key, 0, -1))}
 
     @redis_errors()
     def taken(self, model: str) -> set[str]:

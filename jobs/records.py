@@ -73,9 +73,7 @@ class Records:
         fields = _flat(_encode(record))
         answer = self._create(args=[record.id, record.tenant, record.model, self._limit, *fields])
         if answer[0] == b"full":
-            raise QueueFull(
-                f"{self._limit} edits are unfinished, as many as this service takes; try again later"
-            )
+            raise QueueFull(f"{self._limit} edits are unfinished, as many as this service takes; try again later")
         return _decode_pairs(answer[1])
 
     @redis_errors()
@@ -92,9 +90,7 @@ class Records:
         return record
 
     @redis_errors()
-    def list(
-        self, tenant: str, state: State | None = None, limit: int = 20, cursor: str | None = None
-    ) -> Page:
+    def list(self, tenant: str, state: State | None = None, limit: int = 20, cursor: str | None = None) -> Page:
         """The tenant's edits, newest first; ``cursor`` is that of the page before."""
         index = f"{keys.TENANT}{tenant}:{state or 'all'}"
         highest = f"({cursor}" if cursor else "+"

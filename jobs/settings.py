@@ -95,9 +95,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         default=64 * MIB, ge=1, description="Largest request body, all uploaded files together, in bytes."
     )
-    max_pixels: int = Field(
-        default=25_000_000, ge=1, description="Largest image, in pixels (width x height)."
-    )
+    max_pixels: int = Field(default=25_000_000, ge=1, description="Largest image, in pixels (width x height).")
     max_side: int = Field(default=8192, ge=1, description="Longest side of an image, in pixels.")
     max_regions: int = Field(default=8, ge=1, le=64, description="Most regions (masks) of one edit.")
     default_model: str = Field(default="demo", description="Model of a request that names none.")

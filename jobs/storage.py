@@ -78,15 +78,14 @@ class ObjectStore:
         if settings.storage_url is None:
             return cls(_local(settings.state_dir.absolute() / "objects"))
         url = urlsplit(settings.storage_url)
-        if url.scheme == "file" and url.path.startswith("/"):
+        if url.scheme == "file" and not url.netloc and url.path.startswith("/"):
             return cls(_local(Path(url.path)))
         if url.scheme == "memory":
             return cls(MemoryStore())
         if url.scheme == "s3" and url.netloc:
             return cls(_s3(settings, url.netloc, url.path.strip("/")))
         raise ValueError(
-            f"storage_url is {settings.storage_url!r}: "
-            "give file:///absolute/folder, s3://bucket/prefix or memory:"
+            f"storage_url is {settings.storage_url!r}: give file:///absolute/folder, s3://bucket/prefix or memory:"
         )
 
     def put(self, key: str, data: bytes, content_type: str) -> None:

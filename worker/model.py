@@ -76,7 +76,7 @@ def load(settings: Settings) -> ServedModel:
     if dtype == "auto":
         dtype = "float32" if device == "cpu" else "bfloat16"
     checkpoint = settings.checkpoint or str(checkpoint_path())
-    pipe = MAGEditPipeline.from_pretrained(checkpoint, torch_dtype=getattr(torch, dtype)).to(device)
+    pipe = MAGEditPipeline.from_pretrained(checkpoint, dtype=getattr(torch, dtype)).to(device)
     tokenizer_json = pipe.tokenizer_json()
     info = ModelInfo(
         name=settings.model,

@@ -1,0 +1,86 @@
+"""The job side of a service for tests: every part of `jobs` on one Redis server and one store."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+from PIL import Image
+
+from jobs.connection import connect
+from jobs.models import Models
+from jobs.queue import JobQueue
+from jobs.records import Records
+from jobs.schema import EditRequest, JobRecord, State, new_id
+from jobs.settings import Settings
+from jobs.storage import ObjectStore, image_key, mask_key
+from magedit.config import EditConfig, Region
+
+SIZE = (48, 40)
+"""Width and height of the test picture in pixels."""
+
+BOX = (8, 8, 24, 24)
+"""What its mask selects (left, top, right, bottom)."""
+
+
+class Desk:
+    """Submits edits as the front end does and looks at them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.redis = connect(settings)
+        self.records = Records(self.redis, settings)
+        self.queue = JobQueue(self.redis, self.records)
+        self.models = Models(self.redis)
+        self.store = ObjectStore.from_settings(settings)
+
+    def record(self, target: str = "paint", tenant: str = "local", **request: Any) -> JobRecord:
+        """A record that is not kept anywhere yet."""
+        job_id = new_id()
+        request = {
+            "model": self.settings.model,
+            "source_prompt": "a room",
+            "target_prompt": target,
+            "regions": (Region(words=(target,)),),
+            "config": EditConfig(steps=4),
+            **request,
+        }
+        return JobRecord(
+            id=job_id,
+            tenant=tenant,
+            request=EditRequest(**request),
+            image=image_key(tenant, job_id),
+            masks=(mask_key(tenant, job_id, 0),),
+        )
+
+    def submit(self, target: str = "paint", **request: Any) -> JobRecord:
+        """Inputs to storage, record, queue: an accepted edit."""
+        record = self.record(target, **request)
+        mask = Image.new("L", SIZE)
+        mask.paste(255, BOX)
+        self.store.put(record.image, png(Image.new("RGB", SIZE, "white")), "image/png")
+        self.store.put(record.masks[0], png(mask), "image/png")
+        record = self.records.create(record)
+        self.queue.enqueue(record)
+        return record
+
+    def get(self, record: JobRecord) -> JobRecord:
+        """The record as it is now."""
+        found = self.records.get(record.id)
+        assert found is not None
+        return found
+
+    def is_in(self, record: JobRecord, *states: State) -> bool:
+        """Whether the edit is in one of these states now."""
+        return self.get(record).state in states
+
+    def close(self) -> None:
+        """Give back the connections."""
+        self.redis.close()
+
+
+def png(image: Image.Image) -> bytes:
+    """The picture as a PNG file."""
+    buffer = BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()

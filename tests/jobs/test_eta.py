@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+from jobs.eta import estimate
+from jobs.schema import JobRecord, ModelStatus, State
+from magedit.report import Progress, Stage
+from tests.jobs.desk import Desk
+from tests.jobs.test_models import info
+
+
+@pytest.fixture
+def record(desk: Desk) -> JobRecord:
+    """Four steps."""
+    return desk.record()
+
+
+def status(workers: int = 2, step_seconds: float | None = 0.5) -> ModelStatus:
+    return ModelStatus(info=info(), workers=workers, step_seconds=step_seconds)
+
+
+def test_in_line_it_counts_the_edits_ahead_over_the_workers(record: JobRecord) -> None:
+    assert estimate(record, 0, status(), 0.0) == 2.0
+    assert estimate(record, 4, status(), 0.0) == 6.0
+
+
+def test_while_running_its_own_pace_counts(record: JobRecord) -> None:
+    progress = Progress(stage=Stage.EDIT, step=1, steps=4, fraction=0.25)
+    running = record.model_copy(update={"state": State.RUNNING, "started_at": 100.0, "progress": progress})
+    assert estimate(running, None, status(), 103.0) == 9.0
+    assert estimate(running.model_copy(update={"progress": None}), None, status(), 101.5) == 0.5
+
+
+def test_nothing_is_known(record: JobRecord) -> None:
+    assert estimate(record, 0, None, 0.0) is None
+    assert estimate(record, 0, status(step_seconds=None), 0.0) is None
+    assert estimate(record, 0, status(workers=0), 0.0) is None
+    assert estimate(record.model_copy(update={"state": State.FAILED}), None, status(), 0.0) is None

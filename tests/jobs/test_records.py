@@ -1,0 +1,306 @@
+"""Life of a record, with every way in which two sides can disagree about it."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from jobs import keys
+from jobs.errors import AlreadyFinished, JobNotFound, QueueFull, QueueUnavailable
+from jobs.records import Hold, Records
+from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject
+from jobs.settings import Settings
+from magedit.config import EditConfig, Region
+from magedit.report import EditMeasures, Progress, Ratios, Stage
+from tests.conftest import free_port, wait_until
+from tests.jobs.desk import Desk
+
+PROBLEM = Problem(title="t", status=500, detail="d", code="c")
+RESULT = StoredObject(name="r.png", key="k", content_type="image/png", size=1, sha256="00", width=2, height=3)
+MEASURES = EditMeasures(
+    before=(Ratios(token=0.1, spatial=0.2),), words=(("green", "sofa"),), stage_seconds={"edit": 1.5}, crop=(1, 2, 3, 4)
+)
+HALF = Progress(stage=Stage.EDIT, step=2, steps=4, fraction=0.5)
+
+
+def claimed(desk: Desk, worker: str = "w1") -> JobRecord:
+    """An edit taken out of the line and claimed, as a worker does it."""
+    record = desk.submit()
+    queue = desk.queue.rq("demo")
+    desk.redis.lmove(queue.key, queue.intermediate_queue_key)
+    claim = desk.records.claim(record.id, worker)
+    assert claim is not None
+    return claim
+
+
+def lapse(desk: Desk, record: JobRecord) -> None:
+    """Wait until the lease has run out."""
+    wait_until(lambda: not desk.redis.exists(keys.LEASE + record.id))
+
+
+def test_a_record_comes_back_as_it_went(desk: Desk) -> None:
+    request = EditRequest(
+        model="demo",
+        source_prompt='ein "Zimmer" 🛋',
+        target_prompt="b",
+        regions=(Region(words=("b",), strength=0.25), Region()),
+        artifacts=("attention",),
+        config=EditConfig(steps=3, equalizer={"b": 2.0}, scale=1.5),
+    )
+    record = JobRecord(tenant="t", request=request, image="i", masks=("m0", "m1"))
+    kept = desk.records.create(record)
+    assert kept == record.model_copy(update={"created_at": kept.created_at})
+    assert desk.records.get(record.id) == kept
+    assert abs(kept.created_at - desk.records.now()) < 60
+
+
+def test_creating_twice_is_creating_once(desk: Desk) -> None:
+    record = desk.record()
+    assert desk.records.create(record) == desk.records.create(record)
+    assert len(desk.records.list("local").records) == 1
+
+
+def test_the_queue_limit_counts_what_is_unfinished(desk: Desk) -> None:
+    records = Records(desk.redis, desk.settings.model_copy(update={"queue_limit": 2}))
+    first, second, third = desk.record(), desk.record(), desk.record()
+    records.create(first)
+    records.create(second)
+    with pytest.raises(QueueFull, match="2 edits are unfinished"):
+        records.create(third)
+    records.create(second)  # a repeated request is no new edit
+    records.request_cancel(first.id)
+    records.create(third)
+
+
+def test_another_tenants_edit_does_not_exist(desk: Desk) -> None:
+    record = desk.records.create(desk.record())
+    assert desk.records.require(record.id, "local") == record
+    for job_id, tenant in ((record.id, "other"), ("0" * 32, "local")):
+        with pytest.raises(JobNotFound):
+            desk.records.require(job_id, tenant)
+
+
+def test_lists_page_from_new_to_old_by_state(desk: Desk) -> None:
+    made = [desk.records.create(desk.record()) for _ in range(5)]
+    desk.records.create(desk.record(tenant="other"))
+    desk.records.request_cancel(made[2].id)
+    newest_first = sorted((record.id for record in made), reverse=True)
+    seen, cursor = [], None
+    for _ in range(3):
+        page = desk.records.list("local", limit=2, cursor=cursor)
+        seen += [record.id for record in page.records]
+        cursor = page.cursor
+    assert (seen, cursor) == (newest_first, None)
+    assert [r.id for r in desk.records.list("local", State.CANCELED).records] == [made[2].id]
+    assert len(desk.records.list("local", State.QUEUED).records) == 4
+
+
+def test_success(desk: Desk) -> None:
+    claim = claimed(desk)
+    assert (claim.state, claim.attempt, claim.worker) == (State.RUNNING, 1, "w1")
+    assert desk.records.renew(claim, HALF) is Hold.KEPT
+    assert desk.get(claim).progress == HALF
+    assert desk.records.commit_success(claim, MEASURES, [RESULT], [RESULT]) is State.SUCCEEDED
+    done = desk.get(claim)
+    assert (done.state, done.measures, done.results, done.artifacts) == (
+        State.SUCCEEDED,
+        MEASURES,
+        (RESULT,),
+        (RESULT,),
+    )
+    assert done.finished_at is not None
+    assert done.expires_at == pytest.approx(done.finished_at + desk.settings.result_ttl_s)
+    assert desk.records.open_ids() == set()
+
+
+def test_failure(desk: Desk) -> None:
+    claim = claimed(desk)
+    assert desk.records.commit_failure(claim, PROBLEM) is State.FAILED
+    assert desk.get(claim).problem == PROBLEM
+
+
+def test_one_claim_at_a_time(desk: Desk) -> None:
+    record = desk.submit()
+    claims: list[JobRecord | None] = []
+    threads = [
+        threading.Thread(target=lambda n=n: claims.append(desk.records.claim(record.id, f"w{n}"))) for n in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len([claim for claim in claims if claim]) == 1
+    assert desk.get(record).attempt == 1
+
+
+def test_a_claim_whose_answer_was_lost_can_be_repeated(desk: Desk) -> None:
+    claim = claimed(desk)
+    assert desk.records.claim(claim.id, "w1") == claim
+    assert desk.records.claim(claim.id, "w2") is None
+
+
+def test_a_commit_whose_answer_was_lost_can_be_repeated(desk: Desk) -> None:
+    claim = claimed(desk)
+    desk.records.commit_success(claim, MEASURES, [RESULT])
+    done = desk.get(claim)
+    assert desk.records.commit_success(claim, MEASURES, [RESULT]) is State.SUCCEEDED
+    assert desk.records.commit_failure(claim, PROBLEM) is State.SUCCEEDED
+    assert desk.get(claim) == done
+
+
+def test_a_zombie_can_neither_renew_nor_commit(desk: Desk) -> None:
+    zombie = claimed(desk, "zombie")
+    lapse(desk, zombie)
+    assert desk.queue.requeue(zombie) is State.QUEUED
+
+    def is_powerless() -> bool:
+        commits = (
+            desk.records.commit_success(zombie, MEASURES, []),
+            desk.records.commit_failure(zombie, PROBLEM),
+            desk.records.commit_canceled(zombie),
+        )
+        return desk.records.renew(zombie, HALF) is Hold.LOST and commits == (None, None, None)
+
+    assert is_powerless()  # while the edit waits
+    claim = desk.records.claim(zombie.id, "w2")
+    assert claim is not None
+    assert claim.attempt == 2
+    assert is_powerless()  # while another works on it
+    assert desk.records.commit_success(claim, MEASURES, [RESULT]) is State.SUCCEEDED
+    assert desk.records.commit_success(zombie, MEASURES, []) is None
+    assert desk.get(zombie).results == (RESULT,)
+
+
+def test_a_late_renewal_keeps_a_claim_that_nobody_took(desk: Desk) -> None:
+    claim = claimed(desk)
+    lapse(desk, claim)
+    assert desk.records.renew(claim) is Hold.KEPT
+    assert desk.queue.requeue(claim) is None
+
+
+def test_requeue_leaves_alone_what_is_held_queued_or_finished(desk: Desk) -> None:
+    claim = claimed(desk)
+    queued = desk.submit()
+    assert desk.queue.requeue(queued) is None
+    assert desk.queue.requeue(claim) is None
+    desk.records.commit_success(claim, MEASURES, [])
+    assert desk.queue.requeue(claim) is None
+    assert desk.queue.waiting("demo") == {queued.id}
+
+
+def test_a_poison_edit_fails_after_its_attempts(desk: Desk) -> None:
+    record = desk.submit()
+    for attempt in (1, 2):
+        claim = desk.records.claim(record.id, f"w{attempt}")
+        assert claim is not None
+        assert claim.attempt == attempt
+        lapse(desk, record)
+        desk.queue.remove(record)
+        desk.queue.requeue(record)
+    assert desk.records.claim(record.id, "w3") is None
+    failed = desk.get(record)
+    assert (failed.state, failed.attempt) == (State.FAILED, 2)
+    assert failed.problem is not None
+    assert failed.problem.code == "worker_lost"
+    assert desk.records.open_ids() == set()
+
+
+def test_handing_back_is_not_dying(desk: Desk) -> None:
+    record = desk.submit()
+    for attempt in range(1, 6):
+        claim = desk.records.claim(record.id, f"w{attempt}")
+        assert claim is not None
+        assert claim.attempt == attempt
+        desk.queue.hand_back(claim)
+        desk.queue.hand_back(claim)  # the answer was lost
+    waiting = desk.get(record)
+    assert (waiting.state, waiting.attempt, waiting.handed_back, waiting.worker) == (State.QUEUED, 5, 5, None)
+
+
+def test_cancel_while_queued_is_at_once(desk: Desk) -> None:
+    record = desk.submit()
+    assert desk.records.request_cancel(record.id)
+    assert not desk.records.request_cancel(record.id)
+    assert desk.is_in(record, State.CANCELED)
+    assert desk.records.claim(record.id, "w1") is None
+
+
+def test_cancel_while_running_reaches_the_worker_and_wins(desk: Desk) -> None:
+    claim = claimed(desk)
+    assert desk.records.request_cancel(claim.id)
+    assert desk.is_in(claim, State.RUNNING)
+    assert desk.records.renew(claim, HALF) is Hold.CANCEL
+    assert desk.records.commit_success(claim, MEASURES, [RESULT]) is State.CANCELED
+    canceled = desk.get(claim)
+    assert (canceled.results, canceled.measures) == ((), None)
+    assert not desk.records.request_cancel(claim.id)
+
+
+def test_cancel_of_an_edit_whose_worker_died(desk: Desk) -> None:
+    claim = claimed(desk)
+    desk.queue.remove(claim)
+    desk.records.request_cancel(claim.id)
+    lapse(desk, claim)
+    assert desk.queue.requeue(claim) is State.CANCELED
+    assert desk.queue.depth("demo") == 0
+
+
+def test_cancel_too_late_and_of_nothing(desk: Desk) -> None:
+    claim = claimed(desk)
+    desk.records.commit_success(claim, MEASURES, [])
+    with pytest.raises(AlreadyFinished, match="succeeded"):
+        desk.records.request_cancel(claim.id)
+    with pytest.raises(JobNotFound):
+        desk.records.request_cancel("0" * 32)
+
+
+def test_delete_leaves_nothing_and_takes_the_claim_away(desk: Desk) -> None:
+    claim = claimed(desk)
+    desk.queue.remove(claim)
+    assert desk.records.delete(claim.id)
+    assert not desk.records.delete(claim.id)
+    assert desk.records.renew(claim) is Hold.LOST
+    assert desk.records.commit_success(claim, MEASURES, []) is None
+    assert desk.records.list("local").records == ()
+    assert [key for key in desk.redis.keys("*") if claim.id.encode() in key] == []
+
+
+def test_overdue_waits_for_the_grace_time(desk: Desk) -> None:
+    record = desk.records.create(desk.record())  # its front end died before it put it in line
+    assert desk.records.overdue([record.id], 0.3) == ()
+    wait_until(lambda: desk.records.overdue([record.id], 0.3) == (record.id,))
+    assert desk.records.overdue([], 0.0) == ()  # it was seen in line: its patience begins anew
+    assert desk.records.overdue([record.id], 0.3) == ()
+
+
+def test_expired_edits_say_so_for_a_while(desk: Desk) -> None:
+    records = Records(desk.redis, desk.settings.model_copy(update={"result_ttl_s": 0.05}))
+    record = desk.submit()
+    records.request_cancel(record.id)
+    wait_until(lambda: bool(records.expired()))
+    assert [expired.id for expired in records.expired()] == [record.id]
+    records.bury(record.id)
+    assert records.expired() == ()
+    assert records.list("local").records == ()
+    buried = records.get(record.id)
+    assert buried is not None
+    assert buried.is_expired(records.now())
+    assert 0 < desk.redis.ttl(keys.EDIT + record.id) <= 24 * 3600
+
+
+def test_everything_says_when_redis_is_away() -> None:
+    desk = Desk(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0", redis_retries=0, storage_url="memory:"))
+    record = desk.record()
+    for call in (
+        lambda: desk.records.create(record),
+        lambda: desk.records.get(record.id),
+        lambda: desk.records.claim(record.id, "w"),
+        lambda: desk.records.renew(record),
+        lambda: desk.records.commit_canceled(record),
+        lambda: desk.queue.enqueue(record),
+        lambda: desk.queue.position(record),
+        lambda: desk.models.all(),
+    ):
+        with pytest.raises(QueueUnavailable):
+            call()

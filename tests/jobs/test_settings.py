@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from jobs.settings import Settings
+
+
+def test_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAGEDIT_LEASE_S", "7.5")
+    monkeypatch.setenv("MAGEDIT_STATE_DIR", "/var/lib/magedit")
+    settings = Settings()
+    assert settings.lease_s == 7.5
+    assert settings.state_dir == Path("/var/lib/magedit")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("device", "gpu"), ("model", "a b"), ("threads", "0"), ("dtype", "int8"), ("lease_s", "0")]
+)
+def test_refuses_what_cannot_work(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"MAGEDIT_{name.upper()}", value)
+    with pytest.raises(ValidationError, match=name):
+        Settings()
+
+
+def test_is_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().lease_s = 1.0  # type: ignore[misc]
+
+
+def test_every_field_is_described() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAGEDIT_REDIS_URL", "redis://:hidden@127.0.0.1/0")
+    monkeypatch.setenv("MAGEDIT_S3_SECRET_ACCESS_KEY", "hidden")
+    assert "hidden" not in repr(Settings())

@@ -1,0 +1,159 @@
+"""One contract over every store: a folder, memory, and two real S3 servers."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+from pydantic import SecretStr
+
+from jobs.errors import ObjectNotFound, StoreUnavailable
+from jobs.settings import Settings
+from jobs.storage import (
+    ObjectStore,
+    artifact_key,
+    attempt_prefix,
+    image_key,
+    job_prefix,
+    mask_key,
+    result_key,
+    sha256,
+)
+from tests.conftest import free_port
+from tests.jobs.desk import Desk
+
+
+@pytest.fixture(scope="module")
+def moto_endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"http://{host}:{port}",
+        region_name="us-east-1",
+        aws_access_key_id="key",
+        aws_secret_access_key="secret",
+    )
+    client.create_bucket(Bucket="bucket")
+    client.close()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(params=["folder", "memory", "rclone", "moto"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    if request.param == "folder":
+        return ObjectStore.from_settings(Settings(state_dir=tmp_path))
+    if request.param == "memory":
+        return ObjectStore.from_settings(Settings(storage_url="memory:"))
+    if request.param == "rclone":
+        return ObjectStore.from_settings(request.getfixturevalue("s3_settings"))
+    return ObjectStore.from_settings(
+        Settings(
+            storage_url=f"s3://bucket/{tmp_path.name}",
+            s3_endpoint=request.getfixturevalue("moto_endpoint"),
+            s3_access_key_id="key",
+            s3_secret_access_key=SecretStr("secret"),
+        )
+    )
+
+
+def test_objects_come_back_whole(store: ObjectStore) -> None:
+    data = bytes(range(256)) * 5000
+    store.put("t/j/1/result-0.png", data, "image/png")
+    assert store.get("t/j/1/result-0.png") == data
+    assert store.size("t/j/1/result-0.png") == len(data)
+
+
+def test_the_last_write_counts(store: ObjectStore) -> None:
+    for text in (b"one", b"two two"):
+        store.put("t/j/1/a.json", text, "application/json")
+    assert store.get("t/j/1/a.json") == b"two two"
+
+
+def test_what_is_not_there(store: ObjectStore) -> None:
+    assert store.size("t/nothing") is None
+    assert store.keys("t/nothing/") == []
+    assert store.delete_prefix("t/nothing/") == 0
+    with pytest.raises(ObjectNotFound, match="t/nothing"):
+        store.get("t/nothing")
+    store.ping()
+
+
+def test_a_prefix_is_a_folder_not_a_beginning(store: ObjectStore) -> None:
+    for key in ("t/j/1/a", "t/j/1/artifacts/b", "t/j/10/a", "t/j/input/a"):
+        store.put(key, b"x", "text/plain")
+    assert store.keys("t/j/1/") == ["t/j/1/a", "t/j/1/artifacts/b"]
+    assert store.delete_prefix("t/j/1/") == 2
+    assert store.keys("t/j/") == ["t/j/10/a", "t/j/input/a"]
+    assert store.delete_prefix("t/j/") == 2
+    assert store.keys("t/") == []
+
+
+def test_a_folder_keeps_no_empty_folders(tmp_path: Path) -> None:
+    store = ObjectStore.from_settings(Settings(state_dir=tmp_path))
+    store.put("t/j/1/a", b"x", "text/plain")
+    store.delete_prefix("t/j/")
+    assert list((tmp_path / "objects").iterdir()) == []
+
+
+def test_an_s3_server_that_is_away(tmp_path: Path) -> None:
+    settings = Settings(
+        storage_url=f"s3://bucket/{tmp_path.name}",
+        s3_endpoint=f"http://127.0.0.1:{free_port()}",
+        s3_access_key_id="key",
+        s3_secret_access_key=SecretStr("secret"),
+        storage_retries=1,
+    )
+    store = ObjectStore.from_settings(settings)
+    for call in (lambda: store.put("k", b"x", "text/plain"), lambda: store.get("k"), store.ping):
+        with pytest.raises(StoreUnavailable):
+            call()
+
+
+def test_an_s3_server_that_hangs(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = Settings(
+            storage_url=f"s3://bucket/{tmp_path.name}",
+            s3_endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}",
+            s3_access_key_id="key",
+            s3_secret_access_key=SecretStr("secret"),
+            storage_retries=0,
+            storage_timeout_s=0.2,
+        )
+        with pytest.raises(StoreUnavailable):
+            ObjectStore.from_settings(settings).put("k", b"x", "text/plain")
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    store = ObjectStore.from_settings(Settings(state_dir=tmp_path))
+    (tmp_path / "objects" / "t").write_text("a file where a folder should be")
+    with pytest.raises(StoreUnavailable):
+        store.put("t/j/a", b"x", "text/plain")
+
+
+@pytest.mark.parametrize("url", ["objects", "file://relative/folder", "s3:", "ftp://host/x"])
+def test_other_addresses_are_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="storage_url"):
+        ObjectStore.from_settings(Settings(storage_url=url))
+
+
+def test_a_file_url_names_the_folder(tmp_path: Path) -> None:
+    ObjectStore.from_settings(Settings(storage_url=f"file://{tmp_path}/here")).put("a", b"x", "text/plain")
+    assert (tmp_path / "here" / "a").read_bytes() == b"x"
+
+
+def test_the_layout(desk: Desk) -> None:
+    record = desk.record().model_copy(update={"id": "j", "attempt": 2})
+    assert job_prefix("local", "j") == "local/j/"
+    assert image_key("local", "j") == "local/j/input/image.png"
+    assert mask_key("local", "j", 1) == "local/j/input/mask-1.png"
+    assert result_key(record, "result-0.png") == "local/j/2/result-0.png"
+    assert artifact_key(record, "trace.json") == "local/j/2/artifacts/trace.json"
+    assert attempt_prefix(record, 1) == "local/j/1/"
+    assert sha256(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
