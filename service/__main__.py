@@ -1,0 +1,29 @@
+"""`python -m service`: serve the front end until SIGINT or SIGTERM."""
+
+from __future__ import annotations
+
+import uvicorn
+
+from jobs.settings import Settings
+from service.app import create_app
+
+KEEP_ALIVE_S = 75
+GRACE_S = 8
+"""Time to finish running requests when stopped, in seconds."""
+
+
+def main() -> None:
+    """Read the settings and serve."""
+    settings = Settings()
+    uvicorn.run(
+        create_app(settings),
+        host=settings.api_host,
+        port=settings.api_port,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Answers with an entity tag (RFC 9110, 8.8.3): a caller that polls gets 304 while nothing has changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import Request, Response
+from pydantic import BaseModel
+
+
+def json_answer(request: Request, body: BaseModel, headers: Mapping[str, str] | None = None) -> Response:
+    """200 with ``body`` as JSON and its tag, or 304 if the caller has that already."""
+    content = body.model_dump_json().encode()
+    tag = hashlib.sha256(content).hexdigest()[:32]
+    return tagged(request, content, "application/json", tag, {"Cache-Control": "no-cache", **(headers or {})})
+
+
+def tagged(request: Request, content: bytes, media_type: str, tag: str, headers: Mapping[str, str]) -> Response:
+    """200 with ``content``, or 304 if the request's If-None-Match names ``tag``."""
+    quoted = f'"{tag}"'
+    all_headers = {"ETag": quoted, **headers}
+    if _names(request.headers.get("if-none-match", ""), quoted):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=all_headers)
+    return Response(content, media_type=media_type, headers=all_headers)
+
+
+def _names(if_none_match: str, quoted: str) -> bool:
+    # Weak comparison (RFC 9110, 13.1.2); a tag of ours holds no comma.
+    candidates = (each.strip().removeprefix("W/") for each in if_none_match.split(","))
+    return any(each in {quoted, "*"} for each in candidates)

@@ -1,0 +1,47 @@
+"""The application: routes, limits, errors, and the backend's life."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+
+from jobs.settings import Settings
+from magedit import __version__
+from service import problems
+from service.backend import Backend
+from service.metrics import Metrics, MetricsMiddleware
+from service.openapi import document
+from service.routes import edits, health, models, results
+
+DESCRIPTION = """\
+Localized image editing: submit an image, a mask and two prompts; poll the edit; fetch the picture.
+Only what the mask shows is edited; every pixel outside the dilated mask stays as it was.
+
+Every error is a problem document (RFC 9457, `application/problem+json`) with a stable `code` and the fields to blame.
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the application. Connections are made when it starts (its lifespan), not here."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        backend = Backend.open(settings)
+        app.state.backend = backend
+        yield
+        backend.close()
+
+    app = FastAPI(title="MAG-Edit", version=__version__, description=DESCRIPTION, lifespan=lifespan)
+    app.state.metrics = Metrics()
+    for module in (edits, results, models, health):
+        app.include_router(module.router)
+    problems.install(app)
+    # The last one added is the outermost.
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)
+    app.add_middleware(problems.ProblemMiddleware)
+    app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]
+    return app

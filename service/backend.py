@@ -1,0 +1,55 @@
+"""What the front end works with: settings, job records, queue, models, object storage. One of each a process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from redis import Redis
+
+from jobs.connection import connect
+from jobs.models import Models
+from jobs.queue import JobQueue
+from jobs.records import Records
+from jobs.schema import ModelInfo
+from jobs.settings import Settings
+from jobs.storage import ObjectStore
+from magedit.prompts import Tokenize, from_tokenizers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """The front end's side of `jobs`. Safe to share between threads."""
+
+    settings: Settings
+    redis: Redis
+    records: Records
+    queue: JobQueue
+    models: Models
+    store: ObjectStore
+    _tokenizers: dict[str, Tokenize] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, settings: Settings) -> Backend:
+        """Build the clients; nothing is connected before the first request needs it."""
+        redis = connect(settings)
+        records = Records(redis, settings)
+        return cls(
+            settings=settings,
+            redis=redis,
+            records=records,
+            queue=JobQueue(redis, records),
+            models=Models(redis),
+            store=ObjectStore.from_settings(settings),
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.redis.close()
+
+    def tokenizer(self, info: ModelInfo) -> Tokenize:
+        """The tokenizer that the model's workers announced, read once. Raises NoWorkerForModel."""
+        known = self._tokenizers.get(info.tokenizer_sha256)
+        if known is None:
+            known = from_tokenizers(self.models.tokenizer_json(info))
+            self._tokenizers[info.tokenizer_sha256] = known
+        return known

@@ -1,0 +1,82 @@
+"""What can be wrong with an HTTP request beyond what `magedit.errors` and `jobs.errors` name.
+
+RequestError                 the request itself; ``field`` names the form field or parameter
+├── UploadTooLarge           a part or the body has more bytes than the setting allows
+├── ImageTooLarge            more pixels, or a longer side, than the setting allows
+├── UnsupportedImageType     the bytes are no PNG, JPEG or WebP
+├── UnreadableImage          PNG, JPEG or WebP by its first bytes, but damaged or cut off
+├── UnsupportedBody          the request body is no multipart form
+├── UnknownField             a form field that no parameter has
+├── NoSuchFile               the edit has no result or artifact of this number or name
+└── NotReady                 Redis, storage or every worker is away (`/readyz`)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from jobs.schema import FieldError
+
+
+class RequestError(Exception):
+    """Base of the tree. ``code`` is stable, ``field`` the form field or parameter to blame."""
+
+    code: ClassVar[str] = "request_error"
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+
+
+class UploadTooLarge(RequestError):
+    """More bytes than `max_upload_bytes` (one part) or `max_body_bytes` (all of them)."""
+
+    code = "upload_too_large"
+
+
+class ImageTooLarge(RequestError):
+    """More pixels than `max_pixels`, or a side longer than `max_side`; found before anything is decoded."""
+
+    code = "image_too_large"
+
+
+class UnsupportedImageType(RequestError):
+    """The part is no PNG, JPEG or WebP."""
+
+    code = "unsupported_image_type"
+
+
+class UnreadableImage(RequestError):
+    """The part begins like a PNG, JPEG or WebP but cannot be decoded."""
+
+    code = "image_unreadable"
+
+
+class UnsupportedBody(RequestError):
+    """The request body is not `multipart/form-data`."""
+
+    code = "unsupported_media_type"
+
+
+class UnknownField(RequestError):
+    """A form field with a name that no parameter has; most often a spelling mistake."""
+
+    code = "unknown_field"
+
+
+class NoSuchFile(RequestError):
+    """The edit exists, but has no result of this number or no artifact of this name."""
+
+    code = "no_such_file"
+
+
+class NotReady(RequestError):
+    """The service cannot do its work; ``reasons`` name every part that is away."""
+
+    code = "not_ready"
+
+    def __init__(self, reasons: Sequence[FieldError]) -> None:
+        super().__init__("; ".join(f"{reason.field}: {reason.message}" for reason in reasons))
+        self.reasons = tuple(reasons)

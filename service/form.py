@@ -1,0 +1,137 @@
+"""The form of a new edit. The fields of `EditConfig` are generated: name, type, bounds, default, description.
+
+Nothing about an algorithm's parameter is written down here; a new field of `EditConfig` is a new form field.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from fastapi import Depends, File, Form, Request, UploadFile
+from pydantic import Json, RootModel
+from typing_extensions import Doc
+
+from jobs.schema import ArtifactName, EditRequest, OutputFormat, Prompt
+from magedit.config import EditConfig, MaskMode, Region, Word
+from service.errors import UnknownField, UnsupportedBody
+
+MULTIPART = "multipart/form-data"
+
+
+def _doc(owner: type, name: str) -> str:
+    """The `Doc` of a dataclass field."""
+    hint = get_type_hints(owner, include_extras=True)[name]
+    return next(str(extra.documentation) for extra in hint.__metadata__ if isinstance(extra, Doc))
+
+
+def _description(name: str) -> str | None:
+    return EditRequest.model_fields[name].description
+
+
+class Regions(RootModel[tuple[Region, ...]]):
+    """`regions`, as one value: FastAPI takes a bare tuple for a repeated form field."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EditForm:
+    """A new edit as it was sent: types and bounds are checked, pictures and words are not."""
+
+    image: Annotated[UploadFile, File(description="The picture to edit: PNG, JPEG or WebP.")]
+    mask: Annotated[
+        list[UploadFile],
+        File(
+            min_length=1,
+            description="Where to edit: a picture of the image's size. Repeat it for several regions, in order.",
+        ),
+    ]
+    mask_mode: Annotated[
+        MaskMode,
+        Form(description="Which part of the mask is edited: its `white`, `black` or transparent (`alpha`) pixels."),
+    ] = "white"
+    source_prompt: Annotated[Prompt, Form(description=_description("source_prompt"))]
+    target_prompt: Annotated[Prompt, Form(description=_description("target_prompt"))]
+    words: Annotated[list[Word], Form(default_factory=list, max_length=16, description=_doc(Region, "words"))]
+    regions: Annotated[
+        Json[Regions] | None,
+        Form(description="For several masks: JSON array with one object per mask, in order, instead of `words`."),
+    ] = None
+    model: Annotated[
+        str | None,
+        Form(max_length=64, description="A model of `GET /v1/models`. Empty: the service's default."),
+    ] = None
+    output_format: Annotated[OutputFormat, Form(description=_description("output_format"))] = "png"
+    artifacts: Annotated[
+        list[ArtifactName], Form(default_factory=list, max_length=8, description=_description("artifacts"))
+    ]
+    config: EditConfig
+
+
+def read_form(**values: Any) -> EditForm:
+    """The dependency behind `EditFormDep`; its parameters are the fields of `EditForm` and `EditConfig`."""
+    config = {field.name: values.pop(field.name) for field in dataclasses.fields(EditConfig)}
+    return EditForm(**values, config=EditConfig(**config))
+
+
+def _own_parameters() -> list[inspect.Parameter]:
+    hints = get_type_hints(EditForm, include_extras=True)
+    return [
+        _parameter(field.name, hints[field.name], field.default)
+        for field in dataclasses.fields(EditForm)
+        if field.name != "config"
+    ]
+
+
+def _config_parameters() -> list[inspect.Parameter]:
+    hints = get_type_hints(EditConfig, include_extras=True)
+    parameters = []
+    for field in dataclasses.fields(EditConfig):
+        hint, description = hints[field.name], _doc(EditConfig, field.name)
+        if field.default_factory is not dataclasses.MISSING:
+            form = Form(default_factory=field.default_factory, description=description)
+        else:
+            form = Form(description=description)
+        if get_origin(get_args(hint)[0]) is Mapping:
+            # A form has no objects: mappings travel as JSON text.
+            hint = Annotated[hint, Json]
+        parameters.append(_parameter(field.name, Annotated[hint, form], field.default))
+    return parameters
+
+
+def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    empty = inspect.Parameter.empty
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=empty if default is dataclasses.MISSING else default,
+        annotation=annotation,
+    )
+
+
+_PARAMETERS = (*_own_parameters(), *_config_parameters())
+FIELDS = frozenset(parameter.name for parameter in _PARAMETERS)
+"""Names of every field of the form."""
+
+# FastAPI reads a dependency's parameters from its signature.
+read_form.__signature__ = inspect.Signature(list(_PARAMETERS), return_annotation=EditForm)  # type: ignore[attr-defined]
+
+
+async def require_known_fields(request: Request) -> None:
+    """Refuse another kind of body and misspelled fields, which would otherwise be silently ignored.
+
+    Raises:
+        UnsupportedBody: the body is no multipart form.
+        UnknownField: a field that no parameter has; names it and those there are.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != MULTIPART:
+        raise UnsupportedBody(f"the body is {media_type or 'of no declared type'}; send it as {MULTIPART}")
+    form = await request.form()
+    for name in form:
+        if name not in FIELDS:
+            raise UnknownField(f"there is no field {name!r}; there are: {', '.join(sorted(FIELDS))}", field=name)
+
+
+EditFormDep = Annotated[EditForm, Depends(read_form)]

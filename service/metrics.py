@@ -1,0 +1,97 @@
+"""Prometheus metrics of one front-end process, in a registry of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import Depends, Request
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from jobs.errors import Unavailable
+from service.backend import Backend
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+UNMATCHED = "unmatched"
+"""Route label of a request that no route answers: the label set must not grow with what callers invent."""
+
+
+class Metrics:
+    """What is counted here, and what is asked of Redis when somebody looks."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "magedit_http_requests",
+            "HTTP requests answered.",
+            ("method", "route", "status"),
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "magedit_http_request_seconds", "Time to answer.", ("method", "route"), registry=self.registry
+        )
+
+    def exposition(self, backend: Backend) -> bytes:
+        """The metrics in Prometheus' text format."""
+        queues = CollectorRegistry()
+        queues.register(_Queues(backend))
+        return generate_latest(self.registry) + generate_latest(queues)
+
+
+class _Queues(Collector):
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("magedit_redis_up", "Whether Redis answers.")
+        depth = GaugeMetricFamily("magedit_queue_depth", "Edits in line.", labels=["model"])
+        workers = GaugeMetricFamily("magedit_workers", "Live workers.", labels=["model"])
+        try:
+            for name, status in self._backend.models.all().items():
+                depth.add_metric([name], self._backend.queue.depth(name))
+                workers.add_metric([name], status.workers)
+            up.add_metric([], 1)
+        except Unavailable:
+            up.add_metric([], 0)
+        yield from (up, depth, workers)
+
+
+class MetricsMiddleware:
+    """Counts and times every request by route, not by path."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app = app
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        status = 500
+
+        async def note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, note)
+        finally:
+            route = getattr(scope.get("route"), "path", UNMATCHED)
+            self.metrics.requests.labels(scope["method"], route, str(status)).inc()
+            self.metrics.seconds.labels(scope["method"], route).observe(time.perf_counter() - began)
+
+
+def _metrics(request: Request) -> Metrics:
+    metrics: Metrics = request.app.state.metrics
+    return metrics
+
+
+MetricsDep = Annotated[Metrics, Depends(_metrics)]

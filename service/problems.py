@@ -1,0 +1,201 @@
+"""The only map from error to HTTP: every error becomes a problem document (RFC 9457), whoever raised it.
+
+A new error class needs one line in `KINDS`; a test walks the error trees and fails when one is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from jobs import errors as job
+from jobs.schema import FieldError, Problem
+from magedit import errors as edit
+from service import errors as request
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:magedit:problem:"
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one class of errors looks over HTTP."""
+
+    status: HTTPStatus
+    title: str
+
+
+_422 = HTTPStatus.UNPROCESSABLE_ENTITY
+_503 = HTTPStatus.SERVICE_UNAVAILABLE
+_500 = HTTPStatus.INTERNAL_SERVER_ERROR
+
+KINDS: Mapping[type[Exception], Kind] = MappingProxyType(
+    {
+        edit.InvalidEdit: Kind(_422, "The edit cannot be carried out as asked"),
+        edit.WordNotFound: Kind(_422, "A word is not in the target prompt"),
+        edit.PromptTooLong: Kind(_422, "The prompt is too long"),
+        edit.PromptNotSupported: Kind(_422, "The model does not know a word of the prompt"),
+        edit.MaskMismatch: Kind(_422, "Image and mask differ in size"),
+        edit.EmptyMask: Kind(_422, "The mask is empty"),
+        edit.RegionMismatch: Kind(_422, "Masks and regions do not pair up"),
+        edit.UnknownMethod: Kind(_422, "Unknown method"),
+        edit.NothingToGuide: Kind(_422, "No words to edit"),
+        edit.CheckpointError: Kind(_500, "The model cannot be used"),
+        edit.NoGuidanceLayers: Kind(_500, "The model cannot be guided"),
+        edit.EditDiverged: Kind(_422, "The edit diverged"),
+        edit.EditCanceled: Kind(HTTPStatus.CONFLICT, "The edit was canceled"),
+        job.JobNotFound: Kind(HTTPStatus.NOT_FOUND, "No such edit"),
+        job.JobNotReady: Kind(HTTPStatus.CONFLICT, "The edit has not finished"),
+        job.JobNotSucceeded: Kind(HTTPStatus.CONFLICT, "The edit has no result"),
+        job.AlreadyFinished: Kind(HTTPStatus.CONFLICT, "The edit has already finished"),
+        job.JobExpired: Kind(HTTPStatus.GONE, "The result has expired"),
+        job.ObjectNotFound: Kind(HTTPStatus.GONE, "The picture is no longer kept"),
+        job.UnknownModel: Kind(_422, "Unknown model"),
+        job.QueueFull: Kind(_503, "The queue is full"),
+        job.NoWorkerForModel: Kind(_503, "No worker for the model"),
+        job.QueueUnavailable: Kind(_503, "The job store is away"),
+        job.StoreUnavailable: Kind(_503, "Object storage is away"),
+        request.UploadTooLarge: Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The upload is too large"),
+        request.ImageTooLarge: Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The picture is too large"),
+        request.UnsupportedImageType: Kind(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Not a PNG, JPEG or WebP picture"),
+        request.UnsupportedBody: Kind(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Not a multipart form"),
+        request.UnreadableImage: Kind(_422, "The picture is damaged"),
+        request.UnknownField: Kind(_422, "Unknown form field"),
+        request.NoSuchFile: Kind(HTTPStatus.NOT_FOUND, "No such file"),
+        request.NotReady: Kind(_503, "Not ready"),
+    }
+)
+"""Status and title by class; a class without a line of its own takes its nearest ancestor's."""
+
+Known = edit.MAGEditError | job.JobError | request.RequestError
+
+
+def problem_of(error: Known) -> Problem:
+    """The problem document of an error of ours. An error whose tree has no line is a fault of ours: 500."""
+    kind = next((KINDS[cls] for cls in type(error).__mro__ if cls in KINDS), Kind(_500, _500.phrase))
+    if isinstance(error, request.NotReady):
+        errors = error.reasons
+    else:
+        errors = (FieldError(field=error.field, message=error.message),) if error.field else ()
+    return _problem(kind.status, error.code, error.message, title=kind.title, errors=errors)
+
+
+def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    """The HTTP answer that carries ``problem``."""
+    return Response(
+        problem.model_dump_json(),
+        status_code=problem.status,
+        headers=dict(headers or {}),
+        media_type=MEDIA_TYPE,
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of ``app`` a problem document."""
+    for tree in (edit.MAGEditError, job.JobError, request.RequestError):
+        app.add_exception_handler(tree, _on_known)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_fault)
+
+
+class ProblemMiddleware:
+    """Outermost: gives an error answer of the framework that is no problem document (its 413, say) that form."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        replaced = False
+
+        async def send_problem(message: Message) -> None:
+            nonlocal replaced
+            if message["type"] == "http.response.start" and message["status"] >= HTTPStatus.BAD_REQUEST:
+                media_type = dict(message["headers"]).get(b"content-type", b"")
+                if not media_type.startswith(MEDIA_TYPE.encode()):
+                    replaced = True
+                    await _http_problem(message["status"])(scope, receive, send)
+            if not replaced:
+                await send(message)
+
+        await self.app(scope, receive, send_problem)
+
+
+def _problem(
+    status: HTTPStatus, code: str, detail: str, *, title: str | None = None, errors: Sequence[FieldError] = ()
+) -> Problem:
+    return Problem(
+        type=TYPE_PREFIX + code,
+        title=title or status.phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        errors=tuple(errors),
+    )
+
+
+def _on_known(_: Request, error: Exception) -> Response:
+    assert isinstance(error, edit.MAGEditError | job.JobError | request.RequestError)
+    problem = problem_of(error)
+    if problem.status >= _500:
+        log.warning("request refused", code=problem.code, detail=problem.detail)
+    retry = {"Retry-After": str(error.retry_after_s)} if isinstance(error, job.Unavailable) else None
+    return problem_response(problem, retry)
+
+
+def _on_validation(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = [FieldError(field=_field(each["loc"]), message=each["msg"]) for each in error.errors()]
+    detail = "; ".join(f"`{each.field}`: {each.message}" for each in errors)
+    return problem_response(_problem(_422, "invalid_request", detail, title="Invalid request", errors=errors))
+
+
+def _field(location: Sequence[Any]) -> str:
+    """`words.0` for ("body", "words", 0): the parameter as the API spells it, then where in it."""
+    return ".".join(str(part) for part in location[1:]) or str(location[0])
+
+
+def _on_http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _http_problem(error.status_code, detail=str(error.detail), headers=error.headers)
+
+
+# Code and detail of what the framework answers by itself.
+_FRAMEWORK: Mapping[int, tuple[str, str]] = MappingProxyType(
+    {
+        400: ("malformed_request", "The request body cannot be read."),
+        404: ("no_such_address", "There is nothing at this address; /docs lists what there is."),
+        405: (
+            "method_not_allowed",
+            "This address does not take this method; the Allow header lists what it takes.",
+        ),
+        413: ("upload_too_large", "The request body is larger than this service accepts."),
+        500: ("internal_error", "This is a fault of the service; it has been logged."),
+    }
+)
+
+
+def _http_problem(status: int, *, detail: str | None = None, headers: Mapping[str, str] | None = None) -> Response:
+    known = HTTPStatus(status)
+    code, text = _FRAMEWORK.get(status, (f"http_{status}", detail or known.phrase))
+    return problem_response(_problem(known, code, text), headers)
+
+
+def _on_fault(_: Request, error: Exception) -> Response:
+    log.error("unhandled error", exc_info=error)
+    return _http_problem(_500)

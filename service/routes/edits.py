@@ -1,0 +1,173 @@
+"""Edits: submit, look, list, cancel, delete."""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from jobs import errors as job
+from jobs.schema import JobRecord, State
+from jobs.storage import job_prefix
+from magedit import errors as edit
+from service import errors as refused
+from service.answers import json_answer
+from service.backend import Backend as BackendType
+from service.deps import Backend, Caller, OwnEdit
+from service.form import EditFormDep, require_known_fields
+from service.routes.documented import RETRY_AFTER, problems
+from service.submit import submit
+from service.views import EDITS, Edit, EditPage, edit_view, path
+
+POLL_RUNNING_S = 1
+POLL_QUEUED_S = 2
+PAGE_MAX = 100
+
+NOT_FOUND = job.JobNotFound("there is no edit '0190...'")
+REDIS_AWAY = job.QueueUnavailable("the job queue cannot be reached; try again in a moment")
+STORE_AWAY = job.StoreUnavailable("object storage cannot be reached; try again in a moment")
+
+router = APIRouter(prefix=EDITS, tags=["edits"])
+
+
+@router.post(
+    "",
+    status_code=HTTPStatus.ACCEPTED,
+    summary="Submit an edit",
+    response_model=Edit,
+    dependencies=[Depends(require_known_fields)],
+    responses={
+        202: {
+            "description": "Accepted: the edit is durable and in line.",
+            "headers": {
+                "Location": {"description": "The edit.", "schema": {"type": "string"}},
+                "Retry-After": RETRY_AFTER,
+            },
+        },
+        **problems(
+            edit.MaskMismatch("mask is 400x300, image is 640x480: they must have the same size"),
+            edit.EmptyMask("the mask selects no pixel: mark what to edit, or set mask_mode to what you painted"),
+            edit.WordNotFound("'purple' is not a whole word of the target prompt 'a red carpet'"),
+            edit.PromptTooLong("target_prompt has 90 tokens, the model takes 75: shorten it"),
+            edit.PromptNotSupported("target_prompt has words that this model does not know: zeppelin"),
+            edit.RegionMismatch("2 masks need `regions`: a JSON array with one object of words per mask"),
+            edit.UnknownMethod("model 'demo' has no method 'p2p'; it has mag-edit"),
+            edit.NothingToGuide("the target prompt adds no word to the source prompt and no edit words are given"),
+            job.UnknownModel("there is no model 'sd9'; known are: demo"),
+            refused.UnreadableImage("`image` is damaged or cut off: it cannot be decoded.", field="image"),
+            refused.UnknownField("there is no field 'promt'; there are: ...", field="promt"),
+            refused.UploadTooLarge("`image` has 30000000 bytes; at most 20971520 are accepted.", field="image"),
+            refused.ImageTooLarge("`image` is 13000x13000; at most 25000000 pixels are accepted.", field="image"),
+            refused.UnsupportedImageType("`image` is no PNG, JPEG or WebP picture.", field="image"),
+            refused.UnsupportedBody("the body is application/json; send it as multipart/form-data"),
+            job.QueueFull("1000 edits are unfinished, as many as this service takes; try again later"),
+            job.NoWorkerForModel("no worker serves the model 'demo' at present; try again later"),
+            REDIS_AWAY,
+            STORE_AWAY,
+        ),
+    },
+)
+def create_edit(form: EditFormDep, caller: Caller, backend: Backend) -> Response:
+    """Check the request, keep it, and put it in line. Nothing of a refused request is kept."""
+    record = submit(form, tenant=caller.name, backend=backend)
+    body = _view(record, backend).model_dump_json()
+    headers = {"Location": path(record), "Retry-After": str(POLL_RUNNING_S)}
+    return Response(body, status_code=HTTPStatus.ACCEPTED, media_type="application/json", headers=headers)
+
+
+@router.get("", summary="List edits", response_model=EditPage, responses=problems(REDIS_AWAY))
+def list_edits(
+    request: Request,
+    caller: Caller,
+    backend: Backend,
+    state: Annotated[State | None, Query(description="Only edits in this state.")] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX, description="Edits on a page.")] = 20,
+    cursor: Annotated[
+        str | None,
+        Query(pattern=r"^[0-9a-f]{32}$", description="`next_cursor` of the page before; empty: the first page."),
+    ] = None,
+) -> Response:
+    """Your edits, newest first. Pages neither skip nor repeat an edit while new ones arrive."""
+    page = backend.records.list(caller.name, state, limit, cursor)
+    edits = tuple(_view(record, backend) for record in page.records)
+    return json_answer(request, EditPage(edits=edits, next_cursor=page.cursor))
+
+
+@router.get(
+    "/{edit_id}",
+    summary="Look at an edit",
+    response_model=Edit,
+    responses={
+        200: {
+            "headers": {
+                "ETag": {"description": "Changes when the answer does.", "schema": {"type": "string"}},
+                "Retry-After": RETRY_AFTER | {"description": "Seconds to wait; absent once it is finished."},
+            }
+        },
+        304: {"description": "Nothing has changed since the `If-None-Match` tag."},
+        **problems(NOT_FOUND, REDIS_AWAY),
+    },
+)
+def get_edit(request: Request, record: OwnEdit, backend: Backend) -> Response:
+    """State, progress, place in line and estimate; once finished, measures and results."""
+    return json_answer(request, _view(record, backend), _retry(record))
+
+
+@router.put(
+    "/{edit_id}/cancel",
+    status_code=HTTPStatus.ACCEPTED,
+    summary="Cancel an edit",
+    response_model=Edit,
+    responses={
+        200: {"model": Edit, "description": "It is canceled already."},
+        202: {"description": "It will stop: at once if it waits, else before its next step."},
+        **problems(
+            NOT_FOUND,
+            job.AlreadyFinished("edit 0190... has succeeded: it can no longer be canceled"),
+            REDIS_AWAY,
+        ),
+    },
+)
+def cancel_edit(record: OwnEdit, backend: Backend) -> Response:
+    """Stop this edit and no other. Repeating it does no harm."""
+    requested = backend.records.request_cancel(record.id)
+    if record.state is State.QUEUED:
+        backend.queue.remove(record)
+    status = HTTPStatus.ACCEPTED if requested else HTTPStatus.OK
+    after = backend.records.require(record.id, record.tenant)
+    body = _view(after, backend).model_dump_json()
+    return Response(body, status_code=status, media_type="application/json", headers=_retry(after))
+
+
+@router.delete(
+    "/{edit_id}",
+    status_code=HTTPStatus.NO_CONTENT,
+    summary="Delete an edit",
+    response_class=Response,
+    responses={
+        204: {"description": "The edit, its inputs and its results are gone."},
+        **problems(NOT_FOUND, REDIS_AWAY, STORE_AWAY),
+    },
+)
+def delete_edit(record: OwnEdit, backend: Backend) -> Response:
+    """Cancel the edit if it is not finished, then remove its record and every picture of it."""
+    backend.queue.remove(record)
+    # Pictures first: were the record gone and storage away, nobody would know of them any more.
+    backend.store.delete_prefix(job_prefix(record.tenant, record.id))
+    backend.records.delete(record.id)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def _view(record: JobRecord, backend: BackendType) -> Edit:
+    if record.state.is_terminal:
+        return edit_view(record, position=None, model=None, now=record.finished_at or 0.0)
+    model = backend.models.all().get(record.model)
+    return edit_view(record, position=backend.queue.position(record), model=model, now=time.time())
+
+
+def _retry(record: JobRecord) -> dict[str, str]:
+    if record.state.is_terminal:
+        return {}
+    return {"Retry-After": str(POLL_RUNNING_S if record.state is State.RUNNING else POLL_QUEUED_S)}

@@ -1,0 +1,57 @@
+"""For load balancers and monitoring."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from jobs.errors import JobError
+from jobs.schema import FieldError
+from service.deps import Backend
+from service.errors import NotReady
+from service.metrics import CONTENT_TYPE, MetricsDep
+from service.routes.documented import problems
+
+router = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    """The answer when all is well."""
+
+    status: Literal["ok"] = "ok"
+
+
+@router.get("/livez", summary="The process answers")
+def livez() -> Health:
+    """Depends on nothing: whoever fails this should be restarted."""
+    return Health()
+
+
+@router.get(
+    "/readyz",
+    summary="Edits can be accepted and carried out",
+    responses=problems(NotReady([FieldError(field="worker", message="no worker is live")])),
+)
+def readyz(backend: Backend) -> Health:
+    """Redis and storage answer and a worker is live; else 503 with every reason."""
+    reasons = []
+    try:
+        if not any(status.workers for status in backend.models.all().values()):
+            reasons.append(FieldError(field="worker", message="no worker is live"))
+    except JobError as error:
+        reasons.append(FieldError(field="redis", message=error.message))
+    try:
+        backend.store.ping()
+    except JobError as error:
+        reasons.append(FieldError(field="storage", message=error.message))
+    if reasons:
+        raise NotReady(reasons)
+    return Health()
+
+
+@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+def metrics(backend: Backend, measured: MetricsDep) -> Response:
+    """Requests and latencies of this process; edits in line and live workers by model."""
+    return Response(measured.exposition(backend), media_type=CONTENT_TYPE)

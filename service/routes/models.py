@@ -1,0 +1,32 @@
+"""What can be asked for."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from jobs.schema import ModelStatus
+from service.answers import json_answer
+from service.deps import Backend
+from service.routes.documented import problems
+from service.routes.edits import REDIS_AWAY
+from service.views import Model, Models
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+
+@router.get("", summary="List models", response_model=Models, responses=problems(REDIS_AWAY))
+def list_models(request: Request, backend: Backend) -> Response:
+    """The models that workers have offered, and whether one is live for each."""
+    models = tuple(_model(status, backend.queue.depth(name)) for name, status in backend.models.all().items())
+    return json_answer(request, Models(default=backend.settings.default_model, models=models))
+
+
+def _model(status: ModelStatus, queued: int) -> Model:
+    info = status.info.model_dump(include=set(Model.model_fields))
+    return Model(
+        **info,
+        ready=status.workers > 0,
+        workers=status.workers,
+        queued=queued,
+        step_seconds=status.step_seconds,
+    )

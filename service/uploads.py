@@ -1,0 +1,130 @@
+"""Uploaded pictures: checked before they are decoded, then rewritten as plain PNG.
+
+What is stored never is the uploaded file: it is decoded and encoded again, so that no metadata, no trailing data
+and no second format inside the same bytes (a polyglot) reaches storage, worker or result. Documented rules:
+
+- PNG, JPEG and WebP only; the bytes decide, not the declared type. Of an animation the first frame counts.
+- The declared size is held against the limits before any pixel is decoded.
+- EXIF orientation is applied; an ICC profile is converted to sRGB (a damaged one is ignored: sRGB is assumed).
+- Grey, palette and CMYK become RGB; 16-bit grey keeps its upper 8 bits.
+- A transparent pixel of an image is composited on white.
+- A mask keeps its own channels until `magedit.masks.read_mask` reads it by the mask mode.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+from PIL import Image, ImageCms, ImageOps
+
+from service.errors import ImageTooLarge, UnreadableImage, UnsupportedImageType, UploadTooLarge
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+BACKGROUND = (255, 255, 255)
+
+# First bytes of the three formats (RFC 2083 3.1, ITU T.81 B.1.1.3, WebP container specification).
+_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadLimits:
+    """What one uploaded picture may be: bytes of the part, pixels in all, pixels of the longer side."""
+
+    max_bytes: int
+    max_pixels: int
+    max_side: int
+
+
+def read_image(data: bytes, *, field: str, limits: UploadLimits) -> Image.Image:
+    """Decode an uploaded image into RGB, 8 bits a channel, sRGB, upright, without metadata.
+
+    Raises `UploadTooLarge`, `UnsupportedImageType`, `ImageTooLarge` or `UnreadableImage`, each naming ``field``.
+    """
+    image, profile = _decode(data, field=field, limits=limits)
+    return _flatten(image, profile)
+
+
+def read_mask_image(data: bytes, *, field: str, limits: UploadLimits) -> Image.Image:
+    """Decode an uploaded mask, upright, in the mode it came in. Raises as `read_image`."""
+    image, _ = _decode(data, field=field, limits=limits)
+    return image
+
+
+def to_png(image: Image.Image) -> bytes:
+    """PNG bytes of the pixels alone."""
+    target = io.BytesIO()
+    # Level 1: inputs are read once, by a worker that is nearby; time matters more than a few per cent of size.
+    image.save(target, format="PNG", compress_level=1)
+    return target.getvalue()
+
+
+def _decode(data: bytes, *, field: str, limits: UploadLimits) -> tuple[Image.Image, bytes | None]:
+    """The decoded upright picture and its ICC profile."""
+    if len(data) > limits.max_bytes:
+        raise UploadTooLarge(
+            f"`{field}` has {len(data)} bytes; at most {limits.max_bytes} are accepted. Send a smaller file.",
+            field=field,
+        )
+    if not data.startswith(_SIGNATURES):
+        raise UnsupportedImageType(
+            f"`{field}` is no PNG, JPEG or WebP picture. Convert it to one of them.", field=field
+        )
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageTooLarge(
+            f"`{field}` declares far more pixels than the accepted {limits.max_pixels}. Scale it down.",
+            field=field,
+        ) from error
+    except Exception as error:
+        # Damaged headers make Pillow's readers raise nearly anything (struct.error, SyntaxError, ...).
+        raise UnreadableImage(f"`{field}` is damaged: its header cannot be read.", field=field) from error
+    width, height = image.size
+    if width * height > limits.max_pixels or max(width, height) > limits.max_side:
+        raise ImageTooLarge(
+            f"`{field}` is {width}x{height}; at most {limits.max_pixels} pixels and {limits.max_side} a side are "
+            "accepted. Scale it down.",
+            field=field,
+        )
+    try:
+        profile = image.info.get("icc_profile")
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+    except Exception as error:
+        raise UnreadableImage(f"`{field}` is damaged or cut off: it cannot be decoded.", field=field) from error
+    return upright, profile if isinstance(profile, bytes) else None
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit grey (modes I;16 and I) scaled to 8 bits; every other mode as it is."""
+    if image.mode.startswith("I"):
+        # 65535 / 257 = 255: black and white stay exact.
+        return image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
+    return image
+
+
+def _flatten(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """RGB in sRGB, transparency composited on `BACKGROUND`."""
+    image = _eight_bits(image)
+    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+    colours = image if image.mode in {"L", "CMYK", "RGB"} else image.convert("RGB")
+    rgb = _to_srgb(colours, profile) if profile else colours.convert("RGB")
+    if alpha is None:
+        return rgb
+    canvas = Image.new("RGB", rgb.size, BACKGROUND)
+    canvas.paste(rgb, mask=alpha)
+    return canvas
+
+
+def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    try:
+        converted = ImageCms.profileToProfile(
+            image,
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+            ImageCms.createProfile("sRGB"),
+            outputMode="RGB",
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image.convert("RGB")
+    return converted if converted is not None else image.convert("RGB")

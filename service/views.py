@@ -1,0 +1,171 @@
+"""What callers see of a record: no storage key, no tenant, no worker; links, times and an estimate instead."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from jobs.eta import estimate
+from jobs.schema import EditRequest, JobRecord, ModelStatus, Problem, State, StoredObject
+from magedit.report import EditMeasures, Progress
+
+EDITS = "/v1/edits"
+
+
+class View(BaseModel):
+    """Base of the answers."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Links(View):
+    """Where to go from here; paths on this server."""
+
+    self: str
+    result: str
+    artifacts: str
+    cancel: str
+
+
+class File(View):
+    """A picture that can be fetched. ``size`` in bytes, ``width`` and ``height`` in pixels."""
+
+    name: str
+    href: str = Field(description="Path on this server.")
+    content_type: str
+    size: int
+    sha256: str
+    width: int | None
+    height: int | None
+
+
+class Timings(View):
+    """When it happened, and how long it took in seconds."""
+
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    waiting_s: float | None = Field(description="From acceptance to the start of the last attempt.")
+    running_s: float | None = Field(description="From the start of the last attempt to the end.")
+
+
+class Edit(View):
+    """An edit as it stands."""
+
+    id: str
+    state: State
+    model: str
+    request: EditRequest
+    queue_position: int | None = Field(description="Edits before this one in line; 0: it is next.")
+    progress: Progress | None
+    eta_s: float | None = Field(description="Estimated seconds until it is finished.")
+    attempt: int = Field(description="How often it was started; above 1 a worker was lost or stopped.")
+    cancel_requested: bool
+    seed: int | None
+    timings: Timings
+    measures: EditMeasures | None
+    results: tuple[File, ...]
+    artifacts: tuple[File, ...]
+    expires_at: datetime | None = Field(description="Until when a finished edit and its pictures are kept.")
+    problem: Problem | None = Field(description="Why it failed.")
+    links: Links
+
+
+class EditPage(View):
+    """Edits, newest first."""
+
+    edits: tuple[Edit, ...]
+    next_cursor: str | None = Field(description="`cursor` of the next page; null on the last.")
+
+
+class Files(View):
+    """The files of one edit."""
+
+    files: tuple[File, ...]
+
+
+class Model(View):
+    """A model that can be asked for."""
+
+    name: str
+    ready: bool = Field(description="Whether a live worker has it loaded.")
+    workers: int
+    queued: int = Field(description="Edits in line for it.")
+    image_size: int = Field(description="Side of the square it works on, in pixels.")
+    max_prompt_tokens: int = Field(description="Longest prompt in tokens, begin and end token included.")
+    vocabulary: tuple[str, ...] | None = Field(description="The words it knows; null: any.")
+    methods: tuple[str, ...]
+    inversions: tuple[str, ...]
+    device: str
+    dtype: str
+    step_seconds: float | None = Field(description="Measured seconds per denoising step of an edit.")
+
+
+class Models(View):
+    """Every model that workers have offered."""
+
+    default: str = Field(description="The model of a request that names none.")
+    models: tuple[Model, ...]
+
+
+def edit_view(record: JobRecord, *, position: int | None, model: ModelStatus | None, now: float) -> Edit:
+    """The view of ``record`` at ``now`` (Unix seconds), ``position`` in line, with its model's pace."""
+    return Edit(
+        id=record.id,
+        state=record.state,
+        model=record.model,
+        request=record.request,
+        queue_position=position,
+        progress=record.progress,
+        eta_s=_eta_s(record, position, model, now),
+        attempt=record.attempt,
+        cancel_requested=record.cancel_requested,
+        seed=record.seed,
+        timings=_timings(record),
+        measures=record.measures,
+        results=tuple(_file(each, f"{path(record)}/result/{number}") for number, each in enumerate(record.results)),
+        artifacts=artifact_files(record),
+        expires_at=_time(record.expires_at),
+        problem=record.problem,
+        links=Links(
+            self=path(record),
+            result=f"{path(record)}/result",
+            artifacts=f"{path(record)}/artifacts",
+            cancel=f"{path(record)}/cancel",
+        ),
+    )
+
+
+def path(record: JobRecord) -> str:
+    """The edit's own path."""
+    return f"{EDITS}/{record.id}"
+
+
+def artifact_files(record: JobRecord) -> tuple[File, ...]:
+    """The edit's artifacts."""
+    return tuple(_file(each, f"{path(record)}/artifacts/{each.name}") for each in record.artifacts)
+
+
+def _eta_s(record: JobRecord, position: int | None, model: ModelStatus | None, now: float) -> float | None:
+    seconds = estimate(record, position, model, now)
+    return None if seconds is None else round(seconds, 1)
+
+
+def _timings(record: JobRecord) -> Timings:
+    created, started, finished = record.created_at, record.started_at, record.finished_at
+    return Timings(
+        created_at=datetime.fromtimestamp(created, UTC),
+        started_at=_time(started),
+        finished_at=_time(finished),
+        waiting_s=round(started - created, 3) if started is not None else None,
+        running_s=round(finished - started, 3) if started is not None and finished is not None else None,
+    )
+
+
+def _time(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _file(stored: StoredObject, href: str) -> File:
+    return File(href=href, **stored.model_dump(exclude={"key"}))

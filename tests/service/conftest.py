@@ -1,0 +1,158 @@
+"""A real front end over real HTTP, on a real Redis, with a model that a worker has announced."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from PIL import Image
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
+
+from jobs.connection import connect
+from jobs.models import Models, tokenizer_sha256
+from jobs.schema import ModelInfo
+from jobs.settings import Settings
+from service.app import create_app
+from tests.conftest import wait_until
+
+SIZE = (64, 48)
+WORDS = ("a", "room", "with", "green", "purple", "carpet")
+
+
+def encode(image: Image.Image, encoding: str = "PNG", **options: Any) -> bytes:
+    """The file that a caller would send."""
+    target = io.BytesIO()
+    image.save(target, encoding, **options)
+    return target.getvalue()
+
+
+def picture(size: tuple[int, int] = SIZE) -> bytes:
+    """A PNG image with different pixels."""
+    return encode(Image.linear_gradient("L").resize(size).convert("RGB"))
+
+
+def mask(size: tuple[int, int] = SIZE, box: tuple[int, int, int, int] | None = (10, 10, 30, 30)) -> bytes:
+    """A PNG mask that selects ``box`` (None: nothing)."""
+    image = Image.new("L", size, 0)
+    if box:
+        image.paste(255, box)
+    return encode(image)
+
+
+@dataclass
+class Form:
+    """A submission, valid as it is; tests change one thing."""
+
+    files: list[tuple[str, bytes]]
+    data: dict[str, Any]
+
+    def send(self, client: httpx.Client) -> httpx.Response:
+        files = [(name, (f"{name}.png", content, "image/png")) for name, content in self.files]
+        return client.post("/v1/edits", files=files, data=self.data)
+
+
+@pytest.fixture
+def form() -> Form:
+    data = {"source_prompt": "a room with a green carpet", "target_prompt": "a room with a purple carpet"}
+    return Form(files=[("image", picture()), ("mask", mask())], data=data)
+
+
+def tokenizer_json() -> str:
+    """A small closed tokenizer with begin and end tokens, as CLIP's has."""
+    tokens = ["<start>", "<end>", "<unknown>", *WORDS]
+    tokenizer = Tokenizer(WordLevel({token: n for n, token in enumerate(tokens)}, unk_token="<unknown>"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.post_processor = TemplateProcessing(
+        single="<start> $A <end>", special_tokens=[("<start>", 0), ("<end>", 1)]
+    )
+    return str(tokenizer.to_str())
+
+
+def model_info(name: str = "demo", **changes: Any) -> ModelInfo:
+    """A model as a worker announces it."""
+    known = {
+        "name": name,
+        "checkpoint": "test",
+        "image_size": 64,
+        "max_prompt_tokens": 12,
+        "vocabulary": WORDS,
+        "tokenizer_sha256": tokenizer_sha256(tokenizer_json()),
+        "methods": ("mag-edit", "p2p"),
+        "inversions": ("direct",),
+        "device": "cpu",
+        "dtype": "float32",
+    }
+    return ModelInfo.model_validate(known | changes)
+
+
+Announce = Callable[..., ModelInfo]
+
+
+@pytest.fixture
+def announce(settings: Settings) -> Iterator[Announce]:
+    """Announce a model for a time to live in seconds, as a worker does."""
+    with connect(settings) as redis:
+
+        def announce(ttl_s: float = 60, **changes: Any) -> ModelInfo:
+            info = model_info(**changes)
+            Models(redis).announce(info, "worker-1", ttl_s, tokenizer_json())
+            return info
+
+        yield announce
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[httpx.Client]:
+    """A front end on a free port, and a client of it."""
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(settings), host="127.0.0.1", port=0, log_level="warning", ws="none")
+    )
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_until(lambda: server.started or not thread.is_alive(), what="front end")
+        port = server.servers[0].sockets[0].getsockname()[1]
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def shared_settings(redis_session: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The settings of `shared_client`."""
+    return Settings(redis_url=redis_session, state_dir=tmp_path_factory.mktemp("state"))
+
+
+@pytest.fixture(scope="session")
+def shared_client(shared_settings: Settings) -> Iterator[httpx.Client]:
+    """One front end for all tests: it keeps nothing itself."""
+    with serving(shared_settings) as client:
+        yield client
+
+
+@pytest.fixture
+def settings(shared_settings: Settings, redis_url: str) -> Settings:
+    """Settings on an empty Redis server and an empty storage folder."""
+    assert redis_url == shared_settings.redis_url
+    shutil.rmtree(shared_settings.state_dir / "objects", ignore_errors=True)
+    return shared_settings
+
+
+@pytest.fixture
+def client(shared_client: httpx.Client, announce: Announce) -> httpx.Client:
+    """A client of a front end whose model "demo" has a live worker."""
+    announce()
+    return shared_client
