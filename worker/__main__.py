@@ -29,7 +29,7 @@ def serve(served: ServedModel, settings: Settings) -> None:
     log.info("worker ready", worker=worker.name, model=served.info.name, device=served.info.device)
     reaper.start()
     try:
-        worker.serve()
+        worker.work(logging_level="WARNING")
     finally:
         stop.set()
         reaper.join()

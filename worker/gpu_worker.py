@@ -26,7 +26,6 @@ from redis import Redis
 from rq import Queue
 from rq.executions import Execution
 from rq.job import Job
-from rq.utils import now
 from rq.worker import SimpleWorker, WorkerStatus
 
 from jobs.connection import AWAY
@@ -63,7 +62,7 @@ def unique_name() -> str:
 class GpuWorker(SimpleWorker):  # type: ignore[misc]
     """Works off one model's queue in this process, one edit at a time, until it is told to stop.
 
-    `work` must run in the main thread (signals). What is announced, renewed and watched is the heartbeat's.
+    `work` announces the model and must run in the main thread (signals).
     """
 
     def __init__(
@@ -93,15 +92,6 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
         self._heart = Heartbeat(
             Records(beat_redis, settings), Models(beat_redis), served, self.name, settings, self._beat_for_rq
         )
-
-    def serve(self) -> None:
-        """Announce the model and work until SIGTERM or SIGINT."""
-        self.birth_date = self.last_heartbeat = now()
-        self._heart.start()
-        try:
-            self.work(logging_level="WARNING")
-        finally:
-            self._heart.close()
 
     # --- one edit ---
 
@@ -247,8 +237,14 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
         """RQ's own heartbeat, which says that the loop is alive."""
         self._shrug(lambda: SimpleWorker.heartbeat(self, timeout, pipeline))
 
+    def register_birth(self) -> None:
+        """Enter RQ's list of workers; from here on the heart beats."""
+        super().register_birth()
+        self._heart.start()
+
     def register_death(self) -> None:
-        """Leave RQ's list of workers."""
+        """Leave RQ's list of workers, after the last heartbeat, which would enter it again."""
+        self._heart.close()
         self._shrug(lambda: SimpleWorker.register_death(self))
 
     def _shrug(self, command: Callable[[], None]) -> None:

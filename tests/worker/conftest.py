@@ -1,0 +1,76 @@
+"""Worker processes that can be killed, stopped and asked to end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.settings import Settings
+from tests.conftest import running, wait_until
+from tests.jobs.desk import Desk
+
+Process = subprocess.Popen[bytes]
+
+
+@pytest.fixture
+def desk(settings: Settings) -> Iterator[Desk]:
+    """The job side of a service whose times are short enough to wait for."""
+    times = {
+        "lease_s": 0.6,
+        "reaper_interval_s": 0.1,
+        "reaper_grace_s": 0.2,
+        "stop_grace_s": 10.0,
+        "progress_interval_s": 0.05,
+        "max_attempts": 2,
+    }
+    desk = Desk(settings.model_copy(update=times))
+    yield desk
+    desk.close()
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> Path:
+    """What holds the painter up; see `tests.worker.painter`."""
+    folder = tmp_path / "gates"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def spawn(desk: Desk, gates: Path) -> Iterator[Callable[..., Process]]:
+    """Start painting workers, each returned when it serves; those left are stopped in the end."""
+    with ExitStack() as stack:
+
+        def start(**changes: Any) -> Process:
+            settings = desk.settings.model_copy(update=changes)
+            process = stack.enter_context(
+                running([sys.executable, "-m", "tests.worker.painter", str(gates)], env=environment(settings))
+            )
+            mark = f"-{process.pid}-"
+            wait_until(
+                lambda: process.poll() is not None or any(mark in name for name in desk.models.workers()), what="worker"
+            )
+            return process
+
+        yield start
+        # Whatever a test left hanging or stopped must not outlive it.
+        stack.callback(lambda: [file.unlink() for file in gates.iterdir()])
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The process environment that gives these settings."""
+    given = {
+        f"MAGEDIT_{name.upper()}": value.get_secret_value() if hasattr(value, "get_secret_value") else str(value)
+        for name in settings.model_fields_set
+        for value in (getattr(settings, name),)
+        if value is not None
+    }
+    quiet = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    return {**os.environ, **quiet, **given}

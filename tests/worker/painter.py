@@ -1,0 +1,107 @@
+"""A worker process whose "model" paints masks: it starts in a blink and does what the target prompt says.
+
+    python -m tests.worker.painter GATES
+
+`paint` paints and is done; `hold` goes on reporting steps while the folder GATES has a file `hold`; `hang` stops
+reporting while it has a file `hang`; `die` kills its process; `fail` and `break` raise.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from jobs.models import tokenizer_sha256
+from jobs.schema import ModelInfo
+from jobs.settings import Settings
+from magedit.config import EditConfig, Region
+from magedit.errors import EditDiverged
+from magedit.meter import OnProgress
+from magedit.report import EditMeasures, Progress, Stage
+from worker.__main__ import serve
+from worker.logs import configure_logging
+from worker.model import ServedModel
+
+COLOUR = (200, 30, 60)
+STEP_S = 0.01
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A painted picture."""
+
+    images: Sequence[Image.Image]
+    measures: EditMeasures
+    inversion: Any = None
+    attention: Sequence[Any] = ()
+
+
+class Painter:
+    """Paints the first mask in `COLOUR`."""
+
+    def __init__(self, gates: Path) -> None:
+        self.gates = gates
+
+    def __call__(
+        self,
+        image: Image.Image,
+        masks: Sequence[Image.Image],
+        source_prompt: str,  # noqa: ARG002 (the pipeline's signature)
+        target_prompt: str,
+        regions: Sequence[Region],
+        config: EditConfig,
+        *,
+        inversion: Any = None,  # noqa: ARG002
+        on_progress: OnProgress | None = None,
+    ) -> Painted:
+        def step(number: int) -> None:
+            if on_progress is not None:
+                fraction = number / config.steps
+                on_progress(Progress(stage=Stage.EDIT, step=number, steps=config.steps, fraction=fraction))
+
+        for number in range(config.steps):
+            step(number)
+            time.sleep(STEP_S)
+        while target_prompt == "hold" and (self.gates / "hold").exists():
+            step(config.steps)
+            time.sleep(STEP_S)
+        while target_prompt == "hang" and (self.gates / "hang").exists():
+            time.sleep(STEP_S)
+        if target_prompt == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if target_prompt == "fail":
+            raise EditDiverged("the latent became NaN at step 3: use a smaller scale")
+        if target_prompt == "break":
+            raise RuntimeError("secret detail of the inside")
+        result = image.copy()
+        result.paste(COLOUR, (0, 0), masks[0])
+        return Painted([result], EditMeasures(words=tuple(region.words for region in regions)))
+
+
+def painting_model(gates: Path, name: str = "demo") -> ServedModel:
+    """What `worker.model.load` gives for a checkpoint."""
+    info = ModelInfo(
+        name=name,
+        checkpoint="painter",
+        image_size=64,
+        max_prompt_tokens=77,
+        tokenizer_sha256=tokenizer_sha256("{}"),
+        methods=("mag-edit",),
+        inversions=("direct",),
+        device="cpu",
+        dtype="float32",
+    )
+    return ServedModel(editor=Painter(gates), info=info, tokenizer_json="{}")
+
+
+if __name__ == "__main__":
+    configure_logging()
+    serve(painting_model(Path(sys.argv[1])), Settings())

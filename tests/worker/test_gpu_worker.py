@@ -1,0 +1,312 @@
+"""Real worker processes on a real Redis: what becomes of an edit however its worker ends."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from rq import Queue
+from rq.job import Job
+from rq.registry import StartedJobRegistry
+from rq.serializers import JSONSerializer
+from rq.worker import Worker
+
+from jobs.connection import connect
+from jobs.queue import queue_name
+from jobs.schema import JobRecord, State
+from jobs.storage import attempt_prefix, job_prefix, sha256
+from tests.conftest import redis_server, wait_until
+from tests.jobs.desk import BOX, SIZE, Desk
+from tests.worker.conftest import Process
+from tests.worker.painter import COLOUR, painting_model
+from worker.gpu_worker import GpuWorker, unique_name
+from worker.heartbeat import EXIT_RESTART
+
+Spawn = Callable[..., Process]
+
+
+def ends(desk: Desk, record: JobRecord, timeout_s: float = 30) -> JobRecord:
+    """The record when it is terminal, its objects checked against it."""
+    wait_until(lambda: desk.get(record).state.is_terminal, timeout_s, f"end of {record.id}")
+    done = desk.get(record)
+    for stored in (*done.results, *done.artifacts):
+        assert sha256(desk.store.get(stored.key)) == stored.sha256
+        assert stored.key.startswith(attempt_prefix(done))
+    assert (done.state is State.SUCCEEDED) == bool(done.results)
+    assert record.id not in desk.records.open_ids()
+    return done
+
+
+def runs(desk: Desk, record: JobRecord) -> None:
+    """Return when the edit reports its last step."""
+    wait_until(lambda: (found := desk.get(record).progress) is not None and found.fraction == 1.0, what="progress")
+
+
+def leaves_rq(desk: Desk, record: JobRecord) -> None:
+    """Return when nothing of the edit is left in RQ."""
+    wait_until(lambda: desk.queue.taken("demo") == set() and not Job.exists(record.id, connection=desk.redis))
+    wait_until(lambda: StartedJobRegistry(queue_name("demo"), connection=desk.redis).get_job_ids(cleanup=False) == [])
+
+
+def attempts(desk: Desk, record: JobRecord) -> set[str]:
+    """The attempts that have objects in storage."""
+    prefix = job_prefix(record.tenant, record.id)
+    return {key.removeprefix(prefix).split("/")[0] for key in desk.store.keys(prefix)} - {"input"}
+
+
+def test_an_edit_is_carried_out_and_committed(desk: Desk, spawn: Spawn) -> None:
+    process = spawn()
+    record = desk.submit()
+    done = ends(desk, record)
+    assert (done.state, done.attempt, len(done.results)) == (State.SUCCEEDED, 1, 1)
+    result = Image.open(BytesIO(desk.store.get(done.results[0].key)))
+    assert result.size == SIZE == (done.results[0].width, done.results[0].height)
+    assert [result.getpixel(xy) for xy in ((BOX[0], BOX[1]), (0, 0))] == [COLOUR, (255, 255, 255)]
+    leaves_rq(desk, record)
+    wait_until(lambda: desk.models.all()["demo"].step_seconds is not None)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    assert desk.models.workers() == set()
+    assert Worker.all(connection=desk.redis) == []
+
+
+def test_many_edits_over_two_workers(desk: Desk, spawn: Spawn) -> None:
+    spawn()
+    spawn()
+    records = [desk.submit() for _ in range(20)]
+    done = [ends(desk, record) for record in records]
+    assert {(record.state, record.attempt) for record in done} == {(State.SUCCEEDED, 1)}
+    assert len({record.worker for record in done}) == 2
+
+
+def test_a_killed_workers_edit_runs_again_and_is_committed_once(desk: Desk, spawn: Spawn, gates: Path) -> None:
+    (gates / "hold").touch()
+    first = spawn()
+    record = desk.submit("hold")
+    runs(desk, record)
+    first.kill()
+    first.wait()
+    spawn()
+    wait_until(lambda: desk.get(record).attempt == 2, what="second attempt")
+    (gates / "hold").unlink()
+    done = ends(desk, record)
+    assert (done.state, done.attempt) == (State.SUCCEEDED, 2)
+    leaves_rq(desk, record)
+    assert attempts(desk, record) == {"2"}
+
+
+def test_a_worker_killed_between_taking_and_claiming_loses_nothing(desk: Desk, spawn: Spawn) -> None:
+    record = desk.submit()
+    queue = desk.queue.rq("demo")
+    assert desk.redis.lmove(queue.key, queue.intermediate_queue_key) is not None
+    spawn()
+    assert ends(desk, record).state is State.SUCCEEDED
+    leaves_rq(desk, record)
+
+
+def test_a_front_end_killed_before_enqueuing_loses_nothing(desk: Desk, spawn: Spawn) -> None:
+    record = desk.submit()
+    desk.queue.remove(record)
+    spawn()
+    assert ends(desk, record).state is State.SUCCEEDED
+
+
+def test_a_zombie_wakes_up_and_commits_nothing(desk: Desk, spawn: Spawn, gates: Path) -> None:
+    (gates / "hold").touch()
+    zombie = spawn()
+    record = desk.submit("hold")
+    runs(desk, record)
+    owner = desk.get(record).worker
+    zombie.send_signal(signal.SIGSTOP)
+    spawn()
+    wait_until(lambda: desk.get(record).attempt == 2, what="second attempt")
+    (gates / "hold").unlink()
+    done = ends(desk, record)
+    assert done.worker != owner
+    zombie.send_signal(signal.SIGCONT)
+    # It goes on, finds its claim lost, and works on: its next edit shows that it is past the old one.
+    zombies_next = [desk.submit() for _ in range(4)]
+    wait_until(lambda: all(desk.get(next_).state.is_terminal for next_ in zombies_next))
+    zombie.send_signal(signal.SIGTERM)
+    assert zombie.wait(10) == 0
+    assert desk.get(record) == done
+    assert attempts(desk, record) == {"2"}
+
+
+def test_cancel_reaches_a_running_edit(desk: Desk, spawn: Spawn, gates: Path) -> None:
+    (gates / "hold").touch()
+    spawn()
+    record = desk.submit("hold")
+    runs(desk, record)
+    assert desk.records.request_cancel(record.id)
+    assert ends(desk, record).state is State.CANCELED
+    leaves_rq(desk, record)
+    assert attempts(desk, record) == set()
+    assert ends(desk, desk.submit()).state is State.SUCCEEDED  # the worker is free again
+
+
+def test_cancel_of_a_waiting_edit_touches_that_one_alone(desk: Desk, spawn: Spawn, gates: Path) -> None:
+    (gates / "hold").touch()
+    spawn()
+    running, waiting, last = desk.submit("hold"), desk.submit(), desk.submit()
+    runs(desk, running)
+    desk.records.request_cancel(waiting.id)
+    (gates / "hold").unlink()
+    assert [ends(desk, record).state for record in (running, waiting, last)] == [
+        State.SUCCEEDED,
+        State.CANCELED,
+        State.SUCCEEDED,
+    ]
+    assert desk.get(waiting).attempt == 0
+    leaves_rq(desk, waiting)
+
+
+def test_a_poison_edit_cannot_take_the_fleet_down(desk: Desk, spawn: Spawn) -> None:
+    poison = desk.submit("die")
+    for _ in range(2):
+        process = spawn()
+        assert process.wait(20) == -signal.SIGKILL
+        wait_until(lambda: desk.models.workers() == set())
+    spawn()
+    failed = ends(desk, poison)
+    assert failed.problem is not None
+    assert (failed.state, failed.problem.code, failed.attempt) == (State.FAILED, "worker_lost", 2)
+    assert ends(desk, desk.submit()).state is State.SUCCEEDED
+
+
+@pytest.mark.parametrize(("prompt", "code"), [("fail", "edit_diverged"), ("break", "internal_error")])
+def test_an_edit_that_raises_fails_with_a_problem(desk: Desk, spawn: Spawn, prompt: str, code: str) -> None:
+    spawn()
+    failed = ends(desk, desk.submit(prompt))
+    assert failed.problem is not None
+    assert (failed.state, failed.problem.code, failed.attempt) == (State.FAILED, code, 1)
+    assert "secret" not in failed.model_dump_json()
+    assert ends(desk, desk.submit()).state is State.SUCCEEDED
+
+
+def test_a_missing_input_is_a_failure_that_tells_no_key(desk: Desk, spawn: Spawn) -> None:
+    record = desk.submit()
+    desk.queue.remove(record)
+    desk.store.delete_prefix(job_prefix(record.tenant, record.id))
+    spawn()  # its reaper finds the edit
+    failed = ends(desk, record)
+    assert failed.problem is not None
+    assert (failed.problem.code, "input/" in failed.problem.detail) == ("internal_error", False)
+
+
+def test_sigterm_lets_the_edit_finish(desk: Desk, spawn: Spawn, gates: Path) -> None:
+    (gates / "hold").touch()
+    process = spawn()
+    record, waiting = desk.submit("hold"), desk.submit()
+    runs(desk, record)
+    process.send_signal(signal.SIGTERM)
+    (gates / "hold").unlink()
+    assert process.wait(10) == 0
+    assert desk.get(record).state is State.SUCCEEDED
+    assert desk.get(waiting).attempt == 0
+
+
+def test_sigterm_hands_back_what_takes_too_long(desk: Desk, spawn: Spawn, gates: Path) -> None:
+    (gates / "hold").touch()
+    process = spawn(stop_grace_s=0.2)
+    record = desk.submit("hold")
+    runs(desk, record)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    back = desk.get(record)
+    assert (back.state, back.attempt, back.handed_back) == (State.QUEUED, 1, 1)
+    assert desk.queue.position(back) == 0
+    (gates / "hold").unlink()
+    spawn()
+    assert ends(desk, record).attempt == 2
+
+
+def test_a_second_sigterm_does_not_wait(desk: Desk, spawn: Spawn, gates: Path) -> None:
+    (gates / "hold").touch()
+    process = spawn(stop_grace_s=3600)
+    record = desk.submit("hold")
+    runs(desk, record)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.1)  # two pending signals of one kind are one
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    assert desk.get(record).state is State.QUEUED
+
+
+def test_the_watchdog_ends_a_hung_worker(desk: Desk, spawn: Spawn, gates: Path) -> None:
+    (gates / "hang").touch()
+    process = spawn(watchdog_s=0.5)
+    record = desk.submit("hang")
+    assert process.wait(20) == EXIT_RESTART
+    (gates / "hang").unlink()
+    spawn()
+    assert (ends(desk, record).state, desk.get(record).attempt) == (State.SUCCEEDED, 2)
+
+
+def test_redis_restarts_under_a_running_edit(desk: Desk, gates: Path, tmp_path: Path, spawn: Spawn) -> None:
+    (gates / "hold").touch()
+    folder = tmp_path / "r"
+    with redis_server(folder) as url:
+        own = Desk(desk.settings.model_copy(update={"redis_url": url}))
+        desk.models = own.models  # `spawn` looks there
+        process = spawn(redis_url=url)
+        record = own.submit("hold")
+        runs(own, record)
+    (gates / "hold").unlink()  # the edit finishes while there is no Redis to tell
+    with redis_server(folder):
+        done = ends(own, record)
+        assert (done.state, done.attempt) == (State.SUCCEEDED, 1)
+        assert ends(own, own.submit()).state is State.SUCCEEDED
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        own.close()
+
+
+def test_storage_that_is_away_is_a_clear_failure(desk: Desk, spawn: Spawn) -> None:
+    spawn()
+    record = desk.record()
+    desk.store.put(record.image, b"", "image/png")
+    folder = desk.settings.state_dir / "objects" / record.tenant / record.id
+    (folder / "input" / "image.png").unlink()
+    (folder / "input").rmdir()
+    (folder / "input").write_text("a file where a folder should be")
+    desk.records.create(record)
+    desk.queue.enqueue(record)
+    failed = ends(desk, record)
+    assert failed.problem is not None
+    assert (failed.problem.code, failed.problem.status) == ("storage_unavailable", 503)
+
+
+def test_names_never_repeat() -> None:
+    assert len({unique_name() for _ in range(100)}) == 100
+
+
+def test_nothing_in_redis_is_ever_called(desk: Desk, tmp_path: Path) -> None:
+    """An id put into the queue by somebody else, with a function of his choice."""
+    proof = tmp_path / "called"
+    queue = Queue(queue_name("demo"), connection=desk.redis, serializer=JSONSerializer)
+    queue.enqueue("pathlib.Path.touch", str(proof), job_id="forged")
+    record = desk.submit()
+    worker = GpuWorker(
+        connect(desk.settings), connect(desk.settings), desk.store, painting_model(tmp_path), desk.settings
+    )
+    worker.work(burst=True, logging_level="WARNING")
+    assert not proof.exists()
+    assert not Job.exists("forged", connection=desk.redis)
+    assert desk.get(record).state is State.SUCCEEDED
+
+
+def test_rq_shows_what_runs(desk: Desk, spawn: Spawn, gates: Path) -> None:
+    (gates / "hold").touch()
+    spawn()
+    record = desk.submit("hold")
+    runs(desk, record)
+    (worker,) = Worker.all(connection=desk.redis)
+    assert worker.name == desk.get(record).worker
+    assert worker.get_state() == "busy"
+    assert [execution.job_id for execution in worker.get_current_executions()] == [record.id]
