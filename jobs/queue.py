@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, cast
 
 from redis import Redis
@@ -9,6 +10,7 @@ from rq import Queue
 from rq.exceptions import DuplicateJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.worker_registration import clean_worker_registry
 
 from jobs import keys
 from jobs.connection import redis_errors
@@ -93,6 +95,14 @@ class JobQueue:
         """The ids that workers took from the line and have not finished (or died with)."""
         key = self.rq(model).intermediate_queue_key
         return {job_id.decode() for job_id in cast("list[bytes]", self._redis.lrange(key, 0, -1))}
+
+    @redis_errors()
+    def tidy(self, model: str) -> None:
+        """Remove what killed workers leave in RQ's lists, and RQ's maintenance (which is off) would: it would also
+        fail or requeue their jobs."""
+        queue = self.rq(model)
+        self._redis.zremrangebyscore(queue.started_job_registry.key, 0, time.time())
+        clean_worker_registry(queue)
 
     def hand_back(self, claim: JobRecord) -> None:
         """Give a claimed edit back to the head of the line."""

@@ -25,7 +25,7 @@ from jobs.schema import JobRecord
 from jobs.settings import Settings
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, RetryConfig
+    from obstore.store import ClientConfig, RetryConfig, S3Config
 
 # Longest pause between two attempts of one request, in seconds.
 BACKOFF_CAP_S = 5.0
@@ -140,16 +140,14 @@ def _s3(settings: Settings, bucket: str, prefix: str) -> S3Store:
         "max_retries": settings.storage_retries,
         "backoff": {"max_backoff": timedelta(seconds=BACKOFF_CAP_S)},
     }
-    return S3Store(
-        bucket,
-        prefix=prefix or None,
-        endpoint=settings.s3_endpoint,
-        region=settings.s3_region,
-        access_key_id=settings.s3_access_key_id,
-        secret_access_key=settings.s3_secret_access_key and settings.s3_secret_access_key.get_secret_value(),
-        client_options=options,
-        retry_config=retries,
-    )
+    # What is not set must not be given: the store then looks at what the machine provides.
+    secret = settings.s3_secret_access_key and settings.s3_secret_access_key.get_secret_value()
+    given: S3Config = {"region": settings.s3_region}
+    if settings.s3_endpoint:
+        given["endpoint"] = settings.s3_endpoint
+    if settings.s3_access_key_id and secret:
+        given["access_key_id"], given["secret_access_key"] = settings.s3_access_key_id, secret
+    return S3Store(bucket, prefix=prefix or None, config=given, client_options=options, retry_config=retries)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ Why each override is here (RQ 3.0):
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import socket
@@ -273,13 +274,16 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
 
         self._shrug(end)
 
+    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:  # noqa: ARG002 (RQ's signature)
+        """How long RQ's tools show an edit as running without a sign of life, in seconds."""
+        return math.ceil(2 * self._settings.lease_s)
+
     def _beat_for_rq(self) -> None:
         """In the heartbeat's thread, with its connection."""
-        ttl_s = int(self.worker_ttl + 60 + self._settings.lease_s)
         with self._beat_redis.pipeline() as pipeline:
             pipeline.hset(self.key, mapping=self.serialize())
-            pipeline.expire(self.key, ttl_s)
+            pipeline.expire(self.key, math.ceil(self.worker_ttl + 60 + self._settings.lease_s))
             if (current := self._current) is not None:
                 job, execution = current
-                execution.heartbeat(job.started_job_registry, ttl_s, pipeline=pipeline)
+                execution.heartbeat(job.started_job_registry, self.get_heartbeat_ttl(job), pipeline=pipeline)
             pipeline.execute()

@@ -88,6 +88,7 @@ class Reaper:
             for job_id in taken - self._records.open_ids() if taken else ():
                 self._queue.remove_id(job_id, model)
                 cleaned.append(job_id)
+            self._queue.tidy(model)
         requeued = self._requeue(self._records.overdue(unfinished - waiting, self._settings.reaper_grace_s))
         return Sweep(requeued, tuple(cleaned), self._expire())
 

@@ -23,7 +23,7 @@ from jobs.storage import (
     result_key,
     sha256,
 )
-from tests.conftest import free_port
+from tests.conftest import S3_SECRET, free_port
 from tests.jobs.desk import Desk
 
 
@@ -114,6 +114,15 @@ def test_an_s3_server_that_is_away(tmp_path: Path) -> None:
     for call in (lambda: store.put("k", b"x", "text/plain"), lambda: store.get("k"), store.ping):
         with pytest.raises(StoreUnavailable):
             call()
+
+
+def test_keys_that_are_not_set_are_left_to_the_machine(monkeypatch: pytest.MonkeyPatch, s3_settings: Settings) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_settings.s3_access_key_id or "")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", S3_SECRET)
+    bare = s3_settings.model_copy(update={"s3_access_key_id": None, "s3_secret_access_key": None})
+    store = ObjectStore.from_settings(bare)
+    store.put("k", b"x", "text/plain")
+    assert store.get("k") == b"x"
 
 
 def test_an_s3_server_that_hangs(tmp_path: Path) -> None:

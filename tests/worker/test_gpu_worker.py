@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from rq import Queue
+from rq import Queue, worker_registration
 from rq.job import Job
 from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
@@ -98,6 +98,17 @@ def test_a_killed_workers_edit_runs_again_and_is_committed_once(desk: Desk, spaw
     assert (done.state, done.attempt) == (State.SUCCEEDED, 2)
     leaves_rq(desk, record)
     assert attempts(desk, record) == {"2"}
+
+
+def test_killed_workers_leave_rqs_lists(desk: Desk, spawn: Spawn) -> None:
+    process = spawn()
+    name = next(iter(desk.models.workers()))
+    process.kill()
+    process.wait()
+    desk.submit()
+    desk.redis.delete(f"rq:worker:{name}")  # what its time to live does after some minutes
+    desk.queue.tidy("demo")
+    assert worker_registration.get_keys(desk.queue.rq("demo")) == set()
 
 
 def test_a_worker_killed_between_taking_and_claiming_loses_nothing(desk: Desk, spawn: Spawn) -> None:
