@@ -176,7 +176,7 @@ def guide(
             maps = attend(variable)
             value = scale * loss(maps)
             (gradient,) = torch.autograd.grad(value, variable)
-        losses.append(float(value))
+        losses.append(float(value.detach()))
         if not before:
             before = ratios({name: m.detach() for name, m in maps.items()})
         latent = latent - mask * sigma * gradient

@@ -19,36 +19,49 @@ TOLERANCE_GROWTH = 2e-5
 
 
 def null_text(task: InversionTask) -> Inverted:
-    """Optimise the unconditional embedding of each step so that guided sampling follows the DDIM trajectory.
-
-    Adam, fresh at each step, on the running embedding; at most ``null_text_iterations`` updates. The next source
-    latent is sampled with the optimised embedding and the edit's guidance scale.
-    """
-    config, denoiser, schedule = task.config, task.denoiser, task.denoiser.schedule
+    """Optimise the unconditional embedding of each step so that guided sampling follows the DDIM trajectory."""
     latents = trajectory(task)
     current, embedding = latents[0], task.empty.float()
     optimised: list[Tensor] = []
-    with denoiser.meter.stage(Stage.OPTIMIZE, config.steps):
-        for i, t in enumerate(schedule.timesteps):
-            conditional = denoiser.noise(current, t, task.source)
-            embedding = embedding.detach().clone().requires_grad_(True)
-            rate = config.null_text_learning_rate * max(0.0, 1 - LEARNING_RATE_DECAY * i)
-            optimizer = torch.optim.Adam([embedding], lr=rate)
-            for _ in range(config.null_text_iterations):
-                with torch.enable_grad():
-                    noise = guided_noise(
-                        denoiser.noise(current, t, embedding), conditional, config.guidance_scale
-                    )
-                    loss = F.mse_loss(schedule.step(noise, t, current), latents[i + 1])
-                    optimizer.zero_grad()
-                    loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                denoiser.meter.passed(backward=1)
-                if float(loss) < config.null_text_tolerance + TOLERANCE_GROWTH * i:
-                    break
-            embedding = embedding.detach()
+    with task.denoiser.meter.stage(Stage.OPTIMIZE, task.config.steps):
+        for i in range(task.config.steps):
+            embedding, current = optimise(task, i, current, latents[i + 1], embedding)
             optimised.append(embedding)
-            noise = guided_noise(denoiser.noise(current, t, embedding), conditional, config.guidance_scale)
-            current = schedule.step(noise, t, current)
-            denoiser.meter.stepped()
+            task.denoiser.meter.stepped()
     return Inverted(latents, tuple(optimised), exact=False)
+
+
+def optimise(
+    task: InversionTask, step: int, current: Tensor, following: Tensor, embedding: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One step of the algorithm: Adam, fresh, at most ``null_text_iterations`` updates.
+
+    Args:
+        task: the image to invert.
+        step: sampling step i.
+        current: the source latent at the start of the step, (1, C, h, w).
+        following: the trajectory's latent at its end, which guided sampling shall meet.
+        embedding: the running unconditional embedding, (1, tokens, width).
+
+    Returns:
+        The optimised embedding, and the source latent sampled with it at the edit's guidance scale.
+    """
+    config, denoiser, schedule = task.config, task.denoiser, task.denoiser.schedule
+    t = schedule.timesteps[step]
+    conditional = denoiser.noise(current, t, task.source)
+    embedding = embedding.detach().clone().requires_grad_(True)
+    rate = config.null_text_learning_rate * max(0.0, 1 - LEARNING_RATE_DECAY * step)
+    optimizer = torch.optim.Adam([embedding], lr=rate)
+    for _ in range(config.null_text_iterations):
+        with torch.enable_grad():
+            noise = guided_noise(denoiser.noise(current, t, embedding), conditional, config.guidance_scale)
+            loss = F.mse_loss(schedule.step(noise, t, current), following)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        denoiser.meter.passed(backward=1)
+        if float(loss.detach()) < config.null_text_tolerance + TOLERANCE_GROWTH * step:
+            break
+    embedding = embedding.detach()
+    noise = guided_noise(denoiser.noise(current, t, embedding), conditional, config.guidance_scale)
+    return embedding, schedule.step(noise, t, current)

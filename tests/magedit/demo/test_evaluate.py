@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from magedit.config import EditConfig
+from magedit.demo import checkpoint_path
+from magedit.demo.captions import Style
+from magedit.demo.edits import demo_edit
+from magedit.demo.evaluate import (
+    Tally,
+    attention_pointing,
+    edit_quality,
+    held_out,
+    inversion_quality,
+    judge_edit,
+    load_pipeline,
+    prompt_following,
+    psnr,
+    vae_quality,
+)
+from magedit.demo.model import DemoModel
+from magedit.demo.presets import CPU_128
+from magedit.demo.training.unet import training_scene
+
+
+@pytest.fixture(scope="module")
+def model() -> DemoModel:
+    torch.set_num_threads(1)
+    return DemoModel.load(checkpoint_path())
+
+
+def test_tallies_count_by_class() -> None:
+    tally = Tally()
+    for kind, right in (("sofa", True), ("sofa", False), ("lamp", True)):
+        tally.note(kind, right)
+    assert tally.table() == {"lamp": "1/1", "sofa": "1/2"}
+    assert tally.share == pytest.approx(2 / 3)
+
+
+def test_psnr_of_a_known_error() -> None:
+    one, other = Image.new("RGB", (4, 4), (100, 100, 100)), Image.new("RGB", (4, 4), (100, 100, 110))
+    assert psnr(one, other) == pytest.approx(10 * np.log10(255**2 / (100 / 3)))
+    assert psnr(one, one) > 80
+
+
+def test_held_out_rooms_are_not_trained_on() -> None:
+    rooms = [scene for scene, _ in held_out(16, 0, Style())]
+    assert rooms == [scene for scene, _ in held_out(16, 0, Style())]
+    assert not {*rooms} & {training_scene(CPU_128.seed, index) for index in range(CPU_128.unet.pictures)}
+
+
+def test_a_perfect_edit_leaves_nothing_and_no_edit_leaves_all() -> None:
+    edit = demo_edit()
+    perfect, nothing = judge_edit(edit, edit.truth(), 128), judge_edit(edit, edit.image(), 128)
+    assert (perfect["left"], perfect["success"]) == (0.0, 1.0)
+    assert (nothing["left"], nothing["success"]) == (1.0, 0.0)
+
+
+def test_the_checkpoint_is_measured(model: DemoModel) -> None:
+    vae = vae_quality(model, 4)
+    assert vae["mean_db"] > 28
+    inversion = inversion_quality(model, 1, steps=10)
+    assert inversion["vae_db"] > 25
+    attention = attention_pointing(model, 4, side=model.unet.config.sample_size)
+    assert attention["in_mask"] > attention["area"]
+    figures, grid = prompt_following(model, 2, steps=10)
+    assert 0 <= figures["drawn"] <= 1
+    assert figures["true"] > 0.8
+    assert grid.size == (256, 256)
+
+
+def test_edits_are_measured_with_and_without_guidance() -> None:
+    configs = {name: EditConfig(method=name, steps=4, max_iterations=1) for name in ("p2p", "mag-edit")}
+    figures, grid = edit_quality(load_pipeline(checkpoint_path()), [demo_edit()], configs)
+    assert set(figures) == {"p2p", "mag-edit"}
+    assert set(figures["p2p"]) == {"colour", "all"}
+    assert grid.size == (4 * 128, 128)

@@ -1,0 +1,18 @@
+"""Negative-prompt inversion: the source prompt is its own unconditional, so guidance cancels on the source."""
+
+from __future__ import annotations
+
+import torch
+
+from magedit.inversion.base import InversionTask
+from magedit.inversion.negative_prompt import negative_prompt
+from magedit.schedule import guided_noise
+
+
+def test_guidance_has_no_effect_on_the_source_branch(task: InversionTask) -> None:
+    inverted = negative_prompt(task)
+    assert not inverted.exact
+    t = task.denoiser.schedule.timesteps[0]
+    conditional = task.denoiser.noise(inverted.latents[0], t, task.source)
+    unconditional = task.denoiser.noise(inverted.latents[0], t, inverted.unconditional[0])
+    torch.testing.assert_close(guided_noise(unconditional, conditional, 7.5), conditional)

@@ -1,0 +1,43 @@
+"""MAG-Edit: what its guidance costs, and that it is Prompt-to-Prompt without it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from magedit.config import EditConfig
+from magedit.pipeline import MAGEditPipeline
+from tests.magedit.conftest import Room
+
+CONFIG = EditConfig(steps=6, max_iterations=2)
+
+
+def test_without_push_it_is_prompt_to_prompt(pipe: MAGEditPipeline, room: Room) -> None:
+    latents = [
+        pipe(room.image, [room.mask], room.source, room.target, (), config, output_type="latent").images
+        for config in (replace(CONFIG, scale=0.0), replace(CONFIG, method="p2p"), replace(CONFIG, strength=0.0))
+    ]
+    assert torch.equal(latents[0], latents[1])  # type: ignore[arg-type]
+    assert torch.equal(latents[1], latents[2])  # type: ignore[arg-type]
+
+
+def test_guidance_costs_one_truncated_and_one_backward_pass_an_iteration(pipe: MAGEditPipeline, room: Room) -> None:
+    measures = pipe(room.image, [room.mask], room.source, room.target, (), CONFIG).measures
+    guided = 3 * 2
+    assert measures.unet_backward == guided
+    assert measures.unet_truncated_forward == guided + 5
+    assert measures.unet_forward == 6 + 6
+    assert [step.iterations for step in measures.trace] == [2, 2, 2]
+    assert [len(step.losses) for step in measures.trace] == [2, 2, 2]
+
+
+def test_more_strength_pushes_further(pipe: MAGEditPipeline, room: Room) -> None:
+    ratios = [
+        pipe(room.image, [room.mask], room.source, room.target, (), replace(CONFIG, max_iterations=8, strength=s))
+        .measures.after[0]
+        .token
+        for s in (0.0, 0.3, 1.0)
+    ]
+    assert ratios == sorted(ratios)
+    assert ratios[2] > ratios[0]

@@ -1,0 +1,146 @@
+"""Which layers there are; injecting and reading maps; the UNet is left as it was."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor
+
+from magedit.attention import Layer, LayerEdit, capturing, editing, find_layers, guidance_layers
+from magedit.errors import CheckpointError, NoGuidanceLayers
+from magedit.pipeline import MAGEditPipeline
+
+
+@pytest.fixture
+def layers(pipe: MAGEditPipeline) -> tuple[Layer, ...]:
+    return find_layers(pipe.unet, pipe.latent_side)
+
+
+@pytest.fixture
+def inputs() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(7)
+    return torch.randn(2, 4, 32, 32, generator=generator), torch.randn(2, 77, 32, generator=generator)
+
+
+def noise(pipe: MAGEditPipeline, inputs: tuple[Tensor, Tensor]) -> Tensor:
+    with torch.no_grad():
+        out: Tensor = pipe.unet(inputs[0], 501, inputs[1]).sample
+    return out
+
+
+def test_layers_are_found_with_their_resolution_in_execution_order(
+    pipe: MAGEditPipeline, layers: tuple[Layer, ...], inputs: tuple[Tensor, Tensor]
+) -> None:
+    order: list[tuple[str, int]] = []
+    hooks = [
+        pipe.unet.get_submodule(layer.name).register_forward_hook(
+            lambda _module, _args, _kwargs, out, name=layer.name: order.append((name, out.shape[1])), with_kwargs=True
+        )
+        for layer in layers
+    ]
+    noise(pipe, inputs)
+    for hook in hooks:
+        hook.remove()
+    assert order == [(layer.name, layer.positions) for layer in layers]
+
+
+def test_guidance_reads_the_five_layers_at_a_quarter_of_the_latent(layers: tuple[Layer, ...]) -> None:
+    chosen = guidance_layers(layers, 8)
+    assert [layer.name.split(".attn")[0] for layer in chosen] == [
+        "down_blocks.2.attentions.0.transformer_blocks.0",
+        "down_blocks.2.attentions.1.transformer_blocks.0",
+        "up_blocks.1.attentions.0.transformer_blocks.0",
+        "up_blocks.1.attentions.1.transformer_blocks.0",
+        "up_blocks.1.attentions.2.transformer_blocks.0",
+    ]
+
+
+def test_a_missing_resolution_names_those_there_are(layers: tuple[Layer, ...]) -> None:
+    with pytest.raises(NoGuidanceLayers, match="at 12x12; it has 32x32, 16x16, 8x8"):
+        guidance_layers(layers, 12)
+
+
+def test_reading_changes_nothing(
+    pipe: MAGEditPipeline, layers: tuple[Layer, ...], inputs: tuple[Tensor, Tensor]
+) -> None:
+    plain = noise(pipe, inputs)
+    with capturing(pipe.unet, layers) as maps:
+        read = noise(pipe, inputs)
+    torch.testing.assert_close(read, plain, rtol=1e-4, atol=1e-5)
+    for layer in layers:
+        keys = 77 if layer.cross else layer.positions
+        assert maps[layer.name].shape == (2, layer.positions, keys)
+        torch.testing.assert_close(maps[layer.name].sum(-1), torch.ones(2, layer.positions))
+
+
+def test_injecting_the_rows_own_maps_changes_nothing(
+    pipe: MAGEditPipeline, layers: tuple[Layer, ...], inputs: tuple[Tensor, Tensor]
+) -> None:
+    plain = noise(pipe, inputs)
+    with capturing(pipe.unet, layers) as maps:
+        noise(pipe, inputs)
+    edits = {
+        layer.name: LayerEdit(base=maps[layer.name], share=torch.zeros(77))
+        if layer.cross
+        else LayerEdit(self_map=maps[layer.name])
+        for layer in layers
+    }
+    with editing(pipe.unet, edits):
+        torch.testing.assert_close(noise(pipe, inputs), plain, rtol=1e-4, atol=1e-5)
+
+
+def test_a_mixed_map_is_the_same_whether_it_is_formed_or_not(
+    pipe: MAGEditPipeline, layers: tuple[Layer, ...], inputs: tuple[Tensor, Tensor]
+) -> None:
+    generator = torch.Generator().manual_seed(3)
+    share = torch.rand(77, generator=generator)
+    results = []
+    for read in (True, False):
+        edits = {
+            layer.name: LayerEdit(base=torch.full((2, layer.positions, 77), 0.004), share=share, read=read)
+            for layer in layers
+            if layer.cross
+        }
+        with editing(pipe.unet, edits) as maps:
+            results.append(noise(pipe, inputs))
+        assert set(maps) == (set(edits) if read else set())
+    torch.testing.assert_close(results[0], results[1], rtol=1e-4, atol=1e-5)
+
+
+def test_only_the_last_row_is_injected(
+    pipe: MAGEditPipeline, layers: tuple[Layer, ...], inputs: tuple[Tensor, Tensor]
+) -> None:
+    plain = noise(pipe, inputs)
+    edits = {
+        layer.name: LayerEdit(self_map=torch.eye(layer.positions).expand(2, -1, -1))
+        for layer in layers
+        if not layer.cross
+    }
+    with editing(pipe.unet, edits):
+        injected = noise(pipe, inputs)
+    torch.testing.assert_close(injected[0], plain[0], rtol=1e-4, atol=1e-5)
+    assert (injected[1] - plain[1]).abs().max() > 1e-3
+
+
+def test_every_exit_leaves_the_unet_as_it_was(
+    pipe: MAGEditPipeline, layers: tuple[Layer, ...], inputs: tuple[Tensor, Tensor]
+) -> None:
+    before = dict(pipe.unet.attn_processors)
+    plain = noise(pipe, inputs)
+    with pytest.raises(KeyboardInterrupt), capturing(pipe.unet, layers):
+        raise KeyboardInterrupt
+    assert pipe.unet.attn_processors == before
+    unknown = {layers[0].name: LayerEdit(read=True), "down_blocks.9.attn1": LayerEdit(read=True)}
+    with pytest.raises(AttributeError), editing(pipe.unet, unknown):
+        pass
+    assert pipe.unet.attn_processors == before
+    assert torch.equal(noise(pipe, inputs), plain)
+
+
+def test_a_layer_of_another_layout_is_refused_by_name(pipe: MAGEditPipeline) -> None:
+    unet = copy.deepcopy(pipe.unet)
+    unet.down_blocks[0].attentions[0].transformer_blocks[0].attn1.group_norm = torch.nn.GroupNorm(1, 16)
+    with pytest.raises(CheckpointError, match=r"down_blocks\.0\.attentions\.0"):
+        find_layers(unet, 32)

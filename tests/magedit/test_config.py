@@ -1,0 +1,55 @@
+"""The parameters: bounds, defaults and step windows."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+import typing
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import Doc
+
+from magedit.config import EditConfig, Region
+
+
+def test_the_defaults_are_the_papers_step_windows() -> None:
+    config = EditConfig()
+    assert (config.guided_steps, config.iterations, config.self_replace_until, config.blend_from) == (25, 15, 25, 35)
+    assert config.cross_replace_until(config.cross_replace) == 40
+
+
+@pytest.mark.parametrize("config", [EditConfig(method="p2p"), EditConfig(strength=0.0), EditConfig(max_iterations=0)])
+def test_without_guidance_nothing_is_guided_but_measured_all_the_same(config: EditConfig) -> None:
+    assert (config.guided_steps, config.iterations) == (0, 0)
+    assert config.measured_steps == 25
+
+
+def test_strength_is_shared_between_scale_and_iterations() -> None:
+    assert EditConfig(strength=0.25, max_iterations=16).iterations == 8
+    assert EditConfig(strength=0.001, max_iterations=2).iterations == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("steps", 1), ("steps", 251), ("strength", 1.1), ("guidance_scale", 0.5), ("seed", -1)]
+)
+def test_values_out_of_bounds_are_refused_wherever_the_config_is_read(field: str, value: float) -> None:
+    with pytest.raises(ValidationError, match=field):
+        TypeAdapter(EditConfig).validate_python({field: value})
+
+
+@pytest.mark.parametrize("kind", [EditConfig, Region])
+def test_every_field_says_what_it_is(kind: type) -> None:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    for field in dataclasses.fields(kind):
+        docs = [meta for meta in getattr(hints[field.name], "__metadata__", ()) if isinstance(meta, Doc)]
+        assert docs, field.name
+
+
+def test_configuration_loads_without_torch() -> None:
+    code = (
+        "import sys, magedit, magedit.config, magedit.errors, magedit.report, magedit.prompts, magedit.masks, "
+        "magedit.show; assert not {'torch', 'diffusers', 'transformers'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,147 @@
+"""The two constraints against the recorded losses and gradients, and one guided update."""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from torch import Tensor
+
+from magedit.config import EditConfig
+from magedit.errors import EditDiverged
+from magedit.guidance import (
+    WordTarget,
+    constraint_loss,
+    guide,
+    measure,
+    resample_mask,
+    spatial_ratio,
+    token_ratio,
+)
+from magedit.report import Ratios
+from tests.magedit.conftest import VECTORS, relative
+
+pytestmark = pytest.mark.usefixtures("grad_enabled")
+
+
+def recorded(side: int) -> tuple[Tensor, list[WordTarget], dict[str, Tensor]]:
+    vectors = load_file(VECTORS / "losses.safetensors")
+    described = json.loads((VECTORS / "losses.json").read_text())
+    mask = resample_mask(vectors["mask_64"], side, "nearest").flatten()
+    words = [WordTarget(0, tuple(described["token_indices"][word]), {side: mask}) for word in described["words"]]
+    return vectors[f"maps_{side}"], words, vectors
+
+
+@pytest.mark.parametrize("side", [8, 16])
+@pytest.mark.parametrize("constraint", ["token", "spatial"])
+def test_losses_and_gradients_agree_with_the_vectors(constraint: Literal["token", "spatial"], side: int) -> None:
+    maps, words, vectors = recorded(side)
+    maps = maps.requires_grad_(True)
+    loss = constraint_loss({"layer": maps}, {"layer": side}, words, EditConfig(constraint=constraint))
+    (gradient,) = torch.autograd.grad(loss, maps)
+    assert float(loss.detach()) == pytest.approx(float(vectors[f"{constraint}_loss_{side}"]), rel=1e-5)
+    assert relative(gradient, vectors[f"{constraint}_grad_{side}"]) < 1e-5
+
+
+def test_both_is_the_weighted_sum() -> None:
+    maps, words, _ = recorded(8)
+    losses = {
+        name: float(constraint_loss({"a": maps}, {"a": 8}, words, EditConfig(constraint=name)))
+        for name in ("token", "spatial")  # type: ignore[arg-type]
+    }
+    both = EditConfig(constraint="both", token_weight=2.0, spatial_weight=0.5)
+    assert float(constraint_loss({"a": maps}, {"a": 8}, words, both)) == pytest.approx(
+        2.0 * losses["token"] + 0.5 * losses["spatial"], rel=1e-5
+    )
+
+
+@given(st.integers(0, 2**31), st.integers(1, 16))
+@settings(deadline=None, max_examples=30)
+def test_ratios_are_shares(seed: int, selected: int) -> None:
+    maps = torch.rand(2, 16, 5, generator=torch.Generator().manual_seed(seed))
+    mask = (torch.arange(16) < selected).float()
+    for ratio in (token_ratio(maps, [1, 3], mask), spatial_ratio(maps, [1, 3], mask)):
+        assert ratio.shape == (2,)
+        assert ((ratio >= 0) & (ratio <= 1 + 1e-6)).all()
+    whole = torch.ones(16)
+    torch.testing.assert_close(spatial_ratio(maps, [1], whole), torch.ones(2))
+    everything = sum(token_ratio(maps, [token], mask) for token in range(5))
+    torch.testing.assert_close(everything, torch.ones(2))
+
+
+def test_ratios_stay_finite_where_a_word_gets_no_attention() -> None:
+    maps = torch.zeros(1, 4, 3)
+    assert float(spatial_ratio(maps, [1], torch.ones(4))) == 0.0
+    assert float(token_ratio(maps, [1], torch.ones(4))) == 0.0
+
+
+def test_coverage_keeps_a_mask_that_nearest_loses() -> None:
+    mask = torch.zeros(64, 64)
+    mask[:, 13] = 1
+    assert resample_mask(mask, 8, "nearest").sum() == 0
+    assert resample_mask(mask, 8, "coverage").sum() == 8
+
+
+def test_measure_is_per_region_and_leaves_negative_words_out() -> None:
+    maps = torch.full((1, 4, 3), 0.1)
+    maps[:, :2, 1] = 0.8
+    here, there = torch.tensor([1.0, 1, 0, 0]), torch.tensor([0.0, 0, 1, 1])
+    words = [
+        WordTarget(0, (1,), {2: here}),
+        WordTarget(0, (2,), {2: here}, negative=True),
+        WordTarget(1, (1,), {2: there}),
+    ]
+    first, second, third = measure({"a": maps}, {"a": 2}, words, 3)
+    assert first.token == pytest.approx(0.8)
+    assert first.spatial == pytest.approx(1.6 / 1.8)
+    assert second.token == pytest.approx(1 / 3)
+    assert third == Ratios(token=0.0, spatial=0.0)
+
+
+def drive(negative: bool = False, scale: float = 1.0, iterations: int = 40) -> tuple[Tensor, Tensor, list[int]]:
+    """Guide a latent whose attention is a softmax of itself: channel 1 is the word."""
+    latent = torch.zeros(1, 3, 2, 2)
+    mask = torch.tensor([[1.0, 0], [0, 0]])
+    word = WordTarget(0, (1,), {2: mask.flatten()}, negative=negative)
+    config = EditConfig()
+    updates: list[int] = []
+
+    def attend(variable: Tensor) -> dict[str, Tensor]:
+        return {"a": variable[0].flatten(1).T.softmax(-1)[None]}
+
+    guided = guide(
+        latent,
+        attend=attend,
+        loss=lambda maps: constraint_loss(maps, {"a": 2}, [word], config),
+        ratios=lambda maps: measure(maps, {"a": 2}, [word], 1),
+        iterations=iterations,
+        scale=scale,
+        sigma=2.0,
+        mask=mask,
+        on_update=lambda: updates.append(1),
+    )
+    assert len(guided.losses) == iterations
+    return guided.latent, attend(guided.latent)["a"][0], updates
+
+
+def test_guidance_raises_the_words_share_inside_the_mask_alone() -> None:
+    latent, share, updates = drive()
+    assert float(share[0, 1]) > 0.8
+    assert len(updates) == 40
+    assert latent[0, :, 0, 1].abs().max() == 0
+    assert latent[0, :, 1].abs().max() == 0
+
+
+def test_a_negative_word_is_pushed_down() -> None:
+    _, share, _ = drive(negative=True)
+    assert float(share[0, 1]) < 0.2
+
+
+def test_a_latent_that_leaves_its_range_is_an_error_that_names_the_scale() -> None:
+    with pytest.raises(EditDiverged, match="inf"):
+        drive(scale=float("inf"), iterations=2)

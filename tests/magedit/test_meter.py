@@ -1,0 +1,47 @@
+"""Counting and reporting."""
+
+from __future__ import annotations
+
+import pytest
+
+from magedit.meter import Meter
+from magedit.report import Progress, Stage
+
+
+def test_progress_grows_to_one_and_counts_every_pass() -> None:
+    reports: list[Progress] = []
+    meter = Meter({Stage.INVERT: 2.0, Stage.EDIT: 4.1}, reports.append)
+    with meter.stage(Stage.INVERT, 2):
+        for _ in range(2):
+            meter.passed(forward=1)
+            meter.stepped()
+    with meter.stage(Stage.EDIT, 2):
+        for _ in range(2):
+            meter.passed(forward=1, truncated=1)
+            meter.passed(backward=1)
+            meter.stepped()
+    assert (meter.forward, meter.truncated, meter.backward) == (4, 2, 2)
+    fractions = [report.fraction for report in reports]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == pytest.approx(1.0)
+    assert [(r.stage, r.step, r.steps) for r in reports if r.stage == Stage.INVERT][-1] == (Stage.INVERT, 2, 2)
+    assert set(meter.seconds) == {Stage.INVERT, Stage.EDIT}
+
+
+def test_a_stage_that_stops_early_counts_whole() -> None:
+    reports: list[Progress] = []
+    meter = Meter({Stage.OPTIMIZE: 10.0, Stage.EDIT: 10.0}, reports.append)
+    with meter.stage(Stage.OPTIMIZE, 1):
+        meter.passed(forward=1)
+    with meter.stage(Stage.EDIT, 1):
+        meter.stepped()
+    assert reports[-1].fraction == pytest.approx(0.5)
+
+
+def test_what_the_listener_raises_goes_through() -> None:
+    def stop(_: Progress) -> None:
+        raise InterruptedError
+
+    meter = Meter({}, stop)
+    with pytest.raises(InterruptedError):
+        meter.passed(forward=1)
