@@ -290,6 +290,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
                 unet_backward=meter.backward,
                 stage_seconds={name: round(seconds, 4) for name, seconds in meter.seconds.items()},
                 crop=inversion.box,
+                dilation=radius,
                 outside_difference=difference,
                 trace=edited.trace,
             ),

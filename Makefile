@@ -1,0 +1,54 @@
+# The verbs of this project. `make demo` and `make test` are all a newcomer needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# One thread a process: two spinning OpenMP threads collapse as soon as anything else runs (README, Threads).
+export OMP_NUM_THREADS ?= 1
+export MKL_NUM_THREADS ?= 1
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: demo up test check format bench openapi clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.run  ## Start the whole stack, run a real edit over HTTP, save the pictures in demo-output/
+	$(BIN)/magedit demo
+
+up: $(VENV)/.run  ## Serve until Ctrl-C
+	$(BIN)/magedit up
+
+test: $(VENV)/.dev  ## All tests but the slow ones
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+
+check: $(VENV)/.dev  ## Lint, format, types, import walls, OpenAPI file
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m service.openapi check
+
+format: $(VENV)/.dev  ## Put imports and format in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.run  ## What the demo edit costs: UNet passes and seconds per stage
+	$(BIN)/python -m benchmarks.edit
+
+openapi: $(VENV)/.run  ## Write openapi/openapi.json
+	$(BIN)/python -m service.openapi write
+
+clean:  ## Remove what the verbs made, the environment included
+	rm -rf $(VENV) .state demo-output .cache
+
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV)
+
+# torch first and by its exact version: a looser request may fetch another build than the one pinned.
+$(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/pip
+	$(PIP) torch==2.13.0
+	$(PIP) --editable '.[service,worker,embedded]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(PIP) --editable '.[dev]'
+	touch $@
