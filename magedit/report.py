@@ -56,9 +56,10 @@ class EditMeasures:
 
     ``before`` and ``after`` hold one `Ratios` per region: means over the guided steps, before each step's updates and
     in its sampling pass. ``unguided`` holds the same means of the edit without guidance, when that was run for
-    comparison. ``crop`` is the working crop (left, top, right, bottom) and ``dilation`` the radius by which paste-back
-    dilates the mask, both in pixels of the input. ``outside_difference`` is the largest absolute difference (0..255) of any pixel outside the dilated
-    mask between input and result; 0 by construction, measured all the same.
+    comparison. ``crop`` is the working crop (left, top, right, bottom) and ``dilation`` the radius by which
+    paste-back dilates the mask, both in pixels of the input. ``outside_difference`` is the largest absolute
+    difference (0..255) of any pixel outside the dilated mask between input and result; 0 by construction, measured
+    all the same.
     """
 
     before: tuple[Ratios, ...] = ()
