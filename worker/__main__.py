@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 
@@ -11,6 +12,7 @@ from jobs.connection import AWAY, connect
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
 from worker.gpu_worker import AWAY_PAUSE_S, GpuWorker
+from worker.heartbeat import EXIT_RESTART
 from worker.logs import configure_logging
 from worker.model import ServedModel, load
 from worker.reaper import Reaper
@@ -18,8 +20,8 @@ from worker.reaper import Reaper
 log = structlog.get_logger()
 
 
-def serve(served: ServedModel, settings: Settings) -> None:
-    """Work with a loaded model, with a reaper beside, until told to stop."""
+def serve(served: ServedModel, settings: Settings) -> int:
+    """Work with a loaded model, with a reaper beside, until told to stop; the exit status."""
     store = ObjectStore.from_settings(settings)
     stop = threading.Event()
     reaper = threading.Thread(
@@ -33,6 +35,7 @@ def serve(served: ServedModel, settings: Settings) -> None:
     finally:
         stop.set()
         reaper.join()
+    return EXIT_RESTART if worker.broken else 0
 
 
 def await_redis(settings: Settings) -> None:
@@ -47,14 +50,14 @@ def await_redis(settings: Settings) -> None:
             time.sleep(AWAY_PAUSE_S)
 
 
-def main() -> None:
+def main() -> int:
     """The process of one worker."""
     configure_logging()
     settings = Settings()
     served = load(settings)
     await_redis(settings)
-    serve(served, settings)
+    return serve(served, settings)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

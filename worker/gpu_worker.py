@@ -63,7 +63,8 @@ def unique_name() -> str:
 class GpuWorker(SimpleWorker):  # type: ignore[misc]
     """Works off one model's queue in this process, one edit at a time, until it is told to stop.
 
-    `work` announces the model and must run in the main thread (signals).
+    `work` announces the model and must run in the main thread (signals). ``broken`` says, afterwards, that it ended
+    because the model no longer works.
     """
 
     def __init__(
@@ -89,6 +90,8 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
         )
         self._current: tuple[Job, Execution] | None = None
         self._give_up_at: float | None = None
+        self._suspect = False
+        self.broken = False
         self._beat_redis = beat_redis
         self._heart = Heartbeat(
             Records(beat_redis, settings), Models(beat_redis), served, self.name, settings, self._beat_for_rq
@@ -112,6 +115,8 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
             finally:
                 self._heart.release()
                 self._end_for_rq()
+            if self._suspect:
+                self._check_model()
         except QueueUnavailable:
             log.warning("stopping while Redis is away: the reaper will requeue what was in hand", job=job.id)
 
@@ -130,6 +135,7 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
                 logger.info("edit failed", code=error.code, detail=error.message)
             else:
                 logger.exception("edit failed")
+                self._suspect = True
             problem = problem_of(error)
             state = self._insist(lambda: self._records.commit_failure(claim, problem), report)
         else:
@@ -168,6 +174,16 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
             self._store.delete_prefix(attempt_prefix(claim, attempt))
         except StoreUnavailable:
             log.warning("objects of a dead attempt stay until the edit expires", job=claim.id, attempt=attempt)
+
+    def _check_model(self) -> None:
+        """After an error that nobody foresaw: some (of CUDA) leave a process in which every later edit fails."""
+        self._suspect = False
+        try:
+            self._served.probe()
+        except Exception:
+            log.exception("the model no longer works: this process ends")
+            self.broken = True
+            self._stop_requested = True
 
     def _insist(self, command: Callable[[], T], report: Reporter | None = None) -> T:
         """Repeat a (repeatable) command for as long as Redis is away: there is nothing else to do meanwhile.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
@@ -50,11 +51,12 @@ class Editor(Protocol):
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A loaded model with its announcement."""
+    """A loaded model with its announcement. ``probe`` raises if the model no longer works in this process."""
 
     editor: Editor
     info: ModelInfo
     tokenizer_json: str
+    probe: Callable[[], None]
 
 
 def load(settings: Settings) -> ServedModel:
@@ -90,8 +92,11 @@ def load(settings: Settings) -> ServedModel:
         device=device,
         dtype=dtype,
     )
-    _warm(pipe, info.image_size)
-    return ServedModel(editor=pipe, info=info, tokenizer_json=tokenizer_json)
+    served = ServedModel(
+        editor=pipe, info=info, tokenizer_json=tokenizer_json, probe=partial(_small_edit, pipe, info.image_size)
+    )
+    served.probe()
+    return served
 
 
 def vocabulary(checkpoint: str) -> tuple[str, ...] | None:
@@ -100,7 +105,7 @@ def vocabulary(checkpoint: str) -> tuple[str, ...] | None:
     return tuple(json.loads(file.read_text())) if file.is_file() else None
 
 
-def _warm(editor: Editor, size: int) -> None:
+def _small_edit(editor: Editor, size: int) -> None:
     image = Image.new("RGB", (size, size), "grey")
     mask = Image.new("L", (size, size), 0)
     mask.paste(255, (size // 4, size // 4, size // 2, size // 2))

@@ -94,7 +94,8 @@ class Reaper:
 
     def _requeue(self, job_ids: tuple[str, ...]) -> tuple[str, ...]:
         done = []
-        for record in self._records.get_many(job_ids):
+        # Each goes to the head of its line, so the oldest (ids sort by age) must come last.
+        for record in self._records.get_many(sorted(job_ids, reverse=True)):
             state = self._queue.requeue(record)
             if state is not None:
                 log.warning("edit recovered", job=record.id, attempt=record.attempt, state=state)

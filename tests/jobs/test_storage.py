@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +26,7 @@ from jobs.storage import (
     result_key,
     sha256,
 )
-from tests.conftest import S3_SECRET, free_port
+from tests.conftest import S3_KEY, S3_SECRET, free_port, running
 from tests.jobs.desk import Desk
 
 
@@ -114,6 +117,24 @@ def test_an_s3_server_that_is_away(tmp_path: Path) -> None:
     for call in (lambda: store.put("k", b"x", "text/plain"), lambda: store.get("k"), store.ping):
         with pytest.raises(StoreUnavailable):
             call()
+
+
+def test_a_server_that_comes_up_late_is_waited_for(tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "bucket").mkdir()
+    settings = Settings(
+        storage_url="s3://bucket",
+        s3_endpoint=f"http://127.0.0.1:{port}",
+        s3_access_key_id=S3_KEY,
+        s3_secret_access_key=SecretStr(S3_SECRET),
+        storage_retries=10,
+    )
+    store = ObjectStore.from_settings(settings)
+    program = shutil.which("rclone") or str(Path(sys.executable).parent / "rclone")
+    command = [program, "serve", "s3", f"--auth-key={S3_KEY},{S3_SECRET}", "--addr", f"127.0.0.1:{port}"]
+    with running([*command, "--config=", str(tmp_path)], stderr=subprocess.DEVNULL):
+        store.put("k", b"x", "text/plain")  # nobody listens yet
+        assert store.get("k") == b"x"
 
 
 def test_keys_that_are_not_set_are_left_to_the_machine(monkeypatch: pytest.MonkeyPatch, s3_settings: Settings) -> None:

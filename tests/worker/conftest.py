@@ -15,8 +15,10 @@ import pytest
 from jobs.settings import Settings
 from tests.conftest import running, wait_until
 from tests.jobs.desk import Desk
+from worker.model import ServedModel, load
 
 Process = subprocess.Popen[bytes]
+CHECKPOINT = Path(__file__).parent.parent / "data" / "tiny-checkpoint"
 
 
 @pytest.fixture
@@ -60,8 +62,15 @@ def spawn(desk: Desk, gates: Path) -> Iterator[Callable[..., Process]]:
             return process
 
         yield start
-        # Whatever a test left hanging or stopped must not outlive it.
-        stack.callback(lambda: [file.unlink() for file in gates.iterdir()])
+        # What a test left waiting at a gate can end at once.
+        for gate in gates.iterdir():
+            gate.unlink()
+
+
+@pytest.fixture(scope="session")
+def real_model() -> ServedModel:
+    """The tiny real checkpoint, loaded as a worker loads it."""
+    return load(Settings(checkpoint=str(CHECKPOINT), device="cpu"))
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -3,7 +3,8 @@
     python -m tests.worker.painter GATES
 
 `paint` paints and is done; `hold` goes on reporting steps while the folder GATES has a file `hold`; `hang` stops
-reporting while it has a file `hang`; `die` kills its process; `fail` and `break` raise.
+reporting while it has a file `hang`; `die` kills its process; `fail` and `break` raise, and with a file `broken` the
+model works no more.
 """
 
 from __future__ import annotations
@@ -99,9 +100,14 @@ def painting_model(gates: Path, name: str = "demo") -> ServedModel:
         device="cpu",
         dtype="float32",
     )
-    return ServedModel(editor=Painter(gates), info=info, tokenizer_json="{}")
+
+    def probe() -> None:
+        if (gates / "broken").exists():
+            raise RuntimeError("the device is lost")
+
+    return ServedModel(editor=Painter(gates), info=info, tokenizer_json="{}", probe=probe)
 
 
 if __name__ == "__main__":
     configure_logging()
-    serve(painting_model(Path(sys.argv[1])), Settings())
+    sys.exit(serve(painting_model(Path(sys.argv[1])), Settings()))

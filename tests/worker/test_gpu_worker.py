@@ -200,6 +200,16 @@ def test_an_edit_that_raises_fails_with_a_problem(desk: Desk, spawn: Spawn, prom
     assert ends(desk, desk.submit()).state is State.SUCCEEDED
 
 
+def test_a_worker_whose_model_broke_ends_itself(desk: Desk, spawn: Spawn, gates: Path) -> None:
+    (gates / "broken").touch()
+    process = spawn()
+    breaking, waiting = desk.submit("break"), desk.submit()
+    assert process.wait(20) == EXIT_RESTART
+    assert [desk.get(breaking).state, desk.get(waiting).state] == [State.FAILED, State.QUEUED]
+    spawn()
+    assert ends(desk, waiting).attempt == 1
+
+
 def test_a_missing_input_is_a_failure_that_tells_no_key(desk: Desk, spawn: Spawn) -> None:
     record = desk.submit()
     desk.queue.remove(record)

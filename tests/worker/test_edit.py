@@ -1,0 +1,108 @@
+"""One claimed edit through the tiny real checkpoint, into storage."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import BytesIO
+
+import pytest
+from PIL import Image, ImageChops
+
+from jobs.schema import JobRecord, StoredObject
+from jobs.storage import attempt_prefix, sha256
+from magedit.config import EditConfig
+from magedit.errors import WordNotFound
+from magedit.report import Progress
+from tests.jobs.desk import SIZE, Desk
+from worker import edit
+from worker.model import ServedModel
+from worker.progress import AttemptEnded, Reporter, Stop
+
+CONFIG = EditConfig(steps=2, max_iterations=1)
+
+
+def claimed(desk: Desk, target: str = "red", **request: object) -> JobRecord:
+    claim = desk.records.claim(desk.submit(target, **{"config": CONFIG, **request}).id, "w")
+    assert claim is not None
+    return claim
+
+
+def picture(desk: Desk, stored: StoredObject) -> Image.Image:
+    data = desk.store.get(stored.key)
+    assert (len(data), sha256(data)) == (stored.size, stored.sha256)
+    image = Image.open(BytesIO(data))
+    assert image.size == (stored.width, stored.height)
+    assert image.get_format_mimetype() == stored.content_type
+    return image
+
+
+@pytest.mark.parametrize("output_format", ["png", "jpeg", "webp"])
+def test_the_result_is_stored_as_asked(desk: Desk, real_model: ServedModel, output_format: str) -> None:
+    claim = claimed(desk, output_format=output_format)
+    finished = edit.run(claim, real_model.editor, desk.store, Reporter())
+    (stored,) = finished.results
+    result = picture(desk, stored)
+    assert stored.name == f"result-0.{output_format}"
+    assert result.size == SIZE
+    assert finished.measures.outside_difference == 0
+    assert finished.measures.words == (("red",),)
+    assert (finished.artifacts, finished.measures.unguided, finished.measures.trace) == ((), None, ())
+    if output_format != "jpeg":
+        corner = ImageChops.difference(result.convert("RGB"), Image.new("RGB", SIZE, "white")).crop((40, 36, *SIZE))
+        assert corner.getbbox() is None
+    assert desk.store.keys(attempt_prefix(claim)) == [stored.key]
+
+
+def test_attention_compares_with_the_unguided_edit(desk: Desk, real_model: ServedModel) -> None:
+    claim = claimed(desk, artifacts=("attention",))
+    seen: list[Progress] = []
+
+    class Listening(Reporter):
+        def __call__(self, progress: Progress) -> None:
+            super().__call__(progress)
+            news = self.news()
+            assert news is not None
+            seen.append(news)
+
+    finished = edit.run(claim, real_model.editor, desk.store, Listening())
+    assert [stored.name for stored in finished.artifacts] == [
+        "attention-before-0.png",
+        "attention-after-0.png",
+        "overview.png",
+        "trace.json",
+    ]
+    assert finished.measures.unguided is not None
+    assert len(finished.measures.unguided) == len(finished.measures.after) == 1
+    assert finished.measures.unguided != finished.measures.after
+    for stored in finished.artifacts[:3]:
+        picture(desk, stored)
+    fractions = [progress.fraction for progress in seen]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == pytest.approx(1.0)
+
+
+def test_an_edit_that_cannot_be_done_says_why(desk: Desk, real_model: ServedModel) -> None:
+    claim = claimed(desk)
+    (region,) = claim.request.regions
+    request = claim.request.model_copy(update={"regions": (replace(region, words=("blue",)),)})
+    with pytest.raises(WordNotFound, match="blue"):
+        edit.run(claim.model_copy(update={"request": request}), real_model.editor, desk.store, Reporter())
+
+
+def test_it_stops_at_the_next_step(desk: Desk, real_model: ServedModel) -> None:
+    steps: list[Progress] = []
+
+    class Canceling(Reporter):
+        def __call__(self, progress: Progress) -> None:
+            steps.append(progress)
+            if len(steps) == 4:
+                self.stop(Stop.CANCELED)
+            super().__call__(progress)
+
+    claim = claimed(desk)
+    with pytest.raises(AttemptEnded):
+        edit.run(claim, real_model.editor, desk.store, Canceling())
+    assert len(steps) == 4
+    assert desk.store.keys(attempt_prefix(claim)) == []
+    # The model is as it was: the next edit works.
+    assert edit.run(claim, real_model.editor, desk.store, Reporter()).results

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from jobs.connection import connect
+from jobs.settings import Settings
+from tests.conftest import free_port
+from tests.jobs.desk import Desk
+from tests.worker.conftest import environment
+from tests.worker.painter import painting_model
+from worker.health import is_serving
+
+
+def test_healthy_while_a_worker_of_this_host_announces_itself(desk: Desk, gates: Path) -> None:
+    served = painting_model(gates)
+    assert not is_serving(desk.redis, "host")
+    desk.models.announce(served.info, "host-1-abc", 60, "{}")
+    assert is_serving(desk.redis, "host")
+    assert not is_serving(desk.redis, "hos")
+
+
+def test_unhealthy_without_redis() -> None:
+    settings = Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0", redis_retries=0)
+    assert not is_serving(connect(settings), "host")
+
+
+def test_it_is_a_program_for_health_checks(desk: Desk) -> None:
+    done = subprocess.run([sys.executable, "-m", "worker.health"], env=environment(desk.settings), check=False)
+    assert done.returncode == 1

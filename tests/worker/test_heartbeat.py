@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs import keys
+from jobs.schema import JobRecord
+from magedit.report import Progress, Stage
+from tests.conftest import wait_until
+from tests.jobs.desk import Desk
+from tests.worker.painter import painting_model
+from worker.heartbeat import Heartbeat
+from worker.progress import AttemptEnded, Reporter, Stop
+
+HALF = Progress(stage=Stage.EDIT, step=1, steps=2, fraction=0.5)
+
+
+class Beating:
+    """A heartbeat with a claimed edit in hand."""
+
+    def __init__(self, desk: Desk, gates: Path) -> None:
+        self.beats = 0
+        self.heart = Heartbeat(desk.records, desk.models, painting_model(gates), "w1", desk.settings, self._also)
+        claim = desk.records.claim(desk.submit().id, "w1")
+        assert claim is not None
+        self.claim: JobRecord = claim
+        self.report = Reporter()
+
+    def _also(self) -> None:
+        self.beats += 1
+
+    def ends_with(self) -> Stop:
+        """Why the edit is told to stop."""
+
+        def stopped() -> bool:
+            try:
+                self.report.check()
+            except AttemptEnded as ended:
+                reasons.append(ended.reason)
+            return bool(reasons)
+
+        reasons: list[Stop] = []
+        wait_until(stopped)
+        return reasons[0]
+
+
+@pytest.fixture
+def beating(desk: Desk, gates: Path) -> Iterator[Beating]:
+    beating = Beating(desk, gates)
+    beating.heart.start()
+    beating.heart.hold(beating.claim, beating.report)
+    yield beating
+    beating.heart.close()
+
+
+def test_it_announces_until_it_is_closed(desk: Desk, gates: Path) -> None:
+    beating = Beating(desk, gates)
+    beating.heart.start()
+    assert desk.models.workers() == {"w1"}
+    wait_until(lambda: beating.beats >= 3)
+    beating.heart.close()
+    assert desk.models.workers() == set()
+
+
+def test_it_renews_the_lease_of_a_silent_edit(desk: Desk, beating: Beating) -> None:
+    lease = keys.LEASE + beating.claim.id
+    desk.redis.pexpire(lease, 400)
+    wait_until(lambda: desk.redis.pttl(lease) > 400)
+    beating.heart.release()
+    wait_until(lambda: not desk.redis.exists(lease))
+
+
+def test_it_saves_progress(desk: Desk, beating: Beating) -> None:
+    beating.report(HALF)
+    wait_until(lambda: desk.get(beating.claim).progress == HALF)
+
+
+def test_it_brings_a_cancel(desk: Desk, beating: Beating) -> None:
+    desk.records.request_cancel(beating.claim.id)
+    assert beating.ends_with() is Stop.CANCELED
+
+
+def test_it_notices_a_lost_claim(desk: Desk, beating: Beating) -> None:
+    desk.records.delete(beating.claim.id)
+    assert beating.ends_with() is Stop.CLAIM_LOST
+
+
+def test_it_ends_an_edit_after_the_grace_time(beating: Beating) -> None:
+    beating.heart.stop_within(0.1)
+    assert beating.ends_with() is Stop.HANDED_BACK

@@ -1,0 +1,46 @@
+"""`python -m worker` with a real checkpoint, Redis and S3."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from jobs.schema import State
+from jobs.settings import Settings
+from jobs.storage import sha256
+from magedit.config import EditConfig
+from magedit.report import Stage
+from tests.conftest import running, wait_until
+from tests.jobs.desk import Desk
+from tests.worker.conftest import CHECKPOINT, environment
+
+
+@pytest.fixture
+def s3_desk(s3_settings: Settings) -> Iterator[Desk]:
+    desk = Desk(s3_settings.model_copy(update={"checkpoint": str(CHECKPOINT), "device": "cpu"}))
+    yield desk
+    desk.close()
+
+
+def test_a_worker_from_start_to_end(s3_desk: Desk) -> None:
+    desk = s3_desk
+    record = desk.submit("red", config=EditConfig(steps=3, max_iterations=1), artifacts=("attention",))
+    env = environment(desk.settings)
+    with running([sys.executable, "-m", "worker"], env=env) as process:
+        wait_until(lambda: process.poll() is not None or desk.get(record).state.is_terminal, 120, "edit")
+        done = desk.get(record)
+        assert done.state is State.SUCCEEDED, done.problem
+        for stored in (*done.results, *done.artifacts):
+            assert sha256(desk.store.get(stored.key)) == stored.sha256
+        assert done.progress is not None
+        assert done.measures is not None
+        assert set(done.measures.stage_seconds) == set(Stage) - {Stage.OPTIMIZE}
+        assert subprocess.run([sys.executable, "-m", "worker.health"], env=env, check=False).returncode == 0
+        assert desk.models.require("demo").workers == 1
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert desk.models.all()["demo"].workers == 0

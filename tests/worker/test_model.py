@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from jobs.models import tokenizer_sha256
+from jobs.settings import Settings
+from magedit.prompts import from_tokenizers
+from tests.worker.conftest import CHECKPOINT
+from worker.model import ServedModel, load, vocabulary
+
+
+def test_what_a_loaded_model_announces(real_model: ServedModel) -> None:
+    info = real_model.info
+    assert (info.name, info.checkpoint, info.device, info.dtype) == ("demo", str(CHECKPOINT), "cpu", "float32")
+    assert (info.image_size, info.max_prompt_tokens) == (256, 77)
+    assert info.methods == ("mag-edit", "p2p")
+    assert set(info.inversions) == {"direct", "ddim", "null-text", "negative-prompt"}
+    assert info.tokenizer_sha256 == tokenizer_sha256(real_model.tokenizer_json)
+
+
+def test_the_front_end_counts_tokens_as_the_model_does(real_model: ServedModel) -> None:
+    tokenize = from_tokenizers(real_model.tokenizer_json)
+    prompt = "a room with two armchairs, and a sofa-bed"
+    assert tokenize(prompt) == real_model.editor.tokenize(prompt)  # type: ignore[attr-defined]
+
+
+def test_a_vocabulary_comes_with_the_checkpoint(tmp_path: Path) -> None:
+    assert vocabulary(str(tmp_path)) is None
+    assert vocabulary("runwayml/stable-diffusion") is None
+    (tmp_path / "vocabulary.json").write_text(json.dumps(["room", "sofa"]))
+    assert vocabulary(str(tmp_path)) == ("room", "sofa")
+
+
+def test_a_folder_without_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"model_index\.json"):
+        load(Settings(checkpoint=str(tmp_path)))
