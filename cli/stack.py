@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import IO, Self
 
 import httpx
+from pydantic import SecretStr
 
 from cli.embedded_redis import EmbeddedRedis
 from cli.processes import Program, Supervised, stop_all
 from jobs.settings import Settings
+
+ENV_PREFIX = str(Settings.model_config["env_prefix"])
 
 FRONT_END_GRACE_S = 10.0
 """Time the front end has to finish its requests when it is stopped, in seconds."""
@@ -46,6 +49,8 @@ class Stack:
 
     def __init__(self, settings: Settings, *, workers: int, embedded: bool) -> None:
         """``embedded``: run a Redis server of our own in the state folder; else use ``settings.redis_url``."""
+        if settings.api_port == 0:
+            settings = settings.model_copy(update={"api_port": free_port(settings.api_host)})
         self.settings = settings
         self.workers = workers
         self.state = Path(settings.state_dir).resolve()
@@ -96,19 +101,20 @@ class Stack:
             yield Program(name=f"worker-{n}", command=(*python, "worker"), environment=environment, grace_s=grace)
 
     def _environment(self) -> dict[str, str]:
-        """This process's environment, with the settings that the stack decides."""
-        environment = dict(os.environ)
-        threads = str(self.settings.threads)
+        """This process's environment, with the stack's settings in place of any other."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
+        settings = self.settings.model_copy(
+            update={"state_dir": self.state, "redis_url": self.redis.url if self.redis else self.settings.redis_url}
+        )
+        for name, value in settings:
+            if value is not None:
+                text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+                environment[ENV_PREFIX + name.upper()] = text
         # Without these every worker starts a pool as wide as the machine, and the pools fight for the cores.
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-            environment.setdefault(name, threads)
+            environment.setdefault(name, str(settings.threads))
         environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         environment["PYTHONUNBUFFERED"] = "1"
-        environment["MAGEDIT_STATE_DIR"] = str(self.state)
-        environment["MAGEDIT_API_HOST"] = self.settings.api_host
-        environment["MAGEDIT_API_PORT"] = str(self.settings.api_port)
-        if self.redis is not None:
-            environment["MAGEDIT_REDIS_URL"] = self.redis.url
         return environment
 
     def wait_ready(self, stopped: Callable[[], bool] = lambda: False) -> None:
@@ -118,13 +124,15 @@ class Stack:
             ProgramDied: a process ended meanwhile; the message holds the end of its log.
             StackError: not ready within `READY_TIMEOUT_S`.
         """
-        _await(lambda: stopped() or self._ready(), self.processes, timeout_s=READY_TIMEOUT_S, pause_s=0.1)
+        with httpx.Client(base_url=self.url, timeout=5.0) as client:
 
-    def _ready(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/readyz", timeout=5.0).status_code == httpx.codes.OK
-        except httpx.TransportError:
-            return False
+            def ready() -> bool:
+                try:
+                    return stopped() or client.get("/readyz").status_code == httpx.codes.OK
+                except httpx.TransportError:
+                    return False
+
+            _await(ready, self.processes, timeout_s=READY_TIMEOUT_S, pause_s=0.25)
 
     def revive(self) -> list[str]:
         """Start again what has died; the names of what was started."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from jobs.schema import FieldError
+from jobs.schema import FieldError, Problem
 
 
 class RequestError(Exception):
@@ -72,10 +72,20 @@ class NoSuchFile(RequestError):
     code = "no_such_file"
 
 
+class EditFailed(RequestError):
+    """There is no result because the edit failed; ``problem`` says why and gives the answer its code and detail."""
+
+    code = "edit_failed"
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
 class NotReady(RequestError):
     """The service cannot do its work; ``reasons`` name every part that is away."""
 
-    code = "not_ready"
+    code = "service_not_ready"
 
     def __init__(self, reasons: Sequence[FieldError]) -> None:
         super().__init__("; ".join(f"{reason.field}: {reason.message}" for reason in reasons))

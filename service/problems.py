@@ -74,6 +74,7 @@ KINDS: Mapping[type[Exception], Kind] = MappingProxyType(
         request.UnreadableImage: Kind(_422, "The picture is damaged"),
         request.UnknownField: Kind(_422, "Unknown form field"),
         request.NoSuchFile: Kind(HTTPStatus.NOT_FOUND, "No such file"),
+        request.EditFailed: Kind(HTTPStatus.CONFLICT, "The edit failed"),
         request.NotReady: Kind(_503, "Not ready"),
     }
 )
@@ -85,6 +86,10 @@ Known = edit.MAGEditError | job.JobError | request.RequestError
 def problem_of(error: Known) -> Problem:
     """The problem document of an error of ours. An error whose tree has no line is a fault of ours: 500."""
     kind = next((KINDS[cls] for cls in type(error).__mro__ if cls in KINDS), Kind(_500, _500.phrase))
+    if isinstance(error, request.EditFailed):
+        # The caller learns the edit's own code, under the status that fits this answer.
+        code = error.problem.code
+        return error.problem.model_copy(update={"status": kind.status, "type": TYPE_PREFIX + code})
     if isinstance(error, request.NotReady):
         errors = error.reasons
     else:

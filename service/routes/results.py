@@ -13,7 +13,7 @@ from jobs.schema import CONTENT_TYPES, JobRecord, State, StoredObject
 from service.answers import json_answer, tagged
 from service.backend import Backend as BackendType
 from service.deps import Backend, OwnEdit
-from service.errors import NoSuchFile
+from service.errors import EditFailed, NoSuchFile
 from service.routes.documented import problems
 from service.routes.edits import NOT_FOUND, REDIS_AWAY, STORE_AWAY
 from service.views import EDITS, Files, artifact_files
@@ -100,9 +100,10 @@ def _result(request: Request, record: JobRecord, number: int, backend: BackendTy
 def _require_results(record: JobRecord) -> None:
     if not record.state.is_terminal:
         raise JobNotReady(f"edit {record.id} is {record.state}: its result is not ready")
+    if record.problem is not None:
+        raise EditFailed(record.problem)
     if record.state is not State.SUCCEEDED:
-        reason = f": {record.problem.detail}" if record.problem else ""
-        raise JobNotSucceeded(f"edit {record.id} is {record.state}, it has no result{reason}")
+        raise JobNotSucceeded(f"edit {record.id} is {record.state}: it has no result")
     if record.is_expired(time.time()):
         raise JobExpired(f"the pictures of edit {record.id} were kept as long as the service keeps them, and are gone")
 

@@ -7,12 +7,13 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from PIL import Image
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -21,8 +22,12 @@ from tokenizers.processors import TemplateProcessing
 
 from jobs.connection import connect
 from jobs.models import Models, tokenizer_sha256
-from jobs.schema import ModelInfo
+from jobs.queue import JobQueue
+from jobs.records import Records
+from jobs.schema import JobRecord, ModelInfo, Problem, State, StoredObject
 from jobs.settings import Settings
+from jobs.storage import ObjectStore, artifact_key, result_key, sha256
+from magedit.report import EditMeasures, Progress, Ratios, Stage
 from service.app import create_app
 from tests.conftest import wait_until
 
@@ -113,11 +118,10 @@ def announce(settings: Settings) -> Iterator[Announce]:
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[httpx.Client]:
-    """A front end on a free port, and a client of it."""
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(settings), host="127.0.0.1", port=0, log_level="warning", ws="none")
-    )
+def serving(settings: Settings, *, app: FastAPI | None = None) -> Iterator[httpx.Client]:
+    """A front end (or ``app``) on a free port, and a client of it."""
+    app = app or create_app(settings)
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -156,3 +160,76 @@ def client(shared_client: httpx.Client, announce: Announce) -> httpx.Client:
     """A client of a front end whose model "demo" has a live worker."""
     announce()
     return shared_client
+
+
+@dataclass
+class WorkerSide:
+    """Does with a submitted edit what a worker would, without computing anything."""
+
+    settings: Settings
+    records: Records
+    queue: JobQueue
+    models: Models
+    store: ObjectStore
+
+    def keeping(self, seconds: float) -> WorkerSide:
+        """The same worker with results that are kept so long."""
+        settings = self.settings.model_copy(update={"result_ttl_s": seconds})
+        return replace(self, records=Records(self.records.redis, settings))
+
+    def claim(self, edit_id: str) -> JobRecord:
+        """Take it out of the line and begin an attempt."""
+        record = self.records.require(edit_id, "local")
+        self.queue.remove(record)
+        claim = self.records.claim(edit_id, "worker-1")
+        assert claim is not None
+        return claim
+
+    def progress(self, claim: JobRecord, fraction: float) -> None:
+        """Report progress of the edit stage."""
+        steps = Progress(stage=Stage.EDIT, step=int(10 * fraction), steps=10, fraction=fraction)
+        self.records.renew(claim, steps)
+
+    def succeed(self, claim: JobRecord) -> tuple[bytes, bytes]:
+        """Store a result and an artifact and commit; their bytes."""
+        content, heat = picture(), picture((8, 8))
+        result = self._store(result_key(claim, "result-0.png"), "result-0.png", content)
+        artifact = self._store(artifact_key(claim, "attention-after-0.png"), "attention-after-0.png", heat)
+        measures = EditMeasures(after=(Ratios(token=0.5, spatial=0.25),), words=(("purple",),), unet_forward=20)
+        assert self.records.commit_success(claim, measures, [result], [artifact]) is State.SUCCEEDED
+        return content, heat
+
+    def fail(self, claim: JobRecord) -> None:
+        """Commit a failure."""
+        problem = Problem(title="Diverged", status=422, detail="the latent became infinite", code="edit_diverged")
+        assert self.records.commit_failure(claim, problem) is State.FAILED
+
+    def _store(self, key: str, name: str, content: bytes) -> StoredObject:
+        self.store.put(key, content, "image/png")
+        return StoredObject(
+            name=name, key=key, content_type="image/png", size=len(content), sha256=sha256(content), width=1, height=1
+        )
+
+
+@pytest.fixture
+def worker_side(settings: Settings) -> Iterator[WorkerSide]:
+    """The worker's side of what the front end's client submits."""
+    with connect(settings) as redis:
+        records = Records(redis, settings)
+        yield WorkerSide(
+            settings, records, JobQueue(redis, records), Models(redis), ObjectStore.from_settings(settings)
+        )
+
+
+def assert_problem(response: httpx.Response, status: int, code: str, field: str | None = None) -> dict[str, Any]:
+    """A problem document with this status and code that names this field."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = response.json()
+    assert problem["status"] == status
+    assert problem["code"] == code
+    assert problem["title"]
+    assert problem["detail"]
+    assert "Traceback" not in response.text
+    assert [error["field"] for error in problem["errors"]] == ([field] if field else [])
+    return problem

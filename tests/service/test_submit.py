@@ -18,7 +18,7 @@ from jobs.records import Records
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, job_prefix
 from tests.conftest import free_port
-from tests.service.conftest import SIZE, Announce, Form, encode, mask, picture, serving
+from tests.service.conftest import SIZE, Announce, Form, assert_problem, encode, mask, picture, serving
 
 
 def assert_nothing_kept(settings: Settings) -> None:
@@ -29,20 +29,6 @@ def assert_nothing_kept(settings: Settings) -> None:
         assert records.open_ids() == set()
         assert JobQueue(redis, records).depth("demo") == 0
     assert ObjectStore.from_settings(settings).keys("local/") == []
-
-
-def assert_problem(response: httpx.Response, status: int, code: str, field: str | None) -> dict[str, Any]:
-    """A problem document with this status and code that names this field."""
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/problem+json"
-    problem: dict[str, Any] = response.json()
-    assert problem["status"] == status
-    assert problem["code"] == code
-    assert problem["title"]
-    assert problem["detail"]
-    assert "Traceback" not in response.text
-    assert [error["field"] for error in problem["errors"]] == ([field] if field else [])
-    return problem
 
 
 def test_an_accepted_edit_is_kept_and_in_line(client: httpx.Client, form: Form, settings: Settings) -> None:

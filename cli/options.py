@@ -1,0 +1,86 @@
+"""Command-line options generated from `EditConfig`: name, type, bounds, default, help come from its fields."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+
+import typer
+from annotated_types import Ge, Le
+from typing_extensions import Doc
+
+from magedit.config import EditConfig
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+PANEL = "How to edit"
+
+
+def with_config_options(command: F) -> F:
+    """Give ``command``, which takes ``**config``, one option for every field of `EditConfig`.
+
+    An option that is not given arrives as None, so that the service's own default holds.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    options = [_option(field) for field in dataclasses.fields(EditConfig)]
+    command.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in (*own, *options)}
+    return command
+
+
+def _option(field: dataclasses.Field[Any]) -> inspect.Parameter:
+    hint = get_type_hints(EditConfig, include_extras=True)[field.name]
+    kind, *extras = get_args(hint)
+    mapping = get_origin(kind) is Mapping
+    numbers, number = _inner(hint), int if _plain(kind) is int else float
+    option = typer.Option(
+        help=next(each.documentation for each in extras if isinstance(each, Doc)),
+        min=next((number(str(each.ge)) for each in numbers if isinstance(each, Ge)), None),
+        max=next((number(str(each.le)) for each in numbers if isinstance(each, Le)), None),
+        show_default=False if mapping or field.default is None else str(field.default),
+        parser=_json_object if mapping else None,
+        metavar="JSON" if mapping else None,
+        rich_help_panel=PANEL,
+    )
+    value = str if mapping else _plain(kind)
+    return inspect.Parameter(
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[value | None, option]
+    )
+
+
+def _inner(hint: Any) -> tuple[Any, ...]:
+    """The metadata of a hint and, for an alias within it (`Fraction`), of that."""
+    kind, *extras = get_args(hint)
+    return (*extras, *(get_args(kind)[1:] if get_origin(kind) is Annotated else ()))
+
+
+def _plain(kind: Any) -> Any:
+    """``float`` of ``float | None`` or of `Fraction`."""
+    if get_origin(kind) is Annotated:
+        return _plain(get_args(kind)[0])
+    alternatives = [each for each in get_args(kind) if each is not type(None)]
+    return alternatives[0] if alternatives and type(None) in get_args(kind) else kind
+
+
+def json_array(text: str) -> list[Any]:
+    """The array that a JSON option holds. Raises typer.BadParameter."""
+    return _json(text, list, "array")
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    return _json(text, dict, "object")
+
+
+def _json(text: str, kind: type[T], name: str) -> T:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise typer.BadParameter(f"{text!r} is no JSON {name}") from error
+    if not isinstance(value, kind):
+        raise typer.BadParameter(f"{text!r} is no JSON {name}")
+    return value

@@ -1,0 +1,74 @@
+"""What the person sees: a progress bar while an edit runs, a table when it is done."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from cli.client import Client, Edit, Ratios
+
+
+def follow(client: Client, edit_id: str, console: Console) -> Edit:
+    """Show stage, step, place in line and estimate until the edit is finished. Ctrl-C cancels the edit."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("submitted", total=1.0)
+        try:
+            return client.wait(
+                edit_id, lambda edit: bar.update(task, description=describe(edit), completed=completed(edit))
+            )
+        except KeyboardInterrupt:
+            bar.update(task, description="canceling")
+            client.cancel(edit_id)
+            raise
+
+
+def completed(edit: Edit) -> float:
+    """The finished share of the edit, 0..1."""
+    if edit.state == "succeeded":
+        return 1.0
+    return edit.progress.fraction if edit.progress else 0.0
+
+
+def describe(edit: Edit) -> str:
+    """One line: what the edit is doing."""
+    if edit.finished:
+        return edit.state
+    parts: list[str] = [edit.state]
+    if edit.state == "queued" and edit.queue_position is not None:
+        parts.append(f"{edit.queue_position} before it")
+    if edit.progress:
+        parts = [f"{edit.progress.stage} {edit.progress.step}/{edit.progress.steps}"]
+    if edit.eta_s is not None:
+        parts.append(f"about {edit.eta_s:.0f} s left")
+    return ", ".join(parts)
+
+
+def measures_table(edit: Edit) -> Table:
+    """Ratios without and with guidance, UNet passes, seconds. The edit must have succeeded."""
+    measures = edit.measures
+    assert measures is not None
+    table = Table(show_header=True, header_style="bold")
+    for column in ("region", "ratio", "without guidance", "with guidance"):
+        table.add_column(column)
+    before = measures.unguided or measures.before
+    for words, unguided, guided in zip(measures.words, before, measures.after, strict=True):
+        for name in ("token", "spatial"):
+            table.add_row(", ".join(words), name, _ratio(unguided, name), _ratio(guided, name))
+    return table
+
+
+def cost(edit: Edit) -> str:
+    """One line: what the edit cost."""
+    measures = edit.measures
+    assert measures is not None
+    stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in measures.stage_seconds.items())
+    return (
+        f"{edit.timings.running_s or 0.0:.1f} s ({stages}); UNet: {measures.unet_forward} forward, "
+        f"{measures.unet_truncated_forward} truncated, {measures.unet_backward} backward"
+    )
+
+
+def _ratio(ratios: Ratios, name: str) -> str:
+    return f"{getattr(ratios, name):.3f}"

@@ -1,0 +1,67 @@
+"""Live, ready, measured."""
+
+from __future__ import annotations
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
+
+from jobs.settings import Settings
+from tests.conftest import free_port
+from tests.service.conftest import Announce, Form, assert_problem, serving
+
+
+def test_live_and_ready(client: httpx.Client) -> None:
+    assert client.get("/livez").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"status": "ok"}
+
+
+def test_without_a_worker_it_is_not_ready(settings: Settings, announce: Announce) -> None:
+    announce(ttl_s=-1)
+    with serving(settings) as client:
+        assert client.get("/livez").status_code == 200
+        assert_problem(client.get("/readyz"), 503, "service_not_ready", "worker")
+
+
+def test_every_part_that_is_away_is_named(settings: Settings) -> None:
+    away = {
+        "redis_url": f"redis://127.0.0.1:{free_port()}/0",
+        "redis_retries": 0,
+        "storage_url": "s3://bucket",
+        "s3_endpoint": f"http://127.0.0.1:{free_port()}",
+        "s3_access_key_id": "key",
+        "s3_secret_access_key": SecretStr("secret"),
+        "storage_retries": 0,
+    }
+    with serving(settings.model_copy(update=away)) as client:
+        assert client.get("/livez").status_code == 200
+        response = client.get("/readyz")
+        assert response.status_code == 503
+        assert [error["field"] for error in response.json()["errors"]] == ["redis", "storage"]
+        assert "magedit_redis_up 0.0" in client.get("/metrics").text
+
+
+def test_metrics_by_route(client: httpx.Client, form: Form) -> None:
+    edit_id = form.send(client).json()["id"]
+    for _ in range(2):
+        client.get(f"/v1/edits/{edit_id}")
+    client.get("/nowhere/at/all")
+    response = client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain")
+    samples = {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+    }
+
+    def requests(method: str, route: str, status: str) -> float:
+        labels = (("method", method), ("route", route), ("status", status))
+        return samples[("magedit_http_requests_total", labels)]
+
+    assert requests("POST", "/v1/edits", "202") >= 1
+    assert requests("GET", "/v1/edits/{edit_id}", "200") >= 2
+    assert requests("GET", "unmatched", "404") >= 1
+    assert samples[("magedit_queue_depth", (("model", "demo"),))] == 1
+    assert samples[("magedit_workers", (("model", "demo"),))] == 1
+    assert samples[("magedit_redis_up", ())] == 1
+    assert edit_id not in response.text
