@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any, cast
 
 from redis import Redis
@@ -85,10 +86,9 @@ class JobQueue:
         """The models that have (had) a queue."""
         return {name.decode() for name in cast("set[bytes]", self._redis.smembers(keys.QUEUES))}
 
-    @redis_errors()
-    def waiting(self, model: str) -> set[str]:
-        """The ids in line for the model."""
-        return {job_id.decode() for job_id in cast("list[bytes]", self._redis.lrange(self.rq(model).key, 0, -1))}
+    def overdue(self, models: Iterable[str], grace_s: float) -> tuple[str, ...]:
+        """The unfinished ids that have been in no line and under no lease for ``grace_s`` seconds."""
+        return self._records.overdue([self.rq(model).key for model in models], grace_s)
 
     @redis_errors()
     def taken(self, model: str) -> set[str]:

@@ -190,14 +190,15 @@ class Records:
     # The reaper's side
 
     @redis_errors()
-    def open_ids(self) -> set[str]:
-        """The ids that are not finished."""
-        return {job_id.decode() for job_id in cast("set[bytes]", self.redis.smembers(keys.OPEN))}
+    def open_among(self, job_ids: Sequence[str]) -> set[str]:
+        """Those of the ids that are not finished."""
+        flags = self.redis.smismember(keys.OPEN, list(job_ids)) if job_ids else []
+        return {job_id for job_id, flag in zip(job_ids, flags, strict=True) if flag}
 
     @redis_errors()
-    def overdue(self, unqueued: Iterable[str], grace_s: float) -> tuple[str, ...]:
-        """Those of the open but unqueued ids that nobody has held for ``grace_s`` seconds."""
-        return tuple(job_id.decode() for job_id in self._overdue(args=[grace_s, *unqueued]))
+    def overdue(self, queues: Sequence[str], grace_s: float) -> tuple[str, ...]:
+        """The open ids that have been in none of these queues and under no lease for ``grace_s`` seconds."""
+        return tuple(job_id.decode() for job_id in self._overdue(keys=queues, args=[grace_s]))
 
     @redis_errors()
     def expired(self, limit: int = 100) -> tuple[JobRecord, ...]:

@@ -171,24 +171,25 @@ return 'queued'
 """
 )
 
-# ARGV: grace_s, id, ...  -> those ids that have been missing for longer than the grace time
-# The set keeps exactly the ids that are missing now.
+# KEYS: every queue   ARGV: grace_s  -> the open ids in no queue and under no lease for longer than the grace time
+# MISSING keeps exactly the ids that are so now, each since when.
 OVERDUE = (
     _PRELUDE
     + """
-local at, given, due = now(), {}, {}
-for i = 2, #ARGV do
-  given[ARGV[i]] = true
-  if redis.call('EXISTS', LEASE .. ARGV[i]) == 1 then
-    redis.call('ZREM', MISSING, ARGV[i])
-  else
-    redis.call('ZADD', MISSING, 'NX', text(at), ARGV[i])
-    local since = tonumber(redis.call('ZSCORE', MISSING, ARGV[i]))
-    if at - since >= tonumber(ARGV[1]) then table.insert(due, ARGV[i]) end
-  end
+local at, waiting, due = now(), {}, {}
+for _, queue in ipairs(KEYS) do
+  for _, id in ipairs(redis.call('LRANGE', queue, 0, -1)) do waiting[id] = true end
 end
 for _, id in ipairs(redis.call('ZRANGE', MISSING, 0, -1)) do
-  if not given[id] then redis.call('ZREM', MISSING, id) end
+  if waiting[id] or redis.call('EXISTS', LEASE .. id) == 1 or redis.call('SISMEMBER', OPEN, id) == 0 then
+    redis.call('ZREM', MISSING, id)
+  end
+end
+for _, id in ipairs(redis.call('SMEMBERS', OPEN)) do
+  if not waiting[id] and redis.call('EXISTS', LEASE .. id) == 0 then
+    redis.call('ZADD', MISSING, 'NX', text(at), id)
+    if at - tonumber(redis.call('ZSCORE', MISSING, id)) >= tonumber(ARGV[1]) then table.insert(due, id) end
+  end
 end
 return due
 """

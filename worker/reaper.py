@@ -76,21 +76,20 @@ class Reaper:
     def sweep(self) -> Sweep:
         """Requeue what is lost, clear RQ's leftovers, remove what has expired.
 
-        The open ids are read before the lines: an id that is enqueued or finished meanwhile cannot look lost.
-        One that a worker is just taking can, for a moment; the grace time is for that.
+        An id that a worker is just taking is nowhere for a moment; the grace time is for that.
         """
-        unfinished = self._records.open_ids()
-        waiting: set[str] = set()
-        cleaned: list[str] = []
-        for model in self._queue.models():
-            taken = self._queue.taken(model)
-            waiting |= self._queue.waiting(model)
-            for job_id in taken - self._records.open_ids() if taken else ():
-                self._queue.remove_id(job_id, model)
-                cleaned.append(job_id)
-            self._queue.tidy(model)
-        requeued = self._requeue(self._records.overdue(unfinished - waiting, self._settings.reaper_grace_s))
-        return Sweep(requeued, tuple(cleaned), self._expire())
+        models = self._queue.models()
+        requeued = self._requeue(self._queue.overdue(models, self._settings.reaper_grace_s))
+        cleaned = tuple(job_id for model in models for job_id in self._clean(model))
+        return Sweep(requeued, cleaned, self._expire())
+
+    def _clean(self, model: str) -> tuple[str, ...]:
+        self._queue.tidy(model)
+        taken = sorted(self._queue.taken(model))
+        finished = tuple(sorted(set(taken) - self._records.open_among(taken)))
+        for job_id in finished:
+            self._queue.remove_id(job_id, model)
+        return finished
 
     def _requeue(self, job_ids: tuple[str, ...]) -> tuple[str, ...]:
         done = []

@@ -13,7 +13,7 @@ def test_first_come_first_served(desk: Desk) -> None:
     first, second = desk.submit(), desk.submit()
     assert [desk.queue.position(first), desk.queue.position(second)] == [0, 1]
     assert desk.queue.depth("demo") == 2
-    assert desk.queue.waiting("demo") == {first.id, second.id}
+    assert desk.line() == [first.id, second.id]
     assert desk.queue.models() == {"demo"}
 
 

@@ -111,7 +111,7 @@ def test_success(desk: Desk) -> None:
     )
     assert done.finished_at is not None
     assert done.expires_at == pytest.approx(done.finished_at + desk.settings.result_ttl_s)
-    assert desk.records.open_ids() == set()
+    assert desk.open_ids() == set()
 
 
 def test_failure(desk: Desk) -> None:
@@ -186,7 +186,7 @@ def test_requeue_leaves_alone_what_is_held_queued_or_finished(desk: Desk) -> Non
     assert desk.queue.requeue(claim) is None
     desk.records.commit_success(claim, MEASURES, [])
     assert desk.queue.requeue(claim) is None
-    assert desk.queue.waiting("demo") == {queued.id}
+    assert set(desk.line()) == {queued.id}
 
 
 def test_a_poison_edit_fails_after_its_attempts(desk: Desk) -> None:
@@ -203,7 +203,7 @@ def test_a_poison_edit_fails_after_its_attempts(desk: Desk) -> None:
     assert (failed.state, failed.attempt) == (State.FAILED, 2)
     assert failed.problem is not None
     assert failed.problem.code == "worker_lost"
-    assert desk.records.open_ids() == set()
+    assert desk.open_ids() == set()
 
 
 def test_handing_back_is_not_dying(desk: Desk) -> None:
@@ -268,10 +268,29 @@ def test_delete_leaves_nothing_and_takes_the_claim_away(desk: Desk) -> None:
 
 def test_overdue_waits_for_the_grace_time(desk: Desk) -> None:
     record = desk.records.create(desk.record())  # its front end died before it put it in line
-    assert desk.records.overdue([record.id], 0.3) == ()
-    wait_until(lambda: desk.records.overdue([record.id], 0.3) == (record.id,))
-    assert desk.records.overdue([], 0.0) == ()  # it was seen in line: its patience begins anew
-    assert desk.records.overdue([record.id], 0.3) == ()
+    assert desk.queue.overdue(["demo"], 0.3) == ()
+    wait_until(lambda: desk.queue.overdue(["demo"], 0.3) == (record.id,))
+    desk.queue.enqueue(record)
+    assert desk.queue.overdue(["demo"], 0.0) == ()  # it was seen in line: patience begins anew
+    desk.queue.remove(record)
+    assert desk.queue.overdue(["demo"], 0.3) == ()
+
+
+def test_held_and_finished_edits_are_never_overdue(desk: Desk) -> None:
+    claim = claimed(desk)
+    assert desk.queue.overdue(["demo"], 0.0) == ()
+    lapse(desk, claim)
+    assert desk.queue.overdue(["demo"], 0.0) == (claim.id,)
+    desk.records.commit_success(claim, MEASURES, [])
+    assert desk.queue.overdue(["demo"], 0.0) == ()
+    assert desk.redis.zcard(keys.MISSING) == 0
+
+
+def test_open_among(desk: Desk) -> None:
+    first, second = desk.submit(), desk.submit()
+    desk.records.request_cancel(first.id)
+    assert desk.records.open_among([first.id, second.id, "0" * 32]) == {second.id}
+    assert desk.records.open_among([]) == set()
 
 
 def test_expired_edits_say_so_for_a_while(desk: Desk) -> None:
