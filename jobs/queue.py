@@ -91,6 +91,11 @@ class JobQueue:
         return self._records.overdue([self.rq(model).key for model in models], grace_s)
 
     @redis_errors()
+    def waiting(self, model: str) -> set[str]:
+        """The ids in line for the model."""
+        return {job_id.decode() for job_id in cast("list[bytes]", self._redis.lrange(self.rq(model).key, 0, -1))}
+
+    @redis_errors()
     def taken(self, model: str) -> set[str]:
         """The ids that workers took from the line and have not finished (or died with)."""
         key = self.rq(model).intermediate_queue_key

@@ -7,7 +7,6 @@ from typing import Any, cast
 
 from PIL import Image
 
-from jobs import keys
 from jobs.connection import connect
 from jobs.models import Models
 from jobs.queue import JobQueue
@@ -74,10 +73,6 @@ class Desk:
     def is_in(self, record: JobRecord, *states: State) -> bool:
         """Whether the edit is in one of these states now."""
         return self.get(record).state in states
-
-    def open_ids(self) -> set[str]:
-        """The ids that are not finished."""
-        return {job_id.decode() for job_id in cast("set[bytes]", self.redis.smembers(keys.OPEN))}
 
     def line(self) -> list[str]:
         """The ids in line, the next one first."""

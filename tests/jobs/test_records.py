@@ -111,7 +111,7 @@ def test_success(desk: Desk) -> None:
     )
     assert done.finished_at is not None
     assert done.expires_at == pytest.approx(done.finished_at + desk.settings.result_ttl_s)
-    assert desk.open_ids() == set()
+    assert desk.records.open_ids() == set()
 
 
 def test_failure(desk: Desk) -> None:
@@ -186,7 +186,7 @@ def test_requeue_leaves_alone_what_is_held_queued_or_finished(desk: Desk) -> Non
     assert desk.queue.requeue(claim) is None
     desk.records.commit_success(claim, MEASURES, [])
     assert desk.queue.requeue(claim) is None
-    assert set(desk.line()) == {queued.id}
+    assert desk.queue.waiting("demo") == {queued.id}
 
 
 def test_a_poison_edit_fails_after_its_attempts(desk: Desk) -> None:
@@ -203,7 +203,7 @@ def test_a_poison_edit_fails_after_its_attempts(desk: Desk) -> None:
     assert (failed.state, failed.attempt) == (State.FAILED, 2)
     assert failed.problem is not None
     assert failed.problem.code == "worker_lost"
-    assert desk.open_ids() == set()
+    assert desk.records.open_ids() == set()
 
 
 def test_handing_back_is_not_dying(desk: Desk) -> None:

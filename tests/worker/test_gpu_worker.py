@@ -38,7 +38,7 @@ def ends(desk: Desk, record: JobRecord, timeout_s: float = 30) -> JobRecord:
         assert sha256(desk.store.get(stored.key)) == stored.sha256
         assert stored.key.startswith(attempt_prefix(done))
     assert (done.state is State.SUCCEEDED) == bool(done.results)
-    assert record.id not in desk.open_ids()
+    assert record.id not in desk.records.open_ids()
     return done
 
 

@@ -65,7 +65,7 @@ def test_many_reapers_requeue_once(desk: Desk) -> None:
     command = [sys.executable, "-m", "worker.reaper"]
     with running(command, env=env), running(command, env=env):
         wait_until(lambda: desk.queue.depth("demo") == len(records))
-    assert set(desk.line()) == {record.id for record in records}
+    assert desk.queue.waiting("demo") == {record.id for record in records}
     assert desk.queue.depth("demo") == len(records)
 
 
