@@ -64,6 +64,8 @@ def export_checkpoint(
     for name in KEPT:
         if (out / name).exists():
             shutil.copy2(out / name, fresh / name)
+    for path in fresh.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)  # safetensors writes files that their owner alone may read
     if out.exists():
         shutil.rmtree(out)
     fresh.rename(out)
