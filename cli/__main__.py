@@ -17,7 +17,7 @@ from rich.console import Console
 
 from cli.client import Client, Edit, ServiceError
 from cli.demo import report, run_demo
-from cli.embedded_redis import RedisNotFound
+from cli.embedded_redis import EmbeddedRedisError
 from cli.options import json_array, with_config_options
 from cli.processes import ProgramDied
 from cli.show import cost, describe, follow, measures_table
@@ -25,6 +25,7 @@ from cli.stack import Stack, StackError, free_port
 from jobs.schema import OutputFormat
 from jobs.settings import Settings
 from magedit.config import MaskMode
+from magedit.demo import DEMO_EDITS
 
 WATCH_S = 0.5
 """Pause between two looks at the processes, in seconds."""
@@ -123,11 +124,16 @@ def status(edit_id: Annotated[str, typer.Argument(metavar="ID")], server: Server
 
 
 @app.command()
+@with_config_options
 def demo(
-    name: Annotated[str, typer.Argument(help="Which demo edit.")] = "carpet",
+    name: Annotated[str, typer.Argument(help=f"Which edit: {', '.join(DEMO_EDITS)}.")] = "carpet",
+    *,
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the pictures.")] = Path("demo-output"),
+    **config: Any,
 ) -> None:
     """Start the service, run one edit through it, save its pictures, stop the service."""
+    if name not in DEMO_EDITS:
+        raise typer.BadParameter(f"there is no demo edit {name!r}; there are: {', '.join(DEMO_EDITS)}")
     console = Console()
     # SIGTERM unwinds the context managers too, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -138,7 +144,7 @@ def demo(
             with console.status("starting the service"):
                 stack.wait_ready()
             console.print(f"service at {stack.url}: front end, Redis, one worker with its checkpoint loaded")
-            report(run_demo(stack.url, name, out, console), console)
+            report(run_demo(stack.url, name, out, console, **config), console)
 
 
 def _print_finished(edit: Edit, console: Console) -> None:
@@ -147,8 +153,18 @@ def _print_finished(edit: Edit, console: Console) -> None:
         console.print(cost(edit))
 
 
+class WrongSetting(Exception):
+    """A variable of the environment is not what its setting takes."""
+
+
 def _settings(**given: Any) -> Settings:
-    return Settings(**given)
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        names = ("_".join(str(part) for part in each["loc"]).upper() for each in error.errors())
+        reasons = (each["msg"] for each in error.errors())
+        told = "; ".join(f"MAGEDIT_{name}: {reason}" for name, reason in zip(names, reasons, strict=True))
+        raise WrongSetting(told) from error
 
 
 @contextmanager
@@ -171,13 +187,8 @@ def _explained(console: Console) -> Iterator[None]:
     except ServiceError as error:
         console.print(f"[red]{error.problem.title}[/red]: {error.problem.detail}")
         raise typer.Exit(1) from error
-    except (StackError, ProgramDied, RedisNotFound, TimeoutError) as error:
+    except (StackError, ProgramDied, EmbeddedRedisError, WrongSetting) as error:
         console.print(f"[red]{error}[/red]")
-        raise typer.Exit(1) from error
-    except ValidationError as error:
-        for each in error.errors():
-            name = "_".join(str(part) for part in each["loc"])
-            console.print(f"[red]setting MAGEDIT_{name.upper()}: {each['msg']}[/red]")
         raise typer.Exit(1) from error
     except httpx.TransportError as error:
         console.print(f"[red]the service cannot be reached: {error}[/red]")

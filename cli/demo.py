@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from rich.console import Console
@@ -24,8 +26,8 @@ class Outcome:
     outside: int
 
 
-def run_demo(server: str, name: str, folder: Path, console: Console) -> Outcome:
-    """Run the demo edit ``name`` over HTTP and save its pictures in ``folder``.
+def run_demo(server: str, name: str, folder: Path, console: Console, **config: Any) -> Outcome:
+    """Run the demo edit ``name`` over HTTP with the parameters of ``config``; save its pictures in ``folder``.
 
     Raises:
         ServiceError: the service refused it, or it failed.
@@ -34,7 +36,7 @@ def run_demo(server: str, name: str, folder: Path, console: Console) -> Outcome:
     source, mask = asked.image(), asked.mask()
     console.print(f"[bold]{asked.source_prompt}[/bold]\n-> [bold]{asked.target_prompt}[/bold]")
     with Client(server) as client:
-        edit = _submit(client, asked, source, mask)
+        edit = _submit(client, asked, source, mask, config)
         edit = follow(client, edit.id, console)
         # Of a failed edit the service tells the problem here.
         result = client.result(edit.id)
@@ -64,7 +66,7 @@ def report(outcome: Outcome, console: Console) -> None:
         console.print(f"  {file}")
 
 
-def _submit(client: Client, asked: DemoEdit, source: Image.Image, mask: Image.Image) -> Edit:
+def _submit(client: Client, asked: DemoEdit, source: Image.Image, mask: Image.Image, config: Mapping[str, Any]) -> Edit:
     return client.submit(
         _png(source),
         [_png(mask)],
@@ -72,6 +74,7 @@ def _submit(client: Client, asked: DemoEdit, source: Image.Image, mask: Image.Im
         target_prompt=asked.target_prompt,
         words=asked.words,
         artifacts=["attention"],
+        **config,
     )
 
 

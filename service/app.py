@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 from fastapi import FastAPI
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from jobs.settings import Settings
-from magedit import __version__
 from service import problems
 from service.backend import Backend
 from service.metrics import Metrics, MetricsMiddleware
@@ -34,7 +34,7 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         backend.close()
 
-    app = FastAPI(title="MAG-Edit", version=__version__, description=DESCRIPTION, lifespan=lifespan)
+    app = FastAPI(title="MAG-Edit", version=version("magedit"), description=DESCRIPTION, lifespan=lifespan)
     app.state.metrics = Metrics()
     for module in (edits, results, models, health):
         app.include_router(module.router)

@@ -122,3 +122,26 @@ def s3_settings(settings: Settings, s3_endpoint: str, tmp_path: Path) -> Setting
             "s3_secret_access_key": SecretStr(S3_SECRET),
         }
     )
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs (a zombie that waits for its parent does not)."""
+    return _stat(pid)[0] not in {"", "Z"}
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that ``pid`` started, and those that they started."""
+    parents = {int(each.name): _stat(int(each.name))[1] for each in Path("/proc").iterdir() if each.name.isdigit()}
+    found = [pid]
+    for parent in found:
+        found += [child for child, its_parent in parents.items() if its_parent == parent]
+    return found[1:]
+
+
+def _stat(pid: int) -> tuple[str, int]:
+    """State and parent of a process (proc(5)); ("", 0) if there is none."""
+    try:
+        state, parent, *_ = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return "", 0
+    return state, int(parent)
