@@ -92,9 +92,8 @@ class DemoModel:
         text = self.embed([prompt])
         inverted = latent
         for timestep in reversed(schedule.timesteps):
-            # the noise at the level below stands for the noise of the step (Song et al. 2021, section 4.3)
-            below = max(timestep - schedule.stride, 0)
-            inverted = schedule.invert_step(self.noise(inverted, below, text), timestep, inverted)
+            # asked at the step's own time, not at the level below: the noise of a clean latent is ill defined
+            inverted = schedule.invert_step(self.noise(inverted, timestep, text), timestep, inverted)
         redrawn = inverted
         for timestep in schedule.timesteps:
             redrawn = schedule.step(self.noise(redrawn, timestep, text), timestep, redrawn)
