@@ -113,7 +113,7 @@ CPU_128: Final = Preset(
         heads=4,
         groups=8,
         pictures=16_000,
-        schedule=Schedule(samples=140_000, batch=8, muon=0.01, adam=1e-3, warmup=1600, decay=0.5),
+        schedule=Schedule(samples=49_000, batch=8, muon=0.01, adam=1e-3, warmup=1600, decay=0.5),
     ),
 )
 
