@@ -8,6 +8,7 @@ RequestError                 the request itself; ``field`` names the form field 
 ├── UnsupportedBody          the request body is no multipart form
 ├── UnknownField             a form field that no parameter has
 ├── NoSuchFile               the edit has no result or artifact of this number or name
+├── EditFailed               asked for the result of an edit that failed: its own problem is the answer
 └── NotReady                 Redis, storage or every worker is away (`/readyz`)
 """
 

@@ -51,8 +51,12 @@ class EditForm:
         MaskMode,
         Form(description="Which part of the mask is edited: its `white`, `black` or transparent (`alpha`) pixels."),
     ] = "white"
-    source_prompt: Annotated[Prompt, Form(description=_description("source_prompt"))]
-    target_prompt: Annotated[Prompt, Form(description=_description("target_prompt"))]
+    source_prompt: Annotated[
+        Prompt, Form(description=_description("source_prompt"), examples=["a room with a red carpet"])
+    ]
+    target_prompt: Annotated[
+        Prompt, Form(description=_description("target_prompt"), examples=["a room with a yellow carpet"])
+    ]
     words: Annotated[list[Word], Form(default_factory=list, max_length=16, description=_doc(Region, "words"))]
     regions: Annotated[
         Json[Regions] | None,

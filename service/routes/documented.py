@@ -1,12 +1,15 @@
-"""Problem answers for OpenAPI: which error classes a route can answer with, as examples by status."""
+"""What OpenAPI shows of the answers: problems by status with an example each, and an edit as it comes and goes."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from jobs.errors import Unavailable
-from jobs.schema import Problem
+from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject
+from magedit.config import Region
+from magedit.report import EditMeasures, Progress, Ratios, Stage
 from service.problems import MEDIA_TYPE, Known, problem_of
+from service.views import Edit, edit_view
 
 RETRY_AFTER = {
     "description": "Seconds to wait before asking again.",
@@ -29,4 +32,65 @@ def problems(*errors: Known) -> dict[int | str, dict[str, Any]]:
     return responses
 
 
+def example(edit: Edit) -> dict[str, Any]:
+    """The ``content`` of an answer with ``edit`` as its example."""
+    return {"application/json": {"example": edit.model_dump(mode="json")}}
+
+
 SCHEMA = {"$ref": f"#/components/schemas/{Problem.__name__}"}
+
+_RECORD = JobRecord(
+    id="01980d3a7c1e7a3f9b52c0ffee5eed00",
+    tenant="local",
+    request=EditRequest(
+        model="demo",
+        source_prompt="a room with a red carpet",
+        target_prompt="a room with a yellow carpet",
+        regions=(Region(words=("yellow",)),),
+        artifacts=("attention",),
+    ),
+    image="",
+    masks=("",),
+    created_at=1_767_225_600.0,
+)
+QUEUED = edit_view(_RECORD, position=0, model=None, now=_RECORD.created_at)
+"""An edit that was just accepted."""
+
+SUCCEEDED = edit_view(
+    _RECORD.model_copy(
+        update={
+            "state": State.SUCCEEDED,
+            "attempt": 1,
+            "started_at": _RECORD.created_at + 0.5,
+            "finished_at": _RECORD.created_at + 60.5,
+            "expires_at": _RECORD.created_at + 604_860.5,
+            "progress": Progress(stage=Stage.DECODE, step=1, steps=1, fraction=1.0),
+            "measures": EditMeasures(
+                before=(Ratios(token=0.1, spatial=0.3),),
+                after=(Ratios(token=0.6, spatial=0.8),),
+                words=(("yellow",),),
+                unet_forward=100,
+                unet_truncated_forward=400,
+                unet_backward=375,
+                stage_seconds={"prepare": 0.5, "invert": 9.0, "edit": 50.0, "decode": 0.5},
+                crop=(0, 0, 128, 128),
+                dilation=4,
+            ),
+            "results": (
+                StoredObject(
+                    name="result-0.png",
+                    key="",
+                    content_type="image/png",
+                    size=20_000,
+                    sha256="0" * 64,
+                    width=128,
+                    height=128,
+                ),
+            ),
+        }
+    ),
+    position=None,
+    model=None,
+    now=0.0,
+)
+"""The same edit a minute later; the figures are made up."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated
 
@@ -17,7 +17,7 @@ from service.answers import json_answer
 from service.backend import Backend as BackendType
 from service.deps import Backend, Caller, OwnEdit
 from service.form import EditFormDep, require_known_fields
-from service.routes.documented import RETRY_AFTER, problems
+from service.routes.documented import QUEUED, RETRY_AFTER, SUCCEEDED, example, problems
 from service.submit import submit
 from service.views import EDITS, Edit, EditPage, edit_view, path
 
@@ -41,6 +41,7 @@ router = APIRouter(prefix=EDITS, tags=["edits"])
     responses={
         202: {
             "description": "Accepted: the edit is durable and in line.",
+            "content": example(QUEUED),
             "headers": {
                 "Location": {"description": "The edit.", "schema": {"type": "string"}},
                 "Retry-After": RETRY_AFTER,
@@ -91,8 +92,7 @@ def list_edits(
 ) -> Response:
     """Your edits, newest first. Pages neither skip nor repeat an edit while new ones arrive."""
     page = backend.records.list(caller.name, state, limit, cursor)
-    edits = tuple(_view(record, backend) for record in page.records)
-    return json_answer(request, EditPage(edits=edits, next_cursor=page.cursor))
+    return json_answer(request, EditPage(edits=_views(page.records, backend), next_cursor=page.cursor))
 
 
 @router.get(
@@ -101,10 +101,11 @@ def list_edits(
     response_model=Edit,
     responses={
         200: {
+            "content": example(SUCCEEDED),
             "headers": {
                 "ETag": {"description": "Changes when the answer does.", "schema": {"type": "string"}},
                 "Retry-After": RETRY_AFTER | {"description": "Seconds to wait; absent once it is finished."},
-            }
+            },
         },
         304: {"description": "Nothing has changed since the `If-None-Match` tag."},
         **problems(NOT_FOUND, REDIS_AWAY),
@@ -161,10 +162,18 @@ def delete_edit(record: OwnEdit, backend: Backend) -> Response:
 
 
 def _view(record: JobRecord, backend: BackendType) -> Edit:
-    if record.state.is_terminal:
-        return edit_view(record, position=None, model=None, now=record.finished_at or 0.0)
-    model = backend.models.all().get(record.model)
-    return edit_view(record, position=backend.queue.position(record), model=model, now=time.time())
+    return _views([record], backend)[0]
+
+
+def _views(records: Sequence[JobRecord], backend: BackendType) -> tuple[Edit, ...]:
+    """The views of ``records``; what only unfinished edits need is asked once, if there is one."""
+    if all(record.state.is_terminal for record in records):
+        return tuple(edit_view(record, position=None, model=None, now=0.0) for record in records)
+    models, now = backend.models.all(), backend.records.now()
+    return tuple(
+        edit_view(record, position=backend.queue.position(record), model=models.get(record.model), now=now)
+        for record in records
+    )
 
 
 def _retry(record: JobRecord) -> dict[str, str]:

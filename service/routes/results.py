@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
@@ -63,9 +62,9 @@ def get_numbered_result(
 
 
 @router.get("/artifacts", summary="List the artifacts", response_model=Files, responses=_MISSING)
-def list_artifacts(request: Request, record: OwnEdit) -> Response:
+def list_artifacts(request: Request, record: OwnEdit, backend: Backend) -> Response:
     """What was kept besides the result, as asked for with `artifacts`."""
-    _require_results(record)
+    _require_results(record, backend)
     return json_answer(request, Files(files=artifact_files(record)))
 
 
@@ -82,7 +81,7 @@ def get_artifact(
     name: Annotated[str, Path(max_length=100, description="Name in `artifacts`.")],
 ) -> Response:
     """One artifact."""
-    _require_results(record)
+    _require_results(record, backend)
     for stored in record.artifacts:
         if stored.name == name:
             return _file(request, stored, backend)
@@ -91,20 +90,20 @@ def get_artifact(
 
 
 def _result(request: Request, record: JobRecord, number: int, backend: BackendType) -> Response:
-    _require_results(record)
+    _require_results(record, backend)
     if number >= len(record.results):
         raise NoSuchFile(f"edit {record.id} has {len(record.results)} result(s), counted from 0", field="number")
     return _file(request, record.results[number], backend)
 
 
-def _require_results(record: JobRecord) -> None:
+def _require_results(record: JobRecord, backend: BackendType) -> None:
     if not record.state.is_terminal:
         raise JobNotReady(f"edit {record.id} is {record.state}: its result is not ready")
     if record.problem is not None:
         raise EditFailed(record.problem)
     if record.state is not State.SUCCEEDED:
         raise JobNotSucceeded(f"edit {record.id} is {record.state}: it has no result")
-    if record.is_expired(time.time()):
+    if record.is_expired(backend.records.now()):
         raise JobExpired(f"the pictures of edit {record.id} were kept as long as the service keeps them, and are gone")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -11,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from cli.client import Client
-from tests.conftest import alive, descendants, wait_until
+from tests.conftest import alive, descendants, free_port, wait_until
 from tests.e2e.conftest import CHECKPOINT, PROMPTS, QUICK
 
 pytestmark = pytest.mark.xdist_group("stack")
@@ -22,7 +22,8 @@ pytestmark = pytest.mark.xdist_group("stack")
 
 @contextmanager
 def up(state: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`magedit up` with its state in ``state``: the process, and where it serves. Stopped by SIGTERM at the end."""
+    """`magedit up` with its state in ``state``: the process, and where it will serve. Stopped by SIGTERM at the end."""
+    port = free_port()
     environment = {
         **os.environ,
         "MAGEDIT_STATE_DIR": str(state),
@@ -30,20 +31,31 @@ def up(state: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
         "MAGEDIT_DEVICE": "cpu",
         "COLUMNS": "200",
     }
-    command = [sys.executable, "-m", "cli", "up", "--port", "0"]
+    command = [sys.executable, "-m", "cli", "up", "--port", str(port)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
         try:
-            said = ""
-            while (found := re.search(r"ready: (http://\S+)", said)) is None:
-                line = process.stdout.readline()
-                assert line, f"ended before it was ready:\n{said}"
-                said += line
-            yield process, found[1]
+            yield process, f"http://127.0.0.1:{port}"
         finally:
             process.send_signal(signal.SIGTERM)
-            process.stdout.read()
             process.wait(60)
+
+
+def await_ready(process: subprocess.Popen[str], url: str) -> None:
+    """Read what `magedit up` says until it serves."""
+    assert process.stdout is not None
+    said = ""
+    while f"ready: {url}" not in said:
+        line = process.stdout.readline()
+        assert line, f"ended before it was ready:\n{said}"
+        said += line
+
+
+def answers(url: str) -> bool:
+    """Whether the front end is there; workers may still be loading."""
+    try:
+        return httpx.get(f"{url}/livez").is_success
+    except httpx.TransportError:
+        return False
 
 
 def find(pids: list[int], module: str) -> int:
@@ -53,7 +65,11 @@ def find(pids: list[int], module: str) -> int:
 
 
 def test_start_edit_stop_start(tmp_path: Path, files: tuple[Path, Path]) -> None:
-    with up(tmp_path / "state") as (process, url), Client(url) as client:
+    state = tmp_path / "state"
+    with up(state) as (process, url), Client(url) as client:
+        await_ready(process, url)
+        # A worker that dies is started again, and what it had in hand is carried out.
+        os.kill(find(descendants(process.pid), "worker"), signal.SIGKILL)
         done = client.wait(client.submit(files[0], [files[1]], **PROMPTS, **QUICK).id)
         assert done.state == "succeeded"
         result = client.result(done.id)
@@ -62,21 +78,15 @@ def test_start_edit_stop_start(tmp_path: Path, files: tuple[Path, Path]) -> None
     assert process.returncode == 0
     assert not any(alive(pid) for pid in started)
 
-    with up(tmp_path / "state") as (process, url), Client(url) as client:
+    with up(state) as (process, url), Client(url) as client:
+        wait_until(lambda: answers(url), 60, "the front end")
         assert client.get(done.id) == done
         assert client.result(done.id) == result
-        started = descendants(process.pid)
-
-        # A worker that dies is started again, and what is submitted meanwhile is carried out.
-        os.kill(find(started, "worker"), signal.SIGKILL)
-        waiting = client.submit(files[0], [files[1]], **PROMPTS, **QUICK)
-        assert client.wait(waiting.id).state == "succeeded"
-        started = descendants(process.pid)
 
         # A second one leaves this state folder alone.
         again = subprocess.run(
             [sys.executable, "-m", "cli", "up", "--port", "0"],
-            env={**os.environ, "MAGEDIT_STATE_DIR": str(tmp_path / "state"), "COLUMNS": "300"},
+            env={**os.environ, "MAGEDIT_STATE_DIR": str(state), "COLUMNS": "300"},
             capture_output=True,
             text=True,
             check=False,
@@ -85,5 +95,7 @@ def test_start_edit_stop_start(tmp_path: Path, files: tuple[Path, Path]) -> None
         assert "MAGEDIT_STATE_DIR" in again.stdout
 
         # Not even SIGKILL leaves something behind.
+        started = descendants(process.pid)
+        assert len(started) == 3
         process.kill()
         wait_until(lambda: not any(alive(pid) for pid in started), 60, "the end of every process")
