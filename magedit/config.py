@@ -80,7 +80,7 @@ class EditConfig:
     scale: Annotated[
         float | None,
         Ge(0.0),
-        Le(50.0),
+        Le(10_000.0),
         Doc("Step size of one guidance update, before sigma_t. Empty: the checkpoint's own, else 2.5 (paper)."),
     ] = None
     max_iterations: Annotated[
@@ -99,6 +99,13 @@ class EditConfig:
     cross_replace: Annotated[
         Fraction, Doc("Leading fraction of the steps with injected cross attention (P2P: 0.8).")
     ] = 0.8
+    inject_edit_words: Annotated[
+        bool,
+        Doc(
+            "Inject the source's maps into the edit words as well. An injected map is a constant, so that guidance "
+            "cannot move words that both prompts share; without it the edit words keep their own maps while guided."
+        ),
+    ] = False
     cross_replace_words: Annotated[
         Mapping[Word, Fraction],
         MaxLen(16),

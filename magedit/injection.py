@@ -44,8 +44,12 @@ class Injection:
         layers: tuple[Layer, ...],
         config: EditConfig,
         device: torch.device,
+        *,
+        own: Collection[int] = (),
     ) -> Injection:
         """The injection from ``source`` to ``target`` prompt (text and tokens) under ``config``.
+
+        ``own`` are target tokens that keep their own maps throughout.
 
         Raises:
             WordNotFound: `cross_replace_words` or `equalizer` name a word that the target lacks, or `replace` meets
@@ -65,6 +69,7 @@ class Injection:
             until[list(token_indices(*target, word, field="cross_replace_words"))] = config.cross_replace_until(
                 fraction
             )
+        until[list(own)] = 0
         weights = torch.ones(length)
         for word, factor in config.equalizer.items():
             weights[list(token_indices(*target, word, field="equalizer"))] = factor

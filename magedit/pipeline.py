@@ -343,6 +343,8 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         region_masks = [torch.tensor(np.asarray(crop) > 0, dtype=torch.float32, device=device) for crop in crops]
         mask = resample_mask(torch.stack(region_masks).amax(0), self.latent_side, config.mask_resampling)
         words = _word_targets(target_prompt, target, regions, region_masks, read, config)
+        keep_own = config.guided_steps > 0 and not config.inject_edit_words
+        own = {token for word in words for token in word.tokens} if keep_own else set()
 
         def on_step(step: int, timestep: int, latent: Tensor) -> Tensor:
             assert callback is not None
@@ -356,7 +358,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             source=self._embed(source_prompt),
             target=self._embed(target_prompt),
             injection=Injection.between(
-                (source_prompt, source), (target_prompt, target), self.max_tokens, layers, config, device
+                (source_prompt, source), (target_prompt, target), self.max_tokens, layers, config, device, own=own
             ),
             guidance_layers=read,
             words=words,

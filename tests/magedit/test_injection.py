@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 
@@ -15,7 +17,9 @@ SOURCE, TARGET = "a room with a red sofa", "a room with a green sofa"
 CPU = torch.device("cpu")
 
 
-def between(pipe: MAGEditPipeline, config: EditConfig, source: str = SOURCE, target: str = TARGET) -> Injection:
+def between(
+    pipe: MAGEditPipeline, config: EditConfig, source: str = SOURCE, target: str = TARGET, own: Sequence[int] = ()
+) -> Injection:
     return Injection.between(
         (source, pipe.tokenize(source)),
         (target, pipe.tokenize(target)),
@@ -23,6 +27,7 @@ def between(pipe: MAGEditPipeline, config: EditConfig, source: str = SOURCE, tar
         find_layers(pipe.unet, pipe.latent_side),
         config,
         CPU,
+        own=own,
     )
 
 
@@ -82,6 +87,18 @@ def test_a_words_own_window_and_weight_hold_for_its_tokens_alone(pipe: MAGEditPi
     assert late.share is not None
     assert float(late.base[0, 0, 6]) == 0.0
     assert float(late.share[6]) == 1.0
+
+
+def test_tokens_that_keep_their_own_maps_are_never_injected(pipe: MAGEditPipeline) -> None:
+    injection = between(pipe, EditConfig(), own=[5, 6])
+    layer = next(layer for layer in injection.layers if layer.cross)
+    maps = {other.name: torch.ones(2, other.positions, 77) for other in injection.layers}
+    edit = injection.edits(0, maps, read=())[layer.name]
+    assert edit.base is not None
+    assert edit.share is not None
+    assert edit.base[..., [5, 6]].abs().max() == 0
+    assert edit.share[[5, 6]].tolist() == [1.0, 1.0]
+    assert float(edit.base[..., 4].min()) == 1.0
 
 
 @pytest.mark.parametrize("field", ["cross_replace_words", "equalizer"])

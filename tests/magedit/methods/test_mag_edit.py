@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from magedit.config import EditConfig
+from magedit.config import EditConfig, Region
 from magedit.pipeline import MAGEditPipeline
 from tests.magedit.conftest import Room
 
@@ -30,6 +30,20 @@ def test_guidance_costs_one_truncated_and_one_backward_pass_an_iteration(pipe: M
     assert measures.unet_forward == 6 + 6
     assert [step.iterations for step in measures.trace] == [2, 2, 2]
     assert [len(step.losses) for step in measures.trace] == [2, 2, 2]
+
+
+def test_words_that_both_prompts_share_can_be_guided_unless_their_maps_are_injected(
+    pipe: MAGEditPipeline, room: Room
+) -> None:
+    config = replace(CONFIG, max_iterations=6)
+    regions = [Region(words=("sofa",))]
+    gains = []
+    for inject in (False, True):
+        chosen = replace(config, inject_edit_words=inject)
+        measures = pipe(room.image, [room.mask], room.source, room.target, regions, chosen).measures
+        gains.append(measures.after[0].token - measures.before[0].token)
+    assert gains[0] > 1e-3
+    assert gains[1] < gains[0] / 10
 
 
 def test_more_strength_pushes_further(pipe: MAGEditPipeline, room: Room) -> None:
