@@ -100,9 +100,11 @@ def load(settings: Settings) -> ServedModel:
 
 
 def vocabulary(checkpoint: str) -> tuple[str, ...] | None:
-    """The words that a checkpoint with a closed vocabulary knows (its `vocabulary.json`), else None."""
+    """The words that a checkpoint with a closed vocabulary knows (its `vocabulary.json`: kind -> words), else None."""
     file = Path(checkpoint) / "vocabulary.json"
-    return tuple(json.loads(file.read_text())) if file.is_file() else None
+    if not file.is_file():
+        return None
+    return tuple(word for words in json.loads(file.read_text()).values() for word in words)
 
 
 def _small_edit(editor: Editor, size: int) -> None:

@@ -30,8 +30,8 @@ def test_the_front_end_counts_tokens_as_the_model_does(real_model: ServedModel) 
 def test_a_vocabulary_comes_with_the_checkpoint(tmp_path: Path) -> None:
     assert vocabulary(str(tmp_path)) is None
     assert vocabulary("runwayml/stable-diffusion") is None
-    (tmp_path / "vocabulary.json").write_text(json.dumps(["room", "sofa"]))
-    assert vocabulary(str(tmp_path)) == ("room", "sofa")
+    (tmp_path / "vocabulary.json").write_text(json.dumps({"rooms": ["room"], "things": ["sofa", "lamp"]}))
+    assert vocabulary(str(tmp_path)) == ("room", "sofa", "lamp")
 
 
 def test_a_folder_without_a_checkpoint(tmp_path: Path) -> None:
