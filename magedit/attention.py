@@ -42,8 +42,9 @@ class LayerEdit:
     """What happens to the conditional row of one layer.
 
     ``self_map`` (heads, N, N): the source's self attention in place of the layer's own (P2P 2208.01626, 3.2).
-    ``base`` (heads, N, K) and ``share`` (K,): the layer's own cross attention A becomes ``base + share * A``; refine,
-    replace, their windows and the equalizer all have this form. ``read``: keep the resulting map.
+    ``base`` (heads, N, K) and ``share`` (K,): the layer's own cross attention A becomes ``base + share * A``, or
+    ``base`` alone without a ``share``; refine, replace, their windows and the equalizer all have this form.
+    ``read``: keep the resulting map.
     """
 
     self_map: Tensor | None = None
@@ -129,8 +130,9 @@ class _Processor:
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         value = _split(attn, attn.to_v(context))
         edit = self.edit
-        # An injected self attention needs neither queries nor keys of the row that it replaces.
-        first = slice(0, -1) if edit.self_map is not None else slice(None)
+        # A row whose map is injected whole needs neither queries nor keys.
+        injected = edit.self_map if edit.self_map is not None else edit.base if edit.share is None else None
+        first = slice(None) if injected is None else slice(0, -1)
         query = key = None
         if hidden_states[first].shape[0]:
             query = _split(attn, attn.to_q(hidden_states[first]))
@@ -141,37 +143,34 @@ class _Processor:
             assert key is not None
             others = hidden_states.shape[0] - 1
             outputs.append(_fused(attn, query[:others], key[:others], value[:others]))
-        if edit.self_map is not None:
-            outputs.append(edit.self_map.to(value.dtype) @ value[-1:])
+        if injected is not None:
+            if edit.read:
+                self.maps[self.name] = injected
+            outputs.append(injected.to(value.dtype) @ value[-1:])
         else:
             assert query is not None
             assert key is not None
             outputs.append(self._last(attn, query[-1:], key[-1:], value[-1:]))
         merged = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
         merged = merged.transpose(1, 2).flatten(2)
-        out: Tensor = attn.to_out[0](merged)
-        return out / attn.rescale_output_factor
+        out: Tensor = attn.to_out[0](merged) / attn.rescale_output_factor
+        return out
 
     def _last(self, attn: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         edit = self.edit
         if edit.read:
             scores = query.float() @ key.float().transpose(-1, -2) * attn.scale
             probabilities = scores.softmax(dim=-1)
-            if edit.base is not None:
-                assert edit.share is not None
+            if edit.base is not None and edit.share is not None:
                 probabilities = edit.base + edit.share * probabilities
             self.maps[self.name] = probabilities[0]
             out: Tensor = probabilities.to(value.dtype) @ value
             return out
-        if edit.base is None:
+        if edit.base is None or edit.share is None:
             return _fused(attn, query, key, value)
         # (base + share * A) V = base V + A (share V): the layer's own map is never formed.
-        assert edit.share is not None
-        injected = edit.base.to(value.dtype) @ value
-        if not edit.share.any():
-            return injected
         own = _fused(attn, query, key, edit.share.to(value.dtype)[:, None] * value)
-        return own + injected
+        return own + edit.base.to(value.dtype) @ value
 
 
 def _split(attn: Any, tensor: Tensor) -> Tensor:

@@ -93,11 +93,12 @@ class Injection:
         window = (step < self.until).float()
         take = window * self.taken * self.weights
         share = window * (1 - self.taken) * self.weights + (1 - window)
+        mixed = share if bool(share.any()) else None
         edits = {name: LayerEdit(read=True) for name in read}
         for layer in self.sources(step):
             if layer.cross:
                 edits[layer.name] = LayerEdit(
-                    base=(maps[layer.name] @ self.mapping) * take, share=share, read=layer.name in read
+                    base=(maps[layer.name] @ self.mapping) * take, share=mixed, read=layer.name in read
                 )
             else:
                 edits[layer.name] = LayerEdit(self_map=maps[layer.name])

@@ -75,14 +75,15 @@ def test_reading_changes_nothing(
         torch.testing.assert_close(maps[layer.name].sum(-1), torch.ones(2, layer.positions))
 
 
+@pytest.mark.parametrize("formed", [True, False])
 def test_injecting_the_rows_own_maps_changes_nothing(
-    pipe: MAGEditPipeline, layers: tuple[Layer, ...], inputs: tuple[Tensor, Tensor]
+    pipe: MAGEditPipeline, layers: tuple[Layer, ...], inputs: tuple[Tensor, Tensor], formed: bool
 ) -> None:
     plain = noise(pipe, inputs)
     with capturing(pipe.unet, layers) as maps:
         noise(pipe, inputs)
     edits = {
-        layer.name: LayerEdit(base=maps[layer.name], share=torch.zeros(77))
+        layer.name: LayerEdit(base=maps[layer.name], share=torch.zeros(77) if formed else None)
         if layer.cross
         else LayerEdit(self_map=maps[layer.name])
         for layer in layers

@@ -51,8 +51,11 @@ def test_losses_and_gradients_agree_with_the_vectors(constraint: Literal["token"
 def test_both_is_the_weighted_sum() -> None:
     maps, words, _ = recorded(8)
     losses = {
-        name: float(constraint_loss({"a": maps}, {"a": 8}, words, EditConfig(constraint=name)))
-        for name in ("token", "spatial")  # type: ignore[arg-type]
+        name: float(constraint_loss({"a": maps}, {"a": 8}, words, config))
+        for name, config in (
+            ("token", EditConfig(constraint="token")),
+            ("spatial", EditConfig(constraint="spatial")),
+        )
     }
     both = EditConfig(constraint="both", token_weight=2.0, spatial_weight=0.5)
     assert float(constraint_loss({"a": maps}, {"a": 8}, words, both)) == pytest.approx(

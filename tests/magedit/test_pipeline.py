@@ -210,7 +210,7 @@ def test_the_step_callback_follows_diffusers_convention(pipe: MAGEditPipeline, r
 def test_what_does_not_fit_is_an_error_before_any_work(
     pipe: MAGEditPipeline, room: Room, change: dict[str, Any], error: type[Exception]
 ) -> None:
-    arguments = {
+    arguments: dict[str, Any] = {
         "image": room.image,
         "masks": [room.mask],
         "source_prompt": room.source,

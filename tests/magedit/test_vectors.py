@@ -102,11 +102,11 @@ def edit(
 
     def spy_attend(self: Denoiser, latent: Tensor, *rest: Any) -> None:
         if latent.requires_grad:
-            latent.register_hook(gradients.append)
+            latent.register_hook(gradients.append)  # type: ignore[no-untyped-call]
         attend(self, latent, *rest)
 
     def spy_guide(*args: Any, **kwargs: Any) -> Guided:
-        guided = guide(*args, **kwargs)
+        guided: Guided = guide(*args, **kwargs)
         optimised.append(guided.latent)
         return guided
 
