@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uvicorn
 
+from jobs.logs import configure_logging
 from jobs.settings import Settings
 from service.app import create_app
 
@@ -14,6 +15,7 @@ GRACE_S = 8
 
 def main() -> None:
     """Read the settings and serve."""
+    configure_logging()
     settings = Settings()
     uvicorn.run(
         create_app(settings),

@@ -34,7 +34,13 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         backend.close()
 
-    app = FastAPI(title="MAG-Edit", version=version("magedit"), description=DESCRIPTION, lifespan=lifespan)
+    app = FastAPI(
+        title="MAG-Edit",
+        version=version("magedit"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
     app.state.metrics = Metrics()
     for module in (edits, results, models, health):
         app.include_router(module.router)

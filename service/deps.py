@@ -37,7 +37,7 @@ Caller = Annotated[Tenant, Depends(_caller)]
 
 
 def _own_edit(
-    edit_id: Annotated[str, Path(description="The edit's id.", max_length=64)],
+    edit_id: Annotated[str, Path(description="The edit's id.")],
     caller: Caller,
     backend: Backend,
 ) -> JobRecord:

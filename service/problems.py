@@ -183,7 +183,7 @@ def _on_http(_: Request, error: Exception) -> Response:
 # Code and detail of what the framework answers by itself.
 _FRAMEWORK: Mapping[int, tuple[str, str]] = MappingProxyType(
     {
-        400: ("malformed_request", "The request body cannot be read."),
+        400: ("malformed_request", "The request body cannot be read: it is no complete multipart form."),
         404: ("no_such_address", "There is nothing at this address; /docs lists what there is."),
         405: (
             "method_not_allowed",

@@ -9,11 +9,11 @@ import time
 import structlog
 
 from jobs.connection import AWAY, connect
+from jobs.logs import configure_logging
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
 from worker.gpu_worker import AWAY_PAUSE_S, GpuWorker
 from worker.heartbeat import EXIT_RESTART
-from worker.logs import configure_logging
 from worker.model import ServedModel, load
 from worker.reaper import Reaper
 

@@ -18,11 +18,11 @@ from redis.exceptions import LockError
 from jobs import keys
 from jobs.connection import connect, redis_errors
 from jobs.errors import QueueUnavailable, StoreUnavailable
+from jobs.logs import configure_logging
 from jobs.queue import JobQueue
 from jobs.records import Records
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, job_prefix
-from worker.logs import configure_logging
 
 # The lock outlives this many sweep intervals without being given back, and this many seconds at least.
 LOCK_INTERVALS = 3

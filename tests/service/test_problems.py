@@ -66,7 +66,8 @@ def test_a_failed_edit_answers_with_its_own_code() -> None:
 
 
 def test_unknown_addresses_and_methods(client: httpx.Client) -> None:
-    assert_problem(client.get("/v2/edits"), 404, "no_such_address")
+    for path in ("/v2/edits", "/v1/edits/", "//"):
+        assert_problem(client.get(path), 404, "no_such_address")
     response = client.patch("/v1/edits")
     assert_problem(response, 405, "method_not_allowed")
     assert response.headers["allow"]

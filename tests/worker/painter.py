@@ -20,6 +20,7 @@ from typing import Any
 
 from PIL import Image
 
+from jobs.logs import configure_logging
 from jobs.models import tokenizer_sha256
 from jobs.schema import ModelInfo
 from jobs.settings import Settings
@@ -28,7 +29,6 @@ from magedit.errors import EditDiverged
 from magedit.meter import OnProgress
 from magedit.report import EditMeasures, Progress, Stage
 from worker.__main__ import serve
-from worker.logs import configure_logging
 from worker.model import ServedModel
 
 COLOUR = (200, 30, 60)

@@ -138,7 +138,7 @@ def test_delete_leaves_nothing(stage: str, client: httpx.Client, edit_id: str, w
     ],
 )
 def test_an_unknown_id_is_404(method: str, path: str, client: httpx.Client) -> None:
-    for edit_id in (UNKNOWN, "x", "%2e%2e", "a:b"):
+    for edit_id in (UNKNOWN, "x", "%2e%2e", "a:b", "a" * 3000):
         assert_problem(client.request(method, f"/v1/edits/{edit_id}{path}"), 404, "not_found")
 
 

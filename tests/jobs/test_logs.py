@@ -7,7 +7,7 @@ import sys
 
 def test_one_json_object_a_line_on_standard_error() -> None:
     program = (
-        "import structlog; from worker.logs import configure_logging; configure_logging();"
+        "import structlog; from jobs.logs import configure_logging; configure_logging();"
         "log = structlog.get_logger(); log.debug('not shown'); log.info('edit started', job='j');"
         "\ntry: 1 / 0\nexcept ZeroDivisionError: log.exception('failed')"
     )

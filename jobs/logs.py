@@ -1,4 +1,4 @@
-"""How worker processes log: one JSON object a line, on standard error."""
+"""How every process logs: one JSON object a line, on standard error."""
 
 from __future__ import annotations
 
