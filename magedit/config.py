@@ -150,6 +150,15 @@ class EditConfig:
             "Context around the mask's bounding box in the square working crop, as a fraction of the box's longer side."
         ),
     ] = 0.5
+    paste_margin: Annotated[
+        float,
+        Ge(0.0),
+        Le(0.25),
+        Doc(
+            "Width of the edge in which the result fades into the input around the mask, as a fraction of the working "
+            "crop's side (default: one latent cell of SD at 512 px, 1/64). Beyond it no pixel changes."
+        ),
+    ] = 1 / 64
     eta: Annotated[
         Fraction,
         Doc("Share of fresh noise in the edit's sampling steps (DDIM, arXiv 2010.02502, eq. 16); 0 is deterministic."),

@@ -135,15 +135,27 @@ def _shrink_mask(mask: Image.Image, size: int) -> Image.Image:
 
 def dilate(mask: Image.Image, radius: int) -> Image.Image:
     """Dilation by a square of ``2 radius + 1`` pixels."""
-    # Successive 3x3 maxima cost less than one large window, whose cost grows with its area.
+    bbox = mask.getbbox()
+    if bbox is None:
+        return mask.copy()
+    # Work around the mask alone, in 3x3 maxima: a large window's cost grows with its area.
+    around = (
+        max(bbox[0] - radius, 0),
+        max(bbox[1] - radius, 0),
+        min(bbox[2] + radius, mask.width),
+        min(bbox[3] + radius, mask.height),
+    )
+    part = mask.crop(around)
     for _ in range(radius):
-        mask = mask.filter(ImageFilter.MaxFilter(3))
-    return mask
+        part = part.filter(ImageFilter.MaxFilter(3))
+    result = mask.copy()
+    result.paste(part, around[:2])
+    return result
 
 
-def paste_radius(box: Box, size: int, factor: int) -> int:
-    """Dilation of the pixel mask in paste-back: one latent cell (``factor`` px at ``size``) in input pixels."""
-    return max(1, round(factor * (box[2] - box[0]) / size))
+def paste_radius(box: Box, margin: float) -> int:
+    """Radius by which paste-back dilates the mask, in pixels of the input: ``margin`` of the crop's side, at least 1."""
+    return max(1, round(margin * (box[2] - box[0])))
 
 
 def paste_back(image: Image.Image, edited: Image.Image, mask: Image.Image, box: Box, radius: int) -> Image.Image:

@@ -266,7 +266,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
                 callback_on_step_end,
             )
             edited = METHODS[config.method](task)
-        radius = pixels.paste_radius(inversion.box, self.size, self.vae_factor)
+        radius = pixels.paste_radius(inversion.box, config.paste_margin)
         difference = 0
         flagged: list[bool] | None = None
         result: list[Image.Image] | Tensor = edited.latent

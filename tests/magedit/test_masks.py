@@ -123,6 +123,15 @@ def test_dilation_grows_by_its_radius_on_every_side() -> None:
     assert dilate(rectangle((20, 20), (8, 8, 10, 10)), 3).getbbox() == (5, 5, 13, 13)
 
 
+def test_dilation_at_the_border_is_cut_by_it() -> None:
+    assert dilate(rectangle((20, 20), (0, 17, 3, 20)), 4).getbbox() == (0, 13, 7, 20)
+
+
+def test_the_paste_radius_is_a_share_of_the_crop_and_at_least_one_pixel() -> None:
+    assert paste_radius((0, 0, 512, 512), 1 / 64) == 8
+    assert paste_radius((-8, 0, 24, 32), 0.0) == 1
+
+
 def test_the_feather_is_whole_inside_and_nothing_outside() -> None:
     mask = rectangle((60, 60), (20, 20, 40, 40))
     soft = feather(mask, 8)
@@ -137,7 +146,7 @@ def test_pasting_back_keeps_every_pixel_outside_the_dilated_mask(size: tuple[int
     before = Image.effect_noise(size, 80).convert("RGB")
     mask = rectangle(size, (size[0] // 3, size[1] // 3, size[0] // 2, size[1] // 2))
     box = working_crop(mask, 64, 0.5)
-    radius = paste_radius(box, 64, 8)
+    radius = paste_radius(box, 1 / 16)
     edited = ImageChops.invert(take(before, box, 64))
     after = paste_back(before, edited, mask, box, radius)
     assert after.size == size

@@ -54,7 +54,7 @@ def test_every_method_edits_with_every_inversion(
     assert isinstance(output.images, list)
     (result,) = output.images
     radius = output.measures.dilation
-    assert radius == paste_radius(output.measures.crop, pipe.size, pipe.vae_factor)
+    assert radius == paste_radius(output.measures.crop, config.paste_margin)
     assert result.size == room.image.size
     assert output.measures.outside_difference == 0
     assert outside_difference(room.image, result, room.mask, radius) == 0
