@@ -154,7 +154,7 @@ def dilate(mask: Image.Image, radius: int) -> Image.Image:
 
 
 def paste_radius(box: Box, margin: float) -> int:
-    """Radius by which paste-back dilates the mask, in pixels of the input: ``margin`` of the crop's side, at least 1."""
+    """Radius by which paste-back dilates the mask, in input pixels: ``margin`` of the crop's side, at least 1."""
     return max(1, round(margin * (box[2] - box[0])))
 
 
