@@ -11,13 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import pytest
 
 from cli.client import Client
 from tests.conftest import alive, descendants, free_port, wait_until
 from tests.e2e.conftest import CHECKPOINT, PROMPTS, QUICK
-
-pytestmark = pytest.mark.xdist_group("stack")
 
 
 @contextmanager

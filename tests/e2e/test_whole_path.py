@@ -22,9 +22,6 @@ from tests.e2e.conftest import LONG, PROMPTS, QUICK, SIZE, carpet, room
 
 EXAMPLES = Path(__file__).parents[2] / "openapi" / "examples"
 
-# One process runs all of these: they share a stack.
-pytestmark = pytest.mark.xdist_group("stack")
-
 
 @pytest.fixture
 def service(s3_stack: Stack) -> Iterator[Client]:
