@@ -18,7 +18,7 @@ up: $(VENV)/.run  ## Serve until Ctrl-C
 	$(BIN)/magedit up
 
 test: $(VENV)/.dev  ## All tests but the slow ones
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 check: $(VENV)/.dev  ## Lint, format, types, import walls, OpenAPI file
 	$(BIN)/ruff check .

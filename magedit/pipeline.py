@@ -292,6 +292,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
                 crop=inversion.box,
                 dilation=radius,
                 outside_difference=difference,
+                nsfw_content_detected=any(flagged) if flagged is not None else None,
                 trace=edited.trace,
             ),
             inversion=inversion,

@@ -59,7 +59,8 @@ class EditMeasures:
     comparison. ``crop`` is the working crop (left, top, right, bottom) and ``dilation`` the radius by which
     paste-back dilates the mask, both in pixels of the input. ``outside_difference`` is the largest absolute
     difference (0..255) of any pixel outside the dilated mask between input and result; 0 by construction, measured
-    all the same.
+    all the same. ``nsfw_content_detected`` is the verdict of the checkpoint's safety checker on the working crop, None
+    where it has none.
     """
 
     before: tuple[Ratios, ...] = ()
@@ -73,4 +74,5 @@ class EditMeasures:
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilation: int = 0
     outside_difference: int = 0
+    nsfw_content_detected: bool | None = None
     trace: tuple[StepTrace, ...] = ()

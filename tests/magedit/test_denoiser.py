@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from accelerate.hooks import ModelHook, add_hook_to_module, remove_hook_from_module
 
-from magedit.attention import capturing, find_layers
+from magedit.attention import capturing, find_layers, guidance_layers
 from magedit.denoiser import Denoiser, forward_until, frozen
 from magedit.meter import Meter
 from magedit.pipeline import MAGEditPipeline
@@ -48,6 +51,24 @@ def test_the_gradient_reaches_the_latent_and_no_weight(pipe: MAGEditPipeline) ->
     assert latent.grad is not None
     assert latent.grad.abs().max() > 0
     assert all(parameter.grad is None for parameter in pipe.unet.parameters())
+
+
+def test_a_truncated_pass_runs_the_hook_that_moves_an_offloaded_unet(pipe: MAGEditPipeline) -> None:
+    calls: list[str] = []
+
+    class Mover(ModelHook):  # type: ignore[misc]
+        def pre_forward(self, module: torch.nn.Module, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+            calls.append(type(module).__name__)
+            return args, kwargs
+
+    last = guidance_layers(find_layers(pipe.unet, pipe.latent_side), 8)[-1]
+    add_hook_to_module(pipe.unet, Mover())
+    try:
+        with torch.no_grad():
+            forward_until(pipe.unet, torch.zeros(1, 4, 32, 32), 1, torch.zeros(1, 77, 32), last.name)
+    finally:
+        remove_hook_from_module(pipe.unet)
+    assert calls == ["UNet2DConditionModel"]
 
 
 def test_freezing_puts_each_flag_back_however_it_ends() -> None:

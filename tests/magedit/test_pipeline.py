@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import torch
 from diffusers import PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from PIL import Image, ImageChops, ImageDraw
+from transformers import CLIPConfig, CLIPImageProcessor
 
 from magedit.config import EditConfig, InversionName, MethodName, Region
 from magedit.errors import (
@@ -266,6 +268,26 @@ def test_a_saved_pipeline_loads_again_with_its_own_keys(tmp_path: Path) -> None:
     index.write_text(json.dumps(json.loads(index.read_text()) | {"guidance_resolution": 16}))
     plain: MAGEditPipeline = MAGEditPipeline.from_pretrained(tmp_path / "plain")
     assert plain.guidance_side == 16
+
+
+def test_a_safety_checker_of_the_checkpoint_is_asked(pipe: MAGEditPipeline, room: Room) -> None:
+    vision = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 32,
+        "patch_size": 8,
+    }
+    checker = StableDiffusionSafetyChecker(CLIPConfig(vision_config=vision, projection_dim=16)).eval()
+    # Far above any cosine: this concept is always seen.
+    checker.concept_embeds_weights.data[:] = -10.0
+    extractor = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    checked = load_pipeline(safety_checker=checker, feature_extractor=extractor)
+    output = run(checked, room)
+    assert output.nsfw_content_detected == [True]
+    assert output.measures.nsfw_content_detected is True
+    assert run(pipe, room).measures.nsfw_content_detected is None
 
 
 def test_inpainting_checkpoints_are_refused(pipe: MAGEditPipeline) -> None:

@@ -56,10 +56,7 @@ class Run:
         return self.output.inversion.inverted
 
 
-CASES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("replace_word", "insert_words")]
-
-
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(scope="module", params=["replace_word", "insert_words"])
 def run(request: pytest.FixtureRequest, pipe: MAGEditPipeline, cases: dict[str, dict[str, Any]]) -> Iterator[Run]:
     """The case, run freely."""
     case = cases[request.param]
