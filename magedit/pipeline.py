@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
 from diffusers.image_processor import VaeImageProcessor
-from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from magedit import masks as pixels
-from magedit.attention import Layer, find_layers, guidance_layers
+from magedit.attention import find_layers, guidance_layers
 from magedit.config import EditConfig, Region
 from magedit.denoiser import Denoiser, frozen
 from magedit.errors import CheckpointError, MaskMismatch, RegionMismatch, UnknownMethod
-from magedit.guidance import WordTarget, resample_mask
+from magedit.guidance import resample_mask
 from magedit.injection import Injection
-from magedit.inversion import INVERSIONS, InversionTask, Inverted
-from magedit.meter import BACKWARD_COST, TRUNCATED_COST, Meter, OnProgress
+from magedit.inversion import INVERSIONS, InversionTask
+from magedit.meter import Meter, OnProgress
 from magedit.methods import METHODS, EditTask
-from magedit.prompts import Encoded, check_edit, token_indices
-from magedit.report import EditMeasures, Ratios, Stage, StepTrace
+from magedit.output import Inversion, MAGEditOutput
+from magedit.plan import expected_work, mean_ratios, word_targets
+from magedit.prompts import Encoded, check_edit
+from magedit.report import EditMeasures, Stage
 from magedit.schedule import Schedule
 
 PAPER_SCALE = 2.5
@@ -35,41 +35,6 @@ PAPER_SCALE = 2.5
 
 GUIDANCE_DIVISOR = 4
 """Guidance reads the maps at 1/4 of the latent's resolution (paper 4.2: 16 of 64), unless the checkpoint says else."""
-
-
-@dataclass(frozen=True)
-class Inversion:
-    """An inverted image, to be edited any number of times.
-
-    Holds the trajectory of the working crop ``box`` of an image of ``image_size`` under ``source_prompt``, and the
-    ``config`` whose steps, inversion and guidance scale it was made with.
-    """
-
-    inverted: Inverted
-    box: pixels.Box
-    image_size: tuple[int, int]
-    source_prompt: str
-    config: EditConfig
-
-
-@dataclass
-class MAGEditOutput(BaseOutput):  # type: ignore[misc]
-    """The result of an edit.
-
-    Attributes:
-        images: one picture of the input's size (or the latent, with ``output_type='latent'``).
-        measures: ratios, cost and what was touched.
-        inversion: to be given to the next edit of the same image and mask.
-        attention: for each region the mean share (0..1) of its words at each position of the guidance maps over the
-            measured steps, (side, side); covers the working crop ``measures.crop``.
-        nsfw_content_detected: verdict of the checkpoint's safety checker, None where it has none.
-    """
-
-    images: list[Image.Image] | Tensor
-    measures: EditMeasures
-    inversion: Inversion
-    attention: tuple[Tensor, ...]
-    nsfw_content_detected: list[bool] | None
 
 
 class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
@@ -186,7 +151,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         """
         config = config or EditConfig()
         union = self._check_masks(image, masks)
-        expected = _expected_work(config, inverted=False)
+        expected = expected_work(config, inverted=False)
         expected[Stage.EDIT] = 0.0
         meter = Meter(expected, on_progress)
         with frozen(self.unet):
@@ -247,13 +212,14 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             max_tokens=self.max_tokens,
             needs_words=config.guided_steps > 0,
         )
-        meter = Meter(_expected_work(config, inverted=inversion is not None), on_progress)
+        meter = Meter(expected_work(config, inverted=inversion is not None), on_progress)
         with ExitStack() as stack:
             stack.enter_context(frozen(self.unet))
             if inversion is None:
                 inversion = self._invert(image, union, source_prompt, config, meter)
             else:
-                _check_inversion(inversion, image, source_prompt, config)
+                box = pixels.working_crop(union, self.size, config.crop_context)
+                inversion.require_fit(box, image.size, source_prompt, config)
             task = self._task(
                 masks,
                 source_prompt,
@@ -282,8 +248,8 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         return MAGEditOutput(
             images=result,
             measures=EditMeasures(
-                before=_mean_ratios([step.before for step in edited.trace]),
-                after=_mean_ratios([step.after for step in edited.trace]),
+                before=mean_ratios([step.before for step in edited.trace]),
+                after=mean_ratios([step.after for step in edited.trace]),
                 words=tuple(region.words for region in regions),
                 unet_forward=meter.forward,
                 unet_truncated_forward=meter.truncated,
@@ -343,7 +309,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         crops = [pixels.take(pixels.read_mask(mask, "white"), inversion.box, self.size) for mask in masks]
         region_masks = [torch.tensor(np.asarray(crop) > 0, dtype=torch.float32, device=device) for crop in crops]
         mask = resample_mask(torch.stack(region_masks).amax(0), self.latent_side, config.mask_resampling)
-        words = _word_targets(target_prompt, target, regions, region_masks, read, config)
+        words = word_targets(target_prompt, target, regions, region_masks, read, config)
         keep_own = config.guided_steps > 0 and not config.inject_edit_words
         own = {token for word in words for token in word.tokens} if keep_own else set()
 
@@ -403,61 +369,4 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         return [bool(verdict) for verdict in flagged]
 
 
-def _word_targets(
-    prompt: str,
-    encoded: Encoded,
-    regions: Sequence[Region],
-    masks: Sequence[Tensor],
-    layers: Sequence[Layer],
-    config: EditConfig,
-) -> tuple[WordTarget, ...]:
-    targets = []
-    for index, (region, mask) in enumerate(zip(regions, masks, strict=True)):
-        resampled = {layer.side: resample_mask(mask, layer.side, config.mask_resampling).flatten() for layer in layers}
-        for words, negative in ((region.words, False), (region.negative_words, True)):
-            targets += [
-                WordTarget(index, token_indices(prompt, encoded, word), resampled, region.strength, negative)
-                for word in words
-            ]
-    return tuple(targets)
-
-
-def _expected_work(config: EditConfig, *, inverted: bool) -> dict[Stage, float]:
-    """Work per stage that ``config`` plans, in whole UNet passes; the basis of progress fractions."""
-    work = {Stage.PREPARE: 0.0, Stage.DECODE: 0.0}
-    work[Stage.INVERT] = 0.0 if inverted else float(config.steps)
-    if config.inversion == "null-text" and not inverted:
-        work[Stage.OPTIMIZE] = config.steps * (2 + config.null_text_iterations * (1 + BACKWARD_COST))
-    guided = config.guided_steps * config.iterations * (TRUNCATED_COST + BACKWARD_COST)
-    work[Stage.EDIT] = 2.0 * config.steps + guided
-    return work
-
-
-def _check_inversion(inversion: Inversion, image: Image.Image, source_prompt: str, config: EditConfig) -> None:
-    made = inversion.config
-    same = replace(
-        config,
-        steps=made.steps,
-        inversion=made.inversion,
-        guidance_scale=made.guidance_scale if config.inversion == "null-text" else config.guidance_scale,
-    )
-    if inversion.image_size != image.size or inversion.source_prompt != source_prompt or same != config:
-        raise UnknownMethod(
-            f"the given inversion was made of a {inversion.image_size} image with prompt "
-            f"{inversion.source_prompt!r}, {made.steps} steps and inversion {made.inversion!r}: it does not fit",
-            field="inversion",
-        )
-
-
-def _mean_ratios(steps: Sequence[Sequence[Ratios]]) -> tuple[Ratios, ...]:
-    """Per region, the mean over steps."""
-    return tuple(
-        Ratios(
-            token=sum(r.token for r in region) / len(region),
-            spatial=sum(r.spatial for r in region) / len(region),
-        )
-        for region in zip(*steps, strict=True)
-    )
-
-
-__all__ = ["Inversion", "MAGEditOutput", "MAGEditPipeline", "StepTrace"]
+__all__ = ["Inversion", "MAGEditOutput", "MAGEditPipeline"]

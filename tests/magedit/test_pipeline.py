@@ -129,13 +129,6 @@ def test_the_same_edit_gives_the_same_pixels_and_an_inversion_is_reused(pipe: MA
     assert reused.measures.unet_forward == first.measures.unet_forward - QUICK.steps
 
 
-def test_an_inversion_of_something_else_is_refused(pipe: MAGEditPipeline, room: Room) -> None:
-    inversion = pipe.invert(room.image, [room.mask], room.source, config=QUICK)
-    with pytest.raises(UnknownMethod, match="4 steps") as caught:
-        run(pipe, room, replace(QUICK, steps=5), inversion=inversion)
-    assert caught.value.field == "inversion"
-
-
 def test_fresh_noise_comes_from_the_seed(pipe: MAGEditPipeline, room: Room) -> None:
     config = replace(QUICK, method="p2p", eta=1.0)
     latents = [

@@ -9,7 +9,6 @@ state, so that its result depends on this program's step alone.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,14 +19,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from magedit import meter
 from magedit.config import EditConfig, Region
 from magedit.denoiser import Denoiser, frozen
 from magedit.guidance import Guided, resample_mask
 from magedit.inversion import InversionTask, Inverted
 from magedit.inversion.null_text import optimise
-from magedit.pipeline import Inversion, MAGEditOutput, MAGEditPipeline
-from magedit.report import Stage
+from magedit.meter import Meter
+from magedit.output import Inversion, MAGEditOutput
+from magedit.pipeline import MAGEditPipeline
 from tests.magedit.conftest import VECTORS, relative
 
 STEPS = (0, 1, 12, 24, 25, 34, 35, 49)
@@ -56,10 +55,18 @@ class Run:
         return self.output.inversion.inverted
 
 
-@pytest.fixture(scope="module", params=["replace_word", "insert_words"])
-def run(request: pytest.FixtureRequest, pipe: MAGEditPipeline, cases: dict[str, dict[str, Any]]) -> Iterator[Run]:
+CASES = ("replace_word", "insert_words")
+
+
+@pytest.fixture(scope="module", params=CASES)
+def run(request: pytest.FixtureRequest, pipe: MAGEditPipeline, cases: dict[str, dict[str, Any]]) -> Run:
     """The case, run freely."""
-    case = cases[request.param]
+    with pytest.MonkeyPatch.context() as patch:
+        return free_run(pipe, patch, request.param, cases[request.param])
+
+
+def free_run(pipe: MAGEditPipeline, patch: pytest.MonkeyPatch, name: str, case: dict[str, Any]) -> Run:
+    """The case ``name`` from its picture to its result, with this program's numbers alone."""
     config = EditConfig(
         inversion="null-text",
         mask_resampling="nearest",
@@ -73,9 +80,7 @@ def run(request: pytest.FixtureRequest, pipe: MAGEditPipeline, cases: dict[str, 
     )
     assert config.guided_steps == case["guided_steps"]
     assert config.steps - config.blend_from == case["blend_last_steps"]
-    vectors = load_file(VECTORS / f"{request.param}.safetensors")
-    with pytest.MonkeyPatch.context() as patch:
-        yield edit(pipe, patch, vectors, config, case)
+    return edit(pipe, patch, load_file(VECTORS / f"{name}.safetensors"), config, case)
 
 
 def edit(
@@ -163,30 +168,40 @@ def test_gradients_and_optimised_latent_of_the_first_step(run: Run) -> None:
 def test_null_text_optimisation_forced_at_each_recorded_pair(
     run: Run, pipe: MAGEditPipeline, before: int, step: int
 ) -> None:
-    counter = meter.Meter({Stage.OPTIMIZE: 1.0})
-    denoiser = pipe._denoiser(run.config, counter)
+    embedding, latent = forced_optimisation(run, pipe, before, step)
+    assert relative(embedding[0], recorded(run, "null_embeddings", step)) < TOLERANCE
+    assert relative(latent[0], recorded(run, "latents_after_step", step)[0]) < TOLERANCE
+
+
+def forced_optimisation(run: Run, pipe: MAGEditPipeline, before: int, step: int) -> tuple[Tensor, Tensor]:
+    """Embedding and source latent of ``step``, from the recorded ones of the step ``before`` it."""
+    denoiser = pipe._denoiser(run.config, Meter({}))
     with torch.no_grad(), frozen(pipe.unet):
         task = InversionTask(
             denoiser, run.inverted.latents[-1], pipe._embed(run.case["source"]), pipe._embed(""), run.config
         )
-        embedding, latent = optimise(
+        return optimise(
             task,
             step,
             recorded(run, "latents_after_step", before)[:1],
             run.inverted.latents[step + 1],
             recorded(run, "null_embeddings", before)[None],
         )
-    assert relative(embedding[0], recorded(run, "null_embeddings", step)) < TOLERANCE
-    assert relative(latent[0], recorded(run, "latents_after_step", step)[0]) < TOLERANCE
 
 
 def test_edit_steps_forced_at_each_recorded_pair(run: Run, pipe: MAGEditPipeline) -> None:
+    for got, wanted in forced_edits(run, pipe).values():
+        assert relative(got, wanted) < TOLERANCE
+
+
+def forced_edits(run: Run, pipe: MAGEditPipeline) -> dict[int, tuple[Tensor, Tensor]]:
+    """Per step that follows a recorded one: the edit latent after it, from the recorded state, and the recorded one."""
     source = list(run.inverted.latents)
     unconditional = list(run.inverted.unconditional)
     for step in STEPS:
         unconditional[step] = recorded(run, "null_embeddings", step)[None]
         source[step + 1] = recorded(run, "latents_after_step", step)[:1]
-    forced = replace(run.output.inversion, inverted=Inverted(tuple(source), tuple(unconditional), exact=True))
+    inverted = Inverted(tuple(source), tuple(unconditional), exact=True)
     with pytest.MonkeyPatch.context() as patch:
         again = edit(
             pipe,
@@ -194,18 +209,20 @@ def test_edit_steps_forced_at_each_recorded_pair(run: Run, pipe: MAGEditPipeline
             run.vectors,
             run.config,
             run.case,
-            inversion=forced,
+            inversion=replace(run.output.inversion, inverted=inverted),
             force={before: recorded(run, "latents_after_step", before)[1] for before, _ in CONSECUTIVE},
         )
-    blended = blend_mask(run, pipe)
+    inside = blend_mask(run, pipe)
+    pairs = {}
     for _, step in CONSECUTIVE:
         source_after, wanted = recorded(run, "latents_after_step", step)
         got = again.after[step][0]
         if step >= run.config.blend_from:
             # The vectors were recorded before the blend of their step.
-            assert torch.equal(got * (1 - blended), source_after * (1 - blended))
-            got, wanted = got * blended, wanted * blended
-        assert relative(got, wanted) < TOLERANCE
+            assert torch.equal(got * (1 - inside), source_after * (1 - inside))
+            got, wanted = got * inside, wanted * inside
+        pairs[step] = (got, wanted)
+    return pairs
 
 
 def blend_mask(run: Run, pipe: MAGEditPipeline) -> Tensor:

@@ -1,0 +1,72 @@
+"""What the pipeline gives: an inversion to edit from again, and the result of an edit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from diffusers.utils import BaseOutput
+from PIL import Image
+from torch import Tensor
+
+from magedit.config import EditConfig
+from magedit.errors import UnknownMethod
+from magedit.inversion import Inverted
+from magedit.masks import Box
+from magedit.report import EditMeasures
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """An inverted image, to be edited any number of times.
+
+    Holds the trajectory of the working crop ``box`` of an image of ``image_size`` under ``source_prompt``, and the
+    ``config`` whose steps, inversion and guidance scale it was made with.
+    """
+
+    inverted: Inverted
+    box: Box
+    image_size: tuple[int, int]
+    source_prompt: str
+    config: EditConfig
+
+    def require_fit(self, box: Box, image_size: tuple[int, int], source_prompt: str, config: EditConfig) -> None:
+        """Check that an edit can start from this inversion; that the image itself is the same is the caller's promise.
+
+        Raises:
+            UnknownMethod: another size, crop, prompt, or setting that the inversion depends on (field ``inversion``).
+        """
+        fields = ["steps", "inversion"]
+        if config.inversion == "null-text":
+            fields += ["guidance_scale", *(name for name in EditConfig.__annotations__ if name.startswith("null_text"))]
+        differing = [name for name in fields if getattr(self.config, name) != getattr(config, name)]
+        for name, mine, asked in (
+            ("image size", self.image_size, image_size),
+            ("working crop", self.box, box),
+            ("source prompt", self.source_prompt, source_prompt),
+            *((name, getattr(self.config, name), getattr(config, name)) for name in differing),
+        ):
+            if mine != asked:
+                raise UnknownMethod(
+                    f"the given inversion was made with {name} {mine!r}, the edit has {asked!r}: invert again",
+                    field="inversion",
+                )
+
+
+@dataclass
+class MAGEditOutput(BaseOutput):  # type: ignore[misc]
+    """The result of an edit.
+
+    Attributes:
+        images: one picture of the input's size (or the latent, with ``output_type='latent'``).
+        measures: ratios, cost and what was touched.
+        inversion: to be given to the next edit of the same image and mask.
+        attention: for each region the mean share (0..1) of its words at each position of the guidance maps over the
+            measured steps, (side, side); covers the working crop ``measures.crop``.
+        nsfw_content_detected: verdict of the checkpoint's safety checker, None where it has none.
+    """
+
+    images: list[Image.Image] | Tensor
+    measures: EditMeasures
+    inversion: Inversion
+    attention: tuple[Tensor, ...]
+    nsfw_content_detected: list[bool] | None

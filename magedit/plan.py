@@ -1,0 +1,67 @@
+"""From a request to what the algorithm works with: words as tokens and masks, and the work an edit plans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from magedit.attention import Layer
+from magedit.config import EditConfig, Region
+from magedit.guidance import WordTarget, resample_mask
+from magedit.meter import BACKWARD_COST, TRUNCATED_COST
+from magedit.prompts import Encoded, token_indices
+from magedit.report import Ratios, Stage
+
+
+def word_targets(
+    prompt: str,
+    encoded: Encoded,
+    regions: Sequence[Region],
+    masks: Sequence[Tensor],
+    layers: Sequence[Layer],
+    config: EditConfig,
+) -> tuple[WordTarget, ...]:
+    """The words of all regions as token indices, each with its region's mask at the resolutions of ``layers``.
+
+    Args:
+        prompt: the target prompt, ``encoded`` its tokens.
+        regions: checked regions (`magedit.prompts.check_edit`).
+        masks: one per region, (side, side) of 0 and 1, at the working crop's size.
+        layers: the guidance layers.
+        config: how masks are resampled.
+
+    Raises:
+        WordNotFound: a word is no whole word of the prompt.
+    """
+    targets = []
+    for index, (region, mask) in enumerate(zip(regions, masks, strict=True)):
+        resampled = {layer.side: resample_mask(mask, layer.side, config.mask_resampling).flatten() for layer in layers}
+        for words, negative in ((region.words, False), (region.negative_words, True)):
+            targets += [
+                WordTarget(index, token_indices(prompt, encoded, word), resampled, region.strength, negative)
+                for word in words
+            ]
+    return tuple(targets)
+
+
+def expected_work(config: EditConfig, *, inverted: bool) -> dict[Stage, float]:
+    """Work per stage that ``config`` plans, in whole UNet passes; the basis of progress fractions."""
+    work = {Stage.PREPARE: 0.0, Stage.DECODE: 0.0}
+    work[Stage.INVERT] = 0.0 if inverted else float(config.steps)
+    if config.inversion == "null-text" and not inverted:
+        work[Stage.OPTIMIZE] = config.steps * (2 + config.null_text_iterations * (1 + BACKWARD_COST))
+    guided = config.guided_steps * config.iterations * (TRUNCATED_COST + BACKWARD_COST)
+    work[Stage.EDIT] = 2.0 * config.steps + guided
+    return work
+
+
+def mean_ratios(steps: Sequence[Sequence[Ratios]]) -> tuple[Ratios, ...]:
+    """Per region, the mean over steps."""
+    return tuple(
+        Ratios(
+            token=sum(r.token for r in region) / len(region),
+            spatial=sum(r.spatial for r in region) / len(region),
+        )
+        for region in zip(*steps, strict=True)
+    )
