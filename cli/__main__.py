@@ -126,7 +126,7 @@ def status(edit_id: Annotated[str, typer.Argument(metavar="ID")], server: Server
 @app.command()
 @with_config_options
 def demo(
-    name: Annotated[str, typer.Argument(help=f"Which edit: {', '.join(DEMO_EDITS)}.")] = "carpet",
+    name: Annotated[str, typer.Argument(help=f"Which edit: {', '.join(DEMO_EDITS)}.")] = "pillow",
     *,
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the pictures.")] = Path("demo-output"),
     **config: Any,

@@ -24,6 +24,9 @@ PresetName = Annotated[str, typer.Option("--preset", help=f"One of {', '.join(PR
 State = Annotated[Path, typer.Option("--state", help="Folder of snapshots, curves and latents.")]
 Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
 Cells = Annotated[int, typer.Option(help="Side in cells of the attention maps that guidance reads by default.")]
+STEP_SIZE = 15.0
+"""Guidance step size written into an exported checkpoint; measured on the demo edits with 15 updates a step."""
+
 StepSize = Annotated[float, typer.Option(help="Step size of guidance by default.")]
 Longer = Annotated[int | None, typer.Option(min=1, help="Samples of the stage, in place of the preset's.")]
 
@@ -49,7 +52,7 @@ def train(
     processes: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 1,
     budget_s: Annotated[float | None, typer.Option(help="Stop after so many seconds; run again to go on.")] = None,
     guidance_resolution: Cells = 16,
-    guidance_step_size: StepSize = 1.0,
+    guidance_step_size: StepSize = STEP_SIZE,
     text_samples: Longer = None,
     vae_samples: Longer = None,
     unet_samples: Longer = None,
@@ -80,7 +83,7 @@ def export(
     state: State = Path(".cache/demo-training"),
     out: Out = CHECKPOINT,
     guidance_resolution: Cells = 16,
-    guidance_step_size: StepSize = 1.0,
+    guidance_step_size: StepSize = STEP_SIZE,
     text_samples: Longer = None,
     vae_samples: Longer = None,
 ) -> None:

@@ -302,26 +302,29 @@ def _carpet_demo() -> DemoEdit:
 
 
 def _pillow_demo() -> DemoEdit:
+    """Two like pillows: only the mask says which one the prompt means."""
     scene = _room(
         "mint",
         "wooden",
-        Thing(kind="clock", x=24, y=24, side="left", colour="white"),
-        Thing(kind="picture", x=64, y=24, colour="orange"),
-        Thing(kind="carpet", x=64, y=112, colour="green", form="square"),
-        Thing(kind="sofa", x=64, y=72, colour="blue"),
-        Thing(kind="pillow", x=48, y=72, side="left", colour="yellow"),
-        Thing(kind="pillow", x=80, y=72, side="right", colour="yellow"),
-        Thing(kind="plant", x=114, y=104, side="right", colour="purple"),
+        Thing(kind="window", x=60, y=24),
+        Thing(kind="curtain", x=60, y=24, colour="yellow"),
+        Thing(kind="clock", x=20, y=28, side="left", colour="purple"),
+        Thing(kind="carpet", x=64, y=112, colour="green", pattern="striped", form="round"),
+        Thing(kind="sofa", x=68, y=68, colour="green", pattern="striped"),
+        Thing(kind="pillow", x=52, y=68, side="left", colour="pink"),
+        Thing(kind="pillow", x=84, y=68, side="right", colour="pink"),
+        Thing(kind="lamp", x=14, y=108, side="left", colour="red"),
+        Thing(kind="ball", x=44, y=120, side="left", colour="white"),
     )
-    rest = "a white clock, an orange picture, a green carpet and a plant in a purple pot"
+    before = "a room with a window, a yellow curtain, a purple clock, a striped green carpet, a striped green sofa"
     right = scene.find("pillow", "right")
     return DemoEdit(
         name="pillow",
         kind="ambiguous",
         source=scene,
         target=scene.change(right, replace(right, colour="red")),
-        source_prompt=f"a room with a blue sofa, a yellow pillow, a yellow pillow, {rest}",
-        target_prompt=f"a room with a blue sofa, a red pillow, a yellow pillow, {rest}",
+        source_prompt=f"{before}, a pink pillow, a pink pillow, a red lamp and a white ball",
+        target_prompt=f"{before}, a pink pillow, a red pillow, a red lamp and a white ball",
         words=("red pillow",),
     )
 
@@ -357,7 +360,7 @@ DEMO_EDITS: Final[dict[str, Callable[[], DemoEdit]]] = {
 """The edits that documentation and tests speak of, by name."""
 
 
-def demo_edit(name: str = "carpet") -> DemoEdit:
+def demo_edit(name: str = "pillow") -> DemoEdit:
     """One of the fixed edits.
 
     Raises:
