@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def test_commands_outlive_a_restart_of_the_server(tmp_path: Path) -> None:
     # Nobody listens now; the server comes back while the command is being repeated.
     reader = subprocess.Popen(
         [
-            "python",
+            sys.executable,
             "-c",
             f"from jobs.connection import *; print(connect(Settings(redis_url={url!r}, "
             "redis_retries=20)).get('key').decode(), flush=True)",

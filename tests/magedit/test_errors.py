@@ -6,7 +6,8 @@ from magedit import errors
 
 
 def leaves(kind: type[errors.MAGEditError]) -> list[type[errors.MAGEditError]]:
-    children = kind.__subclasses__()
+    # Other packages may add leaves of their own to the tree.
+    children = [child for child in kind.__subclasses__() if child.__module__ == errors.__name__]
     return [kind] if not children else [leaf for child in children for leaf in leaves(child)]
 
 
