@@ -118,17 +118,20 @@ def evaluate(
     out.mkdir(parents=True, exist_ok=True)
     model = DemoModel.load(checkpoint, device)
     side = int(json.loads((checkpoint / "model_index.json").read_text())["guidance_resolution"])
-    figures: dict[str, Any] = {"vae": measure.vae_quality(model, pictures, seed=seed)}
+    figures: dict[str, Any] = {}
+    table = out / "evaluation.json"
+    figures["vae"] = measure.vae_quality(model, pictures, seed=seed)}
     figures["inversion"] = measure.inversion_quality(model, inversions, steps=steps, seed=seed)
     figures["attention"] = measure.attention_pointing(model, pictures, side, seed=seed)
     figures["prompts"], grid = measure.prompt_following(model, prompts, steps=steps, seed=seed)
     grid.save(out / "prompts.png")
+    table.write_text(json.dumps(figures, indent=2) + "\n")
     if edits:
         configs = {name: EditConfig(method=name, steps=steps) for name in ("p2p", "mag-edit")}
         chosen = [edit for kind in EDIT_KINDS for edit in sample_edits(kind, edits, seed)]
         figures["edits"], grid = measure.edit_quality(measure.load_pipeline(checkpoint, device), chosen, configs)
         grid.save(out / "edits.png")
-    (out / "evaluation.json").write_text(json.dumps(figures, indent=2) + "\n")
+        table.write_text(json.dumps(figures, indent=2) + "\n")
     typer.echo(json.dumps(figures, indent=2))
 
 
