@@ -226,7 +226,7 @@ def check_prompt(
         if unknown:
             raise PromptNotSupported(
                 f"{field} has words that this model does not know: {', '.join(unknown)}. "
-                f"It knows: {', '.join(sorted(vocabulary))}",
+                f"It knows: {', '.join(sorted(word for word in vocabulary if _WORD.fullmatch(word)))}",
                 field=field,
             )
     return encoded
