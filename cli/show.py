@@ -46,13 +46,17 @@ def describe(edit: Edit) -> str:
 
 
 def measures_table(edit: Edit) -> Table:
-    """Ratios without and with guidance, UNet passes, seconds. The edit must have succeeded."""
+    """Ratios without and with guidance; without an unguided edit to compare with, before and after each step's updates.
+
+    The edit must have succeeded.
+    """
     measures = edit.measures
     assert measures is not None
     table = Table(show_header=True, header_style="bold")
-    for column in ("region", "ratio", "without guidance", "with guidance"):
-        table.add_column(column)
     before = measures.unguided or measures.before
+    compared = ("without guidance", "with guidance") if measures.unguided else ("before updates", "after updates")
+    for column in ("region", "ratio", *compared):
+        table.add_column(column)
     for words, unguided, guided in zip(measures.words, before, measures.after, strict=True):
         for name in ("token", "spatial"):
             table.add_row(", ".join(words), name, _ratio(unguided, name), _ratio(guided, name))
