@@ -120,7 +120,7 @@ def evaluate(
     side = int(json.loads((checkpoint / "model_index.json").read_text())["guidance_resolution"])
     figures: dict[str, Any] = {}
     table = out / "evaluation.json"
-    figures["vae"] = measure.vae_quality(model, pictures, seed=seed)}
+    figures["vae"] = measure.vae_quality(model, pictures, seed=seed)
     figures["inversion"] = measure.inversion_quality(model, inversions, steps=steps, seed=seed)
     figures["attention"] = measure.attention_pointing(model, pictures, side, seed=seed)
     figures["prompts"], grid = measure.prompt_following(model, prompts, steps=steps, seed=seed)
