@@ -1,4 +1,7 @@
-"""What an edit has cost so far, and how far it is: counts UNet passes, times stages, reports progress."""
+"""What an edit has cost so far, and how far it is: counts UNet passes, times stages, reports progress.
+
+Free of torch.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from magedit.config import EditConfig
 from magedit.report import Progress, Stage
 
 OnProgress = Callable[[Progress], None]
@@ -73,3 +77,14 @@ class Meter:
                 fraction=min(1.0, done / total) if total else 0.0,
             )
         )
+
+
+def expected_work(config: EditConfig, *, inverted: bool) -> dict[Stage, float]:
+    """Work per stage that ``config`` plans, in whole UNet passes; the basis of progress fractions."""
+    work = {Stage.PREPARE: 0.0, Stage.DECODE: 0.0}
+    work[Stage.INVERT] = 0.0 if inverted else float(config.steps)
+    if config.inversion == "null-text" and not inverted:
+        work[Stage.OPTIMIZE] = config.steps * (2 + config.null_text_iterations * (1 + BACKWARD_COST))
+    guided = config.guided_steps * config.iterations * (TRUNCATED_COST + BACKWARD_COST)
+    work[Stage.EDIT] = 2.0 * config.steps + guided
+    return work

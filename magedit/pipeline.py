@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,10 +21,10 @@ from magedit.errors import CheckpointError, MaskMismatch, RegionMismatch, Unknow
 from magedit.guidance import resample_mask
 from magedit.injection import Injection
 from magedit.inversion import INVERSIONS, InversionTask
-from magedit.meter import Meter, OnProgress
+from magedit.meter import Meter, OnProgress, expected_work
 from magedit.methods import METHODS, EditTask
 from magedit.output import Inversion, MAGEditOutput
-from magedit.plan import expected_work, mean_ratios, word_targets
+from magedit.plan import mean_ratios, word_targets
 from magedit.prompts import Encoded, check_edit
 from magedit.report import EditMeasures, Stage
 from magedit.schedule import Schedule
@@ -150,7 +149,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             InvalidEdit: see `__call__`.
         """
         config = config or EditConfig()
-        union = self._check_masks(image, masks)
+        union = pixels.union(self._read_masks(image, masks))
         expected = expected_work(config, inverted=False)
         expected[Stage.EDIT] = 0.0
         meter = Meter(expected, on_progress)
@@ -197,7 +196,8 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         """
         config = config or EditConfig()
         image = image.convert("RGB")
-        union = self._check_masks(image, masks)
+        masks = self._read_masks(image, masks)
+        union = pixels.union(masks)
         if regions and len(regions) != len(masks):
             raise RegionMismatch(
                 f"{len(masks)} mask(s) and {len(regions)} region(s): give one region per mask, or none"
@@ -213,8 +213,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             needs_words=config.guided_steps > 0,
         )
         meter = Meter(expected_work(config, inverted=inversion is not None), on_progress)
-        with ExitStack() as stack:
-            stack.enter_context(frozen(self.unet))
+        with frozen(self.unet):
             if inversion is None:
                 inversion = self._invert(image, union, source_prompt, config, meter)
             else:
@@ -268,13 +267,13 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
 
     # --- how ---
 
-    def _check_masks(self, image: Image.Image, masks: Sequence[Image.Image]) -> Image.Image:
+    def _read_masks(self, image: Image.Image, masks: Sequence[Image.Image]) -> list[Image.Image]:
         if not masks:
             raise MaskMismatch("no mask is given: send one per region")
         read = [pixels.read_mask(mask, "white") for mask in masks]
         for mask in read:
             pixels.check_mask(mask, image.size)
-        return pixels.union(read)
+        return read
 
     def _invert(
         self, image: Image.Image, union: Image.Image, source_prompt: str, config: EditConfig, meter: Meter
@@ -306,7 +305,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         read = guidance_layers(layers, self.guidance_side)
         device = self._execution_device
         source, target = self.tokenize(source_prompt), self.tokenize(target_prompt)
-        crops = [pixels.take(pixels.read_mask(mask, "white"), inversion.box, self.size) for mask in masks]
+        crops = [pixels.take(mask, inversion.box, self.size) for mask in masks]
         region_masks = [torch.tensor(np.asarray(crop) > 0, dtype=torch.float32, device=device) for crop in crops]
         mask = resample_mask(torch.stack(region_masks).amax(0), self.latent_side, config.mask_resampling)
         words = word_targets(target_prompt, target, regions, region_masks, read, config)

@@ -1,4 +1,4 @@
-"""From a request to what the algorithm works with: words as tokens and masks, and the work an edit plans."""
+"""From a request to what the algorithm works with, and from its steps to what is reported."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from torch import Tensor
 from magedit.attention import Layer
 from magedit.config import EditConfig, Region
 from magedit.guidance import WordTarget, resample_mask
-from magedit.meter import BACKWARD_COST, TRUNCATED_COST
 from magedit.prompts import Encoded, token_indices
-from magedit.report import Ratios, Stage
+from magedit.report import Ratios
 
 
 def word_targets(
@@ -43,17 +42,6 @@ def word_targets(
                 for word in words
             ]
     return tuple(targets)
-
-
-def expected_work(config: EditConfig, *, inverted: bool) -> dict[Stage, float]:
-    """Work per stage that ``config`` plans, in whole UNet passes; the basis of progress fractions."""
-    work = {Stage.PREPARE: 0.0, Stage.DECODE: 0.0}
-    work[Stage.INVERT] = 0.0 if inverted else float(config.steps)
-    if config.inversion == "null-text" and not inverted:
-        work[Stage.OPTIMIZE] = config.steps * (2 + config.null_text_iterations * (1 + BACKWARD_COST))
-    guided = config.guided_steps * config.iterations * (TRUNCATED_COST + BACKWARD_COST)
-    work[Stage.EDIT] = 2.0 * config.steps + guided
-    return work
 
 
 def mean_ratios(steps: Sequence[Sequence[Ratios]]) -> tuple[Ratios, ...]:

@@ -11,6 +11,7 @@ from PIL import Image
 from jobs.schema import CONTENT_TYPES, JobRecord, OutputFormat, StoredObject
 from jobs.storage import ObjectStore, artifact_key, result_key, sha256
 from magedit.config import EditConfig
+from magedit.meter import expected_work
 from magedit.report import EditMeasures
 from worker.artifacts import attention_pictures, trace_json
 from worker.model import Editor
@@ -47,7 +48,8 @@ def run(claim: JobRecord, editor: Editor, store: ObjectStore, report: Reporter) 
     report.check()
     inputs = (image, masks, request.source_prompt, request.target_prompt, request.regions)
     compare = "attention" in request.artifacts
-    share = _comparison_share(request.config) if compare else 0.0
+    plain = replace(request.config, method="p2p")
+    share = _comparison_share(request.config, plain) if compare else 0.0
 
     report.share(0.0, 1.0 - share)
     edited = editor(*inputs, request.config, on_progress=report)
@@ -55,7 +57,6 @@ def run(claim: JobRecord, editor: Editor, store: ObjectStore, report: Reporter) 
     artifacts: list[StoredObject] = []
     if compare:
         report.share(1.0 - share, share)
-        plain = replace(request.config, method="p2p")
         unguided = editor(*inputs, plain, inversion=edited.inversion, on_progress=report)
         measures = replace(measures, unguided=unguided.measures.after)
         for name, picture in attention_pictures(image, masks, edited, unguided):
@@ -72,14 +73,12 @@ def run(claim: JobRecord, editor: Editor, store: ObjectStore, report: Reporter) 
     return Finished(replace(measures, trace=()), results, tuple(artifacts))
 
 
-def _comparison_share(config: EditConfig) -> float:
-    """Share of the unguided edit in the whole, in UNet passes.
-
-    Per step one to invert and two for each edit; per guidance update about one (a truncated one and its
-    backward pass).
-    """
-    guided = config.guided_steps * config.iterations
-    return 2 * config.steps / (5 * config.steps + guided)
+def _comparison_share(config: EditConfig, plain: EditConfig) -> float:
+    """Share of the unguided edit ``plain``, which takes over the inversion, in the expected work of both."""
+    edit, comparison = (
+        sum(expected_work(each, inverted=inverted).values()) for each, inverted in ((config, False), (plain, True))
+    )
+    return comparison / (edit + comparison)
 
 
 def _store_picture(

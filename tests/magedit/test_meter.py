@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from magedit.meter import Meter
+from magedit.config import EditConfig
+from magedit.meter import Meter, expected_work
 from magedit.report import Progress, Stage
 
 
@@ -45,3 +46,15 @@ def test_what_the_listener_raises_goes_through() -> None:
     meter = Meter({}, stop)
     with pytest.raises(InterruptedError):
         meter.passed(forward=1)
+
+
+@pytest.mark.parametrize("inversion", ["direct", "null-text"])
+def test_expected_work_knows_what_is_left_out(inversion: str) -> None:
+    config = EditConfig(inversion=inversion)  # type: ignore[arg-type]
+    whole, reused = (expected_work(config, inverted=inverted) for inverted in (False, True))
+    assert whole[Stage.INVERT] == 50
+    assert reused[Stage.INVERT] == 0
+    assert (Stage.OPTIMIZE in whole) == (inversion == "null-text")
+    assert Stage.OPTIMIZE not in reused
+    plain = expected_work(EditConfig(method="p2p"), inverted=True)
+    assert plain[Stage.EDIT] == 100 < whole[Stage.EDIT]

@@ -1,4 +1,4 @@
-"""Words as targets, expected work, means."""
+"""Words as targets, means."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 from magedit.attention import Layer
 from magedit.config import EditConfig, Region
 from magedit.pipeline import MAGEditPipeline
-from magedit.plan import expected_work, mean_ratios, word_targets
-from magedit.report import Ratios, Stage
+from magedit.plan import mean_ratios, word_targets
+from magedit.report import Ratios
 
 
 def test_each_word_of_each_region_is_a_target_with_its_regions_mask(pipe: MAGEditPipeline) -> None:
@@ -28,18 +28,6 @@ def test_each_word_of_each_region_is_a_target_with_its_regions_mask(pipe: MAGEdi
     ]
     assert targets[0].masks[8].sum() == 8
     assert targets[2].masks[16].sum() == 4 * 16
-
-
-@pytest.mark.parametrize("inversion", ["direct", "null-text"])
-def test_expected_work_knows_what_is_left_out(inversion: str) -> None:
-    config = EditConfig(inversion=inversion)  # type: ignore[arg-type]
-    whole, reused = (expected_work(config, inverted=inverted) for inverted in (False, True))
-    assert whole[Stage.INVERT] == 50
-    assert reused[Stage.INVERT] == 0
-    assert (Stage.OPTIMIZE in whole) == (inversion == "null-text")
-    assert Stage.OPTIMIZE not in reused
-    plain = expected_work(EditConfig(method="p2p"), inverted=True)
-    assert plain[Stage.EDIT] == 100 < whole[Stage.EDIT]
 
 
 def test_means_are_per_region() -> None:
