@@ -28,6 +28,10 @@ STEP_SIZE = 15.0
 """Guidance step size written into an exported checkpoint; measured on the demo edits with 15 updates a step."""
 
 StepSize = Annotated[float, typer.Option(help="Step size of guidance by default.")]
+Start = Annotated[
+    Path | None,
+    typer.Option("--start", help="Folder of a checkpoint whose UNet is trained on; its VAE and text encoder stay."),
+]
 Longer = Annotated[int | None, typer.Option(min=1, help="Samples of the stage, in place of the preset's.")]
 
 
@@ -56,6 +60,7 @@ def train(
     text_samples: Longer = None,
     vae_samples: Longer = None,
     unet_samples: Longer = None,
+    start: Start = None,
 ) -> None:
     """Train the checkpoint; after a kill the same command goes on from the last snapshots."""
     from magedit.demo.training.export import Guidance
@@ -70,6 +75,7 @@ def train(
             guidance=Guidance(resolution=guidance_resolution, step_size=guidance_step_size),
             processes=processes,
             budget_s=budget_s,
+            start=start,
         )
     except OutOfBudgetError as error:
         typer.echo(str(error))
@@ -86,13 +92,14 @@ def export(
     guidance_step_size: StepSize = STEP_SIZE,
     text_samples: Longer = None,
     vae_samples: Longer = None,
+    start: Start = None,
 ) -> None:
     """Write a checkpoint of what a run in progress has reached."""
     from magedit.demo.training.export import Guidance
     from magedit.demo.training.recipe import export_snapshot
 
     guidance = Guidance(resolution=guidance_resolution, step_size=guidance_step_size)
-    seen = export_snapshot(_preset(preset, text_samples, vae_samples), state, out, guidance)
+    seen = export_snapshot(_preset(preset, text_samples, vae_samples), state, out, guidance, start)
     typer.echo(f"checkpoint after {seen} samples: {out}")
 
 

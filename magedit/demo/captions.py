@@ -62,7 +62,7 @@ class Caption:
 class Style:
     """How talkative a caption is: each a probability in [0, 1]."""
 
-    side: float = 0.6
+    side: float = 0.7
     colour: float = 0.96
     pattern: float = 0.96
     plain: float = 0.08
@@ -72,7 +72,7 @@ class Style:
     room: float = 0.25
     omission: float = 0.15
     negation: float = 0.15
-    shuffle: float = 0.6
+    shuffle: float = 0.85
     article: float = 0.15
     """Share of "the" where "a" would do."""
     pair: float = 0.7

@@ -112,8 +112,8 @@ CPU_128: Final = Preset(
         layers=1,
         heads=4,
         groups=8,
-        pictures=16_000,
-        schedule=Schedule(samples=49_000, batch=8, muon=0.01, adam=1e-3, warmup=1600, decay=0.5),
+        pictures=24_000,
+        schedule=Schedule(samples=200_000, batch=16, muon=0.01, adam=1e-3, warmup=1600, decay=0.5),
     ),
 )
 

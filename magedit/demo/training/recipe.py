@@ -3,6 +3,7 @@
 Every process runs this same sequence; a killed run starts it again and each stage goes on from its snapshot.
 """
 
+import hashlib
 import multiprocessing
 import tempfile
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from magedit.demo.presets import Preset
@@ -78,9 +79,17 @@ def train_vae(preset: Preset, run: Run) -> AutoencoderKL:
     return _normalized(vae, preset)
 
 
+def _fingerprint(model: torch.nn.Module) -> str:
+    digest = hashlib.sha256()
+    for value in model.state_dict().values():
+        digest.update(value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
 def make_latents(preset: Preset, run: Run, vae: AutoencoderKL) -> torch.Tensor:
     """The training set's latents: (pictures, 4, h, w), float16; the processes share the shards out."""
-    folder = run.state / f"latents-{preset.vae.schedule.samples}"  # a VAE trained on has other latents
+    # a VAE that was trained on has other latents
+    folder = run.state / f"latents-{_fingerprint(vae)}"
     shards = range(-(-preset.unet.pictures // SHARD))
     for number in shards[run.rank :: run.processes]:
         encode_shard(vae, preset, number, folder)
@@ -88,18 +97,39 @@ def make_latents(preset: Preset, run: Run, vae: AutoencoderKL) -> torch.Tensor:
     return torch.cat([encode_shard(vae, preset, number, folder) for number in shards])
 
 
-def train_all(preset: Preset, run: Run, out: Path, guidance: Guidance) -> None:
+def _parts(preset: Preset, run: Run, start: Path | None) -> tuple[CLIPTokenizer, CLIPTextModel, AutoencoderKL]:
+    """What the UNet is trained against: of the checkpoint `start`, or trained here."""
+    if start is None:
+        tokenizer = _tokenizer(run)
+        return tokenizer, train_text(preset, run, tokenizer), train_vae(preset, run)
+    encoder: CLIPTextModel = CLIPTextModel.from_pretrained(start / "text_encoder").requires_grad_(False).eval()
+    vae = AutoencoderKL.from_pretrained(start / "vae", torch_dtype=torch.float32).requires_grad_(False).eval()
+    return CLIPTokenizer.from_pretrained(start / "tokenizer"), encoder, vae.to(preset.device)
+
+
+def _unet_stage(
+    preset: Preset, tokenizer: CLIPTokenizer, encoder: CLIPTextModel, latents: torch.Tensor, start: Path | None
+) -> UnetStage:
+    _seeded(preset, "unet")
+    stage = UnetStage(preset, tokenizer, encoder, latents)
+    if start is not None:
+        weights = UNet2DConditionModel.from_pretrained(start / "unet", torch_dtype=torch.float32).state_dict()
+        stage.model.load_state_dict(weights)
+    return stage
+
+
+def train_all(preset: Preset, run: Run, out: Path, guidance: Guidance, start: Path | None = None) -> None:
     """Trains what is not trained yet and exports the checkpoint to `out`.
+
+    With `start`, the folder of a checkpoint, its text encoder and VAE are taken as they are and its UNet is
+    trained on.
 
     Raises:
         OutOfBudgetError: the run's deadline passed; the same call goes on from the snapshots.
     """
-    tokenizer = _tokenizer(run)
-    encoder = train_text(preset, run, tokenizer)
-    vae = train_vae(preset, run)
+    tokenizer, encoder, vae = _parts(preset, run, start)
     latents = make_latents(preset, run, vae)
-    _seeded(preset, "unet")
-    stage = UnetStage(preset, tokenizer, encoder, latents)
+    stage = _unet_stage(preset, tokenizer, encoder, latents, start)
     train(stage, run)
     if run.rank == 0:
         export_checkpoint(
@@ -113,7 +143,7 @@ def train_all(preset: Preset, run: Run, out: Path, guidance: Guidance) -> None:
         )
 
 
-def export_snapshot(preset: Preset, state: Path, out: Path, guidance: Guidance) -> int:
+def export_snapshot(preset: Preset, state: Path, out: Path, guidance: Guidance, start: Path | None = None) -> int:
     """Exports what a run in progress has reached: the samples that its UNet had seen.
 
     Raises:
@@ -123,9 +153,8 @@ def export_snapshot(preset: Preset, state: Path, out: Path, guidance: Guidance) 
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: the UNet stage has written no snapshot yet")
     run = Run(state=state, seed=preset.seed)
-    tokenizer = CLIPTokenizer.from_pretrained(state / "tokenizer")
-    encoder, vae = train_text(preset, run, tokenizer), train_vae(preset, run)
-    stage = UnetStage(preset, tokenizer, encoder, torch.zeros(1))
+    tokenizer, encoder, vae = _parts(preset, run, start)
+    stage = _unet_stage(preset, tokenizer, encoder, torch.zeros(1), start)
     kept = torch.load(path, map_location="cpu", weights_only=True)
     stage.model.load_state_dict(kept["averaged"])
     export_checkpoint(
@@ -149,6 +178,7 @@ def _work(
     out: Path,
     budget_s: float | None,
     guidance: Guidance,
+    start: Path | None,
 ) -> None:
     torch.set_num_threads(1)
     deadline = None if budget_s is None else time.monotonic() + budget_s
@@ -163,7 +193,7 @@ def _work(
     if processes > 1:
         dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=processes)
     try:
-        train_all(preset, run, out, guidance)
+        train_all(preset, run, out, guidance, start)
     finally:
         if processes > 1:
             dist.destroy_process_group()
@@ -177,8 +207,11 @@ def train_in_processes(
     guidance: Guidance,
     processes: int = 1,
     budget_s: float | None = None,
+    start: Path | None = None,
 ) -> None:
     """Runs the recipe in this process and `processes - 1` others, one thread each, averaging their gradients.
+
+    `start`: see `train_all`.
 
     Raises:
         OutOfBudgetError: `budget_s` seconds passed; the same call goes on from the snapshots.
@@ -186,7 +219,7 @@ def train_in_processes(
     state.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         meeting = str(Path(folder) / "meeting")
-        common = (processes, meeting, preset, state, out, budget_s, guidance)
+        common = (processes, meeting, preset, state, out, budget_s, guidance, start)
         spawn = multiprocessing.get_context("spawn")
         others = [spawn.Process(target=_work, args=(rank, *common), daemon=True) for rank in range(1, processes)]
         for other in others:

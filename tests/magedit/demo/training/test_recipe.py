@@ -3,6 +3,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,14 @@ def test_a_killed_training_resumes_in_two_processes_and_ends(tmp_path: Path) -> 
         assert DemoModel.load(folder).draw(["a red sofa"], steps=2)[0].size == (64, 64)
     curve = (state / "unet.jsonl").read_text().splitlines()
     assert json.loads(curve[-1])["seen"] >= TOY.unet.schedule.samples
+
+    # a checkpoint trained on keeps the parts that its UNet was trained against
+    longer = tmp_path / "longer"
+    stage = replace(TOY.unet, pictures=4, schedule=replace(TOY.unet.schedule, samples=8))
+    train_in_processes(
+        replace(TOY, unet=stage), state=tmp_path / "more", out=longer, guidance=GUIDANCE, start=out, budget_s=600
+    )
+    assert sorted(path.name for path in (tmp_path / "more").glob("*.pt")) == ["unet.pt"]
+    for part, same in (("vae", True), ("text_encoder", True), ("unet", False)):
+        before, after = (next((folder / part).glob("*.safetensors")).read_bytes() for folder in (out, longer))
+        assert (before == after) is same, part
