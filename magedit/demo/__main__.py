@@ -107,13 +107,14 @@ def export(
 def evaluate(
     checkpoint: Annotated[Path, typer.Option(help="Folder of the checkpoint to measure.")] = CHECKPOINT,
     out: Out = Path("demo-evaluation"),
-    prompts: Annotated[int, typer.Option(min=1, help="Prompts to draw.")] = 32,
-    pictures: Annotated[int, typer.Option(min=1, help="Pictures for VAE and attention.")] = 48,
-    inversions: Annotated[int, typer.Option(min=1, help="Pictures to invert.")] = 12,
-    edits: Annotated[int, typer.Option(min=0, help="Edits of each kind, with and without guidance.")] = 8,
+    prompts: Annotated[int, typer.Option(min=1, help="Prompts to draw.")] = 64,
+    pictures: Annotated[int, typer.Option(min=1, help="Pictures for VAE and attention.")] = 64,
+    inversions: Annotated[int, typer.Option(min=1, help="Pictures to invert.")] = 32,
+    edits: Annotated[int, typer.Option(min=0, help="Edits of each kind, with and without guidance.")] = 9,
     steps: Annotated[int, typer.Option(min=2, help="DDIM steps.")] = 50,
     seed: Annotated[int, typer.Option(help="Which held-out rooms.")] = 0,
     device: Annotated[str, typer.Option(help="Torch device.")] = "cpu",
+    processes: Annotated[int, typer.Option(min=1, help="Processes that carry out the edits.")] = 1,
 ) -> None:
     """Measure a checkpoint: `evaluation.json` and picture grids in a folder."""
     import torch
@@ -136,7 +137,7 @@ def evaluate(
     if edits:
         configs = {name: EditConfig(method=name, steps=steps) for name in ("p2p", "mag-edit")}
         chosen = [edit for kind in EDIT_KINDS for edit in sample_edits(kind, edits, seed)]
-        figures["edits"], grid = measure.edit_quality(measure.load_pipeline(checkpoint, device), chosen, configs)
+        figures["edits"], grid = measure.edit_quality(checkpoint, chosen, configs, device=device, processes=processes)
         grid.save(out / "edits.png")
         table.write_text(json.dumps(figures, indent=2) + "\n")
     typer.echo(json.dumps(figures, indent=2))

@@ -1,7 +1,9 @@
 """Measures the checkpoint against the truth of the rooms: prompts, VAE, inversion, attention, edits."""
 
+import multiprocessing
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -204,31 +206,61 @@ def load_pipeline(folder: Path, device: str = "cpu") -> MAGEditPipeline:
     return pipeline
 
 
-def edit_quality(
-    pipeline: MAGEditPipeline, edits: Sequence[DemoEdit], configs: dict[str, EditConfig]
-) -> tuple[dict[str, Any], Image.Image]:
-    """Edits with known truth under several configurations; each row of the grid: source, truth, then one
-    result each."""
+def carry_out(pipeline: MAGEditPipeline, edit: DemoEdit, configs: Mapping[str, EditConfig]) -> dict[str, Image.Image]:
+    """The result of an edit under each configuration, by its name."""
     size = pipeline.size
+    results = {}
+    for name, config in configs.items():
+        # a removal adds no word that guidance could raise
+        used = config if edit.words else EditConfig(**{**vars(config), "method": "p2p"})
+        result = pipeline(
+            edit.image(size),
+            [edit.mask(size)],
+            edit.source_prompt,
+            edit.target_prompt,
+            [Region(words=edit.words)],
+            used,
+        ).images[0]
+        assert isinstance(result, Image.Image)
+        results[name] = result
+    return results
+
+
+_PAINTER: dict[str, MAGEditPipeline] = {}
+"""The pipeline of a process of `edit_quality`, loaded when it starts."""
+
+
+def _start_painter(folder: Path, device: str) -> None:
+    torch.set_num_threads(1)
+    _PAINTER["pipeline"] = load_pipeline(folder, device)
+
+
+def _paint(edit: DemoEdit, configs: Mapping[str, EditConfig]) -> dict[str, Image.Image]:
+    return carry_out(_PAINTER["pipeline"], edit, configs)
+
+
+def edit_quality(
+    folder: Path,
+    edits: Sequence[DemoEdit],
+    configs: Mapping[str, EditConfig],
+    *,
+    device: str = "cpu",
+    processes: int = 1,
+) -> tuple[dict[str, Any], Image.Image]:
+    """Edits with known truth by the checkpoint in `folder` under several configurations, in as many processes.
+
+    Each row of the grid: source, truth, then one result each. Pictures are the checkpoint's size.
+    """
+    size = load_pipeline(folder, device).size
     rows = []
     scores: dict[str, dict[str, list[dict[str, float]]]] = {name: {} for name in configs}
-    for edit in track(edits, "edits"):
-        row = [edit.image(size), edit.truth(size)]
-        for name, config in configs.items():
-            # a removal adds no word that guidance could raise
-            used = config if edit.words else EditConfig(**{**vars(config), "method": "p2p"})
-            result = pipeline(
-                edit.image(size),
-                [edit.mask(size)],
-                edit.source_prompt,
-                edit.target_prompt,
-                [Region(words=edit.words)],
-                used,
-            ).images[0]
-            assert isinstance(result, Image.Image)
-            row.append(result)
-            scores[name].setdefault(edit.kind, []).append(judge_edit(edit, result, size))
-        rows.append(row)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, spawn, initializer=_start_painter, initargs=(folder, device)) as painters:
+        painted = painters.map(_paint, edits, [configs] * len(edits))
+        for edit, results in track(zip(edits, painted, strict=True), "edits", total=len(edits)):
+            for name, result in results.items():
+                scores[name].setdefault(edit.kind, []).append(judge_edit(edit, result, size))
+            rows.append([edit.image(size), edit.truth(size), *results.values()])
     return {name: _summary(kinds) for name, kinds in scores.items()}, _side_by_side(rows, size)
 
 

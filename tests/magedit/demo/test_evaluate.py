@@ -10,6 +10,7 @@ from magedit.demo.edits import demo_edit
 from magedit.demo.evaluate import (
     Tally,
     attention_pointing,
+    carry_out,
     edit_quality,
     held_out,
     inversion_quality,
@@ -72,8 +73,10 @@ def test_the_checkpoint_is_measured(model: DemoModel) -> None:
 
 def test_edits_are_measured_with_and_without_guidance() -> None:
     configs = {name: EditConfig(method=name, steps=4, max_iterations=1) for name in ("p2p", "mag-edit")}
-    edit = demo_edit("carpet")
-    figures, grid = edit_quality(load_pipeline(checkpoint_path()), [edit], configs)
+    edits = [demo_edit("carpet"), demo_edit("lamp")]
+    figures, grid = edit_quality(checkpoint_path(), edits, configs, processes=2)
     assert set(figures) == {"p2p", "mag-edit"}
-    assert set(figures["p2p"]) == {edit.kind, "all"}
-    assert grid.size == (4 * 128, 128)
+    assert set(figures["p2p"]) == {*(edit.kind for edit in edits), "all"}
+    assert grid.size == (4 * 128, 2 * 128)
+    here = carry_out(load_pipeline(checkpoint_path()), edits[1], configs)["mag-edit"]
+    assert here.tobytes() == grid.crop((3 * 128, 128, 4 * 128, 2 * 128)).tobytes()
