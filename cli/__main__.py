@@ -22,7 +22,7 @@ from cli.options import json_array, with_config_options
 from cli.processes import ProgramDied
 from cli.show import cost, describe, follow, measures_table
 from cli.stack import Stack, StackError, free_port
-from jobs.schema import OutputFormat
+from jobs.schema import OutputFormat, Priority
 from jobs.settings import Settings
 from magedit.config import MaskMode
 from magedit.demo import DEMO_EDITS
@@ -81,6 +81,7 @@ def edit(
     mask_mode: Annotated[MaskMode | None, typer.Option(help="Which part of the mask is edited.")] = None,
     model: Annotated[str | None, typer.Option(help="Which model. Default: the service's own.")] = None,
     output_format: Annotated[OutputFormat | None, typer.Option(help="Format of the result.")] = None,
+    priority: Annotated[Priority | None, typer.Option(help="`low`: after all normal edits.")] = None,
     artifacts: Annotated[
         list[str] | None, typer.Option(help="What to save besides, next to the result: `attention`.")
     ] = None,
@@ -100,6 +101,7 @@ def edit(
             mask_mode=mask_mode,
             model=model,
             output_format=output_format,
+            priority=priority,
             **config,
         )
         console.print(f"edit {submitted.id}")

@@ -108,6 +108,7 @@ class Edit(_Answer):
     id: str
     state: State
     model: str
+    priority: Literal["normal", "low"]
     queue_position: int | None
     progress: Progress | None
     eta_s: float | None

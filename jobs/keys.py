@@ -19,6 +19,8 @@ EXPIRY = PREFIX + "expiry"
 TENANT = PREFIX + "tenant:"
 # Set of model names that have (had) a queue: where the reaper looks for ids.
 QUEUES = PREFIX + "queues"
+# List by model with one token or none: there is work. Idle workers block on it, whichever line the work is in.
+BELL = PREFIX + "bell:"
 # Held for the time of one sweep, so that one reaper works at a time.
 REAPER_LOCK = PREFIX + "reaper"
 # Hash model name -> `ModelInfo` as last announced; stays, to tell "no worker" and "unknown" apart.

@@ -1,9 +1,10 @@
-"""The queue: RQ, one queue a model, carrying ids only. What an id stands for is in its record."""
+"""The queue: RQ, one line a model and priority, carrying ids only. What an id stands for is in its record."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, cast
 
 from redis import Redis
@@ -13,59 +14,89 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker_registration import clean_worker_registry
 
-from jobs import keys
+from jobs import keys, scripts
 from jobs.connection import redis_errors
 from jobs.records import Records
-from jobs.schema import JobRecord, State
+from jobs.schema import PRIORITIES, JobRecord, Priority, State
 
 # What a job is called in RQ. Workers take jobs of this name only, and call their own function: nothing that
 # is written in Redis is ever imported.
 TASK = "worker.edit.run"
 
 
-def queue_name(model: str) -> str:
-    """RQ's name of a model's queue."""
-    return f"magedit:{model}"
+def queue_name(model: str, priority: Priority = "normal") -> str:
+    """RQ's name of a model's line of one priority."""
+    return f"magedit:{model}" if priority == "normal" else f"magedit:{model}:{priority}"
 
 
 class JobQueue:
     """Puts edits in line and finds them there. Safe to share between threads.
 
-    Every method raises `QueueUnavailable` while Redis is away.
+    A model has a line a priority, and one list of taken ids. Every method raises `QueueUnavailable` while Redis is
+    away.
     """
 
     def __init__(self, redis: Redis, records: Records) -> None:
         self._redis = redis
         self._records = records
         self._queues: dict[str, Queue] = {}
+        self._ring = redis.register_script(scripts.RING)
+        self._take = redis.register_script(scripts.TAKE)
 
-    def rq(self, model: str) -> Queue:
-        """RQ's queue of a model. Kept, because each new one asks the server for its version."""
-        if model not in self._queues:
-            self._queues[model] = Queue(
-                queue_name(model), connection=self._redis, serializer=JSONSerializer, default_timeout=-1
-            )
-        return self._queues[model]
+    def rq(self, model: str, priority: Priority = "normal") -> Queue:
+        """RQ's queue of a model and priority. Kept, because each new one asks the server for its version."""
+        name = queue_name(model, priority)
+        if name not in self._queues:
+            self._queues[name] = Queue(name, connection=self._redis, serializer=JSONSerializer, default_timeout=-1)
+        return self._queues[name]
+
+    # Keys
+
+    def line(self, model: str, priority: Priority = "normal") -> str:
+        """Key of the list of waiting ids, the next one first."""
+        return str(self.rq(model, priority).key)
+
+    def lines(self, model: str) -> list[str]:
+        """Keys of the model's lines, in the order in which they are served."""
+        return [self.line(model, priority) for priority in PRIORITIES]
+
+    def _taken(self, model: str) -> str:
+        return str(self.rq(model).intermediate_queue_key)
+
+    def _lists(self, record: JobRecord) -> list[str]:
+        """What `Records.requeue` and `Records.hand_back` change."""
+        return [self.line(record.model, record.priority), self._taken(record.model), keys.BELL + record.model]
+
+    # The front end's side
 
     @redis_errors()
     def enqueue(self, record: JobRecord) -> None:
         """Put a created record in line. Repeatable: an edit that is in line stays where it is."""
-        try:
-            self.rq(record.model).enqueue_job(self._job(record.id, record.model), unique=True)
-        except DuplicateJobError:
-            return
+        with suppress(DuplicateJobError):
+            self.rq(record.model, record.priority).enqueue_job(self._job(record), unique=True)
+        # For a duplicate too: it may be this call's own doing, its answer lost, and nobody has rung for it then.
+        self._ring(keys=[keys.BELL + record.model])
 
     @redis_errors()
     def position(self, record: JobRecord) -> int | None:
         """How many edits are before this one in line (0: it is next), None if it is not in line."""
         if record.state is not State.QUEUED:
             return None
-        return cast("int | None", self._redis.lpos(self.rq(record.model).key, record.id))
+        before = PRIORITIES[: PRIORITIES.index(record.priority)]
+        with self._redis.pipeline() as pipeline:
+            for priority in before:
+                pipeline.llen(self.line(record.model, priority))
+            pipeline.lpos(self.line(record.model, record.priority), record.id)
+            *ahead, place = cast("list[int | None]", pipeline.execute())
+        return None if place is None else place + sum(each or 0 for each in ahead)
 
     @redis_errors()
-    def depth(self, model: str) -> int:
-        """How many edits are in line for the model."""
-        return self._redis.llen(self.rq(model).key)
+    def depth(self, model: str, priority: Priority | None = None) -> int:
+        """How many edits are in line for the model (in the line of one priority)."""
+        with self._redis.pipeline() as pipeline:
+            for line in [self.line(model, priority)] if priority else self.lines(model):
+                pipeline.llen(line)
+            return sum(pipeline.execute())
 
     def remove(self, record: JobRecord) -> None:
         """Take an edit out of RQ, wherever it is there."""
@@ -74,12 +105,30 @@ class JobQueue:
     @redis_errors()
     def remove_id(self, job_id: str, model: str) -> None:
         """Take an id out of RQ, whether or not it has a record."""
-        queue = self.rq(model)
-        pipeline = self._redis.pipeline()
-        pipeline.lrem(queue.key, 0, job_id)
-        pipeline.lrem(queue.intermediate_queue_key, 0, job_id)
-        pipeline.delete(Job.key_for(job_id))
-        pipeline.execute()
+        with self._redis.pipeline() as pipeline:
+            for each in (*self.lines(model), self._taken(model)):
+                pipeline.lrem(each, 0, job_id)
+            pipeline.delete(Job.key_for(job_id))
+            pipeline.execute()
+
+    # The worker's side
+
+    @redis_errors()
+    def take(self, model: str) -> tuple[str, Priority] | None:
+        """Move the next id, in one step, to the list of taken ids: it and its line. None: nobody waits."""
+        taken = self._take(keys=[*self.lines(model), self._taken(model), keys.BELL + model])
+        return (taken[0].decode(), PRIORITIES[taken[1] - 1]) if taken else None
+
+    @redis_errors()
+    def await_bell(self, model: str, timeout_s: float) -> None:
+        """Block until somebody puts an edit in line, or for ``timeout_s`` seconds."""
+        self._redis.blpop([keys.BELL + model], timeout_s)
+
+    def hand_back(self, claim: JobRecord) -> None:
+        """Give a claimed edit back to the head of its line."""
+        self._records.hand_back(claim, self._lists(claim))
+
+    # The reaper's side
 
     @redis_errors()
     def models(self) -> set[str]:
@@ -88,42 +137,42 @@ class JobQueue:
 
     def overdue(self, models: Iterable[str], grace_s: float) -> tuple[str, ...]:
         """The unfinished ids that have been in no line and under no lease for ``grace_s`` seconds."""
-        return self._records.overdue([self.rq(model).key for model in models], grace_s)
+        return self._records.overdue([line for model in models for line in self.lines(model)], grace_s)
 
     @redis_errors()
     def waiting(self, model: str) -> set[str]:
         """The ids in line for the model."""
-        return {job_id.decode() for job_id in cast("list[bytes]", self._redis.lrange(self.rq(model).key, 0, -1))}
+        return self._ids(*self.lines(model))
 
     @redis_errors()
     def taken(self, model: str) -> set[str]:
         """The ids that workers took from the line and have not finished (or died with)."""
-        key = self.rq(model).intermediate_queue_key
-        return {job_id.decode() for job_id in cast("list[bytes]", self._redis.lrange(key, 0, -1))}
+        return self._ids(self._taken(model))
+
+    def _ids(self, *lists: str) -> set[str]:
+        with self._redis.pipeline() as pipeline:
+            for each in lists:
+                pipeline.lrange(each, 0, -1)
+            return {job_id.decode() for ids in cast("list[list[bytes]]", pipeline.execute()) for job_id in ids}
 
     @redis_errors()
     def tidy(self, model: str) -> None:
         """Remove what killed workers leave in RQ's lists, and RQ's maintenance (which is off) would: it would also
         fail or requeue their jobs."""
-        queue = self.rq(model)
-        self._redis.zremrangebyscore(queue.started_job_registry.key, 0, time.time())
-        clean_worker_registry(queue)
-
-    def hand_back(self, claim: JobRecord) -> None:
-        """Give a claimed edit back to the head of the line."""
-        queue = self.rq(claim.model)
-        self._records.hand_back(claim, queue.key, queue.intermediate_queue_key)
+        for priority in PRIORITIES:
+            queue = self.rq(model, priority)
+            self._redis.zremrangebyscore(queue.started_job_registry.key, 0, time.time())
+            clean_worker_registry(queue)
 
     @redis_errors()
     def requeue(self, record: JobRecord) -> State | None:
-        """Put an edit that nobody holds back at the head of the line; returns as `Records.requeue`."""
-        queue = self.rq(record.model)
-        job = self._job(record.id, record.model)
+        """Put an edit that nobody holds back at the head of its line; returns as `Records.requeue`."""
+        job = self._job(record)
         if not self._redis.exists(job.key):
             job.save()
-        return self._records.requeue(record.id, queue.key, queue.intermediate_queue_key)
+        return self._records.requeue(record.id, self._lists(record))
 
-    def _job(self, job_id: str, model: str) -> Job:
+    def _job(self, record: JobRecord) -> Job:
         # No timeout: RQ's would raise in the middle of anything; the worker's watchdog stands in for it.
-        arguments: dict[str, Any] = {"args": (job_id,), "job_id": job_id, "description": "edit"}
-        return self.rq(model).create_job(TASK, **arguments)
+        arguments: dict[str, Any] = {"args": (record.id,), "job_id": record.id, "description": "edit"}
+        return self.rq(record.model, record.priority).create_job(TASK, **arguments)

@@ -171,20 +171,20 @@ class Records:
         answer = self._commit(args=[*_fence(claim), state, self._ttl_s, *done]).decode()
         return None if answer == "stale" else State(answer)
 
-    # Giving back: `jobs.queue` names the lists
+    # Giving back: `jobs.queue` names the lists (the edit's line, the taken ids, the bell)
 
     @redis_errors()
-    def hand_back(self, claim: JobRecord, queue: str, intermediate: str) -> None:
-        """Put the claimed edit at the head of its queue; this attempt does not count towards the limit."""
-        self._requeue(keys=[queue, intermediate], args=[*_fence(claim), self._ttl_s])
+    def hand_back(self, claim: JobRecord, lists: Sequence[str]) -> None:
+        """Put the claimed edit at the head of its line; this attempt does not count towards the limit."""
+        self._requeue(keys=lists, args=[*_fence(claim), self._ttl_s])
 
     @redis_errors()
-    def requeue(self, job_id: str, queue: str, intermediate: str) -> State | None:
-        """Put an edit that nobody holds at the head of its queue (or cancel it, if that was asked for).
+    def requeue(self, job_id: str, lists: Sequence[str]) -> State | None:
+        """Put an edit that nobody holds at the head of its line (or cancel it, if that was asked for).
 
         None: it is held, queued or finished after all.
         """
-        answer = self._requeue(keys=[queue, intermediate], args=[job_id, "", "", self._ttl_s]).decode()
+        answer = self._requeue(keys=lists, args=[job_id, "", "", self._ttl_s]).decode()
         return None if answer == "kept" else State(answer)
 
     # The reaper's side
@@ -201,9 +201,9 @@ class Records:
         return {job_id for job_id, flag in zip(job_ids, flags, strict=True) if flag}
 
     @redis_errors()
-    def overdue(self, queues: Sequence[str], grace_s: float) -> tuple[str, ...]:
-        """The open ids that have been in none of these queues and under no lease for ``grace_s`` seconds."""
-        return tuple(job_id.decode() for job_id in self._overdue(keys=queues, args=[grace_s]))
+    def overdue(self, lines: Sequence[str], grace_s: float) -> tuple[str, ...]:
+        """The open ids that have been in none of these lines and under no lease for ``grace_s`` seconds."""
+        return tuple(job_id.decode() for job_id in self._overdue(keys=lines, args=[grace_s]))
 
     @redis_errors()
     def expired(self, limit: int = 100) -> tuple[JobRecord, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,10 +14,13 @@ from magedit.report import EditMeasures, Progress
 
 OutputFormat = Literal["png", "jpeg", "webp"]
 ArtifactName = Literal["attention"]
+# In the order in which their lines are served.
+Priority = Literal["normal", "low"]
 Prompt = Annotated[str, Field(min_length=1, max_length=1000)]
 # A tenant's name is a part of storage keys and of Redis keys.
 Tenant = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
+PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 CONTENT_TYPES: dict[OutputFormat, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 
 
@@ -63,6 +66,9 @@ class EditRequest(Frozen):
     artifacts: tuple[ArtifactName, ...] = Field(
         default=(),
         description="What to keep besides the result: `attention` (maps before and after guidance).",
+    )
+    priority: Priority = Field(
+        default="normal", description="`low`: the edit begins only while no `normal` one waits for the same model."
     )
     config: EditConfig = Field(default_factory=EditConfig, description="How to edit.")
 
@@ -128,6 +134,11 @@ class JobRecord(Frozen):
     def model(self) -> str:
         """The model that the edit runs on."""
         return self.request.model
+
+    @property
+    def priority(self) -> Priority:
+        """Which of its model's lines the edit waits in."""
+        return self.request.priority
 
     @property
     def seed(self) -> int | None:

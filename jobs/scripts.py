@@ -45,6 +45,41 @@ local function finish(id, before, after, ttl_s)
 end
 """
 
+# A bell holds one token at most. Whoever puts an id in line rings; the worker that takes an id rings on if more ids
+# wait; so as long as ids wait, there is a token in the bell or with a worker that is about to take an id.
+# A worker that dies with the token costs the others no more than the end of their blocking wait.
+_RING = """
+local function ring(bell)
+  if redis.call('EXISTS', bell) == 0 then redis.call('RPUSH', bell, 1) end
+end
+"""
+
+# KEYS: bell
+RING = _RING + "ring(KEYS[1])"
+
+# KEYS: the lines in the order of their priorities, the list of taken ids, bell -> id, number of its line (1, ...) | nil
+# The move is one step: an id is in a line or among the taken ones, whenever the worker dies. What is taken and not
+# claimed is under no lease, so the reaper brings it back; so it does if the answer was lost and the worker, asking
+# again, takes the next id.
+TAKE = (
+    _RING
+    + """
+local taken, bell = KEYS[#KEYS - 1], KEYS[#KEYS]
+for number = 1, #KEYS - 2 do
+  local id = redis.call('LMOVE', KEYS[number], taken, 'LEFT', 'RIGHT')
+  if id then
+    for other = number, #KEYS - 2 do
+      if redis.call('EXISTS', KEYS[other]) == 1 then ring(bell) end
+    end
+    return {id, number}
+  end
+end
+-- Nothing waits, so a token would only wake somebody for nothing.
+redis.call('DEL', bell)
+return false
+"""
+)
+
 # ARGV: id, tenant, model, limit, field, value, ...  -> created | full
 CREATE = (
     _PRELUDE
@@ -140,10 +175,11 @@ return state
 """
 )
 
-# KEYS: queue, intermediate   ARGV: id, worker or '', attempt or '', ttl_s -> queued | canceled | kept
+# KEYS: line, taken ids, bell   ARGV: id, worker or '', attempt or '', ttl_s -> queued | canceled | kept
 # With worker and attempt: that attempt hands its edit back. Without: the reaper's, for an edit nobody holds.
 REQUEUE = (
     _PRELUDE
+    + _RING
     + """
 local id, me, mine = ARGV[1], ARGV[2], ARGV[3]
 local key = EDIT .. id
@@ -167,18 +203,19 @@ redis.call('HDEL', key, 'progress', 'worker', 'started_at')
 redis.call('DEL', LEASE .. id)
 redis.call('ZREM', MISSING, id)
 redis.call('LPUSH', KEYS[1], id)
+ring(KEYS[3])
 return 'queued'
 """
 )
 
-# KEYS: every queue   ARGV: grace_s  -> the open ids in no queue and under no lease for longer than the grace time
+# KEYS: every line   ARGV: grace_s  -> the open ids in no line and under no lease for longer than the grace time
 # MISSING keeps exactly the ids that are so now, each since when.
 OVERDUE = (
     _PRELUDE
     + """
 local at, waiting, due = now(), {}, {}
-for _, queue in ipairs(KEYS) do
-  for _, id in ipairs(redis.call('LRANGE', queue, 0, -1)) do waiting[id] = true end
+for _, line in ipairs(KEYS) do
+  for _, id in ipairs(redis.call('LRANGE', line, 0, -1)) do waiting[id] = true end
 end
 for _, id in ipairs(redis.call('ZRANGE', MISSING, 0, -1)) do
   if waiting[id] or redis.call('EXISTS', LEASE .. id) == 1 or redis.call('SISMEMBER', OPEN, id) == 0 then

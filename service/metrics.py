@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.errors import Unavailable
+from jobs.schema import PRIORITIES
 from service.backend import Backend
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -49,11 +50,12 @@ class _Queues(Collector):
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("magedit_redis_up", "Whether Redis answers.")
-        depth = GaugeMetricFamily("magedit_queue_depth", "Edits in line.", labels=["model"])
+        depth = GaugeMetricFamily("magedit_queue_depth", "Edits in line.", labels=["model", "priority"])
         workers = GaugeMetricFamily("magedit_workers", "Live workers.", labels=["model"])
         try:
             for name, status in self._backend.models.all().items():
-                depth.add_metric([name], self._backend.queue.depth(name))
+                for priority in PRIORITIES:
+                    depth.add_metric([name, priority], self._backend.queue.depth(name, priority))
                 workers.add_metric([name], status.workers)
             up.add_metric([], 1)
         except Unavailable:

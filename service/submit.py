@@ -98,6 +98,7 @@ def _request(form: EditForm, info: ModelInfo, regions: tuple[Region, ...]) -> Ed
             regions=regions,
             output_format=form.output_format,
             artifacts=tuple(dict.fromkeys(form.artifacts)),
+            priority=form.priority,
             config=form.config,
         )
     except ValidationError as error:

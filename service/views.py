@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.eta import estimate
-from jobs.schema import EditRequest, JobRecord, ModelStatus, Problem, State, StoredObject
+from jobs.schema import EditRequest, JobRecord, ModelStatus, Priority, Problem, State, StoredObject
 from magedit.report import EditMeasures, Progress
 
 EDITS = "/v1/edits"
@@ -57,6 +57,7 @@ class Edit(View):
     state: State
     model: str
     request: EditRequest
+    priority: Priority
     queue_position: int | None = Field(description="Edits before this one in line; 0: it is next.")
     progress: Progress | None
     eta_s: float | None = Field(description="Estimated seconds until it is finished.")
@@ -116,6 +117,7 @@ def edit_view(record: JobRecord, *, position: int | None, model: ModelStatus | N
         state=record.state,
         model=record.model,
         request=record.request,
+        priority=record.priority,
         queue_position=position,
         progress=record.progress,
         eta_s=_eta_s(record, position, model, now),

@@ -3,7 +3,8 @@
 Why each override is here (RQ 3.0):
 
 - its workers fork or start a Python per job, except `SimpleWorker`, which runs the job in place: the base;
-- a job popped just before a crash is lost: `dequeue_job_and_maintain_ttl` moves the id into a second list;
+- a job popped just before a crash is lost, and waiting on two queues does just that: `dequeue_job_and_maintain_ttl`
+  moves the id into a second list, and waits for a bell instead;
 - its maintenance would requeue or fail what only our reaper may: `should_run_maintenance_tasks` is False;
 - its timeout raises from a signal handler in the middle of anything, its success and failure handling writes
   a second truth, and its `perform` imports what the job names: `execute_job` uses the id and nothing else;
@@ -20,7 +21,7 @@ import socket
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import structlog
 from redis import Redis
@@ -34,7 +35,7 @@ from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.models import Models
 from jobs.queue import JobQueue
 from jobs.records import Records
-from jobs.schema import JobRecord, State
+from jobs.schema import PRIORITIES, JobRecord, State
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, attempt_prefix
 from magedit.errors import MAGEditError
@@ -44,8 +45,9 @@ from worker.model import ServedModel
 from worker.problems import problem_of
 from worker.progress import AttemptEnded, Reporter, Stop
 
-# How long one blocking wait for work lasts, in seconds: so soon an idle worker notices that it is to stop.
-WAIT_S = 1
+# How long one blocking wait for work lasts, in seconds: so soon an idle worker notices that it is to stop, and work
+# for which nobody rang.
+WAIT_S = 1.0
 # RQ's time to live of a worker without a sign of life, in seconds (it adds 60, and derives socket timeouts).
 WORKER_TTL_S = 16
 # Pause before a command is tried again while Redis is away, in seconds.
@@ -82,7 +84,7 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
         self._models = Models(redis)
         self._edits = JobQueue(redis, self._records)
         super().__init__(
-            [self._edits.rq(served.info.name)],
+            [self._edits.rq(served.info.name, priority) for priority in PRIORITIES],
             name=unique_name(),
             connection=redis,
             worker_ttl=WORKER_TTL_S,
@@ -209,26 +211,32 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
         timeout: int | None,
         max_idle_time: int | None = None,  # noqa: ARG002 (RQ's signature)
     ) -> tuple[Job, Queue] | None:
-        """Wait for the next id and move it, in one step, to the list of taken ids. None: stop."""
-        queue = self.queues[0]
-        taken = queue.intermediate_queue_key
+        """Take the next id, `normal` ones first; wait for one if there is none. None: stop.
+
+        Looking comes before waiting, so that no ring is needed for what is in line already; and after it, whether or
+        not somebody rang, so that a ring that was lost costs no more than the wait.
+        """
+        model = self._served.info.name
+        # The wait must end before the client takes the server for dead.
+        wait_s = min(WAIT_S, self._settings.redis_timeout_s / 2)
         while not self._stop_requested:
             try:
-                if timeout is None:
-                    moved = self.connection.lmove(queue.key, taken)
-                else:
-                    moved = self.connection.blmove(queue.key, taken, WAIT_S)
-            except AWAY:
+                taken = self._edits.take(model)
+                if taken is None and timeout is not None:
+                    self._edits.await_bell(model, wait_s)
+                    continue
+            except QueueUnavailable:
                 log.warning("Redis is away: no work can be taken")
                 time.sleep(AWAY_PAUSE_S)
                 continue
-            if moved is not None:
-                # The id is all that is used of the job: its other fields are never read, let alone called.
-                job = self.job_class(cast(bytes, moved).decode(), connection=self.connection)
-                job.origin, job.timeout = queue.name, -1
-                return job, queue
-            if timeout is None:
+            if taken is None:
                 break
+            job_id, priority = taken
+            queue = self._edits.rq(model, priority)
+            # The id is all that is used of the job: its other fields are never read, let alone called.
+            job = self.job_class(job_id, connection=self.connection)
+            job.origin, job.timeout = queue.name, -1
+            return job, queue
         return None
 
     @property

@@ -17,6 +17,7 @@ BASE: dict[str, Any] = {
     "id": "1",
     "state": "queued",
     "model": "demo",
+    "priority": "normal",
     "queue_position": None,
     "progress": None,
     "eta_s": None,

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import threading
+import time
+
+import pytest
 from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from jobs import keys
 from jobs.queue import TASK, queue_name
 from jobs.schema import State
+from tests.conftest import wait_until
 from tests.jobs.desk import Desk
 
 
@@ -72,3 +78,86 @@ def test_requeue_works_after_rq_lost_the_job(desk: Desk) -> None:
     assert desk.queue.requeue(record) is State.QUEUED
     desk.queue.enqueue(record)  # a slow front end comes at last: it is in line already
     assert desk.queue.depth("demo") == 1
+
+
+def test_low_edits_wait_for_all_normal_ones(desk: Desk) -> None:
+    low = [desk.submit(priority="low") for _ in range(2)]
+    normal = [desk.submit() for _ in range(2)]
+    assert [desk.queue.position(record) for record in (*normal, *low)] == [0, 1, 2, 3]
+    assert [desk.queue.depth("demo", each) for each in (None, "normal", "low")] == [4, 2, 2]
+    assert desk.queue.waiting("demo") == {record.id for record in (*normal, *low)}
+    order = [desk.queue.take("demo") for _ in range(5)]
+    assert order == [(normal[0].id, "normal"), (normal[1].id, "normal"), (low[0].id, "low"), (low[1].id, "low"), None]
+    assert desk.queue.taken("demo") == {record.id for record in (*normal, *low)}
+
+
+def test_requeued_edits_go_to_the_head_of_their_own_line(desk: Desk) -> None:
+    normal, lost, held, low = (desk.submit(priority=each) for each in ("normal", "low", "low", "low"))
+    for record in (lost, held):
+        desk.queue.remove(record)
+    claim = desk.records.claim(held.id, "w")
+    assert claim is not None
+    desk.queue.hand_back(claim)
+    assert desk.queue.requeue(lost) is State.QUEUED
+    assert [desk.queue.position(desk.get(record)) for record in (normal, lost, held, low)] == [0, 1, 2, 3]
+    desk.queue.remove(low)
+    assert desk.queue.position(low) is None
+    assert desk.queue.depth("demo", "low") == 2
+
+
+def rings(desk: Desk) -> int:
+    """Tokens in the bell."""
+    return desk.redis.llen(keys.BELL + "demo")
+
+
+def test_whoever_puts_an_edit_in_line_rings_once(desk: Desk) -> None:
+    first, second = desk.submit(), desk.submit(priority="low")
+    assert rings(desk) == 1
+    desk.redis.delete(keys.BELL + "demo")
+    desk.queue.enqueue(first)  # again, the answer was lost
+    assert rings(desk) == 1
+    desk.redis.delete(keys.BELL + "demo")
+    desk.queue.remove(second)
+    desk.queue.requeue(second)
+    assert rings(desk) == 1
+    desk.queue.take("demo")
+    claim = desk.records.claim(first.id, "w")
+    assert claim is not None
+    desk.redis.delete(keys.BELL + "demo")
+    desk.queue.hand_back(claim)
+    assert rings(desk) == 1
+
+
+def test_a_taker_rings_on_while_edits_wait_and_silences_an_idle_bell(desk: Desk) -> None:
+    for priority in ("normal", "low"):
+        desk.submit(priority=priority)
+    desk.queue.await_bell("demo", 1)
+    assert rings(desk) == 0
+    desk.queue.take("demo")
+    assert rings(desk) == 1
+    desk.queue.take("demo")
+    assert rings(desk) == 1
+    assert desk.queue.take("demo") is None
+    assert rings(desk) == 0
+
+
+@pytest.mark.parametrize("priority", ["normal", "low"])
+def test_idle_workers_wake_up_one_an_edit(desk: Desk, priority: str) -> None:
+    taken: list[str] = []
+
+    def work() -> None:
+        # No time-out that the test could outlast: only a ring wakes.
+        while (found := desk.queue.take("demo")) is None:
+            desk.queue.await_bell("demo", 4)
+        taken.append(found[0])
+
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    wait_until(lambda: desk.redis.info("clients")["blocked_clients"] == 3)
+    began = time.monotonic()
+    records = [desk.submit(priority=priority) for _ in range(3)]
+    for worker in workers:
+        worker.join()
+    assert time.monotonic() - began < 3
+    assert sorted(taken) == [record.id for record in records]

@@ -112,6 +112,7 @@ REFUSED: dict[str, tuple[dict[str, bytes], dict[str, Any], int, str, str | None]
     "equalizer out of bounds": ({}, {"equalizer": '{"purple": 99}'}, 422, "invalid_request", "equalizer.purple"),
     "equalizer word": ({}, {"equalizer": '{"zebra": 2}'}, 422, "word_not_in_target_prompt", "equalizer"),
     "misspelled field": ({}, {"stpes": "10"}, 422, "unknown_field", "stpes"),
+    "unknown priority": ({}, {"priority": "high"}, 422, "invalid_request", "priority"),
     "unknown artifact": ({}, {"artifacts": ["losses"]}, 422, "invalid_request", "artifacts.0"),
     "unknown format": ({}, {"output_format": "bmp"}, 422, "invalid_request", "output_format"),
     "empty prompt": ({}, {"target_prompt": ""}, 422, "invalid_request", "target_prompt"),

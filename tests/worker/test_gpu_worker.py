@@ -50,7 +50,8 @@ def runs(desk: Desk, record: JobRecord) -> None:
 def leaves_rq(desk: Desk, record: JobRecord) -> None:
     """Return when nothing of the edit is left in RQ."""
     wait_until(lambda: desk.queue.taken("demo") == set() and not Job.exists(record.id, connection=desk.redis))
-    wait_until(lambda: StartedJobRegistry(queue_name("demo"), connection=desk.redis).get_job_ids(cleanup=False) == [])
+    name = queue_name("demo", record.priority)
+    wait_until(lambda: StartedJobRegistry(name, connection=desk.redis).get_job_ids(cleanup=False) == [])
 
 
 def attempts(desk: Desk, record: JobRecord) -> set[str]:
@@ -82,6 +83,18 @@ def test_many_edits_over_two_workers(desk: Desk, spawn: Spawn) -> None:
     done = [ends(desk, record) for record in records]
     assert {(record.state, record.attempt) for record in done} == {(State.SUCCEEDED, 1)}
     assert len({record.worker for record in done}) == 2
+
+
+def test_normal_edits_go_first(desk: Desk, spawn: Spawn, gates: Path) -> None:
+    (gates / "hold").touch()
+    spawn()
+    held = desk.submit("hold")
+    runs(desk, held)
+    low, normal = desk.submit(priority="low"), desk.submit()
+    (gates / "hold").unlink()
+    ended = [ends(desk, record).finished_at or 0.0 for record in (held, normal, low)]
+    assert ended == sorted(ended)
+    leaves_rq(desk, low)
 
 
 def test_a_killed_workers_edit_runs_again_and_is_committed_once(desk: Desk, spawn: Spawn, gates: Path) -> None:

@@ -81,6 +81,25 @@ def test_the_line_is_counted(client: httpx.Client, form: Form, announce: Announc
     assert etas[0] == pytest.approx(0.1 * 50, rel=0.5)
 
 
+def test_low_edits_are_counted_after_the_normal_ones(
+    client: httpx.Client, form: Form, announce: Announce, worker_side: WorkerSide
+) -> None:
+    worker_side.models.keep_pace(announce().name, 0.1)
+    form.data["priority"] = "low"
+    low = form.send(client).json()["id"]
+    form.data["priority"] = "normal"
+    normal = form.send(client).json()["id"]
+    listed = {edit["id"]: edit for edit in client.get("/v1/edits").json()["edits"]}
+    assert [(listed[each]["priority"], listed[each]["queue_position"]) for each in (normal, low)] == [
+        ("normal", 0),
+        ("low", 1),
+    ]
+    assert listed[low]["eta_s"] == pytest.approx(2 * listed[normal]["eta_s"])
+    assert client.get("/v1/models").json()["models"][0]["queued"] == 2
+    client.delete(f"/v1/edits/{low}")
+    assert worker_side.queue.waiting("demo") == {normal}
+
+
 def test_cancel_while_it_waits(client: httpx.Client, edit_id: str, worker_side: WorkerSide) -> None:
     first = client.put(f"/v1/edits/{edit_id}/cancel")
     assert (first.status_code, first.json()["state"]) == (202, "canceled")

@@ -61,7 +61,7 @@ def test_metrics_by_route(client: httpx.Client, form: Form) -> None:
     assert requests("POST", "/v1/edits", "202") >= 1
     assert requests("GET", "/v1/edits/{edit_id}", "200") >= 2
     assert requests("GET", "unmatched", "404") >= 1
-    assert samples[("magedit_queue_depth", (("model", "demo"),))] == 1
+    assert samples[("magedit_queue_depth", (("model", "demo"), ("priority", "normal")))] == 1
     assert samples[("magedit_workers", (("model", "demo"),))] == 1
     assert samples[("magedit_redis_up", ())] == 1
     assert edit_id not in response.text
