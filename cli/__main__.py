@@ -82,6 +82,9 @@ def edit(
     model: Annotated[str | None, typer.Option(help="Which model. Default: the service's own.")] = None,
     output_format: Annotated[OutputFormat | None, typer.Option(help="Format of the result.")] = None,
     priority: Annotated[Priority | None, typer.Option(help="`low`: after all normal edits.")] = None,
+    deadline_s: Annotated[
+        float | None, typer.Option(min=1, help="Seconds within which it must begin, or fail.")
+    ] = None,
     artifacts: Annotated[
         list[str] | None, typer.Option(help="What to save besides, next to the result: `attention`.")
     ] = None,
@@ -102,6 +105,7 @@ def edit(
             model=model,
             output_format=output_format,
             priority=priority,
+            deadline_s=deadline_s,
             **config,
         )
         console.print(f"edit {submitted.id}")

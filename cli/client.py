@@ -118,6 +118,7 @@ class Edit(_Answer):
     measures: Measures | None
     results: tuple[File, ...]
     artifacts: tuple[File, ...]
+    deadline_at: datetime | None
     expires_at: datetime | None
     problem: Problem | None
 

@@ -12,6 +12,8 @@ LEASE = PREFIX + "lease:"
 OPEN = PREFIX + "open"
 # Sorted set id -> time since when an open edit is in no queue and under no lease: the reaper's patience.
 MISSING = PREFIX + "missing"
+# Sorted set id -> deadline_at of edits that have one and, when last seen, had not begun.
+DEADLINES = PREFIX + "deadlines"
 # Sorted set id -> expires_at of finished edits: what the sweeper removes next.
 EXPIRY = PREFIX + "expiry"
 # Sorted sets of ids, all with score 0 and so in the order of the ids, which is that of their making:

@@ -124,9 +124,9 @@ class JobQueue:
         """Block until somebody puts an edit in line, or for ``timeout_s`` seconds."""
         self._redis.blpop([keys.BELL + model], timeout_s)
 
-    def hand_back(self, claim: JobRecord) -> None:
-        """Give a claimed edit back to the head of its line."""
-        self._records.hand_back(claim, self._lists(claim))
+    def hand_back(self, claim: JobRecord) -> State | None:
+        """Give a claimed edit back to the head of its line; returns as `Records.hand_back`."""
+        return self._leave(claim, self._records.hand_back(claim, self._lists(claim)))
 
     # The reaper's side
 
@@ -170,7 +170,13 @@ class JobQueue:
         job = self._job(record)
         if not self._redis.exists(job.key):
             job.save()
-        return self._records.requeue(record.id, self._lists(record))
+        return self._leave(record, self._records.requeue(record.id, self._lists(record)))
+
+    def _leave(self, record: JobRecord, state: State | None) -> State | None:
+        """Take the edit out of RQ if it ended instead of going back in line."""
+        if state is not None and state.is_terminal:
+            self.remove(record)
+        return state
 
     def _job(self, record: JobRecord) -> Job:
         # No timeout: RQ's would raise in the middle of anything; the worker's watchdog stands in for it.

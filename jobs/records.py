@@ -21,12 +21,19 @@ TOMBSTONE_S = 24 * 3600
 # Fields that are text as they are; all others are JSON.
 _TEXT = frozenset({"id", "tenant", "image", "state", "worker"})
 
+_TITLE = "The edit could not be carried out"
 _WORKER_LOST = Problem(
-    title="The edit could not be carried out",
+    title=_TITLE,
     status=500,
     detail="Every worker that began this edit died before finishing it.",
     code="worker_lost",
-)
+).model_dump_json()
+_LATE = Problem(
+    title=_TITLE,
+    status=504,
+    detail="No worker could begin this edit before its deadline.",
+    code="deadline",
+).model_dump_json()
 
 
 class Hold(StrEnum):
@@ -63,15 +70,17 @@ class Records:
         self._cancel = redis.register_script(scripts.CANCEL)
         self._requeue = redis.register_script(scripts.REQUEUE)
         self._overdue = redis.register_script(scripts.OVERDUE)
+        self._overtime = redis.register_script(scripts.OVERTIME)
         self._forget = redis.register_script(scripts.FORGET)
 
     # The front end's side
 
     @redis_errors()
     def create(self, record: JobRecord) -> JobRecord:
-        """Keep a new record (repeatable) and return it with `created_at`. Raises QueueFull."""
+        """Keep a new record (repeatable) and return it with `created_at` and `deadline_at`. Raises QueueFull."""
         fields = _flat(_encode(record))
-        answer = self._create(args=[record.id, record.tenant, record.model, self._limit, *fields])
+        deadline_s = record.request.deadline_s or ""
+        answer = self._create(args=[record.id, record.tenant, record.model, self._limit, deadline_s, *fields])
         if answer[0] == b"full":
             raise QueueFull(f"{self._limit} edits are unfinished, as many as this service takes; try again later")
         return _decode_pairs(answer[1])
@@ -129,9 +138,8 @@ class Records:
 
     @redis_errors()
     def claim(self, job_id: str, worker: str) -> JobRecord | None:
-        """Begin an attempt and hold the lease. None: finished, gone, another's, or begun too often."""
-        poison = _WORKER_LOST.model_dump_json()
-        args = (job_id, worker, self._lease_ms, self._max_attempts, self._ttl_s, poison)
+        """Begin an attempt and hold the lease. None: finished, gone, another's, begun too often, or too late."""
+        args = (job_id, worker, self._lease_ms, self._max_attempts, self._ttl_s, _WORKER_LOST, _LATE)
         answer = self._claim(args=args)
         return _decode_pairs(answer[1]) if answer[0] == b"claimed" else None
 
@@ -174,17 +182,24 @@ class Records:
     # Giving back: `jobs.queue` names the lists (the edit's line, the taken ids, the bell)
 
     @redis_errors()
-    def hand_back(self, claim: JobRecord, lists: Sequence[str]) -> None:
-        """Put the claimed edit at the head of its line; this attempt does not count towards the limit."""
-        self._requeue(keys=lists, args=[*_fence(claim), self._ttl_s])
+    def hand_back(self, claim: JobRecord, lists: Sequence[str]) -> State | None:
+        """Put the claimed edit at the head of its line; this attempt does not count towards the limit.
+
+        Returns the state that holds: `canceled` if that was asked for, `failed` if its deadline has passed. None: the
+        claim was lost.
+        """
+        return self._put_back(lists, _fence(claim))
 
     @redis_errors()
     def requeue(self, job_id: str, lists: Sequence[str]) -> State | None:
-        """Put an edit that nobody holds at the head of its line (or cancel it, if that was asked for).
+        """Put an edit that nobody holds at the head of its line (or end it, as `hand_back` does).
 
         None: it is held, queued or finished after all.
         """
-        answer = self._requeue(keys=lists, args=[job_id, "", "", self._ttl_s]).decode()
+        return self._put_back(lists, (job_id, "", ""))
+
+    def _put_back(self, lists: Sequence[str], fence: tuple[str, str, int | str]) -> State | None:
+        answer = self._requeue(keys=lists, args=[*fence, self._ttl_s, _LATE]).decode()
         return None if answer == "kept" else State(answer)
 
     # The reaper's side
@@ -204,6 +219,11 @@ class Records:
     def overdue(self, lines: Sequence[str], grace_s: float) -> tuple[str, ...]:
         """The open ids that have been in none of these lines and under no lease for ``grace_s`` seconds."""
         return tuple(job_id.decode() for job_id in self._overdue(keys=lines, args=[grace_s]))
+
+    @redis_errors()
+    def fail_overtime(self, limit: int = 1000) -> tuple[str, ...]:
+        """Fail the edits that no worker began before their deadline; their ids."""
+        return tuple(job_id.decode() for job_id in self._overtime(args=[limit, self._ttl_s, _LATE]))
 
     @redis_errors()
     def expired(self, limit: int = 100) -> tuple[JobRecord, ...]:

@@ -17,6 +17,8 @@ ArtifactName = Literal["attention"]
 # In the order in which their lines are served.
 Priority = Literal["normal", "low"]
 Prompt = Annotated[str, Field(min_length=1, max_length=1000)]
+# Bounds in seconds: what a caller can react to, and as long as results are kept by default.
+DeadlineS = Annotated[float, Field(ge=1, le=7 * 24 * 3600)]
 # A tenant's name is a part of storage keys and of Redis keys.
 Tenant = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
@@ -70,6 +72,11 @@ class EditRequest(Frozen):
     priority: Priority = Field(
         default="normal", description="`low`: the edit begins only while no `normal` one waits for the same model."
     )
+    deadline_s: DeadlineS | None = Field(
+        default=None,
+        description="Seconds from acceptance within which a worker must begin: else the edit fails with the code "
+        "`deadline`. One that has begun may finish; one that is to begin again, its worker lost, may not.",
+    )
     config: EditConfig = Field(default_factory=EditConfig, description="How to edit.")
 
 
@@ -121,6 +128,7 @@ class JobRecord(Frozen):
     cancel_requested: bool = False
     worker: str | None = None
     created_at: float = 0.0
+    deadline_at: float | None = None
     started_at: float | None = None
     finished_at: float | None = None
     expires_at: float | None = None

@@ -13,6 +13,7 @@ from jobs.lifecycle import lua_table
 _PRELUDE = f"""
 local EDIT, LEASE, OPEN = '{keys.EDIT}', '{keys.LEASE}', '{keys.OPEN}'
 local MISSING, EXPIRY, TENANT, QUEUES = '{keys.MISSING}', '{keys.EXPIRY}', '{keys.TENANT}', '{keys.QUEUES}'
+local DEADLINES = '{keys.DEADLINES}'
 local ALLOWED = {lua_table()}
 
 local function now()
@@ -40,8 +41,20 @@ local function finish(id, before, after, ttl_s)
   redis.call('HSET', EDIT .. id, 'finished_at', text(at), 'expires_at', text(at + ttl_s))
   redis.call('SREM', OPEN, id)
   redis.call('ZREM', MISSING, id)
+  redis.call('ZREM', DEADLINES, id)
   redis.call('DEL', LEASE .. id)
   redis.call('ZADD', EXPIRY, text(at + ttl_s), id)
+end
+
+local function fail(id, before, ttl_s, problem)
+  finish(id, before, 'failed', ttl_s)
+  redis.call('HSET', EDIT .. id, 'problem', problem)
+end
+
+-- Whether an edit that is not running may no longer begin.
+local function is_late(id)
+  local deadline = redis.call('HGET', EDIT .. id, 'deadline_at')
+  return deadline and now() >= tonumber(deadline)
 end
 """
 
@@ -80,15 +93,21 @@ return false
 """
 )
 
-# ARGV: id, tenant, model, limit, field, value, ...  -> created | full
+# ARGV: id, tenant, model, limit, deadline_s or '', field, value, ...  -> created | full
 CREATE = (
     _PRELUDE
     + """
 local id, tenant, model, limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 if redis.call('EXISTS', EDIT .. id) == 0 then
   if redis.call('SCARD', OPEN) >= limit then return {'full'} end
-  redis.call('HSET', EDIT .. id, unpack(ARGV, 5))
-  redis.call('HSET', EDIT .. id, 'created_at', text(now()))
+  local at = now()
+  redis.call('HSET', EDIT .. id, unpack(ARGV, 6))
+  redis.call('HSET', EDIT .. id, 'created_at', text(at))
+  if ARGV[5] ~= '' then
+    local deadline = text(at + tonumber(ARGV[5]))
+    redis.call('HSET', EDIT .. id, 'deadline_at', deadline)
+    redis.call('ZADD', DEADLINES, deadline, id)
+  end
   redis.call('SADD', OPEN, id)
   redis.call('SADD', QUEUES, model)
   redis.call('ZADD', TENANT .. tenant .. ':all', 0, id)
@@ -98,8 +117,8 @@ return {'created', redis.call('HGETALL', EDIT .. id)}
 """
 )
 
-# ARGV: id, worker, lease_ms, max_attempts, ttl_s, problem
-# -> claimed + record | poison | taken | finished | gone
+# ARGV: id, worker, lease_ms, max_attempts, ttl_s, problem of a poison edit, of a late one
+# -> claimed + record | poison | late | taken | finished | gone
 CLAIM = (
     _PRELUDE
     + """
@@ -112,9 +131,12 @@ if terminal(state) then return {'finished'} end
 if state == 'running' and worker ~= me then return {'taken'} end
 if state == 'queued' then
   if tonumber(attempt) - tonumber(handed_back) >= max_attempts then
-    finish(id, state, 'failed', tonumber(ARGV[5]))
-    redis.call('HSET', key, 'problem', ARGV[6])
+    fail(id, state, tonumber(ARGV[5]), ARGV[6])
     return {'poison'}
+  end
+  if is_late(id) then
+    fail(id, state, tonumber(ARGV[5]), ARGV[7])
+    return {'late'}
   end
   move(id, state, 'running')
   redis.call('HINCRBY', key, 'attempt', 1)
@@ -175,7 +197,8 @@ return state
 """
 )
 
-# KEYS: line, taken ids, bell   ARGV: id, worker or '', attempt or '', ttl_s -> queued | canceled | kept
+# KEYS: line, taken ids, bell   ARGV: id, worker or '', attempt or '', ttl_s, problem of a late edit
+# -> queued | canceled | failed | kept
 # With worker and attempt: that attempt hands its edit back. Without: the reaper's, for an edit nobody holds.
 REQUEUE = (
     _PRELUDE
@@ -196,6 +219,10 @@ redis.call('LREM', KEYS[2], 0, id)
 if cancel == '1' then
   finish(id, state, 'canceled', tonumber(ARGV[4]))
   return 'canceled'
+end
+if is_late(id) then
+  fail(id, state, tonumber(ARGV[4]), ARGV[5])
+  return 'failed'
 end
 if state == 'running' then move(id, state, 'queued') end
 if me ~= '' then redis.call('HINCRBY', key, 'handed_back', 1) end
@@ -232,6 +259,25 @@ return due
 """
 )
 
+# ARGV: limit, ttl_s, problem  -> the ids that failed
+# Every id is looked at once: one that runs leaves the index, for should it be given back or lost, REQUEUE and CLAIM
+# look at its deadline.
+OVERTIME = (
+    _PRELUDE
+    + """
+local failed = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', DEADLINES, '-inf', text(now()), 'LIMIT', 0, tonumber(ARGV[1]))) do
+  redis.call('ZREM', DEADLINES, id)
+  local state = redis.call('HGET', EDIT .. id, 'state')
+  if state == 'queued' then
+    fail(id, state, tonumber(ARGV[2]), ARGV[3])
+    table.insert(failed, id)
+  end
+end
+return failed
+"""
+)
+
 # ARGV: id, tombstone_s (0: at once)  -> whether there was such a record
 FORGET = (
     _PRELUDE
@@ -241,6 +287,7 @@ local tenant, state = unpack(redis.call('HMGET', EDIT .. id, 'tenant', 'state'))
 redis.call('SREM', OPEN, id)
 redis.call('ZREM', MISSING, id)
 redis.call('ZREM', EXPIRY, id)
+redis.call('ZREM', DEADLINES, id)
 redis.call('DEL', LEASE .. id)
 if not tenant then return 0 end
 redis.call('ZREM', TENANT .. tenant .. ':all', id)

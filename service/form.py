@@ -14,7 +14,7 @@ from fastapi import Depends, File, Form, Request, UploadFile
 from pydantic import Json, RootModel
 from typing_extensions import Doc
 
-from jobs.schema import ArtifactName, EditRequest, OutputFormat, Priority, Prompt
+from jobs.schema import ArtifactName, DeadlineS, EditRequest, OutputFormat, Priority, Prompt
 from magedit.config import EditConfig, MaskMode, Region, Word
 from service.errors import UnknownField, UnsupportedBody
 
@@ -71,6 +71,7 @@ class EditForm:
         list[ArtifactName], Form(default_factory=list, max_length=8, description=_description("artifacts"))
     ]
     priority: Annotated[Priority, Form(description=_description("priority"))] = "normal"
+    deadline_s: Annotated[DeadlineS | None, Form(description=_description("deadline_s"))] = None
     config: EditConfig
 
 

@@ -99,6 +99,7 @@ def _request(form: EditForm, info: ModelInfo, regions: tuple[Region, ...]) -> Ed
             output_format=form.output_format,
             artifacts=tuple(dict.fromkeys(form.artifacts)),
             priority=form.priority,
+            deadline_s=form.deadline_s,
             config=form.config,
         )
     except ValidationError as error:
@@ -127,7 +128,12 @@ def _mask(upload: Image.Image, mode: MaskMode, size: tuple[int, int], field: str
         mask = read_mask(upload, mode)
         check_mask(mask, size)
     except InvalidEdit as error:
-        raise type(error)(error.message, field=field) from error
+        # The likely reason: the mask was drawn on the pixels as they lie in the file.
+        turned = upload.size != size and upload.size == size[::-1]
+        hint = (
+            ". The image counts upright, turned as its EXIF orientation says: draw the mask on that" if turned else ""
+        )
+        raise type(error)(error.message + hint, field=field) from error
     return mask
 
 

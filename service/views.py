@@ -68,6 +68,7 @@ class Edit(View):
     measures: EditMeasures | None
     results: tuple[File, ...]
     artifacts: tuple[File, ...]
+    deadline_at: datetime | None = Field(description="It fails if no worker has begun it by then.")
     expires_at: datetime | None = Field(description="Until when a finished edit and its pictures are kept.")
     problem: Problem | None = Field(description="Why it failed.")
     links: Links
@@ -128,6 +129,7 @@ def edit_view(record: JobRecord, *, position: int | None, model: ModelStatus | N
         measures=record.measures,
         results=tuple(_file(each, f"{path(record)}/result/{number}") for number, each in enumerate(record.results)),
         artifacts=artifact_files(record),
+        deadline_at=_time(record.deadline_at),
         expires_at=_time(record.expires_at),
         problem=record.problem,
         links=Links(

@@ -33,9 +33,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Sweep:
-    """What one sweep did: ids put back in line, ids taken out of RQ's leftovers, expired edits removed."""
+    """What one sweep did: ids put back in line (or ended there), ids that failed by their deadlines, ids taken out of
+    RQ's leftovers, expired edits removed."""
 
     requeued: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
     cleaned: tuple[str, ...] = ()
     expired: tuple[str, ...] = ()
 
@@ -74,19 +76,23 @@ class Reaper:
                 log.warning("the sweep took longer than its lock", timeout_s=timeout_s)
 
     def sweep(self) -> Sweep:
-        """Requeue what is lost, clear RQ's leftovers, remove what has expired.
+        """Fail what is late, requeue what is lost, clear RQ's leftovers, remove what has expired.
 
         An id that a worker is just taking is nowhere for a moment; the grace time is for that.
         """
+        late = self._records.fail_overtime()
+        for job_id in late:
+            log.info("edit failed by its deadline", job=job_id)
         models = self._queue.models()
         requeued = self._requeue(self._queue.overdue(models, self._settings.reaper_grace_s))
         cleaned = tuple(job_id for model in models for job_id in self._clean(model))
-        return Sweep(requeued, cleaned, self._expire())
+        return Sweep(requeued, late, cleaned, self._expire())
 
     def _clean(self, model: str) -> tuple[str, ...]:
+        """Take out of RQ what is over: late edits, and what a process left that died before it did so itself."""
         self._queue.tidy(model)
-        taken = sorted(self._queue.taken(model))
-        finished = tuple(sorted(set(taken) - self._records.open_among(taken)))
+        known = sorted(self._queue.taken(model) | self._queue.waiting(model))
+        finished = tuple(sorted(set(known) - self._records.open_among(known)))
         for job_id in finished:
             self._queue.remove_id(job_id, model)
         return finished

@@ -18,6 +18,7 @@ BASE: dict[str, Any] = {
     "state": "queued",
     "model": "demo",
     "priority": "normal",
+    "deadline_at": None,
     "queue_position": None,
     "progress": None,
     "eta_s": None,

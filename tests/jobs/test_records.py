@@ -14,7 +14,7 @@ from jobs.settings import Settings
 from magedit.config import EditConfig, Region
 from magedit.report import EditMeasures, Progress, Ratios, Stage
 from tests.conftest import free_port, wait_until
-from tests.jobs.desk import Desk
+from tests.jobs.desk import Desk, pass_deadline
 
 PROBLEM = Problem(title="t", status=500, detail="d", code="c")
 RESULT = StoredObject(name="r.png", key="k", content_type="image/png", size=1, sha256="00", width=2, height=3)
@@ -216,6 +216,56 @@ def test_handing_back_is_not_dying(desk: Desk) -> None:
         desk.queue.hand_back(claim)  # the answer was lost
     waiting = desk.get(record)
     assert (waiting.state, waiting.attempt, waiting.handed_back, waiting.worker) == (State.QUEUED, 5, 5, None)
+
+
+def test_a_deadline_counts_from_acceptance(desk: Desk) -> None:
+    record = desk.records.create(desk.record(deadline_s=90))
+    assert record.deadline_at == pytest.approx(record.created_at + 90, abs=1e-5)
+    assert desk.records.create(record) == record
+    assert desk.records.create(desk.record()).deadline_at is None
+    assert desk.redis.zrange(keys.DEADLINES, 0, -1) == [record.id.encode()]
+    assert desk.records.fail_overtime() == ()
+
+
+def test_a_late_edit_is_not_begun(desk: Desk) -> None:
+    record = desk.submit(deadline_s=60)
+    pass_deadline(desk, record)
+    assert desk.records.claim(record.id, "w1") is None
+    failed = desk.get(record)
+    assert failed.problem is not None
+    assert (failed.state, failed.problem.code, failed.attempt) == (State.FAILED, "deadline", 0)
+    assert desk.redis.zcard(keys.DEADLINES) == 0
+    assert desk.records.open_ids() == set()
+
+
+def test_an_edit_that_began_in_time_may_finish(desk: Desk) -> None:
+    claim = desk.records.claim(desk.submit(deadline_s=60).id, "w1")
+    assert claim is not None
+    pass_deadline(desk, claim)
+    assert desk.records.fail_overtime() == ()
+    assert desk.records.claim(claim.id, "w1") == desk.get(claim)  # its answer was lost
+    assert desk.records.renew(claim, HALF) is Hold.KEPT
+    assert desk.records.commit_success(claim, MEASURES, [RESULT]) is State.SUCCEEDED
+
+
+def test_an_edit_handed_back_after_its_deadline_fails(desk: Desk) -> None:
+    claims = [desk.records.claim(desk.submit(deadline_s=60).id, "w1") for _ in range(2)]
+    for claim in claims:
+        assert claim is not None
+        pass_deadline(desk, claim)
+    late, canceled = claims
+    assert late is not None
+    assert canceled is not None
+    desk.records.request_cancel(canceled.id)
+    assert desk.queue.hand_back(late) is State.FAILED
+    assert desk.queue.hand_back(canceled) is State.CANCELED
+    assert desk.queue.waiting("demo") == set()
+
+
+def test_deleting_forgets_the_deadline(desk: Desk) -> None:
+    record = desk.submit(deadline_s=60)
+    desk.records.delete(record.id)
+    assert desk.redis.zcard(keys.DEADLINES) == 0
 
 
 def test_cancel_while_queued_is_at_once(desk: Desk) -> None:

@@ -113,6 +113,8 @@ REFUSED: dict[str, tuple[dict[str, bytes], dict[str, Any], int, str, str | None]
     "equalizer word": ({}, {"equalizer": '{"zebra": 2}'}, 422, "word_not_in_target_prompt", "equalizer"),
     "misspelled field": ({}, {"stpes": "10"}, 422, "unknown_field", "stpes"),
     "unknown priority": ({}, {"priority": "high"}, 422, "invalid_request", "priority"),
+    "deadline in the past": ({}, {"deadline_s": "0"}, 422, "invalid_request", "deadline_s"),
+    "deadline in a month": ({}, {"deadline_s": "2592000"}, 422, "invalid_request", "deadline_s"),
     "unknown artifact": ({}, {"artifacts": ["losses"]}, 422, "invalid_request", "artifacts.0"),
     "unknown format": ({}, {"output_format": "bmp"}, 422, "invalid_request", "output_format"),
     "empty prompt": ({}, {"target_prompt": ""}, 422, "invalid_request", "target_prompt"),

@@ -5,13 +5,14 @@ import subprocess
 import sys
 
 import pytest
+from rq.job import Job
 
 from jobs import keys
 from jobs.records import Records
 from jobs.schema import JobRecord, State
 from jobs.storage import job_prefix
 from tests.conftest import running, wait_until
-from tests.jobs.desk import Desk
+from tests.jobs.desk import Desk, pass_deadline
 from tests.worker.conftest import environment
 from worker.reaper import Reaper, Sweep
 
@@ -88,6 +89,36 @@ def test_leftovers_of_finished_edits_leave_rq(desk: Desk, reaper: Reaper) -> Non
     desk.records.request_cancel(record.id)
     assert reaper.sweep() == Sweep(cleaned=(record.id,))
     assert desk.queue.taken("demo") == set()
+
+
+def test_late_edits_fail_without_any_worker(desk: Desk, reaper: Reaper) -> None:
+    waiting, patient, running = desk.submit(deadline_s=60), desk.submit(deadline_s=60), desk.submit(deadline_s=60)
+    unbound = desk.submit(priority="low")
+    assert reaper.sweep() == Sweep()
+    desk.records.claim(running.id, "w")
+    for record in (waiting, running):
+        pass_deadline(desk, record)
+    assert reaper.sweep() == Sweep(late=(waiting.id,), cleaned=(waiting.id,))
+    failed = desk.get(waiting)
+    assert failed.problem is not None
+    assert (failed.state, failed.problem.code, failed.attempt) == (State.FAILED, "deadline", 0)
+    assert desk.is_in(running, State.RUNNING)
+    desk.queue.remove(running)
+    assert [desk.queue.position(record) for record in (patient, unbound)] == [0, 1]
+    assert desk.records.open_ids() == {patient.id, unbound.id, running.id}
+
+
+def test_a_lost_edit_is_not_begun_again_after_its_deadline(desk: Desk, reaper: Reaper) -> None:
+    record = desk.submit(deadline_s=60)
+    desk.queue.take("demo")
+    desk.records.claim(record.id, "w")
+    pass_deadline(desk, record)
+    assert reaper.sweep() == Sweep()
+    wait_until(lambda: reaper.sweep().requeued == (record.id,))
+    failed = desk.get(record)
+    assert failed.problem is not None
+    assert (failed.state, failed.problem.code, failed.attempt) == (State.FAILED, "deadline", 1)
+    assert not Job.exists(record.id, connection=desk.redis)
 
 
 def test_expired_edits_leave_storage_and_lists(desk: Desk, reaper: Reaper) -> None:

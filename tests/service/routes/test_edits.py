@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 import httpx
 import pytest
 
+from jobs import keys
 from jobs.schema import ModelInfo
 from tests.service.conftest import Announce, Form, WorkerSide, assert_problem
 
@@ -98,6 +100,18 @@ def test_low_edits_are_counted_after_the_normal_ones(
     assert client.get("/v1/models").json()["models"][0]["queued"] == 2
     client.delete(f"/v1/edits/{low}")
     assert worker_side.queue.waiting("demo") == {normal}
+
+
+def test_a_deadline_is_shown_and_kept(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
+    form.data["deadline_s"] = "90"
+    edit = form.send(client).json()
+    created, deadline = (datetime.fromisoformat(each) for each in (edit["timings"]["created_at"], edit["deadline_at"]))
+    assert (deadline - created).total_seconds() == pytest.approx(90, abs=0.01)
+    worker_side.records.redis.hset(keys.EDIT + edit["id"], "deadline_at", 1.0)
+    assert worker_side.records.claim(edit["id"], "w") is None
+    late = client.get(f"/v1/edits/{edit['id']}").json()
+    assert (late["state"], late["problem"]["code"]) == ("failed", "deadline")
+    assert_problem(client.get(f"/v1/edits/{edit['id']}/result"), 409, "deadline")
 
 
 def test_cancel_while_it_waits(client: httpx.Client, edit_id: str, worker_side: WorkerSide) -> None:
