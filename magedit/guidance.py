@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from magedit.config import EditConfig, MaskResampling
-from magedit.errors import EditDiverged
+from magedit.errors import EditDiverged, EmptyMask
 from magedit.report import Ratios
 
 RATIO_EPSILON = 1e-12
@@ -36,10 +36,19 @@ def resample_mask(mask: Tensor, side: int, how: MaskResampling) -> Tensor:
 
     ``coverage`` keeps every cell that any selected pixel touches, so that no mask vanishes; ``nearest`` is the released
     program's nearest neighbour.
+
+    Raises:
+        EmptyMask: ``nearest`` falls between the selected pixels; a ratio of nothing is not defined.
     """
     if how == "coverage":
         return F.adaptive_max_pool2d(mask[None, None], side)[0, 0]
-    return (F.interpolate(mask[None, None], (side, side))[0, 0] != 0).float()
+    resampled = (F.interpolate(mask[None, None], (side, side))[0, 0] != 0).float()
+    if not resampled.any() and mask.any():
+        raise EmptyMask(
+            f"the mask is so thin that nothing of it is left at {side}x{side} with mask_resampling 'nearest': "
+            "use 'coverage'"
+        )
+    return resampled
 
 
 def token_ratio(maps: Tensor, tokens: Sequence[int], mask: Tensor) -> Tensor:

@@ -17,12 +17,17 @@ Box = tuple[int, int, int, int]
 MASK_THRESHOLD = 128
 """Grey value (0..255) from which a pixel of a grey mask counts as selected."""
 
+BLUR_RADIUS_MAX = 100
+"""Radius in pixels up to which one selected pixel survives an 8-bit mean along a line: 255 / 201 is above 1."""
+
 OUTLINE_COLOUR = (255, 0, 110)
 """sRGB colour of mask outlines in pictures for people."""
 
 
 def read_mask(image: Image.Image, mode: MaskMode) -> Image.Image:
     """A mask (L, 0/255) from any picture: ``white`` or ``black`` pixels, or transparent ones (``alpha``), are edited.
+
+    With ``white`` and ``black`` a transparent pixel is not selected, whatever colour it hides.
 
     Raises:
         EmptyMask: ``alpha`` is asked for and the picture has no transparency.
@@ -34,6 +39,10 @@ def read_mask(image: Image.Image, mode: MaskMode) -> Image.Image:
     elif image.mode in {"I;16", "I;16B", "I", "F"}:
         high = max(255.0, float(image.getextrema()[1] or 0))  # type: ignore[arg-type]
         grey = image.convert("F").point(lambda v: v * (255.0 / high)).convert("L")
+    elif image.has_transparency_data:
+        canvas = Image.new("L", image.size, 255 if mode == "black" else 0)
+        canvas.paste(image.convert("LA").getchannel("L"), mask=image.convert("RGBA").getchannel("A"))
+        grey = canvas
     else:
         grey = image.convert("L")
     if mode == "black":
@@ -130,7 +139,10 @@ def _shrink_mask(mask: Image.Image, size: int) -> Image.Image:
     side = mask.width
     if side <= size:
         return mask.resize((size, size), Image.Resampling.NEAREST)
-    return mask.resize((size, size), Image.Resampling.BOX).point(lambda v: 255 if v > 0 else 0)
+    # Axis by axis: the mean over a large square rounds one pixel's 255 away, over a line of it some remains.
+    for shape in ((size, side), (size, size)):
+        mask = mask.resize(shape, Image.Resampling.BOX).point(_selected)
+    return mask
 
 
 def dilate(mask: Image.Image, radius: int) -> Image.Image:
@@ -138,7 +150,7 @@ def dilate(mask: Image.Image, radius: int) -> Image.Image:
     bbox = mask.getbbox()
     if bbox is None:
         return mask.copy()
-    # Work around the mask alone, in 3x3 maxima: a large window's cost grows with its area.
+    # Work around the mask alone, as a mean along each axis: its cost does not grow with the radius.
     around = (
         max(bbox[0] - radius, 0),
         max(bbox[1] - radius, 0),
@@ -146,11 +158,17 @@ def dilate(mask: Image.Image, radius: int) -> Image.Image:
         min(bbox[3] + radius, mask.height),
     )
     part = mask.crop(around)
-    for _ in range(radius):
-        part = part.filter(ImageFilter.MaxFilter(3))
+    for begin in range(0, radius, BLUR_RADIUS_MAX):
+        reach = min(BLUR_RADIUS_MAX, radius - begin)
+        for axes in ((reach, 0), (0, reach)):
+            part = part.filter(ImageFilter.BoxBlur(axes)).point(_selected)
     result = mask.copy()
     result.paste(part, around[:2])
     return result
+
+
+def _selected(value: float) -> int:
+    return 255 if value > 0 else 0
 
 
 def paste_radius(box: Box, margin: float) -> int:

@@ -28,6 +28,7 @@ from magedit.plan import mean_ratios, word_targets
 from magedit.prompts import Encoded, check_edit
 from magedit.report import EditMeasures, Stage
 from magedit.schedule import Schedule
+from magedit.transparency import flatten, restore
 
 PAPER_SCALE = 2.5
 """Guidance step size of the paper (4.1), for checkpoints that name none of their own."""
@@ -177,7 +178,8 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         """Edit ``image`` inside ``masks`` so that it shows ``target_prompt`` instead of ``source_prompt``.
 
         Args:
-            image: the picture, any size; converted to RGB.
+            image: the picture, any size; the model sees it as RGB, on white where it is transparent, and the result
+                gets its alpha back (`magedit.transparency`).
             masks: one per region, each of the image's size, pixels of 128 and more are edited (see `read_mask`).
             source_prompt: what the picture shows.
             target_prompt: what it shall show.
@@ -195,7 +197,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             EditDiverged: guidance drove the latent out of range.
         """
         config = config or EditConfig()
-        image = image.convert("RGB")
+        original, image = image, flatten(image)
         masks = self._read_masks(image, masks)
         union = pixels.union(masks)
         if regions and len(regions) != len(masks):
@@ -241,7 +243,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
                 flagged = self._check_safety(picture)
                 pasted = pixels.paste_back(image, picture, union, inversion.box, radius)
                 difference = pixels.outside_difference(image, pasted, union, radius)
-                result = [pasted]
+                result = [restore(pasted, original)]
             meter.stepped()
         self.maybe_free_model_hooks()
         return MAGEditOutput(
@@ -282,7 +284,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             raise UnknownMethod(f"inversion {config.inversion!r} is none of {', '.join(INVERSIONS)}", field="inversion")
         box = pixels.working_crop(union, self.size, config.crop_context)
         with meter.stage(Stage.PREPARE, 1):
-            latent = self._encode(pixels.take(image.convert("RGB"), box, self.size))
+            latent = self._encode(pixels.take(flatten(image), box, self.size))
             source, empty = self._embed(source_prompt), self._embed("")
             meter.stepped()
         task = InversionTask(self._denoiser(config, meter), latent, source, empty, config)

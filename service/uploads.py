@@ -5,9 +5,11 @@ and no second format inside the same bytes (a polyglot) reaches storage, worker 
 
 - PNG, JPEG and WebP only; the bytes decide, not the declared type. Of an animation the first frame counts.
 - The declared size is held against the limits before any pixel is decoded.
-- EXIF orientation is applied; an ICC profile is converted to sRGB (a damaged one is ignored: sRGB is assumed).
-- Grey, palette and CMYK become RGB; 16-bit grey keeps its upper 8 bits.
-- A transparent pixel of an image is composited on white.
+- EXIF orientation is applied, to images and masks.
+- An ICC profile is converted to sRGB. One that is sRGB leaves the pixels alone; one that is damaged or of another
+  colour model than the picture is ignored: sRGB is assumed, as it is without a profile.
+- Grey, palette and CMYK become RGB; 16 bits a channel become 8.
+- Transparency is kept; a picture whose every pixel is opaque becomes RGB.
 - A mask keeps its own channels until `magedit.masks.read_mask` reads it by the mask mode.
 """
 
@@ -16,12 +18,13 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageChops, ImageCms, ImageOps
 
 from service.errors import ImageTooLarge, UnreadableImage, UnsupportedImageType, UploadTooLarge
 
 FORMATS = ("PNG", "JPEG", "WEBP")
-BACKGROUND = (255, 255, 255)
+SRGB_TOLERANCE = 2
+"""A profile that moves no colour by more than this (0..255) is sRGB, written with other curves or rounding."""
 
 # First bytes of the three formats (RFC 2083 3.1, ITU T.81 B.1.1.3, WebP container specification).
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF")
@@ -37,12 +40,12 @@ class UploadLimits:
 
 
 def read_image(data: bytes, *, field: str, limits: UploadLimits) -> Image.Image:
-    """Decode an uploaded image into RGB, 8 bits a channel, sRGB, upright, without metadata.
+    """Decode an uploaded image into RGB, or RGBA if it is transparent anywhere; 8 bits, sRGB, upright, no metadata.
 
     Raises `UploadTooLarge`, `UnsupportedImageType`, `ImageTooLarge` or `UnreadableImage`, each naming ``field``.
     """
     image, profile = _decode(data, field=field, limits=limits)
-    return _flatten(image, profile)
+    return _to_rgb(image, profile)
 
 
 def read_mask_image(data: bytes, *, field: str, limits: UploadLimits) -> Image.Image:
@@ -107,27 +110,38 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return image
 
 
-def _flatten(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """RGB in sRGB, transparency composited on `BACKGROUND`."""
+def _to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """RGB in sRGB, with an alpha channel if any pixel is not opaque."""
     image = _eight_bits(image)
     alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-    colours = image if image.mode in {"L", "CMYK", "RGB"} else image.convert("RGB")
+    model = _COLOUR_MODEL.get(image.mode, "RGB")
+    colours = image if image.mode == model else image.convert(model)
     rgb = _to_srgb(colours, profile) if profile else colours.convert("RGB")
-    if alpha is None:
-        return rgb
-    canvas = Image.new("RGB", rgb.size, BACKGROUND)
-    canvas.paste(rgb, mask=alpha)
-    return canvas
+    if alpha is not None and alpha.getextrema() != (255, 255):
+        rgb.putalpha(alpha)
+    return rgb
+
+
+# The modes whose own colour model is not RGB; a profile is written for that.
+_COLOUR_MODEL = {"1": "L", "L": "L", "LA": "L", "CMYK": "CMYK"}
 
 
 def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     try:
-        converted = ImageCms.profileToProfile(
-            image,
-            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-            ImageCms.createProfile("sRGB"),
-            outputMode="RGB",
-        )
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), image.mode, "RGB")
+        if image.mode == "RGB" and _keeps_colours(transform):
+            return image
+        converted = ImageCms.applyTransform(image, transform)
     except (ImageCms.PyCMSError, OSError, ValueError):
         return image.convert("RGB")
     return converted if converted is not None else image.convert("RGB")
+
+
+def _keeps_colours(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Whether no colour of a 16 x 16 x 16 cube moves by more than `SRGB_TOLERANCE`."""
+    levels = range(0, 256, 17)
+    cube = Image.new("RGB", (256, 16))
+    cube.putdata([(r, g, b) for r in levels for g in levels for b in levels])
+    moved = ImageChops.difference(cube, ImageCms.applyTransform(cube, transform) or cube)
+    return max(high for _, high in moved.getextrema()) <= SRGB_TOLERANCE  # type: ignore[misc]

@@ -10,6 +10,7 @@ from PIL import Image
 
 from magedit.masks import outline, union
 from magedit.show import heat_map, panels
+from magedit.transparency import flatten
 from worker.model import Edited
 
 
@@ -18,7 +19,7 @@ def attention_pictures(
 ) -> Iterator[tuple[str, Image.Image]]:
     """Names and pictures: per region (0, 1, ...) `attention-before-0.png` of the unguided edit and
     `attention-after-0.png` of the guided one, in the colours of one scale, and `overview.png` with all of it."""
-    image = image.convert("RGB")
+    image = flatten(image)
     columns = [("source and mask", outline(image, union(masks))), ("result", edited.images[0])]
     for region, maps in enumerate(zip(unguided.attention, edited.attention, strict=True)):
         shares: list[list[list[float]]] = [share.tolist() for share in maps]

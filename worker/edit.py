@@ -13,15 +13,18 @@ from jobs.storage import ObjectStore, artifact_key, result_key, sha256
 from magedit.config import EditConfig
 from magedit.meter import expected_work
 from magedit.report import EditMeasures
+from magedit.transparency import flatten
 from worker.artifacts import attention_pictures, trace_json
 from worker.model import Editor
 from worker.progress import Reporter
 
-# Pillow's options per format: PNG and WebP keep every pixel, JPEG comes as near as it can.
+# Pillow's options per format: PNG and WebP keep every pixel (WebP those below full transparency with `exact` alone),
+# JPEG comes as near as it can and has no transparency. PNG at level 3: for photographs less than half the time of
+# Pillow's own level, at the same size.
 _ENCODING: dict[OutputFormat, dict[str, Any]] = {
-    "png": {"format": "PNG"},
+    "png": {"format": "PNG", "compress_level": 3},
     "jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
-    "webp": {"format": "WEBP", "lossless": True},
+    "webp": {"format": "WEBP", "lossless": True, "exact": True},
 }
 
 
@@ -85,6 +88,8 @@ def _store_picture(
     store: ObjectStore, key: str, name: str, picture: Image.Image, encoding: OutputFormat
 ) -> StoredObject:
     buffer = BytesIO()
+    if encoding == "jpeg":
+        picture = flatten(picture)
     picture.save(buffer, **_ENCODING[encoding])
     return _store(store, key, name, buffer.getvalue(), CONTENT_TYPES[encoding], *picture.size)
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from magedit.config import EditConfig
-from magedit.errors import EditDiverged
+from magedit.errors import EditDiverged, EmptyMask
 from magedit.guidance import (
     WordTarget,
     constraint_loss,
@@ -86,7 +86,8 @@ def test_ratios_stay_finite_where_a_word_gets_no_attention() -> None:
 def test_coverage_keeps_a_mask_that_nearest_loses() -> None:
     mask = torch.zeros(64, 64)
     mask[:, 13] = 1
-    assert resample_mask(mask, 8, "nearest").sum() == 0
+    with pytest.raises(EmptyMask, match="use 'coverage'"):
+        resample_mask(mask, 8, "nearest")
     assert resample_mask(mask, 8, "coverage").sum() == 8
 
 

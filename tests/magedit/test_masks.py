@@ -48,6 +48,13 @@ def test_transparent_pixels_are_edited_in_alpha_mode() -> None:
     assert area(read_mask(picture, "alpha")) == 8
 
 
+@pytest.mark.parametrize(("mode", "hidden", "stroke"), [("white", 255, 255), ("black", 0, 0)])
+def test_a_transparent_pixel_is_not_selected_by_its_hidden_colour(mode: MaskMode, hidden: int, stroke: int) -> None:
+    picture = Image.new("RGBA", (8, 8), (hidden, hidden, hidden, 0))
+    picture.paste((stroke, stroke, stroke, 255), (0, 0, 4, 2))
+    assert area(read_mask(picture, mode)) == 8
+
+
 def test_alpha_mode_needs_an_alpha_channel() -> None:
     with pytest.raises(EmptyMask, match="no alpha channel"):
         read_mask(Image.new("RGB", (8, 8)), "alpha")
@@ -113,6 +120,30 @@ def test_a_thin_mask_survives_the_reduction_to_the_working_size() -> None:
     assert area(crop) >= 100
 
 
+@pytest.mark.parametrize("size", [(8192, 3000), (4032, 3024), (301, 1999), (17, 900)])
+def test_two_far_single_pixels_survive_the_reduction(size: tuple[int, int]) -> None:
+    mask = Image.new("L", size)
+    mask.putpixel((1, 1), 255)
+    mask.putpixel((size[0] - 2, size[1] - 3), 255)
+    assert area(take(mask, working_crop(mask, 128, 0.5), 128)) in {2, 3, 4, 5, 6, 7, 8}
+
+
+def test_a_diagonal_hairline_stays_in_one_piece() -> None:
+    mask = Image.new("L", (4000, 4000))
+    ImageDraw.Draw(mask).line((10, 10, 3990, 3990), fill=255)
+    crop = take(mask, (0, 0, 4000, 4000), 128)
+    assert all(crop.getpixel((i, i)) == 255 for i in range(128))
+    assert area(crop) < 4 * 128
+
+
+def test_one_pixel_is_a_mask_at_the_pictures_own_resolution() -> None:
+    mask = Image.new("L", (4032, 3024))
+    mask.putpixel((4031, 0), 255)
+    box = working_crop(mask, 128, 0.5)
+    assert box == (4032 - 128, 0, 4032, 128)
+    assert take(mask, box, 128).getbbox() == (127, 0, 128, 1)
+
+
 def test_a_crop_beyond_the_image_repeats_its_edge() -> None:
     picture = Image.new("RGB", (20, 10), (200, 100, 50))
     crop = take(picture, (0, -5, 20, 15), 20)
@@ -121,6 +152,17 @@ def test_a_crop_beyond_the_image_repeats_its_edge() -> None:
 
 def test_dilation_grows_by_its_radius_on_every_side() -> None:
     assert dilate(rectangle((20, 20), (8, 8, 10, 10)), 3).getbbox() == (5, 5, 13, 13)
+
+
+@pytest.mark.parametrize("radius", [1, 63, 100, 101, 260])
+def test_dilation_is_the_maximum_over_a_square(radius: int) -> None:
+    mask = Image.new("L", (900, 700))
+    mask.putpixel((300, 290), 255)
+    mask.putpixel((890, 5), 255)
+    wanted = Image.new("L", mask.size)
+    for x, y in ((300, 290), (890, 5)):
+        wanted.paste(255, (x - radius, y - radius, x + radius + 1, y + radius + 1))
+    assert dilate(mask, radius).tobytes() == wanted.tobytes()
 
 
 def test_dilation_at_the_border_is_cut_by_it() -> None:

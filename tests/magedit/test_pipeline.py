@@ -33,6 +33,7 @@ from magedit.masks import outside_difference, paste_radius, union, working_crop
 from magedit.methods import METHODS
 from magedit.pipeline import MAGEditOutput, MAGEditPipeline
 from magedit.report import Progress, Stage
+from magedit.transparency import flatten
 from tests.magedit.conftest import CHECKPOINT, Room, load_pipeline
 
 QUICK = EditConfig(steps=4, max_iterations=1, null_text_iterations=1)
@@ -156,6 +157,42 @@ def test_progress_is_reported_after_every_pass_and_only_grows(pipe: MAGEditPipel
         Stage.EDIT,
         Stage.DECODE,
     ]
+
+
+@pytest.mark.parametrize(
+    ("size", "selected"),
+    [
+        ((1600, 1200), [(700, 100, 701, 1100)]),  # a lamp post, one pixel wide
+        ((301, 1999), [(300, 1998, 301, 1999)]),  # one pixel in the corner
+        ((17, 900), [(0, 0, 1, 1), (16, 899, 17, 900)]),  # two, as far apart as they can be
+        ((40, 30), [(20, 15, 21, 16)]),
+    ],
+)
+def test_odd_pictures_and_thin_masks(
+    pipe: MAGEditPipeline, room: Room, size: tuple[int, int], selected: list[tuple[int, int, int, int]]
+) -> None:
+    image = Image.effect_noise(size, 60).convert("RGB")
+    mask = Image.new("L", size)
+    for box in selected:
+        mask.paste(255, box)
+    output = pipe(image, [mask], room.source, room.target, (), QUICK)
+    (result,) = output.images
+    assert result.size == size
+    assert outside_difference(image, result, mask, output.measures.dilation) == 0
+    (ratios,) = output.measures.after
+    assert 0 < ratios.token < 1
+    assert 0 < ratios.spatial < 1
+    assert output.measures.trace[0].losses[0] > 0
+
+
+def test_the_alpha_of_a_picture_comes_back(pipe: MAGEditPipeline, room: Room) -> None:
+    image = room.image.convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").point(lambda v: min(255, 2 * v)))
+    (result,) = pipe(image, [room.mask], room.source, room.target, (), QUICK).images
+    (flat,) = pipe(flatten(image), [room.mask], room.source, room.target, (), QUICK).images
+    assert result.getchannel("A").tobytes() == image.getchannel("A").tobytes()
+    assert max(high for _, high in ImageChops.difference(flatten(result), flat).getextrema()) <= 1
+    assert result.crop((0, 0, 256, 100)).tobytes() == image.crop((0, 0, 256, 100)).tobytes()
 
 
 @pytest.mark.parametrize("stop_at", [Stage.INVERT, Stage.EDIT])

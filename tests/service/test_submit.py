@@ -56,6 +56,14 @@ def test_an_accepted_edit_is_kept_and_in_line(client: httpx.Client, form: Form, 
     assert (stored_mask.mode, stored_mask.size, stored_mask.getbbox()) == ("L", SIZE, (10, 10, 30, 30))
 
 
+def test_a_mask_on_a_turned_photo_is_told_why_it_does_not_fit(client: httpx.Client, form: Form) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    form.files[0] = ("image", encode(Image.new("RGB", SIZE), "JPEG", exif=exif))
+    problem = assert_problem(form.send(client), 422, "mask_size_mismatch", "mask")
+    assert "EXIF" in problem["detail"]
+
+
 def test_several_regions_pair_with_their_masks(client: httpx.Client, form: Form, settings: Settings) -> None:
     form.files.append(("mask", mask(box=(40, 10, 60, 40))))
     form.data["regions"] = json.dumps([{"words": ["purple"]}, {"words": ["room"], "strength": 0.5}])
