@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
+import io
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from fastapi import Depends, File, Form, Request, UploadFile
-from pydantic import Json, RootModel
+from fastapi.exceptions import RequestValidationError
+from pydantic import Json, RootModel, ValidationError, create_model
 from typing_extensions import Doc
 
 from jobs.schema import ArtifactName, DeadlineS, EditRequest, OutputFormat, Priority, Prompt
@@ -138,6 +140,34 @@ async def require_known_fields(request: Request) -> None:
     for name in form:
         if name not in FIELDS:
             raise UnknownField(f"there is no field {name!r}; there are: {', '.join(sorted(FIELDS))}", field=name)
+
+
+def parse_form(image: bytes, masks: Sequence[bytes], data: Mapping[str, str | Sequence[str]]) -> EditForm:
+    """The form that a request with these files and text fields would give, for callers without HTTP.
+
+    Raises:
+        RequestValidationError: as over HTTP; names the fields.
+    """
+    values: dict[str, Any] = {
+        "image": UploadFile(io.BytesIO(image), filename="image"),
+        "mask": [UploadFile(io.BytesIO(mask), filename="mask") for mask in masks],
+    }
+    problems: list[Any] = []
+    for parameter in _PARAMETERS:
+        if parameter.name in values:
+            continue
+        # The default belongs to the signature here, to the field's own information in a model.
+        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+        field = create_model("Form", **{parameter.name: (parameter.annotation, default)})  # type: ignore[call-overload]
+        # An empty value of a form is none.
+        given = {parameter.name: data[parameter.name]} if data.get(parameter.name, "") != "" else {}
+        try:
+            values[parameter.name] = getattr(field.model_validate(given), parameter.name)
+        except ValidationError as error:
+            problems += [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_url=False)]
+    if problems:
+        raise RequestValidationError(problems)
+    return read_form(**values)
 
 
 EditFormDep = Annotated[EditForm, Depends(read_form)]

@@ -97,6 +97,13 @@ def problem_of(error: Known) -> Problem:
     return _problem(kind.status, error.code, error.message, title=kind.title, errors=errors)
 
 
+def validation_problem(error: RequestValidationError) -> Problem:
+    """The problem document of fields whose values are not what they take."""
+    errors = [FieldError(field=_field(each["loc"]), message=each["msg"]) for each in error.errors()]
+    detail = "; ".join(f"`{each.field}`: {each.message}" for each in errors)
+    return _problem(_422, "invalid_request", detail, title="Invalid request", errors=errors)
+
+
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """The HTTP answer that carries ``problem``."""
     return Response(
@@ -165,9 +172,7 @@ def _on_known(_: Request, error: Exception) -> Response:
 
 def _on_validation(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors = [FieldError(field=_field(each["loc"]), message=each["msg"]) for each in error.errors()]
-    detail = "; ".join(f"`{each.field}`: {each.message}" for each in errors)
-    return problem_response(_problem(_422, "invalid_request", detail, title="Invalid request", errors=errors))
+    return problem_response(validation_problem(error))
 
 
 def _field(location: Sequence[Any]) -> str:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+
+import httpx
+import pytest
+from fastapi.exceptions import RequestValidationError
 
 from jobs.settings import Settings
 from magedit.config import EditConfig
 from service.app import create_app
-from service.form import FIELDS
+from service.form import FIELDS, parse_form
+from service.problems import validation_problem
+from tests.service.conftest import Form
 
 
 def test_every_parameter_is_a_form_field() -> None:
@@ -26,3 +33,29 @@ def test_bounds_defaults_and_descriptions_come_from_the_dataclass() -> None:
     assert form["properties"]["method"]["enum"] == ["mag-edit", "p2p"]
     assert form["properties"]["equalizer"]["contentMediaType"] == "application/json"
     assert all(each.get("description") for each in form["properties"].values())
+
+
+def test_a_form_without_http_is_read_alike() -> None:
+    data = {
+        "source_prompt": "a",
+        "target_prompt": "b",
+        "steps": "10",
+        "equalizer": '{"b": 2}',
+        "words": ["b", "c"],
+        "regions": json.dumps([{"words": ["b"]}]),
+    }
+    form = parse_form(b"image", [b"first", b"second"], data)
+    assert form.image.file.read() == b"image"
+    assert [each.file.read() for each in form.mask] == [b"first", b"second"]
+    assert form.config == EditConfig(steps=10, equalizer={"b": 2.0})
+    assert form.regions is not None
+    assert [region.words for region in form.regions.root] == [("b",)]
+    assert (form.words, form.mask_mode, form.output_format, form.artifacts) == (["b", "c"], "white", "png", [])
+
+
+def test_a_form_without_http_is_refused_in_the_same_words(client: httpx.Client, form: Form) -> None:
+    form.data |= {"target_prompt": "", "steps": "1", "regions": "{", "artifacts": ["losses"], "equalizer": '{"a": 99}'}
+    with pytest.raises(RequestValidationError) as caught:
+        parse_form(b"", [b""], form.data)
+    told = form.send(client).json()
+    assert validation_problem(caught.value).model_dump(mode="json") == told

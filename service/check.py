@@ -1,0 +1,132 @@
+"""What a new edit must be: model, methods, regions, words and pictures, checked before anything is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from fastapi.exceptions import RequestValidationError
+from PIL import Image
+from pydantic import ValidationError
+
+from jobs.schema import EditRequest, ModelInfo
+from jobs.settings import Settings
+from magedit.config import EditConfig, MaskMode, Region
+from magedit.errors import InvalidEdit, RegionMismatch, UnknownMethod
+from magedit.masks import check_mask, read_mask
+from magedit.prompts import Tokenize, check_edit, find_word
+from service.form import EditForm
+from service.uploads import UploadLimits, read_image, read_mask_image
+
+
+class Checked(NamedTuple):
+    """A request that can be carried out, the image (RGB or RGBA), and the masks as L with 0 or 255 (edit)."""
+
+    request: EditRequest
+    image: Image.Image
+    masks: list[Image.Image]
+
+
+def check(form: EditForm, info: ModelInfo, tokenize: Tokenize, settings: Settings) -> Checked:
+    """Hold a form against the model and the limits of the settings.
+
+    Raises:
+        MAGEditError, RequestError, RequestValidationError: the edit is refused.
+    """
+    _check_methods(form.config, info)
+    regions = _regions(form, max_regions=settings.max_regions)
+    request = _request(form, info, _check_words(form, regions, info, tokenize))
+    image, masks = _pictures(form, settings)
+    return Checked(request, image, masks)
+
+
+def _check_methods(config: EditConfig, info: ModelInfo) -> None:
+    if config.method not in info.methods:
+        raise UnknownMethod(f"model {info.name!r} has no method {config.method!r}; it has {', '.join(info.methods)}")
+    if config.inversion not in info.inversions:
+        raise UnknownMethod(
+            f"model {info.name!r} has no inversion {config.inversion!r}; it has {', '.join(info.inversions)}",
+            field="inversion",
+        )
+
+
+def _regions(form: EditForm, *, max_regions: int) -> tuple[Region, ...]:
+    """One region per mask, from `regions`, or from `words` for a single mask."""
+    masks = len(form.mask)
+    if masks > max_regions:
+        raise RegionMismatch(f"{masks} masks; at most {max_regions} regions are accepted in one edit", field="mask")
+    words = tuple(word for word in form.words if word.strip())
+    if form.regions is None:
+        if masks > 1:
+            raise RegionMismatch(f"{masks} masks need `regions`: a JSON array with one object of words per mask")
+        return (Region(words=words),)
+    if words:
+        raise RegionMismatch("give the words in `regions` or as `words`, not both", field="words")
+    regions = form.regions.root
+    if len(regions) != masks:
+        raise RegionMismatch(f"{len(regions)} regions for {masks} mask(s): give one per mask, in order")
+    return regions
+
+
+def _check_words(form: EditForm, regions: Sequence[Region], info: ModelInfo, tokenize: Tokenize) -> tuple[Region, ...]:
+    """The regions with their words resolved, checked with the model's own tokenizer."""
+    resolved = check_edit(
+        tokenize,
+        form.source_prompt,
+        form.target_prompt,
+        regions,
+        max_tokens=info.max_prompt_tokens,
+        vocabulary=info.vocabulary,
+        needs_words=form.config.guided_steps > 0,
+    )
+    for field in ("equalizer", "cross_replace_words"):
+        for word in getattr(form.config, field):
+            find_word(form.target_prompt, word, field=field)
+    return resolved
+
+
+def _request(form: EditForm, info: ModelInfo, regions: tuple[Region, ...]) -> EditRequest:
+    try:
+        return EditRequest(
+            model=info.name,
+            source_prompt=form.source_prompt,
+            target_prompt=form.target_prompt,
+            regions=regions,
+            output_format=form.output_format,
+            artifacts=tuple(dict.fromkeys(form.artifacts)),
+            priority=form.priority,
+            deadline_s=form.deadline_s,
+            config=form.config,
+        )
+    except ValidationError as error:
+        # Words that were found, not given, may be too many for one region.
+        found = [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_url=False)]
+        raise RequestValidationError(found) from error
+
+
+def _pictures(form: EditForm, settings: Settings) -> tuple[Image.Image, list[Image.Image]]:
+    """The image, and the masks as L with 0 or 255 (edit), all of one size."""
+    limits = UploadLimits(
+        max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels, max_side=settings.max_side
+    )
+    image = read_image(form.image.file.read(), field="image", limits=limits)
+    masks = []
+    for number, upload in enumerate(form.mask):
+        field = "mask" if len(form.mask) == 1 else f"mask.{number}"
+        mask = read_mask_image(upload.file.read(), field=field, limits=limits)
+        masks.append(_mask(mask, form.mask_mode, image.size, field))
+    return image, masks
+
+
+def _mask(upload: Image.Image, mode: MaskMode, size: tuple[int, int], field: str) -> Image.Image:
+    try:
+        mask = read_mask(upload, mode)
+        check_mask(mask, size)
+    except InvalidEdit as error:
+        # The likely reason: the mask was drawn on the pixels as they lie in the file.
+        turned = upload.size != size and upload.size == size[::-1]
+        hint = (
+            ". The image counts upright, turned as its EXIF orientation says: draw the mask on that" if turned else ""
+        )
+        raise type(error)(error.message + hint, field=field) from error
+    return mask

@@ -1,0 +1,51 @@
+"""A form held against model and limits without a server; over HTTP the same is tested in test_submit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jobs.settings import Settings
+from magedit.errors import MAGEditError, MaskMismatch, UnknownMethod, WordNotFound
+from magedit.prompts import from_tokenizers
+from service.check import Checked, check
+from service.errors import ImageTooLarge
+from service.form import parse_form
+from tests.service.conftest import SIZE, mask, model_info, picture, tokenizer_json
+
+PROMPTS: dict[str, Any] = {
+    "source_prompt": "a room with a green carpet",
+    "target_prompt": "a room with a purple carpet",
+}
+
+
+def checked(*, size: tuple[int, int] = SIZE, settings: Settings | None = None, **data: str) -> Checked:
+    form = parse_form(picture(size), [mask()], PROMPTS | data)
+    return check(form, model_info(), from_tokenizers(tokenizer_json()), settings or Settings())
+
+
+def test_what_can_be_carried_out_is_resolved() -> None:
+    request, image, masks = checked(steps="7", mask_mode="black")
+    assert request.model == "demo"
+    assert request.config.steps == 7
+    assert [region.words for region in request.regions] == [("purple",)]
+    assert (image.mode, image.size) == ("RGB", SIZE)
+    assert [each.getpixel((15, 15)) for each in masks] == [0]
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [({"words": "zebra"}, WordNotFound), ({"inversion": "ddim"}, UnknownMethod)],
+)
+def test_what_does_not_fit_is_refused(data: dict[str, Any], error: type[MAGEditError]) -> None:
+    data = {name: [value] if name == "words" else value for name, value in data.items()}
+    with pytest.raises(error):
+        checked(**data)
+
+
+def test_pictures_are_held_against_the_limits() -> None:
+    with pytest.raises(MaskMismatch, match="64x48"):
+        checked(size=(80, 60))
+    with pytest.raises(ImageTooLarge):
+        checked(settings=Settings(max_side=50))
