@@ -22,6 +22,8 @@ from cli.options import json_array, with_config_options
 from cli.processes import ProgramDied
 from cli.show import cost, describe, follow, measures_table
 from cli.stack import Stack, StackError, free_port
+from cli.workers import environment_of, keep_working, worker_programs
+from jobs.logs import configure_logging
 from jobs.schema import OutputFormat, Priority
 from jobs.settings import Settings
 from magedit.config import MaskMode
@@ -57,6 +59,15 @@ def up(
                 for name in stack.revive():
                     console.print(f"{name} had ended and was started again")
             console.print("stopping")
+
+
+@app.command()
+def worker(workers: Workers = 1) -> None:
+    """Work: keep worker processes alive until SIGTERM or Ctrl-C. Settings are those of `python -m worker`."""
+    with _explained(Console(stderr=True)):
+        settings = _settings()
+        configure_logging()
+        keep_working(worker_programs(settings, workers, environment_of(settings)))
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""A small supervisor: starts programs, restarts what dies, stops all of them by process id.
+"""A small supervisor: starts programs, restarts what dies, kills what hangs, stops all of them by process id.
 
 Each program runs in a session of its own, so that Ctrl-C in the terminal reaches the supervisor alone and the
 programs stop in the supervisor's order; and under `cli.child`, so that none outlives a killed supervisor.
@@ -12,9 +12,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from cli.ear import Ear
 
 RESTART_DELAY_S = 1.0
 """Pause before a program that died is started again; doubled each time it dies young."""
@@ -25,17 +27,25 @@ RESTART_DELAY_MAX_S = 30.0
 YOUNG_S = 30.0
 """A program that lived shorter than this died young."""
 
+START_SILENCE_S = 1800.0
+"""How long a program that is to say that it lives may take for its first word, in seconds: a worker downloads and loads
+its checkpoint before."""
+
 _KILL_WAIT_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One process to keep alive: ``name`` for logs, ``command``, its whole ``environment``, time to stop in seconds."""
+    """One process to keep alive: ``name`` for logs, ``command``, its whole ``environment``, time to stop in seconds.
+
+    ``silence_s``: how long it may say nothing (sd_notify) before it is taken to hang, in seconds; None: it is mute.
+    """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
     grace_s: float
+    silence_s: float | None = None
 
 
 class ProgramDied(Exception):
@@ -43,12 +53,17 @@ class ProgramDied(Exception):
 
 
 class Supervised:
-    """One program and its current process. Standard output and error are appended to ``logs/<name>.log``."""
+    """One program and its current process. Standard output and error are appended to ``logs/<name>.log``, or are those
+    of this process if ``logs`` is None. `stop_all` ends it for good."""
 
-    def __init__(self, program: Program, logs: Path) -> None:
+    def __init__(self, program: Program, logs: Path | None) -> None:
         self.program = program
-        self.log = logs / f"{program.name}.log"
+        self.log = logs / f"{program.name}.log" if logs else None
         self.restarts = 0
+        self.hung = False
+        """Whether the last process to end was killed because it hung."""
+        self._ear = Ear() if program.silence_s is not None else None
+        self._heard: float | None = None
         self._delay = RESTART_DELAY_S
         self._restart_at: float | None = None
         self._process = self._spawn()
@@ -63,21 +78,46 @@ class Supervised:
         """Whether the current process runs."""
         return self._process.poll() is None
 
+    @property
+    def status(self) -> int | None:
+        """Exit status of the current process (negative: the signal that ended it), None while it runs."""
+        return self._process.poll()
+
     def _spawn(self) -> subprocess.Popen[bytes]:
         self._started = time.monotonic()
-        with self.log.open("ab") as output:
+        environment = dict(self.program.environment)
+        if self._ear is not None and self.program.silence_s is not None:
+            environment |= self._ear.environment(self.program.silence_s)
+            self._ear.heard()
+            self._heard = None
+        with self.log.open("ab") if self.log else nullcontext() as output:
             return subprocess.Popen(
                 (sys.executable, "-m", "cli.child", str(os.getpid()), *self.program.command),
-                env=dict(self.program.environment),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
-                stderr=subprocess.STDOUT,
+                stderr=subprocess.STDOUT if output else None,
                 start_new_session=True,
             )
 
+    def _hangs(self) -> bool:
+        """Whether it has been silent for too long."""
+        if self._ear is None or self.program.silence_s is None:
+            return False
+        if self._ear.heard():
+            self._heard = time.monotonic()
+        if self._heard is None:
+            return time.monotonic() - self._started > START_SILENCE_S
+        return time.monotonic() - self._heard > self.program.silence_s
+
     def revive(self) -> bool:
-        """Start the program again if it died and its pause is over; whether it was started now."""
+        """Start the program again if it died and its pause is over; whether it was started now. Kills one that hangs,
+        so that the next call finds it dead."""
         if self.alive:
+            if self._hangs():
+                self.hung = True
+                # Not SIGTERM: who does not react does not hear it either.
+                self.signal(signal.SIGKILL)
             return False
         now = time.monotonic()
         if self._restart_at is None:
@@ -88,6 +128,7 @@ class Supervised:
         if now < self._restart_at:
             return False
         self._restart_at = None
+        self.hung = False
         self.restarts += 1
         self._process = self._spawn()
         return True
@@ -97,11 +138,13 @@ class Supervised:
         if not self.alive:
             raise ProgramDied(
                 f"{self.program.name} ended with status {self._process.returncode}. "
-                f"The end of {self.log}:\n{self.log_tail()}"
+                f"The end of {self.log or 'its log'}:\n{self.log_tail()}"
             )
 
     def log_tail(self, lines: int = 15) -> str:
-        """The last ``lines`` lines of the log."""
+        """The last ``lines`` lines of the log, if it is a file."""
+        if self.log is None:
+            return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def signal(self, number: signal.Signals) -> None:
@@ -118,6 +161,11 @@ class Supervised:
             return False
         return True
 
+    def close(self) -> None:
+        """Forget the process, which has ended."""
+        if self._ear is not None:
+            self._ear.close()
+
 
 def stop_all(programs: Iterable[Supervised]) -> None:
     """SIGTERM to all, SIGKILL to what outlives its grace time; returns when no process is left."""
@@ -130,3 +178,4 @@ def stop_all(programs: Iterable[Supervised]) -> None:
             each.signal(signal.SIGKILL)
     for each in programs:
         each.wait(time.monotonic() + _KILL_WAIT_S)
+        each.close()

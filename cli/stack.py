@@ -6,7 +6,6 @@ Everything it keeps (jobs, pictures, logs) is in the state folder, so that a lat
 from __future__ import annotations
 
 import fcntl
-import os
 import socket
 import sys
 import time
@@ -15,19 +14,14 @@ from pathlib import Path
 from typing import IO, Self
 
 import httpx
-from pydantic import SecretStr
 
 from cli.embedded_redis import EmbeddedRedis
 from cli.processes import Program, Supervised, stop_all
+from cli.workers import environment_of, worker_programs
 from jobs.settings import Settings
-
-ENV_PREFIX = str(Settings.model_config["env_prefix"])
 
 FRONT_END_GRACE_S = 10.0
 """Time the front end has to finish its requests when it is stopped, in seconds."""
-
-PROCESS_EXIT_S = 10.0
-"""What a worker needs to exit after its grace time for the running edit, in seconds."""
 
 READY_TIMEOUT_S = 300.0
 """Longest wait for the first worker: it loads and warms its checkpoint, in seconds."""
@@ -113,26 +107,12 @@ class Stack:
         environment = self.environment()
         python = (sys.executable, "-m")
         yield Program(name="service", command=(*python, "service"), environment=environment, grace_s=FRONT_END_GRACE_S)
-        grace = self.settings.stop_grace_s + PROCESS_EXIT_S
-        for n in range(self.workers):
-            yield Program(name=f"worker-{n}", command=(*python, "worker"), environment=environment, grace_s=grace)
+        yield from worker_programs(self.settings, self.workers, environment)
 
     def environment(self) -> dict[str, str]:
-        """This process's environment, with the stack's settings in place of any other."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
-        settings = self.settings.model_copy(
-            update={"state_dir": self.state, "redis_url": self.redis.url if self.redis else self.settings.redis_url}
-        )
-        for name, value in settings:
-            if value is not None:
-                text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-                environment[ENV_PREFIX + name.upper()] = text
-        # Without these every worker starts a pool as wide as the machine, and the pools fight for the cores.
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-            environment.setdefault(name, str(settings.threads))
-        environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        environment["PYTHONUNBUFFERED"] = "1"
-        return environment
+        """What every process of the stack gets."""
+        redis_url = self.redis.url if self.redis else self.settings.redis_url
+        return environment_of(self.settings.model_copy(update={"state_dir": self.state, "redis_url": redis_url}))
 
     def wait_ready(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Wait until the front end, Redis, storage and a worker are ready, or ``stopped()`` says to give up.
@@ -172,6 +152,5 @@ def _await(ready: Callable[[], bool], processes: list[Supervised], *, timeout_s:
         for process in processes:
             process.require_alive()
         if time.monotonic() > deadline:
-            logs = processes[0].log.parent
-            raise StackError(f"not ready after {timeout_s:.0f} s; see the logs in {logs}")
+            raise StackError(f"not ready after {timeout_s:.0f} s; see the log {processes[0].log} and those beside it")
         time.sleep(pause_s)

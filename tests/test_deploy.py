@@ -16,6 +16,8 @@ import pytest
 import yaml
 from pydantic_settings import SettingsError
 
+from cli.__main__ import app
+from cli.workers import PROCESS_EXIT_S
 from jobs.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -207,7 +209,16 @@ def test_a_gpu_is_reserved_and_a_cpu_will_do() -> None:
 
 def test_workers_have_time_to_hand_back() -> None:
     for name in ("worker-gpu", "worker-cpu"):
-        assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) > Settings().stop_grace_s
+        grace_s = int(SERVICES[name]["stop_grace_period"].removesuffix("s"))
+        assert grace_s > Settings().stop_grace_s + PROCESS_EXIT_S
+
+
+def test_workers_are_supervised_inside_and_outside() -> None:
+    for name in ("worker-gpu", "worker-cpu"):
+        program, *arguments = SERVICES[name]["command"]
+        assert program in PROJECT["scripts"]
+        assert arguments[0] in {each.callback.__name__ for each in app.registered_commands if each.callback}
+        assert SERVICES[name]["restart"] == "unless-stopped"
 
 
 def test_every_secret_is_asked_for_in_the_example() -> None:

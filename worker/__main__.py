@@ -15,7 +15,11 @@ from jobs.storage import ObjectStore
 from worker.gpu_worker import AWAY_PAUSE_S, GpuWorker
 from worker.heartbeat import EXIT_RESTART
 from worker.model import ServedModel, load
+from worker.notify import Supervisor
 from worker.reaper import Reaper
+
+# How long a stopping worker waits for the end of its reaper's sweep, in seconds.
+REAPER_JOIN_S = 5.0
 
 log = structlog.get_logger()
 
@@ -34,14 +38,16 @@ def serve(served: ServedModel, settings: Settings) -> int:
         worker.work(logging_level="WARNING")
     finally:
         stop.set()
-        reaper.join()
+        # A sweep that storage holds up must not hold up the end: it can be broken off at any point.
+        reaper.join(REAPER_JOIN_S)
     return EXIT_RESTART if worker.broken else 0
 
 
 def await_redis(settings: Settings) -> None:
     """Return when Redis answers: nothing is gained by ending while it starts."""
-    redis = connect(settings)
+    redis, supervisor = connect(settings), Supervisor()
     while True:
+        supervisor.alive()
         try:
             redis.ping()
             return

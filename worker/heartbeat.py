@@ -2,7 +2,8 @@
 
 It announces the model, renews the lease of the edit in hand, saves its progress and brings back orders to
 stop. It is also the watchdog: a process can be alive and its computation hung, so an edit without a sign of
-life for long enough ends the process, and the lease runs out.
+life for long enough ends the process, and the lease runs out. The other way round, a supervisor that hears nothing
+from this thread for long takes the whole process to hang.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from jobs.records import Hold, Records
 from jobs.schema import JobRecord
 from jobs.settings import Settings
 from worker.model import ServedModel
+from worker.notify import Supervisor
 from worker.progress import Reporter, Stop
 
 # Exit status that asks the supervisor for a new process (sysexits.h, EX_TEMPFAIL).
@@ -50,11 +52,14 @@ class Heartbeat:
         self._renewed = 0.0
         self._announced = -self._period_s
         self._give_up_at: float | None = None
+        self._supervisor = Supervisor()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
         """Announce the model and begin to beat."""
+        # Before anybody can know of this worker, so that its supervisor watches whatever serves.
+        self._supervisor.ready()
         self._announce()
         self._thread.start()
 
@@ -83,6 +88,7 @@ class Heartbeat:
 
     def _run(self) -> None:
         while not self._closed.wait(max(0.01, min(self._settings.progress_interval_s, self._period_s))):
+            self._supervisor.alive()
             try:
                 self._beat()
             except QueueUnavailable:

@@ -1,0 +1,107 @@
+"""Worker processes under a supervisor: `magedit worker` keeps some alive, `magedit up` has some in its stack."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from types import FrameType
+
+import structlog
+from pydantic import SecretStr
+
+from cli.processes import Program, Supervised, stop_all
+from jobs.connection import BACKOFF_CAP_S
+from jobs.settings import Settings
+
+ENV_PREFIX = str(Settings.model_config["env_prefix"])
+
+WATCH_S = 0.5
+"""Pause between two looks at the processes, in seconds."""
+
+PROCESS_EXIT_S = 10.0
+"""What a worker needs to exit after its grace time for the running edit, in seconds."""
+
+SILENCE_MIN_S = 30.0
+"""A worker is given this long without a word, in seconds, however fast Redis is to answer."""
+
+log = structlog.get_logger()
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """This process's environment, with ``settings`` in place of any other."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
+    for name, value in settings:
+        if value is not None:
+            text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            environment[ENV_PREFIX + name.upper()] = text
+    # Without these every worker starts a pool as wide as the machine, and the pools fight for the cores.
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        environment.setdefault(name, str(settings.threads))
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    environment["PYTHONUNBUFFERED"] = "1"
+    return environment
+
+
+def worker_programs(settings: Settings, workers: int, environment: Mapping[str, str]) -> Iterator[Program]:
+    """``workers`` times `python -m worker`."""
+    for number in range(workers):
+        yield Program(
+            name=f"worker-{number}",
+            command=(sys.executable, "-m", "worker"),
+            environment=environment,
+            grace_s=settings.stop_grace_s + PROCESS_EXIT_S,
+            silence_s=silence_s(settings),
+        )
+
+
+def silence_s(settings: Settings) -> float:
+    """How long a worker's heartbeat may be silent, in seconds.
+
+    Twice the longest that one command keeps it waiting, to a Redis server that neither answers nor refuses.
+    """
+    attempt_s = 2 * settings.redis_timeout_s + BACKOFF_CAP_S
+    return max(SILENCE_MIN_S, 2 * (settings.redis_retries + 1) * attempt_s)
+
+
+def keep_working(programs: Iterable[Program]) -> None:
+    """Run ``programs`` until SIGTERM or SIGINT, in the main thread; their output is this process's.
+
+    One that ends is started again, whatever its exit status; one that hangs is killed and started again. The first
+    signal lets each finish or hand back its edit within its grace time; a further one is passed on, and a worker then
+    hands back at once. No process is left.
+    """
+    stopped = threading.Event()
+    running: list[Supervised] = []
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        if stopped.is_set():
+            for each in running:
+                each.signal(signal.SIGTERM)
+        stopped.set()
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        for program in programs:
+            running.append(Supervised(program, None))
+        told: set[int] = set()
+        while not stopped.wait(WATCH_S):
+            for each in running:
+                _watch(each, told)
+        log.info("stopping", workers=len(running))
+    finally:
+        stop_all(running)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _watch(each: Supervised, told: set[int]) -> None:
+    """Look after one program; ``told`` are the process ids whose end is in the log."""
+    pid = each.pid
+    if each.revive():
+        log.info("worker started again", worker=each.program.name, pid=each.pid)
+    elif not each.alive and pid not in told:
+        told.add(pid)
+        log.warning("worker ended", worker=each.program.name, pid=pid, status=each.status, hung=each.hung)

@@ -1,0 +1,168 @@
+"""`magedit worker`: real worker processes that die and hang under the supervisor."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from cli.workers import SILENCE_MIN_S, silence_s, worker_programs
+from jobs.schema import State
+from jobs.settings import Settings
+from tests.conftest import alive, descendants, wait_until
+from tests.jobs.desk import Desk
+from tests.worker.conftest import CHECKPOINT, environment
+
+# `keep_working` with painters (tests.worker.painter) for workers and a supervisor of less patience.
+SUPERVISOR = """
+import os, sys
+from pathlib import Path
+from cli import processes
+from cli.processes import Program
+from cli.workers import keep_working
+from jobs.logs import configure_logging
+processes.RESTART_DELAY_S = 0.05
+configure_logging()
+gates, silence_s, *names = sys.argv[1:]
+command = (sys.executable, "-m", "tests.worker.painter", gates)
+keep_working(
+    Program(name=name, command=command, environment=dict(os.environ), grace_s=20, silence_s=float(silence_s))
+    for name in names
+)
+"""
+Process = subprocess.Popen[bytes]
+
+
+@pytest.fixture
+def desk(settings: Settings) -> Iterator[Desk]:
+    times = {
+        "lease_s": 0.6,
+        "reaper_interval_s": 0.1,
+        "reaper_grace_s": 0.2,
+        "progress_interval_s": 0.05,
+        "watchdog_s": 1.0,
+    }
+    desk = Desk(settings.model_copy(update=times))
+    yield desk
+    desk.close()
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> Path:
+    folder = tmp_path / "gates"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def supervise(desk: Desk, gates: Path) -> Iterator[Callable[..., Process]]:
+    """Start a supervisor of painters, returned when each of them serves."""
+    with ExitStack() as stack:
+
+        def start(*names: str, silence_s: float = 60.0) -> Process:
+            command = [sys.executable, "-c", SUPERVISOR, str(gates), str(silence_s), *names]
+            process = stack.enter_context(subprocess.Popen(command, env=environment(desk.settings)))
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            wait_until(lambda: len(desk.models.workers()) == len(names), what="workers")
+            return process
+
+        yield start
+
+
+def pid_of(worker: str) -> int:
+    return int(worker.split("-")[-2])
+
+
+def test_what_is_killed_is_started_again_and_its_edit_carried_out(
+    desk: Desk, supervise: Callable[..., Process], gates: Path
+) -> None:
+    (gates / "hold").touch()
+    supervisor = supervise("one", "two")
+    record = desk.submit("hold")
+    wait_until(lambda: desk.is_in(record, State.RUNNING))
+    first = desk.get(record).worker
+    assert first is not None
+    os.kill(pid_of(first), signal.SIGKILL)
+    wait_until(lambda: desk.get(record).attempt == 2)
+    (gates / "hold").unlink()
+    wait_until(lambda: desk.is_in(record, State.SUCCEEDED))
+    wait_until(lambda: len(desk.models.workers() - {first}) == 2, what="a worker in its place")
+    started = descendants(supervisor.pid)
+    supervisor.send_signal(signal.SIGTERM)
+    assert supervisor.wait(30) == 0
+    assert desk.models.workers() == set()
+    assert not any(alive(pid) for pid in started)
+
+
+def test_a_stopped_worker_is_killed_and_replaced(desk: Desk, supervise: Callable[..., Process]) -> None:
+    supervise("one", silence_s=1.5)
+    (stopped,) = desk.models.workers()
+    os.kill(pid_of(stopped), signal.SIGSTOP)
+    wait_until(lambda: not alive(pid_of(stopped)), what="its end")
+    record = desk.submit()
+    wait_until(lambda: desk.is_in(record, State.SUCCEEDED))
+    assert desk.get(record).worker != stopped
+
+
+def test_a_worker_whose_watchdog_ended_it_is_replaced(
+    desk: Desk, supervise: Callable[..., Process], gates: Path
+) -> None:
+    (gates / "hang").touch()
+    supervise("one")
+    record = desk.submit("hang")
+    wait_until(lambda: desk.get(record).attempt == 2, what="second attempt")
+    (gates / "hang").unlink()
+    wait_until(lambda: desk.is_in(record, State.SUCCEEDED))
+
+
+def test_a_second_signal_hands_back_at_once(desk: Desk, supervise: Callable[..., Process], gates: Path) -> None:
+    (gates / "hold").touch()
+    supervisor = supervise("one")
+    record = desk.submit("hold")
+    wait_until(lambda: desk.get(record).progress is not None)
+    supervisor.send_signal(signal.SIGTERM)
+    wait_until(lambda: supervisor.poll() is not None or desk.is_in(record, State.RUNNING))
+    with pytest.raises(subprocess.TimeoutExpired):
+        supervisor.wait(0.7)  # the edit has its grace time
+    supervisor.send_signal(signal.SIGTERM)
+    assert supervisor.wait(15) == 0
+    assert (desk.get(record).state, desk.get(record).handed_back) == (State.QUEUED, 1)
+
+
+def test_a_killed_supervisor_leaves_no_orphan(supervise: Callable[..., Process]) -> None:
+    supervisor = supervise("one", "two")
+    started = descendants(supervisor.pid)
+    assert len(started) == 2
+    supervisor.kill()
+    wait_until(lambda: not any(alive(pid) for pid in started), what="their end")
+
+
+def test_the_command_with_a_real_worker(desk: Desk) -> None:
+    settings = desk.settings.model_copy(update={"checkpoint": str(CHECKPOINT), "device": "cpu"})
+    command = [sys.executable, "-m", "cli", "worker", "--workers", "1"]
+    with subprocess.Popen(command, env=environment(settings), stderr=subprocess.PIPE) as process:
+        try:
+            wait_until(lambda: process.poll() is not None or bool(desk.models.workers()), 60, "worker")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+        assert process.stderr is not None
+        said = process.stderr.read().decode()
+    assert '"worker ready"' in said.replace('"event": ', "")
+    assert desk.models.workers() == set()
+
+
+def test_patience_covers_a_server_that_hangs() -> None:
+    assert silence_s(Settings(redis_timeout_s=1, redis_retries=0)) == SILENCE_MIN_S
+    assert silence_s(Settings(redis_timeout_s=10, redis_retries=4)) == 2 * 5 * 21
+    (program,) = worker_programs(Settings(stop_grace_s=7), 1, {})
+    assert program.command[-2:] == ("-m", "worker")
+    assert program.grace_s > 7
