@@ -24,7 +24,8 @@ RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels \
 USER magedit
 WORKDIR /home/magedit
 # Inside a container loopback is the container itself: publish the port where callers are meant to reach it.
-ENV MAGEDIT_API_HOST=0.0.0.0 MAGEDIT_API_PORT=8000
+# Whoever reaches it needs a key: `docker compose exec service magedit keys create --tenant NAME`.
+ENV MAGEDIT_API_HOST=0.0.0.0 MAGEDIT_API_PORT=8000 MAGEDIT_AUTH=keys
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \

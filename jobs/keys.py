@@ -33,3 +33,6 @@ ANNOUNCED = PREFIX + "announced"
 TOKENIZER = PREFIX + "tokenizer:"
 # Hash model name -> seconds per denoising step, exponentially averaged over finished edits.
 PACE = PREFIX + "pace"
+# Hash by id: one API key, as its SHA-256; and the sorted set id -> time of all that were made, for the list.
+API_KEY = PREFIX + "api-key:"
+API_KEYS = PREFIX + "api-keys"

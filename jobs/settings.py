@@ -5,10 +5,11 @@ Nothing is read at import: each entry point builds one `Settings()` and passes i
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
@@ -87,9 +88,31 @@ class Settings(BaseSettings):
     threads: int = Field(default=1, ge=1, le=256, description="CPU threads of the worker's computation.")
 
     # Front end
+    auth: Literal["off", "keys"] = Field(
+        default="off",
+        description="`keys`: every call needs an API key (`magedit keys create`). `off`: none does, all edits are one "
+        "tenant's, and there are no limits; for use on one machine.",
+    )
     api_host: str = Field(default="127.0.0.1", description="Address on which the front end listens.")
     api_port: int = Field(
         default=8000, ge=0, le=65535, description="Port on which the front end listens; 0: any free one."
+    )
+    allow_anonymous: bool = Field(
+        default=False,
+        validate_default=True,
+        description="Listen on another address than loopback although `MAGEDIT_AUTH` is `off`: whoever reaches it may "
+        "do everything.",
+    )
+    key_cache_s: float = Field(
+        default=5.0,
+        ge=0,
+        le=300,
+        description="How long a front end remembers an API key, in seconds; so long a revoked one may still open.",
+    )
+    metrics_open: bool = Field(
+        default=False,
+        description="With `MAGEDIT_AUTH=keys`: `/metrics` needs no key. Else it needs one with the scope "
+        "`metrics:read`.",
     )
     max_upload_bytes: int = Field(default=20 * MIB, ge=1, description="Largest uploaded file, in bytes.")
     max_body_bytes: int = Field(
@@ -146,3 +169,22 @@ class Settings(BaseSettings):
         le=60,
         description="Shortest time between two saves of an edit's progress, in seconds.",
     )
+
+    @field_validator("allow_anonymous")
+    @classmethod
+    def _keys_or_loopback(cls, allowed: bool, info: ValidationInfo) -> bool:
+        host, auth = info.data.get("api_host", "localhost"), info.data.get("auth")
+        if auth == "off" and not allowed and not is_loopback(host):
+            raise ValueError(
+                f"the front end would listen on {host!r} without asking for API keys: set MAGEDIT_AUTH=keys, or "
+                "MAGEDIT_API_HOST to a loopback address, or this to true if whoever reaches it may do everything"
+            )
+        return allowed
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address. A name other than `localhost` may lead anywhere."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -9,12 +9,15 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
+from jobs.api_keys import ApiKeys
 from jobs.settings import Settings
 from service import problems
+from service.auth import Authenticator, AuthMiddleware
 from service.backend import Backend
 from service.metrics import Metrics, MetricsMiddleware
 from service.openapi import document
 from service.routes import edits, health, models, results
+from service.routes.documented import guarded
 
 DESCRIPTION = """\
 Localized image editing: submit an image, a mask and two prompts; poll the edit; fetch the picture.
@@ -31,6 +34,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         backend = Backend.open(settings)
         app.state.backend = backend
+        app.state.authenticator = Authenticator(ApiKeys(backend.redis), cache_s=settings.key_cache_s)
         yield
         backend.close()
 
@@ -42,10 +46,12 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.metrics = Metrics()
-    for module in (edits, results, models, health):
-        app.include_router(module.router)
+    for module in (edits, results, models):
+        app.include_router(module.router, responses=guarded())
+    app.include_router(health.router)
     problems.install(app)
     # The last one added is the outermost.
+    app.add_middleware(AuthMiddleware, settings=settings)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)
     app.add_middleware(problems.ProblemMiddleware)
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)

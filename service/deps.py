@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Path, Request, Security
+from fastapi.security import HTTPBearer, SecurityScopes
 
 from jobs.schema import JobRecord
+from service.auth import Caller
 from service.backend import Backend as BackendType
-
-LOCAL_TENANT = "local"
-"""Owner of every edit while there are no keys."""
-
-
-@dataclass(frozen=True)
-class Tenant:
-    """Who calls: edits belong to a tenant and are invisible to every other."""
-
-    name: str
+from service.errors import NoKey, ScopeMissing
 
 
 def _backend(request: Request) -> BackendType:
@@ -28,21 +20,45 @@ def _backend(request: Request) -> BackendType:
 
 Backend = Annotated[BackendType, Depends(_backend)]
 
+# `service.auth` reads the header; this is what the contract shows of it.
+_SCHEME = HTTPBearer(
+    scheme_name="ApiKey",
+    bearerFormat="mge_<id>_<secret>",
+    description="An API key. Not asked for by a service on one machine (`MAGEDIT_AUTH=off`).",
+    auto_error=False,
+)
 
-def _caller() -> Tenant:
-    return Tenant(LOCAL_TENANT)
+
+async def _caller(request: Request, needed: SecurityScopes, _: Annotated[object, Security(_SCHEME)]) -> Caller:
+    caller: Caller | None = getattr(request.state, "caller", None)
+    if caller is None:
+        # A route outside `service.auth.GUARDED` that wants to know who calls.
+        raise NoKey
+    for scope in needed.scopes:
+        if scope not in caller.scopes:
+            raise ScopeMissing(scope)
+    return caller
 
 
-Caller = Annotated[Tenant, Depends(_caller)]
+Reader = Annotated[Caller, Security(_caller, scopes=["edits:read"])]
+Writer = Annotated[Caller, Security(_caller, scopes=["edits:write"])]
+
+WRITER = Security(_caller, scopes=["edits:write"])
+"""`Writer` in a route's own dependencies, to be looked at before the others there."""
+READER = Security(_caller, scopes=["edits:read"])
+METRICS_READER = Security(_caller, scopes=["metrics:read"])
 
 
 def _own_edit(
     edit_id: Annotated[str, Path(description="The edit's id.")],
-    caller: Caller,
+    caller: Annotated[Caller, Depends(_caller)],
     backend: Backend,
 ) -> JobRecord:
-    return backend.records.require(edit_id, caller.name)
+    return backend.records.require(edit_id, caller.tenant)
 
 
-OwnEdit = Annotated[JobRecord, Depends(_own_edit)]
-"""The caller's edit of the path's id; 404 for every other id."""
+OwnEdit = Annotated[JobRecord, Security(_own_edit, scopes=["edits:read"])]
+"""The caller's edit of the path's id, to look at; 404 for every other id."""
+
+OwnEditToChange = Annotated[JobRecord, Security(_own_edit, scopes=["edits:write"])]
+"""The same, to change it."""

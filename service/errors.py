@@ -8,22 +8,27 @@ RequestError                 the request itself; ``field`` names the form field 
 ├── UnsupportedBody          the request body is no multipart form
 ├── UnknownField             a form field that no parameter has
 ├── NoSuchFile               the edit has no result or artifact of this number or name
+├── NoKey                    no API key was sent
+├── InvalidKey               the API key is unknown, revoked or expired, or not the form of one
+├── ScopeMissing             the API key may not do this
 ├── EditFailed               asked for the result of an edit that failed: its own problem is the answer
 └── NotReady                 Redis, storage or every worker is away (`/readyz`)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import ClassVar
 
 from jobs.schema import FieldError, Problem
 
 
 class RequestError(Exception):
-    """Base of the tree. ``code`` is stable, ``field`` the form field or parameter to blame."""
+    """Base of the tree. ``code`` is stable, ``field`` is the parameter to blame, ``headers`` go out with the answer."""
 
     code: ClassVar[str] = "request_error"
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message)
@@ -71,6 +76,36 @@ class NoSuchFile(RequestError):
     """The edit exists, but has no result of this number or no artifact of this name."""
 
     code = "no_such_file"
+
+
+class NoKey(RequestError):
+    """The address needs an API key and none was sent. RFC 6750, 3.1: no error code in the challenge then."""
+
+    code = "not_authenticated"
+    headers = MappingProxyType({"WWW-Authenticate": 'Bearer realm="magedit"'})
+
+    def __init__(self, message: str = "send an API key: `Authorization: Bearer mge_...`") -> None:
+        super().__init__(message)
+
+
+class InvalidKey(RequestError):
+    """The API key opens nothing. Which of the reasons it is, is not said."""
+
+    code = "invalid_token"
+    headers = MappingProxyType({"WWW-Authenticate": 'Bearer realm="magedit", error="invalid_token"'})
+
+    def __init__(self, message: str = "the API key is unknown, revoked or expired") -> None:
+        super().__init__(message)
+
+
+class ScopeMissing(RequestError):
+    """The API key is valid, but may not do this; ``scope`` is what it lacks."""
+
+    code = "insufficient_scope"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"this needs an API key with the scope {scope}")
+        self.headers = {"WWW-Authenticate": f'Bearer realm="magedit", error="insufficient_scope", scope="{scope}"'}
 
 
 class EditFailed(RequestError):

@@ -74,6 +74,9 @@ KINDS: Mapping[type[Exception], Kind] = MappingProxyType(
         request.UnreadableImage: Kind(_422, "The picture is damaged"),
         request.UnknownField: Kind(_422, "Unknown form field"),
         request.NoSuchFile: Kind(HTTPStatus.NOT_FOUND, "No such file"),
+        request.NoKey: Kind(HTTPStatus.UNAUTHORIZED, "An API key is needed"),
+        request.InvalidKey: Kind(HTTPStatus.UNAUTHORIZED, "The API key is not valid"),
+        request.ScopeMissing: Kind(HTTPStatus.FORBIDDEN, "The API key may not do this"),
         request.EditFailed: Kind(HTTPStatus.CONFLICT, "The edit failed"),
         request.NotReady: Kind(_503, "Not ready"),
     }
@@ -112,6 +115,14 @@ def problem_response(problem: Problem, headers: Mapping[str, str] | None = None)
         headers=dict(headers or {}),
         media_type=MEDIA_TYPE,
     )
+
+
+def error_response(error: Known) -> Response:
+    """The HTTP answer to an error of ours: its problem document, its headers, and when to try again."""
+    headers = dict(error.headers) if isinstance(error, request.RequestError) else {}
+    if isinstance(error, job.Unavailable):
+        headers["Retry-After"] = str(error.retry_after_s)
+    return problem_response(problem_of(error), headers)
 
 
 def install(app: FastAPI) -> None:
@@ -163,11 +174,10 @@ def _problem(
 
 def _on_known(_: Request, error: Exception) -> Response:
     assert isinstance(error, edit.MAGEditError | job.JobError | request.RequestError)
-    problem = problem_of(error)
-    if problem.status >= _500:
-        log.warning("request refused", code=problem.code, detail=problem.detail)
-    retry = {"Retry-After": str(error.retry_after_s)} if isinstance(error, job.Unavailable) else None
-    return problem_response(problem, retry)
+    response = error_response(error)
+    if response.status_code >= _500:
+        log.warning("request refused", code=error.code, detail=error.message)
+    return response
 
 
 def _on_validation(_: Request, error: Exception) -> Response:

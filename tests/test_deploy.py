@@ -18,7 +18,7 @@ from pydantic_settings import SettingsError
 
 from cli.__main__ import app
 from cli.workers import PROCESS_EXIT_S
-from jobs.settings import Settings
+from jobs.settings import Settings, is_loopback
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
@@ -130,7 +130,9 @@ def test_entry_points_exist() -> None:
 
 def test_what_runs_in_the_image_without_torch_needs_none() -> None:
     absent = ["torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy"]
-    code = f"import sys\nsys.modules.update(dict.fromkeys({absent}))\nimport service.__main__, worker.reaper"
+    code = (
+        f"import sys\nsys.modules.update(dict.fromkeys({absent}))\nimport service.__main__, worker.reaper, cli.__main__"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -175,6 +177,18 @@ def test_ports_agree() -> None:
     (published,) = SERVICES["service"]["ports"]
     assert published == f"127.0.0.1:{port}:{port}"
     assert str(Settings().api_port) == port
+
+
+def test_who_reaches_it_needs_a_key() -> None:
+    env = dict(re.findall(r"(MAGEDIT_\w+)=(\S+)", "\n".join(instructions("service", "ENV"))))
+    given = environment(SERVICES["service"])
+    for host, auth in (
+        (env["MAGEDIT_API_HOST"], env["MAGEDIT_AUTH"]),
+        (given["MAGEDIT_API_HOST"], given["MAGEDIT_AUTH"]),
+    ):
+        assert not is_loopback(host)
+        assert auth == "keys"
+    assert "MAGEDIT_ALLOW_ANONYMOUS" not in (ROOT / "docker-compose.yml").read_text() + DOCKERFILE
 
 
 def test_nothing_but_the_front_end_is_published() -> None:

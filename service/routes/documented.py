@@ -8,6 +8,7 @@ from jobs.errors import Unavailable
 from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject
 from magedit.config import Region
 from magedit.report import EditMeasures, Progress, Ratios, Stage
+from service.errors import InvalidKey, NoKey, ScopeMissing
 from service.problems import MEDIA_TYPE, Known, problem_of
 from service.views import Edit, edit_view
 
@@ -15,6 +16,7 @@ RETRY_AFTER = {
     "description": "Seconds to wait before asking again.",
     "schema": {"type": "integer", "minimum": 1},
 }
+CHALLENGE = {"description": "What is asked for (RFC 6750, 3).", "schema": {"type": "string"}}
 
 
 def problems(*errors: Known) -> dict[int | str, dict[str, Any]]:
@@ -29,12 +31,19 @@ def problems(*errors: Known) -> dict[int | str, dict[str, Any]]:
         response["content"][MEDIA_TYPE]["examples"][problem.code] = {"value": problem.model_dump(mode="json")}
         if isinstance(error, Unavailable):
             response["headers"] = {"Retry-After": RETRY_AFTER}
+        if isinstance(error, NoKey | InvalidKey | ScopeMissing):
+            response["headers"] = {"WWW-Authenticate": CHALLENGE}
     return responses
 
 
 def example(edit: Edit) -> dict[str, Any]:
     """The ``content`` of an answer with ``edit`` as its example."""
     return {"application/json": {"example": edit.model_dump(mode="json")}}
+
+
+def guarded() -> dict[int | str, dict[str, Any]]:
+    """The ``responses`` of every route that needs a key."""
+    return problems(NoKey(), InvalidKey(), ScopeMissing("edits:read"))
 
 
 SCHEMA = {"$ref": f"#/components/schemas/{Problem.__name__}"}

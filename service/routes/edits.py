@@ -15,7 +15,7 @@ from magedit import errors as edit
 from service import errors as refused
 from service.answers import json_answer
 from service.backend import Backend as BackendType
-from service.deps import Backend, Caller, OwnEdit
+from service.deps import WRITER, Backend, OwnEdit, OwnEditToChange, Reader, Writer
 from service.form import EditFormDep, require_known_fields
 from service.routes.documented import QUEUED, RETRY_AFTER, SUCCEEDED, example, problems
 from service.submit import submit
@@ -37,7 +37,7 @@ router = APIRouter(prefix=EDITS, tags=["edits"])
     status_code=HTTPStatus.ACCEPTED,
     summary="Submit an edit",
     response_model=Edit,
-    dependencies=[Depends(require_known_fields)],
+    dependencies=[WRITER, Depends(require_known_fields)],
     responses={
         202: {
             "description": "Accepted: the edit is durable and in line.",
@@ -70,10 +70,15 @@ router = APIRouter(prefix=EDITS, tags=["edits"])
         ),
     },
 )
-def create_edit(form: EditFormDep, caller: Caller, backend: Backend) -> Response:
+def create_edit(form: EditFormDep, caller: Writer, backend: Backend) -> Response:
     """Check the request, keep it, and put it in line. Nothing of a refused request is kept."""
-    record = submit(form, tenant=caller.name, backend=backend)
-    body = _view(record, backend).model_dump_json()
+    record = submit(form, tenant=caller.tenant, backend=backend)
+    try:
+        view = _view(record, backend)
+    except job.QueueUnavailable:
+        # It is accepted, whatever became of Redis since: an error would make the caller send it again.
+        view = edit_view(record, position=None, model=None, now=record.created_at)
+    body = view.model_dump_json()
     headers = {"Location": path(record), "Retry-After": str(POLL_RUNNING_S)}
     return Response(body, status_code=HTTPStatus.ACCEPTED, media_type="application/json", headers=headers)
 
@@ -81,7 +86,7 @@ def create_edit(form: EditFormDep, caller: Caller, backend: Backend) -> Response
 @router.get("", summary="List edits", response_model=EditPage, responses=problems(REDIS_AWAY))
 def list_edits(
     request: Request,
-    caller: Caller,
+    caller: Reader,
     backend: Backend,
     state: Annotated[State | None, Query(description="Only edits in this state.")] = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX, description="Edits on a page.")] = 20,
@@ -91,7 +96,7 @@ def list_edits(
     ] = None,
 ) -> Response:
     """Your edits, newest first. Pages neither skip nor repeat an edit while new ones arrive."""
-    page = backend.records.list(caller.name, state, limit, cursor)
+    page = backend.records.list(caller.tenant, state, limit, cursor)
     return json_answer(request, EditPage(edits=_views(page.records, backend), next_cursor=page.cursor))
 
 
@@ -131,7 +136,7 @@ def get_edit(request: Request, record: OwnEdit, backend: Backend) -> Response:
         ),
     },
 )
-def cancel_edit(record: OwnEdit, backend: Backend) -> Response:
+def cancel_edit(record: OwnEditToChange, backend: Backend) -> Response:
     """Stop this edit and no other. Repeating it does no harm."""
     requested = backend.records.request_cancel(record.id)
     if record.state is State.QUEUED:
@@ -152,7 +157,7 @@ def cancel_edit(record: OwnEdit, backend: Backend) -> Response:
         **problems(NOT_FOUND, REDIS_AWAY, STORE_AWAY),
     },
 )
-def delete_edit(record: OwnEdit, backend: Backend) -> Response:
+def delete_edit(record: OwnEditToChange, backend: Backend) -> Response:
     """Cancel the edit if it is not finished, then remove its record and every picture of it."""
     backend.queue.remove(record)
     # Pictures first: were the record gone and storage away, nobody would know of them any more.

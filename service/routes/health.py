@@ -9,10 +9,10 @@ from pydantic import BaseModel
 
 from jobs.errors import JobError
 from jobs.schema import FieldError
-from service.deps import Backend
+from service.deps import METRICS_READER, Backend
 from service.errors import NotReady
 from service.metrics import CONTENT_TYPE, MetricsDep
-from service.routes.documented import problems
+from service.routes.documented import guarded, problems
 
 router = APIRouter(tags=["health"])
 
@@ -51,7 +51,13 @@ def readyz(backend: Backend) -> Health:
     return Health()
 
 
-@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+@router.get(
+    "/metrics",
+    summary="Prometheus metrics",
+    response_class=Response,
+    dependencies=[METRICS_READER],
+    responses=guarded(),
+)
 def metrics(backend: Backend, measured: MetricsDep) -> Response:
     """Requests and latencies of this process; edits in line and live workers by model."""
     return Response(measured.exposition(backend), media_type=CONTENT_TYPE)

@@ -25,6 +25,19 @@ def test_refuses_what_cannot_work(name: str, value: str, monkeypatch: pytest.Mon
         Settings()
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.3.2.1", "::1", "localhost"])
+def test_loopback_needs_no_keys(host: str) -> None:
+    assert Settings(api_host=host).auth == "off"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "example.org", "localhost.example.org", ""])
+def test_what_others_can_reach_needs_keys(host: str) -> None:
+    with pytest.raises(ValidationError, match="MAGEDIT_AUTH=keys"):
+        Settings(api_host=host)
+    assert Settings(api_host=host, auth="keys").api_host == host
+    assert Settings(api_host=host, allow_anonymous=True).auth == "off"
+
+
 def test_is_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().lease_s = 1.0

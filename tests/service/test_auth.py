@@ -1,0 +1,254 @@
+"""Keys over HTTP: who gets in, who sees what. The matrices are made from the app's own routes."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from fastapi.routing import iter_route_contexts
+from redis import Redis
+
+from jobs.api_keys import CALLER_SCOPES, SCOPES, ApiKey, ApiKeys, Scope
+from jobs.errors import QueueUnavailable
+from jobs.schema import JobRecord
+from jobs.settings import Settings
+from service.app import create_app
+from service.auth import GUARDED, Authenticator
+from service.errors import InvalidKey
+from tests.conftest import free_port, wait_until
+from tests.service.conftest import Announce, Form, WorkerSide, assert_problem, serving
+
+OPEN = {"/livez", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
+"""What everybody may ask for. A route that is neither here nor below `GUARDED` fails a test."""
+
+UNKNOWN = "0" * 32
+ROUTES = [
+    (method, context.path or "")
+    for context in iter_route_contexts(create_app(Settings()).routes)
+    for method in sorted(context.methods or ())
+]
+GUARDED_ROUTES = [(method, path) for method, path in ROUTES if path not in OPEN]
+EDIT_ROUTES = [(method, path) for method, path in ROUTES if "{edit_id}" in path]
+
+
+def address(path: str, edit_id: str = UNKNOWN) -> str:
+    """A path with its parameters filled in."""
+    return path.replace("{edit_id}", edit_id).replace("{number}", "0").replace("{name}", "attention-after-0.png")
+
+
+@dataclass
+class Keyring:
+    """Makes keys of the service under test."""
+
+    client: httpx.Client
+    api_keys: ApiKeys
+
+    def headers(self, tenant: str = "acme", scopes: tuple[Scope, ...] = CALLER_SCOPES) -> dict[str, str]:
+        """What a caller with a key of its own sends."""
+        return {"Authorization": f"Bearer {self.api_keys.create(tenant, scopes)[1]}"}
+
+
+@pytest.fixture(scope="module")
+def locked_settings(redis_session: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    state = tmp_path_factory.mktemp("state")
+    return Settings(redis_url=redis_session, state_dir=state, auth="keys", key_cache_s=0)
+
+
+@pytest.fixture(scope="module")
+def locked(locked_settings: Settings) -> Iterator[httpx.Client]:
+    with serving(locked_settings) as client:
+        yield client
+
+
+@pytest.fixture
+def settings(locked_settings: Settings, redis_url: str) -> Settings:
+    assert redis_url == locked_settings.redis_url
+    return locked_settings
+
+
+@pytest.fixture
+def keyring(locked: httpx.Client, settings: Settings) -> Iterator[Keyring]:
+    with Redis.from_url(settings.redis_url) as redis:
+        yield Keyring(locked, ApiKeys(redis))
+
+
+def test_every_route_is_guarded_or_open_on_purpose() -> None:
+    paths = {path for _, path in ROUTES}
+    assert paths >= OPEN
+    for path in paths - OPEN:
+        assert any(path == each or path.startswith(each + "/") for each in GUARDED), path
+    assert len(EDIT_ROUTES) >= 7
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED_ROUTES)
+def test_without_a_key_nothing_opens(method: str, path: str, keyring: Keyring) -> None:
+    response = keyring.client.request(method, address(path))
+    assert_problem(response, 401, "not_authenticated")
+    assert response.headers["www-authenticate"] == 'Bearer realm="magedit"'
+    wrong = {"Authorization": "Bearer mge_" + "0" * 16 + "_" + "0" * 64}
+    response = keyring.client.request(method, address(path), headers=wrong)
+    assert_problem(response, 401, "invalid_token")
+    assert response.headers["www-authenticate"] == 'Bearer realm="magedit", error="invalid_token"'
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED_ROUTES)
+def test_a_key_opens_what_its_scope_names(method: str, path: str, keyring: Keyring) -> None:
+    response = keyring.client.request(method, address(path), headers=keyring.headers(scopes=()))
+    problem = assert_problem(response, 403, "insufficient_scope")
+    (needed,) = [scope for scope in SCOPES if scope in problem["detail"]]
+    assert f'error="insufficient_scope", scope="{needed}"' in response.headers["www-authenticate"]
+    others = tuple(scope for scope in SCOPES if scope != needed)
+    assert keyring.client.request(method, address(path), headers=keyring.headers(scopes=others)).status_code == 403
+    granted = keyring.client.request(method, address(path), headers=keyring.headers(scopes=(needed,)))
+    assert granted.status_code not in {401, 403}
+
+
+@pytest.fixture
+def edit_of_acme(keyring: Keyring, form: Form, announce: Announce, worker_side: WorkerSide) -> JobRecord:
+    """A finished edit with a result and an artifact."""
+    announce()
+    keyring.client.headers.update(keyring.headers("acme"))
+    edit_id = form.send(keyring.client).json()["id"]
+    del keyring.client.headers["Authorization"]
+    record = worker_side.records.require(edit_id, "acme")
+    worker_side.queue.remove(record)
+    claim = worker_side.records.claim(edit_id, "worker-1")
+    assert claim is not None
+    worker_side.succeed(claim)
+    return record
+
+
+@pytest.mark.parametrize(("method", "path"), EDIT_ROUTES)
+def test_another_tenants_edit_does_not_exist(
+    method: str, path: str, keyring: Keyring, edit_of_acme: JobRecord, worker_side: WorkerSide
+) -> None:
+    other = keyring.headers("other", SCOPES)
+    theirs = keyring.client.request(method, address(path, edit_of_acme.id), headers=other)
+    nobodys = keyring.client.request(method, address(path, UNKNOWN), headers=other)
+    for response in (theirs, nobodys):
+        assert_problem(response, 404, "not_found")
+    # Nothing tells the two apart but the id that the caller sent.
+    assert theirs.text == nobodys.text.replace(UNKNOWN, edit_of_acme.id)
+    kept = worker_side.records.require(edit_of_acme.id, "acme")
+    assert not kept.cancel_requested
+    assert worker_side.store.get(kept.results[0].key)
+    own = keyring.client.request(method, address(path, edit_of_acme.id), headers=keyring.headers("acme", SCOPES))
+    assert own.status_code != 404
+
+
+def test_lists_show_ones_own_edits(keyring: Keyring, edit_of_acme: JobRecord) -> None:
+    seen = {
+        tenant: [edit["id"] for edit in keyring.client.get("/v1/edits", headers=headers).json()["edits"]]
+        for tenant in ("acme", "other")
+        if (headers := keyring.headers(tenant))
+    }
+    assert seen == {"acme": [edit_of_acme.id], "other": []}
+
+
+@pytest.mark.parametrize("value", ["", "Bearer", "Basic dXNlcjpwYXNz", "Bearer  x", "Bearer mge_x_y", "Bearer \xff"])
+def test_odd_credentials(value: str, keyring: Keyring) -> None:
+    response = keyring.client.get("/v1/edits", headers=[(b"authorization", value.encode("latin-1"))])
+    assert response.status_code == 401
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_a_valid_id_with_another_secret(keyring: Keyring) -> None:
+    _, token = keyring.api_keys.create("acme")
+    forged = token[:-64] + "0" * 64
+    assert_problem(keyring.client.get("/v1/edits", headers={"Authorization": f"Bearer {forged}"}), 401, "invalid_token")
+    # The kind of credentials is spelled in any case (RFC 9110, 11.1).
+    assert keyring.client.get("/v1/edits", headers={"Authorization": f"bEARER {token}"}).status_code == 200
+
+
+def test_revoked_and_expired_keys_open_nothing(keyring: Keyring) -> None:
+    key, token = keyring.api_keys.create("acme")
+    headers = {"Authorization": f"Bearer {token}"}
+    assert keyring.client.get("/v1/edits", headers=headers).status_code == 200
+    keyring.api_keys.revoke(key.id)
+    revoked = assert_problem(keyring.client.get("/v1/edits", headers=headers), 401, "invalid_token")
+    _, late = keyring.api_keys.create("acme", expires_in_s=-1)
+    expired = keyring.client.get("/v1/edits", headers={"Authorization": f"Bearer {late}"})
+    assert assert_problem(expired, 401, "invalid_token") == revoked
+
+
+def test_use_is_noted(keyring: Keyring) -> None:
+    keyring.client.get("/v1/edits", headers=keyring.headers())
+    (key,) = keyring.api_keys.list()
+    assert key.last_used_at is not None
+
+
+def test_the_answer_does_not_wait_for_the_body(keyring: Keyring) -> None:
+    url = keyring.client.base_url
+    with socket.create_connection((url.host, url.port or 80), 10) as raw:
+        raw.sendall(b"POST /v1/edits HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n")
+        assert raw.recv(100).startswith(b"HTTP/1.1 401")
+
+
+@pytest.fixture
+def api_keys(settings: Settings) -> Iterator[ApiKeys]:
+    with Redis.from_url(settings.redis_url) as redis:
+        yield ApiKeys(redis)
+
+
+class Counting(ApiKeys):
+    """Counts how often Redis is asked."""
+
+    asked = 0
+
+    def look_up(self, key_id: str) -> tuple[ApiKey | None, float]:
+        self.asked += 1
+        return super().look_up(key_id)
+
+
+def test_a_remembered_key_asks_redis_nothing(settings: Settings) -> None:
+    with Redis.from_url(settings.redis_url) as redis:
+        api_keys = Counting(redis)
+        _, token = api_keys.create("acme")
+        unknown = "mge_" + "0" * 16 + "_" + "0" * 64
+        authenticator = Authenticator(api_keys, cache_s=60)
+        for _ in range(3):
+            assert authenticator.caller(token).tenant == "acme"
+            for wrong in (unknown, token[:-64] + "0" * 64):
+                with pytest.raises(InvalidKey):
+                    authenticator.caller(wrong)
+        assert api_keys.asked == 2
+
+
+def opens(authenticator: Authenticator, token: str) -> bool:
+    """Whether the key lets somebody in."""
+    try:
+        authenticator.caller(token)
+    except InvalidKey:
+        return False
+    return True
+
+
+def test_revocation_reaches_a_process_when_its_memory_ends(api_keys: ApiKeys) -> None:
+    authenticator = Authenticator(api_keys, cache_s=0.3)
+    key, token = api_keys.create("acme")
+    authenticator.caller(token)
+    api_keys.revoke(key.id)
+    wait_until(lambda: not opens(authenticator, token))
+
+
+def test_a_key_expires_while_it_is_remembered(api_keys: ApiKeys) -> None:
+    authenticator = Authenticator(api_keys, cache_s=300)
+    _, token = api_keys.create("acme", expires_in_s=0.5)
+    authenticator.caller(token)
+    wait_until(lambda: not opens(authenticator, token))
+
+
+def test_while_redis_is_away_nobody_is_let_in() -> None:
+    with Redis.from_url(f"redis://127.0.0.1:{free_port()}") as redis:
+        authenticator = Authenticator(ApiKeys(redis), cache_s=60)
+        with pytest.raises(QueueUnavailable):
+            authenticator.caller("mge_" + "0" * 16 + "_" + "0" * 64)
+
+
+def test_metrics_can_be_open(settings: Settings) -> None:
+    with serving(settings.model_copy(update={"metrics_open": True})) as client:
+        assert client.get("/metrics").status_code == 200
+        assert client.get("/v1/edits").status_code == 401
