@@ -6,9 +6,11 @@ loaded by the training and evaluation modules only.
 
 from pathlib import Path
 
-from magedit.demo.edits import DEMO_EDITS, DemoEdit, demo_edit, sample_edits
+from magedit.demo.edits import DemoEdit
+from magedit.demo.named import DEMO_EDITS, demo_edit
+from magedit.demo.sets import edit_set, sample_edits
 
-__all__ = ["DEMO_EDITS", "DemoEdit", "checkpoint_path", "demo_edit", "sample_edits"]
+__all__ = ["DEMO_EDITS", "DemoEdit", "checkpoint_path", "demo_edit", "edit_set", "sample_edits"]
 
 
 def checkpoint_path() -> Path:

@@ -10,9 +10,8 @@ import typer
 from PIL import Image
 
 from magedit.config import EditConfig
-from magedit.demo import checkpoint_path, sample_edits
+from magedit.demo import checkpoint_path, edit_set
 from magedit.demo.draw import draw_scene
-from magedit.demo.edits import EDIT_KINDS
 from magedit.demo.presets import PRESETS, Preset
 from magedit.demo.scene import sample_scene
 
@@ -110,7 +109,7 @@ def evaluate(
     prompts: Annotated[int, typer.Option(min=1, help="Prompts to draw.")] = 64,
     pictures: Annotated[int, typer.Option(min=1, help="Pictures for VAE and attention.")] = 64,
     inversions: Annotated[int, typer.Option(min=1, help="Pictures to invert.")] = 32,
-    edits: Annotated[int, typer.Option(min=0, help="Edits of each kind, with and without guidance.")] = 9,
+    edits: Annotated[int, typer.Option(min=0, help="Edits of each kind in each set, with and without guidance.")] = 5,
     steps: Annotated[int, typer.Option(min=2, help="DDIM steps.")] = 50,
     seed: Annotated[int, typer.Option(help="Which held-out rooms.")] = 0,
     device: Annotated[str, typer.Option(help="Torch device.")] = "cpu",
@@ -136,8 +135,9 @@ def evaluate(
     table.write_text(json.dumps(figures, indent=2) + "\n")
     if edits:
         configs = {name: EditConfig(method=name, steps=steps) for name in ("p2p", "mag-edit")}
-        chosen = [edit for kind in EDIT_KINDS for edit in sample_edits(kind, edits, seed)]
-        figures["edits"], grid = measure.edit_quality(checkpoint, chosen, configs, device=device, processes=processes)
+        figures["edits"], grid = measure.edit_quality(
+            checkpoint, edit_set(edits, seed), configs, device=device, processes=processes
+        )
         grid.save(out / "edits.png")
         table.write_text(json.dumps(figures, indent=2) + "\n")
     typer.echo(json.dumps(figures, indent=2))

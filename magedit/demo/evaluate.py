@@ -20,7 +20,7 @@ from magedit.config import EditConfig, Region
 from magedit.demo.captions import Caption, Style, caption_scene
 from magedit.demo.draw import draw_mask, draw_scene
 from magedit.demo.edits import DemoEdit
-from magedit.demo.judge import find_things, satisfied
+from magedit.demo.judge import find_things, satisfied, shows
 from magedit.demo.model import DemoModel
 from magedit.demo.scene import Scene, sample_scene
 from magedit.pipeline import MAGEditPipeline
@@ -28,8 +28,6 @@ from magedit.schedule import Schedule
 
 POINTING_STEPS = (0.3, 0.5, 0.7)
 """Noise levels (shares of the training schedule) at which attention maps are read."""
-SUCCESS = 0.5
-"""An edit succeeds when it has left less than this share of the true change undone, inside the mask."""
 
 
 @dataclass
@@ -180,20 +178,30 @@ def attention_pointing(model: DemoModel, number: int, side: int, *, seed: int = 
     }
 
 
+def read_back(edit: DemoEdit, picture: Image.Image) -> bool:
+    """Whether a picture shows what the edit asked for: what was to appear is there, what was to vanish is not."""
+    new = edit.appearing
+    return all(shows(picture, thing) for thing in new) if new else not any(shows(picture, t) for t in edit.vanishing)
+
+
 def judge_edit(edit: DemoEdit, result: Image.Image, size: int) -> dict[str, float]:
     """How an edit's result compares with its truth.
 
     "left" is the mean absolute error inside the mask over that of the unedited picture: 0 perfect, 1 nothing
-    done.
+    done. An edit succeeds when, inside the mask, its result is nearer to the truth than to the source, and shows
+    what was asked for ("read").
     """
     inside = np.asarray(edit.mask(size)) > 0
     truth, source = edit.truth(size), edit.image(size)
-    wrong = np.asarray(ImageChops.difference(result, truth), dtype=np.float64)[inside].mean()
-    before = np.asarray(ImageChops.difference(source, truth), dtype=np.float64)[inside].mean()
-    left = float(wrong / before)
+
+    def distance(one: Image.Image, other: Image.Image) -> float:
+        return float(np.asarray(ImageChops.difference(one, other), dtype=np.float64)[inside].mean())
+
+    wrong, read = distance(result, truth), read_back(edit, result)
     return {
-        "left": round(left, 4),
-        "success": float(left < SUCCESS),
+        "left": round(wrong / distance(source, truth), 4),
+        "read": float(read),
+        "success": float(read and wrong < distance(result, source)),
         "inside_db": round(psnr(result, truth, inside), 2),
         "outside_db": round(psnr(result, truth, ~inside), 2),
     }
@@ -247,21 +255,24 @@ def edit_quality(
     device: str = "cpu",
     processes: int = 1,
 ) -> tuple[dict[str, Any], Image.Image]:
-    """Edits with known truth by the checkpoint in `folder` under several configurations, in as many processes.
+    """Edits with known truth by the checkpoint in `folder` under several configurations: by configuration,
+    complexity and kind.
 
     Each row of the grid: source, truth, then one result each. Pictures are the checkpoint's size.
     """
     size = load_pipeline(folder, device).size
     rows = []
-    scores: dict[str, dict[str, list[dict[str, float]]]] = {name: {} for name in configs}
+    scores: dict[str, dict[str, dict[str, list[dict[str, float]]]]] = {name: {} for name in configs}
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, spawn, initializer=_start_painter, initargs=(folder, device)) as painters:
         painted = painters.map(_paint, edits, [configs] * len(edits))
         for edit, results in track(zip(edits, painted, strict=True), "edits", total=len(edits)):
             for name, result in results.items():
-                scores[name].setdefault(edit.kind, []).append(judge_edit(edit, result, size))
+                groups = scores[name].setdefault(edit.complexity, {})
+                groups.setdefault(edit.kind, []).append(judge_edit(edit, result, size))
             rows.append([edit.image(size), edit.truth(size), *results.values()])
-    return {name: _summary(kinds) for name, kinds in scores.items()}, _side_by_side(rows, size)
+    tables = {name: {group: _summary(kinds) for group, kinds in sets.items()} for name, sets in scores.items()}
+    return tables, _side_by_side(rows, size)
 
 
 def _summary(kinds: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
@@ -270,6 +281,9 @@ def _summary(kinds: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
     for kind, results in {**kinds, "all": everything}.items():
         table[kind] = {
             "success": f"{int(sum(one['success'] for one in results))}/{len(results)}",
-            **{name: round(fmean(one[name] for one in results), 3) for name in ("left", "inside_db", "outside_db")},
+            **{
+                name: round(fmean(one[name] for one in results), 3)
+                for name in ("left", "read", "inside_db", "outside_db")
+            },
         }
     return table

@@ -147,3 +147,11 @@ def satisfied(mention: Mention, found: list[Found], where: bool) -> bool:
         and (not where or mention.side in (None, one.thing.side))
     ]
     return len(right) >= len(mention.things)
+
+
+def shows(picture: Image.Image, thing: Thing) -> bool:
+    """Whether a picture shows a thing in its colour and pattern, on its side."""
+    return any(
+        (one.thing.colour, one.thing.pattern, one.thing.side) == (thing.colour, thing.pattern, thing.side)
+        for one in find_things(picture, thing.kind)
+    )

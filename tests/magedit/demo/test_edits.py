@@ -1,11 +1,17 @@
+import random
+
 import numpy as np
 import pytest
 
-from magedit.demo.edits import DEMO_EDITS, EDIT_KINDS, DemoEdit, demo_edit, sample_edits
+from magedit.demo.edits import EDIT_KINDS, DemoEdit, EditKind, Told, recolour, remove
+from magedit.demo.named import DEMO_EDITS, demo_edit
+from magedit.demo.scene import sample_scene
+from magedit.demo.sets import sample_edits
 from magedit.demo.vocabulary import check_prompt
 
 
-def _check(edit: DemoEdit, size: int) -> None:
+def check_edit(edit: DemoEdit, size: int) -> None:
+    """What holds of every edit: the truth changes the mask alone, and the prompts are the demo's language."""
     source, truth = np.asarray(edit.image(size)), np.asarray(edit.truth(size))
     mask = np.asarray(edit.mask(size)) > 0
     changed = np.any(source != truth, axis=-1)
@@ -21,18 +27,14 @@ def _check(edit: DemoEdit, size: int) -> None:
 
 @pytest.mark.parametrize("name", sorted(DEMO_EDITS))
 @pytest.mark.parametrize("size", [128, 300])
-def test_demo_edits_change_their_mask_alone(name: str, size: int) -> None:
-    _check(demo_edit(name), size)
+def test_named_edits_change_their_mask_alone(name: str, size: int) -> None:
+    check_edit(demo_edit(name), size)
 
 
 @pytest.mark.parametrize("kind", EDIT_KINDS)
-def test_sampled_edits_change_their_mask_alone(kind: str) -> None:
-    edits = list(sample_edits(kind, 12))
-    assert edits == list(sample_edits(kind, 12))
-    assert [edit.kind for edit in edits] == [kind] * 12
-    for edit in edits:
-        _check(edit, 128)
-        assert bool(edit.words) == (kind != "removal")
+def test_what_appears_and_vanishes(kind: EditKind) -> None:
+    for edit in sample_edits(kind, 6):
+        assert (len(edit.vanishing), len(edit.appearing)) == {"addition": (0, 1), "removal": (1, 0)}.get(kind, (1, 1))
 
 
 def test_the_mask_of_a_recoloured_lamp_is_its_shade() -> None:
@@ -43,15 +45,23 @@ def test_the_mask_of_a_recoloured_lamp_is_its_shade() -> None:
     assert rows.max() < lamp.y - 40  # the stand is left alone
 
 
-def test_ambiguous_edits_have_two_like_pillows() -> None:
-    for edit in sample_edits("ambiguous", 6):
-        pillows = [thing for thing in edit.source.things if thing.kind == "pillow"]
-        assert len(pillows) == 2
-        assert pillows[0].colour == pillows[1].colour
+def test_prompts_may_name_a_part_of_the_room() -> None:
+    rng = random.Random(3)
+    scene = next(room for room in (sample_scene(rng) for _ in range(99)) if any(t.kind == "sofa" for t in room.things))
+    sofa = scene.find("sofa")
+    told = Told.of(scene, (sofa,), rng)
+    edit = recolour("sofa", told, sofa, "white" if sofa.colour != "white" else "black")
+    assert len(told.caption.mentions) == 1
+    assert len(edit.source.things) == len(scene.things)
+    check_edit(edit, 128)
 
 
-def test_unknown_names_are_refused() -> None:
-    with pytest.raises(ValueError, match="use one of carpet"):
-        demo_edit("piano")
-    with pytest.raises(ValueError, match="use one of colour"):
-        list(sample_edits("haircut", 1))
+def test_a_removal_names_the_thing_in_the_source_alone() -> None:
+    rng = random.Random(1)
+    scene = next(room for room in (sample_scene(rng) for _ in range(99)) if any(t.kind == "ball" for t in room.things))
+    ball = scene.find("ball")
+    bare = scene.with_things(thing for thing in scene.things if thing != ball)
+    edit = remove("ball", Told.of(bare, bare.things, rng), ball)
+    assert f"{ball.colour} ball" in edit.source_prompt
+    assert "ball" not in edit.target_prompt
+    check_edit(edit, 128)

@@ -4,9 +4,8 @@ import torch
 from PIL import Image
 
 from magedit.config import EditConfig
-from magedit.demo import checkpoint_path
+from magedit.demo import checkpoint_path, edit_set
 from magedit.demo.captions import Style
-from magedit.demo.edits import demo_edit
 from magedit.demo.evaluate import (
     Tally,
     attention_pointing,
@@ -18,9 +17,11 @@ from magedit.demo.evaluate import (
     load_pipeline,
     prompt_following,
     psnr,
+    read_back,
     vae_quality,
 )
 from magedit.demo.model import DemoModel
+from magedit.demo.named import demo_edit
 from magedit.demo.presets import CPU_128
 from magedit.demo.training.unet import training_scene
 
@@ -54,8 +55,14 @@ def test_held_out_rooms_are_not_trained_on() -> None:
 def test_a_perfect_edit_leaves_nothing_and_no_edit_leaves_all() -> None:
     edit = demo_edit("carpet")
     perfect, nothing = judge_edit(edit, edit.truth(), 128), judge_edit(edit, edit.image(), 128)
-    assert (perfect["left"], perfect["success"]) == (0.0, 1.0)
-    assert (nothing["left"], nothing["success"]) == (1.0, 0.0)
+    assert (perfect["left"], perfect["read"], perfect["success"]) == (0.0, 1.0, 1.0)
+    assert (nothing["left"], nothing["read"], nothing["success"]) == (1.0, 0.0, 0.0)
+
+
+def test_true_results_are_read_back_and_sources_are_not() -> None:
+    edits = edit_set(3, seed=5)
+    assert [edit.name for edit in edits if not read_back(edit, edit.truth())] == []
+    assert [edit.name for edit in edits if read_back(edit, edit.image())] == []
 
 
 def test_the_checkpoint_is_measured(model: DemoModel) -> None:
@@ -74,9 +81,10 @@ def test_the_checkpoint_is_measured(model: DemoModel) -> None:
 def test_edits_are_measured_with_and_without_guidance() -> None:
     configs = {name: EditConfig(method=name, steps=4, max_iterations=1) for name in ("p2p", "mag-edit")}
     edits = [demo_edit("carpet"), demo_edit("lamp")]
-    figures, grid = edit_quality(checkpoint_path(), edits, configs, processes=2)
+    figures, grid = edit_quality(checkpoint_path(), edits, configs)
     assert set(figures) == {"p2p", "mag-edit"}
-    assert set(figures["p2p"]) == {*(edit.kind for edit in edits), "all"}
+    assert set(figures["p2p"]) == {"plain"}
+    assert set(figures["p2p"]["plain"]) == {*(edit.kind for edit in edits), "all"}
     assert grid.size == (4 * 128, 2 * 128)
     here = carry_out(load_pipeline(checkpoint_path()), edits[1], configs)["mag-edit"]
     assert here.tobytes() == grid.crop((3 * 128, 128, 4 * 128, 2 * 128)).tobytes()

@@ -1,9 +1,9 @@
 import torch
 
 from magedit.demo import checkpoint_path
-from magedit.demo.edits import demo_edit
 from magedit.demo.evaluate import psnr
 from magedit.demo.model import DemoModel
+from magedit.demo.named import demo_edit
 
 
 def test_the_shipped_checkpoint_encodes_inverts_and_draws() -> None:
