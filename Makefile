@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo up test check format bench openapi clean
+.PHONY: demo up test soak check format bench openapi clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.run  ## Start the whole stack, run a real edit over HTTP, save the pictures in demo-output/
@@ -19,6 +19,9 @@ up: $(VENV)/.run  ## Serve until Ctrl-C
 
 test: $(VENV)/.dev  ## All tests but the slow ones
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+soak: $(VENV)/.dev  ## Kill everything for most of an hour; nothing may be lost (SOAK="--resume" goes on after a kill)
+	$(BIN)/python -m tests.soak $(SOAK)
 
 check: $(VENV)/.dev  ## Lint, format, types, import walls, OpenAPI file
 	$(BIN)/ruff check .

@@ -1,0 +1,233 @@
+"""Holds what the callers saw against the history and the end state. Pure; every rule is one function.
+
+The rules, by the name of their violations:
+
+- `lost`: an accepted edit has no record, or is not finished;
+- `duplicate`: one id was given out twice, or one submit made two records;
+- `double commit`: a record became terminal or got results more than once, in the history of every write;
+- `transition`: a record changed its state in a way that the table of `jobs.lifecycle` does not have;
+- `changed`: a caller saw a finished edit differently later, or the record differs from what was seen;
+- `canceled`: a cancel was accepted and the edit ended otherwise, or it was canceled and nobody asked;
+- `failed`: an edit failed for a reason that the faults do not explain;
+- `missing object`, `wrong hash`: a result is not there, or other bytes are;
+- `wrong picture`: two results of the same request differ;
+- `fetch`: a front end answered with bytes that are not the record's;
+- `leftover`: something in Redis speaks of an unfinished edit;
+- `index`: the tenant's lists and the records disagree;
+- `answer`: a front end gave an answer that no fault explains.
+
+Objects that no record names are no violation: they are listed as orphans.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from jobs.lifecycle import TRANSITIONS
+from jobs.schema import JobRecord, State
+from tests.soak.aof import Life
+from tests.soak.census import Census
+from tests.soak.journal import Line, of
+
+HEARD: Final = frozenset({200, 202})
+"""Answers that accept a cancel."""
+
+CLOCK_ERROR_S = 1e-3
+"""Times in answers have microseconds, in records too; floats lose some."""
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One broken promise."""
+
+    rule: str
+    id: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that is known at the end of a soak."""
+
+    lines: list[Line]
+    lives: dict[str, Life]
+    census: Census
+    max_attempts: int
+
+
+def check(evidence: Evidence) -> list[Violation]:
+    """Every violation of every rule."""
+    return [violation for rule in RULES for violation in rule(evidence)]
+
+
+def lost(evidence: Evidence) -> Iterator[Violation]:
+    for line in of(evidence.lines, "accepted"):
+        record = evidence.census.records.get(line["id"])
+        if record is None:
+            yield Violation("lost", line["id"], "accepted, and there is no record")
+    for record in evidence.census.records.values():
+        if not record.state.is_terminal:
+            yield Violation("lost", record.id, f"still {record.state}, attempt {record.attempt}")
+
+
+def duplicates(evidence: Evidence) -> Iterator[Violation]:
+    given = Counter(line["id"] for line in of(evidence.lines, "accepted"))
+    markers = Counter(record.seed for record in evidence.census.records.values())
+    for edit_id, count in given.items():
+        if count > 1:
+            yield Violation("duplicate", edit_id, f"given out {count} times")
+    for marker, count in markers.items():
+        if count > 1:
+            yield Violation("duplicate", str(marker), f"one submit made {count} records")
+
+
+def double_commits(evidence: Evidence) -> Iterator[Violation]:
+    for edit_id, life in evidence.lives.items():
+        if life.ends > 1 or life.committed > 1 or len(life.finished_at) > 1:
+            yield Violation("double commit", edit_id, f"{life.states}, results written {life.committed} times")
+
+
+def transitions(evidence: Evidence) -> Iterator[Violation]:
+    for edit_id in evidence.census.records:
+        if edit_id not in evidence.lives:
+            yield Violation("transition", edit_id, "a record without a history")
+    for edit_id, life in evidence.lives.items():
+        if life.states[0] != State.QUEUED:
+            yield Violation("transition", edit_id, f"began {life.states[0]}")
+        for before, after in zip(life.states, life.states[1:], strict=False):
+            if after not in TRANSITIONS[State(before)]:
+                yield Violation("transition", edit_id, f"from {before} to {after}")
+
+
+def changes(evidence: Evidence) -> Iterator[Violation]:
+    last: dict[str, Line] = {}
+    for line in of(evidence.lines, "seen"):
+        before = last.get(line["id"])
+        last[line["id"]] = line
+        if before is not None and State(before["state"]).is_terminal and _told(before) != _told(line):
+            yield Violation("changed", line["id"], f"from {_told(before)} to {_told(line)}")
+    for edit_id, line in last.items():
+        record = evidence.census.records.get(edit_id)
+        if record is not None and State(line["state"]).is_terminal and not _agree(line, record):
+            yield Violation("changed", edit_id, f"seen as {_told(line)}, kept as {record.state} {record.attempt}")
+
+
+def _told(line: Line) -> tuple[object, ...]:
+    return line["state"], line["attempt"], line["finished_at"], line["sha256"]
+
+
+def _agree(line: Line, record: JobRecord) -> bool:
+    at = datetime.fromisoformat(line["finished_at"]).timestamp()
+    return (
+        line["state"] == record.state
+        and line["attempt"] == record.attempt
+        and line["sha256"] == [stored.sha256 for stored in record.results]
+        and abs(at - (record.finished_at or 0.0)) < CLOCK_ERROR_S
+    )
+
+
+def cancels(evidence: Evidence) -> Iterator[Violation]:
+    tried = {line["id"] for line in of(evidence.lines, "cancel")}
+    heard = {line["id"] for line in of(evidence.lines, "cancel") if line["status"] in HEARD}
+    for record in evidence.census.records.values():
+        if record.id in heard and record.state is not State.CANCELED:
+            yield Violation("canceled", record.id, f"a cancel was accepted, and the edit {record.state}")
+        if record.state is State.CANCELED and record.id not in tried:
+            yield Violation("canceled", record.id, "nobody asked for that")
+
+
+def failures(evidence: Evidence) -> Iterator[Violation]:
+    for record in evidence.census.records.values():
+        if record.state is not State.FAILED:
+            continue
+        code = record.problem.code if record.problem else "no problem"
+        counted = record.attempt - record.handed_back
+        if not (code == "storage_unavailable" or (code == "worker_lost" and counted >= evidence.max_attempts)):
+            yield Violation("failed", record.id, f"{code}, after {counted} attempts")
+
+
+def pictures(evidence: Evidence) -> Iterator[Violation]:
+    census = evidence.census
+    for record in census.records.values():
+        if record.state is State.SUCCEEDED and not record.results:
+            yield Violation("missing object", record.id, "succeeded without a result")
+        for stored in (*record.results, *record.artifacts):
+            if stored.key not in census.digests:
+                yield Violation("missing object", record.id, stored.key)
+            elif census.digests[stored.key] != stored.sha256:
+                yield Violation("wrong hash", record.id, stored.key)
+
+
+def same_pictures(evidence: Evidence) -> Iterator[Violation]:
+    """All results of one kind of request are the same; the most frequent is taken to be right."""
+    by_variant: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for line in of(evidence.lines, "accepted"):
+        record = evidence.census.records.get(line["id"])
+        if record is not None and record.results:
+            by_variant[line["variant"]].append((record.id, record.results[0].sha256))
+    for variant, results in by_variant.items():
+        right, _ = Counter(sha256 for _, sha256 in results).most_common(1)[0]
+        for edit_id, sha256 in results:
+            if sha256 != right:
+                yield Violation("wrong picture", edit_id, f"{variant}: {sha256[:12]}, others {right[:12]}")
+
+
+def fetches(evidence: Evidence) -> Iterator[Violation]:
+    for line in of(evidence.lines, "fetched"):
+        if not line["good"]:
+            yield Violation("fetch", line["id"], "other bytes than the record's checksum says")
+
+
+def left(evidence: Evidence) -> Iterator[Violation]:
+    for name, ids in evidence.census.leftovers.items():
+        for each in sorted(ids):
+            yield Violation("leftover", each, name)
+
+
+def index(evidence: Evidence) -> Iterator[Violation]:
+    census = evidence.census
+    records = set(census.records)
+    for each in sorted(records ^ census.index["all"]):
+        yield Violation("index", each, "record without entry" if each in records else "entry without record")
+    for state in State:
+        rightly = {record.id for record in census.records.values() if record.state is state}
+        for each in sorted(rightly ^ census.index[state]):
+            yield Violation("index", each, f"list of {state}")
+
+
+def answers(evidence: Evidence) -> Iterator[Violation]:
+    for line in of(evidence.lines, "oops"):
+        yield Violation("answer", "", line["detail"])
+
+
+RULES: Final[tuple[Callable[[Evidence], Iterator[Violation]], ...]] = (
+    lost,
+    duplicates,
+    double_commits,
+    transitions,
+    changes,
+    cancels,
+    failures,
+    pictures,
+    same_pictures,
+    fetches,
+    left,
+    index,
+    answers,
+)
+
+
+def orphans(census: Census) -> list[str]:
+    """Objects that no record names."""
+    found = []
+    for edit_id, keys in census.objects.items():
+        record = census.records.get(edit_id)
+        named: set[str] = set()
+        if record is not None:
+            named = {record.image, *record.masks, *(each.key for each in (*record.results, *record.artifacts))}
+        found += sorted(keys - named)
+    return found

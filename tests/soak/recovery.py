@@ -1,0 +1,89 @@
+"""How soon what a killed worker held runs again, and how soon a hung worker is replaced. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from tests.soak.aof import Life
+from tests.soak.journal import Line, of
+from tests.soak.plan import OUTAGES, Fault
+
+AFTERMATH_S = 2.0
+"""How long an outage is felt after its end, in seconds: back-off, one command's time limit."""
+
+EXIT_RESTART = 75
+"""Exit status of a worker whose watchdog ended it (`worker.heartbeat`)."""
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """One edit whose worker was killed at ``killed_at`` (Unix seconds) and that went on ``seconds`` later."""
+
+    id: str
+    killed_at: float
+    seconds: float
+    disturbed: bool
+    """Whether Redis or storage were away meanwhile, for all."""
+
+
+def recoveries(lines: list[Line], lives: dict[str, Life]) -> list[Recovery]:
+    """One for each edit that a killed worker held."""
+    windows = outages(lines)
+    claims = [
+        (attempt, life.attempts[number + 1 :], life.finished_at, edit_id)
+        for edit_id, life in lives.items()
+        for number, attempt in enumerate(life.attempts)
+    ]
+    found = []
+    for kill in of(lines, "fault"):
+        if kill["fault"] != Fault.KILL_WORKER:
+            continue
+        for attempt, later, finished_at, edit_id in claims:
+            if f"-{kill['pid']}-" not in attempt.worker or attempt.started_at > kill["t"]:
+                continue
+            ends = [later[0].started_at] if later else finished_at
+            # What had been finished, or had begun elsewhere, by the time of the kill was not held.
+            if ends and ends[0] > kill["t"]:
+                disturbed = any(begin < ends[0] and kill["t"] < end for begin, end in windows)
+                found.append(Recovery(edit_id, kill["t"], ends[0] - kill["t"], disturbed))
+    return found
+
+
+def outages(lines: list[Line]) -> list[tuple[float, float]]:
+    """Begin and end of each time in which Redis or storage did not serve everybody well."""
+    windows: list[tuple[float, float]] = []
+    begun: dict[int, float] = {}
+    for line in lines:
+        if line["what"] == "run":
+            # A soak that was killed took everything with it; the next one begins anew.
+            windows += [(begin, line["t"] + AFTERMATH_S) for begin in begun.values()]
+            begun = {}
+        elif line["what"] == "fault" and line["fault"] in OUTAGES:
+            begun[line["number"]] = line["t"]
+        elif line["what"] == "undone" and line["number"] in begun:
+            windows.append((begun.pop(line["number"]), line["t"] + AFTERMATH_S))
+    return windows + [(begin, float("inf")) for begin in begun.values()]
+
+
+def hangs(lines: list[Line]) -> list[float]:
+    """Seconds from the hang of each worker (its gate closed while it held an edit) to its watchdog's end of it."""
+    found = []
+    for hang in of(lines, "hung"):
+        ends = [line for line in of(lines, "death") if line["pid"] == hang["pid"] and line["t"] >= hang["t"]]
+        if not ends:
+            found.append(float("inf"))
+        elif ends[0]["status"] == EXIT_RESTART:
+            found.append(ends[0]["t"] - hang["t"])
+        # Else another fault was faster.
+    return found
+
+
+def summary(seconds: Iterable[float]) -> dict[str, Any]:
+    """Count, median and maximum."""
+    values = sorted(seconds)
+    if not values:
+        return {"count": 0}
+    return {"count": len(values), "median_s": round(median(values), 2), "max_s": round(values[-1], 2)}

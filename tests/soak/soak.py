@@ -1,0 +1,191 @@
+"""One soak: load and faults until both are done, then calm, then the count."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from redis import Redis, RedisError
+
+from jobs import keys
+from jobs.schema import State
+from tests.soak import aof, census, journal, recovery
+from tests.soak.checker import Evidence, Violation, check, orphans
+from tests.soak.fleet import Fleet
+from tests.soak.load import Load
+from tests.soak.nemesis import Nemesis
+from tests.soak.plan import Plan, schedule
+
+TICK_S = 0.1
+CALM_TICKS = 5
+"""Ticks between two looks at what is unfinished."""
+
+AHEAD = 10
+"""By how many edits load and faults may be apart."""
+
+WATCHDOG_SLACK_S = 3.0
+"""What noticing the end of a hung process may take beyond the watchdog's time, in seconds."""
+
+ASKED_FOR = frozenset({0, recovery.EXIT_RESTART, -9})
+"""Exit statuses that SIGTERM, watchdog and SIGKILL leave."""
+
+Report = dict[str, Any]
+Say = Callable[[str], None]
+
+
+def run(folder: Path, plan: Plan, say: Say) -> Report:
+    """Soak with ``plan``, or go on with what a killed soak left in ``folder``; the report.
+
+    Every figure of the report comes from what is on the disk in the end, not from this process's memory.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    begun = folder / "plan.json"
+    if begun.exists():
+        plan = Plan.from_json(json.loads(begun.read_text()))
+    else:
+        begun.write_text(json.dumps(plan.to_json()))
+    path = folder / "journal.jsonl"
+    before = journal.read(path)
+    lines = journal.Journal(path)
+    runs = len(journal.of(before, "run")) + 1
+    lines.write("run", number=runs)
+    with Fleet(plan, folder, lines) as fleet:
+        say(f"run {runs}: {plan.workers} workers, {plan.front_ends} front ends are up")
+        _storm(plan, fleet, before, lines, runs, say)
+        taken = census.take(fleet.direct)
+        max_attempts, can_fill = fleet.direct.max_attempts, fleet.disk.can_be_full
+    lines.close()
+    evidence = Evidence(journal.read(path), aof.read(folder / "redis"), taken, max_attempts)
+    report = report_of(plan, evidence) | {"disk_could_be_full": can_fill}
+    (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+    if not report["violations"]:
+        # Else it is evidence.
+        fleet.disk.discard()
+    return report
+
+
+def _storm(plan: Plan, fleet: Fleet, before: list[journal.Line], lines: journal.Journal, runs: int, say: Say) -> None:
+    done = {line["number"] for line in journal.of(before, "fault")}
+    events = [event for event in schedule(plan) if event.number not in done]
+    total = len(events) + len(done)
+    nemesis = Nemesis(events, fleet, lines)
+    load = Load(fleet.urls, lines, run=runs, seed=plan.seed, cancel_share=plan.cancel_share, max_open=plan.max_open)
+    load.remember(before)
+    # Edits and faults keep step, so that no fault meets an idle service and no edit a peaceful one.
+    load.allowed = lambda: plan.jobs if not nemesis.left else plan.jobs * (total - nemesis.left) // total + AHEAD
+    load.start()
+    deadline = time.monotonic() + plan.limit_s
+    told = 0.0
+    while (nemesis.left or load.accepted < plan.jobs) and time.monotonic() < deadline:
+        fleet.tick()
+        nemesis.tick(ready=load.accepted >= plan.jobs * (total - nemesis.left) // total - AHEAD)
+        if time.monotonic() - told > 30:
+            told = time.monotonic()
+            say(f"accepted {load.accepted} of {plan.jobs}, unfinished {load.unfinished}, faults left {nemesis.left}")
+        time.sleep(TICK_S)
+    complete = not nemesis.left and load.accepted >= plan.jobs
+    deadline = time.monotonic() + plan.drain_s
+    # What still lasts ends by itself: a stopped worker wakes up, a hung one meets its watchdog.
+    while nemesis.lasting and time.monotonic() < deadline:
+        _breathe(fleet, nemesis)
+    load.stop()
+    nemesis.calm()
+    say("calm; what is unfinished has its time")
+    while (load.unfinished or _unsettled(fleet)) and time.monotonic() < deadline:
+        for _ in range(CALM_TICKS):
+            _breathe(fleet, nemesis)
+    load.close()
+    lines.write("end", complete=complete)
+
+
+def _breathe(fleet: Fleet, nemesis: Nemesis) -> None:
+    fleet.tick()
+    nemesis.tick(ready=False)
+    time.sleep(TICK_S)
+
+
+def _unsettled(fleet: Fleet) -> bool:
+    """Whether anything speaks of an unfinished edit yet."""
+    try:
+        with Redis.from_url(fleet.embedded.url, socket_timeout=2.0) as redis:
+            if redis.exists(keys.OPEN):
+                return True
+        return bool(census.leftovers(fleet.direct))
+    except RedisError:
+        return True
+
+
+def report_of(plan: Plan, evidence: Evidence) -> Report:
+    """Figures and violations."""
+    lines, lives, records = evidence.lines, evidence.lives, evidence.census.records
+    violations = check(evidence)
+    recovered = recovery.recoveries(lines, lives)
+    calm = [each for each in recovered if not each.disturbed]
+    bound_s = 2 * plan.lease_s
+    violations += [
+        Violation("recovery", each.id, f"ran again {each.seconds:.1f} s after its worker was killed, not {bound_s} s")
+        for each in calm
+        if each.seconds > bound_s
+    ]
+    hangs = recovery.hangs(lines)
+    violations += [
+        Violation("watchdog", "", f"a hung worker ended after {seconds:.1f} s")
+        for seconds in hangs
+        if seconds > plan.watchdog_s + WATCHDOG_SLACK_S
+    ]
+    ends = journal.of(lines, "end")
+    if not ends or not ends[-1]["complete"]:
+        violations.append(Violation("incomplete", "", f"not done within {plan.limit_s:.0f} s"))
+    states = Counter(record.state for record in records.values())
+    failures = Counter(record.problem.code for record in records.values() if record.problem)
+    left = orphans(evidence.census)
+    return {
+        "seed": plan.seed,
+        "runs": len(journal.of(lines, "run")),
+        "seconds": round(math.fsum(b["t"] - a["t"] for a, b in _spans(lines))),
+        "faults": dict(sorted(Counter(line["fault"] for line in journal.of(lines, "fault")).items())),
+        "held_when_killed": len(recovered),
+        "submits": len(journal.of(lines, "sent")),
+        "accepted": len(journal.of(lines, "accepted")),
+        "unknown": len(journal.of(lines, "unknown")),
+        "refused": len(journal.of(lines, "refused")),
+        "records": len(records),
+        "states": {state: states[state] for state in State},
+        "failures": dict(failures),
+        "attempts": dict(sorted(Counter(record.attempt for record in records.values()).items())),
+        "looks": len(journal.of(lines, "seen")),
+        "fetched": len(journal.of(lines, "fetched")),
+        "wrong_clocks": sum(bool(line["skew_s"]) for line in journal.of(lines, "start")),
+        "exits_not_asked_for": _odd_exits(lines),
+        "recovery": summary_of(recovered),
+        "recovery_while_redis_and_storage_serve": summary_of(calm) | {"bound_s": bound_s},
+        "hangs_ended": recovery.summary(hangs) | {"watchdog_s": plan.watchdog_s},
+        "orphan_objects": {"count": len(left), "some": left[:20]},
+        "violated": dict(Counter(violation.rule for violation in violations)),
+        "violations": [asdict(violation) for violation in violations],
+    }
+
+
+def summary_of(recovered: list[recovery.Recovery]) -> Report:
+    """Count, median and maximum of their seconds."""
+    return recovery.summary(each.seconds for each in recovered)
+
+
+def _spans(lines: list[journal.Line]) -> list[tuple[journal.Line, journal.Line]]:
+    """First and last line of each run."""
+    starts = [number for number, line in enumerate(lines) if line["what"] == "run"]
+    return [(lines[begin], lines[end - 1]) for begin, end in zip(starts, [*starts[1:], len(lines)], strict=True)]
+
+
+def _odd_exits(lines: list[journal.Line]) -> dict[str, int]:
+    """Ends of processes that no fault explains, by role and status."""
+    odd = Counter(
+        f"{line['role']} {line['status']}" for line in journal.of(lines, "death") if line["status"] not in ASKED_FOR
+    )
+    return dict(odd)

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from tests.soak.disk import SmallDisk
+
+
+def test_a_full_disk_takes_nothing_until_it_is_freed(tmp_path: Path) -> None:
+    disk = SmallDisk(tmp_path / "disk", "1m")
+    with disk:
+        if not disk.can_be_full:
+            pytest.skip("no tmpfs can be mounted here")
+        try:
+            (disk.folder / "before").write_bytes(b"x" * 5000)
+            disk.fill()
+            with pytest.raises(OSError, match=r".") as caught:
+                (disk.folder / "during").write_bytes(b"x" * 5000)
+            assert caught.value.errno == errno.ENOSPC
+            disk.free()
+            (disk.folder / "after").write_bytes(b"x" * 5000)
+        finally:
+            disk.discard()
+    assert not list(disk.folder.iterdir())

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from tests.soak.aof import Attempt, Life
+from tests.soak.plan import Fault
+from tests.soak.recovery import AFTERMATH_S, hangs, outages, recoveries, summary
+
+
+def kill(t: float, pid: int = 7) -> dict[str, object]:
+    return {"what": "fault", "t": t, "number": int(t), "fault": Fault.KILL_WORKER, "pid": pid}
+
+
+def outage(begin: float, end: float) -> list[dict[str, object]]:
+    return [
+        {"what": "fault", "t": begin, "number": 99, "fault": Fault.KILL_REDIS, "pid": 1},
+        {"what": "undone", "t": end, "number": 99, "fault": Fault.KILL_REDIS},
+    ]
+
+
+LIFE = Life(attempts=[Attempt(1, "host-7-ab", 10.0), Attempt(2, "host-8-cd", 16.0)], finished_at=[17.0])
+
+
+def test_the_time_from_kill_to_next_start() -> None:
+    (found,) = recoveries([kill(11.0)], {"a": LIFE})
+    assert (found.id, found.seconds, found.disturbed) == ("a", 5.0, False)
+
+
+def test_an_edit_that_ends_without_another_start_is_recovered_by_its_end() -> None:
+    life = Life(attempts=LIFE.attempts[:1], finished_at=[13.0])
+    assert [each.seconds for each in recoveries([kill(11.0)], {"a": life})] == [2.0]
+
+
+def test_what_was_not_held_does_not_count() -> None:
+    assert recoveries([kill(9.0)], {"a": LIFE}) == []  # not yet begun
+    assert recoveries([kill(16.5)], {"a": LIFE}) == []  # another has it
+    assert recoveries([kill(11.0, pid=8)], {"a": LIFE}) == []
+    assert recoveries([kill(18.0, pid=8)], {"a": LIFE}) == []  # finished
+
+
+def test_an_outage_meanwhile_or_just_before_disturbs() -> None:
+    assert recoveries([*outage(12.0, 13.0), kill(11.0)], {"a": LIFE})[0].disturbed
+    assert recoveries([*outage(8.0, 10.0), kill(11.0)], {"a": LIFE})[0].disturbed
+    assert not recoveries([*outage(5.0, 6.0), kill(11.0)], {"a": LIFE})[0].disturbed
+    assert not recoveries([*outage(16.1, 17.0), kill(11.0)], {"a": LIFE})[0].disturbed
+
+
+def test_an_outage_that_nobody_ended_lasts_until_the_next_run() -> None:
+    begin = outage(1.0, 2.0)[:1]
+    assert outages(begin) == [(1.0, float("inf"))]
+    assert outages([*begin, {"what": "run", "t": 5.0}]) == [(1.0, 5.0 + AFTERMATH_S)]
+
+
+def test_hangs_last_until_the_watchdogs_exit() -> None:
+    hung = {"what": "hung", "t": 1.0, "pid": 7}
+
+    def death(status: int) -> dict[str, object]:
+        return {"what": "death", "t": 16.0, "pid": 7, "status": status}
+
+    assert hangs([hung, death(75)]) == [15.0]
+    assert hangs([hung, death(-9)]) == []
+    assert hangs([hung]) == [float("inf")]
+
+
+def test_summary() -> None:
+    assert summary([3.0, 1.0, 2.0]) == {"count": 3, "median_s": 2.0, "max_s": 3.0}
+    assert summary([]) == {"count": 0}

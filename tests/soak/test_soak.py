@@ -1,0 +1,80 @@
+"""A short soak with real processes: a few faults of each kind, then a count in which nothing is missing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import alive, descendants, wait_until
+from tests.soak import journal
+from tests.soak.plan import ON_WORKER, Fault, Plan
+from tests.soak.soak import Report, run
+
+PLAN = Plan(
+    seed=7,
+    jobs=24,
+    faults={
+        Fault.KILL_WORKER: 3,
+        Fault.KILL_FRONT: 2,
+        Fault.KILL_REDIS: 1,
+        Fault.KILL_STORAGE: 1,
+        Fault.STOP_WORKER: 1,
+        Fault.TERM_WORKER: 1,
+        Fault.CUT_REDIS: 1,
+        Fault.STALL_STORAGE: 1,
+        Fault.FILL_STORAGE: 1,
+    },
+    workers=2,
+    max_open=12,
+    pause_s=(0.1, 1.0),
+    lease_s=2.0,
+    watchdog_s=30.0,
+)
+
+
+INTERRUPTED_AFTER = 3
+"""Faults, then the soak itself is killed."""
+
+
+@pytest.fixture(scope="module")
+def soaked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
+    """A soak that was killed and went on."""
+    folder = tmp_path_factory.mktemp("soak")
+    (folder / "plan.json").write_text(json.dumps(PLAN.to_json()))
+    command = [sys.executable, "-m", "tests.soak", "--resume", "--folder", str(folder)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as first:
+        wait_until(lambda: first.poll() is not None or faults(folder) >= INTERRUPTED_AFTER, 120, "some faults")
+        started = descendants(first.pid)
+        first.kill()
+    wait_until(lambda: not any(alive(pid) for pid in started), 60, "the end of every process")
+    return folder, run(folder, PLAN, lambda _: None)
+
+
+def faults(folder: Path) -> int:
+    """How many were carried out."""
+    return len(journal.of(journal.read(folder / "journal.jsonl"), "fault"))
+
+
+def test_nothing_is_lost(soaked: tuple[Path, Report]) -> None:
+    _, report = soaked
+    assert report["violations"] == []
+    assert report["runs"] == 2
+    assert report["faults"] == PLAN.faults
+    assert report["accepted"] >= PLAN.jobs
+    assert report["states"]["succeeded"] > 0
+
+
+def test_what_was_killed_was_a_process_at_work(soaked: tuple[Path, Report]) -> None:
+    folder, _ = soaked
+    lines = journal.read(folder / "journal.jsonl")
+    deaths = Counter(line["role"] for line in journal.of(lines, "death") if line["status"] == -9)
+    # One each may have died with the first run, unseen.
+    expected = {"worker": 3, "front": 2, "redis": 1, "storage": 1}
+    assert sum((Counter(expected) - deaths).values()) <= 1
+    started = {line["pid"] for line in journal.of(lines, "start")}
+    assert {line["pid"] for line in journal.of(lines, "fault") if line["fault"] in ON_WORKER} <= started

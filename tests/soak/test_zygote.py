@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+SHIFTED = """
+import json, time, datetime
+before = time.time()
+from rq.utils import now
+from tests.soak.zygote import shift_clock
+shift_clock(-3600.0)
+shifts = [time.time() - before, time.time_ns() / 1e9 - before, now().timestamp() - before]
+print(json.dumps([round(shift / 60) for shift in shifts]))
+"""
+
+
+def test_a_shifted_clock_is_wrong_for_this_program_and_rq() -> None:
+    done = subprocess.run([sys.executable, "-c", SHIFTED], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [-60, -60, -60]
