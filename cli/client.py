@@ -190,13 +190,14 @@ class Client:
         Raises:
             ServiceError: it was refused; nothing was kept.
         """
-        data: dict[str, Any] = {"source_prompt": source_prompt, "target_prompt": target_prompt}
-        data |= {"words": list(words), "artifacts": list(artifacts)}
-        if regions is not None:
-            data["regions"] = json.dumps(list(regions))
-        for name, value in fields.items():
-            if value is not None:
-                data[name] = json.dumps(value) if isinstance(value, Mapping) else str(value)
+        data = form_data(
+            source_prompt=source_prompt,
+            target_prompt=target_prompt,
+            words=words,
+            artifacts=artifacts,
+            regions=regions,
+            **fields,
+        )
         files = [("image", _upload("image", image)), *(("mask", _upload("mask", mask)) for mask in masks)]
         return Edit.model_validate_json(self._call("POST", "/v1/edits", data=data, files=files).content)
 
@@ -231,6 +232,10 @@ class Client:
         """The bytes of an artifact."""
         return self._call("GET", f"/v1/edits/{edit_id}/artifacts/{name}").content
 
+    def fetch(self, href: str) -> bytes:
+        """The bytes of a file by the ``href`` that the edit names."""
+        return self._call("GET", href).content
+
     def cancel(self, edit_id: str) -> Edit:
         """Ask for the edit to stop. Raises ServiceError (409) if it has finished."""
         return Edit.model_validate_json(self._call("PUT", f"/v1/edits/{edit_id}/cancel").content)
@@ -254,6 +259,19 @@ class Client:
         if response.is_error:
             raise ServiceError(_problem(response), _retry_after_s(response))
         return response
+
+
+def form_data(**fields: Any) -> dict[str, str | list[str]]:
+    """The text fields of `POST /v1/edits`: mappings and `regions` as JSON, sequences repeated, None left out."""
+    data: dict[str, str | list[str]] = {}
+    for name, value in fields.items():
+        if isinstance(value, Mapping) or (name == "regions" and value is not None):
+            data[name] = json.dumps(value)
+        elif isinstance(value, list | tuple):
+            data[name] = [str(each) for each in value]
+        elif value is not None:
+            data[name] = str(value)
+    return data
 
 
 def _upload(name: str, picture: Picture) -> tuple[str, bytes]:

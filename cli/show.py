@@ -11,8 +11,7 @@ from cli.client import Client, Edit, Ratios
 
 def follow(client: Client, edit_id: str, console: Console) -> Edit:
     """Show stage, step, place in line and estimate until the edit is finished. Ctrl-C cancels the edit."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as bar:
+    with progress_bar(console) as bar:
         task = bar.add_task("submitted", total=1.0)
         try:
             return client.wait(
@@ -22,6 +21,12 @@ def follow(client: Client, edit_id: str, console: Console) -> Edit:
             bar.update(task, description="canceling")
             client.cancel(edit_id)
             raise
+
+
+def progress_bar(console: Console) -> Progress:
+    """A bar with description, share and time; tasks count to 1."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console)
 
 
 def completed(edit: Edit) -> float:
@@ -43,6 +48,13 @@ def describe(edit: Edit) -> str:
     if edit.eta_s is not None:
         parts.append(f"about {edit.eta_s:.0f} s left")
     return ", ".join(parts)
+
+
+def print_finished(edit: Edit, console: Console) -> None:
+    """Ratios and cost, once there are any."""
+    if edit.measures is not None:
+        console.print(measures_table(edit))
+        console.print(cost(edit))
 
 
 def measures_table(edit: Edit) -> Table:

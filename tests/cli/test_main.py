@@ -24,7 +24,7 @@ def test_a_service_that_is_not_there_is_said(tmp_path: Path) -> None:
     image.write_bytes(picture())
     masked.write_bytes(mask())
     server = ["--server", f"http://127.0.0.1:{free_port()}"]
-    edit = ["edit", str(image), "--mask", str(masked), "--from", "a", "--to", "b", "--out", str(tmp_path / "out.png")]
+    edit = ["edit", str(image), str(masked), "--from", "a", "--to", "b", "--out", str(tmp_path / "out.png")]
     for arguments in (["status", "0" * 32], edit):
         result = CliRunner().invoke(app, [*arguments, *server])
         assert result.exit_code == 1

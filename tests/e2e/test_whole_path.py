@@ -124,7 +124,7 @@ def test_the_examples_work(
 def test_the_command_line(s3_stack: Stack, files: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / "out.webp"
     magedit = [sys.executable, "-m", "cli"]
-    edit = ["edit", str(files[0]), "--mask", str(files[1]), "--server", s3_stack.url, "--out", str(out)]
+    edit = ["edit", str(files[0]), str(files[1]), "--server", s3_stack.url, "--out", str(out)]
     prompts = ["--from", PROMPTS["source_prompt"], "--to", PROMPTS["target_prompt"]]
     options = ["--steps", "4", "--max-iterations", "1", "--output-format", "webp", "--words", "yellow"]
     environment = {**os.environ, "COLUMNS": "200"}

@@ -1,0 +1,144 @@
+"""`magedit edit`: one edit, in this process or, with `--server`, by a service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+from rich.console import Console
+
+from cli.client import Client, Edit
+from cli.explain import explained, read_settings
+from cli.options import json_array, with_config_options
+from cli.show import follow, print_finished
+from jobs.schema import ArtifactName, OutputFormat, Priority
+from magedit.config import MaskMode
+
+FORMATS: dict[str, OutputFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+"""Format of the result by the ending of the file it is saved in."""
+
+HERE, THERE = "Without a server", "With --server"
+
+Fetch = Callable[[str], bytes]
+
+
+@with_config_options
+def edit(
+    image: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The picture to edit: PNG, JPEG, WebP.")],
+    masks: Annotated[
+        list[Path], typer.Argument(exists=True, dir_okay=False, help="Where to edit, white: one picture per region.")
+    ],
+    *,
+    source_prompt: Annotated[str, typer.Option("--from", help="What the picture shows.")],
+    target_prompt: Annotated[str, typer.Option("--to", help="What it shall show.")],
+    out: Annotated[Path, typer.Option(dir_okay=False, help="Where to save the result; its ending says the format.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Option(help="Word of the target prompt for the mask; repeatable. Default: the new ones."),
+    ] = None,
+    regions: Annotated[
+        Any, typer.Option(metavar="JSON", parser=json_array, help="Several masks: one object of words per mask.")
+    ] = None,
+    mask_mode: Annotated[MaskMode | None, typer.Option(help="Which part of the mask is edited.")] = None,
+    output_format: Annotated[OutputFormat | None, typer.Option(help="Format, whatever the ending.")] = None,
+    artifacts: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="|".join(get_args(ArtifactName)), help="What to save besides, next to the result; repeatable."
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(help="Folder or hub id of a Stable Diffusion checkpoint. Default: demo.", rich_help_panel=HERE),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="`cpu`, `cuda`, `cuda:1`. Default: CUDA if there is one.", rich_help_panel=HERE)
+    ] = None,
+    server: Annotated[
+        str | None, typer.Option(help="Let the service at this address do it.", rich_help_panel=THERE)
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Which model. Default: the service's own.", rich_help_panel=THERE)
+    ] = None,
+    priority: Annotated[
+        Priority | None, typer.Option(help="`low`: after all normal edits.", rich_help_panel=THERE)
+    ] = None,
+    deadline_s: Annotated[
+        float | None, typer.Option(min=1, help="Seconds within which it must begin, or fail.", rich_help_panel=THERE)
+    ] = None,
+    **config: Any,
+) -> None:
+    """Edit a picture inside a mask and save the result.
+
+    The checkpoint is loaded and used in this process; with `--server` a service does it. Ctrl-C ends the edit.
+    """
+    _only("--server", server, {"--checkpoint": checkpoint, "--device": device}, given=False)
+    _only("--server", server, {"--model": model, "--priority": priority, "--deadline-s": deadline_s}, given=True)
+    request: dict[str, Any] = {
+        "source_prompt": source_prompt,
+        "target_prompt": target_prompt,
+        "words": words or (),
+        "artifacts": artifacts or (),
+        "regions": regions,
+        "mask_mode": mask_mode,
+        "output_format": output_format or _format_of(out),
+        **config,
+    }
+    console = Console()
+    with explained(console):
+        # Before the work: after it a folder that cannot be made would cost its result.
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if server is None:
+            # torch and everything that rests on it load here, and only here.
+            from cli.local import Here
+
+            given = {"checkpoint": checkpoint, "device": device}
+            settings = read_settings(**{name: value for name, value in given.items() if value is not None})
+            here = Here(settings, console)
+            done = here.edit(image.read_bytes(), [mask.read_bytes() for mask in masks], **request)
+            _save(done, out, here.fetch, console)
+            return
+        with Client(server) as client:
+            request |= {"model": model, "priority": priority, "deadline_s": deadline_s}
+            submitted = client.submit(image, masks, **request)
+            console.print(f"edit {submitted.id}")
+            done = follow(client, submitted.id, console)
+            if done.state != "succeeded":
+                # Its problem is the answer.
+                client.result(done.id)
+            _save(done, out, client.fetch, console)
+
+
+def _save(done: Edit, out: Path, fetch: Fetch, console: Console) -> None:
+    """Save results and artifacts and say what the edit did."""
+    files = list(zip(_names(out, len(done.results)), done.results, strict=True))
+    files += [(out.with_name(f"{out.stem}-{each.name}"), each) for each in done.artifacts]
+    for path, each in files:
+        path.write_bytes(fetch(each.href))
+    print_finished(done, console)
+    for path, _ in files:
+        console.print(f"saved {path}")
+
+
+def _names(out: Path, results: int) -> list[Path]:
+    """``out`` for one result; out-0, out-1, ... for several."""
+    if results == 1:
+        return [out]
+    return [out.with_name(f"{out.stem}-{number}{out.suffix}") for number in range(results)]
+
+
+def _format_of(out: Path) -> OutputFormat:
+    known = FORMATS.get(out.suffix.lower())
+    if known is None:
+        endings = ", ".join(FORMATS)
+        raise typer.BadParameter(f"{out.name!r} ends in none of {endings}: name one, or give --output-format")
+    return known
+
+
+def _only(switch: str, value: object, options: dict[str, object], *, given: bool) -> None:
+    """Refuse ``options`` unless ``switch`` is ``given`` (or left out)."""
+    wrong: Sequence[str] = [name for name, each in options.items() if each is not None]
+    if wrong and (value is not None) != given:
+        raise typer.BadParameter(f"{wrong[0]} goes {'only' if given else 'not'} with {switch}")
