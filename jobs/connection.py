@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -20,12 +21,12 @@ from jobs.settings import Settings
 BACKOFF_BASE_S = 0.05
 BACKOFF_CAP_S = 1.0
 
-# A server that is loading, failing over or full is away too.
-AWAY: Final[tuple[type[RedisError], ...]] = (
-    RedisConnectionError,
-    RedisTimeoutError,
-    ReadOnlyError,
-    OutOfMemoryError,
+_AWAY: Final = (RedisConnectionError, RedisTimeoutError)
+# The first word of an answer by which a server refuses for reasons of its own: it cannot write to its disk, is full, is
+# a replica, has too few replicas or no master, is loading, is busy, or its cluster is not whole. Servers before 7.0
+# put it in the middle of the sentence when it was a script that was refused.
+_REFUSES: Final = re.compile(
+    r"(?:^|: -?)(?:MISCONF|OOM|READONLY|NOREPLICAS|MASTERDOWN|LOADING|BUSY|CLUSTERDOWN|TRYAGAIN) "
 )
 
 
@@ -48,10 +49,18 @@ def connect(settings: Settings) -> Redis:
     )
 
 
+def is_away(error: RedisError) -> bool:
+    """Whether the server cannot be reached, or answers but refuses to work, so that later may be better."""
+    status = f"{getattr(error, 'status_code', None) or ''} {error}".lstrip()
+    return isinstance(error, _AWAY) or _REFUSES.search(status) is not None
+
+
 @contextmanager
 def redis_errors() -> Iterator[None]:
     """Turn "Redis is away" into `QueueUnavailable`; usable as a decorator. Other errors are bugs and pass."""
     try:
         yield
-    except AWAY as error:
+    except RedisError as error:
+        if not is_away(error):
+            raise
         raise QueueUnavailable("the job queue cannot be reached; try again in a moment") from error

@@ -25,6 +25,10 @@ QUEUES = PREFIX + "queues"
 BELL = PREFIX + "bell:"
 # Held for the time of one sweep, so that one reaper works at a time.
 REAPER_LOCK = PREFIX + "reaper"
+# String that lives as long as nobody is to search storage for orphans again.
+ORPHANS = PREFIX + "orphans"
+# String: this deployment's own name, which is in its storage too; so nobody removes another deployment's pictures.
+DEPLOYMENT = PREFIX + "deployment"
 # Hash model name -> `ModelInfo` as last announced; stays, to tell "no worker" and "unknown" apart.
 MODELS = PREFIX + "models"
 # Sorted set "model worker" -> time until which the announcement holds.

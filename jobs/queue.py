@@ -124,9 +124,9 @@ class JobQueue:
         """Block until somebody puts an edit in line, or for ``timeout_s`` seconds."""
         self._redis.blpop([keys.BELL + model], timeout_s)
 
-    def hand_back(self, claim: JobRecord) -> State | None:
-        """Give a claimed edit back to the head of its line; returns as `Records.hand_back`."""
-        return self._leave(claim, self._records.hand_back(claim, self._lists(claim)))
+    def hand_back(self, claim: JobRecord, *, counts: bool = False) -> State | None:
+        """Give a claimed edit back to the head of its line; as `Records.hand_back`."""
+        return self._leave(claim, self._records.hand_back(claim, self._lists(claim), counts=counts))
 
     # The reaper's side
 

@@ -11,8 +11,8 @@ from redis import Redis
 
 from jobs import keys, scripts
 from jobs.connection import redis_errors
-from jobs.errors import AlreadyFinished, JobNotFound, QueueFull
-from jobs.schema import JobRecord, Problem, State, StoredObject
+from jobs.errors import AlreadyFinished, JobNotFound, QueueFull, StoreUnavailable
+from jobs.schema import JobRecord, Problem, State, StoredObject, id_time
 from jobs.settings import Settings
 from magedit.report import EditMeasures, Progress
 
@@ -63,6 +63,7 @@ class Records:
         self._ttl_s = settings.result_ttl_s
         self._max_attempts = settings.max_attempts
         self._limit = settings.queue_limit
+        self._orphan_age_s = settings.orphan_age_s
         self._create = redis.register_script(scripts.CREATE)
         self._claim = redis.register_script(scripts.CLAIM)
         self._renew = redis.register_script(scripts.RENEW)
@@ -77,10 +78,18 @@ class Records:
 
     @redis_errors()
     def create(self, record: JobRecord) -> JobRecord:
-        """Keep a new record (repeatable) and return it with `created_at` and `deadline_at`. Raises QueueFull."""
+        """Keep a new record (repeatable) and return it with `created_at` and `deadline_at`.
+
+        Raises:
+            QueueFull: too many edits are unfinished.
+            StoreUnavailable: the id is so old that its inputs may have been swept.
+        """
+        born = id_time(record.id)
+        options = (self._limit, record.request.deadline_s or "", "" if born is None else born, self._orphan_age_s)
         fields = _flat(_encode(record))
-        deadline_s = record.request.deadline_s or ""
-        answer = self._create(args=[record.id, record.tenant, record.model, self._limit, deadline_s, *fields])
+        answer = self._create(args=[record.id, record.tenant, record.model, *options, *fields])
+        if answer[0] == b"old":
+            raise StoreUnavailable("storing the pictures took too long; send them again")
         if answer[0] == b"full":
             raise QueueFull(f"{self._limit} edits are unfinished, as many as this service takes; try again later")
         return _decode_pairs(answer[1])
@@ -182,13 +191,13 @@ class Records:
     # Giving back: `jobs.queue` names the lists (the edit's line, the taken ids, the bell)
 
     @redis_errors()
-    def hand_back(self, claim: JobRecord, lists: Sequence[str]) -> State | None:
-        """Put the claimed edit at the head of its line; this attempt does not count towards the limit.
+    def hand_back(self, claim: JobRecord, lists: Sequence[str], *, counts: bool = False) -> State | None:
+        """Put the claimed edit at the head of its line; ``counts``: this attempt counts towards the limit.
 
         Returns the state that holds: `canceled` if that was asked for, `failed` if its deadline has passed. None: the
         claim was lost.
         """
-        return self._put_back(lists, _fence(claim))
+        return self._put_back(lists, _fence(claim), counts=counts)
 
     @redis_errors()
     def requeue(self, job_id: str, lists: Sequence[str]) -> State | None:
@@ -196,10 +205,10 @@ class Records:
 
         None: it is held, queued or finished after all.
         """
-        return self._put_back(lists, (job_id, "", ""))
+        return self._put_back(lists, (job_id, "", ""), counts=True)
 
-    def _put_back(self, lists: Sequence[str], fence: tuple[str, str, int | str]) -> State | None:
-        answer = self._requeue(keys=lists, args=[*fence, self._ttl_s, _LATE]).decode()
+    def _put_back(self, lists: Sequence[str], fence: tuple[str, str, int | str], *, counts: bool) -> State | None:
+        answer = self._requeue(keys=lists, args=[*fence, self._ttl_s, _LATE, int(not counts)]).decode()
         return None if answer == "kept" else State(answer)
 
     # The reaper's side

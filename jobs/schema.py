@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from enum import StrEnum
@@ -13,7 +14,7 @@ from magedit.config import EditConfig, InversionName, MethodName, Region
 from magedit.report import EditMeasures, Progress
 
 OutputFormat = Literal["png", "jpeg", "webp"]
-ArtifactName = Literal["attention"]
+ArtifactName = Literal["attention", "trace", "difference", "crop"]
 # In the order in which their lines are served.
 Priority = Literal["normal", "low"]
 Prompt = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -22,6 +23,7 @@ DeadlineS = Annotated[float, Field(ge=1, le=7 * 24 * 3600)]
 # A tenant's name is a part of storage keys and of Redis keys.
 Tenant = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
+_ID = re.compile(r"[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}")
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 CONTENT_TYPES: dict[OutputFormat, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 
@@ -34,6 +36,11 @@ def new_id() -> str:
     milliseconds = time.time_ns() // 1_000_000
     random_a, random_b = secrets.randbits(12), secrets.randbits(62)
     return f"{milliseconds << 80 | 7 << 76 | random_a << 64 | 2 << 62 | random_b:032x}"
+
+
+def id_time(job_id: str) -> float | None:
+    """When a job id was made, in Unix seconds by the clock of the machine that made it; None if it is no such id."""
+    return int(job_id[:12], 16) / 1000 if _ID.fullmatch(job_id) else None
 
 
 class State(StrEnum):
@@ -67,7 +74,10 @@ class EditRequest(Frozen):
     output_format: OutputFormat = Field(default="png", description="Image format of the result.")
     artifacts: tuple[ArtifactName, ...] = Field(
         default=(),
-        description="What to keep besides the result: `attention` (maps before and after guidance).",
+        description="What to keep besides the result, repeatable: `attention` (the words' maps without and with "
+        "guidance, as a mean and over the steps; costs one unguided edit), `trace` (ratios and losses per step, as JSON "
+        "and as a plot), `difference` (what changed, amplified), `crop` (the square that was worked on, with the mask's "
+        "outline).",
     )
     priority: Priority = Field(
         default="normal", description="`low`: the edit begins only while no `normal` one waits for the same model."

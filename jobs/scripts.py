@@ -93,15 +93,19 @@ return false
 """
 )
 
-# ARGV: id, tenant, model, limit, deadline_s or '', field, value, ...  -> created | full
+# ARGV: id, tenant, model, limit, deadline_s or '', time of the id or '', orphan_age_s, field, value, ...
+# -> created + record | full | old
+# An id that is older than the age from which inputs without a record are swept is refused: so no sweep, which looks for
+# the record after that age, can take away the inputs of an edit that is accepted.
 CREATE = (
     _PRELUDE
     + """
 local id, tenant, model, limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 if redis.call('EXISTS', EDIT .. id) == 0 then
-  if redis.call('SCARD', OPEN) >= limit then return {'full'} end
   local at = now()
-  redis.call('HSET', EDIT .. id, unpack(ARGV, 6))
+  if ARGV[6] ~= '' and at - tonumber(ARGV[6]) > tonumber(ARGV[7]) then return {'old'} end
+  if redis.call('SCARD', OPEN) >= limit then return {'full'} end
+  redis.call('HSET', EDIT .. id, unpack(ARGV, 8))
   redis.call('HSET', EDIT .. id, 'created_at', text(at))
   if ARGV[5] ~= '' then
     local deadline = text(at + tonumber(ARGV[5]))
@@ -197,7 +201,8 @@ return state
 """
 )
 
-# KEYS: line, taken ids, bell   ARGV: id, worker or '', attempt or '', ttl_s, problem of a late edit
+# KEYS: line, taken ids, bell
+# ARGV: id, worker or '', attempt or '', ttl_s, problem of a late edit, 1 if the attempt is not to count
 # -> queued | canceled | failed | kept
 # With worker and attempt: that attempt hands its edit back. Without: the reaper's, for an edit nobody holds.
 REQUEUE = (
@@ -225,7 +230,7 @@ if is_late(id) then
   return 'failed'
 end
 if state == 'running' then move(id, state, 'queued') end
-if me ~= '' then redis.call('HINCRBY', key, 'handed_back', 1) end
+if ARGV[6] == '1' then redis.call('HINCRBY', key, 'handed_back', 1) end
 redis.call('HDEL', key, 'progress', 'worker', 'started_at')
 redis.call('DEL', LEASE .. id)
 redis.call('ZREM', MISSING, id)

@@ -153,6 +153,15 @@ class Settings(BaseSettings):
         le=600,
         description="How long an unfinished edit may be in no queue and under no lease; then it is requeued.",
     )
+    orphan_age_s: float = Field(
+        default=DAY_S,
+        ge=3600,
+        description="How old pictures that no edit knows must be to be removed, in seconds. An edit whose acceptance "
+        "takes longer is refused.",
+    )
+    orphan_interval_s: float = Field(
+        default=3600.0, gt=0, description="Pause between two searches of storage for such pictures, in seconds."
+    )
     watchdog_s: float = Field(
         default=180.0,
         gt=0,
@@ -162,6 +171,11 @@ class Settings(BaseSettings):
         default=20.0,
         ge=0,
         description="How long a stopping worker may finish its edit before handing it back, in seconds.",
+    )
+    storage_patience_s: float = Field(
+        default=300.0,
+        ge=0,
+        description="How long an attempt waits for storage that is away, in seconds; then the edit waits for another.",
     )
     progress_interval_s: float = Field(
         default=0.25,

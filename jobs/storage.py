@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -27,6 +28,8 @@ from jobs.settings import Settings
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
+# How a store says that it has no room: a folder (ENOSPC, EDQUOT), S3 servers (507, RFC 4918).
+_FULL = ("os error 28", "os error 122", "507 Insufficient Storage")
 # Longest pause between two attempts of one request, in seconds.
 BACKOFF_CAP_S = 5.0
 
@@ -88,6 +91,11 @@ class ObjectStore:
             f"storage_url is {settings.storage_url!r}: give file:///absolute/folder, s3://bucket/prefix or memory:"
         )
 
+    @property
+    def backend(self) -> obstore.store.ObjectStore:
+        """What this is built on."""
+        return self._store
+
     def put(self, key: str, data: bytes, content_type: str) -> None:
         """Store an object in place of what is there; nobody sees half of it. A folder keeps no type."""
         attributes = {} if isinstance(self._store, LocalStore) else {"Content-Type": content_type}
@@ -112,6 +120,15 @@ class ObjectStore:
         with _storage_errors(prefix):
             return sorted(meta["path"] for batch in obstore.list(self._store, prefix) for meta in batch)
 
+    def folders(self, prefix: str) -> list[str]:
+        """The names, sorted, that come next below ``prefix`` (empty, or ends with `/`) in keys that go on after them.
+
+        In a folder, also those below which a killed process left an object half written, which has no key.
+        """
+        with _storage_errors(prefix):
+            below = obstore.list_with_delimiter(self._store, prefix or None)["common_prefixes"]
+        return sorted(path.rstrip("/").rpartition("/")[2] for path in below)
+
     def delete_prefix(self, prefix: str) -> int:
         """Remove everything below ``prefix``; returns how many objects that were."""
         keys = self.keys(prefix)
@@ -122,6 +139,9 @@ class ObjectStore:
                     obstore.delete(self._store, key)
             except ObjectNotFound:
                 continue
+        if isinstance(self._store, LocalStore) and self._store.prefix is not None:
+            # What a process that was killed while it wrote left there is no object yet.
+            shutil.rmtree(Path(self._store.prefix) / prefix, ignore_errors=True)
         return len(keys)
 
     def ping(self) -> None:
@@ -157,4 +177,6 @@ def _storage_errors(key: str) -> Iterator[None]:
     except (NotFoundError, FileNotFoundError) as error:
         raise ObjectNotFound(f"storage has no object {key!r}") from error
     except (BaseError, OSError) as error:
+        if any(sign in str(error) for sign in _FULL):
+            raise StoreUnavailable("object storage is full; try again later") from error
         raise StoreUnavailable("object storage cannot be reached; try again in a moment") from error

@@ -8,7 +8,9 @@ import time
 
 import structlog
 
-from jobs.connection import AWAY, connect
+from jobs.connection import connect, redis_errors
+from jobs.durability import warn_unless_durable
+from jobs.errors import QueueUnavailable
 from jobs.logs import configure_logging
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
@@ -49,9 +51,11 @@ def await_redis(settings: Settings) -> None:
     while True:
         supervisor.alive()
         try:
-            redis.ping()
+            with redis_errors():
+                redis.ping()
+            warn_unless_durable(redis)
             return
-        except AWAY:
+        except QueueUnavailable:
             log.warning("waiting for Redis")
             time.sleep(AWAY_PAUSE_S)
 

@@ -30,7 +30,7 @@ from rq.executions import Execution
 from rq.job import Job
 from rq.worker import SimpleWorker, WorkerStatus
 
-from jobs.connection import AWAY
+from jobs.connection import redis_errors
 from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.models import Models
 from jobs.queue import JobQueue
@@ -42,6 +42,7 @@ from magedit.errors import MAGEditError
 from worker import edit
 from worker.heartbeat import Heartbeat
 from worker.model import ServedModel
+from worker.patience import PatientStore
 from worker.problems import problem_of
 from worker.progress import AttemptEnded, Reporter, Stop
 
@@ -93,6 +94,7 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
         self._current: tuple[Job, Execution] | None = None
         self._give_up_at: float | None = None
         self._suspect = False
+        self._storage_failed = False
         self.broken = False
         self._beat_redis = beat_redis
         self._heart = Heartbeat(
@@ -126,14 +128,22 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
         logger = log.bind(job=claim.id, attempt=claim.attempt)
         logger.info("edit started")
         started = time.monotonic()
+        store = PatientStore(self._store, report, self._settings.storage_patience_s)
         try:
-            finished = edit.run(claim, self._served.editor, self._store, report)
+            finished = edit.run(claim, self._served.editor, store, report)
         except AttemptEnded as ended:
             logger.info("edit stopped", reason=ended.reason)
             self._stopped(claim, ended.reason, report)
             return
         except Exception as error:
-            if isinstance(error, MAGEditError):
+            if isinstance(error, StoreUnavailable):
+                logger.warning("edit could not reach object storage", patience_s=self._settings.storage_patience_s)
+                self._storage_failed = True
+                if claim.attempt - claim.handed_back < self._settings.max_attempts:
+                    # Another worker, or a later time, may have more luck: so often, an edit may begin.
+                    self._insist(lambda: self._edits.hand_back(claim, counts=True), report)
+                    return
+            elif isinstance(error, MAGEditError):
                 logger.info("edit failed", code=error.code, detail=error.message)
             else:
                 logger.exception("edit failed")
@@ -187,6 +197,21 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
             self.broken = True
             self._stop_requested = True
 
+    def _await_storage(self) -> None:
+        """After an attempt that storage failed: return when it answers, lest the next edits waste their attempts too.
+
+        Not for ever, for every edit is to end; they fail one by one if it stays away.
+        """
+        give_up_at = time.monotonic() + self._settings.storage_patience_s
+        while self._storage_failed and not self._stop_requested and time.monotonic() < give_up_at:
+            try:
+                self._store.ping()
+                break
+            except StoreUnavailable:
+                log.warning("object storage is away: no work is taken")
+                time.sleep(AWAY_PAUSE_S)
+        self._storage_failed = False
+
     def _insist(self, command: Callable[[], T], report: Reporter | None = None) -> T:
         """Repeat a (repeatable) command for as long as Redis is away: there is nothing else to do meanwhile.
 
@@ -220,6 +245,7 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
         # The wait must end before the client takes the server for dead.
         wait_s = min(WAIT_S, self._settings.redis_timeout_s / 2)
         while not self._stop_requested:
+            self._await_storage()
             try:
                 taken = self._edits.take(model)
                 if taken is None and timeout is not None:
@@ -274,8 +300,9 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
 
     def _shrug(self, command: Callable[[], None]) -> None:
         try:
-            command()
-        except AWAY:
+            with redis_errors():
+                command()
+        except QueueUnavailable:
             log.warning("Redis is away: RQ's list of workers is out of date")
 
     # --- what RQ's tools show ---

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -17,12 +18,14 @@ from redis.exceptions import LockError
 
 from jobs import keys
 from jobs.connection import connect, redis_errors
+from jobs.durability import warn_unless_durable
 from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.logs import configure_logging
 from jobs.queue import JobQueue
 from jobs.records import Records
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, job_prefix
+from worker.orphans import Orphans
 
 # The lock outlives this many sweep intervals without being given back, and this many seconds at least.
 LOCK_INTERVALS = 3
@@ -34,12 +37,13 @@ log = structlog.get_logger()
 @dataclass(frozen=True)
 class Sweep:
     """What one sweep did: ids put back in line (or ended there), ids that failed by their deadlines, ids taken out of
-    RQ's leftovers, expired edits removed."""
+    RQ's leftovers, expired edits removed, prefixes of storage removed that no edit knows."""
 
     requeued: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
     cleaned: tuple[str, ...] = ()
     expired: tuple[str, ...] = ()
+    orphans: tuple[str, ...] = ()
 
 
 class Reaper:
@@ -49,6 +53,7 @@ class Reaper:
         self._redis, self._store, self._settings = redis, store, settings
         self._records = Records(redis, settings)
         self._queue = JobQueue(redis, self._records)
+        self._orphans = Orphans(redis, self._records, store, settings)
 
     def run(self, stop: threading.Event) -> None:
         """Sweep until ``stop`` is set; outages are waited out."""
@@ -86,7 +91,7 @@ class Reaper:
         models = self._queue.models()
         requeued = self._requeue(self._queue.overdue(models, self._settings.reaper_grace_s))
         cleaned = tuple(job_id for model in models for job_id in self._clean(model))
-        return Sweep(requeued, late, cleaned, self._expire())
+        return Sweep(requeued, late, cleaned, self._expire(), self._orphans.step())
 
     def _clean(self, model: str) -> tuple[str, ...]:
         """Take out of RQ what is over: late edits, and what a process left that died before it did so itself."""
@@ -123,7 +128,10 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    Reaper(connect(settings), ObjectStore.from_settings(settings), settings).run(stop)
+    redis = connect(settings)
+    with suppress(QueueUnavailable):
+        warn_unless_durable(redis)
+    Reaper(redis, ObjectStore.from_settings(settings), settings).run(stop)
 
 
 if __name__ == "__main__":

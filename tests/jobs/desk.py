@@ -92,6 +92,12 @@ def pass_deadline(desk: Desk, record: JobRecord) -> None:
     desk.redis.zadd(keys.DEADLINES, {record.id: at}, xx=True)
 
 
+def aged(seconds: float) -> str:
+    """A job id as it was made so long ago."""
+    made = new_id()
+    return f"{int(made[:12], 16) - int(seconds * 1000):012x}{made[12:]}"
+
+
 def png(image: Image.Image) -> bytes:
     """The picture as a PNG file."""
     buffer = BytesIO()

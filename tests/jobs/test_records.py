@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from jobs import keys
-from jobs.errors import AlreadyFinished, JobNotFound, QueueFull, QueueUnavailable
+from jobs.errors import AlreadyFinished, JobNotFound, QueueFull, QueueUnavailable, StoreUnavailable
 from jobs.records import Hold, Records
 from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject
 from jobs.settings import Settings
 from magedit.config import EditConfig, Region
 from magedit.report import EditMeasures, Progress, Ratios, Stage
 from tests.conftest import free_port, wait_until
-from tests.jobs.desk import Desk, pass_deadline
+from tests.jobs.desk import Desk, aged, pass_deadline
 
 PROBLEM = Problem(title="t", status=500, detail="d", code="c")
 RESULT = StoredObject(name="r.png", key="k", content_type="image/png", size=1, sha256="00", width=2, height=3)
@@ -71,6 +72,33 @@ def test_the_queue_limit_counts_what_is_unfinished(desk: Desk) -> None:
     records.create(second)  # a repeated request is no new edit
     records.request_cancel(first.id)
     records.create(third)
+
+
+def test_the_queue_limit_is_exact_however_many_ask_at_once(desk: Desk) -> None:
+    records = Records(desk.redis, desk.settings.model_copy(update={"queue_limit": 5}))
+
+    def accepted(_: int) -> bool:
+        try:
+            records.create(desk.record())
+        except QueueFull:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(accepted, range(24))) == 5
+    assert len(desk.records.open_ids()) == 5
+
+
+def test_an_id_too_old_for_its_inputs_is_refused(desk: Desk) -> None:
+    old = desk.record().model_copy(update={"id": aged(desk.settings.orphan_age_s + 1)})
+    with pytest.raises(StoreUnavailable, match="again"):
+        desk.records.create(old)
+    assert desk.records.get(old.id) is None
+    young = desk.record().model_copy(update={"id": aged(desk.settings.orphan_age_s - 60)})
+    kept = desk.records.create(young)
+    # What is accepted stays so: a repeated request finds it, however old it is.
+    patient = Records(desk.redis, desk.settings.model_copy(update={"orphan_age_s": 1.0}))
+    assert patient.create(young) == kept
 
 
 def test_another_tenants_edit_does_not_exist(desk: Desk) -> None:
@@ -266,6 +294,17 @@ def test_deleting_forgets_the_deadline(desk: Desk) -> None:
     record = desk.submit(deadline_s=60)
     desk.records.delete(record.id)
     assert desk.redis.zcard(keys.DEADLINES) == 0
+
+
+def test_a_hand_back_in_vain_counts(desk: Desk) -> None:
+    record = desk.submit()
+    for attempt in (1, 2):
+        claim = desk.records.claim(record.id, f"w{attempt}")
+        assert claim is not None
+        assert desk.queue.hand_back(claim, counts=True) is State.QUEUED
+    assert desk.get(record).handed_back == 0
+    assert desk.records.claim(record.id, "w3") is None
+    assert desk.is_in(record, State.FAILED)
 
 
 def test_cancel_while_queued_is_at_once(desk: Desk) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from pydantic import ValidationError
 
-from jobs.schema import EditRequest, JobRecord, State, new_id
+from jobs.schema import EditRequest, JobRecord, State, id_time, new_id
 from magedit.config import EditConfig, Region
 
 
@@ -18,6 +20,15 @@ def test_ids_sort_by_time_and_are_version_7() -> None:
     assert [job_id[:12] for job_id in ids] == sorted(job_id[:12] for job_id in ids)
     assert {(len(job_id), job_id[12]) for job_id in ids} == {(32, "7")}
     assert {job_id[16] for job_id in ids} <= set("89ab")
+
+
+def test_ids_tell_their_time() -> None:
+    before = time.time()
+    told = id_time(new_id())
+    assert told is not None
+    assert before - 0.002 <= told <= time.time()
+    for other in ("", "0" * 32, "x" * 32, new_id().upper() + "0", new_id()[:-1]):
+        assert id_time(other) is None
 
 
 def test_terminal_states() -> None:

@@ -105,6 +105,62 @@ def test_a_folder_keeps_no_empty_folders(tmp_path: Path) -> None:
     assert list((tmp_path / "objects").iterdir()) == []
 
 
+def test_folders_are_the_next_names(store: ObjectStore) -> None:
+    for key in ("t/j/1/a", "t/j/10/a", "t/k/input/a", "u/j/a", "top"):
+        store.put(key, b"x", "text/plain")
+    assert store.folders("") == ["t", "u"]
+    assert store.folders("t/") == ["j", "k"]
+    assert store.folders("t/j/") == ["1", "10"]
+    assert store.folders("t/j/1/") == store.folders("nothing/") == []
+
+
+def test_a_write_that_was_broken_off_is_no_object_and_can_be_removed(tmp_path: Path) -> None:
+    store = ObjectStore.from_settings(Settings(state_dir=tmp_path))
+    half = tmp_path / "objects" / "t" / "j" / "input" / "image.png#1"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half")
+    assert store.keys("t/j/") == []
+    assert store.folders("t/") == ["j"]
+    store.delete_prefix("t/j/")
+    assert not half.exists()
+    assert store.folders("t/") == []
+
+
+def test_no_room_leaves_nothing_half_written(tmp_path: Path) -> None:
+    # A limit on the size of files fails a write where a full disk does: in its middle.
+    program = f"""
+import resource
+from jobs.errors import StoreUnavailable
+from jobs.settings import Settings
+from jobs.storage import ObjectStore
+store = ObjectStore.from_settings(Settings(state_dir={str(tmp_path)!r}))
+store.put("t/j/input/image.png", b"before", "image/png")
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    store.put("t/j/input/image.png", b"x" * 5000, "image/png")
+except StoreUnavailable:
+    assert store.get("t/j/input/image.png") == b"before"
+    print("refused")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "refused\n"
+    assert [file.name for file in (tmp_path / "objects").rglob("*") if file.is_file()] == ["image.png"]
+
+
+def test_a_full_disk_is_said(tmp_path: Path) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("this user may not mount a small disk")
+    try:
+        store = ObjectStore.from_settings(Settings(state_dir=tmp_path))
+        with pytest.raises(StoreUnavailable, match="full"):
+            store.put("t/j/input/image.png", b"x" * 2**18, "image/png")
+        assert store.keys("t/") == []
+        store.put("t/j/input/image.png", b"x", "image/png")
+    finally:
+        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+
+
 def test_an_s3_server_that_is_away(tmp_path: Path) -> None:
     settings = Settings(
         storage_url=f"s3://bucket/{tmp_path.name}",

@@ -4,7 +4,8 @@
 
 `paint` paints and is done; `hold` goes on reporting steps while the folder GATES has a file `hold`; `hang` stops
 reporting while it has a file `hang`; `die` kills its process; `fail` and `break` raise, and with a file `broken` the
-model works no more.
+model works no more. A file `die-at-claim`, `die-at-commit` or `die-after-commit` kills the process that finds it,
+once, at that point.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,8 @@ from PIL import Image
 
 from jobs.logs import configure_logging
 from jobs.models import tokenizer_sha256
-from jobs.schema import ModelInfo
+from jobs.records import Records
+from jobs.schema import JobRecord, ModelInfo, State
 from jobs.settings import Settings
 from magedit.config import EditConfig, Region
 from magedit.errors import EditDiverged
@@ -43,6 +46,7 @@ class Painted:
     measures: EditMeasures
     inversion: Any = None
     attention: Sequence[Any] = ()
+    attention_steps: Sequence[Sequence[Any]] = ()
 
 
 class Painter:
@@ -108,6 +112,32 @@ def painting_model(gates: Path, name: str = "demo") -> ServedModel:
     return ServedModel(editor=Painter(gates), info=info, tokenizer_json="{}", probe=probe)
 
 
+def die_once(gate: Path) -> None:
+    """Kill this process if ``gate`` is there and it is the one to take it away."""
+    with suppress(FileNotFoundError):
+        gate.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def arrange_deaths(gates: Path) -> None:
+    """Let `Records` of this process end it where the gates say."""
+    claim, commit = Records.claim, Records.commit_success
+
+    def dying_claim(self: Records, job_id: str, worker: str) -> JobRecord | None:
+        die_once(gates / "die-at-claim")
+        return claim(self, job_id, worker)
+
+    def dying_commit(self: Records, *args: Any) -> State | None:
+        die_once(gates / "die-at-commit")
+        state = commit(self, *args)
+        die_once(gates / "die-after-commit")
+        return state
+
+    for name, dying in (("claim", dying_claim), ("commit_success", dying_commit)):
+        setattr(Records, name, dying)
+
+
 if __name__ == "__main__":
+    arrange_deaths(Path(sys.argv[1]))
     configure_logging()
     sys.exit(serve(painting_model(Path(sys.argv[1])), Settings()))

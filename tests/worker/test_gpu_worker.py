@@ -301,8 +301,8 @@ def test_redis_restarts_under_a_running_edit(desk: Desk, gates: Path, tmp_path: 
         own.close()
 
 
-def test_storage_that_is_away_is_a_clear_failure(desk: Desk, spawn: Spawn) -> None:
-    spawn()
+def test_storage_that_stays_away_is_a_clear_failure(desk: Desk, spawn: Spawn) -> None:
+    spawn(storage_patience_s=0.2)
     record = desk.record()
     desk.store.put(record.image, b"", "image/png")
     folder = desk.settings.state_dir / "objects" / record.tenant / record.id
@@ -314,6 +314,9 @@ def test_storage_that_is_away_is_a_clear_failure(desk: Desk, spawn: Spawn) -> No
     failed = ends(desk, record)
     assert failed.problem is not None
     assert (failed.problem.code, failed.problem.status) == ("storage_unavailable", 503)
+    assert (failed.attempt, failed.handed_back) == (desk.settings.max_attempts, 0)
+    leaves_rq(desk, record)
+    assert ends(desk, desk.submit()).attempt == 1
 
 
 def test_names_never_repeat() -> None:

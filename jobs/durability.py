@@ -1,0 +1,33 @@
+"""Whether the Redis server keeps what it is told. Edits are promised to survive it; that is for it to keep."""
+
+from __future__ import annotations
+
+import structlog
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from jobs.connection import is_away, redis_errors
+
+log = structlog.get_logger()
+
+
+@redis_errors()
+def warn_unless_durable(redis: Redis) -> None:
+    """Log a warning for each setting of the server by which accepted edits may be lost.
+
+    A server that does not tell (`INFO` may be forbidden, or answer less) is not blamed.
+
+    Raises:
+        QueueUnavailable: Redis is away.
+    """
+    try:
+        policy = redis.info("memory").get("maxmemory_policy")
+        append_only = redis.info("persistence").get("aof_enabled")
+    except ResponseError as error:
+        if is_away(error):
+            raise
+        return
+    if policy not in {None, "noeviction"}:
+        log.warning("Redis may drop accepted edits when it is full: set maxmemory-policy noeviction", policy=policy)
+    if append_only == 0:
+        log.warning("Redis may lose accepted edits when it is restarted: set appendonly yes")

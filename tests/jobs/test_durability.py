@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from structlog.testing import capture_logs
+
+from jobs.connection import connect
+from jobs.durability import warn_unless_durable
+from jobs.errors import QueueUnavailable
+from jobs.settings import Settings
+from tests.conftest import free_port, redis_server
+
+
+def warnings(redis: Redis) -> list[str]:
+    with capture_logs() as logs:
+        warn_unless_durable(redis)
+    return [each["event"] for each in logs if each["log_level"] == "warning"]
+
+
+def test_what_may_lose_edits_is_told(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as url, Redis.from_url(url) as redis:
+        assert warnings(redis) == []
+        redis.config_set("maxmemory-policy", "allkeys-lru")
+        redis.config_set("appendonly", "no")
+        eviction, append_only = warnings(redis)
+        assert "noeviction" in eviction
+        assert "appendonly" in append_only
+
+
+def test_a_server_that_does_not_tell_is_not_blamed(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as url, Redis.from_url(url) as redis:
+        redis.config_set("appendonly", "no")
+        redis.execute_command("ACL", "SETUSER", "default", "-info")
+        assert warnings(redis) == []
+
+
+def test_a_server_that_is_away_is_no_answer() -> None:
+    settings: dict[str, Any] = {"redis_url": f"redis://127.0.0.1:{free_port()}/0", "redis_retries": 0}
+    with pytest.raises(QueueUnavailable):
+        warn_unless_durable(connect(Settings(**settings)))

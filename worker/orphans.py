@@ -1,0 +1,113 @@
+"""Pictures that no edit knows: of a front end that died before it wrote the record, of an attempt that went on after
+its edit was over. Few and harmless, so they are searched for rarely, in small steps.
+
+Nothing of an edit that is unfinished or still kept is touched but what a dead attempt of it left. Inputs without a
+record are removed when their id is older than `orphan_age_s`, and a record for so old an id is refused (`jobs.scripts`,
+CREATE): so they never belong to an edit that is being accepted, however long that takes.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from itertools import islice
+from typing import cast
+
+import structlog
+from redis import Redis
+
+from jobs import keys
+from jobs.connection import redis_errors
+from jobs.errors import ObjectNotFound
+from jobs.records import Records
+from jobs.schema import JobRecord, State, id_time
+from jobs.settings import Settings
+from jobs.storage import ObjectStore, attempt_prefix, job_prefix
+
+# Jobs looked at in one step: so long no other sweep waits.
+STEP_JOBS = 100
+# Where storage names the deployment that it belongs to; no tenant is called so.
+DEPLOYMENT_KEY = ".magedit/deployment"
+
+_TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
+log = structlog.get_logger()
+
+
+class Orphans:
+    """Searches the whole of storage once an interval, whichever process asks; a step of the search at a time."""
+
+    def __init__(self, redis: Redis, records: Records, store: ObjectStore, settings: Settings) -> None:
+        self._redis, self._records, self._store = redis, records, store
+        self._age_s, self._interval_ms = settings.orphan_age_s, int(settings.orphan_interval_s * 1000)
+        self._search: Iterator[tuple[str, str]] | None = None
+
+    @redis_errors()
+    def step(self) -> tuple[str, ...]:
+        """Go on with the search, or begin one if it is time; the prefixes that were removed.
+
+        Raises:
+            StoreUnavailable: storage is away; the search begins anew when it is time again.
+        """
+        if self._search is None:
+            if not self._redis.set(keys.ORPHANS, 1, nx=True, px=self._interval_ms) or not self._is_ours():
+                return ()
+            self._search = self._jobs()
+        # A search that fails is over: a generator that raised cannot go on.
+        search, self._search = self._search, None
+        jobs = list(islice(search, STEP_JOBS))
+        removed = []
+        for prefix in self._orphans(jobs):
+            log.info("orphan removed", prefix=prefix, objects=self._store.delete_prefix(prefix))
+            removed.append(prefix)
+        if jobs:
+            self._search = search
+        return tuple(removed)
+
+    def _is_ours(self) -> bool:
+        """Whether storage belongs to this Redis server. If not, every picture in it would look like an orphan."""
+        self._redis.set(keys.DEPLOYMENT, secrets.token_hex(16), nx=True)
+        ours = cast("bytes", self._redis.get(keys.DEPLOYMENT))
+        try:
+            theirs = self._store.get(DEPLOYMENT_KEY)
+        except ObjectNotFound:
+            self._store.put(DEPLOYMENT_KEY, ours, "text/plain")
+            return True
+        if theirs != ours:
+            log.error(
+                "storage is another deployment's, or Redis has lost its data: orphans are left alone until this object "
+                "is removed",
+                object=DEPLOYMENT_KEY,
+            )
+        return theirs == ours
+
+    def _jobs(self) -> Iterator[tuple[str, str]]:
+        """Tenant and id of every job that has something in storage: one request a tenant and thousand jobs."""
+        for tenant in self._store.folders(""):
+            if _TENANT.fullmatch(tenant):
+                for job_id in self._store.folders(f"{tenant}/"):
+                    if id_time(job_id) is not None:
+                        yield tenant, job_id
+
+    def _orphans(self, jobs: list[tuple[str, str]]) -> Iterator[str]:
+        now = self._records.now()
+        known = {record.id: record for record in self._records.get_many(job_id for _, job_id in jobs)}
+        for tenant, job_id in jobs:
+            record = known.get(job_id)
+            if record is not None:
+                yield from self._leftovers(record, now)
+            elif now - (id_time(job_id) or now) > self._age_s:
+                yield job_prefix(tenant, job_id)
+
+    def _leftovers(self, record: JobRecord, now: float) -> Iterator[str]:
+        """What attempts left of an edit that is over and that its record does not name."""
+        if not record.state.is_terminal:
+            return
+        if record.is_expired(now):
+            yield job_prefix(record.tenant, record.id)
+            return
+        succeeded = record.state is State.SUCCEEDED
+        if record.attempt > (1 if succeeded else 0):
+            for name in self._store.folders(job_prefix(record.tenant, record.id)):
+                if name.isdecimal() and not (succeeded and int(name) == record.attempt):
+                    yield attempt_prefix(record, int(name))
