@@ -15,8 +15,9 @@ from rich.console import Console
 
 from cli.client import Client
 from cli.demo import report, run_demo
-from cli.edit import edit
+from cli.edit import API_KEY, edit
 from cli.explain import explained, read_settings
+from cli.keys import app as keys_app
 from cli.options import with_config_options
 from cli.show import describe, print_finished
 from cli.stack import Stack, free_port
@@ -66,13 +67,18 @@ def worker(workers: Workers = 1) -> None:
 
 
 app.command()(edit)
+app.add_typer(keys_app, name="keys")
 
 
 @app.command()
-def status(edit_id: Annotated[str, typer.Argument(metavar="ID")], server: Server = DEFAULT_SERVER) -> None:
+def status(
+    edit_id: Annotated[str, typer.Argument(metavar="ID")],
+    server: Server = DEFAULT_SERVER,
+    key: Annotated[str | None, typer.Option(envvar=API_KEY, help="API key, where the service asks for one.")] = None,
+) -> None:
     """Say how an edit stands."""
     console = Console()
-    with explained(console), Client(server) as client:
+    with explained(console), Client(server, key=key) as client:
         found = client.get(edit_id)
         console.print(f"edit {found.id}: {describe(found)}")
         if found.problem:
@@ -96,7 +102,8 @@ def demo(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with explained(console), tempfile.TemporaryDirectory(prefix="magedit-") as folder:
         # A stack of its own: nothing of it meets a service that runs here already.
-        settings = read_settings(api_host="127.0.0.1", api_port=free_port(), state_dir=Path(folder), storage_url=None)
+        own = {"api_host": "127.0.0.1", "api_port": free_port(), "state_dir": Path(folder), "storage_url": None}
+        settings = read_settings(**own, auth="off")
         with Stack(settings, workers=1, embedded=True) as stack:
             with console.status("starting the service"):
                 stack.wait_ready()

@@ -158,8 +158,10 @@ class ServiceError(Exception):
 class Client:
     """Calls one service. Safe to share between threads; a context manager that closes its connections."""
 
-    def __init__(self, server: str, *, timeout_s: float = 60.0) -> None:
-        self._http = httpx.Client(base_url=server.rstrip("/"), timeout=timeout_s)
+    def __init__(self, server: str, *, key: str | None = None, timeout_s: float = 60.0) -> None:
+        """``key``: the API key, where the service asks for one."""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.Client(base_url=server.rstrip("/"), headers=headers, timeout=timeout_s)
 
     def __enter__(self) -> Self:
         return self

@@ -19,6 +19,9 @@ from magedit.config import MaskMode
 FORMATS: dict[str, OutputFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 """Format of the result by the ending of the file it is saved in."""
 
+API_KEY = "MAGEDIT_API_KEY"
+"""Variable with the API key of this shell's user."""
+
 HERE, THERE = "Without a server", "With --server"
 
 Fetch = Callable[[str], bytes]
@@ -58,6 +61,10 @@ def edit(
     ] = None,
     server: Annotated[
         str | None, typer.Option(help="Let the service at this address do it.", rich_help_panel=THERE)
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(envvar=API_KEY, help="API key, where the service asks for one.", rich_help_panel=THERE),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Which model. Default: the service's own.", rich_help_panel=THERE)
@@ -100,7 +107,7 @@ def edit(
             done = here.edit(image.read_bytes(), [mask.read_bytes() for mask in masks], **request)
             _save(done, out, here.fetch, console)
             return
-        with Client(server) as client:
+        with Client(server, key=key) as client:
             request |= {"model": model, "priority": priority, "deadline_s": deadline_s}
             submitted = client.submit(image, masks, **request)
             console.print(f"edit {submitted.id}")

@@ -17,6 +17,7 @@ from redis import Redis
 
 from jobs import keys
 from jobs.connection import redis_errors
+from jobs.limits import Limits
 from jobs.schema import Frozen, Tenant
 
 Scope = Literal["edits:read", "edits:write", "usage:read", "metrics:read"]
@@ -50,6 +51,7 @@ class ApiKey(Frozen):
     sha256: str = Field(repr=False, description="Of the secret, in hex.")
     tenant: Tenant
     scopes: tuple[Scope, ...] = CALLER_SCOPES
+    limits: Limits = Field(default=Limits(), description="Those that are set hold instead of the settings'.")
     created_at: float
     expires_at: float | None = None
     last_used_at: float | None = Field(default=None, description=f"Exact to {TOUCH_S} s.")
@@ -92,7 +94,12 @@ class ApiKeys:
 
     @redis_errors()
     def create(
-        self, tenant: str, scopes: Iterable[Scope] = CALLER_SCOPES, *, expires_in_s: float | None = None
+        self,
+        tenant: str,
+        scopes: Iterable[Scope] = CALLER_SCOPES,
+        *,
+        limits: Limits | None = None,
+        expires_in_s: float | None = None,
     ) -> tuple[ApiKey, str]:
         """Make a key: it, and the token that is shown once. Raises ValidationError for an impossible tenant."""
         parts, now = Parts(secrets.token_hex(8), secrets.token_hex(32)), self._now()
@@ -101,11 +108,12 @@ class ApiKeys:
             sha256=parts.sha256,
             tenant=tenant,
             scopes=tuple(scopes),
+            limits=limits or Limits(),
             created_at=now,
             expires_at=None if expires_in_s is None else now + expires_in_s,
         )
         # What never changes is one field; the times that do have fields of their own.
-        fixed = key.model_dump_json(exclude={"last_used_at", "revoked_at"})
+        fixed = key.model_dump_json(exclude={"last_used_at", "revoked_at"}, exclude_unset=True)
         with self._redis.pipeline() as pipeline:
             pipeline.hset(keys.API_KEY + key.id, "key", fixed)
             pipeline.zadd(keys.API_KEYS, {key.id: now})

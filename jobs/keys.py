@@ -38,5 +38,9 @@ TOKENIZER = PREFIX + "tokenizer:"
 # Hash model name -> seconds per denoising step, exponentially averaged over finished edits.
 PACE = PREFIX + "pace"
 # Hash by id: one API key, as its SHA-256; and the sorted set id -> time of all that were made, for the list.
+# String by tenant and rate, with a time to live: when the tenant has the whole rate back (`jobs.limits`).
+RATE = PREFIX + "rate:"
+# Hash model name -> seconds per denoising step, exponentially averaged over finished edits.
+PACE = PREFIX + "pace"
 API_KEY = PREFIX + "api-key:"
 API_KEYS = PREFIX + "api-keys"

@@ -109,6 +109,22 @@ class Settings(BaseSettings):
         le=300,
         description="How long a front end remembers an API key, in seconds; so long a revoked one may still open.",
     )
+    requests_per_minute: int = Field(
+        default=1200,
+        ge=0,
+        description="Requests a minute of a tenant whose key sets no limit of its own; 0: any number. This and the "
+        "next three hold with `MAGEDIT_AUTH=keys` only.",
+    )
+    submits_per_minute: int = Field(default=120, ge=0, description="New edits a minute, likewise.")
+    unfinished_limit: int = Field(
+        default=200, ge=0, description="Edits of a tenant that may be unfinished at a time, likewise."
+    )
+    unet_passes_per_month: int = Field(
+        default=0,
+        ge=0,
+        description="UNet passes of a tenant's succeeded edits in a calendar month (UTC), likewise; beyond it, new "
+        "edits get 402.",
+    )
     metrics_open: bool = Field(
         default=False,
         description="With `MAGEDIT_AUTH=keys`: `/metrics` needs no key. Else it needs one with the scope "

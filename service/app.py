@@ -9,11 +9,10 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
-from jobs.api_keys import ApiKeys
 from jobs.settings import Settings
 from service import problems
-from service.auth import Authenticator, AuthMiddleware
 from service.backend import Backend
+from service.gate import Gate, GateMiddleware
 from service.metrics import Metrics, MetricsMiddleware
 from service.openapi import document
 from service.routes import edits, health, models, results
@@ -34,7 +33,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         backend = Backend.open(settings)
         app.state.backend = backend
-        app.state.authenticator = Authenticator(ApiKeys(backend.redis), cache_s=settings.key_cache_s)
+        app.state.gate = Gate.of(backend.redis, settings)
         yield
         backend.close()
 
@@ -51,7 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(health.router)
     problems.install(app)
     # The last one added is the outermost.
-    app.add_middleware(AuthMiddleware, settings=settings)
+    app.add_middleware(GateMiddleware, settings=settings)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)
     app.add_middleware(problems.ProblemMiddleware)
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)

@@ -1,8 +1,4 @@
-"""Who calls: API keys as bearer tokens (RFC 6750), looked at before a byte of the request's body is read.
-
-Everything below `GUARDED` needs a key; what is open is open because it is elsewhere. A route says by its dependency
-(`service.deps`) which scope the key must have.
-"""
+"""Who calls: API keys as bearer tokens (RFC 6750)."""
 
 from __future__ import annotations
 
@@ -10,22 +6,13 @@ import hmac
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
 
-from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
-
 from jobs.api_keys import SCOPES, TOUCH_S, ApiKey, ApiKeys, parse
-from jobs.errors import JobError
-from jobs.settings import Settings
-from service.errors import InvalidKey, NoKey, RequestError
-from service.problems import error_response
-
-GUARDED = ("/v1", "/metrics")
-"""First parts of the paths that need a key."""
+from jobs.limits import Limits
+from service.errors import InvalidKey
 
 LOCAL_TENANT = "local"
 """Owner of every edit while there are no keys."""
@@ -39,10 +26,12 @@ _NO_SHA256 = sha256(b"").hexdigest()
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who calls: edits belong to a tenant and are invisible to every other. ``scopes``: what it may do."""
+    """Who calls: edits belong to a tenant and are invisible to every other. ``scopes``: what it may do, ``limits``: how
+    much of it."""
 
     tenant: str
     scopes: frozenset[str]
+    limits: Limits = field(default_factory=Limits)
 
 
 LOCAL = Caller(tenant=LOCAL_TENANT, scopes=frozenset(SCOPES))
@@ -59,9 +48,10 @@ class Authenticator:
     An id that no key has is remembered just so, and its secret compared just so.
     """
 
-    def __init__(self, api_keys: ApiKeys, *, cache_s: float) -> None:
+    def __init__(self, api_keys: ApiKeys, *, cache_s: float, default_limits: Limits) -> None:
         self._keys = api_keys
         self._cache_s = cache_s
+        self._limits = default_limits
         # Apart, so that invented ids push out no key.
         self._known = _Cache()
         self._unknown = _Cache()
@@ -77,7 +67,8 @@ class Authenticator:
             raise InvalidKey
         if used_at is not None and used_at - (key.last_used_at or 0.0) > TOUCH_S:
             self._keys.touch(key.id)
-        return Caller(tenant=key.tenant, scopes=frozenset(key.scopes))
+        limits = self._limits.model_copy(update=key.limits.model_dump(exclude_unset=True))
+        return Caller(tenant=key.tenant, scopes=frozenset(key.scopes), limits=limits)
 
     def _find(self, key_id: str) -> tuple[ApiKey | None, float | None]:
         """The key if it is valid; and the time in Unix seconds, if Redis was asked."""
@@ -125,37 +116,3 @@ class _Cache:
     def drop(self, key_id: str) -> None:
         with self._lock:
             self._found.pop(key_id, None)
-
-
-class AuthMiddleware:
-    """Puts the `Caller` into the request's state, or answers 401 before anything of the body is read."""
-
-    def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
-        self.app = app
-        self.asks = settings.auth == "keys"
-        self.metrics_open = settings.metrics_open
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            caller: Caller | None = LOCAL
-            if self.asks:
-                try:
-                    caller = await self._caller(scope)
-                except (RequestError, JobError) as error:
-                    await error_response(error)(scope, receive, send)
-                    return
-            scope.setdefault("state", {})["caller"] = caller
-        await self.app(scope, receive, send)
-
-    async def _caller(self, scope: Scope) -> Caller | None:
-        """None: the address is open."""
-        path: str = scope["path"]
-        if not any(path == each or path.startswith(each + "/") for each in GUARDED):
-            return None
-        if path == "/metrics" and self.metrics_open:
-            return SCRAPER
-        kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
-        if kind.lower() != "bearer":
-            raise NoKey
-        authenticator: Authenticator = scope["app"].state.authenticator
-        return await run_in_threadpool(authenticator.caller, token.strip())

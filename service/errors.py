@@ -11,6 +11,7 @@ RequestError                 the request itself; ``field`` names the form field 
 ├── NoKey                    no API key was sent
 ├── InvalidKey               the API key is unknown, revoked or expired, or not the form of one
 ├── ScopeMissing             the API key may not do this
+├── RateLimited              more requests in a short time than the tenant may send
 ├── EditFailed               asked for the result of an edit that failed: its own problem is the answer
 └── NotReady                 Redis, storage or every worker is away (`/readyz`)
 """
@@ -106,6 +107,18 @@ class ScopeMissing(RequestError):
     def __init__(self, scope: str) -> None:
         super().__init__(f"this needs an API key with the scope {scope}")
         self.headers = {"WWW-Authenticate": f'Bearer realm="magedit", error="insufficient_scope", scope="{scope}"'}
+
+
+class RateLimited(RequestError):
+    """The tenant has used up one of its rates; ``retry_after_s`` says when it allows one more, in seconds."""
+
+    code = "rate_limited"
+
+    def __init__(
+        self, message: str, *, retry_after_s: int = 1, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        super().__init__(message)
+        self.headers = {**headers, "Retry-After": str(retry_after_s)}
 
 
 class EditFailed(RequestError):

@@ -77,6 +77,7 @@ KINDS: Mapping[type[Exception], Kind] = MappingProxyType(
         request.NoKey: Kind(HTTPStatus.UNAUTHORIZED, "An API key is needed"),
         request.InvalidKey: Kind(HTTPStatus.UNAUTHORIZED, "The API key is not valid"),
         request.ScopeMissing: Kind(HTTPStatus.FORBIDDEN, "The API key may not do this"),
+        request.RateLimited: Kind(HTTPStatus.TOO_MANY_REQUESTS, "Too many requests"),
         request.EditFailed: Kind(HTTPStatus.CONFLICT, "The edit failed"),
         request.NotReady: Kind(_503, "Not ready"),
     }

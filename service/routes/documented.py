@@ -8,13 +8,25 @@ from jobs.errors import Unavailable
 from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject
 from magedit.config import Region
 from magedit.report import EditMeasures, Progress, Ratios, Stage
-from service.errors import InvalidKey, NoKey, ScopeMissing
+from service.errors import InvalidKey, NoKey, RateLimited, ScopeMissing
 from service.problems import MEDIA_TYPE, Known, problem_of
 from service.views import Edit, edit_view
 
 RETRY_AFTER = {
     "description": "Seconds to wait before asking again.",
     "schema": {"type": "integer", "minimum": 1},
+}
+RATES = {
+    "RateLimit-Policy": {
+        "description": "The tenant's rates: `q` in `w` seconds (draft-ietf-httpapi-ratelimit-headers); on every answer.",
+        "schema": {"type": "string"},
+        "example": '"requests";q=1200;w=60',
+    },
+    "RateLimit": {
+        "description": "What is left of each: `r`, and all of it again in `t` seconds; on every answer.",
+        "schema": {"type": "string"},
+        "example": '"requests";r=1199;t=1',
+    },
 }
 CHALLENGE = {"description": "What is asked for (RFC 6750, 3).", "schema": {"type": "string"}}
 
@@ -33,6 +45,8 @@ def problems(*errors: Known) -> dict[int | str, dict[str, Any]]:
             response["headers"] = {"Retry-After": RETRY_AFTER}
         if isinstance(error, NoKey | InvalidKey | ScopeMissing):
             response["headers"] = {"WWW-Authenticate": CHALLENGE}
+        if isinstance(error, RateLimited):
+            response["headers"] = {"Retry-After": RETRY_AFTER, **RATES}
     return responses
 
 
@@ -43,9 +57,10 @@ def example(edit: Edit) -> dict[str, Any]:
 
 def guarded() -> dict[int | str, dict[str, Any]]:
     """The ``responses`` of every route that needs a key."""
-    return problems(NoKey(), InvalidKey(), ScopeMissing("edits:read"))
+    return problems(NoKey(), InvalidKey(), ScopeMissing("edits:read"), RATE_LIMITED)
 
 
+RATE_LIMITED = RateLimited("a tenant may send 1200 requests in 60 s; try again in 1 s")
 SCHEMA = {"$ref": f"#/components/schemas/{Problem.__name__}"}
 
 _RECORD = JobRecord(

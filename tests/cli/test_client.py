@@ -12,8 +12,11 @@ import httpx
 import pytest
 
 from cli.client import Client, Edit, ServiceError
+from jobs.api_keys import ApiKeys
+from jobs.connection import connect
+from jobs.settings import Settings
 from tests.conftest import free_port
-from tests.service.conftest import WorkerSide, mask, picture
+from tests.service.conftest import WorkerSide, mask, picture, serving
 
 PROMPTS: dict[str, Any] = {
     "source_prompt": "a room with a green carpet",
@@ -108,3 +111,13 @@ def test_it_can_be_imported_alone(tmp_path: Path) -> None:
         check=True,
         cwd=tmp_path,
     )
+
+
+def test_a_key_is_sent_where_one_is_asked_for(settings: Settings) -> None:
+    with connect(settings) as redis, serving(settings.model_copy(update={"auth": "keys"})) as http:
+        _, key = ApiKeys(redis).create("acme")
+        with Client(str(http.base_url), key=key) as client:
+            assert client.list().edits == ()
+        with Client(str(http.base_url)) as client, pytest.raises(ServiceError) as refused:
+            client.list()
+        assert refused.value.problem.code == "not_authenticated"

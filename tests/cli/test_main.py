@@ -12,7 +12,7 @@ from tests.conftest import free_port
 from tests.service.conftest import mask, picture
 
 
-@pytest.mark.parametrize("command", ["up", "worker", "edit", "status", "demo"])
+@pytest.mark.parametrize("command", ["up", "worker", "edit", "status", "demo", "keys"])
 def test_every_command_has_help(command: str) -> None:
     result = CliRunner().invoke(app, [command, "--help"])
     assert result.exit_code == 0

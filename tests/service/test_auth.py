@@ -13,11 +13,13 @@ from redis import Redis
 
 from jobs.api_keys import CALLER_SCOPES, SCOPES, ApiKey, ApiKeys, Scope
 from jobs.errors import QueueUnavailable
+from jobs.limits import Limits
 from jobs.schema import JobRecord
 from jobs.settings import Settings
 from service.app import create_app
-from service.auth import GUARDED, Authenticator
+from service.auth import Authenticator
 from service.errors import InvalidKey
+from service.gate import GUARDED
 from tests.conftest import free_port, wait_until
 from tests.service.conftest import Announce, Form, WorkerSide, assert_problem, serving
 
@@ -208,7 +210,7 @@ def test_a_remembered_key_asks_redis_nothing(settings: Settings) -> None:
         api_keys = Counting(redis)
         _, token = api_keys.create("acme")
         unknown = "mge_" + "0" * 16 + "_" + "0" * 64
-        authenticator = Authenticator(api_keys, cache_s=60)
+        authenticator = Authenticator(api_keys, cache_s=60, default_limits=Limits())
         for _ in range(3):
             assert authenticator.caller(token).tenant == "acme"
             for wrong in (unknown, token[:-64] + "0" * 64):
@@ -227,7 +229,7 @@ def opens(authenticator: Authenticator, token: str) -> bool:
 
 
 def test_revocation_reaches_a_process_when_its_memory_ends(api_keys: ApiKeys) -> None:
-    authenticator = Authenticator(api_keys, cache_s=0.3)
+    authenticator = Authenticator(api_keys, cache_s=0.3, default_limits=Limits())
     key, token = api_keys.create("acme")
     authenticator.caller(token)
     api_keys.revoke(key.id)
@@ -235,7 +237,7 @@ def test_revocation_reaches_a_process_when_its_memory_ends(api_keys: ApiKeys) ->
 
 
 def test_a_key_expires_while_it_is_remembered(api_keys: ApiKeys) -> None:
-    authenticator = Authenticator(api_keys, cache_s=300)
+    authenticator = Authenticator(api_keys, cache_s=300, default_limits=Limits())
     _, token = api_keys.create("acme", expires_in_s=0.5)
     authenticator.caller(token)
     wait_until(lambda: not opens(authenticator, token))
@@ -243,7 +245,7 @@ def test_a_key_expires_while_it_is_remembered(api_keys: ApiKeys) -> None:
 
 def test_while_redis_is_away_nobody_is_let_in() -> None:
     with Redis.from_url(f"redis://127.0.0.1:{free_port()}") as redis:
-        authenticator = Authenticator(ApiKeys(redis), cache_s=60)
+        authenticator = Authenticator(ApiKeys(redis), cache_s=60, default_limits=Limits())
         with pytest.raises(QueueUnavailable):
             authenticator.caller("mge_" + "0" * 16 + "_" + "0" * 64)
 

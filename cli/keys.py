@@ -1,0 +1,148 @@
+"""`magedit keys`: make, list and revoke API keys. Works on the service's Redis, not over HTTP."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from cli.embedded_redis import EmbeddedRedis
+from cli.explain import explained, read_settings
+from jobs.api_keys import CALLER_SCOPES, SCOPES, ApiKey, ApiKeys, Scope
+from jobs.connection import connect
+from jobs.errors import QueueUnavailable
+from jobs.limits import Limits
+from jobs.schema import Tenant
+
+UNITS_S = {"m": 60, "h": 3600, "d": 24 * 3600}
+
+app = typer.Typer(no_args_is_help=True, help="API keys: make, list, revoke.")
+
+
+def duration(text: str) -> float:
+    """The seconds of `90d`, `12h` or `30m`. Raises typer.BadParameter."""
+    match = re.fullmatch(r"([1-9]\d{0,5})([mhd])", text)
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is no duration like 90d, 12h or 30m")
+    return int(match[1]) * UNITS_S[match[2]]
+
+
+def tenant_name(text: str) -> str:
+    """The name of a tenant. Raises typer.BadParameter."""
+    try:
+        return TypeAdapter(Tenant).validate_python(text)
+    except ValidationError as error:
+        raise typer.BadParameter(f"{text!r} is no name of 1 to 64 letters, digits, _ and -") from error
+
+
+def scope_name(text: str) -> Scope:
+    """A scope. Raises typer.BadParameter."""
+    for scope in SCOPES:
+        if scope == text:
+            return scope
+    raise typer.BadParameter(f"{text!r} is no scope; there are {', '.join(SCOPES)}")
+
+
+def limit_value(text: str) -> str:
+    """`submits_per_minute=10` as it is. Raises typer.BadParameter."""
+    name, _, number = text.partition("=")
+    try:
+        Limits.model_validate({name: number})
+    except ValidationError as error:
+        known = ", ".join(Limits.model_fields)
+        raise typer.BadParameter(f"{text!r} is no limit like submits_per_minute=10; there are {known}") from error
+    return text
+
+
+@app.command()
+def create(
+    *,
+    tenant: Annotated[str, typer.Option(parser=tenant_name, metavar="NAME", help="Whose edits it opens.")],
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            parser=scope_name,
+            metavar="SCOPE",
+            help=f"What it may do, of {', '.join(SCOPES)}; repeatable. Default: {', '.join(CALLER_SCOPES)}.",
+        ),
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            parser=limit_value,
+            metavar="NAME=NUMBER",
+            help=f"A limit in place of the service's, of {', '.join(Limits.model_fields)}; 0: none. Repeatable.",
+        ),
+    ] = None,
+    expires: Annotated[
+        float | None,
+        typer.Option(parser=duration, metavar="DURATION", help="When it ends: 90d, 12h, 30m. Default: never."),
+    ] = None,
+) -> None:
+    """Make a key. It is printed once, alone on standard output, and kept nowhere."""
+    with _api_keys() as api_keys:
+        scopes = [scope_name(each) for each in scope] if scope else CALLER_SCOPES
+        limits = Limits.model_validate(dict(each.split("=") for each in limit or ()))
+        key, token = api_keys.create(tenant, scopes, limits=limits, expires_in_s=expires)
+    Console(stderr=True).print(f"key {key.id} of {tenant}: {', '.join(key.scopes)}; it is shown this once")
+    typer.echo(token)
+
+
+@app.command("list")
+def show() -> None:
+    """Every key that was made, without its secret."""
+    table = Table(show_header=True, header_style="bold")
+    for column in ("id", "tenant", "scopes", "limits", "created", "last used", "state"):
+        table.add_column(column, no_wrap=column == "id")
+    with _api_keys() as api_keys:
+        now = datetime.now(UTC).timestamp()
+        for key in api_keys.list():
+            limits = " ".join(f"{name}={value}" for name, value in key.limits.model_dump(exclude_unset=True).items())
+            times = (_day(key.created_at), _day(key.last_used_at))
+            table.add_row(key.id, key.tenant, " ".join(key.scopes), limits, *times, _state(key, now))
+    Console().print(table)
+
+
+@app.command()
+def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="Its id, as `list` shows it.")]) -> None:
+    """Take a key back for good. Front ends may remember it for MAGEDIT_KEY_CACHE_S seconds."""
+    with _api_keys() as api_keys:
+        if not api_keys.revoke(key_id):
+            raise typer.BadParameter(f"there is no key {key_id!r}; `magedit keys list` shows those there are")
+        typer.echo(f"revoked {key_id}")
+
+
+def _state(key: ApiKey, now: float) -> str:
+    if key.revoked_at is not None:
+        return f"revoked {_day(key.revoked_at)}"
+    if key.expires_at is None:
+        return "valid"
+    return f"{'valid until' if key.is_valid(now) else 'expired'} {_day(key.expires_at)}"
+
+
+def _day(seconds: float | None) -> str:
+    return "never" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+@contextmanager
+def _api_keys() -> Iterator[ApiKeys]:
+    """The keys of the service on this machine: where no Redis server is named, of the one that `magedit up` runs."""
+    console = Console(stderr=True)
+    with explained(console):
+        settings = read_settings()
+        url = settings.redis_url
+        if "redis_url" not in settings.model_fields_set:
+            url = EmbeddedRedis(settings.state_dir / "redis").url
+        try:
+            with connect(settings.model_copy(update={"redis_url": url})) as redis:
+                yield ApiKeys(redis)
+        except QueueUnavailable as error:
+            console.print("[red]Redis does not answer: start `magedit up`, or set MAGEDIT_REDIS_URL[/red]")
+            raise typer.Exit(1) from error

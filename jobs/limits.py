@@ -1,0 +1,109 @@
+"""How much a tenant may ask for: the limits themselves, and how fast it calls.
+
+Rates are held by the Generic Cell Rate Algorithm (ITU-T I.371, virtual scheduling; also ATM Forum TM 4.0, 4.4.2) with
+the whole window as tolerance: a tenant may use its rate's requests at once, and gets one back every window / rate
+seconds. It keeps one number a rate in Redis and has no windows to burst across.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pydantic import Field
+from redis import Redis
+
+from jobs import keys
+from jobs.connection import redis_errors
+from jobs.schema import Frozen
+
+MINUTE_S = 60
+
+# KEYS: one a rate   ARGV: quota, window_s of each
+# -> number of the first rate that is used up (0: none; one more request is counted at each),
+#    and for each rate: requests left, milliseconds until all are back, milliseconds until the next is allowed
+# A key holds the time at which the tenant has its whole quota back (the "theoretical arrival time"), in microseconds.
+_TAKE = """
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local refused, rates = 0, {}
+for i, key in ipairs(KEYS) do
+  local window = tonumber(ARGV[2 * i]) * 1000000
+  local interval = window / tonumber(ARGV[2 * i - 1])
+  local full_at = math.max(tonumber(redis.call('GET', key)) or 0, now)
+  local wait = full_at + interval - window - now
+  if wait > 0 and refused == 0 then refused = i end
+  rates[i] = {window = window, interval = interval, full_at = full_at, wait = wait}
+end
+local answer = {refused}
+for i, rate in ipairs(rates) do
+  if refused == 0 then
+    rate.full_at = rate.full_at + rate.interval
+    redis.call('SET', KEYS[i], string.format('%.0f', rate.full_at), 'PX', math.ceil((rate.full_at - now) / 1000) + 1)
+  end
+  local used = rate.full_at - now
+  table.insert(answer, math.floor((rate.window - used) / rate.interval + 1e-6))
+  table.insert(answer, math.ceil(used / 1000))
+  table.insert(answer, math.max(0, math.ceil(rate.wait / 1000)))
+end
+return answer
+"""
+
+
+class Limits(Frozen):
+    """What a tenant may ask for; 0: as much as it likes."""
+
+    requests_per_minute: int = Field(default=0, ge=0, le=10**6, description="Requests of any kind in a minute.")
+    submits_per_minute: int = Field(default=0, ge=0, le=10**6, description="New edits in a minute.")
+    unfinished: int = Field(default=0, ge=0, le=10**6, description="Edits waiting or running at a time.")
+    unet_passes_per_month: int = Field(
+        default=0, ge=0, le=10**12, description="UNet passes of succeeded edits in a calendar month (UTC)."
+    )
+
+
+class Rate(NamedTuple):
+    """At most ``quota`` of something every ``window_s`` seconds."""
+
+    name: str
+    quota: int
+    window_s: int = MINUTE_S
+
+
+class Left(NamedTuple):
+    """What is left of a rate: how many, and seconds until all of it is back."""
+
+    rate: Rate
+    remaining: int
+    reset_s: float
+
+
+class Taken(NamedTuple):
+    """What is left of each rate; and, if one was used up, it and the seconds until it allows one more."""
+
+    left: tuple[Left, ...]
+    refused: Rate | None = None
+    retry_after_s: float = 0.0
+
+
+class RateLimiter:
+    """Counts requests in Redis, over all front ends. Safe to share between threads."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._take = redis.register_script(_TAKE)
+
+    @redis_errors()
+    def take(self, tenant: str, rates: Sequence[Rate]) -> Taken:
+        """Take one from each of the tenant's rates, or, if one is used up, none from any; in one round trip.
+
+        Raises QueueUnavailable.
+        """
+        names = [f"{keys.RATE}{tenant}:{rate.name}" for rate in rates]
+        refused, *numbers = self._take(keys=names, args=[value for rate in rates for value in rate[1:]])
+        triples = [numbers[3 * i : 3 * i + 3] for i in range(len(rates))]
+        left = tuple(
+            Left(rate, remaining, reset_ms / 1000)
+            for rate, (remaining, reset_ms, _) in zip(rates, triples, strict=True)
+        )
+        if refused == 0:
+            return Taken(left)
+        return Taken(left, rates[refused - 1], triples[refused - 1][2] / 1000)
