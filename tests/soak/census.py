@@ -45,6 +45,7 @@ def leftovers(settings: Settings) -> dict[str, set[str]]:
     found = {
         "open": _texts(cast("set[bytes]", redis.smembers(keys.OPEN))),
         "missing": _texts(cast("list[bytes]", redis.zrange(keys.MISSING, 0, -1))),
+        "deadline": _texts(cast("list[bytes]", redis.zrange(keys.DEADLINES, 0, -1))),
         "lease": _named(redis, keys.LEASE),
         "in line": queue.waiting(settings.model),
         "taken": queue.taken(settings.model),

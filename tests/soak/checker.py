@@ -146,7 +146,7 @@ def failures(evidence: Evidence) -> Iterator[Violation]:
             continue
         code = record.problem.code if record.problem else "no problem"
         counted = record.attempt - record.handed_back
-        if not (code == "storage_unavailable" or (code == "worker_lost" and counted >= evidence.max_attempts)):
+        if code != "worker_lost" or counted < evidence.max_attempts:
             yield Violation("failed", record.id, f"{code}, after {counted} attempts")
 
 

@@ -213,6 +213,7 @@ class Fleet:
             reaper_grace_s=1.0,
             watchdog_s=self.plan.watchdog_s,
             stop_grace_s=2.0,
+            storage_patience_s=60.0,
             progress_interval_s=0.1,
             max_attempts=8,
         )

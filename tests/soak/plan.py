@@ -86,7 +86,7 @@ class Plan:
     cancel_share: float = 0.1
     pause_s: tuple[float, float] = (0.5, 11.0)
     """Shortest and longest pause between two faults."""
-    lease_s: float = 5.0
+    lease_s: float = 8.0
     watchdog_s: float = 15.0
     limit_s: float = 3600.0
     """Longest time until the faults end; a soak that reaches it is incomplete, which is a failure."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -25,12 +25,12 @@ class Recovery:
     id: str
     killed_at: float
     seconds: float
-    disturbed: bool
-    """Whether Redis or storage were away meanwhile, for all."""
+    excused: bool
+    """Whether Redis or storage were away meanwhile, for all, or it had to wait for others, having a low priority."""
 
 
-def recoveries(lines: list[Line], lives: dict[str, Life]) -> list[Recovery]:
-    """One for each edit that a killed worker held."""
+def recoveries(lines: list[Line], lives: dict[str, Life], low: Container[str] = ()) -> list[Recovery]:
+    """One for each edit that a killed worker held; ``low`` are the ids of low priority."""
     windows = outages(lines)
     claims = [
         (attempt, life.attempts[number + 1 :], life.finished_at, edit_id)
@@ -47,8 +47,8 @@ def recoveries(lines: list[Line], lives: dict[str, Life]) -> list[Recovery]:
             ends = [later[0].started_at] if later else finished_at
             # What had been finished, or had begun elsewhere, by the time of the kill was not held.
             if ends and ends[0] > kill["t"]:
-                disturbed = any(begin < ends[0] and kill["t"] < end for begin, end in windows)
-                found.append(Recovery(edit_id, kill["t"], ends[0] - kill["t"], disturbed))
+                excused = edit_id in low or any(begin < ends[0] and kill["t"] < end for begin, end in windows)
+                found.append(Recovery(edit_id, kill["t"], ends[0] - kill["t"], excused))
     return found
 
 

@@ -21,7 +21,7 @@ LIFE = Life(attempts=[Attempt(1, "host-7-ab", 10.0), Attempt(2, "host-8-cd", 16.
 
 def test_the_time_from_kill_to_next_start() -> None:
     (found,) = recoveries([kill(11.0)], {"a": LIFE})
-    assert (found.id, found.seconds, found.disturbed) == ("a", 5.0, False)
+    assert (found.id, found.seconds, found.excused) == ("a", 5.0, False)
 
 
 def test_an_edit_that_ends_without_another_start_is_recovered_by_its_end() -> None:
@@ -37,10 +37,14 @@ def test_what_was_not_held_does_not_count() -> None:
 
 
 def test_an_outage_meanwhile_or_just_before_disturbs() -> None:
-    assert recoveries([*outage(12.0, 13.0), kill(11.0)], {"a": LIFE})[0].disturbed
-    assert recoveries([*outage(8.0, 10.0), kill(11.0)], {"a": LIFE})[0].disturbed
-    assert not recoveries([*outage(5.0, 6.0), kill(11.0)], {"a": LIFE})[0].disturbed
-    assert not recoveries([*outage(16.1, 17.0), kill(11.0)], {"a": LIFE})[0].disturbed
+    assert recoveries([*outage(12.0, 13.0), kill(11.0)], {"a": LIFE})[0].excused
+    assert recoveries([*outage(8.0, 10.0), kill(11.0)], {"a": LIFE})[0].excused
+    assert not recoveries([*outage(5.0, 6.0), kill(11.0)], {"a": LIFE})[0].excused
+    assert not recoveries([*outage(16.1, 17.0), kill(11.0)], {"a": LIFE})[0].excused
+
+
+def test_low_priority_waits_for_others() -> None:
+    assert recoveries([kill(11.0)], {"a": LIFE}, low={"a"})[0].excused
 
 
 def test_an_outage_that_nobody_ended_lasts_until_the_next_run() -> None:
