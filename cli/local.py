@@ -122,8 +122,8 @@ class Here:
 
 def _load(settings: Settings) -> ServedModel:
     # The bar that counts is the edit's, and what these libraries lack or deprecate is not the caller's concern.
-    diffusers_logging.disable_progress_bar()
     for each in (diffusers_logging, transformers_logging):
+        each.disable_progress_bar()
         each.set_verbosity_error()
     name = settings.checkpoint or "demo"
     try:

@@ -75,9 +75,9 @@ class EditRequest(Frozen):
     artifacts: tuple[ArtifactName, ...] = Field(
         default=(),
         description="What to keep besides the result, repeatable: `attention` (the words' maps without and with "
-        "guidance, as a mean and over the steps; costs one unguided edit), `trace` (ratios and losses per step, as JSON "
-        "and as a plot), `difference` (what changed, amplified), `crop` (the square that was worked on, with the mask's "
-        "outline).",
+        "guidance, their mean and over the steps; costs one unguided edit), `trace` (ratios and losses per step, as "
+        "JSON and as a plot), `difference` (what changed, amplified), `crop` (the square that was worked on, with the "
+        "mask's outline).",
     )
     priority: Priority = Field(
         default="normal", description="`low`: the edit begins only while no `normal` one waits for the same model."

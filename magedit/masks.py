@@ -113,7 +113,7 @@ def take(image: Image.Image, box: Box, size: int) -> Image.Image:
         crop = _extend(crop, side, inner[0] - box[0], inner[1] - box[1])
     if image.mode == "L":
         # Any selected pixel must survive the reduction: a one-pixel lamp post is a mask too.
-        return _shrink_mask(crop, size)
+        return _resize_mask(crop, size)
     return crop.resize((size, size), Image.Resampling.LANCZOS) if side != size else crop
 
 
@@ -135,12 +135,16 @@ def _extend(crop: Image.Image, side: int, left: int, top: int) -> Image.Image:
     return square
 
 
-def _shrink_mask(mask: Image.Image, size: int) -> Image.Image:
-    side = mask.width
-    if side <= size:
+def _resize_mask(mask: Image.Image, size: int) -> Image.Image:
+    if mask.width <= size:
         return mask.resize((size, size), Image.Resampling.NEAREST)
+    return shrink_mask(mask, (size, size))
+
+
+def shrink_mask(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The mask (L, 0/255) at a smaller ``size``: no selected pixel is lost."""
     # Axis by axis: the mean over a large square rounds one pixel's 255 away, over a line of it some remains.
-    for shape in ((size, side), (size, size)):
+    for shape in ((size[0], mask.height), size):
         mask = mask.resize(shape, Image.Resampling.BOX).point(_selected)
     return mask
 

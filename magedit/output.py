@@ -62,6 +62,7 @@ class MAGEditOutput(BaseOutput):  # type: ignore[misc]
         inversion: to be given to the next edit of the same image and mask.
         attention: for each region the mean share (0..1) of its words at each position of the guidance maps over the
             measured steps, (side, side); covers the working crop ``measures.crop``.
+        attention_steps: the same maps of each measured step, in the order of ``measures.trace``.
         nsfw_content_detected: verdict of the checkpoint's safety checker, None where it has none.
     """
 
@@ -69,4 +70,5 @@ class MAGEditOutput(BaseOutput):  # type: ignore[misc]
     measures: EditMeasures
     inversion: Inversion
     attention: tuple[Tensor, ...]
+    attention_steps: tuple[tuple[Tensor, ...], ...]
     nsfw_content_detected: list[bool] | None

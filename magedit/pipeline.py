@@ -264,6 +264,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             ),
             inversion=inversion,
             attention=edited.attention,
+            attention_steps=edited.attention_steps,
             nsfw_content_detected=flagged,
         )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 
-from magedit.masks import Box
+from magedit.masks import Box, shrink_mask
 
 PALETTE = ("#0d0887", "#cc4778", "#f0f921")
 """Low, middle and high attention: three stops of the *plasma* colour map, ordered in lightness."""
@@ -16,6 +16,12 @@ HEAT_OPACITY = 0.7
 
 PANEL_SIDE = 384
 """Smallest height of a panel in pixels; smaller pictures are enlarged by whole factors, so that pixels stay pixels."""
+
+PANEL_MAX = 1024
+"""Largest height of a panel in pixels; larger pictures are reduced."""
+
+AMPLIFICATION = 4
+"""Factor of `difference`: changes of a few levels are visible, those above 63 saturate."""
 
 GAP = 12
 CAPTION_HEIGHT = 30
@@ -47,7 +53,7 @@ def heat_map(
 
 def panels(pictures: Sequence[tuple[str, Image.Image]]) -> Image.Image:
     """Captioned pictures in one row, on white, all of one height."""
-    height = max(PANEL_SIDE, max(picture.height for _, picture in pictures))
+    height = min(PANEL_MAX, max(PANEL_SIDE, max(picture.height for _, picture in pictures)))
     resized = [(caption, _to_height(picture.convert("RGB"), height)) for caption, picture in pictures]
     width = sum(picture.width for _, picture in resized) + GAP * (len(resized) + 1)
     sheet = Image.new("RGB", (width, height + CAPTION_HEIGHT + 2 * GAP), "white")
@@ -59,6 +65,37 @@ def panels(pictures: Sequence[tuple[str, Image.Image]]) -> Image.Image:
         sheet.paste(picture, (x, CAPTION_HEIGHT + GAP // 2))
         x += picture.width + GAP
     return sheet
+
+
+def grid(rows: Sequence[tuple[str, Sequence[tuple[str, Image.Image]]]]) -> Image.Image:
+    """Rows of captioned pictures below each other, each row with its name above; on white."""
+    strips = [(name, panels(pictures)) for name, pictures in rows]
+    width = max(strip.width for _, strip in strips)
+    sheet = Image.new("RGB", (width, sum(strip.height + CAPTION_HEIGHT for _, strip in strips)), "white")
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(CAPTION_SIZE)
+    y = 0
+    for name, strip in strips:
+        draw.text((GAP, y + GAP // 2), name, fill="#222222", font=font, stroke_width=0.5)
+        sheet.paste(strip, (0, y + CAPTION_HEIGHT))
+        y += strip.height + CAPTION_HEIGHT
+    return sheet
+
+
+def difference(before: Image.Image, after: Image.Image) -> Image.Image:
+    """The absolute difference of two RGB pictures of one size, channel by channel, times `AMPLIFICATION`."""
+    return ImageChops.difference(before, after).point(lambda value: min(255, AMPLIFICATION * value))
+
+
+def reduced(picture: Image.Image, longest: int) -> Image.Image:
+    """The picture with its longer side at most ``longest`` pixels; masks (L) keep every selected pixel's cell."""
+    factor = longest / max(picture.size)
+    if factor >= 1:
+        return picture
+    size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
+    if picture.mode != "L":
+        return picture.resize(size, Image.Resampling.LANCZOS)
+    return shrink_mask(picture, size)
 
 
 def _to_height(picture: Image.Image, height: int) -> Image.Image:

@@ -1,37 +1,148 @@
-"""What an edit can leave besides its result: what the words' attention was without and with guidance."""
+"""What an edit can leave besides its result: where its words looked, how guidance went, what changed, and where."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
+from itertools import chain
 
 from PIL import Image
 
-from magedit.masks import outline, union
-from magedit.show import heat_map, panels
+from jobs.schema import ArtifactName
+from magedit.masks import Box, outline, take, union
+from magedit.plot import COLOURS, Series, chart, stack
+from magedit.report import Ratios, StepTrace
+from magedit.show import difference, grid, heat_map, panels, reduced
 from magedit.transparency import flatten
 from worker.model import Edited
 
+LONGEST_SIDE = 1024
+"""Longer side of heat maps and of the working crop, in pixels: larger ones show nothing more."""
 
-def attention_pictures(
+STRIP_STEPS = 6
+"""Most steps that a strip of attention maps shows: the first, the last and evenly between."""
+
+STRIP_SIDE = 384
+"""Side of one map of a strip, in pixels."""
+
+Artifact = tuple[str, Image.Image | bytes]
+
+
+def artifacts(
+    asked: Collection[ArtifactName],
+    image: Image.Image,
+    masks: Sequence[Image.Image],
+    edited: Edited,
+    unguided: Edited | None,
+) -> Iterator[Artifact]:
+    """Names and contents (pictures, or JSON as bytes) of what is asked for.
+
+    Args:
+        asked: which kinds.
+        image: the input.
+        masks: one per region.
+        edited: the edit.
+        unguided: the same edit without guidance; needed for ``attention``.
+    """
+    image = flatten(image)
+    box = edited.measures.crop
+    if "attention" in asked:
+        assert unguided is not None
+        yield from _attention(image, masks, edited, unguided)
+    if "attention" in asked or "trace" in asked:
+        yield "trace.json", json.dumps([asdict(step) for step in edited.measures.trace]).encode()
+    if "trace" in asked:
+        yield "trace.png", _trace(edited)
+    if "difference" in asked:
+        yield "difference.png", difference(image, flatten(edited.images[0]))
+    if "crop" in asked:
+        side = min(LONGEST_SIDE, box[2] - box[0])
+        yield "crop.png", outline(take(image, box, side), take(union(masks), box, side))
+
+
+def _attention(
     image: Image.Image, masks: Sequence[Image.Image], edited: Edited, unguided: Edited
 ) -> Iterator[tuple[str, Image.Image]]:
-    """Names and pictures: per region (0, 1, ...) `attention-before-0.png` of the unguided edit and
-    `attention-after-0.png` of the guided one, in the colours of one scale, and `overview.png` with all of it."""
-    image = flatten(image)
-    columns = [("source and mask", outline(image, union(masks))), ("result", edited.images[0])]
+    """Per region the mean maps without and with guidance in the colours of one scale, the strip, and an overview."""
+    picture = reduced(image, LONGEST_SIDE)
+    box = _scaled(edited.measures.crop, picture.width / image.width)
+    mask = reduced(union(masks), LONGEST_SIDE)
+    columns = [("source and mask", outline(picture, mask)), ("result", reduced(edited.images[0], LONGEST_SIDE))]
     for region, maps in enumerate(zip(unguided.attention, edited.attention, strict=True)):
         shares: list[list[list[float]]] = [share.tolist() for share in maps]
-        high = max(max(row) for share in shares for row in share)
+        high = _highest(shares)
         words = ", ".join(edited.measures.words[region])
         for name, share in zip(("before", "after"), shares, strict=True):
-            picture = heat_map(share, image, edited.measures.crop, high=high)
-            columns.append((f"{words}: {name} guidance", picture))
-            yield f"attention-{name}-{region}.png", picture
+            heat = heat_map(share, picture, box, high=high)
+            columns.append((f"{words}: {name} guidance", heat))
+            yield f"attention-{name}-{region}.png", heat
+        yield f"attention-steps-{region}.png", _strip(image, region, words, edited, unguided)
     yield "overview.png", panels(columns)
 
 
-def trace_json(edited: Edited) -> bytes:
-    """The trace of the edit: losses and ratios of each guided step, as JSON."""
-    return json.dumps([asdict(step) for step in edited.measures.trace]).encode()
+def _strip(image: Image.Image, region: int, words: str, edited: Edited, unguided: Edited) -> Image.Image:
+    """The region's maps at several steps, in a row without and a row with guidance, in the colours of one scale."""
+    crop = take(image, edited.measures.crop, STRIP_SIDE)
+    trace = edited.measures.trace
+    last = len(trace) - 1
+    count = min(STRIP_STEPS, len(trace))
+    chosen = [round(number * last / max(1, count - 1)) for number in range(count)]
+    maps = {
+        name: [edit.attention_steps[index][region].tolist() for index in chosen]
+        for name, edit in (("without guidance", unguided), ("with guidance", edited))
+    }
+    high = _highest(list(chain.from_iterable(maps.values())))
+    whole = (0, 0, STRIP_SIDE, STRIP_SIDE)
+    return grid(
+        [
+            (
+                f"{words}: {name}",
+                [
+                    (f"step {trace[index].step + 1}", heat_map(share, crop, whole, high=high))
+                    for index, share in zip(chosen, shares, strict=True)
+                ],
+            )
+            for name, shares in maps.items()
+        ]
+    )
+
+
+def _trace(edited: Edited) -> Image.Image:
+    """Both ratios of each region over the steps, and the losses."""
+    trace, words = edited.measures.trace, edited.measures.words
+    names = [", ".join(each) for each in words]
+
+    def lines(which: str) -> list[Series]:
+        found = []
+        for region, name in enumerate(names):
+            colour = COLOURS[region % len(COLOURS)]
+            for label, dashed in (("before", True), ("after", False)):
+                points = [(step.step + 1.0, getattr(_ratios(step, label)[region], which)) for step in trace]
+                found.append(Series(label=f"{name}, {label}", points=points, colour=colour, dashed=dashed))
+        return found
+
+    losses = [
+        (step.step + 1 + number / len(step.losses), loss) for step in trace for number, loss in enumerate(step.losses)
+    ]
+    return stack(
+        [
+            chart("Token ratio inside the mask", lines("token"), x_label="step"),
+            chart("Spatial ratio: attention inside the mask", lines("spatial"), x_label="step"),
+            chart("Loss at each guidance update", [Series(label="loss", points=losses)], x_label="step"),
+        ]
+    )
+
+
+def _ratios(step: StepTrace, when: str) -> tuple[Ratios, ...]:
+    return step.before if when == "before" else step.after
+
+
+def _highest(maps: Sequence[Sequence[Sequence[float]]]) -> float:
+    return max(value for share in maps for row in share for value in row)
+
+
+def _scaled(box: Box, factor: float) -> Box:
+    left, top = round(box[0] * factor), round(box[1] * factor)
+    side = max(1, round((box[2] - box[0]) * factor))
+    return left, top, left + side, top + side

@@ -14,7 +14,7 @@ from magedit.config import EditConfig
 from magedit.meter import expected_work
 from magedit.report import EditMeasures
 from magedit.transparency import flatten
-from worker.artifacts import attention_pictures, trace_json
+from worker.artifacts import artifacts
 from worker.model import Editor
 from worker.progress import Reporter
 
@@ -57,23 +57,22 @@ def run(claim: JobRecord, editor: Editor, store: ObjectStore, report: Reporter) 
     report.share(0.0, 1.0 - share)
     edited = editor(*inputs, request.config, on_progress=report)
     measures = edited.measures
-    artifacts: list[StoredObject] = []
+    unguided = None
     if compare:
         report.share(1.0 - share, share)
         unguided = editor(*inputs, plain, inversion=edited.inversion, on_progress=report)
         measures = replace(measures, unguided=unguided.measures.after)
-        for name, picture in attention_pictures(image, masks, edited, unguided):
-            artifacts.append(_store_picture(store, artifact_key(claim, name), name, picture, "png"))
-            report.check()
-        trace = trace_json(edited)
-        artifacts.append(_store(store, artifact_key(claim, "trace.json"), "trace.json", trace, "application/json"))
+    stored = []
+    for name, content in artifacts(request.artifacts, image, masks, edited, unguided):
+        stored.append(_store_artifact(store, artifact_key(claim, name), name, content))
+        report.check()
     results = tuple(
         _store_picture(store, result_key(claim, name), name, picture, request.output_format)
         for index, picture in enumerate(edited.images)
         for name in (f"result-{index}.{request.output_format}",)
     )
     report.check()
-    return Finished(replace(measures, trace=()), results, tuple(artifacts))
+    return Finished(replace(measures, trace=()), results, tuple(stored))
 
 
 def _comparison_share(config: EditConfig, plain: EditConfig) -> float:
@@ -82,6 +81,13 @@ def _comparison_share(config: EditConfig, plain: EditConfig) -> float:
         sum(expected_work(each, inverted=inverted).values()) for each, inverted in ((config, False), (plain, True))
     )
     return comparison / (edit + comparison)
+
+
+def _store_artifact(store: ObjectStore, key: str, name: str, content: Image.Image | bytes) -> StoredObject:
+    """A picture as PNG, or JSON."""
+    if isinstance(content, bytes):
+        return _store(store, key, name, content, "application/json")
+    return _store_picture(store, key, name, content, "png")
 
 
 def _store_picture(

@@ -47,13 +47,17 @@ class EditTask:
 
 @dataclass(frozen=True)
 class EditedLatent:
-    """The edited latent z*_0 (1, C, h, w), the source branch's z_0, a trace entry per measured step, and each region's
-    mean share map over these steps, (side, side)."""
+    """The edited latent z*_0 (1, C, h, w), the source branch's z_0, and a trace entry per measured step.
+
+    ``attention`` is each region's mean share map over these steps, (side, side); ``attention_steps[k]`` holds the maps of
+    the k-th of them.
+    """
 
     latent: Tensor
     source: Tensor
     trace: tuple[StepTrace, ...]
     attention: tuple[Tensor, ...]
+    attention_steps: tuple[tuple[Tensor, ...], ...]
 
 
 Method = Callable[[EditTask], EditedLatent]

@@ -68,7 +68,7 @@ def denoise(task: EditTask, *, guided_steps: int, guide_step: GuideStep | None) 
             if task.on_step is not None:
                 latent = task.on_step(i, t, latent)
             denoiser.meter.stepped()
-    return EditedLatent(latent, source, tuple(trace), shares.mean())
+    return EditedLatent(latent, source, tuple(trace), shares.mean(), tuple(shares.steps))
 
 
 def _pass_source(task: EditTask, i: int, t: int, source: Tensor) -> tuple[Mapping[str, Tensor], Tensor]:
@@ -96,10 +96,11 @@ def _guided_pass(task: EditTask, i: int, t: int, latent: Tensor, embedding: Tens
 
 
 class _Shares:
-    """Running mean of each region's word share per position, over the measured steps, layers, heads and words."""
+    """Each region's word share per position, mean over layers, heads and words: per measured step, and their mean."""
 
     def __init__(self, task: EditTask) -> None:
         self._task = task
+        self.steps: list[tuple[Tensor, ...]] = []
         self._sums: list[Tensor] = []
         self._count = 0
 
@@ -112,6 +113,7 @@ class _Shares:
             words = [w for w in self._task.words if w.region == region and not w.negative]
             share = torch.stack([mean[:, list(w.tokens)].mean(-1) for w in words]).mean(0)
             shares.append(share.reshape(side, side))
+        self.steps.append(tuple(shares))
         self._sums = shares if not self._sums else [a + b for a, b in zip(self._sums, shares, strict=True)]
         self._count += 1
 

@@ -27,6 +27,13 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
     },
     304: {"description": "The picture of the `If-None-Match` tag."},
 }
+_ARTIFACT = _PICTURE | {
+    200: {
+        "description": "The artifact: a picture, or the trace as JSON.",
+        "content": _PICTURE[200]["content"] | {"application/json": {"schema": {"type": "array"}}},
+        "headers": _PICTURE[200]["headers"],
+    }
+}
 _MISSING = problems(
     NOT_FOUND,
     NoSuchFile("edit 0190... has 1 result(s): 0"),
@@ -63,7 +70,12 @@ def get_numbered_result(
 
 @router.get("/artifacts", summary="List the artifacts", response_model=Files, responses=_MISSING)
 def list_artifacts(request: Request, record: OwnEdit, backend: Backend) -> Response:
-    """What was kept besides the result, as asked for with `artifacts`."""
+    """What was kept besides the result, as asked for with `artifacts`.
+
+    `attention`: per region `attention-before-0.png` (without guidance), `attention-after-0.png` (with it) and
+    `attention-steps-0.png` (both over the steps), `overview.png`, `trace.json`. `trace`: `trace.json`, `trace.png`.
+    `difference`: `difference.png`. `crop`: `crop.png`.
+    """
     _require_results(record, backend)
     return json_answer(request, Files(files=artifact_files(record)))
 
@@ -72,7 +84,7 @@ def list_artifacts(request: Request, record: OwnEdit, backend: Backend) -> Respo
     "/artifacts/{name}",
     summary="Fetch an artifact",
     response_class=Response,
-    responses={**_PICTURE, **_MISSING},
+    responses={**_ARTIFACT, **_MISSING},
 )
 def get_artifact(
     request: Request,

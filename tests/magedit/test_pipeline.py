@@ -67,6 +67,8 @@ def test_every_method_edits_with_every_inversion(
     assert len(output.measures.trace) == config.measured_steps
     assert len(output.attention) == 1
     assert output.attention[0].shape == (8, 8)
+    assert len(output.attention_steps) == config.measured_steps
+    assert torch.allclose(torch.stack([step[0] for step in output.attention_steps]).mean(0), output.attention[0])
 
 
 @pytest.mark.parametrize("constraint", ["token", "spatial", "both"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image, ImageStat
 
-from magedit.show import PANEL_SIDE, heat_map, panels
+from magedit.show import PANEL_MAX, PANEL_SIDE, difference, grid, heat_map, panels, reduced
 
 
 def test_a_heat_map_is_brightest_where_the_attention_is() -> None:
@@ -38,3 +38,32 @@ def test_panels_stand_in_one_row_enlarged_by_whole_factors() -> None:
     assert sheet.width > 2 * PANEL_SIDE
     assert sheet.height > PANEL_SIDE
     assert sheet.crop((100, 100, 300, 300)).getcolors() == [(40000, (255, 0, 0))]
+
+
+def test_large_panels_are_reduced() -> None:
+    sheet = panels([("large", Image.new("RGB", (4000, 3000), "red"))])
+    assert sheet.height < PANEL_MAX + 100
+    assert PANEL_MAX < sheet.width < 1.4 * PANEL_MAX
+
+
+def test_a_grid_has_its_rows_below_each_other() -> None:
+    colours = ("red", "blue")
+    sheet = grid([(colour, [("", Image.new("RGB", (384, 384), colour))] * 2) for colour in colours])
+    assert sheet.width > 2 * 384
+    assert sheet.height > 2 * 384
+    assert sheet.getpixel((100, 200)) == (255, 0, 0)
+    assert sheet.getpixel((100, sheet.height - 100)) == (0, 0, 255)
+
+
+def test_a_difference_is_amplified_and_cut_at_white() -> None:
+    shown = difference(Image.new("RGB", (1, 1), (10, 20, 30)), Image.new("RGB", (1, 1), (12, 15, 230)))
+    assert shown.getpixel((0, 0)) == (8, 20, 255)
+
+
+def test_a_reduced_mask_keeps_its_single_pixel() -> None:
+    mask = Image.new("L", (3000, 2000))
+    mask.putpixel((1500, 1000), 255)
+    small = reduced(mask, 100)
+    assert (small.size, small.histogram()[255] > 0, set(small.get_flattened_data())) == ((100, 67), True, {0, 255})
+    picture = Image.new("RGB", (50, 20))
+    assert reduced(picture, 100) is picture

@@ -47,6 +47,7 @@ class Painted:
     inversion: Any = None
     attention: Sequence[Any] = ()
     attention_steps: Sequence[Sequence[Any]] = ()
+    attention_steps: Sequence[Sequence[Any]] = ()
 
 
 class Painter:

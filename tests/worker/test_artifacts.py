@@ -1,40 +1,102 @@
+"""What an edit can leave besides its result, on the tiny real checkpoint."""
+
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
-from PIL import Image
+import pytest
+from PIL import Image, ImageChops
 
+from jobs.schema import ArtifactName
 from magedit.config import EditConfig, Region
-from worker.artifacts import attention_pictures, trace_json
+from magedit.masks import OUTLINE_COLOUR
+from magedit.show import AMPLIFICATION
+from worker.artifacts import LONGEST_SIDE, artifacts
 from worker.model import ServedModel
 
 SIZE = (300, 256)
-CONFIG = EditConfig(steps=2, max_iterations=1)
+CONFIG = EditConfig(steps=4, max_iterations=1)
 
 
-def edit(model: ServedModel, config: EditConfig, **options: Any) -> Any:
-    image = Image.new("RGB", SIZE, "tan")
-    masks = [Image.new("L", SIZE), Image.new("L", SIZE)]
+def edit(model: ServedModel, config: EditConfig, size: tuple[int, int] = SIZE, **options: Any) -> Any:
+    image = Image.new("RGB", size, "tan")
+    masks = [Image.new("L", size), Image.new("L", size)]
     masks[0].paste(255, (20, 20, 120, 120))
     masks[1].paste(255, (160, 60, 240, 200))
     regions = [Region(words=("green",)), Region(words=("sofa",))]
     return model.editor(image, masks, "a room", "a green sofa", regions, config, **options), image, masks
 
 
-def test_pictures_per_region_and_an_overview(real_model: ServedModel) -> None:
-    edited, image, masks = edit(real_model, CONFIG)
-    unguided, *_ = edit(real_model, EditConfig(steps=2, method="p2p"), inversion=edited.inversion)
-    pictures = dict(attention_pictures(image, masks, edited, unguided))
-    assert list(pictures) == [
+def made(model: ServedModel, asked: Collection[ArtifactName], size: tuple[int, int] = SIZE) -> dict[str, Any]:
+    edited, image, masks = edit(model, CONFIG, size)
+    unguided = None
+    if "attention" in asked:
+        unguided, *_ = edit(model, EditConfig(steps=4, method="p2p"), size, inversion=edited.inversion)
+    return {"edited": edited, "image": image, **dict(artifacts(asked, image, masks, edited, unguided))}
+
+
+def test_attention_per_region_over_the_steps_and_as_an_overview(real_model: ServedModel) -> None:
+    found = made(real_model, {"attention"})
+    assert list(found)[2:] == [
         "attention-before-0.png",
         "attention-after-0.png",
+        "attention-steps-0.png",
         "attention-before-1.png",
         "attention-after-1.png",
+        "attention-steps-1.png",
         "overview.png",
+        "trace.json",
     ]
-    assert {picture.size for name, picture in pictures.items() if name != "overview.png"} == {SIZE}
-    assert pictures["overview.png"].width > 6 * SIZE[0]
-    trace = json.loads(trace_json(edited))
-    assert [step["step"] for step in trace] == [0]
-    assert len(trace[0]["before"]) == 2
+    for region in range(2):
+        before, after = (found[f"attention-{name}-{region}.png"] for name in ("before", "after"))
+        assert before.size == after.size == SIZE
+        strip = found[f"attention-steps-{region}.png"]
+        # Two rows of two guided steps, and guidance shows in the second row.
+        assert strip.width > 2 * 384 > strip.width - 100
+        half = strip.height // 2
+        rows = [strip.crop((0, y + 80, strip.width, y + half)) for y in (0, half)]
+        assert ImageChops.difference(*rows).getbbox() is not None
+    assert found["overview.png"].width > 6 * SIZE[0]
+
+
+def test_the_trace_as_json_and_as_a_plot(real_model: ServedModel) -> None:
+    found = made(real_model, {"trace"})
+    assert list(found)[2:] == ["trace.json", "trace.png"]
+    trace = json.loads(found["trace.json"])
+    assert [step["step"] for step in trace] == [0, 1]
+    assert all(len(step["before"]) == len(step["after"]) == 2 and step["losses"] for step in trace)
+    assert found["trace.png"].width == 760
+    assert found["trace.png"].height > 3 * 320
+
+
+def test_the_difference_is_amplified_where_something_changed(real_model: ServedModel) -> None:
+    found = made(real_model, {"difference"})
+    plain = ImageChops.difference(found["image"], found["edited"].images[0])
+    shown = found["difference.png"]
+    assert shown.getbbox() == plain.getbbox() is not None
+    x, y = plain.getbbox()[0] + 5, plain.getbbox()[1] + 5
+    assert shown.getpixel((x, y)) == tuple(min(255, AMPLIFICATION * value) for value in plain.getpixel((x, y)))
+
+
+def test_the_crop_is_what_was_worked_on_with_the_masks_outline(real_model: ServedModel) -> None:
+    found = made(real_model, {"crop"}, (1600, 900))
+    left, top, right, bottom = found["edited"].measures.crop
+    crop = found["crop.png"]
+    assert crop.size == (right - left, bottom - top) == (256 + 184, 256 + 184)
+    colours = {colour for _, colour in crop.getcolors()}
+    assert colours == {OUTLINE_COLOUR, (210, 180, 140)}
+    assert crop.getpixel((160 - left + 10, 60 - top + 10)) == (210, 180, 140)
+    assert crop.getpixel((160 - left - 1, 100 - top)) == OUTLINE_COLOUR
+
+
+@pytest.mark.parametrize("asked", [(), ("crop", "trace")])
+def test_only_what_is_asked_for_is_made(real_model: ServedModel, asked: tuple[ArtifactName, ...]) -> None:
+    assert list(made(real_model, asked))[2:] == (["trace.json", "trace.png", "crop.png"] if asked else [])
+
+
+def test_pictures_of_large_photographs_are_reduced(real_model: ServedModel) -> None:
+    found = made(real_model, {"attention"}, (3000, 1500))
+    assert found["attention-after-0.png"].size == (LONGEST_SIDE, LONGEST_SIDE // 2)
+    assert found["overview.png"].width < 8 * LONGEST_SIDE

@@ -68,17 +68,31 @@ def test_attention_compares_with_the_unguided_edit(desk: Desk, real_model: Serve
     assert [stored.name for stored in finished.artifacts] == [
         "attention-before-0.png",
         "attention-after-0.png",
+        "attention-steps-0.png",
         "overview.png",
         "trace.json",
     ]
     assert finished.measures.unguided is not None
     assert len(finished.measures.unguided) == len(finished.measures.after) == 1
     assert finished.measures.unguided != finished.measures.after
-    for stored in finished.artifacts[:3]:
+    for stored in finished.artifacts[:4]:
         picture(desk, stored)
     fractions = [progress.fraction for progress in seen]
     assert fractions == sorted(fractions)
     assert fractions[-1] == pytest.approx(1.0)
+
+
+def test_other_artifacts_cost_no_second_edit(desk: Desk, real_model: ServedModel) -> None:
+    plain = edit.run(claimed(desk), real_model.editor, desk.store, Reporter())
+    finished = edit.run(
+        claimed(desk, artifacts=("crop", "difference", "trace")), real_model.editor, desk.store, Reporter()
+    )
+    assert [stored.name for stored in finished.artifacts] == ["trace.json", "trace.png", "difference.png", "crop.png"]
+    assert finished.measures.unguided is None
+    assert finished.measures.unet_forward == plain.measures.unet_forward
+    for stored in finished.artifacts[1:]:
+        picture(desk, stored)
+    assert finished.artifacts[0].content_type == "application/json"
 
 
 def test_an_edit_that_cannot_be_done_says_why(desk: Desk, real_model: ServedModel) -> None:
