@@ -116,6 +116,8 @@ class Edit(_Answer):
     seed: int | None
     timings: Timings
     measures: Measures | None
+    source_edit: str | None = None
+    history: tuple[str, ...] = ()
     results: tuple[File, ...]
     artifacts: tuple[File, ...]
     deadline_at: datetime | None
@@ -177,10 +179,10 @@ class Client:
 
     def submit(
         self,
-        image: Picture,
+        image: Picture | None,
         masks: Sequence[Picture],
         *,
-        source_prompt: str,
+        source_prompt: str | None = None,
         target_prompt: str,
         words: Sequence[str] = (),
         regions: Sequence[Mapping[str, Any]] | None = None,
@@ -188,6 +190,8 @@ class Client:
         **fields: object,
     ) -> Edit:
         """Submit an edit. ``fields`` are any further form fields of `POST /v1/edits`; None leaves one out.
+
+        Without ``image`` the field ``source_edit`` names the edit whose result is edited further.
 
         Raises:
             ServiceError: it was refused; nothing was kept.
@@ -200,7 +204,9 @@ class Client:
             regions=regions,
             **fields,
         )
-        files = [("image", _upload("image", image)), *(("mask", _upload("mask", mask)) for mask in masks)]
+        files = [("mask", _upload("mask", mask)) for mask in masks]
+        if image is not None:
+            files.insert(0, ("image", _upload("image", image)))
         return Edit.model_validate_json(self._call("POST", "/v1/edits", data=data, files=files).content)
 
     def get(self, edit_id: str) -> Edit:

@@ -132,6 +132,9 @@ class JobRecord(Frozen):
     request: EditRequest
     image: str = Field(description="Storage key of the input image.")
     masks: tuple[str, ...] = Field(description="Storage keys of the masks, in the order of the regions.")
+    source_edit: str | None = Field(default=None, description="The edit whose result the input image is a copy of.")
+    source_result: int | None = Field(default=None, description="Which of its results.")
+    ancestors: tuple[str, ...] = Field(default=(), description="The edits before this one, the first one first.")
     state: State = State.QUEUED
     attempt: int = 0
     handed_back: int = 0

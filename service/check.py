@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from fastapi.exceptions import RequestValidationError
@@ -15,7 +16,8 @@ from magedit.config import EditConfig, MaskMode, Region
 from magedit.errors import InvalidEdit, RegionMismatch, UnknownMethod
 from magedit.masks import check_mask, read_mask
 from magedit.prompts import Tokenize, check_edit, find_word
-from service.form import EditForm
+from service.form import EditForm, invalid
+from service.source import Source
 from service.uploads import UploadLimits, read_image, read_mask_image
 
 
@@ -27,16 +29,22 @@ class Checked(NamedTuple):
     masks: list[Image.Image]
 
 
-def check(form: EditForm, info: ModelInfo, tokenize: Tokenize, settings: Settings) -> Checked:
-    """Hold a form against the model and the limits of the settings.
+def check(
+    form: EditForm, info: ModelInfo, tokenize: Tokenize, settings: Settings, source: Source | None = None
+) -> Checked:
+    """Hold a form against the model and the limits of the settings; ``source`` is the picture if it is no upload.
 
     Raises:
         MAGEditError, RequestError, RequestValidationError: the edit is refused.
     """
+    if form.source_prompt is None:
+        if source is None:
+            raise invalid("source_prompt", "Field required")
+        form = replace(form, source_prompt=source.prompt)
     _check_methods(form.config, info)
     regions = _regions(form, max_regions=settings.max_regions)
     request = _request(form, info, _check_words(form, regions, info, tokenize))
-    image, masks = _pictures(form, settings)
+    image, masks = _pictures(form, settings, source)
     return Checked(request, image, masks)
 
 
@@ -70,6 +78,7 @@ def _regions(form: EditForm, *, max_regions: int) -> tuple[Region, ...]:
 
 def _check_words(form: EditForm, regions: Sequence[Region], info: ModelInfo, tokenize: Tokenize) -> tuple[Region, ...]:
     """The regions with their words resolved, checked with the model's own tokenizer."""
+    assert form.source_prompt is not None
     resolved = check_edit(
         tokenize,
         form.source_prompt,
@@ -104,12 +113,17 @@ def _request(form: EditForm, info: ModelInfo, regions: tuple[Region, ...]) -> Ed
         raise RequestValidationError(found) from error
 
 
-def _pictures(form: EditForm, settings: Settings) -> tuple[Image.Image, list[Image.Image]]:
+def _pictures(form: EditForm, settings: Settings, source: Source | None) -> tuple[Image.Image, list[Image.Image]]:
     """The image, and the masks as L with 0 or 255 (edit), all of one size."""
     limits = UploadLimits(
         max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels, max_side=settings.max_side
     )
-    image = read_image(form.image.file.read(), field="image", limits=limits)
+    if source is not None:
+        image = source.image
+    elif form.image is not None:
+        image = read_image(form.image.file.read(), field="image", limits=limits)
+    else:
+        raise invalid("image", "give a picture as `image`, or as `source_edit` the id of an edit whose result it is")
     masks = []
     for number, upload in enumerate(form.mask):
         field = "mask" if len(form.mask) == 1 else f"mask.{number}"

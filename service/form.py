@@ -41,7 +41,18 @@ class Regions(RootModel[tuple[Region, ...]]):
 class EditForm:
     """A new edit as it was sent: types and bounds are checked, pictures and words are not."""
 
-    image: Annotated[UploadFile, File(description="The picture to edit: PNG, JPEG or WebP.")]
+    image: Annotated[
+        UploadFile | None,
+        File(description="The picture to edit: PNG, JPEG or WebP. Either this or `source_edit`."),
+    ] = None
+    source_edit: Annotated[
+        str | None,
+        Form(
+            pattern=r"^[0-9a-f]{32}$",
+            description="Id of a succeeded edit of yours whose result is to be edited further, in place of `image`.",
+        ),
+    ] = None
+    source_result: Annotated[int, Form(ge=0, le=1000, description="Which result of `source_edit`, from 0.")] = 0
     mask: Annotated[
         list[UploadFile],
         File(
@@ -54,8 +65,12 @@ class EditForm:
         Form(description="Which part of the mask is edited: its `white`, `black` or transparent (`alpha`) pixels."),
     ] = "white"
     source_prompt: Annotated[
-        Prompt, Form(description=_description("source_prompt"), examples=["a room with a red carpet"])
-    ]
+        Prompt | None,
+        Form(
+            description="What the image shows. Empty with `source_edit`: what that edit was to show.",
+            examples=["a room with a red carpet"],
+        ),
+    ] = None
     target_prompt: Annotated[
         Prompt, Form(description=_description("target_prompt"), examples=["a room with a yellow carpet"])
     ]
@@ -140,6 +155,11 @@ async def require_known_fields(request: Request) -> None:
     for name in form:
         if name not in FIELDS:
             raise UnknownField(f"there is no field {name!r}; there are: {', '.join(sorted(FIELDS))}", field=name)
+
+
+def invalid(field: str, message: str) -> RequestValidationError:
+    """The error of a field that does not go with the others."""
+    return RequestValidationError([{"type": "value_error", "loc": ("body", field), "msg": message, "input": None}])
 
 
 def parse_form(image: bytes, masks: Sequence[bytes], data: Mapping[str, str | Sequence[str]]) -> EditForm:

@@ -57,6 +57,11 @@ class Edit(View):
     state: State
     model: str
     request: EditRequest
+    source_edit: str | None = Field(description="The edit whose result was edited further; null: an upload was.")
+    source_result: int | None
+    history: tuple[str, ...] = Field(
+        description="Ids of the edits that led here, from the first to this one; those before it may be gone."
+    )
     priority: Priority
     queue_position: int | None = Field(description="Edits before this one in line; 0: it is next.")
     progress: Progress | None
@@ -118,6 +123,9 @@ def edit_view(record: JobRecord, *, position: int | None, model: ModelStatus | N
         state=record.state,
         model=record.model,
         request=record.request,
+        source_edit=record.source_edit,
+        source_result=record.source_result,
+        history=(*record.ancestors, record.id),
         priority=record.priority,
         queue_position=position,
         progress=record.progress,

@@ -26,7 +26,7 @@ def test_bounds_defaults_and_descriptions_come_from_the_dataclass() -> None:
     schemas = create_app(Settings()).openapi()["components"]["schemas"]
     form = next(schema for name, schema in schemas.items() if name.startswith("Body_"))
     assert set(form["properties"]) == FIELDS
-    assert set(form["required"]) == {"image", "mask", "source_prompt", "target_prompt"}
+    assert set(form["required"]) == {"mask", "target_prompt"}
     steps = form["properties"]["steps"]
     assert (steps["minimum"], steps["maximum"], steps["default"]) == (2, 250, EditConfig().steps)
     assert "DDIM steps" in steps["description"]
@@ -45,6 +45,7 @@ def test_a_form_without_http_is_read_alike() -> None:
         "regions": json.dumps([{"words": ["b"]}]),
     }
     form = parse_form(b"image", [b"first", b"second"], data)
+    assert form.image is not None
     assert form.image.file.read() == b"image"
     assert [each.file.read() for each in form.mask] == [b"first", b"second"]
     assert form.config == EditConfig(steps=10, equalizer={"b": 2.0})
