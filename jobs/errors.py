@@ -8,6 +8,10 @@
     │   └── AlreadyFinished  too late to cancel
     ├── JobExpired           its results are no longer kept
     ├── ObjectNotFound       storage has no such object
+    ├── TooManyUnfinished    the tenant has as many unfinished edits as it may
+    ├── QuotaExhausted       the tenant has used up its month
+    ├── KeyInUse             a request with this Idempotency-Key is under way
+    ├── KeyReused            the Idempotency-Key belongs to another payload
     ├── UnknownModel         no worker ever offered this model
     └── Unavailable          try again later
         ├── QueueFull            too many unfinished edits
@@ -74,6 +78,45 @@ class ObjectNotFound(JobError):
     """Object storage has nothing under this key."""
 
     code = "object_not_found"
+
+
+class TooManyUnfinished(JobError):
+    """The tenant has as many unfinished edits as it may; ``retry_after_s``: when to try again, in seconds."""
+
+    code = "too_many_unfinished"
+    retry_after_s = 10
+
+
+class QuotaExhausted(JobError):
+    """The tenant has used up what it may use in a month."""
+
+    code = "quota_exhausted"
+
+
+class KeyInUse(JobError):
+    """The first request with this Idempotency-Key is under way; ``retry_after_s``: when to ask again, in seconds."""
+
+    code = "idempotency_key_in_use"
+    field = "Idempotency-Key"
+
+    def __init__(
+        self,
+        message: str = "a request with this key is being accepted; send it again in a moment",
+        *,
+        retry_after_s: int = 1,
+    ) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class KeyReused(JobError):
+    """The Idempotency-Key was sent with another payload before."""
+
+    code = "idempotency_key_reused"
+    field = "Idempotency-Key"
+
+    def __init__(self, message: str = "this key was sent with another payload before; use a new one") -> None:
+        super().__init__(message)
 
 
 class UnknownModel(JobError):

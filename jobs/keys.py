@@ -35,12 +35,14 @@ MODELS = PREFIX + "models"
 ANNOUNCED = PREFIX + "announced"
 # String by content hash, renewed with the announcements: the tokenizer, for checks without torch.
 TOKENIZER = PREFIX + "tokenizer:"
-# Hash model name -> seconds per denoising step, exponentially averaged over finished edits.
-PACE = PREFIX + "pace"
 # Hash by id: one API key, as its SHA-256; and the sorted set id -> time of all that were made, for the list.
-# String by tenant and rate, with a time to live: when the tenant has the whole rate back (`jobs.limits`).
-RATE = PREFIX + "rate:"
-# Hash model name -> seconds per denoising step, exponentially averaged over finished edits.
-PACE = PREFIX + "pace"
 API_KEY = PREFIX + "api-key:"
 API_KEYS = PREFIX + "api-keys"
+# String by tenant and rate, with a time to live: when the tenant has the whole rate back (`jobs.limits`).
+RATE = PREFIX + "rate:"
+# Hash by tenant and month (2026-01): what the tenant has used (`jobs.usage`).
+USAGE = PREFIX + "usage:"
+# Hash by tenant and SHA-256 of an Idempotency-Key, with a time to live: the edit that the key stands for.
+IDEMPOTENCY = PREFIX + "idempotency:"
+# Hash model name -> seconds per denoising step, exponentially averaged over finished edits.
+PACE = PREFIX + "pace"

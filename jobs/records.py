@@ -11,13 +11,25 @@ from redis import Redis
 
 from jobs import keys, scripts
 from jobs.connection import redis_errors
-from jobs.errors import AlreadyFinished, JobNotFound, QueueFull, StoreUnavailable
+from jobs.errors import (
+    AlreadyFinished,
+    JobExpired,
+    JobNotFound,
+    KeyReused,
+    QueueFull,
+    QuotaExhausted,
+    StoreUnavailable,
+    TooManyUnfinished,
+)
+from jobs.idempotency import Reservation
+from jobs.limits import Limits
 from jobs.schema import JobRecord, Problem, State, StoredObject, id_time
 from jobs.settings import Settings
 from magedit.report import EditMeasures, Progress
 
 # How long a record without results still says "expired" instead of "not found", in seconds.
 TOMBSTONE_S = 24 * 3600
+NO_LIMITS = Limits()
 # Fields that are text as they are; all others are JSON.
 _TEXT = frozenset({"id", "tenant", "image", "state", "worker"})
 
@@ -64,6 +76,7 @@ class Records:
         self._max_attempts = settings.max_attempts
         self._limit = settings.queue_limit
         self._orphan_age_s = settings.orphan_age_s
+        self._key_ttl_ms = int(settings.idempotency_ttl_s * 1000)
         self._create = redis.register_script(scripts.CREATE)
         self._claim = redis.register_script(scripts.CLAIM)
         self._renew = redis.register_script(scripts.RENEW)
@@ -77,22 +90,49 @@ class Records:
     # The front end's side
 
     @redis_errors()
-    def create(self, record: JobRecord) -> JobRecord:
-        """Keep a new record (repeatable) and return it with `created_at` and `deadline_at`.
+    def create(
+        self, record: JobRecord, *, limits: Limits = NO_LIMITS, reservation: Reservation | None = None
+    ) -> JobRecord:
+        """Keep a new record, bind its `Idempotency-Key`, and return it with `created_at` and `deadline_at`. Repeatable.
+
+        Returns the record of another edit if the key is bound to that already: then nothing is made.
 
         Raises:
             QueueFull: too many edits are unfinished.
+            TooManyUnfinished, QuotaExhausted: the tenant has as much as it may.
             StoreUnavailable: the id is so old that its inputs may have been swept.
+            KeyReused: the key is bound to an edit of another payload.
+            JobExpired: the edit that the key is bound to is gone.
         """
         born = id_time(record.id)
         options = (self._limit, record.request.deadline_s or "", "" if born is None else born, self._orphan_age_s)
+        key = (reservation.key, reservation.fingerprint, self._key_ttl_ms) if reservation else ("", "", "")
+        of_tenant = (limits.unfinished, limits.unet_passes_per_month)
         fields = _flat(_encode(record))
-        answer = self._create(args=[record.id, record.tenant, record.model, *options, *fields])
+        answer = self._create(args=[record.id, record.tenant, record.model, *options, *of_tenant, *key, *fields])
         if answer[0] == b"old":
             raise StoreUnavailable("storing the pictures took too long; send them again")
         if answer[0] == b"full":
             raise QueueFull(f"{self._limit} edits are unfinished, as many as this service takes; try again later")
+        if answer[0] == b"unfinished":
+            raise TooManyUnfinished(f"a tenant may have {limits.unfinished} unfinished edits; try again later")
+        if answer[0] == b"quota":
+            raise QuotaExhausted(
+                f"a tenant may use {limits.unet_passes_per_month} UNet passes a month, and they are used; more will be "
+                "there on the first of next month (UTC)"
+            )
+        if answer[0] == b"reused":
+            raise KeyReused
+        if answer[0] == b"replay":
+            return self.bound(answer[1].decode(), record.tenant)
         return _decode_pairs(answer[1])
+
+    def bound(self, job_id: str, tenant: str) -> JobRecord:
+        """The edit that an `Idempotency-Key` of the tenant is bound to. Raises JobExpired if it is gone."""
+        try:
+            return self.require(job_id, tenant)
+        except JobNotFound as error:
+            raise JobExpired(f"the edit of this Idempotency-Key, {job_id}, has expired or was deleted") from error
 
     @redis_errors()
     def get(self, job_id: str) -> JobRecord | None:

@@ -7,7 +7,7 @@ server (with replicas), not a cluster.
 
 from __future__ import annotations
 
-from jobs import keys
+from jobs import idempotency, keys, usage
 from jobs.lifecycle import lua_table
 
 _PRELUDE = f"""
@@ -24,7 +24,7 @@ end
 local function text(seconds) return string.format('%.6f', seconds) end
 
 local function terminal(state) return next(ALLOWED[state]) == nil end
-
+{usage.LUA}
 -- The state and the index that depends on it.
 local function move(id, before, after)
   if not ALLOWED[before][after] then error('no transition from ' .. before .. ' to ' .. after) end
@@ -37,6 +37,7 @@ end
 
 local function finish(id, before, after, ttl_s)
   move(id, before, after)
+  settle(id, before, after)
   local at = now()
   redis.call('HSET', EDIT .. id, 'finished_at', text(at), 'expires_at', text(at + ttl_s))
   redis.call('SREM', OPEN, id)
@@ -93,19 +94,27 @@ return false
 """
 )
 
-# ARGV: id, tenant, model, limit, deadline_s or '', time of the id or '', orphan_age_s, field, value, ...
-# -> created + record | full | old
+# ARGV: id, tenant, model, limit, deadline_s or '', time of the id or '', orphan_age_s, unfinished, passes,
+#       Idempotency-Key's Redis key or '', fingerprint, ttl_ms, field, value, ...
+# -> created + record | full | old | unfinished | quota | replay + id | reused + id
 # An id that is older than the age from which inputs without a record are swept is refused: so no sweep, which looks for
 # the record after that age, can take away the inputs of an edit that is accepted.
 CREATE = (
     _PRELUDE
+    + idempotency.LUA
     + """
 local id, tenant, model, limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 if redis.call('EXISTS', EDIT .. id) == 0 then
-  local at = now()
+  local at, key = now(), ARGV[10]
+  local other = key ~= '' and taken(key, ARGV[11], id)
+  if other then return other end
   if ARGV[6] ~= '' and at - tonumber(ARGV[6]) > tonumber(ARGV[7]) then return {'old'} end
   if redis.call('SCARD', OPEN) >= limit then return {'full'} end
-  redis.call('HSET', EDIT .. id, unpack(ARGV, 8))
+  local reached = beyond(tenant, tonumber(ARGV[8]), tonumber(ARGV[9]))
+  if reached then return {reached} end
+  if key ~= '' then bind(key, ARGV[11], id, ARGV[12]) end
+  count(tenant, 'accepted', 1)
+  redis.call('HSET', EDIT .. id, unpack(ARGV, 13))
   redis.call('HSET', EDIT .. id, 'created_at', text(at))
   if ARGV[5] ~= '' then
     local deadline = text(at + tonumber(ARGV[5]))
@@ -295,6 +304,7 @@ redis.call('ZREM', EXPIRY, id)
 redis.call('ZREM', DEADLINES, id)
 redis.call('DEL', LEASE .. id)
 if not tenant then return 0 end
+if not terminal(state) then settle(id, state, 'canceled') end
 redis.call('ZREM', TENANT .. tenant .. ':all', id)
 redis.call('ZREM', TENANT .. tenant .. ':' .. state, id)
 if ARGV[2] == '0' then redis.call('DEL', EDIT .. id) else redis.call('EXPIRE', EDIT .. id, ARGV[2]) end

@@ -125,6 +125,21 @@ class Settings(BaseSettings):
         description="UNet passes of a tenant's succeeded edits in a calendar month (UTC), likewise; beyond it, new "
         "edits get 402.",
     )
+    idempotency_ttl_s: float = Field(
+        default=DAY_S,
+        gt=0,
+        description="How long an `Idempotency-Key` stands for the edit that it was accepted with, in seconds.",
+    )
+    idempotency_lease_s: float = Field(
+        default=30.0,
+        gt=0,
+        le=600,
+        description="How long a front end that died while it accepted an edit blocks the edit's `Idempotency-Key`, in "
+        "seconds.",
+    )
+    max_wait_s: int = Field(
+        default=60, ge=0, le=600, description="Longest wait that `Prefer: wait=n` is granted, in seconds; 0: none."
+    )
     metrics_open: bool = Field(
         default=False,
         description="With `MAGEDIT_AUTH=keys`: `/metrics` needs no key. Else it needs one with the scope "

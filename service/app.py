@@ -15,8 +15,9 @@ from service.backend import Backend
 from service.gate import Gate, GateMiddleware
 from service.metrics import Metrics, MetricsMiddleware
 from service.openapi import document
-from service.routes import edits, health, models, results
+from service.routes import edits, health, models, results, usage
 from service.routes.documented import guarded
+from service.waiting import Watch
 
 DESCRIPTION = """\
 Localized image editing: submit an image, a mask and two prompts; poll the edit; fetch the picture.
@@ -33,6 +34,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         backend = Backend.open(settings)
         app.state.backend = backend
+        app.state.watch = Watch(backend.records.open_among)
         app.state.gate = Gate.of(backend.redis, settings)
         yield
         backend.close()
@@ -45,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.metrics = Metrics()
-    for module in (edits, results, models):
+    for module in (edits, results, models, usage):
         app.include_router(module.router, responses=guarded())
     app.include_router(health.router)
     problems.install(app)

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from redis import Redis
 
 from jobs.connection import connect
+from jobs.idempotency import IdempotencyKeys
 from jobs.models import Models
 from jobs.queue import JobQueue
 from jobs.records import Records
 from jobs.schema import ModelInfo
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
+from jobs.usage import UsageCounts
 from magedit.prompts import Tokenize, from_tokenizers
 
 
@@ -26,6 +28,8 @@ class Backend:
     queue: JobQueue
     models: Models
     store: ObjectStore
+    idempotency: IdempotencyKeys
+    usage: UsageCounts
     _tokenizers: dict[str, Tokenize] = field(default_factory=dict)
 
     @classmethod
@@ -40,6 +44,8 @@ class Backend:
             queue=JobQueue(redis, records),
             models=Models(redis),
             store=ObjectStore.from_settings(settings),
+            idempotency=IdempotencyKeys(redis, settings),
+            usage=UsageCounts(redis),
         )
 
     def close(self) -> None:

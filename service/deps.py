@@ -11,6 +11,7 @@ from jobs.schema import JobRecord
 from service.auth import Caller
 from service.backend import Backend as BackendType
 from service.errors import NoKey, ScopeMissing
+from service.waiting import Watch
 
 
 def _backend(request: Request) -> BackendType:
@@ -19,6 +20,14 @@ def _backend(request: Request) -> BackendType:
 
 
 Backend = Annotated[BackendType, Depends(_backend)]
+
+
+def _watch(request: Request) -> Watch:
+    watch: Watch = request.app.state.watch
+    return watch
+
+
+WatchDep = Annotated[Watch, Depends(_watch)]
 
 # `service.auth` reads the header; this is what the contract shows of it.
 _SCHEME = HTTPBearer(
@@ -42,6 +51,7 @@ async def _caller(request: Request, needed: SecurityScopes, _: Annotated[object,
 
 Reader = Annotated[Caller, Security(_caller, scopes=["edits:read"])]
 Writer = Annotated[Caller, Security(_caller, scopes=["edits:write"])]
+UsageReader = Annotated[Caller, Security(_caller, scopes=["usage:read"])]
 
 WRITER = Security(_caller, scopes=["edits:write"])
 """`Writer` in a route's own dependencies, to be looked at before the others there."""

@@ -11,6 +11,7 @@ RequestError                 the request itself; ``field`` names the form field 
 ├── NoKey                    no API key was sent
 ├── InvalidKey               the API key is unknown, revoked or expired, or not the form of one
 ├── ScopeMissing             the API key may not do this
+├── InvalidIdempotencyKey    the Idempotency-Key header is not the form of one
 ├── RateLimited              more requests in a short time than the tenant may send
 ├── EditFailed               asked for the result of an edit that failed: its own problem is the answer
 └── NotReady                 Redis, storage or every worker is away (`/readyz`)
@@ -107,6 +108,12 @@ class ScopeMissing(RequestError):
     def __init__(self, scope: str) -> None:
         super().__init__(f"this needs an API key with the scope {scope}")
         self.headers = {"WWW-Authenticate": f'Bearer realm="magedit", error="insufficient_scope", scope="{scope}"'}
+
+
+class InvalidIdempotencyKey(RequestError):
+    """The `Idempotency-Key` header is no key."""
+
+    code = "invalid_idempotency_key"
 
 
 class RateLimited(RequestError):

@@ -62,6 +62,10 @@ KINDS: Mapping[type[Exception], Kind] = MappingProxyType(
         job.AlreadyFinished: Kind(HTTPStatus.CONFLICT, "The edit has already finished"),
         job.JobExpired: Kind(HTTPStatus.GONE, "The result has expired"),
         job.ObjectNotFound: Kind(HTTPStatus.GONE, "The picture is no longer kept"),
+        job.TooManyUnfinished: Kind(HTTPStatus.TOO_MANY_REQUESTS, "Too many unfinished edits"),
+        job.QuotaExhausted: Kind(HTTPStatus.PAYMENT_REQUIRED, "The quota is used up"),
+        job.KeyInUse: Kind(HTTPStatus.CONFLICT, "The same request is under way"),
+        job.KeyReused: Kind(_422, "The Idempotency-Key was used for another request"),
         job.UnknownModel: Kind(_422, "Unknown model"),
         job.QueueFull: Kind(_503, "The queue is full"),
         job.NoWorkerForModel: Kind(_503, "No worker for the model"),
@@ -77,6 +81,7 @@ KINDS: Mapping[type[Exception], Kind] = MappingProxyType(
         request.NoKey: Kind(HTTPStatus.UNAUTHORIZED, "An API key is needed"),
         request.InvalidKey: Kind(HTTPStatus.UNAUTHORIZED, "The API key is not valid"),
         request.ScopeMissing: Kind(HTTPStatus.FORBIDDEN, "The API key may not do this"),
+        request.InvalidIdempotencyKey: Kind(HTTPStatus.BAD_REQUEST, "The Idempotency-Key is not valid"),
         request.RateLimited: Kind(HTTPStatus.TOO_MANY_REQUESTS, "Too many requests"),
         request.EditFailed: Kind(HTTPStatus.CONFLICT, "The edit failed"),
         request.NotReady: Kind(_503, "Not ready"),
@@ -121,7 +126,7 @@ def problem_response(problem: Problem, headers: Mapping[str, str] | None = None)
 def error_response(error: Known) -> Response:
     """The HTTP answer to an error of ours: its problem document, its headers, and when to try again."""
     headers = dict(error.headers) if isinstance(error, request.RequestError) else {}
-    if isinstance(error, job.Unavailable):
+    if isinstance(error, job.Unavailable | job.TooManyUnfinished | job.KeyInUse):
         headers["Retry-After"] = str(error.retry_after_s)
     return problem_response(problem_of(error), headers)
 

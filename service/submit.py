@@ -1,22 +1,24 @@
 """A new edit: check everything, keep the inputs, write the record, put it in line. In that order nothing is lost.
 
 Whatever is refused is refused before anything is stored. Whatever is recorded is carried out: if putting it in line
-fails, the reaper finds the open record and does it.
+fails, the reaper finds the open record and does it. What an `Idempotency-Key` adds is told in `jobs.idempotency`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import structlog
-from PIL import Image
 
-from jobs.errors import QueueFull, StoreUnavailable, Unavailable
-from jobs.schema import EditRequest, JobRecord, new_id
+from jobs.errors import JobError, QueueUnavailable, Unavailable
+from jobs.idempotency import Reservation
+from jobs.schema import JobRecord, new_id
 from jobs.storage import image_key, job_prefix, mask_key
+from service.auth import Caller
 from service.backend import Backend
 from service.check import check
 from service.form import EditForm
+from service.idempotency import Keyed
 from service.uploads import to_png
 
 log = structlog.get_logger(__name__)
@@ -24,22 +26,41 @@ log = structlog.get_logger(__name__)
 PNG = "image/png"
 
 
-def submit(form: EditForm, *, tenant: str, backend: Backend) -> JobRecord:
+class Submitted(NamedTuple):
+    """An accepted edit; ``replayed``: an earlier request with the same `Idempotency-Key` made it."""
+
+    record: JobRecord
+    replayed: bool = False
+
+
+def submit(form: EditForm, *, caller: Caller, backend: Backend, keyed: Keyed | None = None) -> Submitted:
     """Accept an edit; its record is durable when this returns.
 
     Raises:
         MAGEditError, RequestError, RequestValidationError: the edit is refused; nothing was stored.
-        UnknownModel, Unavailable: not now or not here; nothing was stored.
+        JobError: not now, not here, not for this caller or not with this key; nothing was stored.
     """
-    info = backend.models.require(form.model or backend.settings.default_model).info
-    request, image, masks = check(form, info, backend.tokenizer(info), backend.settings)
-    return _accept(request, image, masks, tenant=tenant, backend=backend)
-
-
-def _accept(
-    request: EditRequest, image: Image.Image, masks: Sequence[Image.Image], *, tenant: str, backend: Backend
-) -> JobRecord:
     job = new_id()
+    if keyed is None:
+        return Submitted(_submit(form, job, None, caller, backend))
+    found = backend.idempotency.reserve(caller.tenant, keyed.value, keyed.fingerprint(), job)
+    if isinstance(found, str):
+        return Submitted(backend.records.bound(found, caller.tenant), replayed=True)
+    try:
+        record = _submit(form, job, found, caller, backend)
+    except QueueUnavailable:
+        # The record may be there, only the answer lost: others wait until the reservation ends by itself.
+        raise
+    except Exception:
+        _release(backend, found)
+        raise
+    return Submitted(record, replayed=record.id != job)
+
+
+def _submit(form: EditForm, job: str, reservation: Reservation | None, caller: Caller, backend: Backend) -> JobRecord:
+    info = backend.models.require(form.model or backend.settings.default_model).info
+    tenant = caller.tenant
+    request, image, masks = check(form, info, backend.tokenizer(info), backend.settings)
     inputs = {image_key(tenant, job): image}
     inputs |= {mask_key(tenant, job, number): mask for number, mask in enumerate(masks)}
     image_name, *mask_names = inputs
@@ -47,18 +68,34 @@ def _accept(
         for key, picture in inputs.items():
             backend.store.put(key, to_png(picture), PNG)
         record = backend.records.create(
-            JobRecord(id=job, tenant=tenant, request=request, image=image_name, masks=tuple(mask_names))
+            JobRecord(id=job, tenant=tenant, request=request, image=image_name, masks=tuple(mask_names)),
+            limits=caller.limits,
+            reservation=reservation,
         )
-    except (QueueFull, StoreUnavailable):
-        # Not after QueueUnavailable: the record may be there and only the answer lost; it needs its inputs then.
+    except QueueUnavailable:
+        # The record may be there and only the answer lost; it needs its inputs then.
+        raise
+    except JobError:
         _discard(backend, tenant, job)
         raise
+    if record.id != job:
+        # A repetition of this request was faster.
+        _discard(backend, tenant, job)
+        return record
     try:
         backend.queue.enqueue(record)
     except Unavailable as error:
         # The record is durable and open: the reaper puts it in line. The caller has been promised nothing less.
         log.warning("not put in line yet", edit=job, reason=error.code)
     return record
+
+
+def _release(backend: Backend, reservation: Reservation) -> None:
+    """Free the key of a request that was refused, as far as Redis answers."""
+    try:
+        backend.idempotency.release(reservation)
+    except QueueUnavailable:
+        log.warning("the Idempotency-Key of a refused edit stays reserved for a while", edit=reservation.id)
 
 
 def _discard(backend: Backend, tenant: str, job: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.errors import Unavailable
+from jobs.errors import KeyInUse, TooManyUnfinished, Unavailable
 from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject
 from magedit.config import Region
 from magedit.report import EditMeasures, Progress, Ratios, Stage
@@ -18,7 +18,7 @@ RETRY_AFTER = {
 }
 RATES = {
     "RateLimit-Policy": {
-        "description": "The tenant's rates: `q` in `w` seconds (draft-ietf-httpapi-ratelimit-headers); on every answer.",
+        "description": "A tenant's rates: `q` in `w` seconds, on every answer (draft-ietf-httpapi-ratelimit-headers).",
         "schema": {"type": "string"},
         "example": '"requests";q=1200;w=60',
     },
@@ -41,7 +41,7 @@ def problems(*errors: Known) -> dict[int | str, dict[str, Any]]:
         )
         response["description"] = "; ".join(filter(None, (response["description"], problem.title)))
         response["content"][MEDIA_TYPE]["examples"][problem.code] = {"value": problem.model_dump(mode="json")}
-        if isinstance(error, Unavailable):
+        if isinstance(error, Unavailable | KeyInUse | TooManyUnfinished):
             response["headers"] = {"Retry-After": RETRY_AFTER}
         if isinstance(error, NoKey | InvalidKey | ScopeMissing):
             response["headers"] = {"WWW-Authenticate": CHALLENGE}

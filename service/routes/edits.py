@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from jobs import errors as job
 from jobs.schema import JobRecord, State
@@ -15,11 +16,14 @@ from magedit import errors as edit
 from service import errors as refused
 from service.answers import json_answer
 from service.backend import Backend as BackendType
-from service.deps import WRITER, Backend, OwnEdit, OwnEditToChange, Reader, Writer
+from service.deps import WRITER, Backend, OwnEdit, OwnEditToChange, Reader, WatchDep, Writer
 from service.form import EditFormDep, require_known_fields
-from service.routes.documented import QUEUED, RETRY_AFTER, SUCCEEDED, example, problems
+from service.idempotency import HEADER as IDEMPOTENCY_KEY
+from service.idempotency import REPLAYED, KeyedDep
+from service.routes.documented import QUEUED, RATE_LIMITED, RETRY_AFTER, SUCCEEDED, example, problems
 from service.submit import submit
 from service.views import EDITS, Edit, EditPage, edit_view, path
+from service.waiting import ended_while_connected, preferred_wait
 
 POLL_RUNNING_S = 1
 POLL_QUEUED_S = 2
@@ -28,6 +32,15 @@ PAGE_MAX = 100
 NOT_FOUND = job.JobNotFound("there is no edit '0190...'")
 REDIS_AWAY = job.QueueUnavailable("the job queue cannot be reached; try again in a moment")
 STORE_AWAY = job.StoreUnavailable("object storage cannot be reached; try again in a moment")
+
+ACCEPTED = {
+    "Location": {"description": "The edit.", "schema": {"type": "string"}},
+    REPLAYED: {
+        "description": "`true`: an earlier request with this `Idempotency-Key` made the edit.",
+        "schema": {"type": "string"},
+    },
+    "Preference-Applied": {"description": "The wait that was granted.", "schema": {"type": "string"}},
+}
 
 router = APIRouter(prefix=EDITS, tags=["edits"])
 
@@ -39,13 +52,16 @@ router = APIRouter(prefix=EDITS, tags=["edits"])
     response_model=Edit,
     dependencies=[WRITER, Depends(require_known_fields)],
     responses={
+        200: {
+            "description": "Finished within the time of `Prefer: wait`, in whatever state.",
+            "model": Edit,
+            "content": example(SUCCEEDED),
+            "headers": ACCEPTED,
+        },
         202: {
             "description": "Accepted: the edit is durable and in line.",
             "content": example(QUEUED),
-            "headers": {
-                "Location": {"description": "The edit.", "schema": {"type": "string"}},
-                "Retry-After": RETRY_AFTER,
-            },
+            "headers": ACCEPTED | {"Retry-After": RETRY_AFTER},
         },
         **problems(
             edit.MaskMismatch("mask is 400x300, image is 640x480: they must have the same size"),
@@ -63,6 +79,13 @@ router = APIRouter(prefix=EDITS, tags=["edits"])
             refused.ImageTooLarge("`image` is 13000x13000; at most 25000000 pixels are accepted.", field="image"),
             refused.UnsupportedImageType("`image` is no PNG, JPEG or WebP picture.", field="image"),
             refused.UnsupportedBody("the body is application/json; send it as multipart/form-data"),
+            refused.InvalidIdempotencyKey("there are 2 Idempotency-Key headers; send one", field=IDEMPOTENCY_KEY),
+            job.KeyInUse(),
+            job.KeyReused(),
+            job.JobExpired("the edit of this Idempotency-Key, 0190..., has expired or was deleted"),
+            RATE_LIMITED,
+            job.TooManyUnfinished("a tenant may have 200 unfinished edits; try again later"),
+            job.QuotaExhausted("a tenant may use 100000 UNet passes a month, and they are used"),
             job.QueueFull("1000 edits are unfinished, as many as this service takes; try again later"),
             job.NoWorkerForModel("no worker serves the model 'demo' at present; try again later"),
             REDIS_AWAY,
@@ -70,17 +93,31 @@ router = APIRouter(prefix=EDITS, tags=["edits"])
         ),
     },
 )
-def create_edit(form: EditFormDep, caller: Writer, backend: Backend) -> Response:
+async def create_edit(
+    request: Request,
+    form: EditFormDep,
+    caller: Writer,
+    backend: Backend,
+    watch: WatchDep,
+    keyed: KeyedDep,
+    prefer: Annotated[
+        list[str] | None,
+        Header(description="`wait=20`: hold the answer until the edit is finished, for at most so many seconds."),
+    ] = None,
+) -> Response:
     """Check the request, keep it, and put it in line. Nothing of a refused request is kept."""
-    record = submit(form, tenant=caller.tenant, backend=backend)
-    try:
-        view = _view(record, backend)
-    except job.QueueUnavailable:
-        # It is accepted, whatever became of Redis since: an error would make the caller send it again.
-        view = edit_view(record, position=None, model=None, now=record.created_at)
-    body = view.model_dump_json()
-    headers = {"Location": path(record), "Retry-After": str(POLL_RUNNING_S)}
-    return Response(body, status_code=HTTPStatus.ACCEPTED, media_type="application/json", headers=headers)
+    record, replayed = await run_in_threadpool(submit, form, caller=caller, backend=backend, keyed=keyed)
+    headers = {"Location": path(record)}
+    if replayed:
+        headers[REPLAYED] = "true"
+    wait_s = min(preferred_wait(prefer or ()) or 0, backend.settings.max_wait_s)
+    if wait_s:
+        headers["Preference-Applied"] = f"wait={wait_s}"
+        await ended_while_connected(request, watch, record.id, wait_s)
+    record, view = await run_in_threadpool(_accepted, record, backend, waited=wait_s > 0)
+    status = HTTPStatus.OK if wait_s and record.state.is_terminal else HTTPStatus.ACCEPTED
+    headers |= _retry(record)
+    return Response(view.model_dump_json(), status_code=status, media_type="application/json", headers=headers)
 
 
 @router.get("", summary="List edits", response_model=EditPage, responses=problems(REDIS_AWAY))
@@ -164,6 +201,17 @@ def delete_edit(record: OwnEditToChange, backend: Backend) -> Response:
     backend.store.delete_prefix(job_prefix(record.tenant, record.id))
     backend.records.delete(record.id)
     return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def _accepted(record: JobRecord, backend: BackendType, *, waited: bool) -> tuple[JobRecord, Edit]:
+    """The accepted edit, looked at again if its caller ``waited``, and its view."""
+    try:
+        if waited:
+            record = backend.records.require(record.id, record.tenant)
+        return record, _view(record, backend)
+    except job.QueueUnavailable:
+        # It is accepted, whatever became of Redis since: an error would make the caller send it again.
+        return record, edit_view(record, position=None, model=None, now=record.created_at)
 
 
 def _view(record: JobRecord, backend: BackendType) -> Edit:

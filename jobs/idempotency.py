@@ -1,0 +1,123 @@
+"""One edit per `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07), whatever dies while it is accepted.
+
+A key is a tenant's. It is first *reserved* for the id of an edit that is being accepted, and then *bound* to the edit
+that was: in the very script that makes the record (`jobs.scripts`, CREATE), so that there is no moment at which one
+is there without the other. A reservation only tells others to wait, for a short lease; what makes two edits of one key
+impossible is that a record is made only while the key is bound to no other edit. Whoever binds first wins.
+
+Where a front end may die, and what a repetition of the request then meets:
+
+1. before the key is reserved: nothing; it is a first request.
+2. reserved, with no, some or all inputs in storage: 409 until the lease ends, then it is a first request with an id of
+   its own. The inputs under the dead request's id are orphans, which the reaper sweeps.
+3. record made and key bound, edit not in line yet: the edit, which the reaper puts in line.
+4. in line, answer not sent: the edit.
+
+And where it does not die but is late or cut off:
+
+5. The front end is stopped for longer than the lease, a repetition takes its place, and it goes on: whichever makes
+   its record first wins; the other is told which edit that is, removes its own inputs and answers with that edit.
+6. Redis does not answer while the record is made: the request gets 503, and the reservation stays, because the
+   record may be there. A repetition meets 3 or, after the lease, 2.
+7. The request is refused: the reservation is given up, and the key is free again, for a corrected payload too.
+8. Redis gives up the key while the request is under way (the lease has ended): the record is made and the key bound.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+from redis import Redis
+
+from jobs import keys
+from jobs.connection import redis_errors
+from jobs.errors import KeyInUse, KeyReused
+from jobs.settings import Settings
+
+RETRY_S = 2
+"""Longest wait that a repetition is told while the first request is under way, in seconds: most take less."""
+
+# Functions for the scripts of `jobs.scripts`. A key's hash: fingerprint of the payload, id of the edit, and whether it
+# is bound to it (else reserved).
+LUA = """
+-- What another edit's binding means for this one: replay or reused, and its id; or nil.
+local function taken(key, fingerprint, id)
+  local theirs, other, bound = unpack(redis.call('HMGET', key, 'fingerprint', 'id', 'bound'))
+  if bound and other ~= id then return {theirs == fingerprint and 'replay' or 'reused', other} end
+end
+
+local function bind(key, fingerprint, id, ttl_ms)
+  redis.call('HSET', key, 'fingerprint', fingerprint, 'id', id, 'bound', 1)
+  redis.call('PEXPIRE', key, ttl_ms)
+end
+"""
+
+# KEYS: key   ARGV: fingerprint, id, lease_ms  -> reserved | busy + milliseconds | replay + id | reused
+_RESERVE = (
+    LUA
+    + """
+local key, fingerprint, id = KEYS[1], ARGV[1], ARGV[2]
+local other = taken(key, fingerprint, id)
+if other then return other end
+local theirs, before = unpack(redis.call('HMGET', key, 'fingerprint', 'id'))
+if before and before ~= id then
+  if theirs ~= fingerprint then return {'reused', before} end
+  return {'busy', redis.call('PTTL', key)}
+end
+if not before then
+  redis.call('HSET', key, 'fingerprint', fingerprint, 'id', id)
+  redis.call('PEXPIRE', key, ARGV[3])
+end
+return {'reserved'}
+"""
+)
+
+# KEYS: key   ARGV: id
+_RELEASE = """
+local id, bound = unpack(redis.call('HMGET', KEYS[1], 'id', 'bound'))
+if id == ARGV[1] and not bound then redis.call('DEL', KEYS[1]) end
+"""
+
+
+class Reservation(NamedTuple):
+    """A key that stands for the edit ``id`` unless another is bound to it first. ``key``: where Redis has it."""
+
+    key: str
+    fingerprint: str
+    id: str
+
+
+class IdempotencyKeys:
+    """The keys of all tenants. Safe to share between threads; raises `QueueUnavailable` while Redis is away."""
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        self._lease_ms = int(settings.idempotency_lease_s * 1000)
+        self._reserve = redis.register_script(_RESERVE)
+        self._release = redis.register_script(_RELEASE)
+
+    @redis_errors()
+    def reserve(self, tenant: str, key: str, fingerprint: str, job_id: str) -> Reservation | str:
+        """Reserve the tenant's key for a new edit, or give the id of the edit that it is bound to.
+
+        Repeatable. ``fingerprint`` is equal for equal payloads.
+
+        Raises:
+            KeyInUse: a request with this key and payload is under way.
+            KeyReused: the key belongs to another payload.
+        """
+        # A caller's text is hashed: no key of Redis grows with it.
+        name = f"{keys.IDEMPOTENCY}{tenant}:{hashlib.sha256(key.encode()).hexdigest()}"
+        answer, *rest = self._reserve(keys=[name], args=[fingerprint, job_id, self._lease_ms])
+        if answer == b"reused":
+            raise KeyReused
+        if answer == b"busy":
+            raise KeyInUse(retry_after_s=min(RETRY_S, max(1, -(-rest[0] // 1000))))
+        if answer == b"replay":
+            return str(rest[0].decode())
+        return Reservation(name, fingerprint, job_id)
+
+    @redis_errors()
+    def release(self, reservation: Reservation) -> None:
+        """Free the key, unless it is bound, or another's by now. Repeatable."""
+        self._release(keys=[reservation.key], args=[reservation.id])

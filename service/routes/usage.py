@@ -1,0 +1,72 @@
+"""What the caller's tenant has used, and what is left."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import Field
+
+from jobs.limits import Limits
+from jobs.usage import Counts, bounds
+from service.answers import json_answer
+from service.deps import Backend, UsageReader
+from service.routes.documented import problems
+from service.routes.edits import REDIS_AWAY
+from service.views import View
+
+router = APIRouter(prefix="/v1/usage", tags=["usage"])
+
+
+class Left(View):
+    """What may still be used; null: there is no limit."""
+
+    unfinished: int | None = Field(description="Edits that may be added to the unfinished ones at this moment.")
+    unet_passes: int | None = Field(description="UNet passes of the present month.")
+
+
+class Usage(View):
+    """A tenant's month."""
+
+    month: str = Field(description="Year and month (UTC).", examples=["2026-01"])
+    begins_at: datetime
+    ends_at: datetime
+    counts: Counts
+    unfinished: int = Field(description="Edits that are waiting or running at this moment.")
+    limits: Limits = Field(description="0: no limit.")
+    left: Left
+
+
+@router.get("", summary="Look at the usage", response_model=Usage, responses=problems(REDIS_AWAY))
+def get_usage(
+    request: Request,
+    caller: UsageReader,
+    backend: Backend,
+    month: Annotated[
+        str | None,
+        Query(pattern=r"^20\d{2}-(0[1-9]|1[0-2])$", description="A month, as 2026-01 (UTC). Empty: the present one."),
+    ] = None,
+) -> Response:
+    """Your tenant's edits and their cost in a calendar month. Edits that failed or were canceled are not charged."""
+    usage = backend.usage.of(caller.tenant, month)
+    begins, ends = bounds(usage.month)
+    present = usage if month is None else backend.usage.of(caller.tenant)
+    left = Left(
+        unfinished=_left(caller.limits.unfinished, usage.unfinished),
+        unet_passes=_left(caller.limits.unet_passes_per_month, present.counts.unet_passes),
+    )
+    view = Usage(
+        month=usage.month,
+        begins_at=begins,
+        ends_at=ends,
+        counts=usage.counts,
+        unfinished=usage.unfinished,
+        limits=caller.limits,
+        left=left,
+    )
+    return json_answer(request, view)
+
+
+def _left(limit: int, used: int) -> int | None:
+    return max(0, limit - used) if limit else None
