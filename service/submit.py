@@ -19,6 +19,7 @@ from service.backend import Backend
 from service.check import check
 from service.form import EditForm
 from service.idempotency import Keyed
+from service.source import Lineage, find_source
 from service.uploads import to_png
 
 log = structlog.get_logger(__name__)
@@ -60,15 +61,17 @@ def submit(form: EditForm, *, caller: Caller, backend: Backend, keyed: Keyed | N
 def _submit(form: EditForm, job: str, reservation: Reservation | None, caller: Caller, backend: Backend) -> JobRecord:
     info = backend.models.require(form.model or backend.settings.default_model).info
     tenant = caller.tenant
-    request, image, masks = check(form, info, backend.tokenizer(info), backend.settings)
+    source = find_source(form, tenant, backend)
+    request, image, masks = check(form, info, backend.tokenizer(info), backend.settings, source)
     inputs = {image_key(tenant, job): image}
     inputs |= {mask_key(tenant, job, number): mask for number, mask in enumerate(masks)}
     image_name, *mask_names = inputs
+    lineage = source.lineage if source else Lineage()
     try:
         for key, picture in inputs.items():
             backend.store.put(key, to_png(picture), PNG)
         record = backend.records.create(
-            JobRecord(id=job, tenant=tenant, request=request, image=image_name, masks=tuple(mask_names)),
+            JobRecord(id=job, tenant=tenant, request=request, image=image_name, masks=tuple(mask_names), **lineage),
             limits=caller.limits,
             reservation=reservation,
         )
