@@ -174,7 +174,8 @@ class JobQueue:
 
     def _leave(self, record: JobRecord, state: State | None) -> State | None:
         """Take the edit out of RQ if it ended instead of going back in line."""
-        if state is not None and state.is_terminal:
+        over = state.is_terminal if state else not self._records.open_among([record.id])
+        if over:
             self.remove(record)
         return state
 

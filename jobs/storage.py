@@ -4,6 +4,8 @@
 {tenant}/{job}/input/mask-0.png
 {tenant}/{job}/{attempt}/result-0.png     what an attempt made; the record names the attempt that counts
 {tenant}/{job}/{attempt}/artifacts/{name}
+inversions.v1/{tenant}/{digest}.safetensors   what workers need not compute again; no tenant's name has a dot
+inversions.v1/{tenant}/{digest}.safetensors   what workers need not compute again; no tenant's name has a dot
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -32,6 +34,14 @@ if TYPE_CHECKING:
 _FULL = ("os error 28", "os error 122", "507 Insufficient Storage")
 # Longest pause between two attempts of one request, in seconds.
 BACKOFF_CAP_S = 5.0
+
+
+INVERSIONS = "inversions.v1/"
+"""Where stored inversions are; the number changes with their format."""
+
+
+INVERSIONS = "inversions.v1/"
+"""Where stored inversions are; the number changes with their format."""
 
 
 def job_prefix(tenant: str, job_id: str) -> str:
@@ -64,9 +74,24 @@ def artifact_key(claim: JobRecord, name: str) -> str:
     return f"{attempt_prefix(claim)}artifacts/{name}"
 
 
+def inversion_key(tenant: str, name: str) -> str:
+    """A stored inversion of the tenant."""
+    return f"{INVERSIONS}{tenant}/{name}.safetensors"
+
+
+def inversion_key(tenant: str, name: str) -> str:
+    """A stored inversion of the tenant."""
+    return f"{INVERSIONS}{tenant}/{name}.safetensors"
+
+
 def sha256(data: bytes) -> str:
     """The checksum that records keep of an object, in hex."""
     return hashlib.sha256(data).hexdigest()
+
+
+def longest_request_s(settings: Settings) -> float:
+    """How long one request with all its repetitions may keep its caller waiting, in seconds."""
+    return (settings.storage_retries + 1) * (settings.storage_timeout_s + BACKOFF_CAP_S)
 
 
 class ObjectStore:
@@ -143,6 +168,34 @@ class ObjectStore:
             # What a process that was killed while it wrote left there is no object yet.
             shutil.rmtree(Path(self._store.prefix) / prefix, ignore_errors=True)
         return len(keys)
+
+    def delete_older(self, prefix: str, age_s: float) -> int:
+        """Remove the objects below ``prefix`` that were written more than ``age_s`` seconds ago; returns how many.
+
+        Ages are by the clocks of this machine and of the store.
+        """
+        before = datetime.now(UTC) - timedelta(seconds=age_s)
+        with _storage_errors(prefix):
+            objects = [meta for batch in obstore.list(self._store, prefix) for meta in batch]
+        old = [meta["path"] for meta in objects if meta["last_modified"] <= before]
+        for key in old:
+            with suppress(ObjectNotFound), _storage_errors(key):
+                obstore.delete(self._store, key)
+        return len(old)
+
+    def delete_older(self, prefix: str, age_s: float) -> int:
+        """Remove the objects below ``prefix`` that were written more than ``age_s`` seconds ago; returns how many.
+
+        Ages are by the clocks of this machine and of the store.
+        """
+        before = datetime.now(UTC) - timedelta(seconds=age_s)
+        with _storage_errors(prefix):
+            objects = [meta for batch in obstore.list(self._store, prefix) for meta in batch]
+        old = [meta["path"] for meta in objects if meta["last_modified"] <= before]
+        for key in old:
+            with suppress(ObjectNotFound), _storage_errors(key):
+                obstore.delete(self._store, key)
+        return len(old)
 
     def ping(self) -> None:
         """Raise StoreUnavailable unless the store answers."""

@@ -20,6 +20,7 @@ from jobs.models import Models
 from jobs.records import Hold, Records
 from jobs.schema import JobRecord
 from jobs.settings import Settings
+from jobs.storage import longest_request_s
 from worker.model import ServedModel
 from worker.notify import Supervisor
 from worker.progress import Reporter, Stop
@@ -47,6 +48,8 @@ class Heartbeat:
         self._records, self._models, self._served = records, models, served
         self._worker, self._settings, self._also = worker, settings, also
         self._period_s = settings.lease_s / BEATS_A_LEASE
+        # An attempt that waits for storage is silent, and does not hang.
+        self._silence_s = max(settings.watchdog_s, longest_request_s(settings) if settings.storage_url else 0.0)
         self._lock = threading.Lock()
         self._held: tuple[JobRecord, Reporter] | None = None
         self._renewed = 0.0
@@ -113,7 +116,7 @@ class Heartbeat:
         self._announced = time.monotonic()
 
     def _look_after(self, claim: JobRecord, report: Reporter, now: float) -> None:
-        if report.silence_s > self._settings.watchdog_s:
+        if report.silence_s > self._silence_s:
             log.error("watchdog: no step in time, ending the process", job=claim.id, silence_s=report.silence_s)
             os._exit(EXIT_RESTART)
         if self._give_up_at is not None and now >= self._give_up_at:

@@ -22,6 +22,7 @@ from jobs.storage import (
     attempt_prefix,
     image_key,
     job_prefix,
+    longest_request_s,
     mask_key,
     result_key,
     sha256,
@@ -200,6 +201,11 @@ def test_keys_that_are_not_set_are_left_to_the_machine(monkeypatch: pytest.Monke
     store = ObjectStore.from_settings(bare)
     store.put("k", b"x", "text/plain")
     assert store.get("k") == b"x"
+
+
+def test_the_longest_request_is_shorter_than_the_watchdogs_patience() -> None:
+    assert longest_request_s(Settings(storage_retries=0, storage_timeout_s=10)) == 15
+    assert longest_request_s(Settings()) < Settings().watchdog_s
 
 
 def test_an_s3_server_that_hangs(tmp_path: Path) -> None:
