@@ -80,6 +80,7 @@ class Measures(_Answer):
     crop: tuple[int, int, int, int]
     outside_difference: int
     dilation: int
+    inversion_reused: bool = False
 
 
 class Timings(_Answer):

@@ -163,6 +163,11 @@ class Settings(BaseSettings):
     result_ttl_s: float = Field(
         default=7 * DAY_S, gt=0, description="How long a finished edit and its pictures are kept, in seconds."
     )
+    inversion_ttl_s: float = Field(
+        default=7 * DAY_S,
+        ge=0,
+        description="How long an inversion is kept for further edits of the same picture, in seconds; 0: never.",
+    )
     max_attempts: int = Field(
         default=3,
         ge=1,

@@ -183,6 +183,14 @@ class EditConfig:
         return max(1, round(self.max_iterations * self.strength**0.5)) if self.guided_steps else 0
 
     @property
+    def inversion_settings(self) -> dict[str, float | str]:
+        """The parameters that an inversion depends on, by name."""
+        names = ["steps", "inversion"]
+        if self.inversion == "null-text":
+            names += ["guidance_scale", *(name for name in EditConfig.__annotations__ if name.startswith("null_text"))]
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def blend_from(self) -> int:
         """First step index whose latent is blended with the source's outside the dilated mask."""
         return self.steps - round(self.blend_fraction * self.steps)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
@@ -35,21 +36,29 @@ class Inversion:
         Raises:
             UnknownMethod: another size, crop, prompt, or setting that the inversion depends on (field ``inversion``).
         """
-        fields = ["steps", "inversion"]
-        if config.inversion == "null-text":
-            fields += ["guidance_scale", *(name for name in EditConfig.__annotations__ if name.startswith("null_text"))]
-        differing = [name for name in fields if getattr(self.config, name) != getattr(config, name)]
+        made_with, asked_for = self.config.inversion_settings, config.inversion_settings
         for name, mine, asked in (
             ("image size", self.image_size, image_size),
             ("working crop", self.box, box),
             ("source prompt", self.source_prompt, source_prompt),
-            *((name, getattr(self.config, name), getattr(config, name)) for name in differing),
+            *((name, made_with.get(name), value) for name, value in asked_for.items()),
         ):
             if mine != asked:
                 raise UnknownMethod(
                     f"the given inversion was made with {name} {mine!r}, the edit has {asked!r}: invert again",
                     field="inversion",
                 )
+
+    def to(self, device: torch.device) -> Inversion:
+        """The same inversion on ``device``."""
+        if self.inverted.latents[0].device == device:
+            return self
+        moved = replace(
+            self.inverted,
+            latents=tuple(each.to(device) for each in self.inverted.latents),
+            unconditional=tuple(each.to(device) for each in self.inverted.unconditional),
+        )
+        return replace(self, inverted=moved)
 
 
 @dataclass

@@ -173,6 +173,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         generator: torch.Generator | None = None,
         output_type: str = "pil",
         on_progress: OnProgress | None = None,
+        on_inverted: Callable[[Inversion], None] | None = None,
         callback_on_step_end: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None = None,
     ) -> MAGEditOutput:
         """Edit ``image`` inside ``masks`` so that it shows ``target_prompt`` instead of ``source_prompt``.
@@ -189,6 +190,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             generator: source of fresh noise when ``config.eta`` > 0; default: seeded with ``config.seed``.
             output_type: ``pil``, or ``latent`` for z*_0 of the working crop, (1, C, h, w).
             on_progress: called after each UNet pass; what it raises ends the edit and leaves the UNet as it was.
+            on_inverted: called with a fresh inversion before the edit begins, so that it can be kept.
             callback_on_step_end: diffusers' convention, with ``latents`` in its dictionary.
 
         Raises:
@@ -214,13 +216,17 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             max_tokens=self.max_tokens,
             needs_words=config.guided_steps > 0,
         )
-        meter = Meter(expected_work(config, inverted=inversion is not None), on_progress)
+        reused = inversion is not None
+        meter = Meter(expected_work(config, inverted=reused), on_progress)
         with frozen(self.unet):
             if inversion is None:
                 inversion = self._invert(image, union, source_prompt, config, meter)
+                if on_inverted is not None:
+                    on_inverted(inversion)
             else:
                 box = pixels.working_crop(union, self.size, config.crop_context)
                 inversion.require_fit(box, image.size, source_prompt, config)
+                inversion = inversion.to(self._execution_device)
             task = self._task(
                 masks,
                 source_prompt,
@@ -259,6 +265,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
                 crop=inversion.box,
                 dilation=radius,
                 outside_difference=difference,
+                inversion_reused=reused,
                 nsfw_content_detected=any(flagged) if flagged is not None else None,
                 trace=edited.trace,
             ),

@@ -59,7 +59,8 @@ class EditMeasures:
     comparison. ``crop`` is the working crop (left, top, right, bottom) and ``dilation`` the radius by which
     paste-back dilates the mask, both in pixels of the input. ``outside_difference`` is the largest absolute
     difference (0..255) of any pixel outside the dilated mask between input and result; 0 by construction, measured
-    all the same. ``nsfw_content_detected`` is the verdict of the checkpoint's safety checker on the working crop, None
+    all the same. ``inversion_reused``: the edit started from an inversion that was there already.
+    ``nsfw_content_detected`` is the verdict of the checkpoint's safety checker on the working crop, None
     where it has none.
     """
 
@@ -74,5 +75,6 @@ class EditMeasures:
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilation: int = 0
     outside_difference: int = 0
+    inversion_reused: bool = False
     nsfw_content_detected: bool | None = None
     trace: tuple[StepTrace, ...] = ()

@@ -15,6 +15,7 @@ from magedit.meter import expected_work
 from magedit.report import EditMeasures
 from magedit.transparency import flatten
 from worker.artifacts import artifacts
+from worker.inversions import Inversions
 from worker.model import Editor
 from worker.progress import Reporter
 
@@ -37,8 +38,12 @@ class Finished:
     artifacts: tuple[StoredObject, ...]
 
 
-def run(claim: JobRecord, editor: Editor, store: ObjectStore, report: Reporter) -> Finished:
+def run(
+    claim: JobRecord, editor: Editor, store: ObjectStore, report: Reporter, inversions: Inversions | None = None
+) -> Finished:
     """Carry out the claimed edit and store what it makes under the attempt's own keys.
+
+    With ``inversions`` the picture's inversion is looked up there, and kept there as soon as it is made.
 
     Raises:
         MAGEditError: the edit cannot be carried out.
@@ -52,10 +57,14 @@ def run(claim: JobRecord, editor: Editor, store: ObjectStore, report: Reporter) 
     inputs = (image, masks, request.source_prompt, request.target_prompt, request.regions)
     compare = "attention" in request.artifacts
     plain = replace(request.config, method="p2p")
-    share = _comparison_share(request.config, plain) if compare else 0.0
+    slot = inversions and inversions.slot(claim.tenant, image, masks, request.source_prompt, request.config)
+    found = slot.find() if slot else None
+    share = _comparison_share(request.config, plain, inverted=found is not None) if compare else 0.0
 
     report.share(0.0, 1.0 - share)
-    edited = editor(*inputs, request.config, on_progress=report)
+    edited = editor(
+        *inputs, request.config, inversion=found, on_progress=report, on_inverted=slot.keep if slot else None
+    )
     measures = edited.measures
     unguided = None
     if compare:
@@ -75,10 +84,10 @@ def run(claim: JobRecord, editor: Editor, store: ObjectStore, report: Reporter) 
     return Finished(replace(measures, trace=()), results, tuple(stored))
 
 
-def _comparison_share(config: EditConfig, plain: EditConfig) -> float:
+def _comparison_share(config: EditConfig, plain: EditConfig, *, inverted: bool) -> float:
     """Share of the unguided edit ``plain``, which takes over the inversion, in the expected work of both."""
     edit, comparison = (
-        sum(expected_work(each, inverted=inverted).values()) for each, inverted in ((config, False), (plain, True))
+        sum(expected_work(each, inverted=there).values()) for each, there in ((config, inverted), (plain, True))
     )
     return comparison / (edit + comparison)
 

@@ -41,6 +41,7 @@ from jobs.storage import ObjectStore, attempt_prefix
 from magedit.errors import MAGEditError
 from worker import edit
 from worker.heartbeat import Heartbeat
+from worker.inversions import Inversions
 from worker.model import ServedModel
 from worker.patience import PatientStore
 from worker.problems import problem_of
@@ -80,6 +81,10 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
     ) -> None:
         """``redis`` is the computing thread's client, ``beat_redis`` the heartbeat's own."""
         self._store, self._served, self._settings = store, served, settings
+        self._inversions = None
+        if served.fingerprint is not None and settings.inversion_ttl_s > 0:
+            # With the store itself, which gives up soon: an edit does not wait for what it can compute.
+            self._inversions = Inversions(store=store, info=served.info, fingerprint=served.fingerprint)
         self._stop_requested: bool  # RQ's: the loop ends
         self._records = Records(redis, settings)
         self._models = Models(redis)
@@ -130,7 +135,7 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
         started = time.monotonic()
         store = PatientStore(self._store, report, self._settings.storage_patience_s)
         try:
-            finished = edit.run(claim, self._served.editor, store, report)
+            finished = edit.run(claim, self._served.editor, store, report, self._inversions)
         except AttemptEnded as ended:
             logger.info("edit stopped", reason=ended.reason)
             self._stopped(claim, ended.reason, report)

@@ -48,17 +48,22 @@ class Editor(Protocol):
         *,
         inversion: Any = None,
         on_progress: OnProgress | None = None,
+        on_inverted: Callable[[Any], None] | None = None,
     ) -> Edited: ...
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A loaded model with its announcement. ``probe`` raises if the model no longer works in this process."""
+    """A loaded model with its announcement. ``probe`` raises if the model no longer works in this process.
+
+    ``fingerprint`` tells its weights from others'; without one no inversion of it is kept.
+    """
 
     editor: Editor
     info: ModelInfo
     tokenizer_json: str
     probe: Callable[[], None]
+    fingerprint: str | None = None
 
 
 def load(settings: Settings) -> ServedModel:
@@ -70,6 +75,7 @@ def load(settings: Settings) -> ServedModel:
     import torch
 
     from magedit.demo import checkpoint_path
+    from magedit.fingerprint import fingerprint
     from magedit.pipeline import MAGEditPipeline
 
     torch.set_num_threads(settings.threads)
@@ -95,7 +101,11 @@ def load(settings: Settings) -> ServedModel:
         dtype=dtype,
     )
     served = ServedModel(
-        editor=pipe, info=info, tokenizer_json=tokenizer_json, probe=partial(_small_edit, pipe, info.image_size)
+        editor=pipe,
+        info=info,
+        tokenizer_json=tokenizer_json,
+        probe=partial(_small_edit, pipe, info.image_size),
+        fingerprint=fingerprint(pipe),
     )
     served.probe()
     return served

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -24,12 +25,14 @@ from jobs.logs import configure_logging
 from jobs.queue import JobQueue
 from jobs.records import Records
 from jobs.settings import Settings
-from jobs.storage import ObjectStore, job_prefix
+from jobs.storage import INVERSIONS, ObjectStore, job_prefix
 from worker.orphans import Orphans
 
 # The lock outlives this many sweep intervals without being given back, and this many seconds at least.
 LOCK_INTERVALS = 3
 LOCK_MIN_S = 10.0
+# Pause between two removals of old inversions by one process, in seconds.
+INVERSION_SWEEP_S = 3600.0
 
 log = structlog.get_logger()
 
@@ -54,6 +57,7 @@ class Reaper:
         self._records = Records(redis, settings)
         self._queue = JobQueue(redis, self._records)
         self._orphans = Orphans(redis, self._records, store, settings)
+        self._inversions_at = time.monotonic()
 
     def run(self, stop: threading.Event) -> None:
         """Sweep until ``stop`` is set; outages are waited out."""
@@ -91,7 +95,17 @@ class Reaper:
         models = self._queue.models()
         requeued = self._requeue(self._queue.overdue(models, self._settings.reaper_grace_s))
         cleaned = tuple(job_id for model in models for job_id in self._clean(model))
+        self._expire_inversions()
         return Sweep(requeued, late, cleaned, self._expire(), self._orphans.step())
+
+    def _expire_inversions(self) -> None:
+        """Remove inversions that were kept long enough, once in `INVERSION_SWEEP_S`."""
+        if time.monotonic() < self._inversions_at:
+            return
+        self._inversions_at = time.monotonic() + INVERSION_SWEEP_S
+        removed = self._store.delete_older(INVERSIONS, self._settings.inversion_ttl_s)
+        if removed:
+            log.info("inversions removed", objects=removed)
 
     def _clean(self, model: str) -> tuple[str, ...]:
         """Take out of RQ what is over: late edits, and what a process left that died before it did so itself."""

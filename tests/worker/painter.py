@@ -67,6 +67,7 @@ class Painter:
         *,
         inversion: Any = None,  # noqa: ARG002
         on_progress: OnProgress | None = None,
+        on_inverted: Any = None,  # noqa: ARG002
     ) -> Painted:
         def step(number: int) -> None:
             if on_progress is not None:

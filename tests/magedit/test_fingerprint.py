@@ -1,0 +1,27 @@
+"""A checkpoint in one line."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+
+from magedit.fingerprint import fingerprint
+from magedit.pipeline import MAGEditPipeline
+from tests.magedit.conftest import CHECKPOINT, load_pipeline
+
+
+def test_the_same_weights_have_one_fingerprint_wherever_they_lie(pipe: MAGEditPipeline, tmp_path: Path) -> None:
+    shutil.copytree(CHECKPOINT, tmp_path / "copy")
+    assert fingerprint(MAGEditPipeline.from_pretrained(tmp_path / "copy")) == fingerprint(pipe)
+
+
+def test_one_changed_weight_or_another_number_format_gives_another(pipe: MAGEditPipeline) -> None:
+    known = {fingerprint(pipe), fingerprint(load_pipeline(dtype=torch.bfloat16))}
+    changed = load_pipeline()
+    weight = changed.unet.conv_out.weight
+    for move in (lambda: weight.data[0, 0, 0].add_(1e-6), lambda: weight.data.copy_(weight.data.flip(0))):
+        move()
+        known.add(fingerprint(changed))
+    assert len(known) == 4
