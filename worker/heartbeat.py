@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import structlog
 
+from jobs.connection import redis_errors
 from jobs.errors import QueueUnavailable
 from jobs.models import Models
 from jobs.records import Hold, Records
@@ -63,7 +64,10 @@ class Heartbeat:
         """Announce the model and begin to beat."""
         # Before anybody can know of this worker, so that its supervisor watches whatever serves.
         self._supervisor.ready()
-        self._announce()
+        try:
+            self._announce()
+        except QueueUnavailable:
+            log.warning("not announced yet: Redis is away")
         self._thread.start()
 
     def hold(self, claim: JobRecord, report: Reporter) -> None:
@@ -112,7 +116,8 @@ class Heartbeat:
     def _announce(self) -> None:
         served = self._served
         self._models.announce(served.info, self._worker, self._settings.lease_s, served.tokenizer_json)
-        self._also()
+        with redis_errors():
+            self._also()
         self._announced = time.monotonic()
 
     def _look_after(self, claim: JobRecord, report: Reporter, now: float) -> None:

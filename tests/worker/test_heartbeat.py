@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jobs import keys
 from jobs.schema import JobRecord
@@ -21,7 +23,7 @@ class Beating:
     """A heartbeat with a claimed edit in hand."""
 
     def __init__(self, desk: Desk, gates: Path) -> None:
-        self.beats = 0
+        self.beats, self.away = 0, 0
         self.heart = Heartbeat(desk.records, desk.models, painting_model(gates), "w1", desk.settings, self._also)
         claim = desk.records.claim(desk.submit().id, "w1")
         assert claim is not None
@@ -29,6 +31,9 @@ class Beating:
         self.report = Reporter()
 
     def _also(self) -> None:
+        if self.away:
+            self.away -= 1
+            raise RedisConnectionError("Connection reset by peer")
         self.beats += 1
 
     def ends_with(self) -> Stop:
@@ -53,6 +58,19 @@ def beating(desk: Desk, gates: Path) -> Iterator[Beating]:
     beating.heart.hold(beating.claim, beating.report)
     yield beating
     beating.heart.close()
+
+
+def test_redis_away_while_rq_is_told_is_a_missed_beat_and_no_end(
+    desk: Desk, gates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    beating = Beating(desk, gates)
+    beating.away = 3  # the first is the start's
+    beating.heart.start()
+    wait_until(lambda: beating.beats > 0 or bool(ended))
+    beating.heart.close()
+    assert (beating.away, ended) == (0, [])
 
 
 def test_it_announces_until_it_is_closed(desk: Desk, gates: Path) -> None:
