@@ -62,7 +62,7 @@ class JobLife(RuleBasedStateMachine):
         self.buried: set[str] = set()
         self.over: dict[str, JobRecord] = {}
         """Finished records as they were first seen."""
-        self.names = cycle(["worker-a", "worker-b", "worker-c"])
+        self.names = cycle(["worker-a", "worker-b"])
 
     def ids(self) -> list[str]:
         return [job_id for job_id in self.accepted if job_id not in self.deleted]
