@@ -28,9 +28,10 @@ from jobs.settings import Settings
 from jobs.storage import INVERSIONS, ObjectStore, job_prefix
 from worker.orphans import Orphans
 
-# The lock outlives this many sweep intervals without being given back, and this many seconds at least.
+# The lock outlives this many sweep intervals without being given back, and this many seconds at least: one that dies or
+# is stopped in its sweep holds up all others for so long, in addition to the lease of the edit that they wait for.
 LOCK_INTERVALS = 3
-LOCK_MIN_S = 10.0
+LOCK_MIN_S = 1.0
 # Pause between two removals of old inversions by one process, in seconds.
 INVERSION_SWEEP_S = 3600.0
 

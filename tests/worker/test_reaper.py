@@ -84,6 +84,20 @@ def test_one_sweeps_at_a_time(desk: Desk, reaper: Reaper) -> None:
     assert reaper.sweep_alone() == Sweep()
 
 
+def test_a_dead_reapers_lock_leaves_time_to_recover_within_twice_the_lease(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = {"lease_s": 8.0, "reaper_interval_s": 0.5, "reaper_grace_s": 1.0}
+    settings = desk.settings.model_copy(update=times)
+    reaper = Reaper(desk.redis, desk.store, settings)
+    held_ms: list[int] = []
+    monkeypatch.setattr(reaper, "sweep", lambda: held_ms.append(int(desk.redis.pttl(keys.REAPER_LOCK))))
+    reaper.sweep_alone()
+    # The lease runs out, another reaper dies in its sweep, one more sees the edit, and one more when its grace is over.
+    longest_s = settings.lease_s + held_ms[0] / 1e3 + settings.reaper_grace_s + 2 * settings.reaper_interval_s
+    assert longest_s <= 2 * settings.lease_s
+
+
 def test_leftovers_of_finished_edits_leave_rq(desk: Desk, reaper: Reaper) -> None:
     record = taken(desk)
     desk.records.request_cancel(record.id)
