@@ -84,7 +84,7 @@ class Nemesis:
                 return False
         elif target != "fill":
             proxy = fleet.redis_proxy if kind == "redis" else fleet.storage_proxy
-        self._note(event, process.pid if process else 0)
+        self._note(event, event.slot, process.pid if process else 0)
         if process is not None:
             process.kill(event.lasts_s)
             undo = _nothing
@@ -106,7 +106,7 @@ class Nemesis:
             return False
         pid = self._fleet.workers.pids[slot]
         if event.fault is Fault.HANG_WORKER:
-            self._note(event, pid)
+            self._note(event, slot, pid)
             self._fleet.workers.gate(slot).touch()
             self._hanging[slot] = pid
             return True
@@ -115,7 +115,7 @@ class Nemesis:
             Fault.STOP_WORKER: signal.SIGSTOP,
             Fault.TERM_WORKER: signal.SIGTERM,
         }[event.fault]
-        self._note(event, pid)
+        self._note(event, slot, pid)
         self._fleet.workers.send(slot, number)
         if number is signal.SIGSTOP:
             undo = partial(self._wake, slot, pid)
@@ -153,8 +153,8 @@ class Nemesis:
         except RedisError:
             return False
 
-    def _note(self, event: Event, pid: int) -> None:
-        self._journal.write("fault", number=event.number, fault=event.fault, slot=event.slot, pid=pid)
+    def _note(self, event: Event, slot: int, pid: int) -> None:
+        self._journal.write("fault", number=event.number, fault=event.fault, slot=slot, pid=pid)
 
 
 def _nothing() -> None:

@@ -84,10 +84,13 @@ class Plan:
     max_open: int = 24
     """Unfinished edits at a time: enough that no worker is idle, few enough that the end is near."""
     cancel_share: float = 0.1
-    pause_s: tuple[float, float] = (0.5, 11.0)
+    pause_s: tuple[float, float] = (0.5, 10.0)
     """Shortest and longest pause between two faults."""
     lease_s: float = 8.0
-    watchdog_s: float = 15.0
+    watchdog_s: float = 20.0
+    """Longer than a worker is stopped: else it would end on waking up, not try to go on as a zombie."""
+    recovery_s: float = 16.0
+    """Longest time from a worker's death until what it held runs again, while Redis and storage serve: two leases."""
     limit_s: float = 3600.0
     """Longest time until the faults end; a soak that reaches it is incomplete, which is a failure."""
     drain_s: float = 120.0

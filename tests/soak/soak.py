@@ -21,7 +21,6 @@ from tests.soak.fleet import Fleet
 from tests.soak.load import Load
 from tests.soak.nemesis import Nemesis
 from tests.soak.plan import Plan, schedule
-from worker.reaper import LOCK_MIN_S
 
 TICK_S = 0.1
 CALM_TICKS = 5
@@ -32,9 +31,6 @@ AHEAD = 10
 
 WATCHDOG_SLACK_S = 3.0
 """What noticing the end of a hung process may take beyond the watchdog's time, in seconds."""
-
-AFTER_LOCK_S = 4.0
-"""From the end of a dead reaper's lock to the restart, in seconds: two sweeps, grace time, a worker getting free."""
 
 ASKED_FOR = frozenset({0, recovery.EXIT_RESTART, -9})
 """Exit statuses that SIGTERM, watchdog and SIGKILL leave."""
@@ -132,8 +128,7 @@ def report_of(plan: Plan, evidence: Evidence) -> Report:
     low = {record.id for record in records.values() if record.priority == "low"}
     recovered = recovery.recoveries(lines, lives, low)
     calm = [each for each in recovered if not each.excused]
-    # A worker that is killed in a sweep leaves its reaper's lock to run out; that is short beside a usual lease.
-    bound_s = max(2 * plan.lease_s, LOCK_MIN_S + AFTER_LOCK_S)
+    bound_s = plan.recovery_s
     violations += [
         Violation("recovery", each.id, f"ran again {each.seconds:.1f} s after its worker was killed, not {bound_s} s")
         for each in calm

@@ -14,6 +14,7 @@ def test_the_full_plan_has_what_is_claimed_of_it() -> None:
     assert FULL[Fault.KILL_REDIS] >= 10
     assert FULL[Fault.STOP_WORKER] >= 20
     assert set(FULL) == set(Fault)
+    assert plan.recovery_s <= 2 * plan.lease_s
 
 
 def test_a_seed_gives_one_schedule() -> None:

@@ -34,6 +34,7 @@ PLAN = Plan(
     pause_s=(0.1, 1.0),
     lease_s=2.0,
     watchdog_s=30.0,
+    recovery_s=60.0,
 )
 
 
