@@ -165,6 +165,15 @@ class Records:
         return tuple(_decode(fields) for fields in pipeline.execute() if fields)
 
     @redis_errors()
+    def revisions(self, job_ids: Sequence[str]) -> dict[str, int | None]:
+        """The revision of each record, None where there is none, in one round trip."""
+        pipeline = self.redis.pipeline(transaction=False)
+        for job_id in job_ids:
+            pipeline.hmget(keys.EDIT + job_id, "state", "revision")
+        found = zip(job_ids, pipeline.execute(), strict=True)
+        return {job_id: None if state is None else int(revision or 0) for job_id, (state, revision) in found}
+
+    @redis_errors()
     def request_cancel(self, job_id: str) -> bool:
         """Cancel at once while queued, else ask the worker to. False: it was canceled before.
 

@@ -25,12 +25,16 @@ local function text(seconds) return string.format('%.6f', seconds) end
 
 local function terminal(state) return next(ALLOWED[state]) == nil end
 {usage.LUA}
+-- Callers that follow an edit see it change by this number.
+local function revise(id) redis.call('HINCRBY', EDIT .. id, 'revision', 1) end
+
 -- The state and the index that depends on it.
 local function move(id, before, after)
   if not ALLOWED[before][after] then error('no transition from ' .. before .. ' to ' .. after) end
   local key = EDIT .. id
   local tenant = redis.call('HGET', key, 'tenant')
   redis.call('HSET', key, 'state', after)
+  revise(id)
   redis.call('ZREM', TENANT .. tenant .. ':' .. before, id)
   redis.call('ZADD', TENANT .. tenant .. ':' .. after, 0, id)
 end
@@ -172,7 +176,10 @@ local state, worker, attempt, cancel = unpack(
   redis.call('HMGET', key, 'state', 'worker', 'attempt', 'cancel_requested'))
 if state ~= 'running' or worker ~= me or attempt ~= mine then return 'lost' end
 redis.call('SET', LEASE .. id, me, 'PX', ARGV[4])
-if ARGV[5] ~= '' then redis.call('HSET', key, 'progress', ARGV[5]) end
+if ARGV[5] ~= '' then
+  redis.call('HSET', key, 'progress', ARGV[5])
+  revise(id)
+end
 if cancel == '1' then return 'cancel' end
 return 'kept'
 """
@@ -205,7 +212,10 @@ local id = ARGV[1]
 local state = redis.call('HGET', EDIT .. id, 'state')
 if not state then return false end
 if state == 'queued' then finish(id, state, 'canceled', tonumber(ARGV[2])) end
-if not terminal(state) then redis.call('HSET', EDIT .. id, 'cancel_requested', 1) end
+if not terminal(state) then
+  redis.call('HSET', EDIT .. id, 'cancel_requested', 1)
+  revise(id)
+end
 return state
 """
 )

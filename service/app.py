@@ -15,9 +15,9 @@ from service.backend import Backend
 from service.gate import Gate, GateMiddleware
 from service.metrics import Metrics, MetricsMiddleware
 from service.openapi import document
-from service.routes import edits, health, models, results, usage
+from service.routes import edits, events, health, models, results, usage
 from service.routes.documented import guarded
-from service.waiting import Watch
+from service.watch import Watch, snapshots
 
 DESCRIPTION = """\
 Localized image editing: submit an image, a mask and two prompts; poll the edit; fetch the picture.
@@ -34,7 +34,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         backend = Backend.open(settings)
         app.state.backend = backend
-        app.state.watch = Watch(backend.records.open_among)
+        app.state.watch = Watch(snapshots(backend))
         app.state.gate = Gate.of(backend.redis, settings)
         yield
         backend.close()
@@ -47,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.metrics = Metrics()
-    for module in (edits, results, models, usage):
+    for module in (edits, events, results, models, usage):
         app.include_router(module.router, responses=guarded())
     app.include_router(health.router)
     problems.install(app)

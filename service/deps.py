@@ -11,7 +11,7 @@ from jobs.schema import JobRecord
 from service.auth import Caller
 from service.backend import Backend as BackendType
 from service.errors import NoKey, ScopeMissing
-from service.waiting import Watch
+from service.watch import Watch
 
 
 def _backend(request: Request) -> BackendType:

@@ -25,6 +25,7 @@ class Links(View):
     self: str
     result: str
     artifacts: str
+    events: str
     cancel: str
 
 
@@ -144,6 +145,7 @@ def edit_view(record: JobRecord, *, position: int | None, model: ModelStatus | N
             self=path(record),
             result=f"{path(record)}/result",
             artifacts=f"{path(record)}/artifacts",
+            events=f"{path(record)}/events",
             cancel=f"{path(record)}/cancel",
         ),
     )

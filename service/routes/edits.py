@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated
 
@@ -20,10 +19,11 @@ from service.deps import WRITER, Backend, OwnEdit, OwnEditToChange, Reader, Watc
 from service.form import EditFormDep, require_known_fields
 from service.idempotency import HEADER as IDEMPOTENCY_KEY
 from service.idempotency import REPLAYED, KeyedDep
+from service.present import view_of, views_of
 from service.routes.documented import QUEUED, RATE_LIMITED, RETRY_AFTER, SUCCEEDED, example, problems
 from service.submit import submit
 from service.views import EDITS, Edit, EditPage, edit_view, path
-from service.waiting import ended_while_connected, preferred_wait
+from service.waiting import await_end, preferred_wait
 
 POLL_RUNNING_S = 1
 POLL_QUEUED_S = 2
@@ -113,7 +113,7 @@ async def create_edit(
     wait_s = min(preferred_wait(prefer or ()) or 0, backend.settings.max_wait_s)
     if wait_s:
         headers["Preference-Applied"] = f"wait={wait_s}"
-        await ended_while_connected(request, watch, record.id, wait_s)
+        await await_end(request, watch, record.id, wait_s)
     record, view = await run_in_threadpool(_accepted, record, backend, waited=wait_s > 0)
     status = HTTPStatus.OK if wait_s and record.state.is_terminal else HTTPStatus.ACCEPTED
     headers |= _retry(record)
@@ -134,7 +134,7 @@ def list_edits(
 ) -> Response:
     """Your edits, newest first. Pages neither skip nor repeat an edit while new ones arrive."""
     page = backend.records.list(caller.tenant, state, limit, cursor)
-    return json_answer(request, EditPage(edits=_views(page.records, backend), next_cursor=page.cursor))
+    return json_answer(request, EditPage(edits=views_of(page.records, backend), next_cursor=page.cursor))
 
 
 @router.get(
@@ -155,7 +155,7 @@ def list_edits(
 )
 def get_edit(request: Request, record: OwnEdit, backend: Backend) -> Response:
     """State, progress, place in line and estimate; once finished, measures and results."""
-    return json_answer(request, _view(record, backend), _retry(record))
+    return json_answer(request, view_of(record, backend), _retry(record))
 
 
 @router.put(
@@ -180,7 +180,7 @@ def cancel_edit(record: OwnEditToChange, backend: Backend) -> Response:
         backend.queue.remove(record)
     status = HTTPStatus.ACCEPTED if requested else HTTPStatus.OK
     after = backend.records.require(record.id, record.tenant)
-    body = _view(after, backend).model_dump_json()
+    body = view_of(after, backend).model_dump_json()
     return Response(body, status_code=status, media_type="application/json", headers=_retry(after))
 
 
@@ -208,25 +208,10 @@ def _accepted(record: JobRecord, backend: BackendType, *, waited: bool) -> tuple
     try:
         if waited:
             record = backend.records.require(record.id, record.tenant)
-        return record, _view(record, backend)
+        return record, view_of(record, backend)
     except job.QueueUnavailable:
         # It is accepted, whatever became of Redis since: an error would make the caller send it again.
         return record, edit_view(record, position=None, model=None, now=record.created_at)
-
-
-def _view(record: JobRecord, backend: BackendType) -> Edit:
-    return _views([record], backend)[0]
-
-
-def _views(records: Sequence[JobRecord], backend: BackendType) -> tuple[Edit, ...]:
-    """The views of ``records``; what only unfinished edits need is asked once, if there is one."""
-    if all(record.state.is_terminal for record in records):
-        return tuple(edit_view(record, position=None, model=None, now=0.0) for record in records)
-    models, now = backend.models.all(), backend.records.now()
-    return tuple(
-        edit_view(record, position=backend.queue.position(record), model=models.get(record.model), now=now)
-        for record in records
-    )
 
 
 def _retry(record: JobRecord) -> dict[str, str]:

@@ -412,3 +412,30 @@ def test_everything_says_when_redis_is_away() -> None:
     ):
         with pytest.raises(QueueUnavailable):
             call()
+
+
+def test_the_revision_grows_with_every_change(desk: Desk) -> None:
+    record = desk.submit()
+
+    def revision() -> int:
+        found = desk.records.revisions([record.id])[record.id]
+        assert found == desk.get(record).revision
+        return found or 0
+
+    seen = [revision()]
+    claim = desk.records.claim(record.id, "w1")
+    assert claim is not None
+    seen.append(revision())
+    desk.records.renew(claim)
+    assert revision() == seen[-1]  # a lease is nothing that callers see
+    for change in (
+        lambda: desk.records.renew(claim, HALF),
+        lambda: desk.records.request_cancel(record.id),
+        lambda: desk.records.commit_canceled(claim),
+    ):
+        change()
+        seen.append(revision())
+    assert seen == sorted(set(seen))
+    desk.records.delete(record.id)
+    assert desk.records.revisions([record.id]) == {record.id: None}
+    assert desk.records.revisions([]) == {}

@@ -38,6 +38,6 @@ def test_links_are_paths_on_this_server() -> None:
     one = record()
     view = edit_view(one, position=0, model=None, now=1000.0)
     assert view.links.self == f"/v1/edits/{one.id}"
-    assert {view.links.result, view.links.artifacts, view.links.cancel} == {
-        f"/v1/edits/{one.id}/{name}" for name in ("result", "artifacts", "cancel")
+    assert {view.links.result, view.links.artifacts, view.links.events, view.links.cancel} == {
+        f"/v1/edits/{one.id}/{name}" for name in ("result", "artifacts", "events", "cancel")
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -12,10 +11,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from jobs.errors import QueueUnavailable
 from jobs.settings import Settings
 from service.app import create_app
-from service.waiting import Watch, preferred_wait
+from service.waiting import preferred_wait
+from service.watch import Watch
 from tests.conftest import wait_until
 from tests.service.conftest import Announce, Form, WorkerSide, serving
 
@@ -37,33 +36,6 @@ def test_the_preference(values: Sequence[str], seconds: int | None) -> None:
     assert preferred_wait(values) == seconds
 
 
-def test_one_question_for_all_who_wait() -> None:
-    asked: list[list[str]] = []
-    unfinished = {"a", "b"}
-
-    def answer(ids: Sequence[str]) -> set[str]:
-        asked.append(sorted(ids))
-        if len(asked) == 2:
-            raise QueueUnavailable("away")
-        if len(asked) == 4:
-            unfinished.discard("a")
-        return set(ids) & unfinished
-
-    async def scene() -> list[bool]:
-        watch = Watch(answer)
-        ends = await asyncio.gather(*(watch.ended(each, 30 if each == "a" else 1.5) for each in "aaab"))
-        # Nobody waits any more, so nobody is asked.
-        await asyncio.sleep(0.5)
-        before = len(asked)
-        await asyncio.sleep(0.5)
-        assert len(asked) == before
-        return [*ends, await watch.ended("a", 30)]
-
-    assert asyncio.run(scene()) == [True, True, True, False, True]
-    assert asked[0] == ["a", "b"]
-    assert asked[4] == ["b"]
-
-
 @pytest.fixture
 def app(settings: Settings) -> FastAPI:
     return create_app(settings)
@@ -80,7 +52,8 @@ def waiter(app: FastAPI, settings: Settings, announce: Announce) -> Iterator[htt
 
 def waiting(app: FastAPI) -> int:
     """How many edits are waited for."""
-    return len(app.state.watch._waiting)
+    watch: Watch = app.state.watch
+    return watch.watched
 
 
 def test_the_end_is_the_answer(waiter: httpx.Client, app: FastAPI, form: Form, worker_side: WorkerSide) -> None:

@@ -1,0 +1,99 @@
+"""An edit's changes as they happen: server-sent events (WHATWG HTML, 9.2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Response
+from fastapi.sse import EventSourceResponse, format_sse_event
+
+from jobs.schema import JobRecord, State
+from service.deps import OwnEdit, WatchDep
+from service.routes.documented import problems
+from service.routes.edits import NOT_FOUND, REDIS_AWAY
+from service.views import EDITS
+from service.watch import NOTHING, Snapshot, Watch
+
+KEEP_ALIVE_S = 15.0
+"""Longest silence, in seconds: proxies close what is silent for longer (WHATWG HTML, 9.2.7)."""
+
+DESCRIPTION = """\
+Follow an edit. Events are `state` (data: the edit, as from `GET /v1/edits/{id}`), `progress` (data: `id`, `state`,
+`progress`, `eta_s`, `attempt`) and `deleted`. The first is the present `state`; the last is a finished `state` or
+`deleted`, and then the stream ends. An event's id grows with each change of the edit; whoever connects again with
+`Last-Event-ID` gets what has changed since, as the present state, and 204 if nothing more can. A comment is sent every
+15 s.
+"""
+
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Events, until the edit is finished.",
+        "content": {
+            EventSourceResponse.media_type: {
+                "schema": {"type": "string"},
+                "example": 'id: 1\nevent: state\ndata: {"id":"0190...","state":"running",...}\n\n',
+            }
+        },
+    },
+    204: {"description": "The edit is finished and `Last-Event-ID` was its last event: do not connect again."},
+}
+
+router = APIRouter(prefix=EDITS + "/{edit_id}", tags=["edits"])
+
+
+@router.get(
+    "/events",
+    summary="Follow an edit",
+    description=DESCRIPTION,
+    response_class=Response,
+    responses={**_STREAM, **problems(NOT_FOUND, REDIS_AWAY)},
+)
+async def get_events(
+    record: OwnEdit,
+    watch: WatchDep,
+    last_event_id: Annotated[str | None, Header(description="The id of the last event that was received.")] = None,
+) -> Response:
+    """Stream the changes of an edit."""
+    seen = _seen(last_event_id, record)
+    if record.state.is_terminal and seen == record.revision:
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+    # `no-transform` and the second header: no proxy shall collect or compress what is to arrive at once.
+    headers = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+    return EventSourceResponse(_events(watch, record.id, seen), headers=headers)
+
+
+def _seen(last_event_id: str | None, record: JobRecord) -> int:
+    """The revision that the caller has; `NOTHING` if it has none, or one that never was."""
+    text = (last_event_id or "").strip()
+    revision = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else NOTHING
+    return revision if revision <= record.revision else NOTHING
+
+
+async def _events(watch: Watch, edit_id: str, seen: int) -> AsyncIterator[bytes]:
+    told: tuple[State, bool] | None = None
+    with watch.watching(edit_id):
+        while True:
+            try:
+                async with asyncio.timeout(KEEP_ALIVE_S):
+                    snapshot = await watch.after(edit_id, seen)
+            except TimeoutError:
+                yield format_sse_event(comment="still here")
+                continue
+            if snapshot is None:
+                yield format_sse_event(event="deleted", data_str="{}")
+                return
+            yield _event(snapshot, told)
+            seen, told = snapshot.revision, (snapshot.state, snapshot.cancel_requested)
+            if snapshot.state.is_terminal:
+                return
+
+
+def _event(snapshot: Snapshot, told: tuple[State, bool] | None) -> bytes:
+    """The whole edit, unless only what changes while it runs has changed."""
+    number = str(snapshot.revision)
+    if told == (snapshot.state, snapshot.cancel_requested):
+        return format_sse_event(id=number, event="progress", data_str=snapshot.progress)
+    return format_sse_event(id=number, event="state", data_str=snapshot.edit)

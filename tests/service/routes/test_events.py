@@ -1,0 +1,163 @@
+"""Server-sent events of an edit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from jobs.settings import Settings
+from service.app import create_app
+from service.routes import events
+from service.watch import Watch
+from tests.conftest import wait_until
+from tests.service.conftest import Announce, Form, WorkerSide, assert_problem, serving
+
+
+class Event(NamedTuple):
+    name: str
+    id: int
+    data: Any
+
+
+def parse(lines: Iterator[str]) -> Iterator[Event | str]:
+    """The events and comments of a stream."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(": ")
+        if line == "" and fields:
+            yield Event(fields["event"], int(fields.get("id", -1)), json.loads(fields["data"]))
+            fields = {}
+        elif name == "":
+            yield value
+        elif line:
+            assert name not in fields
+            fields[name] = value
+
+
+def follow(client: httpx.Client, edit_id: str, last: int | None = None) -> Iterator[Event | str]:
+    """The stream of an edit, from where ``last`` was heard."""
+    headers = {} if last is None else {"Last-Event-ID": str(last)}
+    with client.stream("GET", f"/v1/edits/{edit_id}/events", headers=headers) as response:
+        assert response.status_code == 200
+        assert response.headers["content-type"].startswith("text/event-stream")
+        assert "no-cache" in response.headers["cache-control"]
+        yield from parse(response.iter_lines())
+
+
+def heard(stream: Iterator[Event | str]) -> Event:
+    """The next event."""
+    event = next(stream)
+    assert isinstance(event, Event)
+    return event
+
+
+@pytest.fixture
+def app(settings: Settings) -> FastAPI:
+    return create_app(settings)
+
+
+@pytest.fixture
+def own(app: FastAPI, settings: Settings, announce: Announce) -> Iterator[httpx.Client]:
+    """A client of a front end that can be looked into."""
+    announce()
+    with serving(settings, app=app) as client:
+        yield client
+
+
+def test_the_life_of_an_edit(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
+    edit = form.send(client).json()
+    assert edit["links"]["events"] == f"/v1/edits/{edit['id']}/events"
+    stream = follow(client, edit["id"])
+    queued = heard(stream)
+    assert (queued.name, queued.data["state"], queued.data["queue_position"]) == ("state", "queued", 0)
+    claim = worker_side.claim(edit["id"])
+    running = heard(stream)
+    assert (running.name, running.data["state"]) == ("state", "running")
+    worker_side.progress(claim, 0.5)
+    half = heard(stream)
+    assert half.name == "progress"
+    assert half.data["progress"]["fraction"] == 0.5
+    assert set(half.data) == {"id", "state", "progress", "eta_s", "attempt"}
+    client.put(f"/v1/edits/{edit['id']}/cancel")
+    asked = heard(stream)
+    assert (asked.name, asked.data["state"], asked.data["cancel_requested"]) == ("state", "running", True)
+    worker_side.records.commit_canceled(claim)
+    done = heard(stream)
+    assert done.data == client.get(f"/v1/edits/{edit['id']}").json()
+    assert done.data["state"] == "canceled"
+    assert list(stream) == []
+    ids = [each.id for each in (queued, running, half, asked, done)]
+    assert ids == sorted(set(ids))
+
+
+def test_who_connects_again_hears_what_was_missed(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
+    edit_id = form.send(client).json()["id"]
+    stream = follow(client, edit_id)
+    queued = heard(stream)
+    stream.close()  # type: ignore[attr-defined]
+    claim = worker_side.claim(edit_id)
+    worker_side.progress(claim, 0.5)
+    stream = follow(client, edit_id, queued.id)
+    half = heard(stream)
+    assert (half.name, half.data["state"], half.data["progress"]["fraction"]) == ("state", "running", 0.5)
+    stream.close()  # type: ignore[attr-defined]
+    worker_side.succeed(claim)
+    (done,) = follow(client, edit_id, half.id)
+    assert isinstance(done, Event)
+    assert (done.name, done.data["state"]) == ("state", "succeeded")
+    # Nothing more can come.
+    response = client.get(f"/v1/edits/{edit_id}/events", headers={"Last-Event-ID": str(done.id)})
+    assert (response.status_code, response.content) == (204, b"")
+    for invented in (done.id + 1, "x", "-1", "9" * 30):
+        (again,) = follow(client, edit_id, invented)  # type: ignore[arg-type]
+        assert again == done
+
+
+def test_an_edit_that_is_deleted(client: httpx.Client, form: Form) -> None:
+    edit_id = form.send(client).json()["id"]
+    stream = follow(client, edit_id)
+    heard(stream)
+    client.delete(f"/v1/edits/{edit_id}")
+    assert [event.name for event in stream if isinstance(event, Event)] == ["deleted"]
+    assert_problem(client.get(f"/v1/edits/{edit_id}/events"), 404, "not_found")
+
+
+def test_silence_is_broken_by_comments(client: httpx.Client, form: Form, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "KEEP_ALIVE_S", 0.3)
+    stream = follow(client, form.send(client).json()["id"])
+    heard(stream)
+    assert isinstance(next(stream), str)
+    assert isinstance(next(stream), str)
+    stream.close()  # type: ignore[attr-defined]
+
+
+def test_who_hangs_up_is_forgotten(own: httpx.Client, app: FastAPI, form: Form) -> None:
+    watch: Watch = app.state.watch
+    streams = [follow(own, form.send(own).json()["id"]) for _ in range(3)]
+    for stream in streams:
+        heard(stream)
+    assert watch.watched == 3
+    for stream in streams:
+        stream.close()  # type: ignore[attr-defined]
+    wait_until(lambda: watch.watched == 0)
+
+
+def test_more_listeners_than_threads(own: httpx.Client, app: FastAPI, form: Form, worker_side: WorkerSide) -> None:
+    many = 48
+    watch: Watch = app.state.watch
+    edit_id = form.send(own).json()["id"]
+    with ThreadPoolExecutor(many) as pool, httpx.Client(
+        base_url=own.base_url, timeout=60, limits=httpx.Limits(max_connections=many)
+    ) as client:  # fmt: skip
+        ends = [pool.submit(lambda: list(follow(client, edit_id))) for _ in range(many)]
+        wait_until(lambda: sum(watch._watchers.values()) == many)
+        assert own.get(f"/v1/edits/{edit_id}").status_code == 200
+        worker_side.records.request_cancel(edit_id)
+        states = [[event.data["state"] for event in end.result() if isinstance(event, Event)] for end in ends]
+    assert states == [["queued", "canceled"]] * many
