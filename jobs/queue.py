@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, cast
@@ -158,10 +157,17 @@ class JobQueue:
     @redis_errors()
     def tidy(self, model: str) -> None:
         """Remove what killed workers leave in RQ's lists, and RQ's maintenance (which is off) would: it would also
-        fail or requeue their jobs."""
+        fail or requeue their jobs.
+
+        An execution is over when its key has run out. The registry's scores are no help: they are times by the clock of
+        the machine that the worker ran on.
+        """
         for priority in PRIORITIES:
             queue = self.rq(model, priority)
-            self._redis.zremrangebyscore(queue.started_job_registry.key, 0, time.time())
+            registry = queue.started_job_registry.key
+            for execution in cast("list[bytes]", self._redis.zrange(registry, 0, -1)):
+                if not self._redis.exists(b"rq:execution:" + execution):
+                    self._redis.zrem(registry, execution)
             clean_worker_registry(queue)
 
     @redis_errors()

@@ -161,3 +161,13 @@ def test_idle_workers_wake_up_one_an_edit(desk: Desk, priority: str) -> None:
         worker.join()
     assert time.monotonic() - began < 3
     assert sorted(taken) == [record.id for record in records]
+
+
+def test_what_rq_lists_as_started_goes_by_no_clock(desk: Desk) -> None:
+    registry = desk.queue.rq("demo").started_job_registry.key
+    hour_s = 3600
+    # A dead worker's, whose clock was ahead; and a live one's, whose clock is behind.
+    desk.redis.zadd(registry, {"dead:1": time.time() + hour_s, "live:1": time.time() - hour_s})
+    desk.redis.hset("rq:execution:live:1", "id", "1")
+    desk.queue.tidy("demo")
+    assert desk.redis.zrange(registry, 0, -1) == [b"live:1"]
