@@ -189,8 +189,14 @@ class Client:
         regions: Sequence[Mapping[str, Any]] | None = None,
         artifacts: Sequence[str] = (),
         **fields: object,
+        idempotency_key: str | None = None,
+        wait_s: int = 0,
     ) -> Edit:
-        """Submit an edit. ``fields`` are any further form fields of `POST /v1/edits`; None leaves one out.
+        """Submit an edit.
+
+        With ``idempotency_key`` the call can be repeated: it gives the same edit. ``wait_s`` asks the service to answer
+        when the edit is finished, or after so many seconds; keep it below the client's time-out. ``fields`` are any
+        further form fields of `POST /v1/edits`; None leaves one out.
 
         Without ``image`` the field ``source_edit`` names the edit whose result is edited further.
 
@@ -208,7 +214,11 @@ class Client:
         files = [("mask", _upload("mask", mask)) for mask in masks]
         if image is not None:
             files.insert(0, ("image", _upload("image", image)))
-        return Edit.model_validate_json(self._call("POST", "/v1/edits", data=data, files=files).content)
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        if wait_s:
+            headers["Prefer"] = f"wait={wait_s}"
+        answer = self._call("POST", "/v1/edits", data=data, files=files, headers=headers)
+        return Edit.model_validate_json(answer.content)
 
     def get(self, edit_id: str) -> Edit:
         """The edit as it stands."""

@@ -51,9 +51,10 @@ class JobConflict(JobError):
 
 
 class JobNotReady(JobConflict):
-    """The edit has not finished: there is no result yet."""
+    """The edit has not finished: there is no result yet; ``retry_after_s``: when to ask again, in seconds."""
 
     code = "not_ready"
+    retry_after_s = 1
 
 
 class JobNotSucceeded(JobConflict):

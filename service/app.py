@@ -15,7 +15,7 @@ from service.backend import Backend
 from service.gate import Gate, GateMiddleware
 from service.metrics import Metrics, MetricsMiddleware
 from service.openapi import document
-from service.routes import edits, events, health, models, results, usage
+from service.routes import edits, events, health, methods, models, results, usage
 from service.routes.documented import guarded
 from service.watch import Watch, snapshots
 
@@ -47,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.metrics = Metrics()
-    for module in (edits, events, results, models, usage):
+    for module in (edits, events, results, models, methods, usage):
         app.include_router(module.router, responses=guarded())
     app.include_router(health.router)
     problems.install(app)

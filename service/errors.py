@@ -142,6 +142,7 @@ class NotReady(RequestError):
     """The service cannot do its work; ``reasons`` name every part that is away."""
 
     code = "service_not_ready"
+    headers = MappingProxyType({"Retry-After": "5"})
 
     def __init__(self, reasons: Sequence[FieldError]) -> None:
         super().__init__("; ".join(f"{reason.field}: {reason.message}" for reason in reasons))

@@ -126,7 +126,7 @@ def problem_response(problem: Problem, headers: Mapping[str, str] | None = None)
 def error_response(error: Known) -> Response:
     """The HTTP answer to an error of ours: its problem document, its headers, and when to try again."""
     headers = dict(error.headers) if isinstance(error, request.RequestError) else {}
-    if isinstance(error, job.Unavailable | job.TooManyUnfinished | job.KeyInUse):
+    if isinstance(error, job.Unavailable | job.JobNotReady | job.TooManyUnfinished | job.KeyInUse):
         headers["Retry-After"] = str(error.retry_after_s)
     return problem_response(problem_of(error), headers)
 

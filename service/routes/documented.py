@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.errors import KeyInUse, TooManyUnfinished, Unavailable
+from jobs.errors import JobNotReady, KeyInUse, TooManyUnfinished, Unavailable
 from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject
 from magedit.config import Region
 from magedit.report import EditMeasures, Progress, Ratios, Stage
@@ -30,6 +30,12 @@ RATES = {
 }
 CHALLENGE = {"description": "What is asked for (RFC 6750, 3).", "schema": {"type": "string"}}
 
+ETAGGED: dict[int | str, dict[str, Any]] = {
+    200: {"headers": {"ETag": {"description": "Changes when the answer does.", "schema": {"type": "string"}}}},
+    304: {"description": "Nothing has changed since the `If-None-Match` tag."},
+}
+"""The ``responses`` of a route that answers with `service.answers.json_answer`."""
+
 
 def problems(*errors: Known) -> dict[int | str, dict[str, Any]]:
     """The ``responses`` of a route that can raise ``errors``; each is an example under its status."""
@@ -41,7 +47,7 @@ def problems(*errors: Known) -> dict[int | str, dict[str, Any]]:
         )
         response["description"] = "; ".join(filter(None, (response["description"], problem.title)))
         response["content"][MEDIA_TYPE]["examples"][problem.code] = {"value": problem.model_dump(mode="json")}
-        if isinstance(error, Unavailable | KeyInUse | TooManyUnfinished):
+        if isinstance(error, Unavailable | JobNotReady | KeyInUse | TooManyUnfinished):
             response["headers"] = {"Retry-After": RETRY_AFTER}
         if isinstance(error, NoKey | InvalidKey | ScopeMissing):
             response["headers"] = {"WWW-Authenticate": CHALLENGE}

@@ -20,7 +20,7 @@ from service.form import EditFormDep, require_known_fields
 from service.idempotency import HEADER as IDEMPOTENCY_KEY
 from service.idempotency import REPLAYED, KeyedDep
 from service.present import view_of, views_of
-from service.routes.documented import QUEUED, RATE_LIMITED, RETRY_AFTER, SUCCEEDED, example, problems
+from service.routes.documented import ETAGGED, QUEUED, RATE_LIMITED, RETRY_AFTER, SUCCEEDED, example, problems
 from service.submit import submit
 from service.views import EDITS, Edit, EditPage, edit_view, path
 from service.waiting import await_end, preferred_wait
@@ -120,7 +120,7 @@ async def create_edit(
     return Response(view.model_dump_json(), status_code=status, media_type="application/json", headers=headers)
 
 
-@router.get("", summary="List edits", response_model=EditPage, responses=problems(REDIS_AWAY))
+@router.get("", summary="List edits", response_model=EditPage, responses={**ETAGGED, **problems(REDIS_AWAY)})
 def list_edits(
     request: Request,
     caller: Reader,

@@ -7,14 +7,20 @@ from fastapi import APIRouter, Request, Response
 from jobs.schema import ModelStatus
 from service.answers import json_answer
 from service.deps import READER, Backend
-from service.routes.documented import problems
+from service.routes.documented import ETAGGED, problems
 from service.routes.edits import REDIS_AWAY
 from service.views import Model, Models
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
 
-@router.get("", summary="List models", response_model=Models, dependencies=[READER], responses=problems(REDIS_AWAY))
+@router.get(
+    "",
+    summary="List models",
+    response_model=Models,
+    dependencies=[READER],
+    responses={**ETAGGED, **problems(REDIS_AWAY)},
+)
 def list_models(request: Request, backend: Backend) -> Response:
     """The models that workers have offered, and whether one is live for each."""
     models = tuple(_model(status, backend.queue.depth(name)) for name, status in backend.models.all().items())

@@ -13,7 +13,7 @@ from service.answers import json_answer, tagged
 from service.backend import Backend as BackendType
 from service.deps import Backend, OwnEdit
 from service.errors import EditFailed, NoSuchFile
-from service.routes.documented import problems
+from service.routes.documented import ETAGGED, problems
 from service.routes.edits import NOT_FOUND, REDIS_AWAY, STORE_AWAY
 from service.views import EDITS, Files, artifact_files
 
@@ -68,7 +68,7 @@ def get_numbered_result(
     return _result(request, record, number, backend)
 
 
-@router.get("/artifacts", summary="List the artifacts", response_model=Files, responses=_MISSING)
+@router.get("/artifacts", summary="List the artifacts", response_model=Files, responses={**ETAGGED, **_MISSING})
 def list_artifacts(request: Request, record: OwnEdit, backend: Backend) -> Response:
     """What was kept besides the result, as asked for with `artifacts`.
 

@@ -12,7 +12,7 @@ from jobs.limits import Limits
 from jobs.usage import Counts, bounds
 from service.answers import json_answer
 from service.deps import Backend, UsageReader
-from service.routes.documented import problems
+from service.routes.documented import ETAGGED, problems
 from service.routes.edits import REDIS_AWAY
 from service.views import View
 
@@ -38,7 +38,7 @@ class Usage(View):
     left: Left
 
 
-@router.get("", summary="Look at the usage", response_model=Usage, responses=problems(REDIS_AWAY))
+@router.get("", summary="Look at the usage", response_model=Usage, responses={**ETAGGED, **problems(REDIS_AWAY)})
 def get_usage(
     request: Request,
     caller: UsageReader,

@@ -121,3 +121,12 @@ def test_a_key_is_sent_where_one_is_asked_for(settings: Settings) -> None:
         with Client(str(http.base_url)) as client, pytest.raises(ServiceError) as refused:
             client.list()
         assert refused.value.problem.code == "not_authenticated"
+
+
+def test_submit_can_be_repeated_and_can_wait(service: Client, worker_side: WorkerSide) -> None:
+    with service:
+        first = service.submit(picture(), [mask()], **PROMPTS, idempotency_key="one")
+        assert service.submit(picture(), [mask()], **PROMPTS, idempotency_key="one").id == first.id
+        worker_side.succeed(worker_side.claim(first.id))
+        assert service.submit(picture(), [mask()], **PROMPTS, idempotency_key="one", wait_s=1).finished
+        assert service.submit(picture(), [mask()], **PROMPTS, wait_s=1).state == "queued"

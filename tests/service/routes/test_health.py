@@ -20,7 +20,9 @@ def test_without_a_worker_it_is_not_ready(settings: Settings, announce: Announce
     announce(ttl_s=-1)
     with serving(settings) as client:
         assert client.get("/livez").status_code == 200
-        assert_problem(client.get("/readyz"), 503, "service_not_ready", "worker")
+        response = client.get("/readyz")
+        assert_problem(response, 503, "service_not_ready", "worker")
+        assert int(response.headers["retry-after"]) >= 1
 
 
 def test_every_part_that_is_away_is_named(settings: Settings) -> None:

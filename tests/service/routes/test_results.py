@@ -39,7 +39,9 @@ def test_what_is_not_there_is_404(client: httpx.Client, edit_id: str, worker_sid
 
 @pytest.mark.parametrize("path", ["result", "result/0", "artifacts", "artifacts/attention-after-0.png"])
 def test_not_ready_is_409(path: str, client: httpx.Client, edit_id: str, worker_side: WorkerSide) -> None:
-    assert_problem(client.get(f"/v1/edits/{edit_id}/{path}"), 409, "not_ready")
+    response = client.get(f"/v1/edits/{edit_id}/{path}")
+    assert_problem(response, 409, "not_ready")
+    assert int(response.headers["retry-after"]) >= 1
     worker_side.claim(edit_id)
     assert_problem(client.get(f"/v1/edits/{edit_id}/{path}"), 409, "not_ready")
 
