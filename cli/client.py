@@ -188,9 +188,9 @@ class Client:
         words: Sequence[str] = (),
         regions: Sequence[Mapping[str, Any]] | None = None,
         artifacts: Sequence[str] = (),
-        **fields: object,
         idempotency_key: str | None = None,
         wait_s: int = 0,
+        **fields: object,
     ) -> Edit:
         """Submit an edit.
 
