@@ -13,7 +13,7 @@ from jobs.connection import connect
 from jobs.errors import ObjectNotFound
 from jobs.queue import JobQueue
 from jobs.records import Records
-from jobs.schema import JobRecord, State
+from jobs.schema import PRIORITIES, JobRecord, State
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, sha256
 
@@ -35,11 +35,7 @@ class Census:
 
 
 def leftovers(settings: Settings) -> dict[str, set[str]]:
-    """Everything in Redis that only unfinished edits have.
-
-    RQ's registry of started jobs is left out: it is for RQ's tools alone, and an entry of a worker whose clock is an
-    hour ahead stays there for an hour after its death.
-    """
+    """Everything in Redis that only unfinished edits have."""
     redis = connect(settings)
     queue = JobQueue(redis, Records(redis, settings))
     found = {
@@ -51,6 +47,9 @@ def leftovers(settings: Settings) -> dict[str, set[str]]:
         "taken": queue.taken(settings.model),
         "RQ job": _named(redis, "rq:job:"),
     }
+    for priority in PRIORITIES:
+        registry = queue.rq(settings.model, priority).started_job_registry.key
+        found[f"RQ started, {priority}"] = _texts(cast("list[bytes]", redis.zrange(registry, 0, -1)))
     redis.close()
     return {name: ids for name, ids in found.items() if ids}
 

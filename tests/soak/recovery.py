@@ -26,7 +26,7 @@ class Recovery:
     killed_at: float
     seconds: float
     excused: bool
-    """Whether Redis or storage were away meanwhile, for all, or it had to wait for others, having a low priority."""
+    """Whether Redis, storage or everything was away meanwhile, or it had to wait for others, having a low priority."""
 
 
 def recoveries(lines: list[Line], lives: dict[str, Life], low: Container[str] = ()) -> list[Recovery]:
@@ -53,18 +53,21 @@ def recoveries(lines: list[Line], lives: dict[str, Life], low: Container[str] = 
 
 
 def outages(lines: list[Line]) -> list[tuple[float, float]]:
-    """Begin and end of each time in which Redis or storage did not serve everybody well."""
+    """Begin and end of each time in which Redis or storage did not serve everybody well, or nothing ran at all because
+    the soak itself had been killed."""
     windows: list[tuple[float, float]] = []
-    begun: dict[int, float] = {}
+    begun: dict[object, float] = {}
+    before = lines[0]["t"] if lines else 0.0
     for line in lines:
         if line["what"] == "run":
-            # A soak that was killed took everything with it; the next one begins anew.
-            windows += [(begin, line["t"] + AFTERMATH_S) for begin in begun.values()]
-            begun = {}
+            begun = {"restart": min([before, *begun.values()])}
+        elif line["what"] == "up" and "restart" in begun:
+            windows.append((begun.pop("restart"), line["t"] + AFTERMATH_S))
         elif line["what"] == "fault" and line["fault"] in OUTAGES:
             begun[line["number"]] = line["t"]
         elif line["what"] == "undone" and line["number"] in begun:
             windows.append((begun.pop(line["number"]), line["t"] + AFTERMATH_S))
+        before = line["t"]
     return windows + [(begin, float("inf")) for begin in begun.values()]
 
 

@@ -56,6 +56,7 @@ def run(folder: Path, plan: Plan, say: Say) -> Report:
     runs = len(journal.of(before, "run")) + 1
     lines.write("run", number=runs)
     with Fleet(plan, folder, lines) as fleet:
+        lines.write("up")
         say(f"run {runs}: {plan.workers} workers, {plan.front_ends} front ends are up")
         _storm(plan, fleet, before, lines, runs, say)
         taken = census.take(fleet.direct)

@@ -47,10 +47,16 @@ def test_low_priority_waits_for_others() -> None:
     assert recoveries([kill(11.0)], {"a": LIFE}, low={"a"})[0].excused
 
 
-def test_an_outage_that_nobody_ended_lasts_until_the_next_run() -> None:
-    begin = outage(1.0, 2.0)[:1]
-    assert outages(begin) == [(1.0, float("inf"))]
-    assert outages([*begin, {"what": "run", "t": 5.0}]) == [(1.0, 5.0 + AFTERMATH_S)]
+def test_an_outage_that_nobody_ended_goes_on() -> None:
+    assert outages(outage(1.0, 2.0)[:1]) == [(1.0, float("inf"))]
+
+
+def test_between_two_runs_of_the_soak_nothing_ran() -> None:
+    last, run, up = {"what": "seen", "t": 3.0}, {"what": "run", "t": 5.0}, {"what": "up", "t": 7.0}
+    assert outages([last, run]) == [(3.0, float("inf"))]
+    assert outages([last, run, up]) == [(3.0, 7.0 + AFTERMATH_S)]
+    assert outages([outage(1.0, 2.0)[0], last, run, up]) == [(1.0, 7.0 + AFTERMATH_S)]
+    assert recoveries([kill(11.0), {**run, "t": 12.0}, {**up, "t": 13.0}], {"a": LIFE})[0].excused
 
 
 def test_hangs_last_until_the_watchdogs_exit() -> None:

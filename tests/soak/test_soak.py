@@ -17,7 +17,7 @@ from tests.soak.soak import Report, run
 
 PLAN = Plan(
     seed=7,
-    jobs=24,
+    jobs=16,
     faults={
         Fault.KILL_WORKER: 3,
         Fault.KILL_FRONT: 2,
@@ -37,6 +37,9 @@ PLAN = Plan(
     recovery_s=60.0,
 )
 
+
+# Half a minute of computing in nine processes: minutes on a busy machine.
+pytestmark = pytest.mark.timeout(900)
 
 INTERRUPTED_AFTER = 3
 """Faults, then the soak itself is killed."""
