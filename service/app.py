@@ -15,7 +15,7 @@ from service.backend import Backend
 from service.gate import Gate, GateMiddleware
 from service.metrics import Metrics, MetricsMiddleware
 from service.openapi import document
-from service.routes import edits, events, health, methods, models, results, usage
+from service.routes import edits, events, health, methods, models, page, results, usage
 from service.routes.documented import guarded
 from service.watch import Watch, snapshots
 
@@ -50,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
     for module in (edits, events, results, models, methods, usage):
         app.include_router(module.router, responses=guarded())
     app.include_router(health.router)
+    app.include_router(page.router)
     problems.install(app)
     # The last one added is the outermost.
     app.add_middleware(GateMiddleware, settings=settings)

@@ -1,0 +1,69 @@
+// Calls of the service: the key, problem documents, pictures.
+
+import { emit } from "./state.js";
+
+const KEY = "magedit-api-key";
+const PICTURES = 80; // kept in memory at a time
+
+/** An answer that is no success: `problem` is the service's document (RFC 9457), `retryAfter` is in seconds. */
+export class ProblemError extends Error {
+  constructor(problem, retryAfter = null) {
+    super(problem.detail ?? problem.title);
+    this.problem = { errors: [], ...problem };
+    this.retryAfter = retryAfter;
+  }
+}
+
+export const key = () => sessionStorage.getItem(KEY);
+
+export function setKey(value) {
+  if (value) sessionStorage.setItem(KEY, value);
+  else sessionStorage.removeItem(KEY);
+  for (const picture of pictures.values()) forget(picture);
+  pictures.clear();
+  emit("key");
+}
+
+/** Fetch `path`; what is no success is a ProblemError. */
+export async function call(path, options = {}) {
+  const headers = new Headers(options.headers);
+  if (key()) headers.set("Authorization", `Bearer ${key()}`);
+  let response;
+  try {
+    response = await fetch(path, { ...options, headers });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    const detail = "There was no answer. Check the connection and try again.";
+    throw new ProblemError({ title: "The service cannot be reached", detail, status: 0, code: "unreachable" });
+  }
+  if (response.ok) return response;
+  const fallback = { title: response.statusText || "Error", detail: `The answer was ${response.status}.` };
+  const problem = { ...fallback, ...(await response.json().catch(() => ({}))), status: response.status };
+  if (response.status === 401) emit("key-needed", problem);
+  throw new ProblemError(problem, Number(response.headers.get("Retry-After")) || null);
+}
+
+export const json = async (path, options) => (await call(path, options)).json();
+
+const pictures = new Map();
+
+/** The picture at `href` as {blob, url}; the key is sent along, so that an `img` can show what needs one. */
+export function picture(href) {
+  if (!pictures.has(href)) {
+    if (pictures.size >= PICTURES) {
+      const oldest = pictures.keys().next().value;
+      forget(pictures.get(oldest));
+      pictures.delete(oldest);
+    }
+    const promise = call(href)
+      .then((response) => response.blob())
+      .then((blob) => ({ blob, url: URL.createObjectURL(blob) }));
+    promise.catch(() => pictures.delete(href));
+    pictures.set(href, promise);
+  }
+  return pictures.get(href);
+}
+
+function forget(promise) {
+  promise.then(({ url }) => URL.revokeObjectURL(url)).catch(() => {});
+}

@@ -1,0 +1,173 @@
+// The edit that is shown: its progress, then its pictures, what they show, and what can be done with them.
+
+import { json, picture } from "./api.js";
+import { artifacts } from "./artifacts.js";
+import { announce, byId, h } from "./dom.js";
+import { show } from "./errors.js";
+import { follow, isOver } from "./follow.js";
+import * as keep from "./keep.js";
+import { loadResult } from "./loading.js";
+import { table } from "./measures.js";
+import * as progress from "./progress.js";
+import { compare } from "./slider.js";
+import { emit, on, state } from "./state.js";
+
+let watching = new AbortController();
+
+/** Wire the address: `#edit=ID` shows an edit. */
+export function setUp() {
+  window.addEventListener("hashchange", fromAddress);
+  on("key", fromAddress);
+  fromAddress();
+}
+
+async function fromAddress() {
+  const id = /^#edit=([0-9a-f]{32})$/.exec(location.hash)?.[1];
+  if (!id || id === state.edit?.id) return;
+  try {
+    open(await json(`/v1/edits/${id}`));
+  } catch (error) {
+    show(error);
+  }
+}
+
+/** Show an edit and follow it to its end. */
+export function open(edit) {
+  watching.abort();
+  watching = new AbortController();
+  const { signal } = watching;
+  state.edit = edit;
+  const address = `#edit=${edit.id}`;
+  if (location.hash !== address) history.replaceState(null, "", address);
+  byId("outcome").hidden = false;
+  byId("finished").replaceChildren();
+  progress.hide();
+  emit("opened", edit);
+  if (isOver(edit)) finish(edit, signal);
+  else run(edit, signal);
+}
+
+async function run(edit, signal) {
+  heading(edit);
+  progress.render(edit);
+  const update = (changed) => {
+    if (signal.aborted) return;
+    state.edit = changed;
+    emit("changed", changed ?? { ...edit, state: "deleted" });
+    if (changed && !isOver(changed)) {
+      progress.render(changed);
+      return;
+    }
+    announce(changed ? `The edit has ${changed.state}` : "The edit was deleted");
+    finish(changed, signal);
+  };
+  try {
+    await follow(edit, update, progress.outage, signal);
+  } catch (error) {
+    show(error);
+  }
+}
+
+function heading(edit) {
+  const { target_prompt: target } = edit.request;
+  byId("outcome-prompt").textContent = target;
+}
+
+async function finish(edit, signal) {
+  progress.hide();
+  if (edit?.state !== "succeeded") {
+    if (edit) heading(edit);
+    byId("finished").replaceChildren(progress.ending(edit));
+    return;
+  }
+  heading(edit);
+  try {
+    const before = await sourceOf(edit);
+    if (!signal.aborted) await draw(edit, before, 0, signal);
+  } catch (error) {
+    if (!signal.aborted) show(error);
+  }
+}
+
+async function draw(edit, before, number, signal) {
+  const { blob } = await picture(edit.results[number].href);
+  const comparison = await compare(before, blob);
+  if (signal.aborted) return;
+  byId("finished").replaceChildren(
+    chain(edit),
+    comparison,
+    several(edit, before, number, signal),
+    actions(edit, number),
+    table(edit),
+    artifacts(edit),
+  );
+}
+
+/** The picture that was edited: kept by this browser, or the result that was edited further; null: it is not to be
+ * had. */
+async function sourceOf(edit) {
+  const kept = await keep.get(edit.id);
+  if (kept || !edit.source_edit) return kept;
+  try {
+    return (await picture(`/v1/edits/${edit.source_edit}/result/${edit.source_result}`)).blob;
+  } catch {
+    return null;
+  }
+}
+
+/** The results, if there are several, to choose from. */
+function several(edit, before, number, signal) {
+  if (edit.results.length < 2) return "";
+  const buttons = edit.results.map((file, n) => {
+    const image = h("img", { alt: "", width: 96, height: 96 });
+    picture(file.href)
+      .then(({ url }) => (image.src = url))
+      .catch(() => {});
+    const pick = async () => {
+      try {
+        await draw(edit, before, n, signal);
+        byId("finished").querySelector(".results [aria-pressed=true]").focus();
+      } catch (error) {
+        show(error);
+      }
+    };
+    return h(
+      "button",
+      { type: "button", class: "preset", "aria-pressed": String(n === number), onclick: pick },
+      image,
+      h("span", {}, `Result ${n + 1}`),
+    );
+  });
+  return h("div", { class: "row results", role: "group", "aria-label": "Results" }, ...buttons);
+}
+
+function actions(edit, number) {
+  const file = edit.results[number];
+  const link = h("a", { class: "button", download: `${edit.id.slice(-6)}-${file.name}` }, "Download");
+  picture(file.href).then(({ url }) => (link.href = url));
+  const onward = h("button", { type: "button", class: "primary" }, "Use as source");
+  onward.addEventListener("click", async () => {
+    try {
+      await loadResult(edit, number);
+      byId("editor-title").focus();
+    } catch (error) {
+      show(error);
+    }
+  });
+  return h("div", { class: "row" }, onward, link);
+}
+
+/** The edits that led here, each a link. */
+function chain(edit) {
+  if (edit.history.length < 2) return "";
+  const links = edit.history.map((id, n) =>
+    h(
+      "li",
+      {},
+      id === edit.id
+        ? h("span", { "aria-current": "true" }, `Edit ${n + 1} (this one)`)
+        : h("a", { href: `#edit=${id}` }, `Edit ${n + 1}`),
+    ),
+  );
+  return h("nav", { "aria-label": "The edits that led here" }, h("ol", { class: "chain" }, ...links));
+}

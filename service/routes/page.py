@@ -1,0 +1,112 @@
+"""The page: its files as they are, and the demo's edits as something to start from."""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+from hashlib import sha256
+from http import HTTPStatus
+from pathlib import Path
+from typing import Literal
+
+from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import HTTPException
+from PIL import Image
+
+from jobs.settings import Settings
+from magedit.demo.named import DEMO_EDITS, demo_edit
+from service.answers import tagged
+from service.deps import Backend
+
+FOLDER = Path(__file__).parent.parent / "page"
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+"""Nothing from other hosts and nothing inline (CSP level 3); pictures that need a key are shown as blobs."""
+
+MEDIA_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+DEMO = Settings.model_fields["default_model"].default
+"""The model that knows the demo's rooms."""
+
+_HEADERS = {
+    # Asked for again each time, which costs a 304: an update is never half one version and half another.
+    "Cache-Control": "no-cache",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+}
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/")
+def page(request: Request) -> Response:
+    """The page itself."""
+    return file(request, "index.html")
+
+
+@router.get("/page/presets.json")
+def list_presets(backend: Backend) -> dict[str, list[dict[str, object]]]:
+    """Edits to start from: the demo's, where its model is the default."""
+    if backend.settings.default_model != DEMO:
+        return {"presets": []}
+    return {"presets": [preset(name) for name in DEMO_EDITS]}
+
+
+@router.get("/page/presets/{name}.json")
+def preset(name: str) -> dict[str, object]:
+    """One of them: prompts, words, and where picture and mask are."""
+    _require(name in DEMO_EDITS)
+    asked = demo_edit(name)
+    return {
+        "name": name,
+        "source_prompt": asked.source_prompt,
+        "target_prompt": asked.target_prompt,
+        "words": list(asked.words),
+        "image": f"/page/presets/{name}/image.png",
+        "mask": f"/page/presets/{name}/mask.png",
+    }
+
+
+@router.get("/page/presets/{name}/{part}.png")
+def preset_picture(request: Request, name: str, part: str) -> Response:
+    """Its picture or its mask."""
+    _require(name in DEMO_EDITS)
+    if part == "image" or part == "mask":
+        return _answer(request, _drawn(name, part), "image/png")
+    raise HTTPException(HTTPStatus.NOT_FOUND)
+
+
+@router.get("/page/{name}")
+def file(request: Request, name: str) -> Response:
+    """One of the page's files."""
+    path = FOLDER / name
+    # A name with a separator never gets here; what is no file of the folder itself, `..` say, is none of the page's.
+    _require(path.parent == FOLDER and path.suffix in MEDIA_TYPES and path.is_file())
+    return _answer(request, path.read_bytes(), MEDIA_TYPES[path.suffix])
+
+
+@cache
+def _drawn(name: str, part: Literal["image", "mask"]) -> bytes:
+    asked = demo_edit(name)
+    picture: Image.Image = asked.image() if part == "image" else asked.mask()
+    target = io.BytesIO()
+    picture.save(target, "PNG")
+    return target.getvalue()
+
+
+def _answer(request: Request, content: bytes, media_type: str) -> Response:
+    return tagged(request, content, media_type, sha256(content).hexdigest()[:32], _HEADERS)
+
+
+def _require(there: bool) -> None:
+    if not there:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
