@@ -26,7 +26,7 @@ def figures(pipe: MAGEditPipeline, name: str) -> dict[str, float]:
     losses = torch.tensor([loss for step in run.output.measures.trace for loss in step.losses])
     wanted = run.vectors["token_ratio_loss"] * case["scale"]
     result = {
-        "VAE latent": relative(run.inverted.latents[-1], run.vectors["vae_latent"]),
+        "VAE latent": relative(vectors.vae_latent(run, pipe), run.vectors["vae_latent"]),
         "inversion, 50 steps": max(
             relative(run.inverted.latents[50 - steps][0], run.vectors["ddim_latents"][index])
             for index, steps in enumerate((1, 10, 25, 40, 50))

@@ -12,7 +12,7 @@ import typer
 from annotated_types import Ge, Le
 from typing_extensions import Doc
 
-from magedit.config import EditConfig
+from magedit.config import GOVERNED, PRESET_DOC, EditConfig, PresetName
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -21,16 +21,23 @@ PANEL = "How to edit"
 
 
 def with_config_options(command: F) -> F:
-    """Give ``command``, which takes ``**config``, one option for every field of `EditConfig`.
+    """Give ``command``, which takes ``**config``, an option for the preset and one for every field of `EditConfig`.
 
     An option that is not given arrives as None, so that the service's own default holds.
     """
     signature = inspect.signature(command, eval_str=True)
     own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    options = [_option(field) for field in dataclasses.fields(EditConfig)]
+    options = [_preset(), *(_option(field) for field in dataclasses.fields(EditConfig))]
     command.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in (*own, *options)}
     return command
+
+
+def _preset() -> inspect.Parameter:
+    option = typer.Option(help=PRESET_DOC, show_default="balanced", rich_help_panel=PANEL)
+    return inspect.Parameter(
+        "preset", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[PresetName | None, option]
+    )
 
 
 def _option(field: dataclasses.Field[Any]) -> inspect.Parameter:
@@ -42,7 +49,7 @@ def _option(field: dataclasses.Field[Any]) -> inspect.Parameter:
         help=next(each.documentation for each in extras if isinstance(each, Doc)),
         min=next((number(str(each.ge)) for each in numbers if isinstance(each, Ge)), None),
         max=next((number(str(each.le)) for each in numbers if isinstance(each, Le)), None),
-        show_default=False if mapping or field.default is None else str(field.default),
+        show_default=False if mapping or field.default is None else _default(field),
         parser=_json_object if mapping else None,
         metavar="JSON" if mapping else None,
         rich_help_panel=PANEL,
@@ -51,6 +58,10 @@ def _option(field: dataclasses.Field[Any]) -> inspect.Parameter:
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[value | None, option]
     )
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    return "by --preset" if field.name in GOVERNED else str(field.default)
 
 
 def _inner(hint: Any) -> tuple[Any, ...]:

@@ -1,6 +1,7 @@
-"""Reading and injecting attention maps: which layers there are, and two contexts that patch a UNet and restore it.
+"""Reading and injecting attention maps: which layers there are, and contexts that patch a UNet and restore it.
 
-The caller names the phase: `capturing` keeps maps of the source, `editing` injects them and reads maps of the edit.
+The caller names the phase: `capturing` keeps maps of the source, `editing` injects them and reads maps of the edit,
+`ending_at` cuts a pass off behind the last map that is read.
 Conventions: the conditional half of a batch is its *last* row, and only that row is read or injected. Maps are
 (heads, positions, keys), fp32 where they are read.
 """
@@ -116,6 +117,28 @@ def editing(unet: UNet2DConditionModel, edits: Mapping[str, LayerEdit]) -> Itera
             unet.get_submodule(name).processor = processor
 
 
+@contextmanager
+def ending_at(unet: UNet2DConditionModel, name: str) -> Iterator[None]:
+    """A pass inside ends in attention layer ``name`` once its map is kept; nothing behind that map is computed.
+
+    The surrounding `capturing` or `editing` says whether the map is read at all. The layer's processor is put back on
+    exit; the statements inside behind the pass are not reached.
+    """
+    module = unet.get_submodule(name)
+    before = module.processor
+    module.processor = _Ending(before)
+    try:
+        yield
+    except _Reached:
+        pass
+    finally:
+        module.processor = before
+
+
+class _Reached(Exception):
+    """The last map of a pass is kept."""
+
+
 class _Processor:
     """Attention of one layer under a `LayerEdit`; all rows but the last take the fused path."""
 
@@ -123,16 +146,15 @@ class _Processor:
         self.name = name
         self.edit = edit
         self.maps = maps
+        # A row whose map is injected whole needs neither queries nor keys.
+        self.injected = edit.self_map if edit.self_map is not None else edit.base if edit.share is None else None
 
     def __call__(
         self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **_: Any
     ) -> Tensor:
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         value = _split(attn, attn.to_v(context))
-        edit = self.edit
-        # A row whose map is injected whole needs neither queries nor keys.
-        injected = edit.self_map if edit.self_map is not None else edit.base if edit.share is None else None
-        first = slice(None) if injected is None else slice(0, -1)
+        first = slice(None) if self.injected is None else slice(0, -1)
         query = key = None
         if hidden_states[first].shape[0]:
             query = _split(attn, attn.to_q(hidden_states[first]))
@@ -143,26 +165,33 @@ class _Processor:
             assert key is not None
             others = hidden_states.shape[0] - 1
             outputs.append(_fused(attn, query[:others], key[:others], value[:others]))
-        if injected is not None:
-            if edit.read:
-                self.maps[self.name] = injected
-            outputs.append(injected.to(value.dtype) @ value[-1:])
+        if self.injected is not None:
+            if self.edit.read:
+                self.maps[self.name] = self.injected
+            outputs.append(self.injected.to(value.dtype) @ value[-1:])
         else:
             assert query is not None
             assert key is not None
             outputs.append(self._last(attn, query[-1:], key[-1:], value[-1:]))
         merged = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
         merged = merged.transpose(1, 2).flatten(2)
-        out: Tensor = attn.to_out[0](merged) / attn.rescale_output_factor
-        return out
+        out: Tensor = attn.to_out[0](merged)
+        return out if attn.rescale_output_factor == 1 else out / attn.rescale_output_factor
+
+    def keep(self, attn: Any, hidden_states: Tensor, context: Tensor) -> None:
+        """The map alone, if it is read."""
+        if not self.edit.read:
+            return
+        if self.injected is not None:
+            self.maps[self.name] = self.injected
+            return
+        query = _split(attn, attn.to_q(hidden_states[-1:]))
+        self.maps[self.name] = self._map(attn, query, _split(attn, attn.to_k(context[-1:])))[0]
 
     def _last(self, attn: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         edit = self.edit
         if edit.read:
-            scores = query.float() @ key.float().transpose(-1, -2) * attn.scale
-            probabilities = scores.softmax(dim=-1)
-            if edit.base is not None and edit.share is not None:
-                probabilities = edit.base + edit.share * probabilities
+            probabilities = self._map(attn, query, key)
             self.maps[self.name] = probabilities[0]
             out: Tensor = probabilities.to(value.dtype) @ value
             return out
@@ -171,6 +200,30 @@ class _Processor:
         # (base + share * A) V = base V + A (share V): the layer's own map is never formed.
         own = _fused(attn, query, key, edit.share.to(value.dtype)[:, None] * value)
         return own + edit.base.to(value.dtype) @ value
+
+    def _map(self, attn: Any, query: Tensor, key: Tensor) -> Tensor:
+        """The map (1, heads, positions, keys) after injection, fp32."""
+        # The scale goes to the queries, which are smaller than the scores.
+        own: Tensor = ((query.float() * attn.scale) @ key.float().transpose(-1, -2)).softmax(dim=-1)
+        if self.edit.base is None or self.edit.share is None:
+            return own
+        return torch.addcmul(self.edit.base, self.edit.share, own)
+
+
+class _Ending:
+    """The last layer of a truncated pass."""
+
+    def __init__(self, processor: Any) -> None:
+        self.processor = processor
+
+    def __call__(
+        self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **_: Any
+    ) -> Tensor:
+        if isinstance(self.processor, _Processor):
+            self.processor.keep(
+                attn, hidden_states, hidden_states if encoder_hidden_states is None else encoder_hidden_states
+            )
+        raise _Reached
 
 
 def _split(attn: Any, tensor: Tensor) -> Tensor:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, Le, MaxLen
 from typing_extensions import Doc
@@ -21,6 +22,7 @@ MethodName = Literal["mag-edit", "p2p"]
 InversionName = Literal["direct", "ddim", "null-text", "negative-prompt"]
 ConstraintName = Literal["token", "spatial", "both"]
 InjectionName = Literal["refine", "replace"]
+PresetName = Literal["exact", "balanced", "fast"]
 MaskResampling = Literal["coverage", "nearest"]
 MaskMode = Literal["white", "black", "alpha"]
 
@@ -48,9 +50,36 @@ class Region:
     strength: Annotated[Fraction, Doc("Weight of this region's loss relative to the other regions, 0..1.")] = 1.0
 
 
+PRESETS: Mapping[PresetName, Mapping[str, Any]] = MappingProxyType(
+    {
+        "exact": {
+            "inversion": "null-text",
+            "gradient_tolerance": 0.0,
+            "stop_margin": 0.0,
+            "mask_resampling": "nearest",
+            "inject_edit_words": True,
+        },
+        "balanced": {},
+        # The updates per step grow as the steps get fewer, so that guidance pushes as far in all: 25 x 15 = 10 x 38.
+        "fast": {"steps": 20, "max_iterations": 38, "gradient_tolerance": 1.0},
+    }
+)
+"""What each preset sets; everything else is the default of `EditConfig`, so that ``balanced`` is these defaults."""
+
+PRESET_DOC = (
+    "A choice of parameters; those that are given win over it. `exact`: the released program's algorithm (null-text "
+    "inversion, one gradient per guidance update, nothing stopped early). `balanced`: direct inversion, one gradient "
+    "for several updates where it hardly changes. `fast`: `balanced` in 20 steps."
+)
+
+GOVERNED = frozenset(name for preset in PRESETS.values() for name in preset)
+"""The parameters whose default depends on the preset."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EditConfig:
-    """How to edit. Every default is the paper's or the named source's; step windows scale with ``steps``."""
+    """How to edit. A default is the paper's or the named source's, where its description gives no other; step windows
+    scale with ``steps``. `EditConfig.preset` gives other starting points."""
 
     method: Annotated[
         MethodName,
@@ -86,6 +115,24 @@ class EditConfig:
     max_iterations: Annotated[
         int, Ge(0), Le(100), Doc("Guidance updates of the latent per guided step (paper: 15).")
     ] = 15
+    gradient_tolerance: Annotated[
+        float,
+        Ge(0.0),
+        Le(10.0),
+        Doc(
+            "Relative change of the gradient up to which one gradient serves several guidance updates in a row; 0: "
+            "one gradient per update (paper)."
+        ),
+    ] = 0.5
+    stop_margin: Annotated[
+        float,
+        Ge(0.0),
+        Le(100.0),
+        Doc(
+            "End a step's guidance once the edit words have this many times the token ratio of the strongest other "
+            "word inside their mask; 0: never (paper)."
+        ),
+    ] = 1.0
     guided_fraction: Annotated[Fraction, Doc("Leading fraction of the steps that is guided (paper: 25 of 50).")] = 0.5
     token_weight: Annotated[float, Ge(0.0), Le(100.0), Doc("Weight of the token-ratio loss with `both`.")] = 1.0
     spatial_weight: Annotated[float, Ge(0.0), Le(100.0), Doc("Weight of the spatial-ratio loss with `both`.")] = 1.0
@@ -165,6 +212,11 @@ class EditConfig:
     ] = 0.0
     seed: Annotated[int, Ge(0), Le(2**63 - 1), Doc("Seed of the fresh noise; without effect while `eta` is 0.")] = 0
 
+    @classmethod
+    def preset(cls, name: PresetName, **given: Any) -> Self:
+        """The configuration of preset ``name``; parameters that are ``given`` win over it."""
+        return cls(**{**PRESETS[name], **given})
+
     @property
     def guided_steps(self) -> int:
         """Number of leading steps that are guided (0 for methods or strengths without guidance)."""
@@ -206,6 +258,9 @@ class EditConfig:
 
 
 __all__ = [
+    "GOVERNED",
+    "PRESETS",
+    "PRESET_DOC",
     "ConstraintName",
     "EditConfig",
     "Fraction",
@@ -214,6 +269,7 @@ __all__ = [
     "MaskMode",
     "MaskResampling",
     "MethodName",
+    "PresetName",
     "Region",
     "Word",
 ]

@@ -1,8 +1,8 @@
-"""The two constraints of MAG-Edit and one guided update of the latent (paper: arXiv 2312.11396, section 4.2)."""
+"""The two constraints of MAG-Edit and what they measure (paper: arXiv 2312.11396, section 4.2)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from magedit.config import EditConfig, MaskResampling
-from magedit.errors import EditDiverged, EmptyMask
+from magedit.errors import EmptyMask
 from magedit.report import Ratios
 
 RATIO_EPSILON = 1e-12
@@ -21,7 +21,8 @@ RATIO_EPSILON = 1e-12
 class WordTarget:
     """Tokens of one word, the mask in which it must win (or lose, if ``negative``), and its region's weight.
 
-    ``masks`` maps the side of a map to the mask at that resolution, (side * side,) of 0 and 1.
+    ``masks`` maps the side of a map to the mask at that resolution, (side * side,) of 0 and 1. ``rivals`` are the
+    tokens of the prompt's other words.
     """
 
     region: int
@@ -29,6 +30,7 @@ class WordTarget:
     masks: Mapping[int, Tensor]
     weight: float = 1.0
     negative: bool = False
+    rivals: tuple[int, ...] = ()
 
 
 def resample_mask(mask: Tensor, side: int, how: MaskResampling) -> Tensor:
@@ -139,57 +141,22 @@ def measure(
     return tuple(result)
 
 
-@dataclass(frozen=True)
-class Guided:
-    """A guided latent, the loss before each update, and the ratios before the first one."""
+def have_won(
+    maps: Mapping[str, Tensor], sides: Mapping[str, int], targets: Sequence[WordTarget], margin: float
+) -> bool:
+    """Whether each token of every word has ``margin`` times the token ratio of its strongest rival inside its mask.
 
-    latent: Tensor
-    losses: tuple[float, ...]
-    before: tuple[Ratios, ...]
-
-
-def guide(
-    latent: Tensor,
-    *,
-    attend: Callable[[Tensor], Mapping[str, Tensor]],
-    loss: Callable[[Mapping[str, Tensor]], Tensor],
-    ratios: Callable[[Mapping[str, Tensor]], tuple[Ratios, ...]],
-    iterations: int,
-    scale: float,
-    sigma: float,
-    mask: Tensor,
-    on_update: Callable[[], None],
-) -> Guided:
-    """Optimise the noise latent so that the edit words win (paper 4.1, algorithm 1).
-
-    ``iterations`` times: z* <- z* - M * sigma_t * d(scale * L)/dz*.
-
-    Args:
-        latent: z*_t, (1, C, h, w), fp32.
-        attend: latent -> maps of the guidance layers, with gradient.
-        loss: maps -> L, a scalar.
-        ratios: maps -> ratios per region.
-        iterations: number of updates.
-        scale: step size; sigma: noise-to-signal ratio at this timestep.
-        mask: M at latent resolution, (h, w) of 0 and 1.
-        on_update: called after each update; may raise to cancel.
-
-    Raises:
-        EditDiverged: the latent is no longer finite.
+    Ratios are means over heads and layers. A negative word, or one without rivals, has never won.
     """
-    losses: list[float] = []
-    before: tuple[Ratios, ...] = ()
-    for _ in range(iterations):
-        with torch.enable_grad():
-            variable = latent.detach().requires_grad_(True)
-            maps = attend(variable)
-            value = scale * loss(maps)
-            (gradient,) = torch.autograd.grad(value, variable)
-        losses.append(float(value.detach()))
-        if not before:
-            before = ratios({name: m.detach() for name, m in maps.items()})
-        latent = latent - mask * sigma * gradient
-        on_update()
-    if not torch.isfinite(latent).all():
-        raise EditDiverged(f"the latent is no longer finite after guidance with scale {scale}: use a smaller scale")
-    return Guided(latent, tuple(losses), before)
+    for target in targets:
+        if target.negative or not target.rivals:
+            return False
+        ratios = [
+            (layer_maps / layer_maps.sum(-1, keepdim=True).clamp_min(RATIO_EPSILON)).mean(0).T
+            @ (target.masks[sides[name]] / target.masks[sides[name]].sum().clamp_min(1))
+            for name, layer_maps in maps.items()
+        ]
+        ratio = torch.stack(ratios).mean(0)
+        if float(ratio[list(target.tokens)].min()) < margin * float(ratio[list(target.rivals)].max()):
+            return False
+    return True

@@ -35,12 +35,11 @@ def word_targets(
     """
     targets = []
     for index, (region, mask) in enumerate(zip(regions, masks, strict=True)):
+        spans = {word: token_indices(prompt, encoded, word) for word in (*region.words, *region.negative_words)}
+        rivals = tuple(sorted(set(range(1, len(encoded.ids) - 1)).difference(*spans.values())))
         resampled = {layer.side: resample_mask(mask, layer.side, config.mask_resampling).flatten() for layer in layers}
         for words, negative in ((region.words, False), (region.negative_words, True)):
-            targets += [
-                WordTarget(index, token_indices(prompt, encoded, word), resampled, region.strength, negative)
-                for word in words
-            ]
+            targets += [WordTarget(index, spans[word], resampled, region.strength, negative, rivals) for word in words]
     return tuple(targets)
 
 

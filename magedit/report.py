@@ -40,7 +40,10 @@ class Ratios:
 
 @dataclass(frozen=True, kw_only=True)
 class StepTrace:
-    """One denoising step: ratios per region before the step's first guidance update and in its sampling pass."""
+    """One denoising step: ratios per region before the step's first guidance update and in its sampling pass.
+
+    ``iterations`` counts the updates; ``losses`` holds the loss at each gradient, of which one may serve several.
+    """
 
     step: int
     timestep: int

@@ -17,7 +17,7 @@ from pydantic import Json, RootModel, ValidationError, create_model
 from typing_extensions import Doc
 
 from jobs.schema import ArtifactName, DeadlineS, EditRequest, OutputFormat, Priority, Prompt
-from magedit.config import EditConfig, MaskMode, Region, Word
+from magedit.config import GOVERNED, PRESET_DOC, PRESETS, EditConfig, MaskMode, PresetName, Region, Word
 from service.errors import UnknownField, UnsupportedBody
 
 MULTIPART = "multipart/form-data"
@@ -95,7 +95,8 @@ class EditForm:
 def read_form(**values: Any) -> EditForm:
     """The dependency behind `EditFormDep`; its parameters are the fields of `EditForm` and `EditConfig`."""
     config = {field.name: values.pop(field.name) for field in dataclasses.fields(EditConfig)}
-    return EditForm(**values, config=EditConfig(**config))
+    given = {name: value for name, value in config.items() if name not in GOVERNED or value is not None}
+    return EditForm(config=EditConfig.preset(values.pop("preset"), **given), **values)
 
 
 def _own_parameters() -> list[inspect.Parameter]:
@@ -109,9 +110,13 @@ def _own_parameters() -> list[inspect.Parameter]:
 
 def _config_parameters() -> list[inspect.Parameter]:
     hints = get_type_hints(EditConfig, include_extras=True)
-    parameters = []
+    parameters = [_parameter("preset", Annotated[PresetName, Form(description=PRESET_DOC)], "balanced")]
     for field in dataclasses.fields(EditConfig):
         hint, description = hints[field.name], _doc(EditConfig, field.name)
+        if field.name in GOVERNED:
+            form = Form(description=f"{description} Empty: as `preset` has it ({_preset_values(field.name)}).")
+            parameters.append(_parameter(field.name, Annotated[hint | None, form], None))
+            continue
         if field.default_factory is not dataclasses.MISSING:
             form = Form(default_factory=field.default_factory, description=description)
         else:
@@ -121,6 +126,10 @@ def _config_parameters() -> list[inspect.Parameter]:
             hint = Annotated[hint, Json]
         parameters.append(_parameter(field.name, Annotated[hint, form], field.default))
     return parameters
+
+
+def _preset_values(name: str) -> str:
+    return ", ".join(f"`{preset}` {getattr(EditConfig.preset(preset), name)}" for preset in PRESETS)
 
 
 def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:

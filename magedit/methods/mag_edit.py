@@ -6,7 +6,8 @@ from functools import partial
 
 from torch import Tensor
 
-from magedit.guidance import Guided, constraint_loss, guide, measure
+from magedit.descent import Guided, guide
+from magedit.guidance import constraint_loss, have_won, measure
 from magedit.methods.base import EditedLatent, EditTask
 from magedit.methods.p2p import denoise
 
@@ -18,22 +19,31 @@ def mag_edit(task: EditTask) -> EditedLatent:
     """
     config, denoiser = task.config, task.denoiser
     sides = {layer.name: layer.side for layer in task.guidance_layers}
+    won = partial(have_won, sides=sides, targets=task.words, margin=config.stop_margin) if config.stop_margin else None
+    stride = 1
 
     def guide_step(_: int, t: int, latent: Tensor, maps: dict[str, Tensor]) -> Guided:
+        nonlocal stride
+
         def attend(variable: Tensor) -> dict[str, Tensor]:
             denoiser.attend(variable, t, task.target, task.guidance_layers[-1])
             return maps
 
-        return guide(
+        guided = guide(
             latent,
             attend=attend,
             loss=partial(constraint_loss, sides=sides, targets=task.words, config=config),
             ratios=partial(measure, sides=sides, targets=task.words, regions=task.regions),
+            won=won,
             iterations=config.iterations,
+            tolerance=config.gradient_tolerance,
+            stride=stride,
             scale=task.scale,
             sigma=denoiser.schedule.sigma(t),
             mask=task.mask,
             on_update=partial(denoiser.meter.passed, backward=1),
         )
+        stride = guided.stride
+        return guided
 
     return denoise(task, guided_steps=config.guided_steps, guide_step=guide_step)

@@ -9,7 +9,8 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from magedit.attention import capturing, editing
-from magedit.guidance import Guided, measure
+from magedit.descent import Guided
+from magedit.guidance import measure
 from magedit.methods.base import EditedLatent, EditTask
 from magedit.report import Stage, StepTrace
 from magedit.schedule import guided_noise
@@ -52,7 +53,7 @@ def denoise(task: EditTask, *, guided_steps: int, guide_step: GuideStep | None) 
                     StepTrace(
                         step=i,
                         timestep=t,
-                        iterations=len(guided.losses) if guided else 0,
+                        iterations=guided.updates if guided else 0,
                         losses=guided.losses if guided else (),
                         before=guided.before if guided else after,
                         after=after,

@@ -32,12 +32,13 @@ def app(given: dict[str, Any]) -> typer.Typer:
 
 def test_every_parameter_is_an_option(app: typer.Typer, given: dict[str, Any]) -> None:
     assert CliRunner().invoke(app, []).exit_code == 0
-    assert set(given) == {field.name for field in dataclasses.fields(EditConfig)}
+    assert set(given) == {field.name for field in dataclasses.fields(EditConfig)} | {"preset"}
     assert set(given.values()) == {None}
 
 
 def test_values_have_their_types(app: typer.Typer, given: dict[str, Any]) -> None:
     arguments = ["--steps", "10", "--strength", "0.5", "--method", "p2p", "--scale", "3", "--equalizer", '{"red": 2}']
+    arguments += ["--preset", "fast"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert {name: value for name, value in given.items() if value is not None} == {
@@ -46,12 +47,20 @@ def test_values_have_their_types(app: typer.Typer, given: dict[str, Any]) -> Non
         "method": "p2p",
         "scale": 3.0,
         "equalizer": {"red": 2},
+        "preset": "fast",
     }
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--steps", "1"), ("--strength", "1.5"), ("--method", "magic"), ("--equalizer", "{"), ("--equalizer", "[]")],
+    [
+        ("--steps", "1"),
+        ("--strength", "1.5"),
+        ("--method", "magic"),
+        ("--preset", "a"),
+        ("--equalizer", "{"),
+        ("--equalizer", "[]"),
+    ],
 )
 def test_bounds_hold_before_anything_is_sent(arguments: tuple[str, str], app: typer.Typer) -> None:
     result = CliRunner().invoke(app, list(arguments))

@@ -11,13 +11,28 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import Doc
 
-from magedit.config import EditConfig, Region
+from magedit.config import GOVERNED, PRESETS, EditConfig, Region
 
 
 def test_the_defaults_are_the_papers_step_windows() -> None:
     config = EditConfig()
     assert (config.guided_steps, config.iterations, config.self_replace_until, config.blend_from) == (25, 15, 25, 35)
     assert config.cross_replace_until(config.cross_replace) == 40
+
+
+def test_what_is_given_wins_over_the_preset() -> None:
+    assert EditConfig.preset("balanced") == EditConfig()
+    assert EditConfig.preset("fast", steps=30).steps == 30
+    assert EditConfig.preset("exact").inversion == "null-text"
+    assert {name for values in PRESETS.values() for name in values} == GOVERNED
+    for name in GOVERNED:
+        assert len({getattr(EditConfig.preset(preset), name) for preset in PRESETS}) > 1
+
+
+def test_the_fast_preset_pushes_as_far_in_fewer_steps() -> None:
+    configs = EditConfig.preset("balanced"), EditConfig.preset("fast")
+    balanced, fast = (config.guided_steps * config.iterations for config in configs)
+    assert abs(fast / balanced - 1) < 0.02
 
 
 @pytest.mark.parametrize("config", [EditConfig(method="p2p"), EditConfig(strength=0.0), EditConfig(max_iterations=0)])

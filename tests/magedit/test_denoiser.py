@@ -7,46 +7,61 @@ from typing import Any
 import pytest
 import torch
 from accelerate.hooks import ModelHook, add_hook_to_module, remove_hook_from_module
+from torch import Tensor
 
 from magedit.attention import capturing, find_layers, guidance_layers
-from magedit.denoiser import Denoiser, forward_until, frozen
+from magedit.denoiser import Denoiser, frozen
 from magedit.meter import Meter
 from magedit.pipeline import MAGEditPipeline
 from magedit.schedule import Schedule
 
 
+def inputs() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    return torch.randn(1, 4, 32, 32, generator=generator), torch.randn(1, 77, 32, generator=generator)
+
+
 def test_a_truncated_pass_gives_the_whole_passes_maps_up_to_every_layer(pipe: MAGEditPipeline) -> None:
     layers = find_layers(pipe.unet, pipe.latent_side)
-    generator = torch.Generator().manual_seed(5)
-    sample = torch.randn(1, 4, 32, 32, generator=generator)
-    embedding = torch.randn(1, 77, 32, generator=generator)
+    sample, embedding = inputs()
+    denoiser = Denoiser(pipe.unet, Schedule.from_scheduler(pipe.scheduler, 10), Meter({}))
     with torch.no_grad():
         with capturing(pipe.unet, layers) as whole:
-            pipe.unet(sample, 481, embedding)
+            denoiser.noise(sample, 481, embedding)
         for index, last in enumerate(layers):
             with capturing(pipe.unet, layers) as maps:
-                forward_until(pipe.unet, sample, 481, embedding, last.name)
-            assert {layer.name for layer in layers[: index + 1]} <= set(maps)
-            for name, kept in maps.items():
-                torch.testing.assert_close(kept, whole[name], rtol=1e-5, atol=1e-7)
+                denoiser.attend(sample, 481, embedding, last)
+            assert set(maps) == {layer.name for layer in layers[: index + 1]}
+            assert all(torch.equal(kept, whole[name]) for name, kept in maps.items())
+    assert denoiser.meter.truncated == len(layers)
 
 
-def test_a_truncated_pass_ends_with_the_transformer_that_holds_its_layer(pipe: MAGEditPipeline) -> None:
+def test_the_gradient_of_a_truncated_pass_is_the_whole_passes(pipe: MAGEditPipeline) -> None:
     layers = find_layers(pipe.unet, pipe.latent_side)
-    last = next(layer for layer in layers if layer.name.startswith("up_blocks.1.attentions.1") and layer.cross)
-    with torch.no_grad(), capturing(pipe.unet, layers) as maps:
-        forward_until(pipe.unet, torch.zeros(1, 4, 32, 32), 1, torch.zeros(1, 77, 32), last.name)
-    assert set(maps) == {layer.name for layer in layers[: layers.index(last) + 1]}
+    read = guidance_layers(layers, 8)
+    sample, embedding = inputs()
+    denoiser = Denoiser(pipe.unet, Schedule.from_scheduler(pipe.scheduler, 10), Meter({}))
+    gradients = []
+    for whole in (True, False):
+        latent = sample.clone().requires_grad_(True)
+        with torch.enable_grad(), frozen(pipe.unet), capturing(pipe.unet, read) as maps:
+            if whole:
+                denoiser.noise(latent, 481, embedding)
+            else:
+                denoiser.attend(latent, 481, embedding, read[-1])
+            (gradient,) = torch.autograd.grad(torch.stack([m.square().sum() for m in maps.values()]).sum(), latent)
+        gradients.append(gradient)
+    assert gradients[0].abs().max() > 0
+    assert torch.equal(*gradients)
 
 
 def test_the_gradient_reaches_the_latent_and_no_weight(pipe: MAGEditPipeline) -> None:
     layers = find_layers(pipe.unet, pipe.latent_side)
     last = [layer for layer in layers if layer.cross and layer.side == 8][-1]
-    generator = torch.Generator().manual_seed(1)
-    latent = torch.randn(1, 4, 32, 32, generator=generator).requires_grad_(True)
-    embedding = torch.randn(1, 77, 32, generator=generator)
+    latent, embedding = inputs()
+    latent.requires_grad_(True)
     with torch.enable_grad(), frozen(pipe.unet), capturing(pipe.unet, [last]) as maps:
-        forward_until(pipe.unet, latent, 481, embedding, last.name)
+        Denoiser(pipe.unet, Schedule.from_scheduler(pipe.scheduler, 10), Meter({})).attend(latent, 481, embedding, last)
         maps[last.name].square().sum().backward()  # type: ignore[no-untyped-call]
     assert latent.grad is not None
     assert latent.grad.abs().max() > 0
@@ -62,10 +77,12 @@ def test_a_truncated_pass_runs_the_hook_that_moves_an_offloaded_unet(pipe: MAGEd
             return args, kwargs
 
     last = guidance_layers(find_layers(pipe.unet, pipe.latent_side), 8)[-1]
+    denoiser = Denoiser(pipe.unet, Schedule.from_scheduler(pipe.scheduler, 10), Meter({}))
+    sample, embedding = inputs()
     add_hook_to_module(pipe.unet, Mover())
     try:
         with torch.no_grad():
-            forward_until(pipe.unet, torch.zeros(1, 4, 32, 32), 1, torch.zeros(1, 77, 32), last.name)
+            denoiser.attend(sample, 1, embedding, last)
     finally:
         remove_hook_from_module(pipe.unet)
     assert calls == ["UNet2DConditionModel"]

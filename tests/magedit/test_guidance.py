@@ -1,8 +1,9 @@
-"""The two constraints against the recorded losses and gradients, and one guided update."""
+"""The two constraints against the recorded losses and gradients, and when words have won."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -13,11 +14,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from magedit.config import EditConfig
-from magedit.errors import EditDiverged, EmptyMask
+from magedit.errors import EmptyMask
 from magedit.guidance import (
     WordTarget,
     constraint_loss,
-    guide,
+    have_won,
     measure,
     resample_mask,
     spatial_ratio,
@@ -107,45 +108,15 @@ def test_measure_is_per_region_and_leaves_negative_words_out() -> None:
     assert third == Ratios(token=0.0, spatial=0.0)
 
 
-def drive(negative: bool = False, scale: float = 1.0, iterations: int = 40) -> tuple[Tensor, Tensor, list[int]]:
-    """Guide a latent whose attention is a softmax of itself: channel 1 is the word."""
-    latent = torch.zeros(1, 3, 2, 2)
-    mask = torch.tensor([[1.0, 0], [0, 0]])
-    word = WordTarget(0, (1,), {2: mask.flatten()}, negative=negative)
-    config = EditConfig()
-    updates: list[int] = []
-
-    def attend(variable: Tensor) -> dict[str, Tensor]:
-        return {"a": variable[0].flatten(1).T.softmax(-1)[None]}
-
-    guided = guide(
-        latent,
-        attend=attend,
-        loss=lambda maps: constraint_loss(maps, {"a": 2}, [word], config),
-        ratios=lambda maps: measure(maps, {"a": 2}, [word], 1),
-        iterations=iterations,
-        scale=scale,
-        sigma=2.0,
-        mask=mask,
-        on_update=lambda: updates.append(1),
-    )
-    assert len(guided.losses) == iterations
-    return guided.latent, attend(guided.latent)["a"][0], updates
-
-
-def test_guidance_raises_the_words_share_inside_the_mask_alone() -> None:
-    latent, share, updates = drive()
-    assert float(share[0, 1]) > 0.8
-    assert len(updates) == 40
-    assert latent[0, :, 0, 1].abs().max() == 0
-    assert latent[0, :, 1].abs().max() == 0
-
-
-def test_a_negative_word_is_pushed_down() -> None:
-    _, share, _ = drive(negative=True)
-    assert float(share[0, 1]) < 0.2
-
-
-def test_a_latent_that_leaves_its_range_is_an_error_that_names_the_scale() -> None:
-    with pytest.raises(EditDiverged, match="inf"):
-        drive(scale=float("inf"), iterations=2)
+@pytest.mark.parametrize(("share", "won"), [(0.5, True), (0.3, False)])
+def test_words_have_won_when_each_token_tops_every_other_word_inside_the_mask(share: float, won: bool) -> None:
+    # Token 0 stands for the begin of the prompt: it gets most and is no rival.
+    maps = torch.tensor([0.9, share, 0.6, 0.4]).expand(2, 4, 4).clone()
+    maps[:, 2:, 1] = 0.0
+    inside = torch.tensor([1.0, 1, 0, 0])
+    word = WordTarget(0, (1, 2), {2: inside}, rivals=(3,))
+    assert have_won({"a": maps}, {"a": 2}, [word], margin=1.0) is won
+    assert not have_won({"a": maps}, {"a": 2}, [word], margin=2.0)
+    assert not have_won({"a": maps}, {"a": 2}, [replace(word, masks={2: 1 - inside})], margin=1.0)
+    for hopeless in (replace(word, negative=True), replace(word, rivals=())):
+        assert not have_won({"a": maps}, {"a": 2}, [word, hopeless], margin=1.0)

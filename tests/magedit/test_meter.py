@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from magedit.config import EditConfig
-from magedit.meter import Meter, expected_work
+from magedit.meter import BACKWARD_COST, TRUNCATED_COST, Meter, expected_work
 from magedit.report import Progress, Stage
 
 
@@ -51,6 +53,9 @@ def test_what_the_listener_raises_goes_through() -> None:
 @pytest.mark.parametrize("inversion", ["direct", "null-text"])
 def test_expected_work_knows_what_is_left_out(inversion: str) -> None:
     config = EditConfig(inversion=inversion)  # type: ignore[arg-type]
+    every = expected_work(replace(config, gradient_tolerance=0.0), inverted=True)[Stage.EDIT]
+    assert every == pytest.approx(100 + 25 * 15 * (TRUNCATED_COST + BACKWARD_COST))
+    assert 100 < expected_work(config, inverted=True)[Stage.EDIT] < every / 2
     whole, reused = (expected_work(config, inverted=inverted) for inverted in (False, True))
     assert whole[Stage.INVERT] == 50
     assert reused[Stage.INVERT] == 0

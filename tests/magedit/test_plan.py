@@ -26,6 +26,9 @@ def test_each_word_of_each_region_is_a_target_with_its_regions_mask(pipe: MAGEdi
         (1, (6,), 0.5, False),
         (1, (2,), 0.5, True),
     ]
+    # a, and, a, lamp: what no word of the region names, between the prompt's begin and end.
+    assert targets[0].rivals == targets[1].rivals == (1, 4, 5, 6, 7)
+    assert targets[2].rivals == (1, 3, 4, 5, 7)
     assert targets[0].masks[8].sum() == 8
     assert targets[2].masks[16].sum() == 4 * 16
 

@@ -10,7 +10,7 @@ import pytest
 from fastapi.exceptions import RequestValidationError
 
 from jobs.settings import Settings
-from magedit.config import EditConfig
+from magedit.config import PRESETS, EditConfig, PresetName
 from service.app import create_app
 from service.form import FIELDS, parse_form
 from service.problems import validation_problem
@@ -27,9 +27,13 @@ def test_bounds_defaults_and_descriptions_come_from_the_dataclass() -> None:
     form = next(schema for name, schema in schemas.items() if name.startswith("Body_"))
     assert set(form["properties"]) == FIELDS
     assert set(form["required"]) == {"mask", "target_prompt"}
+    scale = form["properties"]["guidance_scale"]
+    assert (scale["minimum"], scale["maximum"], scale["default"]) == (1, 30, EditConfig().guidance_scale)
     steps = form["properties"]["steps"]
-    assert (steps["minimum"], steps["maximum"], steps["default"]) == (2, 250, EditConfig().steps)
+    assert (steps["anyOf"][0]["minimum"], steps["anyOf"][0]["maximum"]) == (2, 250)
     assert "DDIM steps" in steps["description"]
+    assert steps["description"].endswith("as `preset` has it (`exact` 50, `balanced` 50, `fast` 20).")
+    assert form["properties"]["preset"]["enum"] == list(PRESETS)
     assert form["properties"]["method"]["enum"] == ["mag-edit", "p2p"]
     assert form["properties"]["equalizer"]["contentMediaType"] == "application/json"
     assert all(each.get("description") for each in form["properties"].values())
@@ -52,6 +56,16 @@ def test_a_form_without_http_is_read_alike() -> None:
     assert form.regions is not None
     assert [region.words for region in form.regions.root] == [("b",)]
     assert (form.words, form.mask_mode, form.output_format, form.artifacts) == (["b", "c"], "white", "png", [])
+
+
+@pytest.mark.parametrize("preset", list(PRESETS))
+def test_what_is_given_wins_over_the_preset(preset: PresetName) -> None:
+    data = {"source_prompt": "a", "target_prompt": "b", "preset": preset}
+    assert parse_form(b"", [b""], data).config == EditConfig.preset(preset)
+    given = {"max_iterations": "5", "inversion": "ddim", "inject_edit_words": "false", "steps": ""}
+    assert parse_form(b"", [b""], data | given).config == EditConfig.preset(
+        preset, max_iterations=5, inversion="ddim", inject_edit_words=False
+    )
 
 
 def test_a_form_without_http_is_refused_in_the_same_words(client: httpx.Client, form: Form) -> None:

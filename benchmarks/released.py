@@ -1,0 +1,149 @@
+"""The released program's schedule, written with this program's functions: what its savings are measured against.
+
+The same algorithm as the preset `exact` (arXiv 2312.11396, with null-text inversion, arXiv 2211.09794), as the authors'
+program runs it: the source passes once per guidance iteration, no pass ends early, and every attention layer of every
+pass forms its map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from magedit.attention import LayerEdit
+from magedit.config import EditConfig, Region
+from magedit.denoiser import frozen
+from magedit.guidance import constraint_loss
+from magedit.inversion import INVERSIONS, InversionTask
+from magedit.meter import Meter
+from magedit.methods import EditTask
+from magedit.output import Inversion
+from magedit.pipeline import MAGEditPipeline
+from magedit.prompts import check_edit
+from magedit.report import Stage
+from magedit.schedule import guided_noise
+
+
+@dataclass
+class Maps:
+    """Attention of every layer, formed in full: (batch, heads, positions, keys)."""
+
+    edits: Mapping[str, LayerEdit] = field(default_factory=dict)
+    kept: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Plain:
+    """Attention as softmax(Q K^T) V; the last row's map is replaced as the layer's edit says, and kept."""
+
+    def __init__(self, name: str, maps: Maps) -> None:
+        self.name, self.maps = name, maps
+
+    def __call__(
+        self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **_: Any
+    ) -> Tensor:
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        query, key, value = (
+            each.unflatten(2, (attn.heads, -1)).transpose(1, 2)
+            for each in (attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context))
+        )
+        probabilities = (query @ key.transpose(-1, -2) * attn.scale).softmax(-1)
+        edit = self.maps.edits.get(self.name, LayerEdit())
+        last = probabilities[-1]
+        if edit.self_map is not None:
+            last = edit.self_map
+        elif edit.base is not None:
+            last = edit.base if edit.share is None else edit.base + edit.share * last
+        self.maps.kept[self.name] = last
+        out: Tensor = attn.to_out[0]((torch.cat([probabilities[:-1], last[None]]) @ value).transpose(1, 2).flatten(2))
+        return out if attn.rescale_output_factor == 1 else out / attn.rescale_output_factor
+
+
+@contextmanager
+def plain(unet: Any) -> Iterator[Maps]:
+    """Every attention layer of ``unet`` forms its map inside."""
+    before, maps = unet.attn_processors, Maps()
+    try:
+        for name, module in unet.named_modules():
+            if hasattr(module, "processor"):
+                module.processor = Plain(name, maps)
+        yield maps
+    finally:
+        unet.set_attn_processor(before)
+
+
+@torch.no_grad()
+def released_inversion(
+    pipe: MAGEditPipeline, image: Image.Image, mask: Image.Image, prompt: str, config: EditConfig, meter: Meter
+) -> Inversion:
+    """Null-text inversion of ``image`` with every map formed."""
+    box = (0, 0, *image.size)
+    with frozen(pipe.unet), plain(pipe.unet):
+        task = InversionTask(
+            pipe._denoiser(config, meter), pipe._encode(image), pipe._embed(prompt), pipe._embed(""), config
+        )
+        inverted = INVERSIONS[config.inversion](task)
+    assert image.size == mask.size == (pipe.size, pipe.size)
+    return Inversion(inverted, box, image.size, prompt, config)
+
+
+@torch.no_grad()
+def released_edit(
+    pipe: MAGEditPipeline,
+    masks: Sequence[Image.Image],
+    target_prompt: str,
+    regions: Sequence[Region],
+    config: EditConfig,
+    inversion: Inversion,
+    meter: Meter,
+) -> Tensor:
+    """The edited latent (1, C, h, w) of an inverted image; every pass is whole and counted as such by ``meter``."""
+    encoded = check_edit(
+        pipe.tokenize, inversion.source_prompt, target_prompt, regions, max_tokens=pipe.max_tokens, needs_words=True
+    )
+    task = pipe._task(
+        list(masks), inversion.source_prompt, target_prompt, encoded, config, inversion, meter, None, None
+    )
+    schedule, sides = task.denoiser.schedule, {layer.name: layer.side for layer in task.guidance_layers}
+    source = latent = task.inverted.latents[0]
+    with frozen(pipe.unet), plain(pipe.unet) as maps, meter.stage(Stage.EDIT, config.steps):
+        for i, t in enumerate(schedule.timesteps):
+            for _ in range(config.iterations if i < config.guided_steps else 0):
+                maps.edits = _source_pass(task, i, t, source, maps)
+                with torch.enable_grad():
+                    variable = latent.detach().requires_grad_(True)
+                    task.denoiser.noise(variable, t, task.target)
+                    loss = task.scale * constraint_loss(
+                        {name: maps.kept[name] for name in sides}, sides, task.words, config
+                    )
+                    (gradient,) = torch.autograd.grad(loss, variable)
+                meter.passed(backward=1)
+                latent = latent - task.mask * schedule.sigma(t) * gradient
+            maps.edits = {}
+            source_noise = _guided(task, i, t, source, task.source)
+            maps.edits = task.injection.edits(i, dict(maps.kept), ())
+            noise = _guided(task, i, t, latent, task.target)
+            maps.edits = {}
+            source, latent = schedule.step(source_noise, t, source), schedule.step(noise, t, latent)
+            if i >= config.blend_from:
+                latent = task.blend_mask * latent + (1 - task.blend_mask) * source
+            meter.stepped()
+    return latent
+
+
+def _source_pass(task: EditTask, i: int, t: int, source: Tensor, maps: Maps) -> Mapping[str, LayerEdit]:
+    maps.edits = {}
+    task.denoiser.noise(source, t, task.source)
+    return task.injection.edits(i, dict(maps.kept), ())
+
+
+def _guided(task: EditTask, i: int, t: int, latent: Tensor, embedding: Tensor) -> Tensor:
+    both = task.denoiser.noise(
+        torch.cat([latent, latent]), t, torch.cat([task.inverted.unconditional[i].to(embedding.dtype), embedding])
+    )
+    return guided_noise(both[:1], both[1:], task.config.guidance_scale)
