@@ -15,7 +15,8 @@ def luma(picture: Image.Image) -> NDArray[np.float64]:
 def edges(picture: Image.Image) -> NDArray[np.float64]:
     """Magnitude of the luma's gradient by central differences, (height, width)."""
     rows, columns = np.gradient(luma(picture))
-    return np.hypot(rows, columns)
+    magnitude: NDArray[np.float64] = np.hypot(rows, columns)
+    return magnitude
 
 
 def structure(result: Image.Image, truth: Image.Image, inside: NDArray[np.bool_]) -> float:

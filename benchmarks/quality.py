@@ -32,7 +32,7 @@ from magedit.demo.evaluate import judge_edit, load_pipeline, psnr
 from magedit.masks import paste_back
 from magedit.pipeline import MAGEditPipeline
 
-_FREE = {"cross_replace": 0.0, "self_replace": 0.0}
+_FREE: dict[str, Any] = {"cross_replace": 0.0, "self_replace": 0.0}
 ROWS: dict[str, EditConfig] = {
     "p2p": EditConfig(method="p2p"),
     "prompt + blend": EditConfig(method="p2p", blend_fraction=1.0, **_FREE),

@@ -5,8 +5,6 @@
 {tenant}/{job}/{attempt}/result-0.png     what an attempt made; the record names the attempt that counts
 {tenant}/{job}/{attempt}/artifacts/{name}
 inversions.v1/{tenant}/{digest}.safetensors   what workers need not compute again; no tenant's name has a dot
-inversions.v1/{tenant}/{digest}.safetensors   what workers need not compute again; no tenant's name has a dot
-inversions.v1/{tenant}/{digest}.safetensors   what workers need not compute again; no tenant's name has a dot
 """
 
 from __future__ import annotations
@@ -41,14 +39,6 @@ INVERSIONS = "inversions.v1/"
 """Where stored inversions are; the number changes with their format."""
 
 
-INVERSIONS = "inversions.v1/"
-"""Where stored inversions are; the number changes with their format."""
-
-
-INVERSIONS = "inversions.v1/"
-"""Where stored inversions are; the number changes with their format."""
-
-
 def job_prefix(tenant: str, job_id: str) -> str:
     """Where everything of one job is."""
     return f"{tenant}/{job_id}/"
@@ -77,16 +67,6 @@ def result_key(claim: JobRecord, name: str) -> str:
 def artifact_key(claim: JobRecord, name: str) -> str:
     """An artifact of this attempt."""
     return f"{attempt_prefix(claim)}artifacts/{name}"
-
-
-def inversion_key(tenant: str, name: str) -> str:
-    """A stored inversion of the tenant."""
-    return f"{INVERSIONS}{tenant}/{name}.safetensors"
-
-
-def inversion_key(tenant: str, name: str) -> str:
-    """A stored inversion of the tenant."""
-    return f"{INVERSIONS}{tenant}/{name}.safetensors"
 
 
 def inversion_key(tenant: str, name: str) -> str:
@@ -178,34 +158,6 @@ class ObjectStore:
             # What a process that was killed while it wrote left there is no object yet.
             shutil.rmtree(Path(self._store.prefix) / prefix, ignore_errors=True)
         return len(keys)
-
-    def delete_older(self, prefix: str, age_s: float) -> int:
-        """Remove the objects below ``prefix`` that were written more than ``age_s`` seconds ago; returns how many.
-
-        Ages are by the clocks of this machine and of the store.
-        """
-        before = datetime.now(UTC) - timedelta(seconds=age_s)
-        with _storage_errors(prefix):
-            objects = [meta for batch in obstore.list(self._store, prefix) for meta in batch]
-        old = [meta["path"] for meta in objects if meta["last_modified"] <= before]
-        for key in old:
-            with suppress(ObjectNotFound), _storage_errors(key):
-                obstore.delete(self._store, key)
-        return len(old)
-
-    def delete_older(self, prefix: str, age_s: float) -> int:
-        """Remove the objects below ``prefix`` that were written more than ``age_s`` seconds ago; returns how many.
-
-        Ages are by the clocks of this machine and of the store.
-        """
-        before = datetime.now(UTC) - timedelta(seconds=age_s)
-        with _storage_errors(prefix):
-            objects = [meta for batch in obstore.list(self._store, prefix) for meta in batch]
-        old = [meta["path"] for meta in objects if meta["last_modified"] <= before]
-        for key in old:
-            with suppress(ObjectNotFound), _storage_errors(key):
-                obstore.delete(self._store, key)
-        return len(old)
 
     def delete_older(self, prefix: str, age_s: float) -> int:
         """Remove the objects below ``prefix`` that were written more than ``age_s`` seconds ago; returns how many.

@@ -161,7 +161,7 @@ class _Canvas:
         count = max(1, round(length / 8))
         for number in range(count):
             parts = (number / count, (number + 0.55) / count)
-            self.line([tuple(b + (e - b) * part for b, e in zip(begin, end, strict=True)) for part in parts], colour, 2)  # type: ignore[misc]
+            self.line([tuple(b + (e - b) * part for b, e in zip(begin, end, strict=True)) for part in parts], colour, 2)
 
     def finished(self) -> Image.Image:
         return self._image.resize(self._size, Image.Resampling.LANCZOS)

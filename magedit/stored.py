@@ -27,7 +27,8 @@ def dump(inverted: Inverted) -> bytes:
         _EXACT: torch.tensor([inverted.exact], dtype=torch.uint8),
     }
     tensors = {name: each.detach().cpu().contiguous() for name, each in tensors.items()}
-    return save({**tensors, _CHECKSUM: _checksum(tensors)})
+    data: bytes = save({**tensors, _CHECKSUM: _checksum(tensors)})
+    return data
 
 
 def parse(data: bytes, *, box: Box, image_size: tuple[int, int], source_prompt: str, config: EditConfig) -> Inversion:

@@ -95,6 +95,7 @@ def _check_words(form: EditForm, regions: Sequence[Region], info: ModelInfo, tok
 
 
 def _request(form: EditForm, info: ModelInfo, regions: tuple[Region, ...]) -> EditRequest:
+    assert form.source_prompt is not None
     try:
         return EditRequest(
             model=info.name,

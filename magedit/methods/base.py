@@ -49,8 +49,8 @@ class EditTask:
 class EditedLatent:
     """The edited latent z*_0 (1, C, h, w), the source branch's z_0, and a trace entry per measured step.
 
-    ``attention`` is each region's mean share map over these steps, (side, side); ``attention_steps[k]`` holds the maps of
-    the k-th of them.
+    ``attention`` is each region's mean share map over these steps, (side, side); ``attention_steps[k]`` holds the maps
+    of the k-th of them.
     """
 
     latent: Tensor

@@ -205,7 +205,8 @@ class Fleet:
             s3_access_key_id=S3_KEY,
             s3_secret_access_key=SecretStr(S3_SECRET),
             storage_timeout_s=3.0,
-            storage_retries=6,
+            # So few that the watchdog need not wait for storage longer than its own time (`longest_request_s`).
+            storage_retries=1,
             checkpoint=str(self._checkpoint()),
             device="cpu",
             lease_s=self.plan.lease_s,

@@ -47,7 +47,6 @@ class Painted:
     inversion: Any = None
     attention: Sequence[Any] = ()
     attention_steps: Sequence[Sequence[Any]] = ()
-    attention_steps: Sequence[Sequence[Any]] = ()
 
 
 class Painter:

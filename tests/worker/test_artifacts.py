@@ -75,9 +75,11 @@ def test_the_difference_is_amplified_where_something_changed(real_model: ServedM
     found = made(real_model, {"difference"})
     plain = ImageChops.difference(found["image"], found["edited"].images[0])
     shown = found["difference.png"]
-    assert shown.getbbox() == plain.getbbox() is not None
-    x, y = plain.getbbox()[0] + 5, plain.getbbox()[1] + 5
-    assert shown.getpixel((x, y)) == tuple(min(255, AMPLIFICATION * value) for value in plain.getpixel((x, y)))
+    box = plain.getbbox()
+    assert box is not None
+    assert shown.getbbox() == box
+    at = box[0] + 5, box[1] + 5
+    assert shown.getpixel(at) == plain.point(lambda value: min(255, AMPLIFICATION * value)).getpixel(at)
 
 
 def test_the_crop_is_what_was_worked_on_with_the_masks_outline(real_model: ServedModel) -> None:

@@ -98,7 +98,8 @@ def test_what_an_inversion_depends_on_decides_where_it_is(shelf: Inversions) -> 
     moved.paste(255, (380, 280, 390, 290))
 
     def key(**changes: Any) -> str:
-        given = {"tenant": "a", "image": image, "masks": [mask], "source_prompt": "a room", "config": CONFIG} | changes
+        given: dict[str, Any] = {"tenant": "a", "image": image, "masks": [mask], "source_prompt": "a room"}
+        given |= {"config": CONFIG} | changes
         shelf_of = given.pop("shelf", shelf)
         return str(shelf_of.slot(**given).key)
 
