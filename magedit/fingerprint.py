@@ -21,7 +21,9 @@ def fingerprint(pipe: Any) -> str:
     Of each tensor its name, shape, the exact sum of its bit patterns and `SAMPLES` elements count: one pass over the
     weights where they lie, instead of gigabytes through a hash.
     """
-    digest = sha256(pipe.tokenizer_json().encode())
+    # Without padding and truncation, which are the last call's.
+    tokenizer = {**json.loads(pipe.tokenizer_json()), "padding": None, "truncation": None}
+    digest = sha256(json.dumps(tokenizer, sort_keys=True).encode())
     # Without what diffusers notes for itself: where it was loaded from, and by which version.
     schedule = {name: value for name, value in pipe.scheduler.config.items() if not name.startswith("_")}
     digest.update(json.dumps(schedule, sort_keys=True, default=str).encode())

@@ -32,9 +32,24 @@ Start = Annotated[
     typer.Option("--start", help="Folder of a checkpoint whose UNet is trained on; its VAE and text encoder stay."),
 ]
 Longer = Annotated[int | None, typer.Option(min=1, help="Samples of the stage, in place of the preset's.")]
+Share = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="Share of the UNet stage's learning rates to begin with, falling linearly from there: for a trained "
+        "`--start`, which the full rates would first undo.",
+    ),
+]
 
 
-def _preset(name: str, text: int | None = None, vae: int | None = None, unet: int | None = None) -> Preset:
+def _preset(
+    name: str,
+    text: int | None = None,
+    vae: int | None = None,
+    unet: int | None = None,
+    share: float | None = None,
+) -> Preset:
     if name not in PRESETS:
         raise typer.BadParameter(f"preset {name!r} is unknown: use one of {', '.join(PRESETS)}")
     preset = PRESETS[name]
@@ -44,6 +59,10 @@ def _preset(name: str, text: int | None = None, vae: int | None = None, unet: in
         preset = replace(preset, vae=replace(preset.vae, schedule=replace(preset.vae.schedule, samples=vae)))
     if unet:
         preset = replace(preset, unet=replace(preset.unet, schedule=replace(preset.unet.schedule, samples=unet)))
+    if share is not None:
+        full = preset.unet.schedule
+        gentle = replace(full, muon=share * full.muon, adam=share * full.adam, decay=1.0)
+        preset = replace(preset, unet=replace(preset.unet, schedule=gentle))
     return preset
 
 
@@ -59,6 +78,7 @@ def train(
     text_samples: Longer = None,
     vae_samples: Longer = None,
     unet_samples: Longer = None,
+    unet_rate: Share = None,
     start: Start = None,
 ) -> None:
     """Train the checkpoint; after a kill the same command goes on from the last snapshots."""
@@ -68,7 +88,7 @@ def train(
 
     try:
         train_in_processes(
-            _preset(preset, text_samples, vae_samples, unet_samples),
+            _preset(preset, text_samples, vae_samples, unet_samples, unet_rate),
             state=state,
             out=out,
             guidance=Guidance(resolution=guidance_resolution, step_size=guidance_step_size),

@@ -20,8 +20,8 @@ STORED = Problem(title="Diverged", status=500, detail="the latent became infinit
 
 
 def leaves(tree: type[Exception]) -> Iterator[type[Exception]]:
-    """The classes of a tree that have no subclass."""
-    below = tree.__subclasses__()
+    """The classes of a tree that have no subclass in the rooms that the front end stands on."""
+    below = [each for each in tree.__subclasses__() if each.__module__.startswith(("magedit.", "jobs.", "service."))]
     if not below:
         yield tree
     for each in below:
@@ -66,7 +66,7 @@ def test_a_failed_edit_answers_with_its_own_code() -> None:
 
 
 def test_unknown_addresses_and_methods(client: httpx.Client) -> None:
-    for path in ("/v2/edits", "/v1/edits/", "//"):
+    for path in ("/v2/edits", "/v1/edits/", "/nothing"):
         assert_problem(client.get(path), 404, "no_such_address")
     response = client.patch("/v1/edits")
     assert_problem(response, 405, "method_not_allowed")
