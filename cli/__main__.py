@@ -21,6 +21,7 @@ from cli.keys import app as keys_app
 from cli.options import with_config_options
 from cli.show import describe, print_finished
 from cli.stack import Stack, free_port
+from cli.webhooks import app as webhooks_app
 from cli.workers import environment_of, keep_working, worker_programs
 from jobs.logs import configure_logging
 from magedit.demo import DEMO_EDITS
@@ -68,6 +69,7 @@ def worker(workers: Workers = 1) -> None:
 
 app.command()(edit)
 app.add_typer(keys_app, name="keys")
+app.add_typer(webhooks_app, name="webhooks")
 
 
 @app.command()

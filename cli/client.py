@@ -124,6 +124,7 @@ class Edit(_Answer):
     deadline_at: datetime | None
     expires_at: datetime | None
     problem: Problem | None
+    webhook_url: str | None = None
 
     @property
     def finished(self) -> bool:

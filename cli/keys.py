@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -13,11 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from cli.embedded_redis import EmbeddedRedis
-from cli.explain import explained, read_settings
+from cli.service_redis import service_redis
 from jobs.api_keys import CALLER_SCOPES, SCOPES, ApiKey, ApiKeys, Scope
-from jobs.connection import connect
-from jobs.errors import QueueUnavailable
 from jobs.limits import Limits
 from jobs.schema import Tenant
 
@@ -87,7 +82,8 @@ def create(
     ] = None,
 ) -> None:
     """Make a key. It is printed once, alone on standard output, and kept nowhere."""
-    with _api_keys() as api_keys:
+    with service_redis() as redis:
+        api_keys = ApiKeys(redis)
         scopes = [scope_name(each) for each in scope] if scope else CALLER_SCOPES
         limits = Limits.model_validate(dict(each.split("=") for each in limit or ()))
         key, token = api_keys.create(tenant, scopes, limits=limits, expires_in_s=expires)
@@ -101,7 +97,8 @@ def show() -> None:
     table = Table(show_header=True, header_style="bold")
     for column in ("id", "tenant", "scopes", "limits", "created", "last used", "state"):
         table.add_column(column, no_wrap=column == "id")
-    with _api_keys() as api_keys:
+    with service_redis() as redis:
+        api_keys = ApiKeys(redis)
         now = datetime.now(UTC).timestamp()
         for key in api_keys.list():
             limits = " ".join(f"{name}={value}" for name, value in key.limits.model_dump(exclude_unset=True).items())
@@ -113,7 +110,8 @@ def show() -> None:
 @app.command()
 def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="Its id, as `list` shows it.")]) -> None:
     """Take a key back for good. Front ends may remember it for MAGEDIT_KEY_CACHE_S seconds."""
-    with _api_keys() as api_keys:
+    with service_redis() as redis:
+        api_keys = ApiKeys(redis)
         if not api_keys.revoke(key_id):
             raise typer.BadParameter(f"there is no key {key_id!r}; `magedit keys list` shows those there are")
         typer.echo(f"revoked {key_id}")
@@ -129,20 +127,3 @@ def _state(key: ApiKey, now: float) -> str:
 
 def _day(seconds: float | None) -> str:
     return "never" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
-
-
-@contextmanager
-def _api_keys() -> Iterator[ApiKeys]:
-    """The keys of the service on this machine: where no Redis server is named, of the one that `magedit up` runs."""
-    console = Console(stderr=True)
-    with explained(console):
-        settings = read_settings()
-        url = settings.redis_url
-        if "redis_url" not in settings.model_fields_set:
-            url = EmbeddedRedis(settings.state_dir / "redis").url
-        try:
-            with connect(settings.model_copy(update={"redis_url": url})) as redis:
-                yield ApiKeys(redis)
-        except QueueUnavailable as error:
-            console.print("[red]Redis does not answer: start `magedit up`, or set MAGEDIT_REDIS_URL[/red]")
-            raise typer.Exit(1) from error

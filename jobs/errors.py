@@ -13,6 +13,7 @@
     ├── KeyInUse             a request with this Idempotency-Key is under way
     ├── KeyReused            the Idempotency-Key belongs to another payload
     ├── UnknownModel         no worker ever offered this model
+    ├── WebhookRefused       nothing is ever sent to this webhook_url
     └── Unavailable          try again later
         ├── QueueFull            too many unfinished edits
         ├── NoWorkerForModel     no live worker has this model loaded
@@ -125,6 +126,13 @@ class UnknownModel(JobError):
 
     code = "unknown_model"
     field = "model"
+
+
+class WebhookRefused(JobError):
+    """Nothing is ever sent to an address like this `webhook_url`."""
+
+    code = "webhook_refused"
+    field = "webhook_url"
 
 
 class Unavailable(JobError):

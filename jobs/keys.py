@@ -44,5 +44,11 @@ RATE = PREFIX + "rate:"
 USAGE = PREFIX + "usage:"
 # Hash by tenant and SHA-256 of an Idempotency-Key, with a time to live: the edit that the key stands for.
 IDEMPOTENCY = PREFIX + "idempotency:"
+# Sorted set id -> time from which the webhook of a finished edit is to be tried (again).
+WEBHOOKS = PREFIX + "webhooks"
+# Hash by id: the attempts to deliver an edit's webhook, and how they ended (`jobs.deliveries`).
+WEBHOOK = PREFIX + "webhook:"
+# Hash by tenant: what signs its webhooks (`jobs.webhook_secrets`).
+WEBHOOK_SECRET = PREFIX + "webhook-secret:"
 # Hash model name -> seconds per denoising step, exponentially averaged over finished edits.
 PACE = PREFIX + "pace"

@@ -135,6 +135,7 @@ class JobRecord(Frozen):
     source_edit: str | None = Field(default=None, description="The edit whose result the input image is a copy of.")
     source_result: int | None = Field(default=None, description="Which of its results.")
     ancestors: tuple[str, ...] = Field(default=(), description="The edits before this one, the first one first.")
+    webhook_url: str | None = Field(default=None, description="Who is told when it ends.")
     revision: int = Field(default=0, description="Grows whenever anything of this changes.")
     state: State = State.QUEUED
     attempt: int = 0

@@ -7,7 +7,7 @@ server (with replicas), not a cluster.
 
 from __future__ import annotations
 
-from jobs import idempotency, keys, usage
+from jobs import deliveries, idempotency, keys, usage
 from jobs.lifecycle import lua_table
 
 _PRELUDE = f"""
@@ -25,6 +25,7 @@ local function text(seconds) return string.format('%.6f', seconds) end
 
 local function terminal(state) return next(ALLOWED[state]) == nil end
 {usage.LUA}
+{deliveries.LUA}
 -- Callers that follow an edit see it change by this number.
 local function revise(id) redis.call('HINCRBY', EDIT .. id, 'revision', 1) end
 
@@ -49,6 +50,7 @@ local function finish(id, before, after, ttl_s)
   redis.call('ZREM', DEADLINES, id)
   redis.call('DEL', LEASE .. id)
   redis.call('ZADD', EXPIRY, text(at + ttl_s), id)
+  announce(id)
 end
 
 local function fail(id, before, ttl_s, problem)
@@ -313,6 +315,7 @@ redis.call('ZREM', MISSING, id)
 redis.call('ZREM', EXPIRY, id)
 redis.call('ZREM', DEADLINES, id)
 redis.call('DEL', LEASE .. id)
+silence(id)
 if not tenant then return 0 end
 if not terminal(state) then settle(id, state, 'canceled') end
 redis.call('ZREM', TENANT .. tenant .. ':all', id)

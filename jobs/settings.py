@@ -220,6 +220,15 @@ class Settings(BaseSettings):
         description="Shortest time between two saves of an edit's progress, in seconds.",
     )
 
+    webhook_timeout_s: float = Field(
+        default=15.0, gt=0, le=120, description="How long one delivery of a webhook may take, in seconds."
+    )
+    webhook_private: bool = Field(
+        default=False,
+        description="Webhooks may go to `http://` addresses and into private networks: whoever submits edits can then "
+        "make this service call what is there.",
+    )
+
     @field_validator("allow_anonymous")
     @classmethod
     def _keys_or_loopback(cls, allowed: bool, info: ValidationInfo) -> bool:

@@ -15,7 +15,7 @@ from service.backend import Backend
 from service.gate import Gate, GateMiddleware
 from service.metrics import Metrics, MetricsMiddleware
 from service.openapi import document
-from service.routes import edits, events, health, methods, models, page, results, usage
+from service.routes import edits, events, health, methods, models, page, results, usage, webhooks
 from service.routes.documented import guarded
 from service.watch import Watch, snapshots
 
@@ -47,9 +47,10 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.metrics = Metrics()
-    for module in (edits, events, results, models, methods, usage):
+    for module in (edits, events, results, webhooks, models, methods, usage):
         app.include_router(module.router, responses=guarded())
     app.include_router(health.router)
+    app.webhooks.include_router(webhooks.told)
     app.include_router(page.router)
     problems.install(app)
     # The last one added is the outermost.

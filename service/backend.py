@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from redis import Redis
 
 from jobs.connection import connect
+from jobs.deliveries import Deliveries
 from jobs.idempotency import IdempotencyKeys
 from jobs.models import Models
 from jobs.queue import JobQueue
@@ -30,6 +31,7 @@ class Backend:
     store: ObjectStore
     idempotency: IdempotencyKeys
     usage: UsageCounts
+    deliveries: Deliveries
     _tokenizers: dict[str, Tokenize] = field(default_factory=dict)
 
     @classmethod
@@ -46,6 +48,7 @@ class Backend:
             store=ObjectStore.from_settings(settings),
             idempotency=IdempotencyKeys(redis, settings),
             usage=UsageCounts(redis),
+            deliveries=Deliveries(redis),
         )
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ RequestError                 the request itself; ``field`` names the form field 
 ├── UnsupportedBody          the request body is no multipart form
 ├── UnknownField             a form field that no parameter has
 ├── NoSuchFile               the edit has no result or artifact of this number or name
+├── NoWebhook                the edit was submitted without a webhook_url
 ├── NoKey                    no API key was sent
 ├── InvalidKey               the API key is unknown, revoked or expired, or not the form of one
 ├── ScopeMissing             the API key may not do this
@@ -78,6 +79,12 @@ class NoSuchFile(RequestError):
     """The edit exists, but has no result of this number or no artifact of this name."""
 
     code = "no_such_file"
+
+
+class NoWebhook(RequestError):
+    """The edit exists, but nobody is told of its end."""
+
+    code = "no_webhook"
 
 
 class NoKey(RequestError):

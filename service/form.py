@@ -89,6 +89,13 @@ class EditForm:
     ]
     priority: Annotated[Priority, Form(description=_description("priority"))] = "normal"
     deadline_s: Annotated[DeadlineS | None, Form(description=_description("deadline_s"))] = None
+    webhook_url: Annotated[
+        str | None,
+        Form(
+            description="An https:// address that is told when the edit has ended (webhook `edit.finished`).",
+            examples=["https://example.com/hooks/magedit"],
+        ),
+    ] = None
     config: EditConfig
 
 

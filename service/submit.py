@@ -14,6 +14,7 @@ from jobs.errors import JobError, QueueUnavailable, Unavailable
 from jobs.idempotency import Reservation
 from jobs.schema import JobRecord, new_id
 from jobs.storage import image_key, job_prefix, mask_key
+from jobs.webhooks import check_url
 from service.auth import Caller
 from service.backend import Backend
 from service.check import check
@@ -59,6 +60,8 @@ def submit(form: EditForm, *, caller: Caller, backend: Backend, keyed: Keyed | N
 
 
 def _submit(form: EditForm, job: str, reservation: Reservation | None, caller: Caller, backend: Backend) -> JobRecord:
+    if form.webhook_url is not None:
+        check_url(form.webhook_url, private=backend.settings.webhook_private)
     info = backend.models.require(form.model or backend.settings.default_model).info
     tenant = caller.tenant
     source = find_source(form, tenant, backend)
@@ -71,7 +74,15 @@ def _submit(form: EditForm, job: str, reservation: Reservation | None, caller: C
         for key, picture in inputs.items():
             backend.store.put(key, to_png(picture), PNG)
         record = backend.records.create(
-            JobRecord(id=job, tenant=tenant, request=request, image=image_name, masks=tuple(mask_names), **lineage),
+            JobRecord(
+                id=job,
+                tenant=tenant,
+                request=request,
+                image=image_name,
+                masks=tuple(mask_names),
+                webhook_url=form.webhook_url,
+                **lineage,
+            ),
             limits=caller.limits,
             reservation=reservation,
         )

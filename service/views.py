@@ -77,6 +77,7 @@ class Edit(View):
     deadline_at: datetime | None = Field(description="It fails if no worker has begun it by then.")
     expires_at: datetime | None = Field(description="Until when a finished edit and its pictures are kept.")
     problem: Problem | None = Field(description="Why it failed.")
+    webhook_url: str | None = Field(description="Who is told when it has ended.")
     links: Links
 
 
@@ -141,6 +142,7 @@ def edit_view(record: JobRecord, *, position: int | None, model: ModelStatus | N
         deadline_at=_time(record.deadline_at),
         expires_at=_time(record.expires_at),
         problem=record.problem,
+        webhook_url=record.webhook_url,
         links=Links(
             self=path(record),
             result=f"{path(record)}/result",

@@ -14,34 +14,41 @@ from jobs.errors import QueueUnavailable
 from jobs.logs import configure_logging
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
+from worker.deliver import Deliverer
 from worker.gpu_worker import AWAY_PAUSE_S, GpuWorker
 from worker.heartbeat import EXIT_RESTART
 from worker.model import ServedModel, load
 from worker.notify import Supervisor
 from worker.reaper import Reaper
 
-# How long a stopping worker waits for the end of its reaper's sweep, in seconds.
-REAPER_JOIN_S = 5.0
+# How long a stopping worker waits for the end of its reaper's sweep, and of its deliveries, in seconds.
+JOIN_S = 5.0
 
 log = structlog.get_logger()
 
 
 def serve(served: ServedModel, settings: Settings) -> int:
-    """Work with a loaded model, with a reaper beside, until told to stop; the exit status."""
+    """Work with a loaded model, with a reaper and a deliverer beside, until told to stop; the exit status."""
     store = ObjectStore.from_settings(settings)
     stop = threading.Event()
     reaper = threading.Thread(
         target=Reaper(connect(settings), store, settings).run, args=(stop,), name="reaper", daemon=True
     )
+    deliverer = threading.Thread(
+        target=Deliverer(connect(settings), settings).run, args=(stop,), name="deliverer", daemon=True
+    )
     worker = GpuWorker(connect(settings), connect(settings), store, served, settings)
     log.info("worker ready", worker=worker.name, model=served.info.name, device=served.info.device)
     reaper.start()
+    deliverer.start()
     try:
         worker.work(logging_level="WARNING")
     finally:
         stop.set()
-        # A sweep that storage holds up must not hold up the end: it can be broken off at any point.
-        reaper.join(REAPER_JOIN_S)
+        # What storage or a receiver holds up must not hold up the end: both can be broken off at any point.
+        end = time.monotonic() + JOIN_S
+        for each in (reaper, deliverer):
+            each.join(max(0.0, end - time.monotonic()))
     return EXIT_RESTART if worker.broken else 0
 
 

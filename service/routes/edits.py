@@ -72,6 +72,7 @@ router = APIRouter(prefix=EDITS, tags=["edits"])
             edit.RegionMismatch("2 masks need `regions`: a JSON array with one object of words per mask"),
             edit.UnknownMethod("model 'demo' has no method 'p2p'; it has mag-edit"),
             edit.NothingToGuide("the target prompt adds no word to the source prompt and no edit words are given"),
+            job.WebhookRefused("'http://example.com/hook' is no https:// address"),
             job.UnknownModel("there is no model 'sd9'; known are: demo"),
             refused.UnreadableImage("`image` is damaged or cut off: it cannot be decoded.", field="image"),
             refused.UnknownField("there is no field 'promt'; there are: ...", field="promt"),

@@ -35,7 +35,9 @@ class Desk:
         self.models = Models(self.redis)
         self.store = ObjectStore.from_settings(settings)
 
-    def record(self, target: str = "paint", tenant: str = "local", **request: Any) -> JobRecord:
+    def record(
+        self, target: str = "paint", tenant: str = "local", *, webhook_url: str | None = None, **request: Any
+    ) -> JobRecord:
         """A record that is not kept anywhere yet."""
         job_id = new_id()
         request = {
@@ -52,6 +54,7 @@ class Desk:
             request=EditRequest(**request),
             image=image_key(tenant, job_id),
             masks=(mask_key(tenant, job_id, 0),),
+            webhook_url=webhook_url,
         )
 
     def submit(self, target: str = "paint", **request: Any) -> JobRecord:
@@ -74,6 +77,12 @@ class Desk:
     def is_in(self, record: JobRecord, *states: State) -> bool:
         """Whether the edit is in one of these states now."""
         return self.get(record).state in states
+
+    def cancel(self, target: str = "paint", **request: Any) -> JobRecord:
+        """An edit that has ended, in the simplest way."""
+        record = self.submit(target, **request)
+        self.records.request_cancel(record.id)
+        return self.get(record)
 
     def line(self) -> list[str]:
         """The ids in line, the next one first."""

@@ -1,0 +1,33 @@
+"""The service's Redis server, for the verbs that work on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from redis import Redis
+from rich.console import Console
+
+from cli.embedded_redis import EmbeddedRedis
+from cli.explain import explained, read_settings
+from jobs.connection import connect
+from jobs.errors import QueueUnavailable
+
+
+@contextmanager
+def service_redis() -> Iterator[Redis]:
+    """A client of it: where no Redis server is named, of the one that `magedit up` runs. Explains itself and exits if
+    there is none."""
+    console = Console(stderr=True)
+    with explained(console):
+        settings = read_settings()
+        url = settings.redis_url
+        if "redis_url" not in settings.model_fields_set:
+            url = EmbeddedRedis(settings.state_dir / "redis").url
+        try:
+            with connect(settings.model_copy(update={"redis_url": url})) as redis:
+                yield redis
+        except QueueUnavailable as error:
+            console.print("[red]Redis does not answer: start `magedit up`, or set MAGEDIT_REDIS_URL[/red]")
+            raise typer.Exit(1) from error

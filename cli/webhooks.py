@@ -1,0 +1,44 @@
+"""`magedit webhooks`: the secret that signs a tenant's webhooks. Works on the service's Redis, not over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cli.keys import duration, tenant_name
+from cli.service_redis import service_redis
+from jobs.webhook_secrets import OVERLAP_S, WebhookSecrets
+
+LOCAL = "local"
+"""The tenant of a service that asks for no keys."""
+
+app = typer.Typer(no_args_is_help=True, help="Webhooks: show and replace the secret that signs them.")
+
+TenantName = Annotated[str, typer.Option(parser=tenant_name, metavar="NAME", help="Whose.")]
+
+
+@app.command()
+def secret(tenant: TenantName = LOCAL) -> None:
+    """Print a tenant's secret, alone on standard output; it is made when it is first asked for."""
+    with service_redis() as redis:
+        typer.echo(WebhookSecrets(redis).valid(tenant)[0])
+
+
+@app.command()
+def rotate(
+    tenant: TenantName = LOCAL,
+    overlap: Annotated[
+        float | None,
+        typer.Option(
+            parser=duration, metavar="DURATION", help="How long the old one signs too: 90m, 12h. Default: 1d."
+        ),
+    ] = None,
+) -> None:
+    """Replace a tenant's secret and print the new one; for a while deliveries carry a signature of each."""
+    overlap_s = OVERLAP_S if overlap is None else int(overlap)
+    with service_redis() as redis:
+        fresh = WebhookSecrets(redis).rotate(tenant, overlap_s=overlap_s)
+    Console(stderr=True).print(f"the one before goes on signing beside it for {overlap_s} s")
+    typer.echo(fresh)

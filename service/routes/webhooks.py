@@ -1,0 +1,103 @@
+"""How the delivery of an edit's webhook stands; and what is delivered, for the contract."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request, Response
+from pydantic import Field
+
+from jobs.deliveries import Attempt, DeliveryState
+from jobs.schema import JobRecord
+from jobs.webhooks import WebhookEvent, message_id
+from service.answers import json_answer
+from service.deps import Backend, OwnEdit
+from service.errors import NoWebhook
+from service.routes.documented import ETAGGED, problems
+from service.routes.edits import NOT_FOUND, REDIS_AWAY
+from service.views import EDITS, View
+
+DESCRIPTION = """\
+Sent to the edit's `webhook_url` when it has ended, as [Standard Webhooks](https://www.standardwebhooks.com) 1.0 has it:
+verify `webhook-signature` with your tenant's secret (`magedit webhooks secret`), and tell repetitions by `webhook-id`.
+Answer 2xx within 15 s. Anything else, redirects too, is tried again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h,
+20 h and 24 h; 410 ends it.
+"""
+
+router = APIRouter(prefix=EDITS + "/{edit_id}", tags=["webhooks"])
+told = APIRouter(tags=["webhooks"])
+
+
+class AttemptView(View):
+    """One attempt to deliver."""
+
+    number: int
+    at: datetime
+    seconds: float | None = Field(description="How long it took; null: it is under way, or its process was killed.")
+    status: int | None = Field(description="HTTP status of the answer; null: there was none.")
+    error: str | None = Field(description="Why there was no answer.")
+
+
+class DeliveryView(View):
+    """The delivery of an edit's webhook."""
+
+    url: str
+    message_id: str = Field(description="`webhook-id` of every attempt.")
+    state: DeliveryState = Field(description="`waiting` for the end of the edit, `pending`, `delivered` or `failed`.")
+    next_at: datetime | None = Field(description="When it is tried (again).")
+    attempts: tuple[AttemptView, ...]
+
+
+@router.get(
+    "/webhook",
+    summary="Look at the webhook's delivery",
+    response_model=DeliveryView,
+    responses={
+        **ETAGGED,
+        **problems(NOT_FOUND, NoWebhook("edit 0190... was submitted without a webhook_url"), REDIS_AWAY),
+    },
+)
+def get_delivery(request: Request, record: OwnEdit, backend: Backend) -> Response:
+    """Whether the edit's `webhook_url` was told of its end, and every attempt."""
+    if record.webhook_url is None:
+        raise NoWebhook(f"edit {record.id} was submitted without a webhook_url")
+    return json_answer(request, _view(record, record.webhook_url, backend))
+
+
+def _view(record: JobRecord, url: str, backend: Backend) -> DeliveryView:
+    delivery = backend.deliveries.of(record.id)
+    return DeliveryView(
+        url=url,
+        message_id=message_id(record.id),
+        state=delivery.state,
+        next_at=None if delivery.next_at is None else datetime.fromtimestamp(delivery.next_at, UTC),
+        attempts=tuple(_attempt(each) for each in delivery.attempts),
+    )
+
+
+def _attempt(attempt: Attempt) -> AttemptView:
+    return AttemptView(**attempt.model_dump(exclude={"at"}), at=datetime.fromtimestamp(attempt.at, UTC))
+
+
+@told.post(
+    "edit.finished",
+    operation_id="edit_finished",
+    summary="An edit has ended",
+    description=DESCRIPTION,
+    response_class=Response,
+    responses={
+        200: {"description": "Any 2xx: it has arrived."},
+        410: {"description": "Do not try again."},
+    },
+)
+def edit_finished(
+    event: WebhookEvent,
+    webhook_id: Annotated[str, Header(description="The same for every attempt.")],
+    webhook_timestamp: Annotated[int, Header(description="When this attempt was made, in Unix seconds.")],
+    webhook_signature: Annotated[
+        str,
+        Header(description="`v1,` and the HMAC-SHA256 of `id.timestamp.body` in base64; several, by spaces."),
+    ],
+) -> None:
+    """What a receiver takes."""
