@@ -115,8 +115,9 @@ def test_a_key_opens_what_its_scope_names(method: str, path: str, keyring: Keyri
 
 @pytest.fixture
 def edit_of_acme(keyring: Keyring, form: Form, announce: Announce, worker_side: WorkerSide) -> JobRecord:
-    """A finished edit with a result and an artifact."""
+    """A finished edit with a result, an artifact and a webhook."""
     announce()
+    form.data["webhook_url"] = "https://example.com/hook"
     keyring.client.headers.update(keyring.headers("acme"))
     edit_id = form.send(keyring.client).json()["id"]
     del keyring.client.headers["Authorization"]
