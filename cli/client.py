@@ -246,15 +246,15 @@ class Client:
 
     def result(self, edit_id: str, number: int = 0) -> bytes:
         """The bytes of a result. Raises ServiceError (409: not ready or failed, 410: expired)."""
-        return self._call("GET", f"/v1/edits/{edit_id}/result/{number}").content
+        return self._fetch(f"/v1/edits/{edit_id}/result/{number}")
 
     def artifact(self, edit_id: str, name: str) -> bytes:
         """The bytes of an artifact."""
-        return self._call("GET", f"/v1/edits/{edit_id}/artifacts/{name}").content
+        return self._fetch(f"/v1/edits/{edit_id}/artifacts/{name}")
 
     def fetch(self, href: str) -> bytes:
         """The bytes of a file by the ``href`` that the edit names."""
-        return self._call("GET", href).content
+        return self._fetch(href)
 
     def cancel(self, edit_id: str) -> Edit:
         """Ask for the edit to stop. Raises ServiceError (409) if it has finished."""
@@ -273,6 +273,10 @@ class Client:
     def models(self) -> tuple[Model, ...]:
         """The models that can be asked for."""
         return tuple(Model.model_validate(each) for each in self._call("GET", "/v1/models").json()["models"])
+
+    def _fetch(self, path: str) -> bytes:
+        # Where the service sends its callers to its storage; httpx leaves the key behind on the way there.
+        return self._call("GET", path, follow_redirects=True).content
 
     def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
         response = self._http.request(method, path, **options)

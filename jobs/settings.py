@@ -52,6 +52,11 @@ class Settings(BaseSettings):
     s3_endpoint: str | None = Field(
         default=None, description="Address of an S3 server other than AWS; `http://` is allowed."
     )
+    s3_public_endpoint: str | None = Field(
+        default=None,
+        description="Address at which callers reach the S3 server, for presigned addresses. Empty: as this service "
+        "does.",
+    )
     s3_region: str = Field(default="us-east-1", description="Region of the S3 bucket.")
     s3_access_key_id: str | None = Field(
         default=None, description="S3 access key; empty: what the machine itself provides."
@@ -144,6 +149,17 @@ class Settings(BaseSettings):
         default=False,
         description="With `MAGEDIT_AUTH=keys`: `/metrics` needs no key. Else it needs one with the scope "
         "`metrics:read`.",
+    )
+    redirect_results: bool = Field(
+        default=False,
+        description="With S3: results and artifacts are answered with a redirect to a presigned address of the S3 "
+        "server, unless a request says `?redirect=false`. Else only if it says `?redirect=true`.",
+    )
+    presign_s: float = Field(
+        default=300.0,
+        ge=1,
+        le=7 * DAY_S,
+        description="How long such an address opens, in seconds; at most until the edit expires.",
     )
     max_upload_bytes: int = Field(default=20 * MIB, ge=1, description="Largest uploaded file, in bytes.")
     max_body_bytes: int = Field(

@@ -87,8 +87,9 @@ def longest_request_s(settings: Settings) -> float:
 class ObjectStore:
     """Whole objects by key. Requests are repeated with back-off, then raise StoreUnavailable."""
 
-    def __init__(self, store: obstore.store.ObjectStore) -> None:
-        self._store = store
+    def __init__(self, store: obstore.store.ObjectStore, signer: S3Store | None = None) -> None:
+        """``signer``: the same store by the address at which others reach it."""
+        self._store, self._signer = store, signer
 
     @classmethod
     def from_settings(cls, settings: Settings) -> ObjectStore:
@@ -101,7 +102,9 @@ class ObjectStore:
         if url.scheme == "memory":
             return cls(MemoryStore())
         if url.scheme == "s3" and url.netloc:
-            return cls(_s3(settings, url.netloc, url.path.strip("/")))
+            place = url.netloc, url.path.strip("/")
+            public = settings.s3_public_endpoint or settings.s3_endpoint
+            return cls(_s3(settings, *place, settings.s3_endpoint), _s3(settings, *place, public))
         raise ValueError(
             f"storage_url is {settings.storage_url!r}: give file:///absolute/folder, s3://bucket/prefix or memory:"
         )
@@ -121,6 +124,16 @@ class ObjectStore:
         """The object's bytes. Raises ObjectNotFound."""
         with _storage_errors(key):
             return obstore.get(self._store, key).bytes().to_bytes()
+
+    def signed_url(self, key: str, expires_s: float) -> str | None:
+        """An address by which whoever has it can fetch the object for ``expires_s`` seconds, without a key of ours.
+
+        None if the store has no such addresses: a folder, memory.
+        """
+        if self._signer is None:
+            return None
+        with _storage_errors(key):
+            return obstore.sign(self._signer, "GET", key, timedelta(seconds=expires_s))
 
     def size(self, key: str) -> int | None:
         """The object's size in bytes, None if there is none."""
@@ -182,7 +195,7 @@ def _local(folder: Path) -> LocalStore:
     return LocalStore(folder, mkdir=True, automatic_cleanup=True)
 
 
-def _s3(settings: Settings, bucket: str, prefix: str) -> S3Store:
+def _s3(settings: Settings, bucket: str, prefix: str, endpoint: str | None) -> S3Store:
     timeout = timedelta(seconds=settings.storage_timeout_s)
     options: ClientConfig = {"timeout": timeout, "connect_timeout": timeout, "allow_http": True}
     retries: RetryConfig = {
@@ -192,8 +205,8 @@ def _s3(settings: Settings, bucket: str, prefix: str) -> S3Store:
     # What is not set must not be given: the store then looks at what the machine provides.
     secret = settings.s3_secret_access_key and settings.s3_secret_access_key.get_secret_value()
     given: S3Config = {"region": settings.s3_region}
-    if settings.s3_endpoint:
-        given["endpoint"] = settings.s3_endpoint
+    if endpoint:
+        given["endpoint"] = endpoint
     if settings.s3_access_key_id and secret:
         given["access_key_id"], given["secret_access_key"] = settings.s3_access_key_id, secret
     return S3Store(bucket, prefix=prefix or None, config=given, client_options=options, retry_config=retries)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from jobs import errors as job
 from jobs.errors import JobExpired, JobNotReady, JobNotSucceeded
@@ -17,6 +18,14 @@ from service.routes.documented import ETAGGED, problems
 from service.routes.edits import NOT_FOUND, REDIS_AWAY, STORE_AWAY
 from service.views import EDITS, Files, artifact_files
 
+Redirect = Annotated[
+    bool | None,
+    Query(
+        description="`true`: answer with 303 and a presigned address, where the object storage has such; else with the "
+        "bytes. Empty: as the service is set up."
+    ),
+]
+
 router = APIRouter(prefix=EDITS + "/{edit_id}", tags=["results"])
 
 _PICTURE: dict[int | str, dict[str, Any]] = {
@@ -24,6 +33,10 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
         "description": "The picture.",
         "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in CONTENT_TYPES.values()},
         "headers": {"ETag": {"description": "SHA-256 of the bytes.", "schema": {"type": "string"}}},
+    },
+    303: {
+        "description": "It is at this presigned address of the object storage for a while; needs no key there.",
+        "headers": {"Location": {"description": "The address.", "schema": {"type": "string", "format": "uri"}}},
     },
     304: {"description": "The picture of the `If-None-Match` tag."},
 }
@@ -47,9 +60,9 @@ _MISSING = problems(
 
 
 @router.get("/result", summary="Fetch the result", response_class=Response, responses={**_PICTURE, **_MISSING})
-def get_result(request: Request, record: OwnEdit, backend: Backend) -> Response:
+def get_result(request: Request, record: OwnEdit, backend: Backend, redirect: Redirect = None) -> Response:
     """The edited picture: the image's size, every pixel outside the dilated mask as it was."""
-    return _result(request, record, 0, backend)
+    return _result(request, record, 0, backend, redirect=redirect)
 
 
 @router.get(
@@ -63,9 +76,10 @@ def get_numbered_result(
     record: OwnEdit,
     backend: Backend,
     number: Annotated[int, Path(ge=0, le=1000, description="Position in `results`, from 0.")],
+    redirect: Redirect = None,
 ) -> Response:
     """One of the edit's pictures, by its position in `results`."""
-    return _result(request, record, number, backend)
+    return _result(request, record, number, backend, redirect=redirect)
 
 
 @router.get("/artifacts", summary="List the artifacts", response_model=Files, responses={**ETAGGED, **_MISSING})
@@ -91,21 +105,24 @@ def get_artifact(
     record: OwnEdit,
     backend: Backend,
     name: Annotated[str, Path(max_length=100, description="Name in `artifacts`.")],
+    redirect: Redirect = None,
 ) -> Response:
     """One artifact."""
     _require_results(record, backend)
     for stored in record.artifacts:
         if stored.name == name:
-            return _file(request, stored, backend)
+            return _file(request, record, stored, backend, redirect=redirect)
     names = ", ".join(stored.name for stored in record.artifacts) or "none"
     raise NoSuchFile(f"edit {record.id} has no artifact {name!r}; it has: {names}", field="name")
 
 
-def _result(request: Request, record: JobRecord, number: int, backend: BackendType) -> Response:
+def _result(
+    request: Request, record: JobRecord, number: int, backend: BackendType, *, redirect: bool | None
+) -> Response:
     _require_results(record, backend)
     if number >= len(record.results):
         raise NoSuchFile(f"edit {record.id} has {len(record.results)} result(s), counted from 0", field="number")
-    return _file(request, record.results[number], backend)
+    return _file(request, record, record.results[number], backend, redirect=redirect)
 
 
 def _require_results(record: JobRecord, backend: BackendType) -> None:
@@ -119,10 +136,30 @@ def _require_results(record: JobRecord, backend: BackendType) -> None:
         raise JobExpired(f"the pictures of edit {record.id} were kept as long as the service keeps them, and are gone")
 
 
-def _file(request: Request, stored: StoredObject, backend: BackendType) -> Response:
+def _file(
+    request: Request, record: JobRecord, stored: StoredObject, backend: BackendType, *, redirect: bool | None
+) -> Response:
+    if backend.settings.redirect_results if redirect is None else redirect:
+        address = _presigned(record, stored, backend)
+        if address is not None:
+            # Whoever has the address has the picture: no cache in between shall keep it.
+            headers = {"Location": address, "Cache-Control": "no-store"}
+            return Response(status_code=HTTPStatus.SEE_OTHER, headers=headers)
     headers = {
         "Cache-Control": "private, max-age=3600",
         "Content-Disposition": f'inline; filename="{stored.name}"',
         "X-Content-Type-Options": "nosniff",
     }
     return tagged(request, backend.store.get(stored.key), stored.content_type, stored.sha256, headers)
+
+
+def _presigned(record: JobRecord, stored: StoredObject, backend: BackendType) -> str | None:
+    """An address in the store that opens until the edit expires, or for as long as the setting says."""
+    seconds = backend.settings.presign_s
+    if record.expires_at is not None:
+        # AWS Signature Version 4 counts whole seconds, from 1.
+        seconds = max(1.0, min(seconds, record.expires_at - backend.records.now()))
+    address = backend.store.signed_url(stored.key, seconds)
+    if address is not None and backend.store.size(stored.key) is None:
+        raise job.ObjectNotFound("the picture is no longer in storage")
+    return address

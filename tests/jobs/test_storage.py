@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
+import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 from pydantic import SecretStr
@@ -249,3 +250,29 @@ def test_the_layout(desk: Desk) -> None:
     assert artifact_key(record, "trace.json") == "local/j/2/artifacts/trace.json"
     assert attempt_prefix(record, 1) == "local/j/1/"
     assert sha256(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_signed_addresses_open_what_they_name(s3_settings: Settings) -> None:
+    store = ObjectStore.from_settings(s3_settings)
+    store.put("a/b.png", b"picture", "image/png")
+    address = store.signed_url("a/b.png", 60)
+    assert address is not None
+    assert httpx.get(address).content == b"picture"
+    assert httpx.get(address.replace("b.png", "c.png")).status_code == 403
+    assert httpx.get(address.partition("?")[0]).status_code in {400, 403}
+    # The end is part of what is signed.
+    assert "X-Amz-Expires=60&" in address
+    assert httpx.get(address.replace("X-Amz-Expires=60&", "X-Amz-Expires=600&")).status_code == 403
+
+
+def test_signed_addresses_have_the_public_host(s3_settings: Settings) -> None:
+    settings = s3_settings.model_copy(update={"s3_public_endpoint": "https://pictures.example.com"})
+    address = ObjectStore.from_settings(settings).signed_url("a.png", 60)
+    assert address is not None
+    assert address.startswith("https://pictures.example.com/bucket/")
+    assert "X-Amz-Expires=60" in address
+
+
+def test_folder_and_memory_have_no_such_addresses(tmp_path: Path) -> None:
+    for settings in (Settings(state_dir=tmp_path), Settings(storage_url="memory:")):
+        assert ObjectStore.from_settings(settings).signed_url("a.png", 60) is None

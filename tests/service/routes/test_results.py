@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
 import httpx
 import pytest
 
+from cli.client import Client
+from jobs import keys
+from jobs.settings import Settings
+from jobs.storage import ObjectStore
 from tests.service.conftest import Announce, Form, WorkerSide, assert_problem, serving
 
 
@@ -70,3 +78,59 @@ def test_a_picture_that_storage_lost_is_410(client: httpx.Client, edit_id: str, 
     worker_side.succeed(worker_side.claim(edit_id))
     worker_side.store.delete_prefix("local/")
     assert_problem(client.get(f"/v1/edits/{edit_id}/result"), 410, "object_not_found")
+
+
+def test_a_folder_is_not_redirected_to(client: httpx.Client, edit_id: str, worker_side: WorkerSide) -> None:
+    result, _ = worker_side.succeed(worker_side.claim(edit_id))
+    assert client.get(f"/v1/edits/{edit_id}/result?redirect=true").content == result
+
+
+class OnS3(NamedTuple):
+    """A front end whose pictures are on S3, and a succeeded edit of it."""
+
+    settings: Settings
+    client: httpx.Client
+    worker: WorkerSide
+    edit_id: str
+    result: bytes
+
+
+@pytest.fixture
+def on_s3(s3_settings: Settings, announce: Announce, form: Form, worker_side: WorkerSide) -> Iterator[OnS3]:
+    announce()
+    settings = s3_settings.model_copy(update={"presign_s": 100.0})
+    worker = replace(worker_side, store=ObjectStore.from_settings(settings))
+    with serving(settings) as client:
+        edit_id = form.send(client).json()["id"]
+        result, _ = worker.succeed(worker.claim(edit_id))
+        yield OnS3(settings, client, worker, edit_id, result)
+
+
+@pytest.mark.parametrize("path", ["result", "result/0", "artifacts/attention-after-0.png"])
+def test_pictures_on_s3_can_be_fetched_from_there(path: str, on_s3: OnS3) -> None:
+    own = on_s3.client.get(f"/v1/edits/{on_s3.edit_id}/{path}")
+    sent = on_s3.client.get(f"/v1/edits/{on_s3.edit_id}/{path}?redirect=true")
+    assert (own.status_code, sent.status_code) == (200, 303)
+    assert sent.headers["cache-control"] == "no-store"
+    assert "X-Amz-Expires=100" in sent.headers["location"]
+    there = httpx.get(sent.headers["location"])
+    assert (there.status_code, there.content, there.headers["content-type"]) == (200, own.content, "image/png")
+
+
+def test_a_presigned_address_ends_with_the_edit(on_s3: OnS3) -> None:
+    path = f"/v1/edits/{on_s3.edit_id}/result?redirect=true"
+    redis = on_s3.worker.records.redis
+    redis.hset(keys.EDIT + on_s3.edit_id, "expires_at", on_s3.worker.records.now() + 30)
+    address = on_s3.client.get(path).headers["location"]
+    assert int(address.partition("X-Amz-Expires=")[2].partition("&")[0]) in range(20, 31)
+    on_s3.worker.store.delete_prefix("local/")
+    assert_problem(on_s3.client.get(path), 410, "object_not_found")
+
+
+def test_the_setting_and_the_client(on_s3: OnS3) -> None:
+    with serving(on_s3.settings.model_copy(update={"redirect_results": True})) as client:
+        path = f"/v1/edits/{on_s3.edit_id}/result"
+        assert client.get(path).status_code == 303
+        assert client.get(path + "?redirect=false").content == on_s3.result
+        with Client(str(client.base_url)) as typed:
+            assert typed.result(on_s3.edit_id) == on_s3.result
