@@ -1,7 +1,6 @@
 """Reading and injecting attention maps: which layers there are, and contexts that patch a UNet and restore it.
 
-The caller names the phase: `capturing` keeps maps of the source, `editing` injects them and reads maps of the edit,
-`ending_at` cuts a pass off behind the last map that is read.
+The caller names the phase: `capturing` keeps maps of the source, `editing` injects them and reads maps of the edit.
 Conventions: the conditional half of a batch is its *last* row, and only that row is read or injected. Maps are
 (heads, positions, keys), fp32 where they are read.
 """
@@ -66,7 +65,13 @@ def find_layers(unet: UNet2DConditionModel, latent_side: int) -> tuple[Layer, ..
         if not hasattr(module, "processor"):
             continue
         place = _PLACE.match(name)
-        if place is None or module.group_norm is not None or module.spatial_norm is not None or module.norm_cross:
+        if (
+            place is None
+            or module.group_norm is not None
+            or module.spatial_norm is not None
+            or module.norm_cross
+            or module.is_cross_attention is not (place["kind"] == "2")
+        ):
             raise CheckpointError(f"attention layer {name!r} is not of Stable Diffusion 1.x/2.x layout")
         block = int(place["block"] or 0)
         level = {"down_blocks": block, "mid_block": depth - 1, "up_blocks": depth - 1 - block}[place["part"]]
@@ -117,26 +122,16 @@ def editing(unet: UNet2DConditionModel, edits: Mapping[str, LayerEdit]) -> Itera
             unet.get_submodule(name).processor = processor
 
 
-@contextmanager
-def ending_at(unet: UNet2DConditionModel, name: str) -> Iterator[None]:
-    """A pass inside ends in attention layer ``name`` once its map is kept; nothing behind that map is computed.
+def keep_map(attn: Any, hidden_states: Tensor, context: Tensor) -> None:
+    """Keep the map of layer ``attn`` (after injection) without its output, if the surrounding context reads it.
 
-    The surrounding `capturing` or `editing` says whether the map is read at all. The layer's processor is put back on
-    exit; the statements inside behind the pass are not reached.
+    Args:
+        attn: the layer.
+        hidden_states: what its queries are made of, (batch, positions, width).
+        context: what its keys are made of, (batch, keys, width).
     """
-    module = unet.get_submodule(name)
-    before = module.processor
-    module.processor = _Ending(before)
-    try:
-        yield
-    except _Reached:
-        pass
-    finally:
-        module.processor = before
-
-
-class _Reached(Exception):
-    """The last map of a pass is kept."""
+    if isinstance(attn.processor, _Processor):
+        attn.processor.keep(attn, hidden_states, context)
 
 
 class _Processor:
@@ -208,22 +203,6 @@ class _Processor:
         if self.edit.base is None or self.edit.share is None:
             return own
         return torch.addcmul(self.edit.base, self.edit.share, own)
-
-
-class _Ending:
-    """The last layer of a truncated pass."""
-
-    def __init__(self, processor: Any) -> None:
-        self.processor = processor
-
-    def __call__(
-        self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **_: Any
-    ) -> Tensor:
-        if isinstance(self.processor, _Processor):
-            self.processor.keep(
-                attn, hidden_states, hidden_states if encoder_hidden_states is None else encoder_hidden_states
-            )
-        raise _Reached
 
 
 def _split(attn: Any, tensor: Tensor) -> Tensor:

@@ -10,9 +10,10 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
-from magedit.attention import Layer, ending_at
+from magedit.attention import Layer
 from magedit.meter import Meter
 from magedit.schedule import Schedule
+from magedit.truncated import attend_until
 
 
 @dataclass(frozen=True)
@@ -34,21 +35,15 @@ class Denoiser:
 
         ``alpha`` is the cumulative alpha of the latents' own level where that is not ``timestep``'s (DDIM inversion).
         """
-        output = self._run(latents, timestep, embeddings)[0].float()
+        given = (latents.to(self.dtype), timestep, embeddings.to(self.dtype))
+        output = self.unet(*given, return_dict=False)[0].float()
         self.meter.passed(forward=1)
         return self.schedule.epsilon(output, latents, self.schedule.alpha(timestep) if alpha is None else alpha)
 
     def attend(self, latent: Tensor, timestep: int, embedding: Tensor, last: Layer) -> None:
         """Run the UNet up to the map of attention layer ``last``; maps are kept by the surrounding context."""
-        with ending_at(self.unet, last.name):
-            self._run(latent, timestep, embedding)
+        attend_until(self.unet, latent.to(self.dtype), timestep, embedding.to(self.dtype), last.name)
         self.meter.passed(truncated=1)
-
-    def _run(self, latents: Tensor, timestep: int, embeddings: Tensor) -> tuple[Tensor, ...]:
-        output: tuple[Tensor, ...] = self.unet(
-            latents.to(self.dtype), timestep, embeddings.to(self.dtype), return_dict=False
-        )
-        return output
 
 
 @contextmanager
