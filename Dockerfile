@@ -20,7 +20,7 @@ RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin magedit
 COPY constraints.txt /tmp/constraints.txt
 RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels \
     wheel="$(echo /wheels/magedit-*.whl)" \
-    && pip install --no-cache-dir --constraint /tmp/constraints.txt "magedit[service] @ file://${wheel}"
+    && pip install --no-cache-dir --constraint /tmp/constraints.txt "magedit[service,tracing] @ file://${wheel}"
 USER magedit
 WORKDIR /home/magedit
 # Inside a container loopback is the container itself: publish the port where callers are meant to reach it.
@@ -44,7 +44,7 @@ RUN apt-get update \
 COPY constraints.txt /tmp/constraints.txt
 RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels \
     wheel="$(echo /wheels/magedit-*.whl)" \
-    && pip install --no-cache-dir --constraint /tmp/constraints.txt "magedit[worker] @ file://${wheel}"
+    && pip install --no-cache-dir --constraint /tmp/constraints.txt "magedit[worker,tracing] @ file://${wheel}"
 USER magedit
 WORKDIR /home/magedit
 ENV HF_HOME=/home/magedit/.cache/huggingface OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE

@@ -48,6 +48,9 @@ def environment_of(settings: Settings) -> dict[str, str]:
 def worker_programs(settings: Settings, workers: int, environment: Mapping[str, str]) -> Iterator[Program]:
     """``workers`` times `python -m worker`."""
     for number in range(workers):
+        if settings.worker_metrics_port:
+            port = f"{settings.worker_metrics_port + number}"
+            environment = {**environment, f"{ENV_PREFIX}WORKER_METRICS_PORT": port}
         yield Program(
             name=f"worker-{number}",
             command=(sys.executable, "-m", "worker"),

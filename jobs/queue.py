@@ -16,7 +16,7 @@ from rq.worker_registration import clean_worker_registry
 from jobs import keys, scripts
 from jobs.connection import redis_errors
 from jobs.records import Records
-from jobs.schema import PRIORITIES, JobRecord, Priority, State
+from jobs.schema import PRIORITIES, JobRecord, Priority, State, id_time
 
 # What a job is called in RQ. Workers take jobs of this name only, and call their own function: nothing that
 # is written in Redis is ever imported.
@@ -96,6 +96,14 @@ class JobQueue:
             for line in [self.line(model, priority)] if priority else self.lines(model):
                 pipeline.llen(line)
             return sum(pipeline.execute())
+
+    @redis_errors()
+    def age_s(self, model: str, priority: Priority) -> float:
+        """Seconds since the next edit in this line was made, by the clock of the machine that made its id; 0: none
+        waits."""
+        first = cast("bytes | None", self._redis.lindex(self.line(model, priority), 0))
+        made = id_time(first.decode()) if first else None
+        return max(0.0, self._records.now() - made) if made is not None else 0.0
 
     def remove(self, record: JobRecord) -> None:
         """Take an edit out of RQ, wherever it is there."""

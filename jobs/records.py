@@ -31,7 +31,7 @@ from magedit.report import EditMeasures, Progress
 TOMBSTONE_S = 24 * 3600
 NO_LIMITS = Limits()
 # Fields that are text as they are; all others are JSON.
-_TEXT = frozenset({"id", "tenant", "image", "state", "worker", "webhook_url"})
+_TEXT = frozenset({"id", "tenant", "image", "state", "worker", "webhook_url", "request_id", "traceparent"})
 
 _TITLE = "The edit could not be carried out"
 _WORKER_LOST = Problem(

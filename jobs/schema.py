@@ -136,6 +136,8 @@ class JobRecord(Frozen):
     source_result: int | None = Field(default=None, description="Which of its results.")
     ancestors: tuple[str, ...] = Field(default=(), description="The edits before this one, the first one first.")
     webhook_url: str | None = Field(default=None, description="Who is told when it ends.")
+    request_id: str | None = Field(default=None, description="The HTTP request that made it.")
+    traceparent: str | None = Field(default=None, description="That request's trace context (W3C Trace Context).")
     revision: int = Field(default=0, description="Grows whenever anything of this changes.")
     state: State = State.QUEUED
     attempt: int = 0

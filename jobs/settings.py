@@ -72,6 +72,22 @@ class Settings(BaseSettings):
         description="How often a storage request is repeated, with back-off, before it fails.",
     )
 
+    # What processes tell of themselves
+    tracing: Literal["off", "otlp"] = Field(
+        default="off",
+        description="`otlp`: spans go to the collector that OpenTelemetry's own variables name "
+        "(`OTEL_EXPORTER_OTLP_ENDPOINT`); needs the extra `tracing`.",
+    )
+    worker_metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port of a worker's own Prometheus metrics, of the first of several; 0: none.",
+    )
+    worker_metrics_host: str = Field(
+        default="127.0.0.1", description="Address on which they are offered; they need no key."
+    )
+
     # The model that a worker serves
     model: str = Field(
         default="demo",

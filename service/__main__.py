@@ -24,6 +24,9 @@ def main() -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
+        log_config=None,
+        # `service.requests` logs what is answered.
+        access_log=False,
     )
 
 

@@ -10,13 +10,16 @@ from fastapi import FastAPI
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from jobs.settings import Settings
+from jobs.tracing import tracer_provider
 from service import problems
 from service.backend import Backend
 from service.gate import Gate, GateMiddleware
 from service.metrics import Metrics, MetricsMiddleware
 from service.openapi import document
+from service.requests import RequestMiddleware
 from service.routes import edits, events, health, methods, models, page, results, usage, webhooks
 from service.routes.documented import guarded
+from service.table import Routes
 from service.watch import Watch, snapshots
 
 DESCRIPTION = """\
@@ -38,13 +41,23 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.gate = Gate.of(backend.redis, settings)
         yield
         backend.close()
+        if tracing is not None:
+            tracing.shutdown()
 
+    tracing = tracer_provider(settings, "service")
     app = FastAPI(
         title="MAG-Edit",
         version=version("magedit"),
         description=DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
+        telemetry={
+            "tracing": tracing is not None,
+            "tracer_provider": tracing,
+            "operation_spans": False,
+            "metrics": False,
+            "logs": False,
+        },
     )
     app.state.metrics = Metrics()
     for module in (edits, events, results, webhooks, models, methods, usage):
@@ -57,6 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(GateMiddleware, settings=settings)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)
     app.add_middleware(problems.ProblemMiddleware)
-    app.add_middleware(MetricsMiddleware, metrics=app.state.metrics)
+    app.add_middleware(MetricsMiddleware, metrics=app.state.metrics, route_of=Routes(app).name)
+    app.add_middleware(RequestMiddleware)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -18,8 +18,9 @@ from jobs.schema import PRIORITIES
 from service.backend import Backend
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-UNMATCHED = "unmatched"
-"""Route label of a request that no route answers: the label set must not grow with what callers invent."""
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER = "other"
+"""Label of a method that is none of these: the label set must not grow with what callers invent."""
 
 
 class Metrics:
@@ -51,24 +52,30 @@ class _Queues(Collector):
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("magedit_redis_up", "Whether Redis answers.")
         depth = GaugeMetricFamily("magedit_queue_depth", "Edits in line.", labels=["model", "priority"])
+        age = GaugeMetricFamily(
+            "magedit_queue_age_seconds", "How long the next edit in line has waited.", labels=["model", "priority"]
+        )
+        webhooks = GaugeMetricFamily("magedit_webhooks_due", "Deliveries of webhooks that are not over.")
         workers = GaugeMetricFamily("magedit_workers", "Live workers.", labels=["model"])
         try:
             for name, status in self._backend.models.all().items():
                 for priority in PRIORITIES:
                     depth.add_metric([name, priority], self._backend.queue.depth(name, priority))
+                    age.add_metric([name, priority], self._backend.queue.age_s(name, priority))
                 workers.add_metric([name], status.workers)
+            webhooks.add_metric([], self._backend.deliveries.due())
             up.add_metric([], 1)
         except Unavailable:
             up.add_metric([], 0)
-        yield from (up, depth, workers)
+        yield from (up, depth, age, workers, webhooks)
 
 
 class MetricsMiddleware:
     """Counts and times every request by route, not by path."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self.app = app
-        self.metrics = metrics
+    def __init__(self, app: ASGIApp, metrics: Metrics, route_of: Callable[[str], str]) -> None:
+        """``route_of`` gives the route of a path, one of a few."""
+        self.app, self.metrics, self.route_of = app, metrics, route_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -86,9 +93,11 @@ class MetricsMiddleware:
         try:
             await self.app(scope, receive, note)
         finally:
-            route = getattr(scope.get("route"), "path", UNMATCHED)
-            self.metrics.requests.labels(scope["method"], route, str(status)).inc()
-            self.metrics.seconds.labels(scope["method"], route).observe(time.perf_counter() - began)
+            # Not the route that answered: what is refused before any is asked counts under its own address too.
+            route = self.route_of(scope["path"])
+            method = scope["method"] if scope["method"] in METHODS else OTHER
+            self.metrics.requests.labels(method, route, str(status)).inc()
+            self.metrics.seconds.labels(method, route).observe(time.perf_counter() - began)
 
 
 def _metrics(request: Request) -> Metrics:

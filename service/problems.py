@@ -152,10 +152,11 @@ class ProblemMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        replaced = False
+        replaced = started = False
 
         async def send_problem(message: Message) -> None:
-            nonlocal replaced
+            nonlocal replaced, started
+            started = True
             if message["type"] == "http.response.start" and message["status"] >= HTTPStatus.BAD_REQUEST:
                 media_type = dict(message["headers"]).get(b"content-type", b"")
                 if not media_type.startswith(MEDIA_TYPE.encode()):
@@ -164,7 +165,13 @@ class ProblemMiddleware:
             if not replaced:
                 await send(message)
 
-        await self.app(scope, receive, send_problem)
+        try:
+            await self.app(scope, receive, send_problem)
+        except Exception as error:
+            # Here, so that log and answer carry the request's id; what breaks off in its middle is the server's to end.
+            if started:
+                raise
+            await _on_fault(Request(scope), error)(scope, receive, send)
 
 
 def _problem(

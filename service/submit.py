@@ -20,6 +20,7 @@ from service.backend import Backend
 from service.check import check
 from service.form import EditForm
 from service.idempotency import Keyed
+from service.requests import Origin
 from service.source import Lineage, find_source
 from service.uploads import to_png
 
@@ -35,7 +36,9 @@ class Submitted(NamedTuple):
     replayed: bool = False
 
 
-def submit(form: EditForm, *, caller: Caller, backend: Backend, keyed: Keyed | None = None) -> Submitted:
+def submit(
+    form: EditForm, *, caller: Caller, backend: Backend, origin: Origin, keyed: Keyed | None = None
+) -> Submitted:
     """Accept an edit; its record is durable when this returns.
 
     Raises:
@@ -44,12 +47,12 @@ def submit(form: EditForm, *, caller: Caller, backend: Backend, keyed: Keyed | N
     """
     job = new_id()
     if keyed is None:
-        return Submitted(_submit(form, job, None, caller, backend))
+        return Submitted(_submit(form, job, None, caller, backend, origin))
     found = backend.idempotency.reserve(caller.tenant, keyed.value, keyed.fingerprint(), job)
     if isinstance(found, str):
         return Submitted(backend.records.bound(found, caller.tenant), replayed=True)
     try:
-        record = _submit(form, job, found, caller, backend)
+        record = _submit(form, job, found, caller, backend, origin)
     except QueueUnavailable:
         # The record may be there, only the answer lost: others wait until the reservation ends by itself.
         raise
@@ -59,7 +62,9 @@ def submit(form: EditForm, *, caller: Caller, backend: Backend, keyed: Keyed | N
     return Submitted(record, replayed=record.id != job)
 
 
-def _submit(form: EditForm, job: str, reservation: Reservation | None, caller: Caller, backend: Backend) -> JobRecord:
+def _submit(
+    form: EditForm, job: str, reservation: Reservation | None, caller: Caller, backend: Backend, origin: Origin
+) -> JobRecord:
     if form.webhook_url is not None:
         check_url(form.webhook_url, private=backend.settings.webhook_private)
     info = backend.models.require(form.model or backend.settings.default_model).info
@@ -81,6 +86,8 @@ def _submit(form: EditForm, job: str, reservation: Reservation | None, caller: C
                 image=image_name,
                 masks=tuple(mask_names),
                 webhook_url=form.webhook_url,
+                request_id=origin.request_id,
+                traceparent=origin.traceparent,
                 **lineage,
             ),
             limits=caller.limits,
@@ -100,7 +107,8 @@ def _submit(form: EditForm, job: str, reservation: Reservation | None, caller: C
         backend.queue.enqueue(record)
     except Unavailable as error:
         # The record is durable and open: the reaper puts it in line. The caller has been promised nothing less.
-        log.warning("not put in line yet", edit=job, reason=error.code)
+        log.warning("not put in line yet", job=job, reason=error.code)
+    log.info("edit accepted", job=job, tenant=tenant, model=record.model)
     return record
 
 
@@ -109,7 +117,7 @@ def _release(backend: Backend, reservation: Reservation) -> None:
     try:
         backend.idempotency.release(reservation)
     except QueueUnavailable:
-        log.warning("the Idempotency-Key of a refused edit stays reserved for a while", edit=reservation.id)
+        log.warning("the Idempotency-Key of a refused edit stays reserved for a while", job=reservation.id)
 
 
 def _discard(backend: Backend, tenant: str, job: str) -> None:
@@ -117,4 +125,4 @@ def _discard(backend: Backend, tenant: str, job: str) -> None:
     try:
         backend.store.delete_prefix(job_prefix(tenant, job))
     except Unavailable:
-        log.warning("inputs of a refused edit were left in storage", edit=job)
+        log.warning("inputs of a refused edit were left in storage", job=job)

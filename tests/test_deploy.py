@@ -93,8 +93,9 @@ def test_nothing_secret_reaches_an_image() -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_extras_and_constraints(target: str) -> None:
     run = " ".join(instructions(target, "RUN"))
-    (extra,) = re.findall(r"magedit\[([\w,]+)\]", run)
-    assert extra in PROJECT["optional-dependencies"]
+    (extras,) = re.findall(r"magedit\[([\w,]+)\]", run)
+    assert extras.split(",") == [target, "tracing"]
+    assert set(extras.split(",")) <= set(PROJECT["optional-dependencies"])
     assert "--constraint /tmp/constraints.txt" in run
     assert "constraints.txt /tmp/constraints.txt" in instructions(target, "COPY")
 

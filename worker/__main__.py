@@ -14,11 +14,13 @@ from jobs.errors import QueueUnavailable
 from jobs.logs import configure_logging
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
+from jobs.tracing import tracer, tracer_provider
 from worker.deliver import Deliverer
 from worker.gpu_worker import AWAY_PAUSE_S, GpuWorker
 from worker.heartbeat import EXIT_RESTART
 from worker.model import ServedModel, load
 from worker.notify import Supervisor
+from worker.observe import Observer, offer
 from worker.reaper import Reaper
 
 # How long a stopping worker waits for the end of its reaper's sweep, and of its deliveries, in seconds.
@@ -31,13 +33,14 @@ def serve(served: ServedModel, settings: Settings) -> int:
     """Work with a loaded model, with a reaper and a deliverer beside, until told to stop; the exit status."""
     store = ObjectStore.from_settings(settings)
     stop = threading.Event()
-    reaper = threading.Thread(
-        target=Reaper(connect(settings), store, settings).run, args=(stop,), name="reaper", daemon=True
-    )
-    deliverer = threading.Thread(
-        target=Deliverer(connect(settings), settings).run, args=(stop,), name="deliverer", daemon=True
-    )
-    worker = GpuWorker(connect(settings), connect(settings), store, served, settings)
+    tracing = tracer_provider(settings, "worker")
+    observer = Observer(served.info.name, tracer(tracing))
+    offer(observer.registry, settings)
+    sweeping = Reaper(connect(settings), store, settings, observer.recovered)
+    telling = Deliverer(connect(settings), settings, told=observer.delivered)
+    reaper = threading.Thread(target=sweeping.run, args=(stop,), name="reaper", daemon=True)
+    deliverer = threading.Thread(target=telling.run, args=(stop,), name="deliverer", daemon=True)
+    worker = GpuWorker(connect(settings), connect(settings), store, served, settings, observer)
     log.info("worker ready", worker=worker.name, model=served.info.name, device=served.info.device)
     reaper.start()
     deliverer.start()
@@ -49,6 +52,8 @@ def serve(served: ServedModel, settings: Settings) -> int:
         end = time.monotonic() + JOIN_S
         for each in (reaper, deliverer):
             each.join(max(0.0, end - time.monotonic()))
+        if tracing is not None:
+            tracing.shutdown()
     return EXIT_RESTART if worker.broken else 0
 
 

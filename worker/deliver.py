@@ -12,6 +12,7 @@ import signal
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 
 import httpx
@@ -24,6 +25,7 @@ from jobs.errors import QueueUnavailable
 from jobs.logs import configure_logging
 from jobs.records import Records
 from jobs.settings import Settings
+from jobs.tracing import trace_id_of
 from jobs.webhook_secrets import WebhookSecrets
 from jobs.webhooks import event_of, message_id, signed_headers
 from worker.outward import CannotSend, Resolve, post, resolve
@@ -57,8 +59,11 @@ class Deliverer:
         context: ssl.SSLContext | None = None,
         resolve: Resolve = resolve,
         pauses_s: tuple[float, ...] = PAUSES_S,
+        told: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """``context``: whom TLS trusts (default: the public authorities); ``resolve`` looks names up."""
+        """``context``: whom TLS trusts (default: the public authorities); ``resolve`` looks names up; ``told`` learns
+        how a delivery stands after each attempt."""
+        self._told = told
         self._settings = settings
         self._context, self._resolve = context or httpx.create_ssl_context(), resolve
         self._records, self._secrets = Records(redis, settings), WebhookSecrets(redis)
@@ -129,6 +134,8 @@ class Deliverer:
             error = str(reason)
         seconds = time.monotonic() - began
         state = self._deliveries.report(taken, _verdict(status), seconds=seconds, status=status, error=error)
+        self._told(state)
+        logger = logger.bind(request=record.request_id, trace=trace_id_of(record.traceparent))
         logger.info("webhook sent", state=state, status=status, error=error, seconds=round(seconds, 3))
 
 

@@ -43,6 +43,7 @@ from worker import edit
 from worker.heartbeat import Heartbeat
 from worker.inversions import Inversions
 from worker.model import ServedModel
+from worker.observe import HANDED_BACK, Attempt, Observer
 from worker.patience import PatientStore
 from worker.problems import problem_of
 from worker.progress import AttemptEnded, Reporter, Stop
@@ -78,8 +79,11 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
         store: ObjectStore,
         served: ServedModel,
         settings: Settings,
+        observer: Observer | None = None,
     ) -> None:
-        """``redis`` is the computing thread's client, ``beat_redis`` the heartbeat's own."""
+        """``redis`` is the computing thread's client, ``beat_redis`` the heartbeat's own; ``observer`` sees the
+        attempts."""
+        self._observer = observer or Observer(served.info.name)
         self._store, self._served, self._settings = store, served, settings
         self._inversions = None
         if served.fingerprint is not None and settings.inversion_ttl_s > 0:
@@ -120,7 +124,8 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
             self._heart.hold(claim, report)
             self._begin_for_rq(job)
             try:
-                self._attempt(claim, report)
+                with self._observer.attempt(claim) as seen:
+                    self._attempt(claim, report, seen)
             finally:
                 self._heart.release()
                 self._end_for_rq()
@@ -129,51 +134,55 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
         except QueueUnavailable:
             log.warning("stopping while Redis is away: the reaper will requeue what was in hand", job=job.id)
 
-    def _attempt(self, claim: JobRecord, report: Reporter) -> None:
-        logger = log.bind(job=claim.id, attempt=claim.attempt)
-        logger.info("edit started")
+    def _attempt(self, claim: JobRecord, report: Reporter, seen: Attempt) -> None:
+        log.info("edit started")
         started = time.monotonic()
         store = PatientStore(self._store, report, self._settings.storage_patience_s)
         try:
             finished = edit.run(claim, self._served.editor, store, report, self._inversions)
         except AttemptEnded as ended:
-            logger.info("edit stopped", reason=ended.reason)
-            self._stopped(claim, ended.reason, report)
+            log.info("edit stopped", reason=ended.reason)
+            self._stopped(claim, ended.reason, report, seen)
             return
         except Exception as error:
             if isinstance(error, StoreUnavailable):
-                logger.warning("edit could not reach object storage", patience_s=self._settings.storage_patience_s)
+                log.warning("edit could not reach object storage", patience_s=self._settings.storage_patience_s)
                 self._storage_failed = True
                 if claim.attempt - claim.handed_back < self._settings.max_attempts:
                     # Another worker, or a later time, may have more luck: so often, an edit may begin.
                     self._insist(lambda: self._edits.hand_back(claim, counts=True), report)
+                    seen.outcome = HANDED_BACK
                     return
             elif isinstance(error, MAGEditError):
-                logger.info("edit failed", code=error.code, detail=error.message)
+                log.info("edit failed", code=error.code, detail=error.message)
             else:
-                logger.exception("edit failed")
+                log.exception("edit failed")
                 self._suspect = True
             problem = problem_of(error)
             state = self._insist(lambda: self._records.commit_failure(claim, problem), report)
+            seen.ended(state)
         else:
             state = self._insist(
                 lambda: self._records.commit_success(claim, finished.measures, finished.results, finished.artifacts),
                 report,
             )
+            seen.ended(state, finished.measures if state is State.SUCCEEDED else None)
         seconds = time.monotonic() - started
-        logger.info("edit ended", state=state or "stale", seconds=round(seconds, 3))
+        log.info("edit ended", state=state or "stale", seconds=round(seconds, 3))
         self._settle(claim, state)
         if state is State.SUCCEEDED:
             self._insist(lambda: self._models.keep_pace(claim.model, seconds / claim.request.config.steps), report)
 
-    def _stopped(self, claim: JobRecord, reason: Stop, report: Reporter) -> None:
+    def _stopped(self, claim: JobRecord, reason: Stop, report: Reporter, seen: Attempt) -> None:
         if reason is Stop.HANDED_BACK:
             self._insist(lambda: self._edits.hand_back(claim), report)
+            seen.outcome = HANDED_BACK
             self._discard(claim, claim.attempt)
             return
         state = None
         if reason is Stop.CANCELED:
             state = self._insist(lambda: self._records.commit_canceled(claim), report)
+        seen.ended(state)
         self._settle(claim, state)
 
     def _settle(self, claim: JobRecord, state: State | None) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -53,8 +54,15 @@ class Sweep:
 class Reaper:
     """Sweeps in intervals until stopped."""
 
-    def __init__(self, redis: Redis, store: ObjectStore, settings: Settings) -> None:
-        self._redis, self._store, self._settings = redis, store, settings
+    def __init__(
+        self,
+        redis: Redis,
+        store: ObjectStore,
+        settings: Settings,
+        recovered: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """``recovered`` is told how many edits a sweep put back in line."""
+        self._redis, self._store, self._settings, self._recovered = redis, store, settings, recovered
         self._records = Records(redis, settings)
         self._queue = JobQueue(redis, self._records)
         self._orphans = Orphans(redis, self._records, store, settings)
@@ -125,6 +133,7 @@ class Reaper:
             if state is not None:
                 log.warning("edit recovered", job=record.id, attempt=record.attempt, state=state)
                 done.append(record.id)
+        self._recovered(len(done))
         return tuple(done)
 
     def _expire(self) -> tuple[str, ...]:

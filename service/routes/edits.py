@@ -20,6 +20,7 @@ from service.form import EditFormDep, require_known_fields
 from service.idempotency import HEADER as IDEMPOTENCY_KEY
 from service.idempotency import REPLAYED, KeyedDep
 from service.present import view_of, views_of
+from service.requests import OriginDep
 from service.routes.documented import ETAGGED, QUEUED, RATE_LIMITED, RETRY_AFTER, SUCCEEDED, example, problems
 from service.submit import submit
 from service.views import EDITS, Edit, EditPage, edit_view, path
@@ -101,13 +102,14 @@ async def create_edit(
     backend: Backend,
     watch: WatchDep,
     keyed: KeyedDep,
+    origin: OriginDep,
     prefer: Annotated[
         list[str] | None,
         Header(description="`wait=20`: hold the answer until the edit is finished, for at most so many seconds."),
     ] = None,
 ) -> Response:
     """Check the request, keep it, and put it in line. Nothing of a refused request is kept."""
-    record, replayed = await run_in_threadpool(submit, form, caller=caller, backend=backend, keyed=keyed)
+    record, replayed = await run_in_threadpool(submit, form, caller=caller, backend=backend, origin=origin, keyed=keyed)
     headers = {"Location": path(record)}
     if replayed:
         headers[REPLAYED] = "true"

@@ -23,6 +23,8 @@ SIZE = (48, 40)
 BOX = (8, 8, 24, 24)
 """What its mask selects (left, top, right, bottom)."""
 
+FIELDS = frozenset({"webhook_url", "request_id", "traceparent"})
+
 
 class Desk:
     """Submits edits as the front end does and looks at them."""
@@ -35,11 +37,9 @@ class Desk:
         self.models = Models(self.redis)
         self.store = ObjectStore.from_settings(settings)
 
-    def record(
-        self, target: str = "paint", tenant: str = "local", *, webhook_url: str | None = None, **request: Any
-    ) -> JobRecord:
-        """A record that is not kept anywhere yet."""
-        job_id = new_id()
+    def record(self, target: str = "paint", tenant: str = "local", **request: Any) -> JobRecord:
+        """A record that is not kept anywhere yet; `FIELDS` are its own, all others its request's."""
+        job_id, own = new_id(), {name: request.pop(name) for name in FIELDS & set(request)}
         request = {
             "model": self.settings.model,
             "source_prompt": "a room",
@@ -54,7 +54,7 @@ class Desk:
             request=EditRequest(**request),
             image=image_key(tenant, job_id),
             masks=(mask_key(tenant, job_id, 0),),
-            webhook_url=webhook_url,
+            **own,
         )
 
     def submit(self, target: str = "paint", **request: Any) -> JobRecord:

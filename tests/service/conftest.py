@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -62,9 +62,9 @@ class Form:
     files: list[tuple[str, bytes]]
     data: dict[str, Any]
 
-    def send(self, client: httpx.Client) -> httpx.Response:
+    def send(self, client: httpx.Client, headers: Mapping[str, str] | None = None) -> httpx.Response:
         files = [(name, (f"{name}.png", content, "image/png")) for name, content in self.files]
-        return client.post("/v1/edits", files=files, data=self.data)
+        return client.post("/v1/edits", files=files, data=self.data, headers=headers)
 
 
 @pytest.fixture

@@ -256,6 +256,16 @@ def test_while_redis_is_away_nobody_is_let_in() -> None:
             authenticator.caller("mge_" + "0" * 16 + "_" + "0" * 64)
 
 
+def test_what_is_refused_counts_under_its_own_address(keyring: Keyring) -> None:
+    keyring.client.get("/v1/edits/0190/result")
+    _, token = keyring.api_keys.create("acme", SCOPES, limits=Limits(requests_per_minute=1))
+    headers = {"Authorization": f"Bearer {token}"}
+    assert [keyring.client.get("/v1/methods", headers=headers).status_code for _ in range(2)] == [200, 429]
+    text = keyring.client.get("/metrics", headers=keyring.headers("ops", SCOPES)).text
+    for route, status in (("/v1/edits/{edit_id}/result", 401), ("/v1/methods", 429)):
+        assert f'magedit_http_requests_total{{method="GET",route="{route}",status="{status}"}}' in text
+
+
 def test_metrics_can_be_open(settings: Settings) -> None:
     with serving(settings.model_copy(update={"metrics_open": True})) as client:
         assert client.get("/metrics").status_code == 200

@@ -22,8 +22,10 @@ def test_a_crash_counts_as_500_and_passes_on() -> None:
     async def send(message: Message) -> None:
         raise AssertionError(message)
 
+    scope = {"type": "http", "method": "GET", "path": "/"}
+
     async def call() -> None:
-        await MetricsMiddleware(crash, metrics)({"type": "http", "method": "GET"}, receive, send)
+        await MetricsMiddleware(crash, metrics, lambda _: "unmatched")(scope, receive, send)
 
     with pytest.raises(RuntimeError, match="GET"):
         asyncio.run(call())
