@@ -54,25 +54,26 @@ def attend_until(unet: UNet2DConditionModel, sample: Tensor, timestep: int, embe
         output: Tensor = result if isinstance(result, Tensor) else result[0]
         return output
 
-    def attend(block: Any, index: int, hidden: Tensor) -> Tensor | None:
-        """The output of one transformer of a block; None where the pass ends in it."""
-        transformer = block.attentions[index]
-        if (block, index) == end:
-            _attend_within(transformer, hidden, embedding, int(place["inner"]), cross=place["kind"] == "2")
-            return None
-
+    def attend(block: Any, index: int, hidden: Tensor) -> Tensor:
         def forward(states: Tensor) -> Any:
-            return transformer(states, encoder_hidden_states=embedding, return_dict=False)
+            return block.attentions[index](states, encoder_hidden_states=embedding, return_dict=False)
 
         return run(forward, hidden)
 
-    hidden: Tensor | None = unet.conv_in(2 * sample - 1.0 if unet.config.center_input_sample else sample)
+    def finish(hidden: Tensor) -> None:
+        transformer = end[0].attentions[end[1]]
+        _attend_within(transformer, hidden, embedding, int(place["inner"]), cross=place["kind"] == "2")
+
+    hidden: Tensor = unet.conv_in(2 * sample - 1.0 if unet.config.center_input_sample else sample)
     skips = [hidden]
     for block in unet.down_blocks:
         for index, resnet in enumerate(block.resnets):
             hidden = run(resnet, hidden, time)
-            if _has_attention(block) and (hidden := attend(block, index, hidden)) is None:
+            if (block, index) == end:
+                finish(hidden)
                 return
+            if _has_attention(block):
+                hidden = attend(block, index, hidden)
             skips.append(hidden)
         for downsampler in block.downsamplers or ():
             hidden = run(downsampler, hidden)
@@ -80,14 +81,20 @@ def attend_until(unet: UNet2DConditionModel, sample: Tensor, timestep: int, embe
     if unet.mid_block is not None:
         hidden = run(unet.mid_block.resnets[0], hidden, time)
         for index, resnet in enumerate(unet.mid_block.resnets[1:]):
-            if _has_attention(unet.mid_block) and (hidden := attend(unet.mid_block, index, hidden)) is None:
+            if (unet.mid_block, index) == end:
+                finish(hidden)
                 return
+            if _has_attention(unet.mid_block):
+                hidden = attend(unet.mid_block, index, hidden)
             hidden = run(resnet, hidden, time)
     for block in unet.up_blocks:
         for index, resnet in enumerate(block.resnets):
             hidden = run(resnet, torch.cat([hidden, skips.pop()], dim=1), time)
-            if _has_attention(block) and (hidden := attend(block, index, hidden)) is None:
+            if (block, index) == end:
+                finish(hidden)
                 return
+            if _has_attention(block):
+                hidden = attend(block, index, hidden)
         for upsampler in block.upsamplers or ():
             hidden = run(upsampler, hidden)
 

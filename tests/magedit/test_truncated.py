@@ -137,7 +137,8 @@ def test_checkpointed_passes_have_the_same_gradient_and_keep_less() -> None:
     for again in (False, True):
         if again:
             unet.enable_gradient_checkpointing()
-        latent, sizes = sample.clone().requires_grad_(True), []
+        latent = sample.clone().requires_grad_(True)
+        sizes: list[int] = []
 
         def pack(tensor: Tensor, sizes: list[int] = sizes) -> Tensor:
             sizes.append(tensor.numel())
