@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from magedit.attention import LayerEdit
+from magedit.attention import Edit, LayerEdit
 from magedit.config import EditConfig, Region
 from magedit.denoiser import frozen
 from magedit.guidance import constraint_loss
@@ -34,7 +34,7 @@ from magedit.schedule import guided_noise
 class Maps:
     """Attention of every layer, formed in full: (batch, heads, positions, keys)."""
 
-    edits: Mapping[str, LayerEdit] = field(default_factory=dict)
+    edits: Mapping[str, Edit] = field(default_factory=dict)
     kept: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -54,6 +54,7 @@ class Plain:
         )
         probabilities = (query @ key.transpose(-1, -2) * attn.scale).softmax(-1)
         edit = self.maps.edits.get(self.name, LayerEdit())
+        assert isinstance(edit, LayerEdit)
         last = probabilities[-1]
         if edit.self_map is not None:
             last = edit.self_map
@@ -136,7 +137,7 @@ def released_edit(
     return latent
 
 
-def _source_pass(task: EditTask, i: int, t: int, source: Tensor, maps: Maps) -> Mapping[str, LayerEdit]:
+def _source_pass(task: EditTask, i: int, t: int, source: Tensor, maps: Maps) -> Mapping[str, Edit]:
     maps.edits = {}
     task.denoiser.noise(source, t, task.source)
     return task.injection.edits(i, dict(maps.kept), ())

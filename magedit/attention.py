@@ -1,16 +1,18 @@
 """Reading and injecting attention maps: which layers there are, and contexts that patch a UNet and restore it.
 
 The caller names the phase: `capturing` keeps maps of the source, `editing` injects them and reads maps of the edit.
-Conventions: the conditional half of a batch is its *last* row, and only that row is read or injected. Maps are
-(heads, positions, keys), fp32 where they are read.
+Conventions: the conditional half of a batch is its *last* row, and only that row is read; only that row takes
+injected maps, every row takes injected features, queries and keys. Maps are (heads, positions, keys), fp32 where they
+are read.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -45,12 +47,27 @@ class LayerEdit:
     ``base`` (heads, N, K) and ``share`` (K,): the layer's own cross attention A becomes ``base + share * A``, or
     ``base`` alone without a ``share``; refine, replace, their windows and the equalizer all have this form.
     ``read``: keep the resulting map.
+    ``self_pair`` (2, heads, N, width): queries and keys in place of those of every row (PnP 2211.12572, 4); the same
+    as the source's map, without forming it. ``read_pair``: keep the layer's own.
     """
 
     self_map: Tensor | None = None
     base: Tensor | None = None
     share: Tensor | None = None
     read: bool = False
+    self_pair: Tensor | None = None
+    read_pair: bool = False
+
+
+@dataclass(frozen=True)
+class FeatureEdit:
+    """What happens to the output of one module that is no attention layer: the last row's is kept, and ``feature``
+    (1, C, h, w), if given, takes the place of every row's (PnP 2211.12572, 4)."""
+
+    feature: Tensor | None = None
+
+
+Edit = LayerEdit | FeatureEdit
 
 
 def find_layers(unet: UNet2DConditionModel, latent_side: int) -> tuple[Layer, ...]:
@@ -104,22 +121,22 @@ def capturing(unet: UNet2DConditionModel, layers: Collection[Layer]) -> Iterator
 
 
 @contextmanager
-def editing(unet: UNet2DConditionModel, edits: Mapping[str, LayerEdit]) -> Iterator[dict[str, Tensor]]:
-    """Apply ``edits`` (layer name -> what to do) in the passes inside; yields name -> map of layers that are read.
+def editing(unet: UNet2DConditionModel, edits: Mapping[str, Edit]) -> Iterator[dict[str, Tensor]]:
+    """Apply ``edits`` (module name -> what to do) in the passes inside; yields name -> map of layers that are read.
 
     Every layer's processor is put back on exit, whatever happens inside.
     """
     maps: dict[str, Tensor] = {}
-    before = {}
-    try:
+    with ExitStack() as stack:
         for name, edit in edits.items():
             module = unet.get_submodule(name)
-            before[name] = module.processor
-            module.processor = _Processor(name, edit, maps)
+            if isinstance(edit, FeatureEdit):
+                handle = module.register_forward_hook(partial(_take_feature, name, edit, maps))
+                stack.callback(handle.remove)
+            else:
+                stack.callback(setattr, module, "processor", module.processor)
+                module.processor = _Processor(name, edit, maps)
         yield maps
-    finally:
-        for name, processor in before.items():
-            unet.get_submodule(name).processor = processor
 
 
 def keep_map(attn: Any, hidden_states: Tensor, context: Tensor) -> None:
@@ -132,6 +149,15 @@ def keep_map(attn: Any, hidden_states: Tensor, context: Tensor) -> None:
     """
     if isinstance(attn.processor, _Processor):
         attn.processor.keep(attn, hidden_states, context)
+
+
+def _take_feature(
+    name: str, edit: FeatureEdit, maps: dict[str, Tensor], _module: Any, _inputs: Any, output: Tensor
+) -> Tensor:
+    if edit.feature is None:
+        maps[name] = output[-1:]
+        return output
+    return edit.feature.to(output.dtype).expand_as(output)
 
 
 class _Processor:
@@ -149,6 +175,10 @@ class _Processor:
     ) -> Tensor:
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         value = _split(attn, attn.to_v(context))
+        if self.edit.self_pair is not None:
+            pair = self.edit.self_pair.to(value.dtype)
+            rows = value.shape[0]
+            return _out(attn, _fused(attn, pair[:1].expand(rows, -1, -1, -1), pair[1:].expand(rows, -1, -1, -1), value))
         first = slice(None) if self.injected is None else slice(0, -1)
         query = key = None
         if hidden_states[first].shape[0]:
@@ -168,13 +198,12 @@ class _Processor:
             assert query is not None
             assert key is not None
             outputs.append(self._last(attn, query[-1:], key[-1:], value[-1:]))
-        merged = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
-        merged = merged.transpose(1, 2).flatten(2)
-        out: Tensor = attn.to_out[0](merged)
-        return out if attn.rescale_output_factor == 1 else out / attn.rescale_output_factor
+        return _out(attn, torch.cat(outputs) if len(outputs) > 1 else outputs[0])
 
     def keep(self, attn: Any, hidden_states: Tensor, context: Tensor) -> None:
-        """The map alone, if it is read."""
+        """The map, or queries and keys, alone, if they are read."""
+        if self.edit.read_pair:
+            self._keep_pair(_split(attn, attn.to_q(hidden_states[-1:])), _split(attn, attn.to_k(context[-1:])))
         if not self.edit.read:
             return
         if self.injected is not None:
@@ -185,6 +214,8 @@ class _Processor:
 
     def _last(self, attn: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         edit = self.edit
+        if edit.read_pair:
+            self._keep_pair(query, key)
         if edit.read:
             probabilities = self._map(attn, query, key)
             self.maps[self.name] = probabilities[0]
@@ -195,6 +226,9 @@ class _Processor:
         # (base + share * A) V = base V + A (share V): the layer's own map is never formed.
         own = _fused(attn, query, key, edit.share.to(value.dtype)[:, None] * value)
         return own + edit.base.to(value.dtype) @ value
+
+    def _keep_pair(self, query: Tensor, key: Tensor) -> None:
+        self.maps[self.name] = torch.cat([query, key])
 
     def _map(self, attn: Any, query: Tensor, key: Tensor) -> Tensor:
         """The map (1, heads, positions, keys) after injection, fp32."""
@@ -209,6 +243,12 @@ def _split(attn: Any, tensor: Tensor) -> Tensor:
     """(batch, positions, heads * width) -> (batch, heads, positions, width)."""
     batch, positions, _ = tensor.shape
     return tensor.view(batch, positions, attn.heads, -1).transpose(1, 2)
+
+
+def _out(attn: Any, heads: Tensor) -> Tensor:
+    """The layer's output from (batch, heads, positions, width)."""
+    out: Tensor = attn.to_out[0](heads.transpose(1, 2).flatten(2))
+    return out if attn.rescale_output_factor == 1 else out / attn.rescale_output_factor
 
 
 def _fused(attn: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ form, the CLI and OpenAPI read bounds, defaults and descriptions from their fiel
 
 Sources: *paper* is MAG-Edit (arXiv 2312.11396), *P2P* Prompt-to-Prompt (arXiv 2208.01626), *NTI* null-text
 inversion (arXiv 2211.09794), *NPI* negative-prompt inversion (arXiv 2305.16807), *direct* Direct Inversion
-(arXiv 2310.01506).
+(arXiv 2310.01506). What each method is and which parameters it reads: `magedit.catalog`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from typing import Annotated, Any, Literal, Self
 from annotated_types import Ge, Le, MaxLen
 from typing_extensions import Doc
 
-MethodName = Literal["mag-edit", "p2p"]
+MethodName = Literal["mag-edit", "p2p", "pnp", "diffedit", "blended-latent"]
 InversionName = Literal["direct", "ddim", "null-text", "negative-prompt"]
 ConstraintName = Literal["token", "spatial", "both"]
-InjectionName = Literal["refine", "replace"]
+InjectionName = Literal["refine", "replace", "pnp"]
+MaskSource = Literal["given", "own"]
 PresetName = Literal["exact", "balanced", "fast"]
 MaskResampling = Literal["coverage", "nearest"]
 MaskMode = Literal["white", "black", "alpha"]
@@ -76,6 +77,10 @@ GOVERNED = frozenset(name for preset in PRESETS.values() for name in preset)
 """The parameters whose default depends on the preset."""
 
 
+SKIPPED: Mapping[MethodName, float] = MappingProxyType({"blended-latent": 0.25, "diffedit": 0.5})
+"""`skip_fraction` of the methods that have one, from their papers."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EditConfig:
     """How to edit. A default is the paper's or the named source's, where its description gives no other; step windows
@@ -83,7 +88,12 @@ class EditConfig:
 
     method: Annotated[
         MethodName,
-        Doc("`mag-edit`: mask-based attention-adjusted guidance (paper). `p2p`: the same without guidance (P2P)."),
+        Doc(
+            "`mag-edit`: mask-based attention-adjusted guidance (paper). `p2p`: the same without guidance (P2P). "
+            "`pnp`: injected features and self attention (arXiv 2211.12572). `diffedit`: decoding inside a mask "
+            "(arXiv 2210.11427). `blended-latent`: the target prompt alone inside the mask (arXiv 2206.02779). "
+            "`GET /v1/methods` tells more."
+        ),
     ] = "mag-edit"
     inversion: Annotated[
         InversionName,
@@ -141,7 +151,10 @@ class EditConfig:
     )
     injection: Annotated[
         InjectionName,
-        Doc("P2P cross-attention injection: `refine` aligns the prompts, `replace` swaps words one for one."),
+        Doc(
+            "What the edit takes over from the source. P2P cross attention: `refine` aligns the prompts, `replace` "
+            "swaps words one for one. `pnp`, with `mag-edit`: features and self attention as method `pnp`."
+        ),
     ] = "refine"
     cross_replace: Annotated[
         Fraction, Doc("Leading fraction of the steps with injected cross attention (P2P: 0.8).")
@@ -172,6 +185,42 @@ class EditConfig:
         MaxLen(16),
         Doc("P2P attention re-weighting: JSON object word of the target prompt -> factor of its maps."),
     ] = field(default_factory=dict)
+    feature_replace: Annotated[
+        Fraction, Doc("Leading fraction of the steps with injected features, with PnP (arXiv 2211.12572: 0.8).")
+    ] = 0.8
+    local_blend: Annotated[
+        Fraction | None,
+        Doc(
+            "P2P's LocalBlend: only where the edit words' maps exceed this share of their maximum does the edit differ "
+            "from the source (P2P: 0.3). Empty: everywhere."
+        ),
+    ] = None
+    skip_fraction: Annotated[
+        Fraction | None,
+        Doc(
+            "Leading fraction of the steps that is left out: the edit starts from the source at that noise level. "
+            "Empty: the method's own (`blended-latent` 0.25, `diffedit` 0.5)."
+        ),
+    ] = None
+    mask_source: Annotated[
+        MaskSource,
+        Doc(
+            "`own`, with `diffedit`: the edit's mask is where the two prompts' noise estimates differ, inside the "
+            "given mask. `given`: the given mask itself."
+        ),
+    ] = "given"
+    mask_maps: Annotated[
+        int, Ge(1), Le(100), Doc("Noises over which DiffEdit's own mask is averaged (arXiv 2210.11427: 10).")
+    ] = 10
+    mask_ratio: Annotated[
+        float,
+        Ge(0.1),
+        Le(20.0),
+        Doc(
+            "Contrast at which DiffEdit's own mask is 1, in means over the picture (published program: 3); it counts "
+            "as mask from 0.5 on."
+        ),
+    ] = 3.0
     blend_fraction: Annotated[
         Fraction,
         Doc("Trailing fraction of the steps with the source's latent outside the dilated mask (paper: 15 of 50)."),
@@ -210,7 +259,15 @@ class EditConfig:
         Fraction,
         Doc("Share of fresh noise in the edit's sampling steps (DDIM, arXiv 2010.02502, eq. 16); 0 is deterministic."),
     ] = 0.0
-    seed: Annotated[int, Ge(0), Le(2**63 - 1), Doc("Seed of the fresh noise; without effect while `eta` is 0.")] = 0
+    seed: Annotated[
+        int,
+        Ge(0),
+        Le(2**63 - 1),
+        Doc(
+            "Seed of the fresh noise. Inverting methods take none while `eta` is 0, but for DiffEdit's own mask; "
+            "`blended-latent` does."
+        ),
+    ] = 0
 
     @classmethod
     def preset(cls, name: PresetName, **given: Any) -> Self:
@@ -226,8 +283,9 @@ class EditConfig:
 
     @property
     def measured_steps(self) -> int:
-        """Number of leading steps whose ratios are measured: the guided window, also for methods without guidance."""
-        return int(self.guided_fraction * self.steps)
+        """Number of leading steps whose ratios are measured: the guided window, also for methods without guidance;
+        counted from the first step that is taken."""
+        return int(self.guided_fraction * (self.steps - self.skipped_steps))
 
     @property
     def iterations(self) -> int:
@@ -241,6 +299,32 @@ class EditConfig:
         if self.inversion == "null-text":
             names += ["guidance_scale", *(name for name in EditConfig.__annotations__ if name.startswith("null_text"))]
         return {name: getattr(self, name) for name in names}
+
+    @property
+    def on_pnp(self) -> bool:
+        """Whether the source enters as PnP's features and not as Prompt-to-Prompt's maps."""
+        return self.method == "pnp" or (self.method == "mag-edit" and self.injection == "pnp")
+
+    @property
+    def source_steps(self) -> int:
+        """Number of leading steps that need maps or features of the source."""
+        if self.local_blend is not None:
+            return self.steps
+        if self.on_pnp:
+            return max(self.feature_replace_until, self.self_replace_until)
+        windows = (self.cross_replace, *self.cross_replace_words.values())
+        return min(self.steps, max(self.self_replace_until, *map(self.cross_replace_until, windows)))
+
+    @property
+    def skipped_steps(self) -> int:
+        """Number of leading steps that are left out; at least one step is taken."""
+        fraction = SKIPPED.get(self.method, 0.0) if self.skip_fraction is None else self.skip_fraction
+        return min(int(fraction * self.steps), self.steps - 1)
+
+    @property
+    def feature_replace_until(self) -> int:
+        """Step index at which PnP's feature injection ends."""
+        return int(self.feature_replace * self.steps)
 
     @property
     def blend_from(self) -> int:
@@ -268,6 +352,7 @@ __all__ = [
     "InversionName",
     "MaskMode",
     "MaskResampling",
+    "MaskSource",
     "MethodName",
     "PresetName",
     "Region",

@@ -8,7 +8,8 @@
     │   ├── MaskMismatch         image and mask differ in size
     │   ├── EmptyMask            nothing to edit
     │   ├── RegionMismatch       masks and regions do not pair up
-    │   ├── UnknownMethod        no such method or inversion, or the two do not go together
+    │   ├── UnknownMethod        no such method or inversion, or an inversion that was made for another edit
+    │   ├── NotTogether          a method with an inversion or a parameter that it has no use for
     │   └── NothingToGuide       guidance has no edit words to work with
     ├── CheckpointError          the checkpoint is not of Stable Diffusion 1.x/2.x layout, or lacks what is asked
     │   └── NoGuidanceLayers     no cross attention at the guidance resolution
@@ -84,9 +85,16 @@ class RegionMismatch(InvalidEdit):
 
 
 class UnknownMethod(InvalidEdit):
-    """No method or inversion of this name, or the two do not go together."""
+    """No method or inversion of this name, or an inversion that was made for another edit."""
 
     code = "unknown_method"
+    default_field = "method"
+
+
+class NotTogether(InvalidEdit):
+    """A method was asked for together with an inversion or a parameter that it has no use for."""
+
+    code = "not_together"
     default_field = "method"
 
 

@@ -1,8 +1,8 @@
-"""Which source maps go where at which step: Prompt-to-Prompt's injection (arXiv 2208.01626, section 4) as data.
+"""What of the source goes where at which step, as data: Prompt-to-Prompt (arXiv 2208.01626, 4), PnP (2211.12572, 4).
 
-Refine, replace, their step windows and the equalizer are all of one form: with A_s the source's map and A the edit's
-own, the injected map is ``A_s[mapped] * take + share * A``, where ``take`` and ``share`` are vectors over the target's
-tokens. That form is what `magedit.attention` computes.
+Prompt-to-Prompt's refine, replace, their step windows and the equalizer are all of one form: with A_s the source's map
+and A the edit's own, the injected map is ``A_s[mapped] * take + share * A``, where ``take`` and ``share`` are vectors
+over the target's tokens. That form is what `magedit.attention` computes.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
+from diffusers import UNet2DConditionModel
 from torch import Tensor
 
-from magedit.attention import Layer, LayerEdit
+from magedit.attention import Edit, FeatureEdit, Layer, LayerEdit
 from magedit.config import EditConfig
+from magedit.errors import CheckpointError
 from magedit.prompts import Encoded, align, replacement_matrix, token_indices
 
 
@@ -88,6 +90,10 @@ class Injection:
         cross = bool((step < self.until).any())
         return tuple(layer for layer in self.layers if (cross if layer.cross else self._takes_self(layer, step)))
 
+    def captures(self, step: int) -> dict[str, LayerEdit]:
+        """What the source's pass keeps at ``step``, by module name."""
+        return {layer.name: LayerEdit(read=True) for layer in self.sources(step)}
+
     def edits(self, step: int, maps: Mapping[str, Tensor], read: Collection[str]) -> dict[str, LayerEdit]:
         """What happens to each layer at ``step``, given the source's ``maps``; the layers in ``read`` are kept."""
         window = (step < self.until).float()
@@ -106,3 +112,55 @@ class Injection:
 
     def _takes_self(self, layer: Layer, step: int) -> bool:
         return step < self.self_until and layer.positions <= self.self_max_positions
+
+
+@dataclass(frozen=True)
+class FeatureInjection:
+    """PnP's injection: ``feature`` (a convolution's name) takes the source's output, ``layers`` its queries and keys.
+
+    Queries and keys in place of the maps that they give: a map of the largest layer would be 4096 x 4096 a head.
+    """
+
+    feature: str
+    layers: tuple[Layer, ...]
+    feature_until: int
+    self_until: int
+
+    @classmethod
+    def of(cls, unet: UNet2DConditionModel, layers: tuple[Layer, ...], config: EditConfig) -> FeatureInjection:
+        """PnP's layers by their place: in the first up block with attention the residual of the second ResNet block,
+        and the self attention of all up blocks from that block's second attention on (4 to 11 of SD's decoder).
+
+        Raises:
+            CheckpointError: the UNet's up blocks have no two attention layers.
+        """
+        blocks = [n for n, block in enumerate(unet.up_blocks) if len(getattr(block, "attentions", None) or ()) > 1]
+        if not blocks:
+            raise CheckpointError("the UNet has no up block with two attention layers: PnP has nothing to inject into")
+        first = f"up_blocks.{blocks[0]}."
+        decoder = [layer for layer in layers if not layer.cross and layer.name.startswith("up_blocks")]
+        chosen = tuple(layer for layer in decoder if not layer.name.startswith(f"{first}attentions.0."))
+        return cls(f"{first}resnets.1.conv2", chosen, config.feature_replace_until, config.self_replace_until)
+
+    def sources(self, step: int) -> tuple[Layer, ...]:
+        """The layers that the source's pass must reach at ``step``; empty behind all windows."""
+        if step < self.self_until:
+            return self.layers
+        return self.layers[:1] if step < self.feature_until else ()
+
+    def captures(self, step: int) -> dict[str, Edit]:
+        """What the source's pass keeps at ``step``, by module name."""
+        kept: dict[str, Edit] = {self.feature: FeatureEdit()} if step < self.feature_until else {}
+        if step < self.self_until:
+            kept |= {layer.name: LayerEdit(read_pair=True) for layer in self.layers}
+        return kept
+
+    def edits(self, step: int, maps: Mapping[str, Tensor], read: Collection[str]) -> dict[str, Edit]:
+        """What happens to each module at ``step``, given what was kept; the cross-attention layers in ``read`` are
+        kept."""
+        edits: dict[str, Edit] = {name: LayerEdit(read=True) for name in read}
+        if step < self.feature_until:
+            edits[self.feature] = FeatureEdit(maps[self.feature])
+        if step < self.self_until:
+            edits |= {layer.name: LayerEdit(self_pair=maps[layer.name]) for layer in self.layers}
+        return edits

@@ -10,19 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from magedit.catalog import INVERSION_CARDS, METHOD_CARDS
 from magedit.config import EditConfig
+from magedit.passes import Passes
 from magedit.report import Progress, Stage
 
 OnProgress = Callable[[Progress], None]
-
-TRUNCATED_COST = 0.5
-"""A UNet pass up to the last map that guidance needs, in whole passes (SD 1.x: 397 of 803 GFLOP)."""
-
-BACKWARD_COST = 0.55
-"""A backward pass from those maps to the latent, in whole passes (SD 1.x: 444 of 803 GFLOP)."""
-
-LOOKS = 2.2
-"""Gradients of a guided step when one serves several updates: measured, 53 to 58 in 25 steps of the demo's edits."""
 
 
 @dataclass
@@ -64,7 +57,7 @@ class Meter:
         self.forward += forward
         self.truncated += truncated
         self.backward += backward
-        self._work += forward + truncated * TRUNCATED_COST + backward * BACKWARD_COST
+        self._work += Passes(forward=forward, truncated=truncated, backward=backward).work
         self._report()
 
     def _report(self) -> None:
@@ -82,13 +75,18 @@ class Meter:
         )
 
 
+def planned(config: EditConfig, *, inverted: bool) -> dict[Stage, Passes]:
+    """UNet passes per stage that ``config`` plans; those of the inversion only if it is not ``inverted`` already."""
+    card = METHOD_CARDS[config.method]
+    passes = {Stage.PREPARE: Passes(), Stage.INVERT: Passes(), Stage.DECODE: Passes()}
+    if card.inversions and not inverted:
+        passes[Stage.INVERT] = Passes(forward=config.steps)
+        passes |= INVERSION_CARDS[config.inversion].plan(config)
+    for stage, more in card.plan(config).items():
+        passes[stage] = passes.get(stage, Passes()) + more
+    return passes
+
+
 def expected_work(config: EditConfig, *, inverted: bool) -> dict[Stage, float]:
-    """Work per stage that ``config`` plans, in whole UNet passes; the basis of progress fractions."""
-    work = {Stage.PREPARE: 0.0, Stage.DECODE: 0.0}
-    work[Stage.INVERT] = 0.0 if inverted else float(config.steps)
-    if config.inversion == "null-text" and not inverted:
-        work[Stage.OPTIMIZE] = config.steps * (2 + config.null_text_iterations * (1 + BACKWARD_COST))
-    looks = min(config.iterations, LOOKS) if config.gradient_tolerance else config.iterations
-    guided = config.guided_steps * looks * (TRUNCATED_COST + BACKWARD_COST)
-    work[Stage.EDIT] = 2.0 * config.steps + guided
-    return work
+    """The same as work, in whole UNet passes; the basis of progress fractions."""
+    return {stage: passes.work for stage, passes in planned(config, inverted=inverted).items()}

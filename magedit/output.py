@@ -9,6 +9,7 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
+from magedit.catalog import METHOD_CARDS
 from magedit.config import EditConfig
 from magedit.errors import UnknownMethod
 from magedit.inversion import Inverted
@@ -37,6 +38,13 @@ class Inversion:
             UnknownMethod: another size, crop, prompt, or setting that the inversion depends on (field ``inversion``).
         """
         made_with, asked_for = self.config.inversion_settings, config.inversion_settings
+        if not METHOD_CARDS[config.method].inversions:
+            asked_for = {}
+        elif len(self.inverted.latents) != self.config.steps + 1:
+            raise UnknownMethod(
+                f"the given inversion is of method {self.config.method!r}, which inverts nothing: invert again",
+                field="inversion",
+            )
         for name, mine, asked in (
             ("image size", self.image_size, image_size),
             ("working crop", self.box, box),

@@ -15,16 +15,16 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from magedit import masks as pixels
 from magedit.attention import find_layers, guidance_layers
+from magedit.catalog import METHOD_CARDS, check_together
 from magedit.config import EditConfig, Region
 from magedit.denoiser import Denoiser, frozen
-from magedit.errors import CheckpointError, MaskMismatch, RegionMismatch, UnknownMethod
+from magedit.errors import CheckpointError, MaskMismatch, RegionMismatch
 from magedit.guidance import resample_mask
-from magedit.injection import Injection
-from magedit.inversion import INVERSIONS, InversionTask
+from magedit.inversion import INVERSIONS, InversionTask, Inverted
 from magedit.meter import Meter, OnProgress, expected_work
 from magedit.methods import METHODS, EditTask
 from magedit.output import Inversion, MAGEditOutput
-from magedit.plan import mean_ratios, word_targets
+from magedit.plan import blend_tokens, changeable, injection_between, mean_ratios, word_targets
 from magedit.prompts import Encoded, check_edit
 from magedit.report import EditMeasures, Stage
 from magedit.schedule import Schedule
@@ -150,6 +150,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             InvalidEdit: see `__call__`.
         """
         config = config or EditConfig()
+        check_together(config)
         union = pixels.union(self._read_masks(image, masks))
         expected = expected_work(config, inverted=False)
         expected[Stage.EDIT] = 0.0
@@ -206,8 +207,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             raise RegionMismatch(
                 f"{len(masks)} mask(s) and {len(regions)} region(s): give one region per mask, or none"
             )
-        if config.method not in METHODS:
-            raise UnknownMethod(f"method {config.method!r} is none of {', '.join(METHODS)}")
+        check_together(config)
         regions = check_edit(
             self.tokenize,
             source_prompt,
@@ -221,7 +221,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         with frozen(self.unet):
             if inversion is None:
                 inversion = self._invert(image, union, source_prompt, config, meter)
-                if on_inverted is not None:
+                if on_inverted is not None and METHOD_CARDS[config.method].inversions:
                     on_inverted(inversion)
             else:
                 box = pixels.working_crop(union, self.size, config.crop_context)
@@ -240,6 +240,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             )
             edited = METHODS[config.method](task)
         radius = pixels.paste_radius(inversion.box, config.paste_margin)
+        changing = changeable(union, edited.mask, inversion.box)
         difference = 0
         flagged: list[bool] | None = None
         result: list[Image.Image] | Tensor = edited.latent
@@ -247,7 +248,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             if output_type != "latent":
                 picture = self._decode(edited.latent)
                 flagged = self._check_safety(picture)
-                pasted = pixels.paste_back(image, picture, union, inversion.box, radius)
+                pasted = pixels.paste_back(image, picture, changing, inversion.box, radius)
                 difference = pixels.outside_difference(image, pasted, union, radius)
                 result = [restore(pasted, original)]
             meter.stepped()
@@ -288,15 +289,16 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
     def _invert(
         self, image: Image.Image, union: Image.Image, source_prompt: str, config: EditConfig, meter: Meter
     ) -> Inversion:
-        if config.inversion not in INVERSIONS:
-            raise UnknownMethod(f"inversion {config.inversion!r} is none of {', '.join(INVERSIONS)}", field="inversion")
         box = pixels.working_crop(union, self.size, config.crop_context)
         with meter.stage(Stage.PREPARE, 1):
             latent = self._encode(pixels.take(flatten(image), box, self.size))
             source, empty = self._embed(source_prompt), self._embed("")
             meter.stepped()
         task = InversionTask(self._denoiser(config, meter), latent, source, empty, config)
-        inverted = INVERSIONS[config.inversion](task)
+        if METHOD_CARDS[config.method].inversions:
+            inverted = INVERSIONS[config.inversion](task)
+        else:
+            inverted = Inverted((latent,), (empty,) * config.steps, exact=True)
         return Inversion(inverted, box, image.size, source_prompt, config)
 
     def _task(
@@ -319,8 +321,6 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         region_masks = [torch.tensor(np.asarray(crop) > 0, dtype=torch.float32, device=device) for crop in crops]
         mask = resample_mask(torch.stack(region_masks).amax(0), self.latent_side, config.mask_resampling)
         words = word_targets(target_prompt, target, regions, region_masks, read, config)
-        keep_own = config.guided_steps > 0 and not config.inject_edit_words
-        own = {token for word in words for token in word.tokens} if keep_own else set()
 
         def on_step(step: int, timestep: int, latent: Tensor) -> Tensor:
             assert callback is not None
@@ -333,11 +333,19 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             config=config,
             source=self._embed(source_prompt),
             target=self._embed(target_prompt),
-            injection=Injection.between(
-                (source_prompt, source), (target_prompt, target), self.max_tokens, layers, config, device, own=own
+            injection=injection_between(
+                self.unet,
+                (source_prompt, source),
+                (target_prompt, target),
+                self.max_tokens,
+                layers,
+                words,
+                config,
+                device,
             ),
             guidance_layers=read,
             words=words,
+            blend_tokens=blend_tokens(source, target, words),
             regions=len(regions),
             mask=mask,
             blend_mask=torch.nn.functional.max_pool2d(mask[None], 3, stride=1, padding=1)[0],

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+from diffusers import UNet2DConditionModel
+from PIL import Image, ImageChops
 from torch import Tensor
 
 from magedit.attention import Layer
 from magedit.config import EditConfig, Region
 from magedit.guidance import WordTarget, resample_mask
-from magedit.prompts import Encoded, token_indices
+from magedit.injection import FeatureInjection, Injection
+from magedit.masks import Box
+from magedit.prompts import Encoded, align, counterparts, token_indices
 from magedit.report import Ratios
 
 
@@ -41,6 +46,50 @@ def word_targets(
         for words, negative in ((region.words, False), (region.negative_words, True)):
             targets += [WordTarget(index, spans[word], resampled, region.strength, negative, rivals) for word in words]
     return tuple(targets)
+
+
+def injection_between(
+    unet: UNet2DConditionModel,
+    source: tuple[str, Encoded],
+    target: tuple[str, Encoded],
+    length: int,
+    layers: tuple[Layer, ...],
+    words: Sequence[WordTarget],
+    config: EditConfig,
+    device: torch.device,
+) -> Injection | FeatureInjection:
+    """What the edit takes over from the source; arguments as `Injection.between`, ``words`` those that are guided.
+
+    Raises:
+        WordNotFound, CheckpointError: see `Injection.between`, `FeatureInjection.of`.
+    """
+    if config.on_pnp:
+        return FeatureInjection.of(unet, layers, config)
+    keep_own = config.guided_steps > 0 and not config.inject_edit_words
+    own = {token for word in words for token in word.tokens} if keep_own else set()
+    return Injection.between(source, target, length, layers, config, device, own=own)
+
+
+def blend_tokens(
+    source: Encoded, target: Encoded, words: Sequence[WordTarget]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The edit words' token indices in the source and in the target prompt, ascending; negative words aside."""
+    edited = tuple(sorted({token for word in words if not word.negative for token in word.tokens}))
+    alignment = align(source.ids, target.ids, len(target.ids))
+    return counterparts(alignment, edited), edited
+
+
+def changeable(union: Image.Image, found: Tensor | None, box: Box) -> Image.Image:
+    """The mask inside which the result may differ: the given ones' ``union``, cut to what a method ``found``, (h, w)
+    at latent resolution of the working crop ``box``."""
+    if found is None:
+        return union
+    cells = Image.fromarray((found.cpu().numpy() * 255).astype("uint8"), mode="L")
+    side = box[2] - box[0]
+    whole = Image.new("L", union.size)
+    whole.paste(cells.resize((side, side), Image.Resampling.NEAREST), box[:2])
+    cut = ImageChops.darker(union, whole)
+    return cut if cut.getbbox() else union
 
 
 def mean_ratios(steps: Sequence[Sequence[Ratios]]) -> tuple[Ratios, ...]:

@@ -144,6 +144,21 @@ def align(source: Sequence[int], target: Sequence[int], length: int) -> Alignmen
     )
 
 
+def counterparts(alignment: Alignment, tokens: Collection[int]) -> tuple[int, ...]:
+    """The source positions in whose place ``tokens`` of the target stand, ascending: of an aligned token its own, of a
+    new one what the source has between its aligned neighbours. Empty where something was added.
+    """
+    found: set[int] = set()
+    for n in tokens:
+        if alignment.mapper[n] >= 0:
+            found.add(alignment.mapper[n])
+            continue
+        before = next(k for k in reversed(alignment.mapper[:n]) if k >= 0)
+        after = next(k for k in alignment.mapper[n + 1 :] if k >= 0)
+        found.update(range(before + 1, after))
+    return tuple(sorted(found))
+
+
 def replacement_matrix(
     source: str, target: str, encoded_source: Encoded, encoded_target: Encoded, length: int
 ) -> list[list[float]]:

@@ -62,6 +62,11 @@ class Schedule:
             return output
         return sqrt(alpha) * output + sqrt(1 - alpha) * latent
 
+    def noised(self, clean: Tensor, timestep: int, fresh: Tensor) -> Tensor:
+        """``clean`` with ``fresh`` noise at ``timestep`` (arXiv 2006.11239, equation 4); clean itself below 0."""
+        alpha = self.alphas_cumprod[timestep] if timestep >= 0 else 1.0
+        return sqrt(alpha) * clean + sqrt(1 - alpha) * fresh
+
     def step(
         self, noise: Tensor, timestep: int, latent: Tensor, *, eta: float = 0.0, fresh: Tensor | None = None
     ) -> Tensor:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from jobs.schema import EditRequest, ModelInfo
 from jobs.settings import Settings
+from magedit.catalog import METHOD_CARDS, check_together
 from magedit.config import EditConfig, MaskMode, Region
 from magedit.errors import InvalidEdit, RegionMismatch, UnknownMethod
 from magedit.masks import check_mask, read_mask
@@ -37,11 +38,11 @@ def check(
     Raises:
         MAGEditError, RequestError, RequestValidationError: the edit is refused.
     """
-    if form.source_prompt is None:
-        if source is None:
-            raise invalid("source_prompt", "Field required")
-        form = replace(form, source_prompt=source.prompt)
     _check_methods(form.config, info)
+    if form.source_prompt is None:
+        if source is None and "source_prompt" in METHOD_CARDS[form.config.method].inputs:
+            raise invalid("source_prompt", "Field required")
+        form = replace(form, source_prompt=source.prompt if source is not None else form.target_prompt)
     regions = _regions(form, max_regions=settings.max_regions)
     request = _request(form, info, _check_words(form, regions, info, tokenize))
     image, masks = _pictures(form, settings, source)
@@ -51,11 +52,12 @@ def check(
 def _check_methods(config: EditConfig, info: ModelInfo) -> None:
     if config.method not in info.methods:
         raise UnknownMethod(f"model {info.name!r} has no method {config.method!r}; it has {', '.join(info.methods)}")
-    if config.inversion not in info.inversions:
+    if METHOD_CARDS[config.method].inversions and config.inversion not in info.inversions:
         raise UnknownMethod(
             f"model {info.name!r} has no inversion {config.inversion!r}; it has {', '.join(info.inversions)}",
             field="inversion",
         )
+    check_together(config)
 
 
 def _regions(form: EditForm, *, max_regions: int) -> tuple[Region, ...]:

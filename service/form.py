@@ -67,7 +67,8 @@ class EditForm:
     source_prompt: Annotated[
         Prompt | None,
         Form(
-            description="What the image shows. Empty with `source_edit`: what that edit was to show.",
+            description="What the image shows. Empty with `source_edit`: what that edit was to show. Methods that do "
+            "not look at it (`GET /v1/methods`) do without.",
             examples=["a room with a red carpet"],
         ),
     ] = None

@@ -51,6 +51,7 @@ KINDS: Mapping[type[Exception], Kind] = MappingProxyType(
         edit.EmptyMask: Kind(_422, "The mask is empty"),
         edit.RegionMismatch: Kind(_422, "Masks and regions do not pair up"),
         edit.UnknownMethod: Kind(_422, "Unknown method"),
+        edit.NotTogether: Kind(_422, "Parameters do not go together"),
         edit.NothingToGuide: Kind(_422, "No words to edit"),
         edit.CheckpointError: Kind(_500, "The model cannot be used"),
         edit.NoGuidanceLayers: Kind(_500, "The model cannot be guided"),

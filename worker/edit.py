@@ -55,8 +55,8 @@ def run(
     masks = [_read(store, key) for key in claim.masks]
     report.check()
     inputs = (image, masks, request.source_prompt, request.target_prompt, request.regions)
-    compare = "attention" in request.artifacts
-    plain = replace(request.config, method="p2p")
+    compare = "attention" in request.artifacts and request.config.guided_steps > 0
+    plain = replace(request.config, strength=0.0)
     slot = inversions and inversions.slot(claim.tenant, image, masks, request.source_prompt, request.config)
     found = slot.find() if slot else None
     share = _comparison_share(request.config, plain, inverted=found is not None) if compare else 0.0
@@ -66,7 +66,8 @@ def run(
         *inputs, request.config, inversion=found, on_progress=report, on_inverted=slot.keep if slot else None
     )
     measures = edited.measures
-    unguided = None
+    # Without guidance there is nothing to compare with but the edit itself.
+    unguided = edited
     if compare:
         report.share(1.0 - share, share)
         unguided = editor(*inputs, plain, inversion=edited.inversion, on_progress=report)

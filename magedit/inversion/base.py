@@ -30,7 +30,8 @@ class InversionTask:
 class Inverted:
     """A source trajectory to edit along.
 
-    ``latents[i]`` is the inversion's latent at the start of sampling step i: T + 1 of them, from z_T to z_0.
+    ``latents[i]`` is the inversion's latent at the start of sampling step i: T + 1 of them, from z_T to z_0; z_0 alone
+    for a method that inverts nothing.
     ``unconditional[i]`` is the embedding of the unconditional half at step i, (1, tokens, width). ``exact``: the source
     branch *is* the trajectory (Direct Inversion) and need not be sampled.
     """

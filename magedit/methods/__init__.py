@@ -1,4 +1,4 @@
-"""Editing methods: each owns its whole loop. One file each, one line each here."""
+"""Editing methods: each owns its whole loop. One file each, one line each here, one card each in `magedit.catalog`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,20 @@ from types import MappingProxyType
 
 from magedit.config import MethodName
 from magedit.methods.base import EditedLatent, EditTask, Method
+from magedit.methods.blended_latent import blended_latent
+from magedit.methods.diffedit import diffedit
 from magedit.methods.mag_edit import mag_edit
 from magedit.methods.p2p import p2p
+from magedit.methods.pnp import pnp
 
-METHODS: Mapping[MethodName, Method] = MappingProxyType({"mag-edit": mag_edit, "p2p": p2p})
+METHODS: Mapping[MethodName, Method] = MappingProxyType(
+    {
+        "mag-edit": mag_edit,
+        "p2p": p2p,
+        "pnp": pnp,
+        "diffedit": diffedit,
+        "blended-latent": blended_latent,
+    }
+)
 
 __all__ = ["METHODS", "EditTask", "EditedLatent", "Method"]

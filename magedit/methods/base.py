@@ -12,7 +12,7 @@ from magedit.attention import Layer
 from magedit.config import EditConfig
 from magedit.denoiser import Denoiser
 from magedit.guidance import WordTarget
-from magedit.injection import Injection
+from magedit.injection import FeatureInjection, Injection
 from magedit.inversion import Inverted
 from magedit.report import StepTrace
 
@@ -22,11 +22,12 @@ OnStep = Callable[[int, int, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class EditTask:
-    """One edit of one inverted image.
+    """One edit of one image; for a method that inverts nothing the trajectory is z_0 alone.
 
     ``source`` and ``target`` are prompt embeddings (1, tokens, width). ``mask`` is M, the union of all regions' masks
     at latent resolution (h, w), ``blend_mask`` D, M dilated by 3x3; 0 and 1. ``scale`` is the guidance step size.
-    ``guidance_layers`` are the layers whose maps are read.
+    ``guidance_layers`` are the layers whose maps are read. ``blend_tokens`` are the edit words' token indices in the
+    source and in the target prompt.
     """
 
     denoiser: Denoiser
@@ -34,9 +35,10 @@ class EditTask:
     config: EditConfig
     source: Tensor
     target: Tensor
-    injection: Injection
+    injection: Injection | FeatureInjection
     guidance_layers: tuple[Layer, ...]
     words: tuple[WordTarget, ...]
+    blend_tokens: tuple[tuple[int, ...], tuple[int, ...]]
     regions: int
     mask: Tensor
     blend_mask: Tensor
@@ -44,13 +46,20 @@ class EditTask:
     generator: torch.Generator | None
     on_step: OnStep | None
 
+    def stepped(self, step: int, timestep: int, latent: Tensor) -> Tensor:
+        """Report the end of a step; the latent to go on with."""
+        if self.on_step is not None:
+            latent = self.on_step(step, timestep, latent)
+        self.denoiser.meter.stepped()
+        return latent
+
 
 @dataclass(frozen=True)
 class EditedLatent:
     """The edited latent z*_0 (1, C, h, w), the source branch's z_0, and a trace entry per measured step.
 
     ``attention`` is each region's mean share map over these steps, (side, side); ``attention_steps[k]`` holds the maps
-    of the k-th of them.
+    of the k-th of them. ``mask`` (h, w) of 0 and 1 is what was edited, where the method found that itself.
     """
 
     latent: Tensor
@@ -58,6 +67,7 @@ class EditedLatent:
     trace: tuple[StepTrace, ...]
     attention: tuple[Tensor, ...]
     attention_steps: tuple[tuple[Tensor, ...], ...]
+    mask: Tensor | None = None
 
 
 Method = Callable[[EditTask], EditedLatent]

@@ -39,7 +39,7 @@ def test_the_config_is_the_librarys_with_its_bounds() -> None:
     assert request(config={"steps": 7}).config == EditConfig(steps=7)
     with pytest.raises(ValidationError, match="less than or equal to 250"):
         request(config={"steps": 251})
-    with pytest.raises(ValidationError, match="'mag-edit' or 'p2p'"):
+    with pytest.raises(ValidationError, match="'mag-edit', 'p2p'"):
         request(config={"method": "magic"})
 
 

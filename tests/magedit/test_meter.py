@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from magedit.config import EditConfig
-from magedit.meter import BACKWARD_COST, TRUNCATED_COST, Meter, expected_work
+from magedit.meter import Meter, expected_work
+from magedit.passes import BACKWARD_COST, TRUNCATED_COST
 from magedit.report import Progress, Stage
 
 
@@ -54,12 +55,14 @@ def test_what_the_listener_raises_goes_through() -> None:
 def test_expected_work_knows_what_is_left_out(inversion: str) -> None:
     config = EditConfig(inversion=inversion)  # type: ignore[arg-type]
     every = expected_work(replace(config, gradient_tolerance=0.0), inverted=True)[Stage.EDIT]
-    assert every == pytest.approx(100 + 25 * 15 * (TRUNCATED_COST + BACKWARD_COST))
-    assert 100 < expected_work(config, inverted=True)[Stage.EDIT] < every / 2
+    # The source: 40 steps in which its maps are injected, or all of its own sampling.
+    along = 50 + 40 * TRUNCATED_COST if inversion == "direct" else 100
+    assert every == pytest.approx(along + 25 * 15 * (TRUNCATED_COST + BACKWARD_COST))
+    assert along < expected_work(config, inverted=True)[Stage.EDIT] < every / 2
     whole, reused = (expected_work(config, inverted=inverted) for inverted in (False, True))
     assert whole[Stage.INVERT] == 50
     assert reused[Stage.INVERT] == 0
     assert (Stage.OPTIMIZE in whole) == (inversion == "null-text")
     assert Stage.OPTIMIZE not in reused
     plain = expected_work(EditConfig(method="p2p"), inverted=True)
-    assert plain[Stage.EDIT] == 100 < whole[Stage.EDIT]
+    assert plain[Stage.EDIT] == 50 + 40 * TRUNCATED_COST < whole[Stage.EDIT]

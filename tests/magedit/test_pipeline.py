@@ -17,6 +17,7 @@ from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionS
 from PIL import Image, ImageChops, ImageDraw
 from transformers import CLIPConfig, CLIPImageProcessor
 
+from magedit.catalog import METHOD_CARDS
 from magedit.config import EditConfig, InversionName, MethodName, Region
 from magedit.errors import (
     CheckpointError,
@@ -25,14 +26,13 @@ from magedit.errors import (
     MaskMismatch,
     NoGuidanceLayers,
     NothingToGuide,
+    NotTogether,
     PromptTooLong,
     RegionMismatch,
     UnknownMethod,
     WordNotFound,
 )
-from magedit.inversion import INVERSIONS
 from magedit.masks import outside_difference, paste_radius, union, working_crop
-from magedit.methods import METHODS
 from magedit.pipeline import MAGEditOutput, MAGEditPipeline
 from magedit.report import Progress, Stage
 from magedit.transparency import flatten
@@ -49,9 +49,11 @@ def test_what_the_checkpoint_is_is_read_from_it(pipe: MAGEditPipeline) -> None:
     assert (pipe.vae_factor, pipe.latent_side, pipe.size, pipe.guidance_side, pipe.max_tokens) == (8, 32, 256, 8, 77)
 
 
-@pytest.mark.parametrize("inversion", list(INVERSIONS))
-@pytest.mark.parametrize("method", list(METHODS))
-def test_every_method_edits_with_every_inversion(
+@pytest.mark.parametrize(
+    ("method", "inversion"),
+    [(card.name, inversion) for card in METHOD_CARDS.values() for inversion in card.inversions or ("direct",)],
+)
+def test_every_method_edits_with_every_inversion_that_it_takes(
     pipe: MAGEditPipeline, room: Room, method: MethodName, inversion: InversionName
 ) -> None:
     config = replace(QUICK, method=method, inversion=inversion)
@@ -256,6 +258,7 @@ def test_the_step_callback_follows_diffusers_convention(pipe: MAGEditPipeline, r
         ({"target_prompt": "a room with a red sofa"}, NothingToGuide),
         ({"config": replace(QUICK, method="magic")}, UnknownMethod),  # type: ignore[arg-type]
         ({"config": replace(QUICK, inversion="magic")}, UnknownMethod),  # type: ignore[arg-type]
+        ({"config": replace(QUICK, method="blended-latent", inversion="null-text")}, NotTogether),
     ],
 )
 def test_what_does_not_fit_is_an_error_before_any_work(

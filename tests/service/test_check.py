@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fastapi.exceptions import RequestValidationError
 
 from jobs.settings import Settings
-from magedit.errors import MAGEditError, MaskMismatch, UnknownMethod, WordNotFound
+from magedit.catalog import METHOD_CARDS
+from magedit.errors import MAGEditError, MaskMismatch, NotTogether, UnknownMethod, WordNotFound
 from magedit.prompts import from_tokenizers
 from service.check import Checked, check
 from service.errors import ImageTooLarge
@@ -22,7 +24,9 @@ PROMPTS: dict[str, Any] = {
 
 def checked(*, size: tuple[int, int] = SIZE, settings: Settings | None = None, **data: str) -> Checked:
     form = parse_form(picture(size), [mask()], PROMPTS | data)
-    return check(form, model_info(), from_tokenizers(tokenizer_json()), settings or Settings())
+    return check(
+        form, model_info(methods=tuple(METHOD_CARDS)), from_tokenizers(tokenizer_json()), settings or Settings()
+    )
 
 
 def test_what_can_be_carried_out_is_resolved() -> None:
@@ -36,12 +40,24 @@ def test_what_can_be_carried_out_is_resolved() -> None:
 
 @pytest.mark.parametrize(
     ("data", "error"),
-    [({"words": "zebra"}, WordNotFound), ({"inversion": "ddim"}, UnknownMethod)],
+    [
+        ({"words": "zebra"}, WordNotFound),
+        ({"inversion": "ddim"}, UnknownMethod),
+        ({"method": "pnp", "local_blend": "0.3"}, NotTogether),
+    ],
 )
 def test_what_does_not_fit_is_refused(data: dict[str, Any], error: type[MAGEditError]) -> None:
     data = {name: [value] if name == "words" else value for name, value in data.items()}
     with pytest.raises(error):
         checked(**data)
+
+
+def test_a_source_prompt_is_asked_of_methods_that_look_at_it() -> None:
+    request = checked(method="blended-latent", source_prompt="").request
+    assert request.source_prompt == request.target_prompt
+    with pytest.raises(RequestValidationError) as caught:
+        checked(method="p2p", source_prompt="")
+    assert caught.value.errors()[0]["loc"] == ("body", "source_prompt")
 
 
 def test_pictures_are_held_against_the_limits() -> None:

@@ -10,6 +10,7 @@ import pytest
 from fastapi.exceptions import RequestValidationError
 
 from jobs.settings import Settings
+from magedit.catalog import METHOD_CARDS
 from magedit.config import PRESETS, EditConfig, PresetName
 from service.app import create_app
 from service.form import FIELDS, parse_form
@@ -34,7 +35,7 @@ def test_bounds_defaults_and_descriptions_come_from_the_dataclass() -> None:
     assert "DDIM steps" in steps["description"]
     assert steps["description"].endswith("as `preset` has it (`exact` 50, `balanced` 50, `fast` 20).")
     assert form["properties"]["preset"]["enum"] == list(PRESETS)
-    assert form["properties"]["method"]["enum"] == ["mag-edit", "p2p"]
+    assert form["properties"]["method"]["enum"] == list(METHOD_CARDS)
     assert form["properties"]["equalizer"]["contentMediaType"] == "application/json"
     assert all(each.get("description") for each in form["properties"].values())
 

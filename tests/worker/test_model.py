@@ -7,6 +7,7 @@ import pytest
 
 from jobs.models import tokenizer_sha256
 from jobs.settings import Settings
+from magedit.catalog import INVERSION_CARDS, METHOD_CARDS
 from magedit.prompts import from_tokenizers
 from tests.worker.conftest import CHECKPOINT
 from worker.model import ServedModel, load, vocabulary
@@ -16,8 +17,8 @@ def test_what_a_loaded_model_announces(real_model: ServedModel) -> None:
     info = real_model.info
     assert (info.name, info.checkpoint, info.device, info.dtype) == ("demo", str(CHECKPOINT), "cpu", "float32")
     assert (info.image_size, info.max_prompt_tokens) == (256, 77)
-    assert info.methods == ("mag-edit", "p2p")
-    assert set(info.inversions) == {"direct", "ddim", "null-text", "negative-prompt"}
+    assert info.methods == tuple(METHOD_CARDS)
+    assert info.inversions == tuple(INVERSION_CARDS)
     assert info.tokenizer_sha256 == tokenizer_sha256(real_model.tokenizer_json)
 
 

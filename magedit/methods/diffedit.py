@@ -1,0 +1,65 @@
+"""DiffEdit (Couairon et al., arXiv 2210.11427, section 3.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from magedit.attention import LayerEdit, editing
+from magedit.errors import EmptyMask
+from magedit.methods.base import EditedLatent, EditTask
+from magedit.methods.sampling import advance, fresh_noise
+from magedit.methods.watch import Watch
+from magedit.report import Stage
+
+MASK_NOISE = 0.5
+"""Noise level at which the two prompts are compared, as a fraction of the steps (paper, step 1: 50 %)."""
+
+MASK_LEVEL = 0.5
+"""Contrast, 0..1, from which a position belongs to the mask (paper, step 1)."""
+
+
+def diffedit(task: EditTask) -> EditedLatent:
+    """Decode the target prompt from the trajectory's latent at a middle level (step 2); after each step everything
+    outside the mask is the trajectory again (step 3). The mask is the given one, or `contrast_mask` inside it.
+
+    Raises:
+        EmptyMask: DiffEdit's own mask has nothing inside the given one.
+    """
+    config, denoiser, trajectory = task.config, task.denoiser, task.inverted.latents
+    start, watch, mask = config.skipped_steps, Watch(task), task.mask
+    with denoiser.meter.stage(Stage.EDIT, config.steps - start):
+        if config.mask_source == "own":
+            mask = mask * contrast_mask(task)
+            if not mask.any():
+                raise EmptyMask(
+                    "the two prompts' noise estimates do not differ enough inside the mask for mask_source 'own': "
+                    "send a larger mask, lower mask_ratio, or use 'given'",
+                    field="mask_source",
+                )
+        latent = trajectory[start]
+        for i, t in enumerate(denoiser.schedule.timesteps[start:], start):
+            with editing(denoiser.unet, {name: LayerEdit(read=True) for name in watch.reads(i)}) as own:
+                latent = advance(task, i, t, latent)
+            watch.record(i, t, own)
+            latent = mask * latent + (1 - mask) * trajectory[i + 1]
+            latent = task.stepped(i, t, latent)
+    return watch.edited(latent, trajectory[-1], mask if config.mask_source == "own" else None)
+
+
+def contrast_mask(task: EditTask) -> Tensor:
+    """Where the noise estimates under the two prompts differ, (h, w) of 0 and 1 (step 1).
+
+    The absolute difference, mean over ``mask_maps`` noises and the channels, is cut at ``mask_ratio`` times its mean
+    ("extreme values" of the paper), scaled to 0..1, and held against `MASK_LEVEL`.
+    """
+    config, schedule = task.config, task.denoiser.schedule
+    clean, t = task.inverted.latents[-1], schedule.timesteps[int((1 - MASK_NOISE) * config.steps)]
+    prompts = torch.cat([task.source, task.target])
+    contrast = torch.zeros_like(task.mask)
+    for _ in range(config.mask_maps):
+        noised = schedule.noised(clean, t, fresh_noise(task))
+        source, target = task.denoiser.noise(torch.cat([noised, noised]), t, prompts)
+        contrast += (target - source).abs().mean(0)
+    high = contrast.mean() * config.mask_ratio
+    return (contrast.clamp_max(high) >= MASK_LEVEL * high).float() if high > 0 else torch.zeros_like(contrast)

@@ -1,0 +1,12 @@
+"""Plug-and-Play diffusion features (Tumanyan et al., arXiv 2211.12572, section 4)."""
+
+from __future__ import annotations
+
+from magedit.methods.base import EditedLatent, EditTask
+from magedit.methods.p2p import denoise
+
+
+def pnp(task: EditTask) -> EditedLatent:
+    """The edit takes features and self attention of the decoder from the source (`magedit.injection`); its cross
+    attention is the target prompt's own. The blend of the last steps is the teaser's row "PnP + mask" of MAG-Edit."""
+    return denoise(task, guided_steps=0, guide_step=None)

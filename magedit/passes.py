@@ -1,0 +1,35 @@
+"""UNet passes as the unit of cost. Free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+TRUNCATED_COST = 0.5
+"""A UNet pass up to the last map that guidance needs, in whole passes (SD 1.x: 397 of 803 GFLOP)."""
+
+BACKWARD_COST = 0.55
+"""A backward pass from those maps to the latent, in whole passes (SD 1.x: 444 of 803 GFLOP)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passes:
+    """Numbers of whole forward passes, of forward passes that end at the last map needed, and of backward passes.
+
+    Passes that share a batch count as one. Planned numbers may be fractions: means over edits.
+    """
+
+    forward: float = 0
+    truncated: float = 0
+    backward: float = 0
+
+    @property
+    def work(self) -> float:
+        """The same in whole forward passes."""
+        return self.forward + self.truncated * TRUNCATED_COST + self.backward * BACKWARD_COST
+
+    def __add__(self, other: Passes) -> Passes:
+        return Passes(
+            forward=self.forward + other.forward,
+            truncated=self.truncated + other.truncated,
+            backward=self.backward + other.backward,
+        )
