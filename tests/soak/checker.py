@@ -4,6 +4,7 @@ The rules, by the name of their violations:
 
 - `lost`: an accepted edit has no record, or is not finished;
 - `duplicate`: one id was given out twice, or one submit made two records;
+- `repeat`: a submit that was repeated with its `Idempotency-Key` was answered with another edit;
 - `double commit`: a record became terminal or got results more than once, in the history of every write;
 - `transition`: a record changed its state in a way that the table of `jobs.lifecycle` does not have;
 - `changed`: a caller saw a finished edit differently later, or the record differs from what was seen;
@@ -83,6 +84,13 @@ def duplicates(evidence: Evidence) -> Iterator[Violation]:
     for marker, count in markers.items():
         if count > 1:
             yield Violation("duplicate", str(marker), f"one submit made {count} records")
+
+
+def repeats(evidence: Evidence) -> Iterator[Violation]:
+    first = {line["marker"]: line["id"] for line in of(evidence.lines, "accepted")}
+    for line in of(evidence.lines, "repeated"):
+        if line["id"] != first.get(line["marker"]):
+            yield Violation("repeat", line["id"], f"submit {line['marker']} had been {first.get(line['marker'])}")
 
 
 def double_commits(evidence: Evidence) -> Iterator[Violation]:
@@ -207,6 +215,7 @@ def answers(evidence: Evidence) -> Iterator[Violation]:
 RULES: Final[tuple[Callable[[Evidence], Iterator[Violation]], ...]] = (
     lost,
     duplicates,
+    repeats,
     double_commits,
     transitions,
     changes,

@@ -210,6 +210,7 @@ class Fleet:
             checkpoint=str(self._checkpoint()),
             device="cpu",
             lease_s=self.plan.lease_s,
+            idempotency_lease_s=self.plan.lease_s,
             reaper_interval_s=0.5,
             reaper_grace_s=1.0,
             watchdog_s=self.plan.watchdog_s,

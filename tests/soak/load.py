@@ -1,8 +1,9 @@
 """The callers: they submit through any front end, cancel some, look at all, and fetch some pictures.
 
-There is no `Idempotency-Key`: a submit whose answer was lost, and one that was refused because Redis is away, may or
-may not have been recorded. It is counted as unknown and not sent again; its marker (the edit's seed) tells whose a
-record is in the end. Only 202 counts as accepted, and is on the disk before anything else happens.
+Half of the submits have an `Idempotency-Key`: they are sent again, to any front end, until one accepts them, and some
+once more after that. The others are sent once: one whose answer was lost, or that was refused because Redis is away,
+may or may not have been recorded, and is counted as unknown. A marker (the edit's seed) tells whose a record is in the
+end. Only 202 counts as accepted, and is on the disk before anything else happens.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ TIMEOUT_S = 12.0
 SUBMITTERS = 2
 CANCEL_WITHIN_S = 4.0
 """A cancel comes so soon after the acceptance at most, in seconds."""
+
+KEYED_SHARE = 0.5
+"""Share of submits with an `Idempotency-Key`."""
+REPEAT_SHARE = 0.3
+"""Share of those that are sent once more although they were accepted."""
+RETRY_PAUSE_S = 0.3
 
 POLL_PAUSE_S = 0.12
 FETCH_SHARE = 0.1
@@ -115,33 +122,82 @@ class Load:
                     name = self._rng.choice(sorted(VARIANTS))
                     cancel_in = self._rng.uniform(0, CANCEL_WITHIN_S)
                     cancels = self._rng.random() < self._cancel_share
-                self._submit(client, url, marker, name, cancel_in if cancels else None)
+                    keyed = self._rng.random() < KEYED_SHARE
+                    repeats = self._rng.random() < REPEAT_SHARE
+                cancel_after = cancel_in if cancels else None
+                if not keyed:
+                    self._submit(client, url, marker, name, cancel_after)
+                elif self._submit_until_accepted(client, marker, name, cancel_after) and repeats:
+                    self._repeat(client, marker, name)
 
-    def _submit(self, client: httpx.Client, url: str, marker: int, variant: str, cancel_in: float | None) -> None:
-        self._journal.write("sent", marker=marker, variant=variant)
+    def _post(self, client: httpx.Client, url: str, marker: int, variant: str, *, keyed: bool) -> httpx.Response:
+        self._journal.write("sent", marker=marker, variant=variant, keyed=keyed)
         files = [("image", ("i.png", self._files[0])), ("mask", ("m.png", self._files[1]))]
         fields = {**PROMPTS, **VARIANTS[variant], "seed": marker}
+        headers = {"Idempotency-Key": f"marker-{marker}"} if keyed else {}
+        return client.post(f"{url}/v1/edits", data=fields, files=files, headers=headers)
+
+    def _accepted(self, answer: httpx.Response, marker: int, variant: str, cancel_in: float | None) -> None:
+        edit_id = answer.json()["id"]
+        self._journal.write("accepted", id=edit_id, marker=marker, variant=variant)
+        with self._lock:
+            cancel_at = None if cancel_in is None else time.monotonic() + cancel_in
+            self._known[edit_id] = Known(cancel_at=cancel_at)
+            self._open.add(edit_id)
+
+    def _submit(self, client: httpx.Client, url: str, marker: int, variant: str, cancel_in: float | None) -> None:
         try:
-            answer = client.post(f"{url}/v1/edits", data=fields, files=files)
+            answer = self._post(client, url, marker, variant, keyed=False)
         except httpx.TransportError as error:
             # Nothing was sent on a connection that was never made.
             what = "refused" if isinstance(error, httpx.ConnectError) else "unknown"
             self._journal.write(what, marker=marker, why=type(error).__name__)
-            time.sleep(0.2)
+            time.sleep(RETRY_PAUSE_S)
             return
         if answer.status_code == httpx.codes.ACCEPTED:
-            edit_id = answer.json()["id"]
-            self._journal.write("accepted", id=edit_id, marker=marker, variant=variant)
-            with self._lock:
-                cancel_at = None if cancel_in is None else time.monotonic() + cancel_in
-                self._known[edit_id] = Known(cancel_at=cancel_at)
-                self._open.add(edit_id)
+            self._accepted(answer, marker, variant, cancel_in)
         elif answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
             code = answer.json()["code"]
             self._journal.write("unknown" if code == "queue_unavailable" else "refused", marker=marker, why=code)
-            time.sleep(0.2)
+            time.sleep(RETRY_PAUSE_S)
         else:
             self._oops("submit", answer)
+
+    def _submit_until_accepted(self, client: httpx.Client, marker: int, variant: str, cancel_in: float | None) -> bool:
+        """Whether one of its requests was accepted before the load was stopped."""
+        while not self._stopping.is_set():
+            answer = self._try_again(client, marker, variant)
+            if answer is not None and answer.status_code == httpx.codes.ACCEPTED:
+                self._accepted(answer, marker, variant, cancel_in)
+                return True
+            time.sleep(RETRY_PAUSE_S)
+        self._journal.write("unknown", marker=marker, why="stopped")
+        return False
+
+    def _repeat(self, client: httpx.Client, marker: int, variant: str) -> None:
+        answer = self._try_again(client, marker, variant)
+        if answer is not None and answer.status_code == httpx.codes.ACCEPTED:
+            self._journal.write("repeated", marker=marker, id=answer.json()["id"])
+
+    def _try_again(self, client: httpx.Client, marker: int, variant: str) -> httpx.Response | None:
+        """One request with the marker's key; None if it got no answer."""
+        with self._lock:
+            url = self._rng.choice(self._urls)
+        try:
+            answer = self._post(client, url, marker, variant, keyed=True)
+        except httpx.TransportError as error:
+            self._journal.write("retried", marker=marker, why=type(error).__name__)
+            return None
+        if answer.status_code == httpx.codes.ACCEPTED:
+            return answer
+        in_use = answer.status_code == httpx.codes.CONFLICT and answer.json()["code"] == "idempotency_key_in_use"
+        if in_use or answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            self._journal.write("retried", marker=marker, why=answer.json()["code"])
+        else:
+            self._oops("submit", answer)
+            # What must not happen is told once.
+            self._stopping.set()
+        return answer
 
     def _oops(self, what: str, answer: httpx.Response) -> None:
         """An answer that no fault explains."""

@@ -157,6 +157,8 @@ def report_of(plan: Plan, evidence: Evidence) -> Report:
         "accepted": len(journal.of(lines, "accepted")),
         "unknown": len(journal.of(lines, "unknown")),
         "refused": len(journal.of(lines, "refused")),
+        "retried_with_key": len(journal.of(lines, "retried")),
+        "repeated_with_key": len(journal.of(lines, "repeated")),
         "records": len(records),
         "states": {state: states[state] for state in State},
         "failures": dict(failures),

@@ -74,6 +74,7 @@ def evidence() -> Evidence:
     lines += [
         {"what": "cancel", "t": AT, "id": CANCELED, "status": 202},
         {"what": "fetched", "t": AT, "id": GOOD, "good": True},
+        {"what": "repeated", "t": AT, "id": GOOD, "marker": 1},
         seen(GOOD, State.RUNNING, finished_at=None, sha256=[]),
         seen(GOOD, State.SUCCEEDED),
         seen(GOOD, State.SUCCEEDED),
@@ -199,11 +200,16 @@ def answer_oddly(evidence: Evidence) -> None:
     evidence.lines.append({"what": "oops", "t": AT, "detail": "submit: 500"})
 
 
+def repeat_otherwise(evidence: Evidence) -> None:
+    evidence.lines.append({"what": "repeated", "t": AT, "id": OTHER, "marker": 1})
+
+
 FORGERIES: dict[Forge, str] = {
     lose: "lost",
     stick: "lost",
     answer_twice: "duplicate",
     submit_twice: "duplicate",
+    repeat_otherwise: "repeat",
     commit_twice: "double commit",
     end_twice: "double commit",
     jump: "transition",
