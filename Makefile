@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo up test soak check format bench bench-speed bench-quality openapi clean
+.PHONY: demo up test soak fuzz check format bench bench-speed bench-quality openapi clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.run  ## Start the whole stack, run a real edit over HTTP, save the pictures in demo-output/
@@ -22,6 +22,9 @@ test: $(VENV)/.dev  ## All tests but the slow ones
 
 soak: $(VENV)/.dev  ## Kill everything for most of an hour; nothing may be lost (SOAK="--resume" goes on after a kill)
 	$(BIN)/python -m tests.soak $(SOAK)
+
+fuzz: $(VENV)/.dev  ## 5,000 mutated uploads, and the whole contract with random requests: no fault of the service
+	$(BIN)/python -m pytest tests/fuzz
 
 check: $(VENV)/.dev  ## Lint, format, types, import walls, OpenAPI file
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ from jobs.tracing import tracer_provider
 from service import problems
 from service.backend import Backend
 from service.gate import Gate, GateMiddleware
+from service.head import HeadMiddleware
 from service.metrics import Metrics, MetricsMiddleware
 from service.openapi import document
 from service.requests import RequestMiddleware
@@ -59,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
             "logs": False,
         },
     )
-    app.state.metrics = Metrics()
+    app.state.metrics, app.state.routes = Metrics(), Routes(app)
     for module in (edits, events, results, webhooks, models, methods, usage):
         app.include_router(module.router, responses=guarded())
     app.include_router(health.router)
@@ -67,10 +68,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(page.router)
     problems.install(app)
     # The last one added is the outermost.
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(GateMiddleware, settings=settings)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)
     app.add_middleware(problems.ProblemMiddleware)
-    app.add_middleware(MetricsMiddleware, metrics=app.state.metrics, route_of=Routes(app).name)
+    app.add_middleware(MetricsMiddleware, metrics=app.state.metrics, route_of=app.state.routes.name)
     app.add_middleware(RequestMiddleware)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app

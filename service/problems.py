@@ -206,8 +206,12 @@ def _field(location: Sequence[Any]) -> str:
     return ".".join(str(part) for part in location[1:]) or str(location[0])
 
 
-def _on_http(_: Request, error: Exception) -> Response:
+def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        # The framework names those of the first route at this address alone.
+        allowed = ", ".join(request.app.state.routes.methods(request.url.path))
+        return _http_problem(error.status_code, headers={"Allow": allowed})
     return _http_problem(error.status_code, detail=str(error.detail), headers=error.headers)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
+from typing import NamedTuple
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
@@ -21,12 +22,27 @@ class Routes:
 
     def name(self, path: str) -> str:
         """The route of a path as the contract spells it, `/v1/edits/{edit_id}`; `unmatched` for none."""
-        for pattern, name in self._table:
-            if pattern.fullmatch(path):
-                return name
-        return UNMATCHED
+        return next((route.name for route in self._table if route.pattern.fullmatch(path)), UNMATCHED)
+
+    def methods(self, path: str) -> list[str]:
+        """The methods that the address takes, HEAD with GET; sorted."""
+        return next((route.methods for route in self._table if route.pattern.fullmatch(path)), [])
 
     @cached_property
-    def _table(self) -> list[tuple[re.Pattern[str], str]]:
-        paths = dict.fromkeys(context.path for context in iter_route_contexts(self._app.routes) if context.path)
-        return [(compile_path(path)[0], compile_path(path)[1]) for path in paths]
+    def _table(self) -> list[_Route]:
+        methods: dict[str, set[str]] = {}
+        for context in iter_route_contexts(self._app.routes):
+            if context.path:
+                methods.setdefault(context.path, set()).update(context.methods or ())
+        return [_route(path, found) for path, found in methods.items()]
+
+
+class _Route(NamedTuple):
+    pattern: re.Pattern[str]
+    name: str
+    methods: list[str]
+
+
+def _route(path: str, methods: set[str]) -> _Route:
+    pattern, name, _ = compile_path(path)
+    return _Route(pattern, name, sorted(methods | ({"HEAD"} if "GET" in methods else set())))

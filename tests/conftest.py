@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 from pydantic import SecretStr
 from redis import Redis
 
@@ -29,6 +30,12 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("MAGEDIT_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet_logs() -> None:
+    """What servers in threads log between two tests does not end up in the report."""
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = START_TIMEOUT_S, what: str = "") -> None:

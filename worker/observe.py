@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import structlog
 from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
@@ -52,7 +53,7 @@ class Observer:
         """``tracer`` makes the spans (default: none are made)."""
         self.registry = CollectorRegistry()
         self._model, self._tracer = model, tracer or make_tracer(None)
-        of_model = {"labelnames": ("model",), "registry": self.registry}
+        of_model: dict[str, Any] = {"labelnames": ("model",), "registry": self.registry}
         self._edits = Counter("magedit_attempts", "Attempts that ended.", ("model", "outcome"), registry=self.registry)
         self._running = Gauge("magedit_attempts_running", "Attempts under way.", **of_model)
         self._lost = Counter("magedit_lease_losses", "Attempts whose claim was lost.", **of_model)
@@ -83,7 +84,11 @@ class Observer:
         """Around an attempt: its logs carry job, request and trace."""
         seen, began = Attempt(), time.time_ns()
         context = context_of(claim.traceparent)
-        attributes = {"magedit.job": claim.id, "magedit.attempt": claim.attempt, "magedit.model": claim.model}
+        attributes: dict[str, str | int] = {
+            "magedit.job": claim.id,
+            "magedit.attempt": claim.attempt,
+            "magedit.model": claim.model,
+        }
         if claim.attempt == 1:
             # By the clock of Redis; a clock that is behind makes no span that ends before it begins.
             since = min(int(claim.created_at * 1e9), began)

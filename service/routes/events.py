@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Request, Response
 from fastapi.sse import EventSourceResponse, format_sse_event
 
 from jobs.schema import JobRecord, State
@@ -33,7 +33,16 @@ _STREAM: dict[int | str, dict[str, Any]] = {
         "description": "Events, until the edit is finished.",
         "content": {
             EventSourceResponse.media_type: {
-                "schema": {"type": "string"},
+                # Of each event.
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "event": {"enum": ["state", "progress", "deleted"]},
+                        "id": {"type": "string", "description": "The edit's revision."},
+                        "data": {"type": "string", "description": "JSON."},
+                    },
+                    "required": ["event", "data"],
+                },
                 "example": 'id: 1\nevent: state\ndata: {"id":"0190...","state":"running",...}\n\n',
             }
         },
@@ -52,6 +61,7 @@ router = APIRouter(prefix=EDITS + "/{edit_id}", tags=["edits"])
     responses={**_STREAM, **problems(NOT_FOUND, REDIS_AWAY)},
 )
 async def get_events(
+    request: Request,
     record: OwnEdit,
     watch: WatchDep,
     last_event_id: Annotated[str | None, Header(description="The id of the last event that was received.")] = None,
@@ -62,6 +72,8 @@ async def get_events(
         return Response(status_code=HTTPStatus.NO_CONTENT)
     # `no-transform` and the second header: no proxy shall collect or compress what is to arrive at once.
     headers = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+    if getattr(request.state, "head", False):
+        return Response(media_type=EventSourceResponse.media_type, headers=headers)
     return EventSourceResponse(_events(watch, record.id, seen), headers=headers)
 
 

@@ -1,4 +1,4 @@
-"""Keys over HTTP: who gets in, who sees what. The matrices are made from the app's own routes."""
+"""Keys over HTTP: who gets in. The matrices are made from the app's own routes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from redis import Redis
 from jobs.api_keys import CALLER_SCOPES, SCOPES, ApiKey, ApiKeys, Scope
 from jobs.errors import QueueUnavailable
 from jobs.limits import Limits
-from jobs.schema import JobRecord
 from jobs.settings import Settings
 from service.app import create_app
 from service.auth import Authenticator
 from service.errors import InvalidKey
 from service.gate import GUARDED
 from tests.conftest import free_port, wait_until
-from tests.service.conftest import Announce, Form, WorkerSide, assert_problem, serving
+from tests.service.conftest import assert_problem, serving
 
 OPEN = {"/livez", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc", "/"}
 OPEN_BELOW = "/page/"
@@ -40,7 +39,6 @@ ROUTES = [
     for method in sorted(context.methods or ())
 ]
 GUARDED_ROUTES = [(method, path) for method, path in ROUTES if not is_open(path)]
-EDIT_ROUTES = [(method, path) for method, path in ROUTES if "{edit_id}" in path]
 
 
 def address(path: str, edit_id: str = UNKNOWN) -> str:
@@ -87,7 +85,6 @@ def keyring(locked: httpx.Client, settings: Settings) -> Iterator[Keyring]:
 def test_every_route_is_guarded_or_open_on_purpose() -> None:
     for _, path in GUARDED_ROUTES:
         assert any(path == each or path.startswith(each + "/") for each in GUARDED), path
-    assert len(EDIT_ROUTES) >= 7
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED_ROUTES)
@@ -111,49 +108,6 @@ def test_a_key_opens_what_its_scope_names(method: str, path: str, keyring: Keyri
     assert keyring.client.request(method, address(path), headers=keyring.headers(scopes=others)).status_code == 403
     granted = keyring.client.request(method, address(path), headers=keyring.headers(scopes=(needed,)))
     assert granted.status_code not in {401, 403}
-
-
-@pytest.fixture
-def edit_of_acme(keyring: Keyring, form: Form, announce: Announce, worker_side: WorkerSide) -> JobRecord:
-    """A finished edit with a result, an artifact and a webhook."""
-    announce()
-    form.data["webhook_url"] = "https://example.com/hook"
-    keyring.client.headers.update(keyring.headers("acme"))
-    edit_id = form.send(keyring.client).json()["id"]
-    del keyring.client.headers["Authorization"]
-    record = worker_side.records.require(edit_id, "acme")
-    worker_side.queue.remove(record)
-    claim = worker_side.records.claim(edit_id, "worker-1")
-    assert claim is not None
-    worker_side.succeed(claim)
-    return record
-
-
-@pytest.mark.parametrize(("method", "path"), EDIT_ROUTES)
-def test_another_tenants_edit_does_not_exist(
-    method: str, path: str, keyring: Keyring, edit_of_acme: JobRecord, worker_side: WorkerSide
-) -> None:
-    other = keyring.headers("other", SCOPES)
-    theirs = keyring.client.request(method, address(path, edit_of_acme.id), headers=other)
-    nobodys = keyring.client.request(method, address(path, UNKNOWN), headers=other)
-    for response in (theirs, nobodys):
-        assert_problem(response, 404, "not_found")
-    # Nothing tells the two apart but the id that the caller sent.
-    assert theirs.text == nobodys.text.replace(UNKNOWN, edit_of_acme.id)
-    kept = worker_side.records.require(edit_of_acme.id, "acme")
-    assert not kept.cancel_requested
-    assert worker_side.store.get(kept.results[0].key)
-    own = keyring.client.request(method, address(path, edit_of_acme.id), headers=keyring.headers("acme", SCOPES))
-    assert own.status_code != 404
-
-
-def test_lists_show_ones_own_edits(keyring: Keyring, edit_of_acme: JobRecord) -> None:
-    seen = {
-        tenant: [edit["id"] for edit in keyring.client.get("/v1/edits", headers=headers).json()["edits"]]
-        for tenant in ("acme", "other")
-        if (headers := keyring.headers(tenant))
-    }
-    assert seen == {"acme": [edit_of_acme.id], "other": []}
 
 
 @pytest.mark.parametrize("value", ["", "Bearer", "Basic dXNlcjpwYXNz", "Bearer  x", "Bearer mge_x_y", "Bearer \xff"])

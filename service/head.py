@@ -1,0 +1,25 @@
+"""HEAD: what GET would answer, without its body (RFC 9110, 9.3.2). For every address, so that no route has to know."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class HeadMiddleware:
+    """Asks as GET and keeps the body back; the state's ``head`` tells a route whose body would never end."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        scope.setdefault("state", {})["head"] = True
+        await self.app({**scope, "method": "GET"}, receive, send_head)
