@@ -50,6 +50,9 @@ def strict() -> dict[str, Any]:
 SCHEMA = schemathesis.openapi.from_dict(strict())
 
 
+Case = schemathesis.Case[Any]
+
+
 class Known:
     """Edits in every state, to ask for."""
 
@@ -75,7 +78,7 @@ class Known:
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"])
 
-    def edit_for(self, case: schemathesis.Case, number: int) -> str:
+    def edit_for(self, case: Case, number: int) -> str:
         """An edit that this request may have: none that it would remove or wait for, unless it is new."""
         if case.path.endswith("/cancel") or case.method.upper() == "DELETE":
             return self.submit() if number % 2 else self.ended[0]
@@ -92,20 +95,21 @@ class Target:
     def __init__(self, url: str, known: Known) -> None:
         self.url, self.known, self.number = url, known, 0
 
-    def ask(self, case: schemathesis.Case) -> None:
+    def ask(self, case: Case) -> None:
         """Send a request, every other one with something real in it, and check the answer."""
         self.number += 1
         if self.number % 2:
             self._make_real(case)
         case.call_and_validate(base_url=self.url, checks=CHECKS, timeout=60)
 
-    def _make_real(self, case: schemathesis.Case) -> None:
+    def _make_real(self, case: Case) -> None:
         if case.path_parameters and "edit_id" in case.path_parameters:
             kept = case.method.upper() != "DELETE" or self.number % 4 == 1
             if kept:
                 case.path_parameters["edit_id"] = self.known.edit_for(case, self.number // 2)
         if case.method.upper() == "POST" and isinstance(case.body, dict):
-            case.body |= {"image": BASES[0], "mask": [BASES[4]], **PROMPTS}
+            real: dict[str, Any] = {"image": BASES[0], "mask": [BASES[4]], **PROMPTS}
+            case.body |= real
             for name in ("source_edit", "source_result", "regions", "words"):
                 case.body.pop(name, None)
 
@@ -129,7 +133,7 @@ THOROUGH = settings(QUICK, max_examples=150)
 
 @SCHEMA.parametrize()
 @QUICK
-def test_no_answer_is_a_surprise(case: schemathesis.Case, target: Target) -> None:
+def test_no_answer_is_a_surprise(case: Case, target: Target) -> None:
     target.ask(case)
 
 
@@ -137,5 +141,5 @@ def test_no_answer_is_a_surprise(case: schemathesis.Case, target: Target) -> Non
 @pytest.mark.timeout(3600)
 @SCHEMA.parametrize()
 @THOROUGH
-def test_no_answer_is_a_surprise_for_long(case: schemathesis.Case, target: Target) -> None:
+def test_no_answer_is_a_surprise_for_long(case: Case, target: Target) -> None:
     target.ask(case)

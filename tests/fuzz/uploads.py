@@ -21,7 +21,8 @@ from jobs.connection import connect
 from jobs.models import Models
 from jobs.settings import Settings
 from tests.conftest import free_port, listens, running, wait_until
-from tests.fuzz.framing import BASES, BOUNDARY, MASK, Request, form, head, length, parts, request
+from tests.fuzz.framing import BOUNDARY, MASK, Request, form, head, length, parts, request
+from tests.fuzz.pictures import BASES
 from tests.service.conftest import model_info, tokenizer_json
 from tests.worker.conftest import environment
 
