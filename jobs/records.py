@@ -34,18 +34,22 @@ NO_LIMITS = Limits()
 _TEXT = frozenset({"id", "tenant", "image", "state", "worker", "webhook_url", "request_id", "traceparent"})
 
 _TITLE = "The edit could not be carried out"
-_WORKER_LOST = Problem(
+_LOST = Problem(
     title=_TITLE,
     status=500,
     detail="Every worker that began this edit died before finishing it.",
     code="worker_lost",
-).model_dump_json()
-_LATE = Problem(
+)
+_OVERDUE = Problem(
     title=_TITLE,
     status=504,
     detail="No worker could begin this edit before its deadline.",
     code="deadline",
-).model_dump_json()
+)
+ENDED_BY_REDIS = (_LOST, _OVERDUE)
+"""Problems of edits that no worker ended."""
+
+_WORKER_LOST, _LATE = _LOST.model_dump_json(), _OVERDUE.model_dump_json()
 
 
 class Hold(StrEnum):

@@ -113,7 +113,7 @@ def validation_problem(error: RequestValidationError) -> Problem:
     """The problem document of fields whose values are not what they take."""
     errors = [FieldError(field=_field(each["loc"]), message=each["msg"]) for each in error.errors()]
     detail = "; ".join(f"`{each.field}`: {each.message}" for each in errors)
-    return _problem(_422, "invalid_request", detail, title="Invalid request", errors=errors)
+    return _problem(_422, INVALID_REQUEST, detail, title="Invalid request", errors=errors)
 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
@@ -215,8 +215,11 @@ def _on_http(request: Request, error: Exception) -> Response:
     return _http_problem(error.status_code, detail=str(error.detail), headers=error.headers)
 
 
+INVALID_REQUEST = "invalid_request"
+"""Code of fields whose values are not what they take."""
+
 # Code and detail of what the framework answers by itself.
-_FRAMEWORK: Mapping[int, tuple[str, str]] = MappingProxyType(
+FRAMEWORK: Mapping[int, tuple[str, str]] = MappingProxyType(
     {
         400: ("malformed_request", "The request body cannot be read: it is no complete multipart form."),
         404: ("no_such_address", "There is nothing at this address; /docs lists what there is."),
@@ -230,9 +233,15 @@ _FRAMEWORK: Mapping[int, tuple[str, str]] = MappingProxyType(
 )
 
 
+def framework_problem(status: int) -> Problem:
+    """What the framework's own refusal with this status becomes."""
+    code, text = FRAMEWORK[status]
+    return _problem(HTTPStatus(status), code, text)
+
+
 def _http_problem(status: int, *, detail: str | None = None, headers: Mapping[str, str] | None = None) -> Response:
     known = HTTPStatus(status)
-    code, text = _FRAMEWORK.get(status, (f"http_{status}", detail or known.phrase))
+    code, text = FRAMEWORK.get(status, (f"http_{status}", detail or known.phrase))
     return problem_response(_problem(known, code, text), headers)
 
 

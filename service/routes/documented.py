@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
+
+from fastapi.exceptions import RequestValidationError
 
 from jobs.errors import JobNotReady, KeyInUse, TooManyUnfinished, Unavailable
 from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject
 from magedit.config import Region
 from magedit.report import EditMeasures, Progress, Ratios, Stage
-from service.errors import InvalidKey, NoKey, RateLimited, ScopeMissing
-from service.problems import MEDIA_TYPE, Known, problem_of
+from service.errors import InvalidKey, NoKey, NotReady, RateLimited, ScopeMissing
+from service.problems import MEDIA_TYPE, Known, framework_problem, problem_of, validation_problem
 from service.views import Edit, edit_view
 
 RETRY_AFTER = {
     "description": "Seconds to wait before asking again.",
     "schema": {"type": "integer", "minimum": 1},
-}
-RATES = {
-    "RateLimit-Policy": {
-        "description": "A tenant's rates: `q` in `w` seconds, on every answer (draft-ietf-httpapi-ratelimit-headers).",
-        "schema": {"type": "string"},
-        "example": '"requests";q=1200;w=60',
-    },
-    "RateLimit": {
-        "description": "What is left of each: `r`, and all of it again in `t` seconds; on every answer.",
-        "schema": {"type": "string"},
-        "example": '"requests";r=1199;t=1',
-    },
 }
 CHALLENGE = {"description": "What is asked for (RFC 6750, 3).", "schema": {"type": "string"}}
 
@@ -37,22 +28,22 @@ ETAGGED: dict[int | str, dict[str, Any]] = {
 """The ``responses`` of a route that answers with `service.answers.json_answer`."""
 
 
-def problems(*errors: Known) -> dict[int | str, dict[str, Any]]:
+def problems(*errors: Known | Problem) -> dict[int | str, dict[str, Any]]:
     """The ``responses`` of a route that can raise ``errors``; each is an example under its status."""
     responses: dict[int | str, dict[str, Any]] = {}
     for error in errors:
-        problem = problem_of(error)
+        problem = error if isinstance(error, Problem) else problem_of(error)
         response = responses.setdefault(
             problem.status, {"description": "", "content": {MEDIA_TYPE: {"schema": SCHEMA, "examples": {}}}}
         )
         response["description"] = "; ".join(filter(None, (response["description"], problem.title)))
         response["content"][MEDIA_TYPE]["examples"][problem.code] = {"value": problem.model_dump(mode="json")}
-        if isinstance(error, Unavailable | JobNotReady | KeyInUse | TooManyUnfinished):
+        if isinstance(error, Unavailable | JobNotReady | KeyInUse | TooManyUnfinished | NotReady):
             response["headers"] = {"Retry-After": RETRY_AFTER}
         if isinstance(error, NoKey | InvalidKey | ScopeMissing):
             response["headers"] = {"WWW-Authenticate": CHALLENGE}
         if isinstance(error, RateLimited):
-            response["headers"] = {"Retry-After": RETRY_AFTER, **RATES}
+            response["headers"] = {"Retry-After": RETRY_AFTER}
     return responses
 
 
@@ -69,6 +60,13 @@ def guarded() -> dict[int | str, dict[str, Any]]:
 RATE_LIMITED = RateLimited("a tenant may send 1200 requests in 60 s; try again in 1 s")
 SCHEMA = {"$ref": f"#/components/schemas/{Problem.__name__}"}
 
+INVALID = validation_problem(
+    RequestValidationError(
+        [{"type": "less_than_equal", "loc": ("body", "steps"), "msg": "Input should be less than or equal to 250"}]
+    )
+)
+MALFORMED = framework_problem(HTTPStatus.BAD_REQUEST)
+
 _RECORD = JobRecord(
     id="01980d3a7c1e7a3f9b52c0ffee5eed00",
     tenant="local",
@@ -81,46 +79,45 @@ _RECORD = JobRecord(
     ),
     image="",
     masks=("",),
+    webhook_url="https://example.com/hooks/magedit",
     created_at=1_767_225_600.0,
 )
 QUEUED = edit_view(_RECORD, position=0, model=None, now=_RECORD.created_at)
 """An edit that was just accepted."""
 
-SUCCEEDED = edit_view(
-    _RECORD.model_copy(
-        update={
-            "state": State.SUCCEEDED,
-            "attempt": 1,
-            "started_at": _RECORD.created_at + 0.5,
-            "finished_at": _RECORD.created_at + 60.5,
-            "expires_at": _RECORD.created_at + 604_860.5,
-            "progress": Progress(stage=Stage.DECODE, step=1, steps=1, fraction=1.0),
-            "measures": EditMeasures(
-                before=(Ratios(token=0.1, spatial=0.3),),
-                after=(Ratios(token=0.6, spatial=0.8),),
-                words=(("yellow",),),
-                unet_forward=100,
-                unet_truncated_forward=400,
-                unet_backward=375,
-                stage_seconds={"prepare": 0.5, "invert": 9.0, "edit": 50.0, "decode": 0.5},
-                crop=(0, 0, 128, 128),
-                dilation=4,
+FINISHED = _RECORD.model_copy(
+    update={
+        "state": State.SUCCEEDED,
+        "attempt": 1,
+        "started_at": _RECORD.created_at + 0.5,
+        "finished_at": _RECORD.created_at + 60.5,
+        "expires_at": _RECORD.created_at + 604_860.5,
+        "progress": Progress(stage=Stage.DECODE, step=1, steps=1, fraction=1.0),
+        "measures": EditMeasures(
+            before=(Ratios(token=0.1, spatial=0.3),),
+            after=(Ratios(token=0.6, spatial=0.8),),
+            words=(("yellow",),),
+            unet_forward=100,
+            unet_truncated_forward=400,
+            unet_backward=375,
+            stage_seconds={"prepare": 0.5, "invert": 9.0, "edit": 50.0, "decode": 0.5},
+            crop=(0, 0, 128, 128),
+            dilation=4,
+        ),
+        "results": (
+            StoredObject(
+                name="result-0.png",
+                key="",
+                content_type="image/png",
+                size=20_000,
+                sha256="0" * 64,
+                width=128,
+                height=128,
             ),
-            "results": (
-                StoredObject(
-                    name="result-0.png",
-                    key="",
-                    content_type="image/png",
-                    size=20_000,
-                    sha256="0" * 64,
-                    width=128,
-                    height=128,
-                ),
-            ),
-        }
-    ),
-    position=None,
-    model=None,
-    now=0.0,
+        ),
+    }
 )
-"""The same edit a minute later; the figures are made up."""
+"""The record of the same edit a minute later; the figures are made up."""
+
+SUCCEEDED = edit_view(FINISHED, position=None, model=None, now=0.0)
+"""How that is shown."""

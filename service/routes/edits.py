@@ -21,7 +21,17 @@ from service.idempotency import HEADER as IDEMPOTENCY_KEY
 from service.idempotency import REPLAYED, KeyedDep
 from service.present import view_of, views_of
 from service.requests import OriginDep
-from service.routes.documented import ETAGGED, QUEUED, RATE_LIMITED, RETRY_AFTER, SUCCEEDED, example, problems
+from service.routes.documented import (
+    ETAGGED,
+    INVALID,
+    MALFORMED,
+    QUEUED,
+    RATE_LIMITED,
+    RETRY_AFTER,
+    SUCCEEDED,
+    example,
+    problems,
+)
 from service.submit import submit
 from service.views import EDITS, Edit, EditPage, edit_view, path
 from service.waiting import await_end, preferred_wait
@@ -65,6 +75,8 @@ router = APIRouter(prefix=EDITS, tags=["edits"])
             "headers": ACCEPTED | {"Retry-After": RETRY_AFTER},
         },
         **problems(
+            MALFORMED,
+            INVALID,
             edit.MaskMismatch("mask is 400x300, image is 640x480: they must have the same size"),
             edit.EmptyMask("the mask selects no pixel: mark what to edit, or set mask_mode to what you painted"),
             edit.WordNotFound("'purple' is not a whole word of the target prompt 'a red carpet'"),
