@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -103,9 +104,9 @@ def test_nobody_there() -> None:
 
 
 def test_it_can_be_imported_alone(tmp_path: Path) -> None:
-    source = Path(__file__).parents[2] / "cli" / "client.py"
-    (tmp_path / "client.py").write_bytes(source.read_bytes())
-    code = "import sys, client\nassert not {'jobs', 'service', 'magedit', 'cli', 'redis'} & set(sys.modules)"
+    source = Path(__file__).parents[3] / "cli" / "client"
+    shutil.copytree(source, tmp_path / "copied", ignore=shutil.ignore_patterns("__pycache__"))
+    code = "import sys, copied\nassert not {'jobs', 'service', 'magedit', 'cli', 'redis'} & set(sys.modules)"
     subprocess.run(
         [sys.executable, "-W", "error", "-P", "-c", f"import sys; sys.path.insert(0, '.'); {code}"],
         check=True,

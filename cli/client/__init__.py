@@ -1,0 +1,38 @@
+"""Typed clients of the HTTP service. They need httpx and pydantic alone: the folder can be copied into another project.
+
+with Client("http://127.0.0.1:8000") as client:
+    edit = client.submit("room.png", ["mask.png"], source_prompt="a red sofa", target_prompt="a blue sofa")
+    edit = client.wait(edit.id)
+    Path("out.png").write_bytes(client.result(edit.id))
+
+async with AsyncClient("http://127.0.0.1:8000") as client:
+    edit = await client.submit("room.png", ["mask.png"], source_prompt="a red sofa", target_prompt="a blue sofa")
+    async for edit in client.stream(edit.id):
+        print(edit.state, edit.progress)
+    await client.download(edit, "out.png")
+"""
+
+from .aio import AsyncClient, DamagedFile
+from .calls import Picture, ServiceError, form_data
+from .models import Edit, FieldError, File, Measures, Model, Page, Problem, Progress, Ratios, State, Timings
+from .sync import Client
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "DamagedFile",
+    "Edit",
+    "FieldError",
+    "File",
+    "Measures",
+    "Model",
+    "Page",
+    "Picture",
+    "Problem",
+    "Progress",
+    "Ratios",
+    "ServiceError",
+    "State",
+    "Timings",
+    "form_data",
+]

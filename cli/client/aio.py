@@ -1,0 +1,224 @@
+"""The client for asyncio: calls as `Client` makes them, and edits followed by server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import httpx
+
+from .calls import RETRIES, Call, Picture, checked, edit_of, listing, pause_before_retry, submission
+from .models import Edit, Model, Page, Progress, State
+
+SILENCE_S = 45.0
+"""A stream that says nothing for so long is dead, in seconds: the service speaks every 15 s."""
+
+
+class DamagedFile(Exception):
+    """What was received is not what the service says it has."""
+
+
+class AsyncClient:
+    """Calls one service. For use by any number of tasks of one event loop; an async context manager."""
+
+    def __init__(self, server: str, *, key: str | None = None, timeout_s: float = 60.0, retries: int = RETRIES) -> None:
+        """``key``: the API key, where the service asks for one; ``retries``: how often a call is repeated, with
+        back-off, while there is no answer, or one that asks to come again."""
+        self._retries = retries
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.AsyncClient(base_url=server.rstrip("/"), headers=headers, timeout=timeout_s)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def submit(
+        self,
+        image: Picture | None,
+        masks: Sequence[Picture],
+        *,
+        source_prompt: str | None = None,
+        target_prompt: str,
+        words: Sequence[str] = (),
+        regions: Sequence[Mapping[str, Any]] | None = None,
+        artifacts: Sequence[str] = (),
+        idempotency_key: str | None = None,
+        wait_s: int = 0,
+        **fields: object,
+    ) -> Edit:
+        """Submit an edit; arguments and errors are those of `Client.submit`."""
+        # Files are read in a thread: a slow disk must not hold up the loop.
+        call = await asyncio.to_thread(
+            submission,
+            image,
+            masks,
+            idempotency_key=idempotency_key,
+            wait_s=wait_s,
+            source_prompt=source_prompt,
+            target_prompt=target_prompt,
+            words=words,
+            regions=regions,
+            artifacts=artifacts,
+            **fields,
+        )
+        return edit_of(await self._make(call))
+
+    async def get(self, edit_id: str) -> Edit:
+        """The edit as it stands."""
+        return edit_of(await self._call("GET", f"/v1/edits/{edit_id}"))
+
+    async def stream(self, edit_id: str) -> AsyncIterator[Edit]:
+        """The edit each time it has changed, the last time when it is finished.
+
+        A stream that breaks off is taken up where it was.
+
+        Raises:
+            ServiceError: there is no such edit, or it was deleted meanwhile (404).
+        """
+        latest, seen, failures = await self.get(edit_id), "", 0
+        yield latest
+        while not latest.finished:
+            try:
+                async for event in self._events(edit_id, seen):
+                    seen, failures = event.id or seen, 0
+                    if event.kind == "deleted":
+                        # Asking for it says so as the service does.
+                        latest = await self.get(edit_id)
+                    elif (newer := _after(latest, event)) != latest:
+                        latest = newer
+                        yield latest
+                if latest.finished:
+                    return
+            except httpx.TransportError as error:
+                failures += 1
+                pause_s = pause_before_retry(failures, self._retries, error)
+                if pause_s is None:
+                    raise
+                await asyncio.sleep(pause_s)
+            # The stream ended, or broke off: the end may have come in between.
+            latest = await self.get(edit_id)
+            if latest.finished:
+                yield latest
+
+    async def wait(self, edit_id: str) -> Edit:
+        """Wait until the edit is finished. For a limit: `asyncio.timeout`."""
+        async for edit in self.stream(edit_id):
+            latest = edit
+        return latest
+
+    async def cancel(self, edit_id: str) -> Edit:
+        """Ask for the edit to stop. Raises ServiceError (409) if it has finished."""
+        return edit_of(await self._call("PUT", f"/v1/edits/{edit_id}/cancel"))
+
+    async def delete(self, edit_id: str) -> None:
+        """Remove the edit and all its pictures."""
+        await self._call("DELETE", f"/v1/edits/{edit_id}")
+
+    async def list(self, *, state: State | None = None, limit: int = 20, cursor: str | None = None) -> Page:
+        """A page of your edits, newest first."""
+        return Page.model_validate_json((await self._make(listing(state, limit, cursor))).content)
+
+    async def models(self) -> tuple[Model, ...]:
+        """The models that can be asked for."""
+        return tuple(Model.model_validate(each) for each in (await self._call("GET", "/v1/models")).json()["models"])
+
+    async def result(self, edit_id: str, number: int = 0) -> bytes:
+        """The bytes of a result. Raises ServiceError (409: not ready or failed, 410: expired)."""
+        return await self._fetch(f"/v1/edits/{edit_id}/result/{number}")
+
+    async def artifact(self, edit_id: str, name: str) -> bytes:
+        """The bytes of an artifact."""
+        return await self._fetch(f"/v1/edits/{edit_id}/artifacts/{name}")
+
+    async def download(self, edit: Edit, path: str | Path, number: int = 0) -> Path:
+        """Save a result of a succeeded edit as ``path``, whole or not at all; the path.
+
+        Raises:
+            ServiceError: it is not there (any more).
+            DamagedFile: its checksum is not the one that the edit names.
+        """
+        target = Path(path)
+        data = await self.result(edit.id, number)
+        if number < len(edit.results) and hashlib.sha256(data).hexdigest() != edit.results[number].sha256:
+            raise DamagedFile(f"result {number} of edit {edit.id} arrived damaged: download it again")
+        await asyncio.to_thread(_save, target, data)
+        return target
+
+    async def _events(self, edit_id: str, seen: str) -> AsyncIterator[_Event]:
+        headers = {"Last-Event-ID": seen} if seen else {}
+        timeout = httpx.Timeout(self._http.timeout.connect, read=SILENCE_S)
+        path = f"/v1/edits/{edit_id}/events"
+        async with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
+            if response.is_error:
+                await response.aread()
+                checked(response)
+            fields: dict[str, str] = {}
+            async for line in response.aiter_lines():
+                name, _, value = line.partition(":")
+                if name:
+                    # One line of data an event is all that the service sends.
+                    fields[name] = value.removeprefix(" ")
+                elif "event" in fields:
+                    yield _Event(fields.get("id", ""), fields["event"], fields.get("data", ""))
+                    fields = {}
+
+    async def _fetch(self, path: str) -> bytes:
+        # Where the service sends its callers to its storage; httpx leaves the key behind on the way there.
+        return (await self._call("GET", path, follow_redirects=True)).content
+
+    async def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return await self._make(Call(method, path, options))
+
+    async def _make(self, call: Call) -> httpx.Response:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                response = await self._http.request(call.method, call.path, **call.options)
+            except httpx.TransportError as error:
+                pause_s = pause_before_retry(attempt, self._retries, error)
+                if pause_s is None:
+                    raise
+            else:
+                pause_s = pause_before_retry(attempt, self._retries, response)
+                if pause_s is None:
+                    return checked(response)
+            await asyncio.sleep(pause_s)
+
+
+class _Event(NamedTuple):
+    id: str
+    kind: str
+    data: str
+
+
+def _after(edit: Edit, event: _Event) -> Edit:
+    """The edit after an event: the whole of it, or what changes while it runs."""
+    if event.kind == "state":
+        return Edit.model_validate_json(event.data)
+    if event.kind != "progress":
+        return edit
+    news = json.loads(event.data)
+    progress = news["progress"] and Progress.model_validate(news["progress"])
+    return edit.model_copy(
+        update={"state": news["state"], "progress": progress, "eta_s": news["eta_s"], "attempt": news["attempt"]}
+    )
+
+
+def _save(target: Path, data: bytes) -> None:
+    part = target.with_name(target.name + ".part")
+    part.write_bytes(data)
+    part.replace(target)

@@ -1,0 +1,149 @@
+"""What both clients share: how a call is made up, what its answer means, and when it is made again."""
+
+from __future__ import annotations
+
+import json
+import random
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+
+from .models import Edit, Problem, State
+
+Picture = str | Path | bytes
+
+RETRIES = 3
+"""How often a call is repeated by default."""
+
+BACKOFF_S = 0.25
+"""Pause before the first repetition, in seconds; doubled each time, and up to as much again by chance."""
+
+LONGEST_PAUSE_S = 10.0
+"""A service that wants to be asked later than this, in seconds, gets its way: the call fails."""
+
+POLL_S = 0.5
+"""Pause between two looks at an edit where the service names none, in seconds."""
+
+# Answers after which the same call may do better (RFC 9110, 15; RFC 6585, 4).
+_LATER = frozenset({429, 502, 503, 504})
+
+
+class ServiceError(Exception):
+    """The service answered with a problem; ``retry_after_s`` says when to try again, if it does."""
+
+    def __init__(self, problem: Problem, retry_after_s: float | None) -> None:
+        super().__init__(f"{problem.title}: {problem.detail}")
+        self.problem = problem
+        self.retry_after_s = retry_after_s
+
+
+class Call(NamedTuple):
+    """One request; ``options`` are httpx's. Every call of this client can be repeated: what makes an edit carries an
+    `Idempotency-Key`."""
+
+    method: str
+    path: str
+    options: Mapping[str, Any] = {}
+
+
+def submission(
+    image: Picture | None,
+    masks: Sequence[Picture],
+    *,
+    idempotency_key: str | None,
+    wait_s: int,
+    **fields: object,
+) -> Call:
+    """`POST /v1/edits`; without a key of the caller's own one is made, so that it can be repeated."""
+    files = [("mask", _upload("mask", mask)) for mask in masks]
+    if image is not None:
+        files.insert(0, ("image", _upload("image", image)))
+    headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+    if wait_s:
+        headers["Prefer"] = f"wait={wait_s}"
+    return Call("POST", "/v1/edits", {"data": form_data(**fields), "files": files, "headers": headers})
+
+
+def listing(state: State | None, limit: int, cursor: str | None) -> Call:
+    """`GET /v1/edits`."""
+    asked = {"state": state, "limit": limit, "cursor": cursor}
+    return Call("GET", "/v1/edits", {"params": {name: value for name, value in asked.items() if value is not None}})
+
+
+def pause_before_retry(attempt: int, retries: int, outcome: httpx.Response | httpx.TransportError) -> float | None:
+    """Seconds to wait before the call is made again; None: its outcome holds.
+
+    Args:
+        attempt: how often it was made.
+        retries: how often it may be repeated.
+        outcome: the answer, or why there was none.
+    """
+    if attempt > retries:
+        return None
+    backoff_s: float = BACKOFF_S * 2 ** (attempt - 1) * (1 + random.random())
+    if isinstance(outcome, httpx.TransportError):
+        return backoff_s
+    if outcome.status_code not in _LATER and not _is_under_way(outcome):
+        return None
+    wanted_s = retry_after_s(outcome) or 0.0
+    return max(wanted_s, backoff_s) if wanted_s <= LONGEST_PAUSE_S else None
+
+
+def _is_under_way(response: httpx.Response) -> bool:
+    """Whether the first call with the same `Idempotency-Key` is being carried out."""
+    return response.status_code == httpx.codes.CONFLICT and problem_of(response).code == "idempotency_key_in_use"
+
+
+def checked(response: httpx.Response) -> httpx.Response:
+    """The answer. Raises ServiceError if it is none to be happy with."""
+    if response.is_error:
+        raise ServiceError(problem_of(response), retry_after_s(response))
+    return response
+
+
+def look_pause_s(response: httpx.Response) -> float:
+    """Seconds until the next look at an edit."""
+    return min(POLL_S, retry_after_s(response) or POLL_S)
+
+
+def edit_of(response: httpx.Response) -> Edit:
+    """The edit in an answer."""
+    return Edit.model_validate_json(response.content)
+
+
+def form_data(**fields: Any) -> dict[str, str | list[str]]:
+    """The text fields of `POST /v1/edits`: mappings and `regions` as JSON, sequences repeated, None left out."""
+    data: dict[str, str | list[str]] = {}
+    for name, value in fields.items():
+        if isinstance(value, Mapping) or (name == "regions" and value is not None):
+            data[name] = json.dumps(value)
+        elif isinstance(value, list | tuple):
+            data[name] = [str(each) for each in value]
+        elif value is not None:
+            data[name] = str(value)
+    return data
+
+
+def _upload(name: str, picture: Picture) -> tuple[str, bytes]:
+    if isinstance(picture, bytes):
+        return name, picture
+    path = Path(picture)
+    return path.name, path.read_bytes()
+
+
+def problem_of(response: httpx.Response) -> Problem:
+    """The problem document of an answer, made up where something in between answered."""
+    if response.headers.get("content-type", "").startswith("application/problem+json"):
+        return Problem.model_validate_json(response.content)
+    return Problem(
+        title=response.reason_phrase, status=response.status_code, detail=response.text[:200], code="not_the_service"
+    )
+
+
+def retry_after_s(response: httpx.Response) -> float | None:
+    """When to ask again, in seconds, if the answer says."""
+    value = response.headers.get("retry-after", "")
+    return float(value) if value.isdigit() else None

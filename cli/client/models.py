@@ -1,0 +1,135 @@
+"""What the service answers, as far as a caller needs it. A later service may say more than this client knows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+State = Literal["queued", "running", "succeeded", "failed", "canceled"]
+
+TERMINAL: frozenset[State] = frozenset({"succeeded", "failed", "canceled"})
+
+
+class Answer(BaseModel):
+    """Base of all."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class FieldError(Answer):
+    """One blamed parameter."""
+
+    field: str
+    message: str
+
+
+class Problem(Answer):
+    """Problem details (RFC 9457)."""
+
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: tuple[FieldError, ...] = ()
+
+
+class Progress(Answer):
+    """``step`` of ``steps`` of the stage; ``fraction`` of the whole edit, 0..1."""
+
+    stage: str
+    step: int
+    steps: int
+    fraction: float
+
+
+class Ratios(Answer):
+    """Token ratio and spatial ratio of one region, 0..1."""
+
+    token: float
+    spatial: float
+
+
+class Measures(Answer):
+    """What the edit did and cost; see `EditMeasures` in the service's contract."""
+
+    before: tuple[Ratios, ...]
+    after: tuple[Ratios, ...]
+    unguided: tuple[Ratios, ...] | None
+    words: tuple[tuple[str, ...], ...]
+    unet_forward: int
+    unet_truncated_forward: int
+    unet_backward: int
+    stage_seconds: dict[str, float]
+    crop: tuple[int, int, int, int]
+    outside_difference: int
+    dilation: int
+    inversion_reused: bool = False
+
+
+class Timings(Answer):
+    """Times, and durations in seconds."""
+
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    waiting_s: float | None
+    running_s: float | None
+
+
+class File(Answer):
+    """A picture that can be fetched."""
+
+    name: str
+    href: str
+    content_type: str
+    size: int
+    sha256: str
+
+
+class Edit(Answer):
+    """An edit as it stands."""
+
+    id: str
+    state: State
+    model: str
+    priority: Literal["normal", "low"]
+    queue_position: int | None
+    progress: Progress | None
+    eta_s: float | None
+    attempt: int
+    seed: int | None
+    timings: Timings
+    measures: Measures | None
+    source_edit: str | None = None
+    history: tuple[str, ...] = ()
+    results: tuple[File, ...]
+    artifacts: tuple[File, ...]
+    deadline_at: datetime | None
+    expires_at: datetime | None
+    problem: Problem | None
+    webhook_url: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether its state can no longer change."""
+        return self.state in TERMINAL
+
+
+class Page(Answer):
+    """Edits, newest first; ``next_cursor`` None: the last page."""
+
+    edits: tuple[Edit, ...]
+    next_cursor: str | None
+
+
+class Model(Answer):
+    """A model that can be asked for."""
+
+    name: str
+    ready: bool
+    workers: int
+    queued: int
+    image_size: int
+    max_prompt_tokens: int

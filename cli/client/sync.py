@@ -1,0 +1,149 @@
+"""The client that waits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from .calls import RETRIES, Call, Picture, checked, edit_of, listing, look_pause_s, pause_before_retry, submission
+from .models import Edit, Model, Page, State
+
+
+class Client:
+    """Calls one service. Safe to share between threads; a context manager that closes its connections."""
+
+    def __init__(self, server: str, *, key: str | None = None, timeout_s: float = 60.0, retries: int = RETRIES) -> None:
+        """``key``: the API key, where the service asks for one; ``retries``: how often a call is repeated, with
+        back-off, while there is no answer, or one that asks to come again."""
+        self._retries = retries
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.Client(base_url=server.rstrip("/"), headers=headers, timeout=timeout_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def submit(
+        self,
+        image: Picture | None,
+        masks: Sequence[Picture],
+        *,
+        source_prompt: str | None = None,
+        target_prompt: str,
+        words: Sequence[str] = (),
+        regions: Sequence[Mapping[str, Any]] | None = None,
+        artifacts: Sequence[str] = (),
+        idempotency_key: str | None = None,
+        wait_s: int = 0,
+        **fields: object,
+    ) -> Edit:
+        """Submit an edit.
+
+        With an ``idempotency_key`` of your own the call can be repeated by another process too: it gives the same edit.
+        ``wait_s`` asks the service to answer when the edit is finished, or after so many seconds; keep it below the
+        client's time-out. ``fields`` are any further form fields of `POST /v1/edits`; None leaves one out.
+
+        Without ``image`` the field ``source_edit`` names the edit whose result is edited further.
+
+        Raises:
+            ServiceError: it was refused; nothing was kept.
+        """
+        call = submission(
+            image,
+            masks,
+            idempotency_key=idempotency_key,
+            wait_s=wait_s,
+            source_prompt=source_prompt,
+            target_prompt=target_prompt,
+            words=words,
+            regions=regions,
+            artifacts=artifacts,
+            **fields,
+        )
+        return edit_of(self._make(call))
+
+    def get(self, edit_id: str) -> Edit:
+        """The edit as it stands."""
+        return edit_of(self._call("GET", f"/v1/edits/{edit_id}"))
+
+    def watch(self, edit_id: str) -> Iterator[Edit]:
+        """The edit each time it has changed, the last time when it is finished."""
+        tag = ""
+        while True:
+            answer = self._call("GET", f"/v1/edits/{edit_id}", headers={"If-None-Match": tag})
+            if answer.status_code != httpx.codes.NOT_MODIFIED:
+                tag = answer.headers["etag"]
+                edit = edit_of(answer)
+                yield edit
+                if edit.finished:
+                    return
+            time.sleep(look_pause_s(answer))
+
+    def wait(self, edit_id: str, on_change: Callable[[Edit], None] = lambda _: None) -> Edit:
+        """Wait until the edit is finished; ``on_change`` sees it each time it has changed."""
+        for edit in self.watch(edit_id):
+            on_change(edit)
+        return edit
+
+    def result(self, edit_id: str, number: int = 0) -> bytes:
+        """The bytes of a result. Raises ServiceError (409: not ready or failed, 410: expired)."""
+        return self._fetch(f"/v1/edits/{edit_id}/result/{number}")
+
+    def artifact(self, edit_id: str, name: str) -> bytes:
+        """The bytes of an artifact."""
+        return self._fetch(f"/v1/edits/{edit_id}/artifacts/{name}")
+
+    def fetch(self, href: str) -> bytes:
+        """The bytes of a file by the ``href`` that the edit names."""
+        return self._fetch(href)
+
+    def cancel(self, edit_id: str) -> Edit:
+        """Ask for the edit to stop. Raises ServiceError (409) if it has finished."""
+        return edit_of(self._call("PUT", f"/v1/edits/{edit_id}/cancel"))
+
+    def delete(self, edit_id: str) -> None:
+        """Remove the edit and all its pictures."""
+        self._call("DELETE", f"/v1/edits/{edit_id}")
+
+    def list(self, *, state: State | None = None, limit: int = 20, cursor: str | None = None) -> Page:
+        """A page of your edits, newest first."""
+        return Page.model_validate_json(self._make(listing(state, limit, cursor)).content)
+
+    def models(self) -> tuple[Model, ...]:
+        """The models that can be asked for."""
+        return tuple(Model.model_validate(each) for each in self._call("GET", "/v1/models").json()["models"])
+
+    def _fetch(self, path: str) -> bytes:
+        # Where the service sends its callers to its storage; httpx leaves the key behind on the way there.
+        return self._call("GET", path, follow_redirects=True).content
+
+    def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self._make(Call(method, path, options))
+
+    def _make(self, call: Call) -> httpx.Response:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                response = self._http.request(call.method, call.path, **call.options)
+            except httpx.TransportError as error:
+                pause_s = pause_before_retry(attempt, self._retries, error)
+                if pause_s is None:
+                    raise
+            else:
+                pause_s = pause_before_retry(attempt, self._retries, response)
+                if pause_s is None:
+                    return checked(response)
+            time.sleep(pause_s)
