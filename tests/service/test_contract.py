@@ -63,9 +63,10 @@ def examples() -> Iterator[tuple[str, dict[str, Any], Any]]:
 EXAMPLES = list(examples())
 
 
-@pytest.mark.parametrize(("schema", "example"), [each[1:] for each in EXAMPLES], ids=[each[0] for each in EXAMPLES])
-def test_examples_are_what_their_schemas_say(schema: dict[str, Any], example: Any) -> None:
-    OAS31Validator({**schema, "components": DOCUMENT["components"]}).validate(example)
+def test_examples_are_what_their_schemas_say() -> None:
+    for name, schema, example in EXAMPLES:
+        found = list(OAS31Validator({**schema, "components": DOCUMENT["components"]}).iter_errors(example))
+        assert not found, (name, [error.message for error in found])
 
 
 def test_there_are_examples_of_all_kinds() -> None:
