@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo up test soak fuzz check format bench bench-speed bench-quality openapi clean
+.PHONY: demo up test soak fuzz check format bench bench-speed bench-memory bench-quality openapi clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.run  ## Start the whole stack, run a real edit over HTTP, save the pictures in demo-output/
@@ -42,6 +42,9 @@ bench: $(VENV)/.run  ## What the demo edit costs: UNet passes and seconds per st
 
 bench-speed: $(VENV)/.run  ## The presets against the released program's schedule
 	$(BIN)/python -m benchmarks.speed --growth --sd
+
+bench-memory: $(VENV)/.run  ## Peak memory of an edit on a UNet of SD 1.x size; a process over 200 edits
+	$(BIN)/python -m benchmarks.memory --edits 200
 
 bench-quality: $(VENV)/.run  ## Edits with known truth, with and without guidance; goes on after a kill
 	$(BIN)/python -m benchmarks.quality

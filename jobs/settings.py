@@ -106,6 +106,11 @@ class Settings(BaseSettings):
     dtype: DType = Field(
         default="auto", description="Number format of the model; `auto`: bfloat16 on CUDA, float32 on CPU."
     )
+    low_memory: bool = Field(
+        default=False,
+        description="Keep on the GPU only the part of the model that computes, and compute again what a backward pass "
+        "needs in place of keeping it: for small cards; slower.",
+    )
     threads: int = Field(default=1, ge=1, le=256, description="CPU threads of the worker's computation.")
 
     # Front end

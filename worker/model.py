@@ -76,6 +76,7 @@ def load(settings: Settings) -> ServedModel:
 
     from magedit.demo import checkpoint_path
     from magedit.fingerprint import fingerprint
+    from magedit.memory import save_memory
     from magedit.pipeline import MAGEditPipeline
 
     torch.set_num_threads(settings.threads)
@@ -86,7 +87,11 @@ def load(settings: Settings) -> ServedModel:
     if dtype == "auto":
         dtype = "float32" if device == "cpu" else "bfloat16"
     checkpoint = settings.checkpoint or str(checkpoint_path())
-    pipe = MAGEditPipeline.from_pretrained(checkpoint, dtype=getattr(torch, dtype)).to(device)
+    pipe = MAGEditPipeline.from_pretrained(checkpoint, dtype=getattr(torch, dtype))
+    if settings.low_memory:
+        save_memory(pipe, device)
+    else:
+        pipe.to(device)
     tokenizer_json = pipe.tokenizer_json()
     info = ModelInfo(
         name=settings.model,

@@ -35,6 +35,11 @@ def test_a_vocabulary_comes_with_the_checkpoint(tmp_path: Path) -> None:
     assert vocabulary(str(tmp_path)) == ("room", "sofa", "lamp")
 
 
+def test_a_model_for_little_memory(settings: Settings) -> None:
+    editor = load(settings.model_copy(update={"low_memory": True})).editor
+    assert editor.unet.down_blocks[0].gradient_checkpointing  # type: ignore[attr-defined]
+
+
 def test_a_folder_without_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"model_index\.json"):
         load(Settings(checkpoint=str(tmp_path)))
