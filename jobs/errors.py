@@ -14,6 +14,7 @@
     ├── KeyReused            the Idempotency-Key belongs to another payload
     ├── UnknownModel         no worker ever offered this model
     ├── WebhookRefused       nothing is ever sent to this webhook_url
+    ├── ContentWithheld      the checkpoint's safety checker objects to the result
     └── Unavailable          try again later
         ├── QueueFull            too many unfinished edits
         ├── NoWorkerForModel     no live worker has this model loaded
@@ -133,6 +134,15 @@ class WebhookRefused(JobError):
 
     code = "webhook_refused"
     field = "webhook_url"
+
+
+class ContentWithheld(JobError):
+    """The checkpoint's safety checker objects to the result, and the settings keep such from its caller."""
+
+    code = "content_withheld"
+
+    def __init__(self, message: str = "the model's safety checker objects to the result, so it was not kept") -> None:
+        super().__init__(message)
 
 
 class Unavailable(JobError):

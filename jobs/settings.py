@@ -113,6 +113,13 @@ class Settings(BaseSettings):
     )
     threads: int = Field(default=1, ge=1, le=256, description="CPU threads of the worker's computation.")
 
+    safety: Literal["flag", "withhold"] = Field(
+        default="flag",
+        description="What becomes of a result to which the checkpoint's safety checker, if it has one, objects: `flag` "
+        "(`measures.nsfw_content_detected` tells) or `withhold` (the edit fails with `content_withheld`; nothing of its "
+        "result is kept).",
+    )
+
     # Front end
     auth: Literal["off", "keys"] = Field(
         default="off",

@@ -69,6 +69,7 @@ KINDS: Mapping[type[Exception], Kind] = MappingProxyType(
         job.KeyReused: Kind(_422, "The Idempotency-Key was used for another request"),
         job.UnknownModel: Kind(_422, "Unknown model"),
         job.WebhookRefused: Kind(_422, "Nothing is sent to this address"),
+        job.ContentWithheld: Kind(_422, "The result is withheld"),
         job.QueueFull: Kind(_503, "The queue is full"),
         job.NoWorkerForModel: Kind(_503, "No worker for the model"),
         job.QueueUnavailable: Kind(_503, "The job store is away"),

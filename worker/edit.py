@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image
 
+from jobs.errors import ContentWithheld
 from jobs.schema import CONTENT_TYPES, JobRecord, OutputFormat, StoredObject
 from jobs.storage import ObjectStore, artifact_key, result_key, sha256
 from magedit.config import EditConfig
@@ -39,14 +40,22 @@ class Finished:
 
 
 def run(
-    claim: JobRecord, editor: Editor, store: ObjectStore, report: Reporter, inversions: Inversions | None = None
+    claim: JobRecord,
+    editor: Editor,
+    store: ObjectStore,
+    report: Reporter,
+    inversions: Inversions | None = None,
+    *,
+    withhold: bool = False,
 ) -> Finished:
     """Carry out the claimed edit and store what it makes under the attempt's own keys.
 
-    With ``inversions`` the picture's inversion is looked up there, and kept there as soon as it is made.
+    With ``inversions`` the picture's inversion is looked up there, and kept there as soon as it is made. With
+    ``withhold`` a result to which the checkpoint's safety checker objects is not stored.
 
     Raises:
         MAGEditError: the edit cannot be carried out.
+        ContentWithheld: it was, and its result is withheld.
         AttemptEnded: ``report`` was told to stop.
         StoreUnavailable: storage stayed away.
     """
@@ -66,6 +75,8 @@ def run(
         *inputs, request.config, inversion=found, on_progress=report, on_inverted=slot.keep if slot else None
     )
     measures = edited.measures
+    if withhold and measures.nsfw_content_detected:
+        raise ContentWithheld
     # Without guidance there is nothing to compare with but the edit itself.
     unguided = edited
     if compare:

@@ -31,7 +31,7 @@ from rq.job import Job
 from rq.worker import SimpleWorker, WorkerStatus
 
 from jobs.connection import redis_errors
-from jobs.errors import QueueUnavailable, StoreUnavailable
+from jobs.errors import ContentWithheld, QueueUnavailable, StoreUnavailable
 from jobs.models import Models
 from jobs.queue import JobQueue
 from jobs.records import Records
@@ -139,7 +139,8 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
         started = time.monotonic()
         store = PatientStore(self._store, report, self._settings.storage_patience_s)
         try:
-            finished = edit.run(claim, self._served.editor, store, report, self._inversions)
+            withhold = self._settings.safety == "withhold"
+            finished = edit.run(claim, self._served.editor, store, report, self._inversions, withhold=withhold)
         except AttemptEnded as ended:
             log.info("edit stopped", reason=ended.reason)
             self._stopped(claim, ended.reason, report, seen)
@@ -153,7 +154,7 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
                     self._insist(lambda: self._edits.hand_back(claim, counts=True), report)
                     seen.outcome = HANDED_BACK
                     return
-            elif isinstance(error, MAGEditError):
+            elif isinstance(error, MAGEditError | ContentWithheld):
                 log.info("edit failed", code=error.code, detail=error.message)
             else:
                 log.exception("edit failed")

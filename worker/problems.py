@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from jobs.errors import Unavailable
+from jobs.errors import ContentWithheld, Unavailable
 from jobs.schema import FieldError, Problem
 from magedit.errors import InvalidEdit, MAGEditError
 
@@ -12,12 +12,19 @@ _TITLE = "The edit could not be carried out"
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem document of an error: edit errors and outages in their own words, any other as
-    `internal_error`."""
+    """The problem document of an error: edit errors, withheld results and outages in their own words, any
+    other as `internal_error`."""
     if isinstance(error, MAGEditError):
         status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, InvalidEdit) else HTTPStatus.INTERNAL_SERVER_ERROR
         errors = (FieldError(field=error.field, message=error.message),) if error.field else ()
         return Problem(title=_TITLE, status=status, detail=error.message, code=error.code, errors=errors)
+    if isinstance(error, ContentWithheld):
+        return Problem(
+            title="The result is withheld",
+            status=HTTPStatus.UNPROCESSABLE_ENTITY,
+            detail=error.message,
+            code=error.code,
+        )
     if isinstance(error, Unavailable):
         return Problem(title=_TITLE, status=HTTPStatus.SERVICE_UNAVAILABLE, detail=error.message, code=error.code)
     return Problem(

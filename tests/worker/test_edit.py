@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import BytesIO
+from typing import Any
 
 import pytest
 from PIL import Image, ImageChops
 
+from jobs.errors import ContentWithheld
 from jobs.schema import JobRecord, StoredObject
 from jobs.storage import attempt_prefix, sha256
 from magedit.config import EditConfig
@@ -15,7 +17,7 @@ from magedit.errors import WordNotFound
 from magedit.report import Progress
 from tests.jobs.desk import SIZE, Desk
 from worker import edit
-from worker.model import ServedModel
+from worker.model import Edited, Editor, ServedModel
 from worker.progress import AttemptEnded, Reporter, Stop
 
 CONFIG = EditConfig(steps=2, max_iterations=1)
@@ -120,3 +122,29 @@ def test_it_stops_at_the_next_step(desk: Desk, real_model: ServedModel) -> None:
     assert desk.store.keys(attempt_prefix(claim)) == []
     # The model is as it was: the next edit works.
     assert edit.run(claim, real_model.editor, desk.store, Reporter()).results
+
+
+@dataclass(frozen=True)
+class Objecting:
+    """A model whose safety checker objects to every result."""
+
+    editor: Editor
+
+    def __call__(self, *inputs: Any, **options: Any) -> Edited:
+        output = self.editor(*inputs, **options)
+        return replace(output, measures=replace(output.measures, nsfw_content_detected=True))  # type: ignore[type-var]
+
+
+def test_a_result_that_the_safety_checker_objects_to_is_flagged(desk: Desk, real_model: ServedModel) -> None:
+    finished = edit.run(claimed(desk), Objecting(real_model.editor), desk.store, Reporter())
+    assert finished.measures.nsfw_content_detected is True
+    assert finished.results
+
+
+def test_or_withheld(desk: Desk, real_model: ServedModel) -> None:
+    claim = claimed(desk, artifacts=("trace", "crop"))
+    with pytest.raises(ContentWithheld):
+        edit.run(claim, Objecting(real_model.editor), desk.store, Reporter(), withhold=True)
+    assert desk.store.keys(attempt_prefix(claim)) == []
+    # Whatever nobody objects to is kept.
+    assert edit.run(claim, real_model.editor, desk.store, Reporter(), withhold=True).results

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.errors import ObjectNotFound, StoreUnavailable
+from jobs.errors import ContentWithheld, ObjectNotFound, StoreUnavailable
 from magedit.errors import CheckpointError, EditDiverged, WordNotFound
 from worker.problems import problem_of
 
@@ -19,6 +19,11 @@ def test_edit_errors_speak_for_themselves(error: Exception, status: int, code: s
     problem = problem_of(error)
     assert (problem.status, problem.code, problem.detail) == (status, code, str(error))
     assert [blamed.field for blamed in problem.errors] == [field]
+
+
+def test_a_withheld_result_is_told() -> None:
+    problem = problem_of(ContentWithheld())
+    assert (problem.status, problem.code) == (422, "content_withheld")
 
 
 def test_an_outage_is_told() -> None:
