@@ -115,9 +115,9 @@ class Settings(BaseSettings):
 
     safety: Literal["flag", "withhold"] = Field(
         default="flag",
-        description="What becomes of a result to which the checkpoint's safety checker, if it has one, objects: `flag` "
-        "(`measures.nsfw_content_detected` tells) or `withhold` (the edit fails with `content_withheld`; nothing of its "
-        "result is kept).",
+        description="What becomes of a result that the checkpoint's safety checker, if it has one, objects to: `flag` "
+        "(`measures.nsfw_content_detected` tells) or `withhold` (the edit fails with `content_withheld`, nothing is "
+        "kept).",
     )
 
     # Front end
