@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args
 import typer
 from rich.console import Console
 
-from cli.client import Client, Edit
+from cli.client import Client, Edit, File
 from cli.explain import explained, read_settings
 from cli.options import json_array, with_config_options
 from cli.show import follow, print_finished
@@ -120,7 +120,7 @@ def edit(
 
 def _save(done: Edit, out: Path, fetch: Fetch, console: Console) -> None:
     """Save results and artifacts and say what the edit did."""
-    files = list(zip(_names(out, len(done.results)), done.results, strict=True))
+    files: list[tuple[Path, File]] = list(zip(_names(out, len(done.results)), done.results, strict=True))
     files += [(out.with_name(f"{out.stem}-{each.name}"), each) for each in done.artifacts]
     for path, each in files:
         path.write_bytes(fetch(each.href))

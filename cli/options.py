@@ -43,18 +43,19 @@ def _preset() -> inspect.Parameter:
 def _option(field: dataclasses.Field[Any]) -> inspect.Parameter:
     hint = get_type_hints(EditConfig, include_extras=True)[field.name]
     kind, *extras = get_args(hint)
-    mapping = get_origin(kind) is Mapping
-    numbers, number = _inner(hint), int if _plain(kind) is int else float
+    mapping, repeated = get_origin(kind) is Mapping, get_origin(kind) is tuple
+    numbers = _inner(Annotated[get_args(kind)[0], ""] if repeated else hint)
+    number = int if _plain(kind) is int else float
     option = typer.Option(
-        help=next(each.documentation for each in extras if isinstance(each, Doc)),
+        help=next(each.documentation for each in extras if isinstance(each, Doc)) + " Repeatable." * repeated,
         min=next((number(str(each.ge)) for each in numbers if isinstance(each, Ge)), None),
         max=next((number(str(each.le)) for each in numbers if isinstance(each, Le)), None),
-        show_default=False if mapping or field.default is None else _default(field),
+        show_default=False if mapping or field.default in (None, ()) else _default(field),
         parser=_json_object if mapping else None,
         metavar="JSON" if mapping else None,
         rich_help_panel=PANEL,
     )
-    value = str if mapping else _plain(kind)
+    value = str if mapping else list[_plain(get_args(kind)[0])] if repeated else _plain(kind)  # type: ignore[misc]
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[value | None, option]
     )

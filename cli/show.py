@@ -65,10 +65,20 @@ def measures_table(edit: Edit) -> Table:
     measures = edit.measures
     assert measures is not None
     table = Table(show_header=True, header_style="bold")
+    several = len(measures.results) > 1
     before = measures.unguided or measures.before
-    compared = ("without guidance", "with guidance") if measures.unguided else ("before updates", "after updates")
+    is_compared = measures.unguided and not several
+    compared = ("without guidance", "with guidance") if is_compared else ("before updates", "after updates")
     for column in ("region", "ratio", *compared):
         table.add_column(column)
+    if several:
+        table.add_column("result")
+        for number, each in enumerate(measures.results):
+            for words, first, last in zip(measures.words, each.before, each.after, strict=True):
+                for name in ("token", "spatial"):
+                    named = f"{number}: seed {each.seed}, strength {each.strength:g}"
+                    table.add_row(", ".join(words), name, _ratio(first, name), _ratio(last, name), named)
+        return table
     for words, unguided, guided in zip(measures.words, before, measures.after, strict=True):
         for name in ("token", "spatial"):
             table.add_row(", ".join(words), name, _ratio(unguided, name), _ratio(guided, name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobs.schema import JobRecord, ModelStatus, State
+from magedit.meter import relative_work
 
 # Below this finished fraction the pace of an edit says nothing about its end yet.
 MEASURABLE_FRACTION = 0.1
@@ -23,7 +24,8 @@ def estimate(record: JobRecord, position: int | None, model: ModelStatus | None,
             return max(0.0, now - record.started_at) * (1 - fraction) / fraction
     if record.state.is_terminal or model is None or model.step_seconds is None or model.workers == 0:
         return None
-    whole = model.step_seconds * record.request.config.steps
+    config = record.request.config
+    whole = model.step_seconds * config.steps * relative_work(config)
     if record.state is State.RUNNING:
         return max(0.0, whole - (now - (record.started_at or now)))
     return whole * (1 + (position or 0) / model.workers)

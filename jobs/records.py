@@ -111,7 +111,12 @@ class Records:
         born = id_time(record.id)
         options = (self._limit, record.request.deadline_s or "", "" if born is None else born, self._orphan_age_s)
         key = (reservation.key, reservation.fingerprint, self._key_ttl_ms) if reservation else ("", "", "")
-        of_tenant = (limits.unfinished, limits.unet_passes_per_month)
+        config, most = record.request.config, limits.unet_passes_per_month
+        # An edit is accepted while any passes are left, further results of it only where their least number is.
+        further = (config.results - 1) * config.steps
+        if most and further >= most:
+            raise _quota_exhausted(most, further)
+        of_tenant = (limits.unfinished, most and most - further)
         fields = _flat(_encode(record))
         answer = self._create(args=[record.id, record.tenant, record.model, *options, *of_tenant, *key, *fields])
         if answer[0] == b"old":
@@ -121,10 +126,7 @@ class Records:
         if answer[0] == b"unfinished":
             raise TooManyUnfinished(f"a tenant may have {limits.unfinished} unfinished edits; try again later")
         if answer[0] == b"quota":
-            raise QuotaExhausted(
-                f"a tenant may use {limits.unet_passes_per_month} UNet passes a month, and they are used; more will be "
-                "there on the first of next month (UTC)"
-            )
+            raise _quota_exhausted(most, further)
         if answer[0] == b"reused":
             raise KeyReused
         if answer[0] == b"replay":
@@ -308,6 +310,13 @@ class Records:
 
 def _fence(claim: JobRecord) -> tuple[str, str, int]:
     return claim.id, claim.worker or "", claim.attempt
+
+
+def _quota_exhausted(most: int, further: int) -> QuotaExhausted:
+    used = f"fewer than the {further} are left that the further results take" if further else "they are used"
+    return QuotaExhausted(
+        f"a tenant may use {most} UNet passes a month, and {used}; more will be there on the first of next month (UTC)"
+    )
 
 
 def _jsonable(record: JobRecord, field: str, value: object) -> object:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from magedit.config import EditConfig, InversionName, MethodName, Region
-from magedit.report import EditMeasures, Progress
+from magedit.report import EditMeasures, Progress, ResultMeasures
 
 OutputFormat = Literal["png", "jpeg", "webp"]
 ArtifactName = Literal["attention", "trace", "difference", "crop"]
@@ -167,8 +167,13 @@ class JobRecord(Frozen):
 
     @property
     def seed(self) -> int | None:
-        """The seed of every random draw."""
+        """The seed of the first result."""
         return self.request.config.seed
+
+    def result_measures(self, number: int) -> ResultMeasures | None:
+        """What is known of result ``number`` alone."""
+        results = self.measures.results if self.measures else ()
+        return results[number] if number < len(results) else None
 
     def is_expired(self, now: float) -> bool:
         """Whether the results were to be kept only until before ``now`` (Unix seconds)."""
@@ -191,7 +196,7 @@ class ModelInfo(Frozen):
 
 
 class ModelStatus(Frozen):
-    """A model as the front end sees it. ``step_seconds``: measured wall seconds per step of an edit."""
+    """A model as the front end sees it. ``step_seconds``: measured wall seconds per step of an edit with one result."""
 
     info: ModelInfo
     workers: int

@@ -196,6 +196,9 @@ class Settings(BaseSettings):
     max_pixels: int = Field(default=25_000_000, ge=1, description="Largest image, in pixels (width x height).")
     max_side: int = Field(default=8192, ge=1, description="Longest side of an image, in pixels.")
     max_regions: int = Field(default=8, ge=1, le=64, description="Most regions (masks) of one edit.")
+    max_results: int = Field(
+        default=8, ge=1, le=64, description="Most results of one edit: its `n` times the strengths of its `sweep`."
+    )
     default_model: str = Field(default="demo", description="Model of a request that names none.")
     queue_limit: int = Field(
         default=1000,

@@ -49,7 +49,8 @@ class MethodCard:
 
     ``inputs`` are the parts of a request that it looks at, ``inversions`` those it can start from (none: it inverts
     nothing), ``parameters`` the fields of `EditConfig` that it reads besides ``method`` and ``inversion``; ``plan``
-    gives the passes of an edit per stage, without those of the inversion.
+    gives the passes of one result per stage, without those of the inversion and without ``shared``, those that all
+    results of an edit share.
     """
 
     name: MethodName
@@ -59,34 +60,48 @@ class MethodCard:
     inversions: tuple[InversionName, ...]
     parameters: tuple[str, ...]
     plan: Plan
+    shared: Plan = lambda _: {}
 
 
 _WHOLE_EDIT: tuple[InputName, ...] = ("image", "mask", "source_prompt", "target_prompt")
-_EVERYWHERE = ("steps", "guidance_scale", "mask_resampling", "crop_context", "paste_margin", "eta", "seed")
+_EVERYWHERE = (
+    *("steps", "guidance_scale", "negative_prompt", "mask_resampling", "crop_context", "paste_margin"),
+    *("eta", "seed", "n"),
+)
+_INVERTED = (*_EVERYWHERE, "variation")
 _BLEND = ("blend_fraction",)
 _P2P = ("injection", "cross_replace", "cross_replace_words", "self_replace", "self_replace_max_positions", "equalizer")
 _PNP = ("feature_replace", "self_replace")
 _GUIDANCE = (
-    *("constraint", "strength", "scale", "max_iterations", "gradient_tolerance", "stop_margin", "guided_fraction"),
+    *(
+        "constraint",
+        "strength",
+        "sweep",
+        "scale",
+        "max_iterations",
+        "gradient_tolerance",
+        "stop_margin",
+        "guided_fraction",
+    ),
     *("token_weight", "spatial_weight", "spatial_lambda", "inject_edit_words"),
 )
 
 
-def _along_the_source(config: EditConfig) -> Passes:
-    """T steps of the edit, and of the source what they need: all of it, or only the maps where it is stored."""
+def _source(config: EditConfig) -> Mapping[Stage, Passes]:
+    """What T steps of the edit need of the source: all of it, or only the maps where it is stored."""
     if config.inversion != "direct":
-        return Passes(forward=2 * config.steps)
-    return Passes(forward=config.steps, truncated=config.source_steps)
+        return {Stage.EDIT: Passes(forward=config.steps)}
+    return {Stage.EDIT: Passes(truncated=config.source_steps)}
 
 
 def _along(config: EditConfig) -> Mapping[Stage, Passes]:
-    return {Stage.EDIT: _along_the_source(config)}
+    return {Stage.EDIT: Passes(forward=config.steps)}
 
 
 def _guided(config: EditConfig) -> Mapping[Stage, Passes]:
     looks = min(config.iterations, LOOKS) if config.gradient_tolerance else config.iterations
     gradients = config.guided_steps * looks
-    return {Stage.EDIT: _along_the_source(config) + Passes(truncated=gradients, backward=gradients)}
+    return {Stage.EDIT: Passes(forward=config.steps, truncated=gradients, backward=gradients)}
 
 
 def _alone(config: EditConfig) -> Mapping[Stage, Passes]:
@@ -145,8 +160,9 @@ METHOD_CARDS: Mapping[MethodName, MethodCard] = MappingProxyType(
                 papers=(Paper(title="MAG-Edit", arxiv="2312.11396"),),
                 inputs=(*_WHOLE_EDIT, "words"),
                 inversions=_ALL,
-                parameters=(*_EVERYWHERE, *_GUIDANCE, *_P2P, "feature_replace", "local_blend", *_BLEND),
+                parameters=(*_INVERTED, *_GUIDANCE, *_P2P, "feature_replace", "local_blend", *_BLEND),
                 plan=_guided,
+                shared=_source,
             ),
             MethodCard(
                 name="p2p",
@@ -154,8 +170,9 @@ METHOD_CARDS: Mapping[MethodName, MethodCard] = MappingProxyType(
                 papers=(Paper(title="Prompt-to-Prompt", arxiv="2208.01626"),),
                 inputs=_WHOLE_EDIT,
                 inversions=_ALL,
-                parameters=(*_EVERYWHERE, "guided_fraction", *_P2P, "local_blend", *_BLEND),
+                parameters=(*_INVERTED, "guided_fraction", *_P2P, "local_blend", *_BLEND),
                 plan=_along,
+                shared=_source,
             ),
             MethodCard(
                 name="pnp",
@@ -163,8 +180,9 @@ METHOD_CARDS: Mapping[MethodName, MethodCard] = MappingProxyType(
                 papers=(Paper(title="Plug-and-Play Diffusion Features", arxiv="2211.12572"),),
                 inputs=_WHOLE_EDIT,
                 inversions=_ALL,
-                parameters=(*_EVERYWHERE, "guided_fraction", *_PNP, *_BLEND),
+                parameters=(*_INVERTED, "guided_fraction", *_PNP, *_BLEND),
                 plan=_along,
+                shared=_source,
             ),
             MethodCard(
                 name="diffedit",
@@ -173,7 +191,7 @@ METHOD_CARDS: Mapping[MethodName, MethodCard] = MappingProxyType(
                 papers=(Paper(title="DiffEdit", arxiv="2210.11427"),),
                 inputs=_WHOLE_EDIT,
                 inversions=_ALL,
-                parameters=(*_EVERYWHERE, "guided_fraction", "skip_fraction", "mask_source", "mask_maps", "mask_ratio"),
+                parameters=(*_INVERTED, "guided_fraction", "skip_fraction", "mask_source", "mask_maps", "mask_ratio"),
                 plan=_alone,
             ),
             MethodCard(
@@ -189,7 +207,7 @@ METHOD_CARDS: Mapping[MethodName, MethodCard] = MappingProxyType(
     }
 )
 
-CHOSEN = ("equalizer", "cross_replace_words", "local_blend", "skip_fraction", "mask_source")
+CHOSEN = ("sweep", "equalizer", "cross_replace_words", "local_blend", "skip_fraction", "mask_source")
 """Parameters that are off unless they are given: a method that has no use for one refuses it. Of others it takes
 no notice, so that one set of parameters serves several methods."""
 

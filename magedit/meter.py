@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from magedit.catalog import INVERSION_CARDS, METHOD_CARDS
 from magedit.config import EditConfig
@@ -28,24 +29,26 @@ class Meter:
     truncated: int = 0
     backward: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
-    _stage: Stage = Stage.PREPARE
-    _steps: int = 1
+    _stage: Stage | None = None
+    _steps: int = 0
     _step: int = 0
     _before: float = 0.0
     _work: float = 0.0
 
     @contextmanager
     def stage(self, stage: Stage, steps: int) -> Iterator[None]:
-        """Time a stage of ``steps`` steps and report its start and end."""
-        self._stage, self._steps, self._step, self._work = stage, steps, 0, 0.0
+        """Time a stage of ``steps`` steps and report its start and end. One that is entered again goes on."""
+        if stage is not self._stage:
+            # A stage that stopped early counts whole, so that the fraction only grows.
+            self._before += self.expected.get(self._stage, 0.0) if self._stage else 0.0
+            self._stage, self._steps, self._step, self._work = stage, 0, 0, 0.0
+        self._steps += steps
         started = time.perf_counter()
         self._report()
         try:
             yield
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
-        # A stage that stopped early counts whole, so that the fraction only grows.
-        self._before += self.expected.get(stage, 0.0)
 
     def stepped(self) -> None:
         """One step of the running stage is done."""
@@ -63,11 +66,12 @@ class Meter:
     def _report(self) -> None:
         if self.on_progress is None:
             return
+        stage = self._stage or Stage.PREPARE
         total = sum(self.expected.values())
-        done = self._before + min(self._work, self.expected.get(self._stage, 0.0))
+        done = self._before + min(self._work, self.expected.get(stage, 0.0))
         self.on_progress(
             Progress(
-                stage=self._stage,
+                stage=stage,
                 step=self._step,
                 steps=self._steps,
                 fraction=min(1.0, done / total) if total else 0.0,
@@ -82,7 +86,8 @@ def planned(config: EditConfig, *, inverted: bool) -> dict[Stage, Passes]:
     if card.inversions and not inverted:
         passes[Stage.INVERT] = Passes(forward=config.steps)
         passes |= INVERSION_CARDS[config.inversion].plan(config)
-    for stage, more in card.plan(config).items():
+    plans = [card.shared(config), *(card.plan(each) for each in config.variants)]
+    for stage, more in chain.from_iterable(plan.items() for plan in plans):
         passes[stage] = passes.get(stage, Passes()) + more
     return passes
 
@@ -90,3 +95,9 @@ def planned(config: EditConfig, *, inverted: bool) -> dict[Stage, Passes]:
 def expected_work(config: EditConfig, *, inverted: bool) -> dict[Stage, float]:
     """The same as work, in whole UNet passes; the basis of progress fractions."""
     return {stage: passes.work for stage, passes in planned(config, inverted=inverted).items()}
+
+
+def relative_work(config: EditConfig) -> float:
+    """The work of all results of ``config``, inversion included, in that of one result with its inversion."""
+    one = replace(config, n=1, sweep=())
+    return sum(expected_work(config, inverted=False).values()) / sum(expected_work(one, inverted=False).values())

@@ -14,6 +14,7 @@ from magedit.config import EditConfig
 from magedit.errors import UnknownMethod
 from magedit.inversion import Inverted
 from magedit.masks import Box
+from magedit.methods.base import EditedLatent
 from magedit.report import EditMeasures
 
 
@@ -71,21 +72,47 @@ class Inversion:
 
 @dataclass
 class MAGEditOutput(BaseOutput):  # type: ignore[misc]
-    """The result of an edit.
+    """The results of an edit.
 
     Attributes:
-        images: one picture of the input's size (or the latent, with ``output_type='latent'``).
+        images: pictures of the input's size, one per result (or the latents, (results, C, h, w), with
+            ``output_type='latent'``).
         measures: ratios, cost and what was touched.
         inversion: to be given to the next edit of the same image and mask.
+        edited: each result as it was sampled, with its own trace and attention.
         attention: for each region the mean share (0..1) of its words at each position of the guidance maps over the
-            measured steps, (side, side); covers the working crop ``measures.crop``.
+            measured steps, (side, side); covers the working crop ``measures.crop``. The first result's.
         attention_steps: the same maps of each measured step, in the order of ``measures.trace``.
-        nsfw_content_detected: verdict of the checkpoint's safety checker, None where it has none.
+        nsfw_content_detected: verdict of the checkpoint's safety checker per result, None where it has none.
     """
 
     images: list[Image.Image] | Tensor
     measures: EditMeasures
     inversion: Inversion
+    edited: tuple[EditedLatent, ...]
     attention: tuple[Tensor, ...]
     attention_steps: tuple[tuple[Tensor, ...], ...]
     nsfw_content_detected: list[bool] | None
+
+    def only(self, number: int) -> MAGEditOutput:
+        """The output as if result ``number`` were the only one; the cost stays that of all."""
+        edited, own = self.edited[number], self.measures.results[number]
+        measures = replace(
+            self.measures,
+            before=own.before,
+            after=own.after,
+            outside_difference=own.outside_difference,
+            nsfw_content_detected=own.nsfw_content_detected,
+            results=(own,),
+            trace=edited.trace,
+        )
+        flagged = self.nsfw_content_detected
+        return MAGEditOutput(
+            images=self.images[number : number + 1],
+            measures=measures,
+            inversion=self.inversion,
+            edited=(edited,),
+            attention=edited.attention,
+            attention_steps=edited.attention_steps,
+            nsfw_content_detected=flagged and flagged[number : number + 1],
+        )

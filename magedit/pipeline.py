@@ -16,7 +16,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from magedit import masks as pixels
 from magedit.attention import find_layers, guidance_layers
 from magedit.catalog import METHOD_CARDS, check_together
-from magedit.config import EditConfig, Region
+from magedit.config import STRENGTH_POWER, EditConfig, Region
 from magedit.denoiser import Denoiser, frozen
 from magedit.errors import CheckpointError, MaskMismatch, RegionMismatch
 from magedit.guidance import resample_mask
@@ -24,9 +24,9 @@ from magedit.inversion import INVERSIONS, InversionTask, Inverted
 from magedit.meter import Meter, OnProgress, expected_work
 from magedit.methods import METHODS, EditTask
 from magedit.output import Inversion, MAGEditOutput
-from magedit.plan import blend_tokens, changeable, injection_between, mean_ratios, word_targets
+from magedit.plan import blend_tokens, changeable, injection_between, result_measures, word_targets
 from magedit.prompts import Encoded, check_edit
-from magedit.report import EditMeasures, Stage
+from magedit.report import EditMeasures, ResultMeasures, Stage
 from magedit.schedule import Schedule
 from magedit.transparency import flatten, restore
 
@@ -188,7 +188,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             regions: words per mask, in the masks' order; none: each mask gets the words that the target prompt adds.
             config: how to edit.
             inversion: of the same image, mask union, prompt and settings (`invert`, or an earlier output's).
-            generator: source of fresh noise when ``config.eta`` > 0; default: seeded with ``config.seed``.
+            generator: source of all fresh noise, which is then drawn whatever the seed; default: each result's seed.
             output_type: ``pil``, or ``latent`` for z*_0 of the working crop, (1, C, h, w).
             on_progress: called after each UNet pass; what it raises ends the edit and leaves the UNet as it was.
             on_inverted: called with a fresh inversion before the edit begins, so that it can be kept.
@@ -214,7 +214,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             target_prompt,
             regions or [Region()] * len(masks),
             max_tokens=self.max_tokens,
-            needs_words=config.guided_steps > 0,
+            needs_words=config.is_guided,
         )
         reused = inversion is not None
         meter = Meter(expected_work(config, inverted=reused), on_progress)
@@ -227,37 +227,35 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
                 box = pixels.working_crop(union, self.size, config.crop_context)
                 inversion.require_fit(box, image.size, source_prompt, config)
                 inversion = inversion.to(self._execution_device)
-            task = self._task(
-                masks,
-                source_prompt,
-                target_prompt,
-                regions,
-                config,
-                inversion,
-                meter,
-                generator,
-                callback_on_step_end,
-            )
-            edited = METHODS[config.method](task)
+            prompts = (source_prompt, target_prompt)
+            tasks = [
+                self._task(masks, *prompts, regions, each, inversion, meter, generator, callback_on_step_end)
+                for each in config.variants
+            ]
+            edited = METHODS[config.method](tasks)
         radius = pixels.paste_radius(inversion.box, config.paste_margin)
-        changing = changeable(union, edited.mask, inversion.box)
-        difference = 0
-        flagged: list[bool] | None = None
-        result: list[Image.Image] | Tensor = edited.latent
-        with meter.stage(Stage.DECODE, 1):
-            if output_type != "latent":
-                picture = self._decode(edited.latent)
-                flagged = self._check_safety(picture)
-                pasted = pixels.paste_back(image, picture, changing, inversion.box, radius)
-                difference = pixels.outside_difference(image, pasted, union, radius)
-                result = [restore(pasted, original)]
-            meter.stepped()
+        pictures: list[Image.Image] = []
+        own: list[ResultMeasures] = []
+        with meter.stage(Stage.DECODE, len(edited)):
+            for variant, each in zip(config.variants, edited, strict=True):
+                difference, flagged = 0, None
+                if output_type != "latent":
+                    picture = self._decode(each.latent)
+                    flagged = self._check_safety(picture)
+                    changing = changeable(union, each.mask, inversion.box)
+                    pasted = pixels.paste_back(image, picture, changing, inversion.box, radius)
+                    difference = pixels.outside_difference(image, pasted, union, radius)
+                    pictures.append(restore(pasted, original))
+                own.append(result_measures(variant, each, difference, flagged))
+                meter.stepped()
         self.maybe_free_model_hooks()
+        flags = [bool(each.nsfw_content_detected) for each in own]
+        checked = own[0].nsfw_content_detected is not None
         return MAGEditOutput(
-            images=result,
+            images=torch.cat([each.latent for each in edited]) if output_type == "latent" else pictures,
             measures=EditMeasures(
-                before=mean_ratios([step.before for step in edited.trace]),
-                after=mean_ratios([step.after for step in edited.trace]),
+                before=own[0].before,
+                after=own[0].after,
                 words=tuple(region.words for region in regions),
                 unet_forward=meter.forward,
                 unet_truncated_forward=meter.truncated,
@@ -265,15 +263,17 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
                 stage_seconds={name: round(seconds, 4) for name, seconds in meter.seconds.items()},
                 crop=inversion.box,
                 dilation=radius,
-                outside_difference=difference,
+                outside_difference=max(each.outside_difference for each in own),
                 inversion_reused=reused,
-                nsfw_content_detected=any(flagged) if flagged is not None else None,
-                trace=edited.trace,
+                nsfw_content_detected=any(flags) if checked else None,
+                results=tuple(own),
+                trace=edited[0].trace,
             ),
             inversion=inversion,
-            attention=edited.attention,
-            attention_steps=edited.attention_steps,
-            nsfw_content_detected=flagged,
+            edited=edited,
+            attention=edited[0].attention,
+            attention_steps=edited[0].attention_steps,
+            nsfw_content_detected=flags if checked else None,
         )
 
     # --- how ---
@@ -333,6 +333,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             config=config,
             source=self._embed(source_prompt),
             target=self._embed(target_prompt),
+            negative=self._embed(config.negative_prompt) if config.negative_prompt else None,
             injection=injection_between(
                 self.unet,
                 (source_prompt, source),
@@ -349,8 +350,10 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             regions=len(regions),
             mask=mask,
             blend_mask=torch.nn.functional.max_pool2d(mask[None], 3, stride=1, padding=1)[0],
-            scale=(self.config.guidance_step_size if config.scale is None else config.scale) * config.strength**0.5,
+            scale=(self.config.guidance_step_size if config.scale is None else config.scale)
+            * config.strength**STRENGTH_POWER,
             generator=generator or torch.Generator("cpu").manual_seed(config.seed),
+            renoised=generator is not None or config.seed != 0,
             on_step=on_step if callback is not None else None,
         )
 
@@ -377,13 +380,13 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         pictures: list[Image.Image] = self._images.postprocess(decoded.float(), output_type="pil")
         return pictures[0]
 
-    def _check_safety(self, picture: Image.Image) -> list[bool] | None:
+    def _check_safety(self, picture: Image.Image) -> bool | None:
         if self.safety_checker is None or self.feature_extractor is None:
             return None
         device = self._execution_device
         inputs = self.feature_extractor(picture, return_tensors="pt").pixel_values.to(device, self.vae.dtype)
         _, flagged = self.safety_checker(images=self._images.pil_to_numpy(picture), clip_input=inputs)
-        return [bool(verdict) for verdict in flagged]
+        return any(bool(verdict) for verdict in flagged)
 
 
 __all__ = ["Inversion", "MAGEditOutput", "MAGEditPipeline"]

@@ -14,8 +14,9 @@ from magedit.config import EditConfig, Region
 from magedit.guidance import WordTarget, resample_mask
 from magedit.injection import FeatureInjection, Injection
 from magedit.masks import Box
+from magedit.methods.base import EditedLatent
 from magedit.prompts import Encoded, align, counterparts, token_indices
-from magedit.report import Ratios
+from magedit.report import Ratios, ResultMeasures
 
 
 def word_targets(
@@ -90,6 +91,21 @@ def changeable(union: Image.Image, found: Tensor | None, box: Box) -> Image.Imag
     whole.paste(cells.resize((side, side), Image.Resampling.NEAREST), box[:2])
     cut = ImageChops.darker(union, whole)
     return cut if cut.getbbox() else union
+
+
+def result_measures(
+    config: EditConfig, edited: EditedLatent, outside_difference: int, flagged: bool | None
+) -> ResultMeasures:
+    """What is reported of one result, edited under ``config``."""
+    return ResultMeasures(
+        seed=config.seed,
+        strength=config.strength,
+        before=mean_ratios([step.before for step in edited.trace]),
+        after=mean_ratios([step.after for step in edited.trace]),
+        updates=sum(step.iterations for step in edited.trace),
+        outside_difference=outside_difference,
+        nsfw_content_detected=flagged,
+    )
 
 
 def mean_ratios(steps: Sequence[Sequence[Ratios]]) -> tuple[Ratios, ...]:

@@ -54,17 +54,30 @@ class StepTrace:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ResultMeasures:
+    """One result of an edit: the seed and strength that give it alone, and its own part of `EditMeasures`."""
+
+    seed: int
+    strength: float
+    before: tuple[Ratios, ...] = ()
+    after: tuple[Ratios, ...] = ()
+    updates: int = 0
+    outside_difference: int = 0
+    nsfw_content_detected: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class EditMeasures:
-    """What was done and what it cost.
+    """What was done and what it cost, all results together.
 
     ``before`` and ``after`` hold one `Ratios` per region: means over the guided steps, before each step's updates and
-    in its sampling pass. ``unguided`` holds the same means of the edit without guidance, when that was run for
-    comparison. ``crop`` is the working crop (left, top, right, bottom) and ``dilation`` the radius by which
-    paste-back dilates the mask, both in pixels of the input. ``outside_difference`` is the largest absolute
-    difference (0..255) of any pixel outside the dilated mask between input and result; 0 by construction, measured
-    all the same. ``inversion_reused``: the edit started from an inversion that was there already.
-    ``nsfw_content_detected`` is the verdict of the checkpoint's safety checker on the working crop, None
-    where it has none.
+    in its sampling pass; they and ``trace`` are the first result's, ``results`` has each one's. ``unguided`` holds the
+    same means of the first result without guidance, when that was run for comparison. ``crop`` is the working crop
+    (left, top, right, bottom) and ``dilation`` the radius by which paste-back dilates the mask, both in pixels of the
+    input. ``outside_difference`` is the largest absolute difference (0..255) of any pixel outside the dilated mask
+    between input and results; 0 by construction, measured all the same. ``inversion_reused``: the edit started from an
+    inversion that was there already. ``nsfw_content_detected`` is the verdict of the checkpoint's safety checker on
+    the working crop (of any result), None where it has none.
     """
 
     before: tuple[Ratios, ...] = ()
@@ -80,4 +93,5 @@ class EditMeasures:
     outside_difference: int = 0
     inversion_reused: bool = False
     nsfw_content_detected: bool | None = None
+    results: tuple[ResultMeasures, ...] = ()
     trace: tuple[StepTrace, ...] = ()

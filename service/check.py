@@ -43,6 +43,7 @@ def check(
         if source is None and "source_prompt" in METHOD_CARDS[form.config.method].inputs:
             raise invalid("source_prompt", "Field required")
         form = replace(form, source_prompt=source.prompt if source is not None else form.target_prompt)
+    _check_results(form.config, settings.max_results)
     regions = _regions(form, max_regions=settings.max_regions)
     request = _request(form, info, _check_words(form, regions, info, tokenize))
     image, masks = _pictures(form, settings, source)
@@ -58,6 +59,13 @@ def _check_methods(config: EditConfig, info: ModelInfo) -> None:
             field="inversion",
         )
     check_together(config)
+
+
+def _check_results(config: EditConfig, most: int) -> None:
+    if config.results > most:
+        asked = f"`n` {config.n}" + (f" and {len(config.sweep)} strengths of `sweep`" if config.sweep else "")
+        field = "n" if config.n > 1 else "sweep"
+        raise invalid(field, f"{asked} make {config.results} results; at most {most} are made in one edit")
 
 
 def _regions(form: EditForm, *, max_regions: int) -> tuple[Region, ...]:
@@ -88,7 +96,7 @@ def _check_words(form: EditForm, regions: Sequence[Region], info: ModelInfo, tok
         regions,
         max_tokens=info.max_prompt_tokens,
         vocabulary=info.vocabulary,
-        needs_words=form.config.guided_steps > 0,
+        needs_words=form.config.is_guided,
     )
     for field in ("equalizer", "cross_replace_words"):
         for word in getattr(form.config, field):

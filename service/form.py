@@ -11,6 +11,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+from annotated_types import MaxLen
 from fastapi import Depends, File, Form, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from pydantic import Json, RootModel, ValidationError, create_model
@@ -102,9 +103,13 @@ class EditForm:
 
 def read_form(**values: Any) -> EditForm:
     """The dependency behind `EditFormDep`; its parameters are the fields of `EditForm` and `EditConfig`."""
-    config = {field.name: values.pop(field.name) for field in dataclasses.fields(EditConfig)}
+    config = {field.name: _frozen(values.pop(field.name)) for field in dataclasses.fields(EditConfig)}
     given = {name: value for name, value in config.items() if name not in GOVERNED or value is not None}
     return EditForm(config=EditConfig.preset(values.pop("preset"), **given), **values)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _own_parameters() -> list[inspect.Parameter]:
@@ -129,9 +134,17 @@ def _config_parameters() -> list[inspect.Parameter]:
             form = Form(default_factory=field.default_factory, description=description)
         else:
             form = Form(description=description)
-        if get_origin(get_args(hint)[0]) is Mapping:
+        kind, *extras = get_args(hint)
+        if get_origin(kind) is Mapping:
             # A form has no objects: mappings travel as JSON text.
             hint = Annotated[hint, Json]
+        elif get_origin(kind) is tuple:
+            # A repeated field.
+            longest = next((extra.max_length for extra in extras if isinstance(extra, MaxLen)), None)
+            form = Form(default_factory=list, description=f"{description} Repeatable.", max_length=longest)
+            repeated: Any = Annotated[list[get_args(kind)[0]], form]  # type: ignore[misc]
+            parameters.append(_parameter(field.name, repeated, dataclasses.MISSING))
+            continue
         parameters.append(_parameter(field.name, Annotated[hint, form], field.default))
     return parameters
 

@@ -41,6 +41,13 @@ class File(View):
     height: int | None
 
 
+class Result(File):
+    """A result. An edit with this seed and strength, else the same, gives these bytes again on the same device."""
+
+    seed: int | None
+    strength: float | None
+
+
 class Timings(View):
     """When it happened, and how long it took in seconds."""
 
@@ -72,7 +79,7 @@ class Edit(View):
     seed: int | None
     timings: Timings
     measures: EditMeasures | None
-    results: tuple[File, ...]
+    results: tuple[Result, ...]
     artifacts: tuple[File, ...]
     deadline_at: datetime | None = Field(description="It fails if no worker has begun it by then.")
     expires_at: datetime | None = Field(description="Until when a finished edit and its pictures are kept.")
@@ -108,7 +115,7 @@ class Model(View):
     inversions: tuple[str, ...]
     device: str
     dtype: str
-    step_seconds: float | None = Field(description="Measured seconds per denoising step of an edit.")
+    step_seconds: float | None = Field(description="Measured seconds per denoising step of an edit with one result.")
 
 
 class Models(View):
@@ -137,7 +144,7 @@ def edit_view(record: JobRecord, *, position: int | None, model: ModelStatus | N
         seed=record.seed,
         timings=_timings(record),
         measures=record.measures,
-        results=tuple(_file(each, f"{path(record)}/result/{number}") for number, each in enumerate(record.results)),
+        results=tuple(_result(record, number) for number in range(len(record.results))),
         artifacts=artifact_files(record),
         deadline_at=_time(record.deadline_at),
         expires_at=_time(record.expires_at),
@@ -181,6 +188,16 @@ def _timings(record: JobRecord) -> Timings:
 
 def _time(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _result(record: JobRecord, number: int) -> Result:
+    own = record.result_measures(number)
+    return Result(
+        href=f"{path(record)}/result/{number}",
+        seed=own.seed if own else None,
+        strength=own.strength if own else None,
+        **record.results[number].model_dump(exclude={"key"}),
+    )
 
 
 def _file(stored: StoredObject, href: str) -> File:

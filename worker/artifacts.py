@@ -26,7 +26,32 @@ STRIP_STEPS = 6
 STRIP_SIDE = 384
 """Side of one map of a strip, in pixels."""
 
+SHARED = frozenset({"crop.png"})
+"""Artifacts that are the same for every result of an edit."""
+
+SHEET_SIDE = 512
+"""Longer side of one picture of a contact sheet, in pixels."""
+
 Artifact = tuple[str, Image.Image | bytes]
+
+
+def all_artifacts(
+    asked: Collection[ArtifactName],
+    image: Image.Image,
+    masks: Sequence[Image.Image],
+    edited: Edited,
+    unguided: Edited | None,
+) -> Iterator[Artifact]:
+    """Arguments as `artifacts`. The first result's, then what differs for each further one, named after it; of several
+    results also a contact sheet."""
+    yield from artifacts(asked, image, masks, edited, unguided)
+    if len(edited.images) == 1:
+        return
+    for number in range(1, len(edited.images)):
+        for name, content in artifacts(asked, image, masks, edited.only(number), unguided):
+            if name not in SHARED:
+                yield f"result-{number}-{name}", content
+    yield "contact-sheet.png", _contact_sheet(image, masks, edited)
 
 
 def artifacts(
@@ -59,6 +84,20 @@ def artifacts(
     if "crop" in asked:
         side = min(LONGEST_SIDE, box[2] - box[0])
         yield "crop.png", outline(take(image, box, side), take(union(masks), box, side))
+
+
+def _contact_sheet(image: Image.Image, masks: Sequence[Image.Image], edited: Edited) -> Image.Image:
+    """The source with the masks' outline, and every result: a row per seed, a column per strength."""
+    own = edited.measures.results
+    seeds = list(dict.fromkeys(each.seed for each in own))
+    columns = len(own) // len(seeds)
+    source = ("source and mask", outline(reduced(flatten(image), SHEET_SIDE), reduced(union(masks), SHEET_SIDE)))
+    pictures = [
+        (f"{number}: strength {each.strength:g}", reduced(flatten(picture), SHEET_SIDE))
+        for number, (each, picture) in enumerate(zip(own, edited.images, strict=True))
+    ]
+    rows = [pictures[at : at + columns] for at in range(0, len(pictures), columns)]
+    return grid([(f"seed {seed}", [source, *row]) for seed, row in zip(seeds, rows, strict=True)])
 
 
 def _attention(

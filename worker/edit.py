@@ -15,7 +15,7 @@ from magedit.config import EditConfig
 from magedit.meter import expected_work
 from magedit.report import EditMeasures
 from magedit.transparency import flatten
-from worker.artifacts import artifacts
+from worker.artifacts import all_artifacts
 from worker.inversions import Inversions
 from worker.model import Editor
 from worker.progress import Reporter
@@ -64,8 +64,8 @@ def run(
     masks = [_read(store, key) for key in claim.masks]
     report.check()
     inputs = (image, masks, request.source_prompt, request.target_prompt, request.regions)
-    compare = "attention" in request.artifacts and request.config.guided_steps > 0
-    plain = replace(request.config, strength=0.0)
+    compare = "attention" in request.artifacts and request.config.is_guided
+    plain = replace(request.config.variants[0], strength=0.0)
     slot = inversions and inversions.slot(claim.tenant, image, masks, request.source_prompt, request.config)
     found = slot.find() if slot else None
     share = _comparison_share(request.config, plain, inverted=found is not None) if compare else 0.0
@@ -84,7 +84,7 @@ def run(
         unguided = editor(*inputs, plain, inversion=edited.inversion, on_progress=report)
         measures = replace(measures, unguided=unguided.measures.after)
     stored = []
-    for name, content in artifacts(request.artifacts, image, masks, edited, unguided):
+    for name, content in all_artifacts(request.artifacts, image, masks, edited, unguided):
         stored.append(_store_artifact(store, artifact_key(claim, name), name, content))
         report.check()
     results = tuple(

@@ -39,6 +39,7 @@ from jobs.schema import PRIORITIES, JobRecord, State
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, attempt_prefix
 from magedit.errors import MAGEditError
+from magedit.meter import relative_work
 from worker import edit
 from worker.heartbeat import Heartbeat
 from worker.inversions import Inversions
@@ -172,7 +173,9 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
         log.info("edit ended", state=state or "stale", seconds=round(seconds, 3))
         self._settle(claim, state)
         if state is State.SUCCEEDED:
-            self._insist(lambda: self._models.keep_pace(claim.model, seconds / claim.request.config.steps), report)
+            config = claim.request.config
+            pace = seconds / (config.steps * relative_work(config))
+            self._insist(lambda: self._models.keep_pace(claim.model, pace), report)
 
     def _stopped(self, claim: JobRecord, reason: Stop, report: Reporter, seen: Attempt) -> None:
         if reason is Stop.HANDED_BACK:

@@ -14,7 +14,21 @@ async with AsyncClient("http://127.0.0.1:8000") as client:
 
 from .aio import AsyncClient, DamagedFile
 from .calls import Picture, ServiceError, form_data
-from .models import Edit, FieldError, File, Measures, Model, Page, Problem, Progress, Ratios, State, Timings
+from .models import (
+    Edit,
+    FieldError,
+    File,
+    Measures,
+    Model,
+    Page,
+    Problem,
+    Progress,
+    Ratios,
+    Result,
+    ResultMeasures,
+    State,
+    Timings,
+)
 from .sync import Client
 
 __all__ = [
@@ -31,6 +45,8 @@ __all__ = [
     "Problem",
     "Progress",
     "Ratios",
+    "Result",
+    "ResultMeasures",
     "ServiceError",
     "State",
     "Timings",

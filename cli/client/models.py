@@ -51,6 +51,15 @@ class Ratios(Answer):
     spatial: float
 
 
+class ResultMeasures(Answer):
+    """Ratios of one result."""
+
+    seed: int
+    strength: float
+    before: tuple[Ratios, ...]
+    after: tuple[Ratios, ...]
+
+
 class Measures(Answer):
     """What the edit did and cost; see `EditMeasures` in the service's contract."""
 
@@ -66,6 +75,7 @@ class Measures(Answer):
     outside_difference: int
     dilation: int
     inversion_reused: bool = False
+    results: tuple[ResultMeasures, ...] = ()
 
 
 class Timings(Answer):
@@ -88,6 +98,13 @@ class File(Answer):
     sha256: str
 
 
+class Result(File):
+    """A result, and the seed and strength that give it again; None: a service that does not tell."""
+
+    seed: int | None = None
+    strength: float | None = None
+
+
 class Edit(Answer):
     """An edit as it stands."""
 
@@ -104,7 +121,7 @@ class Edit(Answer):
     measures: Measures | None
     source_edit: str | None = None
     history: tuple[str, ...] = ()
-    results: tuple[File, ...]
+    results: tuple[Result, ...]
     artifacts: tuple[File, ...]
     deadline_at: datetime | None
     expires_at: datetime | None

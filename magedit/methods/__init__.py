@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from magedit.config import MethodName
-from magedit.methods.base import EditedLatent, EditTask, Method
+from magedit.methods.base import EditedLatent, EditTask, Method, in_turn
 from magedit.methods.blended_latent import blended_latent
 from magedit.methods.diffedit import diffedit
 from magedit.methods.mag_edit import mag_edit
@@ -18,8 +18,8 @@ METHODS: Mapping[MethodName, Method] = MappingProxyType(
         "mag-edit": mag_edit,
         "p2p": p2p,
         "pnp": pnp,
-        "diffedit": diffedit,
-        "blended-latent": blended_latent,
+        "diffedit": in_turn(diffedit),
+        "blended-latent": in_turn(blended_latent),
     }
 )
 

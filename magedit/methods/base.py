@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,12 +22,13 @@ OnStep = Callable[[int, int, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class EditTask:
-    """One edit of one image; for a method that inverts nothing the trajectory is z_0 alone.
+    """One result of an edit of one image; for a method that inverts nothing the trajectory is z_0 alone.
 
-    ``source`` and ``target`` are prompt embeddings (1, tokens, width). ``mask`` is M, the union of all regions' masks
-    at latent resolution (h, w), ``blend_mask`` D, M dilated by 3x3; 0 and 1. ``scale`` is the guidance step size.
-    ``guidance_layers`` are the layers whose maps are read. ``blend_tokens`` are the edit words' token indices in the
-    source and in the target prompt.
+    ``source`` and ``target`` are prompt embeddings (1, tokens, width), ``negative`` stands in for the inversion's
+    unconditional embedding in the edit branch. ``mask`` is M, the union of all regions' masks at latent resolution
+    (h, w), ``blend_mask`` D, M dilated by 3x3; 0 and 1. ``scale`` is the guidance step size. ``guidance_layers`` are
+    the layers whose maps are read. ``blend_tokens`` are the edit words' token indices in the source and in the target
+    prompt. ``renoised``: the latent that the edit begins with takes fresh noise inside M.
     """
 
     denoiser: Denoiser
@@ -35,6 +36,7 @@ class EditTask:
     config: EditConfig
     source: Tensor
     target: Tensor
+    negative: Tensor | None
     injection: Injection | FeatureInjection
     guidance_layers: tuple[Layer, ...]
     words: tuple[WordTarget, ...]
@@ -43,7 +45,8 @@ class EditTask:
     mask: Tensor
     blend_mask: Tensor
     scale: float
-    generator: torch.Generator | None
+    generator: torch.Generator
+    renoised: bool
     on_step: OnStep | None
 
     def stepped(self, step: int, timestep: int, latent: Tensor) -> Tensor:
@@ -70,4 +73,10 @@ class EditedLatent:
     mask: Tensor | None = None
 
 
-Method = Callable[[EditTask], EditedLatent]
+Method = Callable[[Sequence[EditTask]], tuple[EditedLatent, ...]]
+"""The results of one edit; their tasks differ in seed, strength and what follows from these."""
+
+
+def in_turn(method: Callable[[EditTask], EditedLatent]) -> Method:
+    """A method whose results share no passes: one after the other."""
+    return lambda tasks: tuple(method(task) for task in tasks)

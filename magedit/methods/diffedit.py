@@ -8,7 +8,7 @@ from torch import Tensor
 from magedit.attention import LayerEdit, editing
 from magedit.errors import EmptyMask
 from magedit.methods.base import EditedLatent, EditTask
-from magedit.methods.sampling import advance, fresh_noise
+from magedit.methods.sampling import advance, first_latent, fresh_noise
 from magedit.methods.watch import Watch
 from magedit.report import Stage
 
@@ -37,7 +37,7 @@ def diffedit(task: EditTask) -> EditedLatent:
                     "send a larger mask, lower mask_ratio, or use 'given'",
                     field="mask_source",
                 )
-        latent = trajectory[start]
+        latent = first_latent(task, start, denoiser.schedule.timesteps[start])
         for i, t in enumerate(denoiser.schedule.timesteps[start:], start):
             with editing(denoiser.unet, {name: LayerEdit(read=True) for name in watch.reads(i)}) as own:
                 latent = advance(task, i, t, latent)

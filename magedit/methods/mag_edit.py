@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from torch import Tensor
@@ -9,20 +10,25 @@ from torch import Tensor
 from magedit.descent import Guided, guide
 from magedit.guidance import constraint_loss, have_won, measure
 from magedit.methods.base import EditedLatent, EditTask
-from magedit.methods.p2p import denoise
+from magedit.methods.p2p import GuideStep, denoise
 
 
-def mag_edit(task: EditTask) -> EditedLatent:
+def mag_edit(tasks: Sequence[EditTask]) -> tuple[EditedLatent, ...]:
     """Prompt-to-Prompt whose latent is optimised in the leading steps until the edit words win inside the mask.
 
     The loss reads the injected maps of the guidance layers; the UNet runs only up to the last of them.
     """
+    return denoise(tasks, [_guidance(task) for task in tasks])
+
+
+def _guidance(task: EditTask) -> GuideStep:
+    """The guidance of one result, which keeps its stride from step to step."""
     config, denoiser = task.config, task.denoiser
     sides = {layer.name: layer.side for layer in task.guidance_layers}
     won = partial(have_won, sides=sides, targets=task.words, margin=config.stop_margin) if config.stop_margin else None
     stride = 1
 
-    def guide_step(_: int, t: int, latent: Tensor, maps: dict[str, Tensor]) -> Guided:
+    def guide_step(t: int, latent: Tensor, maps: dict[str, Tensor]) -> Guided:
         nonlocal stride
 
         def attend(variable: Tensor) -> dict[str, Tensor]:
@@ -46,4 +52,4 @@ def mag_edit(task: EditTask) -> EditedLatent:
         stride = guided.stride
         return guided
 
-    return denoise(task, guided_steps=config.guided_steps, guide_step=guide_step)
+    return guide_step

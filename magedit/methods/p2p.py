@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 
@@ -10,48 +10,67 @@ from magedit.attention import LayerEdit, editing
 from magedit.descent import Guided
 from magedit.methods.base import EditedLatent, EditTask
 from magedit.methods.local_blend import LocalBlend
-from magedit.methods.sampling import advance, guided_pass
+from magedit.methods.sampling import advance, first_latent, guided_pass
 from magedit.methods.watch import Watch
 from magedit.report import Stage
 
-GuideStep = Callable[[int, int, Tensor, dict[str, Tensor]], Guided]
-"""(step, timestep, latent, maps of the running `editing` context) -> guided latent."""
+GuideStep = Callable[[int, Tensor, dict[str, Tensor]], Guided]
+"""(timestep, latent, maps of the running `editing` context) -> guided latent."""
 
 
-def p2p(task: EditTask) -> EditedLatent:
+def p2p(tasks: Sequence[EditTask]) -> tuple[EditedLatent, ...]:
     """Section 4 of Prompt-to-Prompt without guidance."""
-    return denoise(task, guided_steps=0, guide_step=None)
+    return denoise(tasks, [None] * len(tasks))
 
 
-def denoise(task: EditTask, *, guided_steps: int, guide_step: GuideStep | None) -> EditedLatent:
+def denoise(tasks: Sequence[EditTask], guidance: Sequence[GuideStep | None]) -> tuple[EditedLatent, ...]:
     """Sample the edit along the source: each step passes the source once, injects of it, guides, steps, blends.
 
-    The first ``guided_steps`` latents go through ``guide_step`` before their sampling pass, under the same injection.
+    All results go step by step beside each other, so that one pass of the source serves them all. The leading
+    ``guided_steps`` latents of a result go through its entry of ``guidance`` before their sampling pass, under the
+    same injection.
     """
-    config, denoiser = task.config, task.denoiser
-    names = tuple(layer.name for layer in task.guidance_layers)
-    source = latent = task.inverted.latents[0]
-    watch, local = Watch(task), None
-    if config.local_blend is not None:
-        local = LocalBlend(*task.blend_tokens, config.local_blend, config.steps)
-    with denoiser.meter.stage(Stage.EDIT, config.steps):
+    first, denoiser = tasks[0], tasks[0].denoiser
+    local = first.config.local_blend is not None
+    read = tuple(layer.name for layer in first.guidance_layers) if local else ()
+    source = first.inverted.latents[0]
+    edits = [_Edit(task, guide) for task, guide in zip(tasks, guidance, strict=True)]
+    with denoiser.meter.stage(Stage.EDIT, first.config.steps * len(tasks)):
         for i, t in enumerate(denoiser.schedule.timesteps):
-            kept, source_next = _pass_source(task, i, t, source, names if local else ())
-            with editing(denoiser.unet, task.injection.edits(i, kept, names if local else watch.reads(i))) as own:
-                guided = None
-                if guide_step is not None and i < guided_steps:
-                    guided = guide_step(i, t, latent, own)
-                    latent = guided.latent
-                latent = advance(task, i, t, latent)
-            watch.record(i, t, own, guided)
-            if local is not None:
-                local.add({name: kept[name] for name in names}, {name: own[name] for name in names})
-                latent = local.blend(i, latent, source_next)
-            if i >= config.blend_from:
-                latent = task.blend_mask * latent + (1 - task.blend_mask) * source_next
+            kept, source_next = _pass_source(first, i, t, source, read)
+            for edit in edits:
+                edit.step(i, t, kept, source_next)
             source = source_next
-            latent = task.stepped(i, t, latent)
-    return watch.edited(latent, source)
+    return tuple(edit.watch.edited(edit.latent, source) for edit in edits)
+
+
+class _Edit:
+    """One result while it is sampled."""
+
+    def __init__(self, task: EditTask, guide_step: GuideStep | None) -> None:
+        self.task, self.guide_step, self.watch = task, guide_step, Watch(task)
+        self.latent = first_latent(task, 0, task.denoiser.schedule.timesteps[0])
+        self.local = None
+        if task.config.local_blend is not None:
+            self.local = LocalBlend(*task.blend_tokens, task.config.local_blend, task.config.steps)
+
+    def step(self, i: int, t: int, kept: Mapping[str, Tensor], source_next: Tensor) -> None:
+        """Step i at timestep t; ``kept`` is what the source's pass kept, ``source_next`` the source's next latent."""
+        task, watch, local, latent = self.task, self.watch, self.local, self.latent
+        names = tuple(layer.name for layer in task.guidance_layers)
+        with editing(task.denoiser.unet, task.injection.edits(i, kept, names if local else watch.reads(i))) as own:
+            guided = None
+            if self.guide_step is not None and i < task.config.guided_steps:
+                guided = self.guide_step(t, latent, own)
+                latent = guided.latent
+            latent = advance(task, i, t, latent)
+        watch.record(i, t, own, guided)
+        if local is not None:
+            local.add({name: kept[name] for name in names}, {name: own[name] for name in names})
+            latent = local.blend(i, latent, source_next)
+        if i >= task.config.blend_from:
+            latent = task.blend_mask * latent + (1 - task.blend_mask) * source_next
+        self.latent = task.stepped(i, t, latent)
 
 
 def _pass_source(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from magedit.methods.base import EditedLatent, EditTask
 from magedit.methods.p2p import denoise
 
 
-def pnp(task: EditTask) -> EditedLatent:
+def pnp(tasks: Sequence[EditTask]) -> tuple[EditedLatent, ...]:
     """The edit takes features and self attention of the decoder from the source (`magedit.injection`); its cross
     attention is the target prompt's own. The blend of the last steps is the teaser's row "PnP + mask" of MAG-Edit."""
-    return denoise(task, guided_steps=0, guide_step=None)
+    return denoise(tasks, [None] * len(tasks))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -26,13 +28,22 @@ Redirect = Annotated[
     ),
 ]
 
+SEED, STRENGTH = "Edit-Seed", "Edit-Strength"
+"""What tells one result of an edit from another."""
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
 router = APIRouter(prefix=EDITS + "/{edit_id}", tags=["results"])
 
 _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The picture.",
         "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in CONTENT_TYPES.values()},
-        "headers": {"ETag": {"description": "SHA-256 of the bytes.", "schema": {"type": "string"}}},
+        "headers": {
+            "ETag": {"description": "SHA-256 of the bytes.", "schema": {"type": "string"}},
+            SEED: {"description": "The result's own seed.", "schema": {"type": "integer"}},
+            STRENGTH: {"description": "The result's own strength.", "schema": {"type": "number"}},
+        },
     },
     303: {
         "description": "It is at this presigned address of the object storage for a while; needs no key there.",
@@ -44,7 +55,7 @@ _ARTIFACT = _PICTURE | {
     200: {
         "description": "The artifact: a picture, or the trace as JSON.",
         "content": _PICTURE[200]["content"] | {"application/json": {"schema": {"type": "array"}}},
-        "headers": _PICTURE[200]["headers"],
+        "headers": {"ETag": _PICTURE[200]["headers"]["ETag"]},
     }
 }
 _MISSING = problems(
@@ -88,7 +99,8 @@ def list_artifacts(request: Request, record: OwnEdit, backend: Backend) -> Respo
 
     `attention`: per region `attention-before-0.png` (without guidance), `attention-after-0.png` (with it) and
     `attention-steps-0.png` (both over the steps), `overview.png`, `trace.json`. `trace`: `trace.json`, `trace.png`.
-    `difference`: `difference.png`. `crop`: `crop.png`.
+    `difference`: `difference.png`. `crop`: `crop.png`. Of several results these are the first one's; what differs for
+    another is named `result-1-difference.png` and so on, and `contact-sheet.png` shows all results.
     """
     _require_results(record, backend)
     return json_answer(request, Files(files=artifact_files(record)))
@@ -122,7 +134,9 @@ def _result(
     _require_results(record, backend)
     if number >= len(record.results):
         raise NoSuchFile(f"edit {record.id} has {len(record.results)} result(s), counted from 0", field="number")
-    return _file(request, record, record.results[number], backend, redirect=redirect)
+    own = record.result_measures(number)
+    headers = {SEED: str(own.seed), STRENGTH: f"{own.strength:g}"} if own else {}
+    return _file(request, record, record.results[number], backend, headers, redirect=redirect)
 
 
 def _require_results(record: JobRecord, backend: BackendType) -> None:
@@ -137,20 +151,28 @@ def _require_results(record: JobRecord, backend: BackendType) -> None:
 
 
 def _file(
-    request: Request, record: JobRecord, stored: StoredObject, backend: BackendType, *, redirect: bool | None
+    request: Request,
+    record: JobRecord,
+    stored: StoredObject,
+    backend: BackendType,
+    headers: Mapping[str, str] = NO_HEADERS,
+    *,
+    redirect: bool | None,
 ) -> Response:
+    """The bytes of ``stored`` or where they are, with ``headers`` of its own."""
     if backend.settings.redirect_results if redirect is None else redirect:
         address = _presigned(record, stored, backend)
         if address is not None:
             # Whoever has the address has the picture: no cache in between shall keep it.
-            headers = {"Location": address, "Cache-Control": "no-store"}
-            return Response(status_code=HTTPStatus.SEE_OTHER, headers=headers)
-    headers = {
+            there = {**headers, "Location": address, "Cache-Control": "no-store"}
+            return Response(status_code=HTTPStatus.SEE_OTHER, headers=there)
+    here = {
+        **headers,
         "Cache-Control": "private, max-age=3600",
         "Content-Disposition": f'inline; filename="{stored.name}"',
         "X-Content-Type-Options": "nosniff",
     }
-    return tagged(request, backend.store.get(stored.key), stored.content_type, stored.sha256, headers)
+    return tagged(request, backend.store.get(stored.key), stored.content_type, stored.sha256, here)
 
 
 def _presigned(record: JobRecord, stored: StoredObject, backend: BackendType) -> str | None:

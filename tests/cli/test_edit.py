@@ -66,6 +66,15 @@ def test_masks_pair_with_regions_and_artifacts_lie_beside_the_result(image: Path
     assert {"out.png", "out-overview.png", "out-attention-after-1.png", "out-trace.json"} <= saved
 
 
+def test_several_results_are_named_by_number(image: Path, tmp_path: Path) -> None:
+    options = ["--n", "2", "--sweep", "0.5", "--sweep", "1"]
+    done = magedit_edit(image, [mask_file(tmp_path)], tmp_path / "out.png", *options)
+    assert done.exit_code == 0, done.output
+    saved = {each.name for each in tmp_path.iterdir()} - {"photo.png", "mask.png"}
+    assert saved == {"out-0.png", "out-1.png", "out-2.png", "out-3.png", "out-contact-sheet.png"}
+    assert "3: seed 1, strength 1" in done.output
+
+
 def test_what_is_refused_is_told_in_the_words_of_the_service(
     image: Path, tmp_path: Path, client: httpx.Client, form: Form
 ) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from jobs.eta import estimate
@@ -36,3 +38,11 @@ def test_nothing_is_known(record: JobRecord) -> None:
     assert estimate(record, 0, status(step_seconds=None), 0.0) is None
     assert estimate(record, 0, status(workers=0), 0.0) is None
     assert estimate(record.model_copy(update={"state": State.FAILED}), None, status(), 0.0) is None
+
+
+def test_more_results_take_longer(record: JobRecord) -> None:
+    config = replace(record.request.config, n=3)
+    several = record.model_copy(update={"request": record.request.model_copy(update={"config": config})})
+    seconds = estimate(several, 0, status(), 0.0)
+    assert seconds is not None
+    assert 2.0 < seconds < 6.0

@@ -11,6 +11,7 @@ from jobs.errors import QuotaExhausted, TooManyUnfinished
 from jobs.limits import Limits
 from jobs.schema import JobRecord, Problem
 from jobs.usage import Counts, UsageCounts, bounds
+from magedit.config import EditConfig
 from magedit.report import EditMeasures
 from tests.conftest import wait_until
 from tests.jobs.desk import Desk
@@ -93,6 +94,22 @@ def test_the_quota_is_of_what_succeeded(desk: Desk, counts: UsageCounts) -> None
     # What was accepted before goes on, and another tenant has its own.
     assert desk.records.claim(late.id, "w1") is not None
     desk.records.create(desk.record(tenant="other"), limits=limits)
+
+
+def test_further_results_need_passes_that_are_left(desk: Desk, counts: UsageCounts) -> None:
+    desk.records.commit_success(claimed(desk), COST, [])
+    used = counts.of("acme").counts.unet_passes
+    several = EditConfig(steps=10, n=2, sweep=(0.5, 1.0))
+    for left, accepted in ((31, True), (30, False)):
+        limits = Limits(unet_passes_per_month=used + left)
+        record = desk.record(tenant="acme", config=several)
+        if accepted:
+            assert desk.records.create(record, limits=limits).id == record.id
+            continue
+        with pytest.raises(QuotaExhausted, match="fewer than the 30"):
+            desk.records.create(record, limits=limits)
+    with pytest.raises(QuotaExhausted, match="fewer than the 30"):
+        desk.records.create(desk.record(tenant="other", config=several), limits=Limits(unet_passes_per_month=29))
 
 
 def test_months_by_the_calendar(desk: Desk) -> None:

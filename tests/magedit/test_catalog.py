@@ -53,10 +53,12 @@ def test_no_card_needs_torch() -> None:
         *(replace(EVERY_GRADIENT, method=name) for name in METHOD_CARDS),
         *(replace(EVERY_GRADIENT, method="p2p", inversion=name) for name in INVERSION_CARDS if name != "direct"),
         replace(EVERY_GRADIENT, injection="pnp"),
+        replace(EVERY_GRADIENT, n=2, sweep=(1.0, 0.0)),
+        replace(EVERY_GRADIENT, method="diffedit", n=2),
         replace(EVERY_GRADIENT, method="p2p", local_blend=0.3),
         replace(EVERY_GRADIENT, method="diffedit", mask_source="own", mask_maps=3, skip_fraction=0.2, mask_ratio=1.0),
     ],
-    ids=lambda config: f"{config.method}-{config.inversion}-{config.injection}-{config.local_blend}",
+    ids=lambda config: f"{config.method}-{config.inversion}-{config.injection}-{config.local_blend}-{config.results}",
 )
 def test_the_plan_is_what_an_edit_costs(pipe: MAGEditPipeline, room: Room, config: EditConfig) -> None:
     measures = pipe(room.image, [room.mask], room.source, room.target, (), config).measures
@@ -79,6 +81,7 @@ def test_the_plan_is_what_an_edit_costs(pipe: MAGEditPipeline, room: Room, confi
         ({"method": "pnp", "local_blend": 0.3}, "local_blend"),
         ({"injection": "pnp", "local_blend": 0.3}, "local_blend"),
         ({"skip_fraction": 0.5}, "skip_fraction"),
+        ({"method": "p2p", "sweep": (0.5, 1.0)}, "sweep"),
         ({"method": "blended-latent", "mask_source": "own"}, "mask_source"),
     ],
 )

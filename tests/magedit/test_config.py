@@ -11,7 +11,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import Doc
 
-from magedit.config import GOVERNED, PRESETS, EditConfig, Region
+from magedit.config import GOVERNED, PRESETS, SEED_MAX, EditConfig, Region
 
 
 def test_the_defaults_are_the_papers_step_windows() -> None:
@@ -42,8 +42,18 @@ def test_without_guidance_nothing_is_guided_but_measured_all_the_same(config: Ed
 
 
 def test_strength_is_shared_between_scale_and_iterations() -> None:
-    assert EditConfig(strength=0.25, max_iterations=16).iterations == 8
+    assert EditConfig(strength=0.25, max_iterations=16).iterations == 2
     assert EditConfig(strength=0.001, max_iterations=2).iterations == 1
+
+
+def test_results_are_seeds_by_strengths() -> None:
+    config = EditConfig(n=2, sweep=(0.0, 0.5, 1.0), seed=SEED_MAX, steps=9)
+    assert config.results == len(config.variants) == 6
+    assert [(each.seed, each.strength) for each in config.variants] == [
+        (seed, strength) for seed in (SEED_MAX, 0) for strength in (0.0, 0.5, 1.0)
+    ]
+    assert all((each.results, each.steps, each.variants) == (1, 9, (each,)) for each in config.variants)
+    assert EditConfig(n=2, strength=0.3).variants[1] == EditConfig(seed=1, strength=0.3)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from magedit.config import EditConfig
-from magedit.meter import Meter, expected_work
+from magedit.meter import Meter, expected_work, relative_work
 from magedit.passes import BACKWARD_COST, TRUNCATED_COST
 from magedit.report import Progress, Stage
 
@@ -66,3 +66,26 @@ def test_expected_work_knows_what_is_left_out(inversion: str) -> None:
     assert Stage.OPTIMIZE not in reused
     plain = expected_work(EditConfig(method="p2p"), inverted=True)
     assert plain[Stage.EDIT] == 50 + 40 * TRUNCATED_COST < whole[Stage.EDIT]
+
+
+def test_more_results_cost_less_than_as_many_edits() -> None:
+    one = EditConfig()
+    several = replace(one, n=3, sweep=(0.0, 1.0))
+    assert relative_work(one) == 1
+    assert 1 < relative_work(several) < 6
+    work = [expected_work(config, inverted=True)[Stage.EDIT] for config in several.variants]
+    # The source's 40 truncated passes are shared.
+    assert expected_work(several, inverted=True)[Stage.EDIT] == pytest.approx(sum(work) - 5 * 40 * TRUNCATED_COST)
+
+
+def test_a_stage_that_is_entered_again_goes_on() -> None:
+    reports: list[Progress] = []
+    meter = Meter({Stage.EDIT: 4.0, Stage.DECODE: 0.0}, reports.append)
+    for _ in range(2):
+        with meter.stage(Stage.EDIT, 2):
+            for _ in range(2):
+                meter.passed(forward=1)
+                meter.stepped()
+    assert [round(report.fraction, 2) for report in reports if report.step][-1] == 1.0
+    assert (reports[-1].step, reports[-1].steps) == (4, 4)
+    assert [report.fraction for report in reports] == sorted(report.fraction for report in reports)

@@ -27,7 +27,7 @@ from jobs.records import Records
 from jobs.schema import JobRecord, ModelInfo, Problem, State, StoredObject
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, artifact_key, result_key, sha256
-from magedit.report import EditMeasures, Progress, Ratios, Stage
+from magedit.report import EditMeasures, Progress, Ratios, ResultMeasures, Stage
 from service.app import create_app
 from tests.conftest import wait_until
 
@@ -195,7 +195,10 @@ class WorkerSide:
         content, heat = picture(), picture((8, 8))
         result = self._store(result_key(claim, "result-0.png"), "result-0.png", content)
         artifact = self._store(artifact_key(claim, "attention-after-0.png"), "attention-after-0.png", heat)
-        measures = EditMeasures(after=(Ratios(token=0.5, spatial=0.25),), words=(("purple",),), unet_forward=20)
+        after = (Ratios(token=0.5, spatial=0.25),)
+        config = claim.request.config
+        own = ResultMeasures(seed=config.seed, strength=config.strength, after=after)
+        measures = EditMeasures(after=after, words=(("purple",),), unet_forward=20, results=(own,))
         assert self.records.commit_success(claim, measures, [result], [artifact]) is State.SUCCEEDED
         return content, heat
 

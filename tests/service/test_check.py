@@ -22,7 +22,7 @@ PROMPTS: dict[str, Any] = {
 }
 
 
-def checked(*, size: tuple[int, int] = SIZE, settings: Settings | None = None, **data: str) -> Checked:
+def checked(*, size: tuple[int, int] = SIZE, settings: Settings | None = None, **data: Any) -> Checked:
     form = parse_form(picture(size), [mask()], PROMPTS | data)
     return check(
         form, model_info(methods=tuple(METHOD_CARDS)), from_tokenizers(tokenizer_json()), settings or Settings()
@@ -65,3 +65,18 @@ def test_pictures_are_held_against_the_limits() -> None:
         checked(size=(80, 60))
     with pytest.raises(ImageTooLarge):
         checked(settings=Settings(max_side=50))
+
+
+def test_results_are_held_against_the_limit() -> None:
+    request, *_ = checked(n="2", settings=Settings(max_results=2))
+    assert request.config.results == 2
+    for data, field in (
+        ({"n": "3"}, "n"),
+        ({"sweep": ["0", "0.5", "1"]}, "sweep"),
+        ({"n": "2", "sweep": ["0", "1"]}, "n"),
+    ):
+        with pytest.raises(RequestValidationError) as caught:
+            checked(settings=Settings(max_results=2), **data)
+        (error,) = caught.value.errors()
+        assert error["loc"] == ("body", field)
+        assert "at most 2" in error["msg"]

@@ -37,6 +37,8 @@ def test_bounds_defaults_and_descriptions_come_from_the_dataclass() -> None:
     assert form["properties"]["preset"]["enum"] == list(PRESETS)
     assert form["properties"]["method"]["enum"] == list(METHOD_CARDS)
     assert form["properties"]["equalizer"]["contentMediaType"] == "application/json"
+    sweep = form["properties"]["sweep"]
+    assert (sweep["type"], sweep["maxItems"], sweep["items"]["maximum"]) == ("array", 64, 1)
     assert all(each.get("description") for each in form["properties"].values())
 
 
@@ -46,6 +48,7 @@ def test_a_form_without_http_is_read_alike() -> None:
         "target_prompt": "b",
         "steps": "10",
         "equalizer": '{"b": 2}',
+        "sweep": ["0.5", "1"],
         "words": ["b", "c"],
         "regions": json.dumps([{"words": ["b"]}]),
     }
@@ -53,7 +56,7 @@ def test_a_form_without_http_is_read_alike() -> None:
     assert form.image is not None
     assert form.image.file.read() == b"image"
     assert [each.file.read() for each in form.mask] == [b"first", b"second"]
-    assert form.config == EditConfig(steps=10, equalizer={"b": 2.0})
+    assert form.config == EditConfig(steps=10, equalizer={"b": 2.0}, sweep=(0.5, 1.0))
     assert form.regions is not None
     assert [region.words for region in form.regions.root] == [("b",)]
     assert (form.words, form.mask_mode, form.output_format, form.artifacts) == (["b", "c"], "white", "png", [])

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,9 @@ class Painted:
     inversion: Any = None
     attention: Sequence[Any] = ()
     attention_steps: Sequence[Sequence[Any]] = ()
+
+    def only(self, number: int) -> Painted:
+        return replace(self, images=[self.images[number]])
 
 
 class Painter:

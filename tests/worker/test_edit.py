@@ -15,6 +15,7 @@ from jobs.storage import attempt_prefix, sha256
 from magedit.config import EditConfig
 from magedit.errors import WordNotFound
 from magedit.report import Progress
+from magedit.show import PANEL_SIDE
 from tests.jobs.desk import SIZE, Desk
 from worker import edit
 from worker.model import Edited, Editor, ServedModel
@@ -148,3 +149,23 @@ def test_or_withheld(desk: Desk, real_model: ServedModel) -> None:
     assert desk.store.keys(attempt_prefix(claim)) == []
     # Whatever nobody objects to is kept.
     assert edit.run(claim, real_model.editor, desk.store, Reporter(), withhold=True).results
+
+
+def test_several_results_lie_beside_each_other_with_a_contact_sheet(desk: Desk, real_model: ServedModel) -> None:
+    claim = claimed(desk, config=replace(CONFIG, n=2, sweep=(0.0, 1.0)), artifacts=("difference", "crop"))
+    finished = edit.run(claim, real_model.editor, desk.store, Reporter())
+    assert [stored.name for stored in finished.results] == [f"result-{number}.png" for number in range(4)]
+    assert [(own.seed, own.strength) for own in finished.measures.results] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert len({stored.sha256 for stored in finished.results}) == 4
+    assert [stored.name for stored in finished.artifacts] == [
+        "difference.png",
+        "crop.png",
+        *(f"result-{number}-difference.png" for number in (1, 2, 3)),
+        "contact-sheet.png",
+    ]
+    sheet = picture(desk, finished.artifacts[-1])
+    # Two rows of a source and two results.
+    assert sheet.width > 3 * PANEL_SIDE
+    assert sheet.height > 2 * PANEL_SIDE
+    again = edit.run(claimed(desk, config=replace(CONFIG, seed=1)), real_model.editor, desk.store, Reporter())
+    assert again.results[0].sha256 == finished.results[3].sha256

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from PIL import Image, ImageChops, ImageDraw
 
-from magedit.config import EditConfig, Region
-from magedit.pipeline import MAGEditPipeline
+from magedit.config import EditConfig, MethodName, Region
+from magedit.masks import outside_difference, union
+from magedit.pipeline import MAGEditOutput, MAGEditPipeline
 from tests.magedit.conftest import Room
 
 CONFIG = EditConfig(steps=6, max_iterations=2)
@@ -55,3 +57,33 @@ def test_more_strength_pushes_further(pipe: MAGEditPipeline, room: Room) -> None
     ]
     assert ratios == sorted(ratios)
     assert ratios[2] > ratios[0]
+
+
+def test_two_regions_that_overlap_both_change_and_each_follows_its_own_strength(
+    pipe: MAGEditPipeline, room: Room
+) -> None:
+    other = Image.new("L", room.image.size)
+    ImageDraw.Draw(other).rectangle((120, 100, 220, 160), fill=255)
+    source, target = "a room with a red sofa and a lamp", "a room with a green sofa and a yellow lamp"
+    config = EditConfig(steps=6, max_iterations=6, scale=2.0)
+
+    def edit(strength: float, method: MethodName = "mag-edit") -> MAGEditOutput:
+        regions = [Region(words=("green",)), Region(words=("yellow",), strength=strength)]
+        return pipe(room.image, [room.mask, other], source, target, regions, replace(config, method=method))
+
+    plain, weak, full = edit(1.0, "p2p"), edit(0.1), edit(1.0)
+    gains = [
+        [
+            guided.token - unguided.token
+            for guided, unguided in zip(each.measures.after, plain.measures.after, strict=True)
+        ]
+        for each in (weak, full)
+    ]
+    assert min(gains[0][0], *gains[1]) > 1e-4
+    assert gains[1][1] > 2 * gains[0][1]
+    assert isinstance(full.images, list)
+    both = union([room.mask, other])
+    assert outside_difference(room.image, full.images[0], both, full.measures.dilation) == 0
+    for mask in (room.mask, other):
+        changed = ImageChops.difference(room.image, full.images[0]).crop(mask.getbbox())
+        assert changed.getbbox() is not None

@@ -41,3 +41,38 @@ def test_the_source_is_passed_once_per_step(
     # Direct inversion needs the source's maps alone, while a window is open: int(0.8 * 9) steps.
     assert measures.unet_truncated_forward == (7 if inversion == "direct" else 0)
     assert measures.unet_backward == 0
+
+
+def test_results_share_the_source_and_each_equals_an_edit_of_its_own(pipe: MAGEditPipeline, room: Room) -> None:
+    config = EditConfig(steps=4, max_iterations=2, n=2, sweep=(1.0, 0.0), seed=0)
+    all_of_them = pipe(room.image, [room.mask], room.source, room.target, (), config)
+    assert isinstance(all_of_them.images, list)
+    assert [(own.seed, own.strength) for own in all_of_them.measures.results] == [(0, 1), (0, 0), (1, 1), (1, 0)]
+    sums = {"forward": 0, "truncated_forward": 0, "backward": 0}
+    for number, variant in enumerate(config.variants):
+        alone = pipe(room.image, [room.mask], room.source, room.target, (), variant, inversion=all_of_them.inversion)
+        one = all_of_them.only(number)
+        assert isinstance(alone.images, list)
+        assert isinstance(one.images, list)
+        assert alone.images[0].tobytes() == all_of_them.images[number].tobytes() == one.images[0].tobytes()
+        assert one.measures.after == alone.measures.after
+        assert one.measures.trace == alone.measures.trace
+        sums = {name: total + getattr(alone.measures, f"unet_{name}") for name, total in sums.items()}
+    assert len({picture.tobytes() for picture in all_of_them.images}) == 4
+    measures = all_of_them.measures
+    # One inversion of 4 passes; the source is passed once in each of its 4 injected steps, not once a result.
+    assert measures.unet_forward == 4 + sums["forward"]
+    assert measures.unet_truncated_forward == sums["truncated_forward"] - 3 * 4
+    assert measures.unet_backward == sums["backward"]
+    assert measures.outside_difference == 0
+
+
+def test_a_negative_prompt_stands_in_for_the_unconditional_one(pipe: MAGEditPipeline, room: Room) -> None:
+    def latent(negative: str, scale: float = 7.5) -> torch.Tensor:
+        config = replace(CONFIG, steps=3, negative_prompt=negative, guidance_scale=scale)
+        images = pipe(room.image, [room.mask], room.source, room.target, (), config, output_type="latent").images
+        assert isinstance(images, torch.Tensor)
+        return images
+
+    assert not torch.equal(latent(""), latent("a red sofa"))
+    assert torch.equal(latent("", 1.0), latent("a red sofa", 1.0))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 
 from magedit.config import EditConfig
+from magedit.methods.sampling import mixed
 from magedit.pipeline import MAGEditPipeline
 from tests.magedit.conftest import Room
-from tests.magedit.methods.conftest import latent_of
+from tests.magedit.methods.conftest import cells, latent_of
 
 
 def test_guidance_of_scale_one_is_the_conditional_pass_alone(pipe: MAGEditPipeline, room: Room) -> None:
@@ -38,7 +39,7 @@ def test_noise_enters_with_eta_alone(pipe: MAGEditPipeline, room: Room) -> None:
                 room.source,
                 room.target,
                 (),
-                EditConfig(method="p2p", steps=3, blend_fraction=0.0, eta=eta, seed=seed),
+                EditConfig(method="p2p", steps=3, blend_fraction=0.0, eta=eta, seed=seed, variation=0.0),
                 output_type="latent",
             )
         )
@@ -46,3 +47,27 @@ def test_noise_enters_with_eta_alone(pipe: MAGEditPipeline, room: Room) -> None:
     ]
     assert torch.equal(latents[0], latents[1])
     assert not torch.allclose(latents[2], latents[3])
+
+
+def test_a_seed_gives_its_own_result_inside_the_mask_and_the_source_outside(pipe: MAGEditPipeline, room: Room) -> None:
+    results = []
+    for seed in (0, 1, 1, 2):
+        config = EditConfig(method="p2p", steps=4, seed=seed)
+        results.append(
+            latent_of(pipe(room.image, [room.mask], room.source, room.target, (), config, output_type="latent"))
+        )
+    assert torch.equal(results[1], results[2])
+    around = torch.nn.functional.max_pool2d(cells(room.mask, 32)[None], 3, stride=1, padding=1)[0] > 0
+    for one, other in ((0, 1), (0, 3), (1, 3)):
+        assert torch.equal(results[one][..., ~around], results[other][..., ~around])
+        assert not torch.allclose(results[one][..., around], results[other][..., around], atol=0.1)
+
+
+def test_mixed_noise_keeps_its_deviation() -> None:
+    generator = torch.Generator().manual_seed(1)
+    noise, fresh = (torch.randn(1, 4, 64, 64, generator=generator) for _ in range(2))
+    assert torch.equal(mixed(noise, fresh, 0.0), noise)
+    assert torch.equal(mixed(noise, fresh, 1.0), fresh)
+    half = mixed(noise, fresh, 0.6)
+    assert abs(float(half.std()) - 1) < 0.02
+    assert abs(float((half * noise).mean()) - 0.8) < 0.02

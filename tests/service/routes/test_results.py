@@ -37,6 +37,18 @@ def test_the_result_comes_as_stored(client: httpx.Client, edit_id: str, worker_s
     assert client.get(listed[0]["href"]).content == heat
 
 
+def test_a_result_tells_what_gives_it_again(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
+    form.data |= {"seed": "7", "strength": "0.25"}
+    edit_id = form.send(client).json()["id"]
+    worker_side.succeed(worker_side.claim(edit_id))
+    (listed,) = client.get(f"/v1/edits/{edit_id}").json()["results"]
+    assert (listed["seed"], listed["strength"]) == (7, 0.25)
+    response = client.get(listed["href"])
+    assert (response.headers["edit-seed"], response.headers["edit-strength"]) == ("7", "0.25")
+    artifact = client.get(f"/v1/edits/{edit_id}/artifacts/attention-after-0.png")
+    assert "edit-seed" not in artifact.headers
+
+
 def test_what_is_not_there_is_404(client: httpx.Client, edit_id: str, worker_side: WorkerSide) -> None:
     worker_side.succeed(worker_side.claim(edit_id))
     assert_problem(client.get(f"/v1/edits/{edit_id}/result/1"), 404, "no_such_file", "number")
