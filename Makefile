@@ -17,7 +17,8 @@ demo: $(VENV)/.run  ## Start the whole stack, run a real edit over HTTP, save th
 up: $(VENV)/.run  ## Serve until Ctrl-C
 	$(BIN)/magedit up
 
-test: $(VENV)/.dev  ## All tests but the slow ones
+test: $(VENV)/.dev  ## All tests but the slow ones; as root on Debian it installs Chromium for the page's
+	$(BIN)/python -m tests.browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 soak: $(VENV)/.dev  ## Kill everything for most of an hour; nothing may be lost (SOAK="--resume" goes on after a kill)

@@ -27,7 +27,8 @@ export function setKey(value) {
 /** Fetch `path`; what is no success is a ProblemError. */
 export async function call(path, options = {}) {
   const headers = new Headers(options.headers);
-  if (key()) headers.set("Authorization", `Bearer ${key()}`);
+  const used = key();
+  if (used) headers.set("Authorization", `Bearer ${used}`);
   let response;
   try {
     response = await fetch(path, { ...options, headers });
@@ -39,7 +40,8 @@ export async function call(path, options = {}) {
   if (response.ok) return response;
   const fallback = { title: response.statusText || "Error", detail: `The answer was ${response.status}.` };
   const problem = { ...fallback, ...(await response.json().catch(() => ({}))), status: response.status };
-  if (response.status === 401) emit("key-needed", problem);
+  // A late answer to a key that has been replaced meanwhile is no reason to ask again.
+  if (response.status === 401 && used === key()) emit("key-needed", problem);
   throw new ProblemError(problem, Number(response.headers.get("Retry-After")) || null);
 }
 

@@ -34,7 +34,7 @@ function byShape(a, b) {
 
 function figure(file) {
   const caption = captionOf(file.name);
-  const image = h("img", { alt: caption, width: file.width, height: file.height });
+  const image = h("img", { alt: caption, width: file.width, height: file.height, "data-name": file.name });
   const full = h("a", { target: "_blank", rel: "noopener" }, image);
   picture(file.href)
     .then(({ url }) => (image.src = full.href = url))

@@ -1,6 +1,7 @@
 // Where an error is shown: at its field if it names one, else in the banner; the focus goes there.
 
 import { byId, h } from "./dom.js";
+import { on } from "./state.js";
 
 /** Show a ProblemError. Anything else is a fault of this page, and says so. */
 export function show(error) {
@@ -22,7 +23,7 @@ export function show(error) {
 export function atField(name, message) {
   const wrapper = find(name);
   if (!wrapper) return false;
-  const control = wrapper.querySelector("input, textarea, select, button") ?? wrapper;
+  const control = wrapper.querySelector("input, textarea, select, button, [tabindex]") ?? wrapper;
   const id = `error-${wrapper.dataset.field}`;
   wrapper.querySelector(".error")?.remove();
   wrapper.append(h("p", { class: "error", id }, message));
@@ -66,13 +67,14 @@ function banner(title, lines) {
 /** `regions.1.words`: the most exact wrapper there is, from the whole name to its first part. */
 function find(name) {
   for (let parts = name.split("."); parts.length; parts = parts.slice(0, -1)) {
-    const wrapper = document.querySelector(`[data-field="${CSS.escape(parts.join("."))}"]`);
-    if (wrapper && wrapper.offsetParent !== null) return wrapper;
-    if (wrapper?.closest("details:not([open])")) return wrapper;
+    for (const wrapper of document.querySelectorAll(`[data-field="${CSS.escape(parts.join("."))}"]`)) {
+      if (wrapper.offsetParent !== null || wrapper.closest("details:not([open])")) return wrapper;
+    }
   }
   return null;
 }
 
+on("painted", () => document.querySelectorAll("[data-field=mask].invalid").forEach(clearField));
 document.addEventListener("input", (event) => {
   const wrapper = event.target.closest?.(".invalid");
   if (wrapper) clearField(wrapper);

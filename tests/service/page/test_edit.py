@@ -1,0 +1,127 @@
+"""From a picture to its edit, to the edit of that, and what happens when it does not go on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from cli.stack import Stack
+from tests.service.page.conftest import TIMEOUT_MS, serious, visiting
+from tests.service.page.test_masks import drag
+
+LONG = {"steps": "250", "max_iterations": "100", "gradient_tolerance": "0"}
+"""Does not end by itself while a test runs."""
+QUICK = {"steps": "8", "max_iterations": "1"}
+
+
+@pytest.fixture
+def page(browser: Browser, stack: Stack) -> Iterator[Page]:
+    """The page with a scene of the demo in it."""
+    with visiting(browser, stack.url, viewport={"width": 1300, "height": 900}) as page:
+        page.click(".preset:has-text('carpet')")
+        expect(page.locator("#target_prompt")).not_to_have_value("")
+        yield page
+
+
+def set_parameters(page: Page, values: dict[str, str]) -> None:
+    """Open the settings and fill in these."""
+    page.evaluate("for (const each of document.querySelectorAll('#settings details')) each.open = true")
+    for name, value in values.items():
+        page.locator(f"#field-{name}").fill(value)
+
+
+def submit(page: Page) -> None:
+    """Submit, and wait for the acceptance."""
+    page.click("#submit")
+    expect(page.locator("#outcome")).to_be_visible()
+
+
+def test_an_edit_and_the_edit_of_it(page: Page, tmp_path: Path) -> None:
+    page.click("#clear")
+    page.locator("#size").fill("20")
+    drag(page, (40, 112), (90, 112), size=(128, 128))
+    set_parameters(page, QUICK)
+    submit(page)
+    expect(page.locator("#bar")).to_be_visible()
+    expect(page.locator("#progress-text")).to_have_text(re.compile("Waiting|Starting|Inverting|Editing|step"))
+
+    slider = page.get_by_label("Share of the picture before")
+    slider.focus(timeout=TIMEOUT_MS)
+    for _ in range(10):
+        page.keyboard.press("ArrowLeft")
+    expect(slider).to_have_attribute("aria-valuetext", "40 % before, 60 % after")
+    before = page.locator(".frame .before").bounding_box()
+    assert before is not None
+    page.mouse.click(before["x"] + before["width"] * 0.8, before["y"] + 20)
+    assert 75 < int(slider.input_value()) < 85
+    page.get_by_role("button", name="Difference").click()
+    expect(page.locator(".compare p")).to_contain_text("of the pixels changed")
+    for name in ("attention-before", "attention-after", "attention-steps"):
+        image = page.locator(f"img[data-name^={name}]")
+        image.scroll_into_view_if_needed()
+        expect(image).to_have_js_property("complete", True)
+        assert image.evaluate("image => image.naturalWidth") > 0
+    expect(page.locator(".measures")).to_contain_text("token ratio")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download").click()
+    download.value.save_as(tmp_path / "result.png")
+    with Image.open(tmp_path / "result.png") as result:
+        assert result.size == (128, 128)
+    assert serious(page) == []
+
+    page.get_by_role("button", name="Use as source").click()
+    expect(page.locator("#source-name")).to_contain_text("the result of")
+    page.click("#invert")
+    page.fill("#target_prompt", page.input_value("#source_prompt").replace("a white pot", "a yellow pot"))
+    page.locator("#field-method").select_option("p2p")
+    expect(page.locator("#reading mark")).to_have_text("yellow")
+    submit(page)
+    chain = page.locator(".chain li")
+    expect(chain).to_have_count(2, timeout=TIMEOUT_MS)
+    expect(page.locator("#edits > li")).to_have_count(2)
+    chain.first.get_by_role("link").click()
+    expect(page.locator(".chain")).to_have_count(0)
+    expect(page.locator("#edits [aria-current]")).to_have_count(1)
+
+
+def test_an_edit_is_canceled_while_it_runs(page: Page) -> None:
+    set_parameters(page, LONG)
+    submit(page)
+    expect(page.locator("#progress-text")).to_contain_text("step", timeout=TIMEOUT_MS)
+    page.click("#cancel")
+    expect(page.locator("#finished")).to_have_text("This edit was canceled.", timeout=TIMEOUT_MS)
+    expect(page.locator("#edits .state").first).to_have_text("canceled")
+    # The address leads back to it.
+    page.reload()
+    expect(page.locator("#finished")).to_have_text("This edit was canceled.")
+
+
+def test_errors_are_at_their_fields(page: Page) -> None:
+    def error(field: str) -> str:
+        page.click("#submit")
+        at = page.locator(f'[data-field="{field}"].invalid')
+        expect(at.locator("[aria-invalid=true]")).to_be_focused()
+        return at.locator(".error").text_content() or ""
+
+    source, target = (page.input_value(f"#{name}_prompt") for name in ("source", "target"))
+    page.fill("#target_prompt", "")
+    assert "Say what" in error("target_prompt")
+    page.fill("#target_prompt", source.replace("red carpet", "crimson carpet"))
+    expect(page.locator("#reading .unknown")).to_have_text("crimson")
+    assert "does not know: crimson" in error("target_prompt")
+    page.fill("#target_prompt", target)
+    expect(page.locator(".error")).to_have_count(0)
+    page.get_by_label("Words of region 1").fill("red carpet")
+    assert "'red carpet' is not a whole word of the target prompt" in error("words")
+    page.get_by_label("Words of region 1").fill("")
+    set_parameters(page, {"strength": "2"})
+    page.evaluate("for (const each of document.querySelectorAll('#settings details')) each.open = false")
+    assert "less than or equal to 1" in error("strength")
+    page.fill("#field-strength", "1")
+    page.click("#clear")
+    assert "The mask is empty" in error("mask")

@@ -1,0 +1,67 @@
+"""What the front end serves of the page: its files, its pictures to start from, and nothing else."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from jobs.settings import Settings
+from magedit.demo.named import DEMO_EDITS, demo_edit
+from service.routes.page import FOLDER
+from tests.service.conftest import serving
+
+
+def test_the_page_lets_nothing_in_from_elsewhere(client: httpx.Client) -> None:
+    page = client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    policy = dict(part.strip().split(" ", 1) for part in page.headers["content-security-policy"].split(";"))
+    assert policy["default-src"] == "'self'"
+    # Scripts and styles come from files alone: nothing but the picture sources differs from the default.
+    assert not {"script-src", "style-src", "connect-src"} & set(policy)
+    assert "unsafe" not in str(policy)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)
+def test_every_file_is_served_and_names_no_other_host(client: httpx.Client, path: Path) -> None:
+    response = client.get(f"/page/{path.name}")
+    assert response.status_code == 200
+    assert response.content == path.read_bytes()
+    addresses = re.findall(r"https?://[^\"']*", response.text)
+    assert set(addresses) <= {"http://www.w3.org/2000/svg"}  # a name, which nobody fetches
+    again = client.get(f"/page/{path.name}", headers={"If-None-Match": response.headers["etag"]})
+    assert again.status_code == 304
+
+
+@pytest.mark.parametrize("path", ["/page/../app.py", "/page/%2e%2e", "/page/..%2fapp.py", "/page/none.js", "/page/"])
+def test_other_files_are_not_served(client: httpx.Client, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
+def test_presets_are_the_demos_edits(client: httpx.Client) -> None:
+    presets = client.get("/page/presets.json").json()["presets"]
+    assert [preset["name"] for preset in presets] == list(DEMO_EDITS)
+    for preset in presets:
+        edit = demo_edit(preset["name"])
+        assert preset["target_prompt"] == edit.target_prompt
+        image, mask = (Image.open(io.BytesIO(client.get(preset[part]).content)) for part in ("image", "mask"))
+        assert image.tobytes() == edit.image().tobytes()
+        assert mask.tobytes() == edit.mask().tobytes()
+    for path in ("/page/presets/none.json", "/page/presets/carpet/none.png", "/page/presets/none/image.png"):
+        assert client.get(path).status_code == 404
+
+
+def test_another_model_knows_no_demo_rooms(settings: Settings) -> None:
+    with serving(settings.model_copy(update={"default_model": "sd14"})) as client:
+        assert client.get("/page/presets.json").json() == {"presets": []}
+
+
+def test_the_page_is_open_where_keys_are_asked_for(settings: Settings) -> None:
+    with serving(settings.model_copy(update={"auth": "keys"})) as client:
+        assert client.get("/").status_code == 200
+        assert client.get("/page/main.js").status_code == 200
+        assert client.get("/v1/edits").status_code == 401
