@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo up test soak fuzz check format bench bench-speed bench-memory bench-quality openapi clean
+.PHONY: demo up test soak fuzz check format bench bench-speed bench-load bench-memory bench-quality openapi clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.run  ## Start the whole stack, run a real edit over HTTP, save the pictures in demo-output/
@@ -46,6 +46,9 @@ bench-speed: $(VENV)/.run  ## The presets against the released program's schedul
 
 bench-memory: $(VENV)/.run  ## Peak memory of an edit on a UNet of SD 1.x size; a process over 200 edits
 	$(BIN)/python -m benchmarks.memory --edits 200
+
+bench-load: $(VENV)/.run  ## What one front end bears: latency, rate and CPU of status, submit and events
+	$(BIN)/python -m benchmarks.load
 
 bench-quality: $(VENV)/.run  ## Edits with known truth, with and without guidance; goes on after a kill
 	$(BIN)/python -m benchmarks.quality

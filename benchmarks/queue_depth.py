@@ -58,6 +58,8 @@ class Site:
     depth: int
     client: httpx.Client
     redis: Redis
+    front_end: Callable[[], int]
+    """Its process id."""
 
 
 @contextmanager
@@ -86,7 +88,7 @@ def site(folder: Path, depth: int) -> Iterator[Site]:
             )
         client = stack.enter_context(httpx.Client(base_url=url, timeout=30))
         _await(lambda: _answers(client))
-        yield Site(depth, client, redis)
+        yield Site(depth, client, redis, lambda: running[1].pid)
 
 
 def _await(condition: Callable[[], bool]) -> None:

@@ -28,8 +28,8 @@ from magedit.report import Progress
 from service.check import Checked, check
 from service.errors import RequestError
 from service.form import parse_form
+from service.png import write_png
 from service.problems import problem_of, validation_problem
-from service.uploads import to_png
 from service.views import edit_view
 from worker import edit as work
 from worker.model import ServedModel, load
@@ -81,7 +81,7 @@ class Here:
         job, now = new_id(), time.time()
         image, masks = image_key(OWNER, job), [mask_key(OWNER, job, n) for n in range(len(checked.masks))]
         for key, picture in zip((image, *masks), (checked.image, *checked.masks), strict=True):
-            self._store.put(key, to_png(picture), "image/png")
+            self._store.put(key, write_png(picture), "image/png")
         return JobRecord(
             id=job,
             tenant=OWNER,

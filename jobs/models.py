@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import cast
+from functools import lru_cache
+from typing import NamedTuple, cast
 
 from redis import Redis
 
@@ -27,7 +28,7 @@ return redis.call('EXPIRE', '{keys.TOKENIZER}' .. ARGV[5], ARGV[6])
 _LIVE = f"""
 local time = redis.call('TIME')
 return {{redis.call('ZRANGEBYSCORE', '{keys.ANNOUNCED}', time[1], '+inf'),
-        redis.call('HGETALL', '{keys.MODELS}'), redis.call('HGETALL', '{keys.PACE}')}}
+        redis.call('HGETALL', '{keys.MODELS}'), redis.call('HGETALL', '{keys.PACE}'), time}}
 """
 _PACE = f"""
 local old = tonumber(redis.call('HGET', '{keys.PACE}', ARGV[1]) or ARGV[2])
@@ -38,6 +39,19 @@ redis.call('HSET', '{keys.PACE}', ARGV[1], tostring(old + (tonumber(ARGV[2]) - o
 def tokenizer_sha256(tokenizer_json: str) -> str:
     """What `ModelInfo.tokenizer_sha256` holds."""
     return hashlib.sha256(tokenizer_json.encode()).hexdigest()
+
+
+class Look(NamedTuple):
+    """The models at a time, in Unix seconds by the clock of Redis."""
+
+    models: dict[str, ModelStatus]
+    now: float
+
+
+@lru_cache(maxsize=64)
+def _info(text: bytes) -> ModelInfo:
+    """An announcement, parsed once: it is asked for with every status, and has a vocabulary in it."""
+    return ModelInfo.model_validate_json(text)
 
 
 class Models:
@@ -68,19 +82,20 @@ class Models:
         return {member.decode().split(" ")[1] for member in self._live()[0]}
 
     @redis_errors()
-    def all(self) -> dict[str, ModelStatus]:
-        """Every model that was ever announced, with its live workers, in one round trip."""
-        announced, infos, paces = self._live()
+    def look(self) -> Look:
+        """Every model that was ever announced, with its live workers, and the time, in one round trip."""
+        announced, infos, paces, (seconds, microseconds) = self._live()
         serving = [member.decode().split(" ")[0] for member in announced]
         pace = {paces[i].decode(): float(paces[i + 1]) for i in range(0, len(paces), 2)}
-        return {
-            name: ModelStatus(
-                info=ModelInfo.model_validate_json(text),
-                workers=serving.count(name),
-                step_seconds=pace.get(name),
-            )
+        models = {
+            name: ModelStatus(info=_info(text), workers=serving.count(name), step_seconds=pace.get(name))
             for name, text in sorted((infos[i].decode(), infos[i + 1]) for i in range(0, len(infos), 2))
         }
+        return Look(models, int(seconds) + int(microseconds) / 1e6)
+
+    def all(self) -> dict[str, ModelStatus]:
+        """Every model that was ever announced, with its live workers, in one round trip."""
+        return self.look().models
 
     def require(self, name: str) -> ModelStatus:
         """The model with at least one live worker. Raises UnknownModel, NoWorkerForModel."""

@@ -14,7 +14,8 @@ from service.errors import NoKey, ScopeMissing
 from service.watch import Watch
 
 
-def _backend(request: Request) -> BackendType:
+# Coroutines where nothing blocks: FastAPI sends every other function to a thread.
+async def _backend(request: Request) -> BackendType:
     backend: BackendType = request.app.state.backend
     return backend
 
@@ -22,7 +23,7 @@ def _backend(request: Request) -> BackendType:
 Backend = Annotated[BackendType, Depends(_backend)]
 
 
-def _watch(request: Request) -> Watch:
+async def _watch(request: Request) -> Watch:
     watch: Watch = request.app.state.watch
     return watch
 

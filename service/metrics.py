@@ -100,7 +100,7 @@ class MetricsMiddleware:
             self.metrics.seconds.labels(method, route).observe(time.perf_counter() - began)
 
 
-def _metrics(request: Request) -> Metrics:
+async def _metrics(request: Request) -> Metrics:
     metrics: Metrics = request.app.state.metrics
     return metrics
 

@@ -75,7 +75,7 @@ class Origin(NamedTuple):
     traceparent: str
 
 
-def _origin(request: Request) -> Origin:
+async def _origin(request: Request) -> Origin:
     return Origin(request.state.request_id, request.state.traceparent)
 
 

@@ -20,9 +20,9 @@ from service.backend import Backend
 from service.check import check
 from service.form import EditForm
 from service.idempotency import Keyed
+from service.png import write_png
 from service.requests import Origin
 from service.source import Lineage, find_source
-from service.uploads import to_png
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +77,7 @@ def _submit(
     lineage = source.lineage if source else Lineage()
     try:
         for key, picture in inputs.items():
-            backend.store.put(key, to_png(picture), PNG)
+            backend.store.put(key, write_png(picture), PNG)
         record = backend.records.create(
             JobRecord(
                 id=job,

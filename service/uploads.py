@@ -54,17 +54,6 @@ def read_mask_image(data: bytes, *, field: str, limits: UploadLimits) -> Image.I
     return image
 
 
-def to_png(image: Image.Image) -> bytes:
-    """PNG bytes of the pixels alone."""
-    target = io.BytesIO()
-    bare = image.copy()
-    # Pillow would write profile, transparency and more out of here.
-    bare.info.clear()
-    # Level 1: inputs are read once, by a worker that is nearby; time matters more than a few per cent of size.
-    bare.save(target, format="PNG", compress_level=1)
-    return target.getvalue()
-
-
 def _decode(data: bytes, *, field: str, limits: UploadLimits) -> tuple[Image.Image, bytes | None]:
     """The decoded upright picture and its ICC profile."""
     if len(data) > limits.max_bytes:

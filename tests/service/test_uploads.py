@@ -23,7 +23,8 @@ from service.errors import (
     UnsupportedImageType,
     UploadTooLarge,
 )
-from service.uploads import UploadLimits, read_image, read_mask_image, to_png
+from service.png import write_png
+from service.uploads import UploadLimits, read_image, read_mask_image
 from tests.service.conftest import encode, picture
 from tests.service.profiles import (
     ADOBE_GAMMA,
@@ -136,13 +137,13 @@ def test_metadata_does_not_survive() -> None:
     text.add_text("Comment", "where I live")
     exif = Image.Exif()
     exif[0x010E] = "where I live"
-    stored = to_png(read(encode(Image.new("RGB", (8, 8)), pnginfo=text, exif=exif)))
+    stored = write_png(read(encode(Image.new("RGB", (8, 8)), pnginfo=text, exif=exif)))
     assert b"where I live" not in stored
     assert Image.open(io.BytesIO(stored)).info == {}
 
 
 def test_trailing_data_does_not_survive() -> None:
-    stored = to_png(read(picture() + b"<script>alert(1)</script>"))
+    stored = write_png(read(picture() + b"<script>alert(1)</script>"))
     assert b"script" not in stored
 
 
@@ -164,7 +165,7 @@ def test_a_profile_is_converted_to_srgb(profile: bytes, colour: tuple[int, ...],
         pixel = image.getpixel((4, 4))
         assert isinstance(pixel, tuple)
         assert all(abs(a - b) <= 1 for a, b in zip(pixel, expected, strict=True))
-        assert "icc_profile" not in Image.open(io.BytesIO(to_png(image))).info
+        assert "icc_profile" not in Image.open(io.BytesIO(write_png(image))).info
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,265 @@
+"""What one front-end process bears: status and submit with no edit and with many in line, and listeners to one edit.
+
+On loopback, with a Redis server that writes every change to disk. Statuses are asked for at a given rate, however long
+the answers take (so that a slow one delays no other), submits by some callers at a time as fast as they are answered.
+Beside the latencies the CPU time of the front end per request is told (proc(5)): on a busy machine that is what can be
+compared. The callers are asyncio streams of this process, which must not be what is measured: they parse next to
+nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import json
+import os
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.queue_depth import PROMPTS, Site, quantiles, site
+from jobs.records import Records
+from jobs.settings import Settings
+from magedit.report import Progress, Stage
+
+RATE = 300
+SECONDS = 5.0
+DEPTH = 10_000
+LISTENERS = 500
+SIZE = (512, 512)
+CALLERS = 8
+"""Connections that are used at a time."""
+
+PROGRESS_S = 0.25
+"""Pause between two changes of the edit that is listened to, in seconds: a worker's."""
+
+BOUNDARY = "magedit-load"
+
+
+@dataclass
+class Load:
+    """What came out of one load: latencies in milliseconds, wall and CPU seconds of the front end."""
+
+    latency_ms: list[float] = field(default_factory=list)
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+
+    def figures(self) -> dict[str, float]:
+        """Rate, latencies, and CPU milliseconds a request."""
+        count = len(self.latency_ms)
+        return {**quantiles(self.latency_ms), "per_s": count / self.wall_s, "cpu_ms": self.cpu_s / count * 1e3}
+
+
+class Connection:
+    """One kept-alive connection to the front end."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def open(cls, port: int) -> Connection:
+        """Connect to loopback."""
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    async def ask(self, request: bytes, expected: int) -> bytes:
+        """Send a request and read its answer's body. Raises RuntimeError for another status."""
+        self._writer.write(request)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        size = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+        body = await self._reader.readexactly(int(size))
+        if head.split(b" ", 2)[1] != b"%d" % expected:
+            raise RuntimeError(f"{head.splitlines()[0]!r}: {body[:300]!r}")
+        return body
+
+    def close(self) -> None:
+        """Hang up."""
+        self._writer.close()
+
+
+def cpu_s(pid: int) -> float:
+    """CPU time of a process, user and system, in seconds (proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def status_request(edit_id: str) -> bytes:
+    """`GET /v1/edits/{id}`."""
+    return f"GET /v1/edits/{edit_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+
+
+def submit_request(size: tuple[int, int] = SIZE) -> bytes:
+    """`POST /v1/edits` with a photograph-like image and a mask of this size."""
+    noise = Image.effect_noise(size, 40)
+    picture = Image.merge(
+        "RGB", (noise, Image.linear_gradient("L").resize(size), Image.radial_gradient("L").resize(size))
+    )
+    mask = Image.new("L", size)
+    mask.paste(255, (size[0] // 4, size[1] // 4, size[0] // 2, size[1] // 2))
+    parts = [
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        for name, value in PROMPTS.items()
+    ]
+    for name, image, encoding in (("image", picture, "JPEG"), ("mask", mask, "PNG")):
+        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"; filename="{name}"\r\n\r\n'.encode()
+        buffer = io.BytesIO()
+        image.save(buffer, encoding)
+        parts.append(head + buffer.getvalue() + b"\r\n")
+    body = b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
+    kind = f"Content-Type: multipart/form-data; boundary={BOUNDARY}"
+    return f"POST /v1/edits HTTP/1.1\r\nHost: x\r\n{kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+async def at_rate(at: Site, requests: list[bytes], *, rate: float, seconds: float) -> Load:
+    """Ask for these in turns, ``rate`` times a second; a latency begins when its request was due."""
+    load = Load()
+    idle: asyncio.Queue[Connection] = asyncio.Queue()
+    connections = [await Connection.open(_port(at)) for _ in range(8 * CALLERS)]
+    for each in connections:
+        idle.put_nowait(each)
+
+    async def one(number: int, due: float) -> None:
+        connection = await idle.get()
+        await connection.ask(requests[number % len(requests)], 200)
+        load.latency_ms.append((time.perf_counter() - due) * 1e3)
+        idle.put_nowait(connection)
+
+    async def all_of_them() -> None:
+        began = time.perf_counter()
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(int(rate * seconds)):
+                due = began + number / rate
+                await asyncio.sleep(due - time.perf_counter())
+                tasks.create_task(one(number, due))
+
+    await _measured(at, load, all_of_them)
+    for each in connections:
+        each.close()
+    return load
+
+
+async def as_fast(at: Site, request: bytes, *, seconds: float) -> Load:
+    """Submit with `CALLERS` callers for so long."""
+    load = Load()
+    connections = [await Connection.open(_port(at)) for _ in range(CALLERS)]
+
+    async def caller(connection: Connection) -> None:
+        end = time.perf_counter() + seconds
+        while (began := time.perf_counter()) < end:
+            await connection.ask(request, 202)
+            load.latency_ms.append((time.perf_counter() - began) * 1e3)
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(caller(each) for each in connections))
+
+    await _measured(at, load, all_of_them)
+    for each in connections:
+        each.close()
+    return load
+
+
+async def listened(at: Site, edit_id: str, *, listeners: int, seconds: float) -> Load:
+    """Change an edit's progress as a worker does and see when each listener hears of it."""
+    load = Load()
+    records = Records(at.redis, Settings())
+    claim = await asyncio.to_thread(records.claim, edit_id, "benchmark")
+    assert claim is not None
+    said: dict[int, float] = {}
+    request = f"GET /v1/edits/{edit_id}/events HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    opened = [await asyncio.open_connection("127.0.0.1", _port(at)) for _ in range(listeners)]
+    ready = asyncio.Semaphore(0)
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(request)
+        async for line in reader:
+            if line.startswith(b"event: "):
+                ready.release()
+            elif line.startswith(b"data: ") and b'"step":' in line:
+                step = int(line.partition(b'"step":')[2].split(b",")[0])
+                if step in said:
+                    load.latency_ms.append((time.perf_counter() - said[step]) * 1e3)
+
+    async def all_of_them() -> None:
+        for step in range(1, int(seconds / PROGRESS_S) + 1):
+            said[step] = time.perf_counter()
+            news = Progress(stage=Stage.EDIT, step=step, steps=1000, fraction=step / 1000)
+            await asyncio.to_thread(records.renew, claim, news)
+            await asyncio.sleep(PROGRESS_S)
+        await asyncio.sleep(1.0)
+
+    tasks = [asyncio.create_task(listen(*each)) for each in opened]
+    for _ in range(listeners):
+        await ready.acquire()
+    await _measured(at, load, all_of_them)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for _, writer in opened:
+        writer.close()
+    return load
+
+
+async def _measured(at: Site, load: Load, work: Callable[[], Awaitable[None]]) -> None:
+    used, began = cpu_s(at.front_end()), time.perf_counter()
+    await work()
+    load.wall_s, load.cpu_s = time.perf_counter() - began, cpu_s(at.front_end()) - used
+
+
+def _port(at: Site) -> int:
+    return at.client.base_url.port or 80
+
+
+async def measure(at: Site, *, rate: float, seconds: float, listeners: int) -> dict[str, Load]:
+    """The three loads on one service."""
+    submit = submit_request()
+    connection = await Connection.open(_port(at))
+    # The first ones load what is loaded late.
+    ids = [json.loads(await connection.ask(submit, 202))["id"] for _ in range(20)]
+    connection.close()
+    loads = {
+        "status": await at_rate(at, [status_request(each) for each in ids], rate=rate, seconds=seconds),
+        "submit": await as_fast(at, submit, seconds=seconds),
+    }
+    if listeners:
+        loads["event"] = await listened(at, ids[0], listeners=listeners, seconds=seconds)
+    return loads
+
+
+def main() -> None:
+    """Print the table and, if asked, write it as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rate", type=float, default=RATE, help="statuses a second")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of each load")
+    parser.add_argument("--depth", type=int, default=DEPTH, help="edits in line in the second run")
+    parser.add_argument("--listeners", type=int, default=LISTENERS)
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    asked = parser.parse_args()
+    table = Table(title=f"one front-end process; {asked.rate:g} statuses/s; {asked.listeners} listeners")
+    for column in ("call", "in line", "n", "per s", "p50 ms", "p99 ms", "CPU ms each"):
+        table.add_column(column, justify="right")
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    with tempfile.TemporaryDirectory(prefix="magedit-") as folder:
+        for depth in (0, asked.depth):
+            with ExitStack() as stack:
+                at = stack.enter_context(site(Path(folder) / str(depth), depth))
+                loads = asyncio.run(
+                    measure(at, rate=asked.rate, seconds=asked.seconds, listeners=0 if depth else asked.listeners)
+                )
+            found[str(depth)] = {name: load.figures() for name, load in loads.items()}
+            for name, each in found[str(depth)].items():
+                cells = (f"{each[key]:.2f}" for key in ("per_s", "p50", "p99", "cpu_ms"))
+                table.add_row(name, str(depth), f"{each['n']:.0f}", *cells)
+    Console(width=100).print(table)
+    if asked.json:
+        asked.json.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
