@@ -13,6 +13,7 @@ from annotated_types import Ge, Le
 from typing_extensions import Doc
 
 from magedit.config import GOVERNED, PRESET_DOC, EditConfig, PresetName
+from magedit.kinds import KIND_DOC, KIND_GOVERNED, KindName
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -21,22 +22,24 @@ PANEL = "How to edit"
 
 
 def with_config_options(command: F) -> F:
-    """Give ``command``, which takes ``**config``, an option for the preset and one for every field of `EditConfig`.
+    """Give ``command``, which takes ``**config``, options for preset, kind and every field of `EditConfig`.
 
     An option that is not given arrives as None, so that the service's own default holds.
     """
     signature = inspect.signature(command, eval_str=True)
     own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    options = [_preset(), *(_option(field) for field in dataclasses.fields(EditConfig))]
+    options = [_choice("preset", PresetName, PRESET_DOC), _choice("kind", KindName, KIND_DOC)]
+    options += [_option(field) for field in dataclasses.fields(EditConfig)]
     command.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in (*own, *options)}
     return command
 
 
-def _preset() -> inspect.Parameter:
-    option = typer.Option(help=PRESET_DOC, show_default="balanced", rich_help_panel=PANEL)
+def _choice(name: str, kind: Any, doc: str) -> inspect.Parameter:
+    default = {"preset": "balanced", "kind": "auto"}[name]
+    option = typer.Option(help=doc, show_default=default, rich_help_panel=PANEL)
     return inspect.Parameter(
-        "preset", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[PresetName | None, option]
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
     )
 
 
@@ -62,6 +65,8 @@ def _option(field: dataclasses.Field[Any]) -> inspect.Parameter:
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
+    if field.name in KIND_GOVERNED:
+        return "by --kind"
     return "by --preset" if field.name in GOVERNED else str(field.default)
 
 

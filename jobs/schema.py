@@ -11,6 +11,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from magedit.config import EditConfig, InversionName, MethodName, Region
+from magedit.kinds import EditKind
 from magedit.report import EditMeasures, Progress, ResultMeasures
 
 OutputFormat = Literal["png", "jpeg", "webp"]
@@ -87,6 +88,7 @@ class EditRequest(Frozen):
         description="Seconds from acceptance within which a worker must begin: else the edit fails with the code "
         "`deadline`. One that has begun may finish; one that is to begin again, its worker lost, may not.",
     )
+    kind: EditKind = Field(default="attribute", description="What kind of edit it is, `auto` resolved.")
     config: EditConfig = Field(default_factory=EditConfig, description="How to edit.")
 
 

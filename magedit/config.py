@@ -391,24 +391,3 @@ class EditConfig:
     def cross_replace_until(self, fraction: float) -> int:
         """Step index at which cross-attention injection ends for ``fraction`` (P2P counts int(0.8 (T + 1)))."""
         return int(fraction * (self.steps + 1))
-
-
-__all__ = [
-    "GOVERNED",
-    "PRESETS",
-    "PRESET_DOC",
-    "SEED_MAX",
-    "STRENGTH_POWER",
-    "ConstraintName",
-    "EditConfig",
-    "Fraction",
-    "InjectionName",
-    "InversionName",
-    "MaskMode",
-    "MaskResampling",
-    "MaskSource",
-    "MethodName",
-    "PresetName",
-    "Region",
-    "Word",
-]

@@ -21,11 +21,12 @@ from magedit.denoiser import Denoiser, frozen
 from magedit.errors import CheckpointError, MaskMismatch, RegionMismatch
 from magedit.guidance import resample_mask
 from magedit.inversion import INVERSIONS, InversionTask, Inverted
+from magedit.kinds import config_for, with_filling
 from magedit.meter import Meter, OnProgress, expected_work
 from magedit.methods import METHODS, EditTask
 from magedit.output import Inversion, MAGEditOutput
 from magedit.plan import blend_tokens, changeable, injection_between, result_measures, word_targets
-from magedit.prompts import Encoded, check_edit
+from magedit.prompts import Encoded, check_edit, check_prompt
 from magedit.report import EditMeasures, ResultMeasures, Stage
 from magedit.schedule import Schedule
 from magedit.transparency import flatten, restore
@@ -186,7 +187,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             source_prompt: what the picture shows.
             target_prompt: what it shall show.
             regions: words per mask, in the masks' order; none: each mask gets the words that the target prompt adds.
-            config: how to edit.
+            config: how to edit; default: as `magedit.kinds.config_for` has it for the prompts.
             inversion: of the same image, mask union, prompt and settings (`invert`, or an earlier output's).
             generator: source of all fresh noise, which is then drawn whatever the seed; default: each result's seed.
             output_type: ``pil``, or ``latent`` for z*_0 of the working crop, (1, C, h, w).
@@ -199,7 +200,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             NoGuidanceLayers: the checkpoint has no maps at its guidance resolution.
             EditDiverged: guidance drove the latent out of range.
         """
-        config = config or EditConfig()
+        config = config or config_for(source_prompt, target_prompt, has_words=any(region.words for region in regions))
         original, image = image, flatten(image)
         masks = self._read_masks(image, masks)
         union = pixels.union(masks)
@@ -212,10 +213,11 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             self.tokenize,
             source_prompt,
             target_prompt,
-            regions or [Region()] * len(masks),
+            with_filling(regions or [Region()] * len(masks), source_prompt, target_prompt),
             max_tokens=self.max_tokens,
             needs_words=config.is_guided,
         )
+        check_prompt(self.tokenize, config.negative_prompt, max_tokens=self.max_tokens, field="negative_prompt")
         reused = inversion is not None
         meter = Meter(expected_work(config, inverted=reused), on_progress)
         with frozen(self.unet):

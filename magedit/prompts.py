@@ -275,7 +275,7 @@ def check_edit(
         if not region.words and not added and needs_words:
             raise NothingToGuide(
                 f"the target prompt {target!r} adds no word to the source prompt {source!r} and no edit words are "
-                "given: name the words that the mask is about, or use method 'p2p'"
+                "given: name the words that the mask is about (for a removal what fills the place), or use method 'p2p'"
             )
         region = replace(region, words=tuple(region.words) or added)
         for word in (*region.words, *region.negative_words):

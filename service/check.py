@@ -15,8 +15,9 @@ from jobs.settings import Settings
 from magedit.catalog import METHOD_CARDS, check_together
 from magedit.config import EditConfig, MaskMode, Region
 from magedit.errors import InvalidEdit, RegionMismatch, UnknownMethod
+from magedit.kinds import EditKind, with_filling, with_kind
 from magedit.masks import check_mask, read_mask
-from magedit.prompts import Tokenize, check_edit, find_word
+from magedit.prompts import Tokenize, check_edit, check_prompt, find_word
 from service.form import EditForm, invalid
 from service.source import Source
 from service.uploads import UploadLimits, read_image, read_mask_image
@@ -45,7 +46,19 @@ def check(
         form = replace(form, source_prompt=source.prompt if source is not None else form.target_prompt)
     _check_results(form.config, settings.max_results)
     regions = _regions(form, max_regions=settings.max_regions)
-    request = _request(form, info, _check_words(form, regions, info, tokenize))
+    assert form.source_prompt is not None
+    kind, config = with_kind(
+        form.config,
+        form.kind,
+        form.source_prompt,
+        form.target_prompt,
+        given=form.given,
+        preset=form.preset,
+        has_words=any(region.words for region in regions),
+    )
+    form = replace(form, config=config)
+    regions = with_filling(regions, form.source_prompt, form.target_prompt)
+    request = _request(form, kind, info, _check_words(form, regions, info, tokenize))
     image, masks = _pictures(form, settings, source)
     return Checked(request, image, masks)
 
@@ -98,13 +111,20 @@ def _check_words(form: EditForm, regions: Sequence[Region], info: ModelInfo, tok
         vocabulary=info.vocabulary,
         needs_words=form.config.is_guided,
     )
+    check_prompt(
+        tokenize,
+        form.config.negative_prompt,
+        max_tokens=info.max_prompt_tokens,
+        field="negative_prompt",
+        vocabulary=info.vocabulary,
+    )
     for field in ("equalizer", "cross_replace_words"):
         for word in getattr(form.config, field):
             find_word(form.target_prompt, word, field=field)
     return resolved
 
 
-def _request(form: EditForm, info: ModelInfo, regions: tuple[Region, ...]) -> EditRequest:
+def _request(form: EditForm, kind: EditKind, info: ModelInfo, regions: tuple[Region, ...]) -> EditRequest:
     assert form.source_prompt is not None
     try:
         return EditRequest(
@@ -116,6 +136,7 @@ def _request(form: EditForm, info: ModelInfo, regions: tuple[Region, ...]) -> Ed
             artifacts=tuple(dict.fromkeys(form.artifacts)),
             priority=form.priority,
             deadline_s=form.deadline_s,
+            kind=kind,
             config=form.config,
         )
     except ValidationError as error:

@@ -19,6 +19,7 @@ from typing_extensions import Doc
 
 from jobs.schema import ArtifactName, DeadlineS, EditRequest, OutputFormat, Priority, Prompt
 from magedit.config import GOVERNED, PRESET_DOC, PRESETS, EditConfig, MaskMode, PresetName, Region, Word
+from magedit.kinds import KIND_DOC, KIND_GOVERNED, KINDS, KindName
 from service.errors import UnknownField, UnsupportedBody
 
 MULTIPART = "multipart/form-data"
@@ -98,14 +99,22 @@ class EditForm:
             examples=["https://example.com/hooks/magedit"],
         ),
     ] = None
+    kind: Annotated[KindName, Form(description=KIND_DOC)] = "auto"
+    preset: Annotated[PresetName, Form(description=PRESET_DOC)] = "balanced"
     config: EditConfig
+    given: frozenset[str] = frozenset()
+    """The parameters of `config` that were sent."""
 
 
 def read_form(**values: Any) -> EditForm:
     """The dependency behind `EditFormDep`; its parameters are the fields of `EditForm` and `EditConfig`."""
     config = {field.name: _frozen(values.pop(field.name)) for field in dataclasses.fields(EditConfig)}
-    given = {name: value for name, value in config.items() if name not in GOVERNED or value is not None}
-    return EditForm(config=EditConfig.preset(values.pop("preset"), **given), **values)
+    given = {name: value for name, value in config.items() if name not in _OPEN or value is not None}
+    return EditForm(config=EditConfig.preset(values["preset"], **given), given=frozenset(given), **values)
+
+
+_OPEN = GOVERNED | KIND_GOVERNED
+"""The parameters whose default is not known before the whole request is."""
 
 
 def _frozen(value: Any) -> Any:
@@ -117,17 +126,21 @@ def _own_parameters() -> list[inspect.Parameter]:
     return [
         _parameter(field.name, hints[field.name], field.default)
         for field in dataclasses.fields(EditForm)
-        if field.name != "config"
+        if field.name not in {"config", "given"}
     ]
 
 
 def _config_parameters() -> list[inspect.Parameter]:
     hints = get_type_hints(EditConfig, include_extras=True)
-    parameters = [_parameter("preset", Annotated[PresetName, Form(description=PRESET_DOC)], "balanced")]
+    parameters = []
     for field in dataclasses.fields(EditConfig):
         hint, description = hints[field.name], _doc(EditConfig, field.name)
         if field.name in GOVERNED:
             form = Form(description=f"{description} Empty: as `preset` has it ({_preset_values(field.name)}).")
+            parameters.append(_parameter(field.name, Annotated[hint | None, form], None))
+            continue
+        if field.name in KIND_GOVERNED:
+            form = Form(description=f"{description} Empty: as `kind` has it ({_kind_values(field.name)}).")
             parameters.append(_parameter(field.name, Annotated[hint | None, form], None))
             continue
         if field.default_factory is not dataclasses.MISSING:
@@ -151,6 +164,12 @@ def _config_parameters() -> list[inspect.Parameter]:
 
 def _preset_values(name: str) -> str:
     return ", ".join(f"`{preset}` {getattr(EditConfig.preset(preset), name)}" for preset in PRESETS)
+
+
+def _kind_values(name: str) -> str:
+    if name == "negative_prompt":
+        return "`removal` the words that vanish"
+    return ", ".join(f"`{kind}` {getattr(EditConfig(**values), name)}" for kind, values in KINDS.items())
 
 
 def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:

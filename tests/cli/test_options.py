@@ -32,13 +32,13 @@ def app(given: dict[str, Any]) -> typer.Typer:
 
 def test_every_parameter_is_an_option(app: typer.Typer, given: dict[str, Any]) -> None:
     assert CliRunner().invoke(app, []).exit_code == 0
-    assert set(given) == {field.name for field in dataclasses.fields(EditConfig)} | {"preset"}
+    assert set(given) == {field.name for field in dataclasses.fields(EditConfig)} | {"preset", "kind"}
     assert set(given.values()) == {None}
 
 
 def test_values_have_their_types(app: typer.Typer, given: dict[str, Any]) -> None:
     arguments = ["--steps", "10", "--strength", "0.5", "--method", "p2p", "--scale", "3", "--equalizer", '{"red": 2}']
-    arguments += ["--preset", "fast", "--sweep", "0", "--sweep", "0.5"]
+    arguments += ["--preset", "fast", "--kind", "removal", "--sweep", "0", "--sweep", "0.5"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert {name: value for name, value in given.items() if value is not None} == {
@@ -48,6 +48,7 @@ def test_values_have_their_types(app: typer.Typer, given: dict[str, Any]) -> Non
         "scale": 3.0,
         "equalizer": {"red": 2},
         "preset": "fast",
+        "kind": "removal",
         "sweep": [0.0, 0.5],
     }
 

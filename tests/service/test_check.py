@@ -9,7 +9,9 @@ from fastapi.exceptions import RequestValidationError
 
 from jobs.settings import Settings
 from magedit.catalog import METHOD_CARDS
+from magedit.config import EditConfig
 from magedit.errors import MAGEditError, MaskMismatch, NotTogether, UnknownMethod, WordNotFound
+from magedit.kinds import KINDS
 from magedit.prompts import from_tokenizers
 from service.check import Checked, check
 from service.errors import ImageTooLarge
@@ -80,3 +82,28 @@ def test_results_are_held_against_the_limit() -> None:
         (error,) = caught.value.errors()
         assert error["loc"] == ("body", field)
         assert "at most 2" in error["msg"]
+
+
+def test_the_kind_is_told_by_the_prompts_and_what_is_sent_wins() -> None:
+    request, *_ = checked()
+    assert (request.kind, request.config) == ("attribute", EditConfig())
+    bare: dict[str, Any] = {
+        "source_prompt": "a green room with a carpet, a purple carpet",
+        "target_prompt": "a green room with a carpet",
+    }
+    removal, *_ = checked(**bare)
+    assert (removal.kind, removal.config.negative_prompt) == ("removal", "a purple carpet")
+    assert removal.config == EditConfig(**KINDS["removal"], negative_prompt="a purple carpet")
+    assert [region.words for region in removal.regions] == [("green room",)]
+    chosen, *_ = checked(**bare, self_replace="0.5", negative_prompt="a carpet", kind="removal")
+    assert (chosen.config.self_replace, chosen.config.negative_prompt) == (0.5, "a carpet")
+    other, *_ = checked(**bare, kind="attribute")
+    assert (other.kind, other.config) == ("attribute", EditConfig())
+
+
+def test_a_removal_that_names_nothing_for_its_place_is_not_guided() -> None:
+    bare: dict[str, Any] = {"source_prompt": "a green carpet, a purple carpet", "target_prompt": "a green carpet"}
+    request, *_ = checked(**bare)
+    assert (request.kind, request.config.strength, request.regions[0].words) == ("removal", 0.0, ())
+    named, *_ = checked(**bare, words=["carpet"])
+    assert named.config.strength == KINDS["removal"]["strength"]
