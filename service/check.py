@@ -57,6 +57,7 @@ def check(
         has_words=any(region.words for region in regions),
     )
     form = replace(form, config=config)
+    assert form.source_prompt is not None
     regions = with_filling(regions, form.source_prompt, form.target_prompt)
     request = _request(form, kind, info, _check_words(form, regions, info, tokenize))
     image, masks = _pictures(form, settings, source)
