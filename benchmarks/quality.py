@@ -42,9 +42,23 @@ ROWS: dict[str, EditConfig] = {
     "token, no injection": EditConfig(**_FREE),
     "spatial, no injection": EditConfig(constraint="spatial", **_FREE),
     "both, no injection": EditConfig(constraint="both", **_FREE),
+    "p2p, no blend": EditConfig(method="p2p", blend_fraction=0.0),
+    "p2p + local blend": EditConfig(method="p2p", blend_fraction=0.0, local_blend=0.3),
+    "p2p, null-text": EditConfig(method="p2p", inversion="null-text"),
+    "p2p, negative-prompt": EditConfig(method="p2p", inversion="negative-prompt"),
+    "p2p, proximal": EditConfig(method="p2p", inversion="proximal"),
+    "p2p, style": EditConfig(method="p2p", inversion="style"),
+    "pnp": EditConfig(method="pnp", blend_fraction=0.0),
+    "pnp + blend": EditConfig(method="pnp"),
+    "token on pnp": EditConfig(injection="pnp"),
+    "diffedit": EditConfig(method="diffedit"),
+    "diffedit, own mask": EditConfig(method="diffedit", mask_source="own"),
+    "blended-latent": EditConfig(method="blended-latent"),
+    "sine": EditConfig(method="sine"),
 }
 """What is compared; everything else is the default. A removal names no word that guidance could raise, so its guided
-rows are run without guidance and equal the first two."""
+rows are run without guidance."""
+DEFAULT_ROWS = tuple(ROWS)[:8]
 FIGURES = ("success", "read", "left", "inside_db", "structure", "background_db", "token_gain", "spatial_gain")
 COSTS = ("seconds", "forward", "truncated", "backward")
 
@@ -61,7 +75,7 @@ def measure(pipe: MAGEditPipeline, edit: DemoEdit, config: EditConfig) -> dict[s
     """Carry out one edit and compare it with its truth."""
     size = pipe.size
     image, mask = edit.image(size), edit.mask(size)
-    used = config if edit.words else replace(config, method="p2p")
+    used = config if edit.words else replace(config, strength=0.0)
     output = pipe(
         image, [mask], edit.source_prompt, edit.target_prompt, [Region(words=edit.words)], used, output_type="latent"
     )
@@ -167,7 +181,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, default=checkpoint_path())
     parser.add_argument("--edits", type=int, default=12, help="edits of each of 6 kinds in each of 2 sets")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rows", nargs="*", choices=list(ROWS), default=list(ROWS), help="what to compare")
+    parser.add_argument("--rows", nargs="*", choices=list(ROWS), default=list(DEFAULT_ROWS), help="what to compare")
     parser.add_argument("--steps", type=int, default=EditConfig.steps)
     parser.add_argument("--processes", type=int, default=1, help="one thread each")
     parser.add_argument("--device", default="cpu")

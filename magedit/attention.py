@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -49,6 +49,8 @@ class LayerEdit:
     ``read``: keep the resulting map.
     ``self_pair`` (2, heads, N, width): queries and keys in place of those of every row (PnP 2211.12572, 4); the same
     as the source's map, without forming it. ``read_pair``: keep the layer's own.
+    ``values`` (1, K, width): what the last row's values are made of, in place of the context (StyleDiffusion
+    2303.15649, 3.2).
     """
 
     self_map: Tensor | None = None
@@ -57,6 +59,7 @@ class LayerEdit:
     read: bool = False
     self_pair: Tensor | None = None
     read_pair: bool = False
+    values: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,18 @@ def editing(unet: UNet2DConditionModel, edits: Mapping[str, Edit]) -> Iterator[d
         yield maps
 
 
+def with_values(edits: Mapping[str, Edit], layers: Collection[Layer], values: Tensor | None) -> dict[str, Edit]:
+    """``edits`` with ``values`` (1, tokens, width) for every cross-attention layer; as they are if there are none."""
+    result = dict(edits)
+    if values is not None:
+        for layer in layers:
+            if layer.cross:
+                edit = result.get(layer.name, LayerEdit())
+                assert isinstance(edit, LayerEdit)
+                result[layer.name] = replace(edit, values=values)
+    return result
+
+
 def keep_map(attn: Any, hidden_states: Tensor, context: Tensor) -> None:
     """Keep the map of layer ``attn`` (after injection) without its output, if the surrounding context reads it.
 
@@ -174,7 +189,7 @@ class _Processor:
         self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **_: Any
     ) -> Tensor:
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        value = _split(attn, attn.to_v(context))
+        value = _split(attn, attn.to_v(context if self.edit.values is None else self._context(context)))
         if self.edit.self_pair is not None:
             pair = self.edit.self_pair.to(value.dtype)
             rows = value.shape[0]
@@ -199,6 +214,10 @@ class _Processor:
             assert key is not None
             outputs.append(self._last(attn, query[-1:], key[-1:], value[-1:]))
         return _out(attn, torch.cat(outputs) if len(outputs) > 1 else outputs[0])
+
+    def _context(self, context: Tensor) -> Tensor:
+        assert self.edit.values is not None
+        return torch.cat([context[:-1], self.edit.values.to(context.dtype)])
 
     def keep(self, attn: Any, hidden_states: Tensor, context: Tensor) -> None:
         """The map, or queries and keys, alone, if they are read."""

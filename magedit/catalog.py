@@ -50,7 +50,8 @@ class MethodCard:
     ``inputs`` are the parts of a request that it looks at, ``inversions`` those it can start from (none: it inverts
     nothing), ``parameters`` the fields of `EditConfig` that it reads besides ``method`` and ``inversion``; ``plan``
     gives the passes of one result per stage, without those of the inversion and without ``shared``, those that all
-    results of an edit share.
+    results of an edit share. ``own_checkpoint``: it needs one of InstructPix2Pix layout (`magedit.instruct`), which no
+    other method can use.
     """
 
     name: MethodName
@@ -61,6 +62,7 @@ class MethodCard:
     parameters: tuple[str, ...]
     plan: Plan
     shared: Plan = lambda _: {}
+    own_checkpoint: bool = False
 
 
 _WHOLE_EDIT: tuple[InputName, ...] = ("image", "mask", "source_prompt", "target_prompt")
@@ -69,6 +71,10 @@ _EVERYWHERE = (
     *("eta", "seed", "n"),
 )
 _INVERTED = (*_EVERYWHERE, "variation")
+_INSTRUCTED = (
+    *("steps", "guidance_scale", "image_guidance_scale", "negative_prompt", "crop_context", "paste_margin"),
+    *("eta", "seed", "n"),
+)
 _BLEND = ("blend_fraction",)
 _P2P = ("injection", "cross_replace", "cross_replace_words", "self_replace", "self_replace_max_positions", "equalizer")
 _PNP = ("feature_replace", "self_replace")
@@ -109,9 +115,26 @@ def _alone(config: EditConfig) -> Mapping[Stage, Passes]:
     return {Stage.EDIT: Passes(forward=config.steps - config.skipped_steps + contrast)}
 
 
+def _tuned(config: EditConfig) -> Mapping[Stage, Passes]:
+    return {Stage.EDIT: Passes(forward=config.steps + config.tuned_steps)}
+
+
+def _tuning(config: EditConfig) -> Mapping[Stage, Passes]:
+    return {Stage.OPTIMIZE: Passes(forward=config.tune_steps, backward=config.tune_steps)}
+
+
+def _instructed(config: EditConfig) -> Mapping[Stage, Passes]:
+    return {Stage.EDIT: Passes(forward=config.steps)}
+
+
 def _null_text(config: EditConfig) -> Mapping[Stage, Passes]:
     updates = config.steps * config.null_text_iterations
     return {Stage.OPTIMIZE: Passes(forward=2 * config.steps + updates, backward=updates)}
+
+
+def _style(config: EditConfig) -> Mapping[Stage, Passes]:
+    updates = sum(map(config.style_updates, range(config.steps)))
+    return {Stage.OPTIMIZE: Passes(forward=2 * config.steps + updates, truncated=config.steps, backward=updates)}
 
 
 INVERSION_CARDS: Mapping[InversionName, InversionCard] = MappingProxyType(
@@ -142,6 +165,19 @@ INVERSION_CARDS: Mapping[InversionName, InversionCard] = MappingProxyType(
                 name="negative-prompt",
                 summary="Takes the source prompt as the unconditional one: guidance cancels on the source.",
                 paper=Paper(title="Negative-prompt Inversion", arxiv="2305.16807"),
+            ),
+            InversionCard(
+                name="proximal",
+                summary="Negative-prompt inversion whose guidance keeps only its largest part: less changes by chance.",
+                paper=Paper(title="Proximal Guidance", arxiv="2306.05414"),
+                parameters=("guidance_scale", "proximal_norm", "proximal_quantile", "proximal_reconstruction"),
+            ),
+            InversionCard(
+                name="style",
+                summary="Trains a small network per picture that gives the values of cross attention, keys left alone.",
+                paper=Paper(title="StyleDiffusion", arxiv="2303.15649"),
+                parameters=("guidance_scale", "style_iterations", "style_replace"),
+                plan=_style,
             ),
         )
     }
@@ -190,7 +226,8 @@ METHOD_CARDS: Mapping[MethodName, MethodCard] = MappingProxyType(
                 "finds the mask itself if it is told to.",
                 papers=(Paper(title="DiffEdit", arxiv="2210.11427"),),
                 inputs=_WHOLE_EDIT,
-                inversions=_ALL,
+                # StyleDiffusion learns values of a source branch, which this method does not sample.
+                inversions=tuple(name for name in _ALL if name != "style"),
                 parameters=(*_INVERTED, "guided_fraction", "skip_fraction", "mask_source", "mask_maps", "mask_ratio"),
                 plan=_alone,
             ),
@@ -202,6 +239,39 @@ METHOD_CARDS: Mapping[MethodName, MethodCard] = MappingProxyType(
                 inversions=(),
                 parameters=(*_EVERYWHERE, "guided_fraction", "skip_fraction"),
                 plan=_alone,
+            ),
+            MethodCard(
+                name="sine",
+                summary="Tunes a copy of the model on the one picture, then samples under both models' guidance.",
+                papers=(Paper(title="SINE", arxiv="2212.04489"),),
+                inputs=_WHOLE_EDIT,
+                inversions=(),
+                parameters=(
+                    *(*_EVERYWHERE, "guided_fraction", *_BLEND),
+                    *("tune_steps", "tune_learning_rate", "tune_weight", "tune_fraction"),
+                ),
+                plan=_tuned,
+                shared=_tuning,
+            ),
+            MethodCard(
+                name="instruct-pix2pix",
+                summary="Follows an instruction, with a checkpoint that was trained to.",
+                papers=(Paper(title="InstructPix2Pix", arxiv="2211.09800"),),
+                inputs=("image", "mask", "target_prompt"),
+                inversions=(),
+                parameters=_INSTRUCTED,
+                plan=_instructed,
+                own_checkpoint=True,
+            ),
+            MethodCard(
+                name="magicbrush",
+                summary="InstructPix2Pix tuned on edits that people made and judged.",
+                papers=(Paper(title="MagicBrush", arxiv="2306.10012"),),
+                inputs=("image", "mask", "target_prompt"),
+                inversions=(),
+                parameters=_INSTRUCTED,
+                plan=_instructed,
+                own_checkpoint=True,
             ),
         )
     }

@@ -13,19 +13,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from annotated_types import Ge, Le, MaxLen
 from typing_extensions import Doc
 
-MethodName = Literal["mag-edit", "p2p", "pnp", "diffedit", "blended-latent"]
-InversionName = Literal["direct", "ddim", "null-text", "negative-prompt"]
-ConstraintName = Literal["token", "spatial", "both"]
-InjectionName = Literal["refine", "replace", "pnp"]
-MaskSource = Literal["given", "own"]
-PresetName = Literal["exact", "balanced", "fast"]
-MaskResampling = Literal["coverage", "nearest"]
-MaskMode = Literal["white", "black", "alpha"]
+from magedit.terms import (
+    ConstraintName,
+    Fraction,
+    InjectionName,
+    InversionName,
+    MaskMode,
+    MaskResampling,
+    MaskSource,
+    MethodName,
+    PresetName,
+    ProximalNorm,
+    Region,
+    Word,
+)
+from magedit.windows import Windows
 
 SEED_MAX = 2**63 - 1
 """Largest seed: what torch and JSON readers with 64-bit integers both take."""
@@ -33,30 +40,6 @@ SEED_MAX = 2**63 - 1
 STRENGTH_POWER = 1.5
 """Power of `strength` in the step size and in the number of guidance updates. Measured on the demo's edits: the token
 ratio rises by like amounts with each tenfold of the total push, most of it below a tenth of the paper's."""
-
-Fraction = Annotated[float, Ge(0.0), Le(1.0)]
-Word = Annotated[str, MaxLen(100)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Region:
-    """One place to edit: the words that must win inside its mask. Masks pair with regions by position."""
-
-    words: Annotated[
-        tuple[Word, ...],
-        MaxLen(16),
-        Doc(
-            "Whole words of the target prompt that must win cross attention inside the mask (S* of the paper, 4.2). "
-            "`word[2]` picks the second occurrence. Empty: the words that the target prompt adds to the source prompt."
-        ),
-    ] = ()
-    negative_words: Annotated[
-        tuple[Word, ...],
-        MaxLen(16),
-        Doc("Words of the target prompt whose token ratio is pushed down inside the mask; for extreme changes."),
-    ] = ()
-    strength: Annotated[Fraction, Doc("Weight of this region's loss relative to the other regions, 0..1.")] = 1.0
-
 
 PRESETS: Mapping[PresetName, Mapping[str, Any]] = MappingProxyType(
     {
@@ -84,12 +67,8 @@ GOVERNED = frozenset(name for preset in PRESETS.values() for name in preset)
 """The parameters whose default depends on the preset."""
 
 
-SKIPPED: Mapping[MethodName, float] = MappingProxyType({"blended-latent": 0.25, "diffedit": 0.5})
-"""`skip_fraction` of the methods that have one, from their papers."""
-
-
 @dataclass(frozen=True, kw_only=True)
-class EditConfig:
+class EditConfig(Windows):
     """How to edit. A default is the paper's or the named source's, where its description gives no other; step windows
     scale with ``steps``. `EditConfig.preset` gives other starting points."""
 
@@ -99,6 +78,8 @@ class EditConfig:
             "`mag-edit`: mask-based attention-adjusted guidance (paper). `p2p`: the same without guidance (P2P). "
             "`pnp`: injected features and self attention (arXiv 2211.12572). `diffedit`: decoding inside a mask "
             "(arXiv 2210.11427). `blended-latent`: the target prompt alone inside the mask (arXiv 2206.02779). "
+            "`sine`: a model tuned on the picture (arXiv 2212.04489). `instruct-pix2pix`, `magicbrush`: the target "
+            "prompt is an instruction, on checkpoints of their own (arXiv 2211.09800, 2306.10012). "
             "`GET /v1/methods` tells more."
         ),
     ] = "mag-edit"
@@ -107,7 +88,8 @@ class EditConfig:
         Doc(
             "How the image becomes a latent trajectory: `direct` keeps the DDIM trajectory as the source branch "
             "(exact, no optimisation), `ddim` nothing added, `null-text` optimises the unconditional embedding per "
-            "step (NTI), `negative-prompt` takes the source prompt as the unconditional one (NPI)."
+            "step (NTI), `negative-prompt` takes the source prompt as the unconditional one (NPI), `proximal` also "
+            "drops the small part of guidance (arXiv 2306.05414), `style` learns value embeddings (arXiv 2303.15649)."
         ),
     ] = "direct"
     constraint: Annotated[
@@ -253,6 +235,50 @@ class EditConfig:
     null_text_tolerance: Annotated[
         float, Ge(0.0), Le(1.0), Doc("Stop a step's updates below this MSE + 2e-5 x step (NTI: 1e-5).")
     ] = 1e-5
+    proximal_norm: Annotated[
+        ProximalNorm,
+        Doc("`proximal`: `l0` drops what is below the threshold, `l1` takes the threshold off the rest as well."),
+    ] = "l0"
+    proximal_quantile: Annotated[
+        Fraction, Doc("Share of the guidance that `proximal` drops, the smallest first (arXiv 2306.05414: 0.7).")
+    ] = 0.7
+    proximal_reconstruction: Annotated[
+        Fraction,
+        Doc(
+            "`proximal`: how far the late steps pull towards the source where guidance was dropped (published program: "
+            "0.1); 0: not at all."
+        ),
+    ] = 0.0
+    style_iterations: Annotated[
+        int,
+        Ge(1),
+        Le(200),
+        Doc("`style`: Adam updates of the first step; of step i they are exp(-i / 10) of it (published program)."),
+    ] = 10
+    style_replace: Annotated[
+        Fraction,
+        Doc(
+            "`style`: leading fraction of the steps whose shared words take the learned values (arXiv 2303.15649: 0.5)."
+        ),
+    ] = 0.5
+    tune_steps: Annotated[
+        int, Ge(1), Le(20_000), Doc("`sine`: training steps of the model's copy (published program: thousands).")
+    ] = 400
+    tune_learning_rate: Annotated[
+        float, Ge(0.0), Le(1.0), Doc("`sine`: Adam's learning rate (published program: 1e-6, with more steps).")
+    ] = 1e-5
+    tune_weight: Annotated[
+        Fraction, Doc("`sine`: share of the tuned model in the conditional noise (published program: 0.6).")
+    ] = 0.6
+    tune_fraction: Annotated[
+        Fraction, Doc("`sine`: leading fraction of the steps with the tuned model (published program: 0.5).")
+    ] = 0.5
+    image_guidance_scale: Annotated[
+        float,
+        Ge(1.0),
+        Le(10.0),
+        Doc("`instruct-pix2pix`, `magicbrush`: guidance by the picture (2211.09800: 1.5)."),
+    ] = 1.5
     crop_context: Annotated[
         float,
         Ge(0.0),
@@ -334,60 +360,28 @@ class EditConfig:
         return self.measured_steps
 
     @property
-    def measured_steps(self) -> int:
-        """Number of leading steps whose ratios are measured: the guided window, also for methods without guidance;
-        counted from the first step that is taken."""
-        return int(self.guided_fraction * (self.steps - self.skipped_steps))
-
-    @property
     def iterations(self) -> int:
         """Guidance updates per guided step after `strength`."""
         return max(1, round(self.max_iterations * self.strength**STRENGTH_POWER)) if self.guided_steps else 0
 
-    @property
-    def inversion_settings(self) -> dict[str, float | str]:
-        """The parameters that an inversion depends on, by name."""
-        names = ["steps", "inversion"]
-        if self.inversion == "null-text":
-            names += ["guidance_scale", *(name for name in EditConfig.__annotations__ if name.startswith("null_text"))]
-        return {name: getattr(self, name) for name in names}
 
-    @property
-    def on_pnp(self) -> bool:
-        """Whether the source enters as PnP's features and not as Prompt-to-Prompt's maps."""
-        return self.method == "pnp" or (self.method == "mag-edit" and self.injection == "pnp")
-
-    @property
-    def source_steps(self) -> int:
-        """Number of leading steps that need maps or features of the source."""
-        if self.local_blend is not None:
-            return self.steps
-        if self.on_pnp:
-            return max(self.feature_replace_until, self.self_replace_until)
-        windows = (self.cross_replace, *self.cross_replace_words.values())
-        return min(self.steps, max(self.self_replace_until, *map(self.cross_replace_until, windows)))
-
-    @property
-    def skipped_steps(self) -> int:
-        """Number of leading steps that are left out; at least one step is taken."""
-        fraction = SKIPPED.get(self.method, 0.0) if self.skip_fraction is None else self.skip_fraction
-        return min(int(fraction * self.steps), self.steps - 1)
-
-    @property
-    def feature_replace_until(self) -> int:
-        """Step index at which PnP's feature injection ends."""
-        return int(self.feature_replace * self.steps)
-
-    @property
-    def blend_from(self) -> int:
-        """First step index whose latent is blended with the source's outside the dilated mask."""
-        return self.steps - round(self.blend_fraction * self.steps)
-
-    @property
-    def self_replace_until(self) -> int:
-        """Step index at which self-attention injection ends (P2P counts int(0.5 T))."""
-        return int(self.self_replace * self.steps)
-
-    def cross_replace_until(self, fraction: float) -> int:
-        """Step index at which cross-attention injection ends for ``fraction`` (P2P counts int(0.8 (T + 1)))."""
-        return int(fraction * (self.steps + 1))
+__all__ = [
+    "GOVERNED",
+    "PRESETS",
+    "PRESET_DOC",
+    "SEED_MAX",
+    "STRENGTH_POWER",
+    "ConstraintName",
+    "EditConfig",
+    "Fraction",
+    "InjectionName",
+    "InversionName",
+    "MaskMode",
+    "MaskResampling",
+    "MaskSource",
+    "MethodName",
+    "PresetName",
+    "ProximalNorm",
+    "Region",
+    "Word",
+]

@@ -39,24 +39,23 @@ class Inversion:
             UnknownMethod: another size, crop, prompt, or setting that the inversion depends on (field ``inversion``).
         """
         made_with, asked_for = self.config.inversion_settings, config.inversion_settings
-        if not METHOD_CARDS[config.method].inversions:
-            asked_for = {}
-        elif len(self.inverted.latents) != self.config.steps + 1:
-            raise UnknownMethod(
-                f"the given inversion is of method {self.config.method!r}, which inverts nothing: invert again",
-                field="inversion",
-            )
+        inverts = bool(METHOD_CARDS[config.method].inversions)
         for name, mine, asked in (
             ("image size", self.image_size, image_size),
             ("working crop", self.box, box),
             ("source prompt", self.source_prompt, source_prompt),
-            *((name, made_with.get(name), value) for name, value in asked_for.items()),
+            *((name, made_with.get(name), value) for name, value in asked_for.items() if inverts),
         ):
             if mine != asked:
                 raise UnknownMethod(
                     f"the given inversion was made with {name} {mine!r}, the edit has {asked!r}: invert again",
                     field="inversion",
                 )
+        if inverts and not METHOD_CARDS[self.config.method].inversions:
+            raise UnknownMethod(
+                f"the given inversion is of method {self.config.method!r}, which inverts nothing: invert again",
+                field="inversion",
+            )
 
     def to(self, device: torch.device) -> Inversion:
         """The same inversion on ``device``."""
@@ -66,6 +65,7 @@ class Inversion:
             self.inverted,
             latents=tuple(each.to(device) for each in self.inverted.latents),
             unconditional=tuple(each.to(device) for each in self.inverted.unconditional),
+            values=tuple(each.to(device) for each in self.inverted.values),
         )
         return replace(self, inverted=moved)
 

@@ -18,14 +18,14 @@ from magedit.attention import find_layers, guidance_layers
 from magedit.catalog import METHOD_CARDS, check_together
 from magedit.config import STRENGTH_POWER, EditConfig, Region
 from magedit.denoiser import Denoiser, frozen
-from magedit.errors import CheckpointError, MaskMismatch, RegionMismatch
+from magedit.errors import CheckpointError, MaskMismatch, NotTogether, RegionMismatch
 from magedit.guidance import resample_mask
 from magedit.inversion import INVERSIONS, InversionTask, Inverted
 from magedit.kinds import config_for, with_filling
 from magedit.meter import Meter, OnProgress, expected_work
 from magedit.methods import METHODS, EditTask
 from magedit.output import Inversion, MAGEditOutput
-from magedit.plan import blend_tokens, changeable, injection_between, result_measures, word_targets
+from magedit.plan import blend_tokens, changeable, edit_values, injection_between, result_measures, word_targets
 from magedit.prompts import Encoded, check_edit, check_prompt
 from magedit.report import EditMeasures, ResultMeasures, Stage
 from magedit.schedule import Schedule
@@ -209,6 +209,8 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
                 f"{len(masks)} mask(s) and {len(regions)} region(s): give one region per mask, or none"
             )
         check_together(config)
+        if METHOD_CARDS[config.method].own_checkpoint:
+            raise NotTogether(f"method {config.method!r} needs a checkpoint of InstructPix2Pix layout; this is none")
         regions = check_edit(
             self.tokenize,
             source_prompt,
@@ -329,12 +331,13 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             changed: Tensor = callback(self, step, timestep, {"latents": latent}).get("latents", latent)
             return changed
 
+        embedding = self._embed(target_prompt)
         return EditTask(
             denoiser=self._denoiser(config, meter),
             inverted=inversion.inverted,
             config=config,
             source=self._embed(source_prompt),
-            target=self._embed(target_prompt),
+            target=embedding,
             negative=self._embed(config.negative_prompt) if config.negative_prompt else None,
             injection=injection_between(
                 self.unet,
@@ -349,6 +352,8 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             guidance_layers=read,
             words=words,
             blend_tokens=blend_tokens(source, target, words),
+            layers=layers,
+            values=edit_values(inversion.inverted, source, target, embedding, config),
             regions=len(regions),
             mask=mask,
             blend_mask=torch.nn.functional.max_pool2d(mask[None], 3, stride=1, padding=1)[0],

@@ -13,6 +13,7 @@ from magedit.attention import Layer
 from magedit.config import EditConfig, Region
 from magedit.guidance import WordTarget, resample_mask
 from magedit.injection import FeatureInjection, Injection
+from magedit.inversion import Inverted
 from magedit.masks import Box
 from magedit.methods.base import EditedLatent
 from magedit.prompts import Encoded, align, counterparts, token_indices
@@ -78,6 +79,26 @@ def blend_tokens(
     edited = tuple(sorted({token for word in words if not word.negative for token in word.tokens}))
     alignment = align(source.ids, target.ids, len(target.ids))
     return counterparts(alignment, edited), edited
+
+
+def edit_values(
+    inverted: Inverted, source: Encoded, target: Encoded, embedding: Tensor, config: EditConfig
+) -> tuple[Tensor | None, ...]:
+    """What the edit's cross attention takes its values from at each step; None: the target prompt's ``embedding``.
+
+    In the first steps the words that both prompts share take the learned values of the source, new words their own
+    embedding's (StyleDiffusion, arXiv 2303.15649, 3.3).
+    """
+    if not inverted.values:
+        return (None,) * config.steps
+    alignment = align(source.ids, target.ids, embedding.shape[1])
+    shared = torch.tensor(alignment.alpha, device=embedding.device)[None, :, None]
+    taken = [max(k, 0) for k in alignment.mapper]
+    until = int(config.style_replace * config.steps)
+    return tuple(
+        shared * values[:, taken] + (1 - shared) * embedding if i < until else None
+        for i, values in enumerate(inverted.values)
+    )
 
 
 def changeable(union: Image.Image, found: Tensor | None, box: Box) -> Image.Image:

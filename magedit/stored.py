@@ -16,16 +16,20 @@ from magedit.masks import Box
 from magedit.output import Inversion
 
 _LATENTS, _UNCONDITIONAL, _EXACT, _CHECKSUM = "latents", "unconditional", "exact", "sha256"
+_VALUES = "values"
 
 
 def dump(inverted: Inverted) -> bytes:
-    """The trajectory: ``latents`` (T + 1, C, h, w), ``unconditional`` (T or 1, tokens, width), whether it is exact."""
+    """The trajectory: ``latents`` (T + 1, C, h, w), ``unconditional`` (T or 1, tokens, width), whether it is exact, and
+    ``values`` (T, tokens, width) if there are any."""
     one = all(each is inverted.unconditional[0] for each in inverted.unconditional)
     tensors = {
         _LATENTS: torch.cat(inverted.latents),
         _UNCONDITIONAL: inverted.unconditional[0] if one else torch.cat(inverted.unconditional),
         _EXACT: torch.tensor([inverted.exact], dtype=torch.uint8),
     }
+    if inverted.values:
+        tensors[_VALUES] = torch.cat(inverted.values)
     tensors = {name: each.detach().cpu().contiguous() for name, each in tensors.items()}
     data: bytes = save({**tensors, _CHECKSUM: _checksum(tensors)})
     return data
@@ -42,7 +46,7 @@ def parse(data: bytes, *, box: Box, image_size: tuple[int, int], source_prompt: 
     except (SafetensorError, ValueError, KeyError) as error:
         raise ValueError("no stored inversion: the bytes are damaged") from error
     checksum = tensors.pop(_CHECKSUM, None)
-    if set(tensors) != {_LATENTS, _UNCONDITIONAL, _EXACT} or checksum is None:
+    if set(tensors) - {_VALUES} != {_LATENTS, _UNCONDITIONAL, _EXACT} or checksum is None:
         raise ValueError("no stored inversion: parts are missing")
     if not torch.equal(checksum, _checksum(tensors)):
         raise ValueError("no stored inversion: its checksum is another")
@@ -55,6 +59,7 @@ def parse(data: bytes, *, box: Box, image_size: tuple[int, int], source_prompt: 
         latents=tuple(each.clone() for each in latents.split(1)),
         unconditional=embeddings * config.steps if len(embeddings) == 1 else embeddings,
         exact=bool(tensors[_EXACT].item()),
+        values=tuple(each.clone() for each in tensors[_VALUES].split(1)) if _VALUES in tensors else (),
     )
     return Inversion(inverted, box, image_size, source_prompt, config)
 

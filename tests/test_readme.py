@@ -7,7 +7,10 @@ import json
 import re
 from pathlib import Path
 
+from magedit.catalog import INVERSION_CARDS, METHOD_CARDS
 from magedit.config import EditConfig
+from magedit.meter import planned
+from magedit.passes import Passes
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -63,3 +66,16 @@ def test_the_changelog_keeps_its_form() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text()
     assert "keepachangelog.com" in changelog
     assert re.search(r"^## \[Unreleased\]$", changelog, re.MULTILINE)
+
+
+def test_its_tables_of_methods_and_inversions_are_the_cards() -> None:
+    for card in METHOD_CARDS.values():
+        whole = sum(planned(EditConfig(method=card.name), inverted=False).values(), Passes()).work
+        papers = ", ".join(f"[{paper.title}](https://arxiv.org/abs/{paper.arxiv})" for paper in card.papers)
+        looks_at = ", ".join(name.replace("_", " ") for name in card.inputs if name != "image")
+        assert f"| `{card.name}` | {papers} | {card.summary} | {looks_at} | {whole:g} |\n" in README
+    for inversion in INVERSION_CARDS.values():
+        plan = inversion.plan(EditConfig(inversion=inversion.name)).values()
+        own = sum(plan, Passes(forward=EditConfig.steps)).work
+        paper = f"[{inversion.paper.title}](https://arxiv.org/abs/{inversion.paper.arxiv})"
+        assert f"| `{inversion.name}` | {paper} | {inversion.summary} | {own:g} |\n" in README

@@ -11,6 +11,7 @@ from PIL import Image
 from jobs.errors import ContentWithheld
 from jobs.schema import CONTENT_TYPES, JobRecord, OutputFormat, StoredObject
 from jobs.storage import ObjectStore, artifact_key, result_key, sha256
+from magedit.catalog import METHOD_CARDS
 from magedit.config import EditConfig
 from magedit.meter import expected_work
 from magedit.report import EditMeasures
@@ -66,7 +67,8 @@ def run(
     inputs = (image, masks, request.source_prompt, request.target_prompt, request.regions)
     compare = "attention" in request.artifacts and request.config.is_guided
     plain = replace(request.config.variants[0], strength=0.0)
-    slot = inversions and inversions.slot(claim.tenant, image, masks, request.source_prompt, request.config)
+    inverts = bool(METHOD_CARDS[request.config.method].inversions)
+    slot = inversions and inverts and inversions.slot(claim.tenant, image, masks, request.source_prompt, request.config)
     found = slot.find() if slot else None
     share = _comparison_share(request.config, plain, inverted=found is not None) if compare else 0.0
 

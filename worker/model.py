@@ -7,14 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
 from PIL import Image
 
 from jobs.models import tokenizer_sha256
 from jobs.schema import ModelInfo
 from jobs.settings import Settings
-from magedit.config import EditConfig, InversionName, MethodName, Region
+from magedit.catalog import INVERSION_CARDS, METHOD_CARDS
+from magedit.config import EditConfig, Region
 from magedit.meter import OnProgress
 from magedit.report import EditMeasures
 
@@ -77,6 +78,7 @@ def load(settings: Settings) -> ServedModel:
 
     from magedit.demo import checkpoint_path
     from magedit.fingerprint import fingerprint
+    from magedit.instruct import InstructPipeline, takes_instructions
     from magedit.memory import save_memory
     from magedit.pipeline import MAGEditPipeline
 
@@ -88,11 +90,14 @@ def load(settings: Settings) -> ServedModel:
     if dtype == "auto":
         dtype = "float32" if device == "cpu" else "bfloat16"
     checkpoint = settings.checkpoint or str(checkpoint_path())
-    pipe = MAGEditPipeline.from_pretrained(checkpoint, dtype=getattr(torch, dtype))
+    instructed = takes_instructions(checkpoint)
+    kind: Any = InstructPipeline if instructed else MAGEditPipeline
+    pipe = kind.from_pretrained(checkpoint, dtype=getattr(torch, dtype))
     if settings.low_memory:
         save_memory(pipe, device)
     else:
         pipe.to(device)
+    methods = (pipe.method,) if instructed else tuple(c.name for c in METHOD_CARDS.values() if not c.own_checkpoint)
     tokenizer_json = pipe.tokenizer_json()
     info = ModelInfo(
         name=settings.model,
@@ -101,8 +106,8 @@ def load(settings: Settings) -> ServedModel:
         max_prompt_tokens=pipe.max_tokens,
         vocabulary=vocabulary(checkpoint),
         tokenizer_sha256=tokenizer_sha256(tokenizer_json),
-        methods=get_args(MethodName),
-        inversions=get_args(InversionName),
+        methods=methods,
+        inversions=() if instructed else tuple(INVERSION_CARDS),
         device=device,
         dtype=dtype,
     )
@@ -110,7 +115,7 @@ def load(settings: Settings) -> ServedModel:
         editor=pipe,
         info=info,
         tokenizer_json=tokenizer_json,
-        probe=partial(_small_edit, pipe, info.image_size),
+        probe=partial(_small_edit, pipe, info),
         fingerprint=fingerprint(pipe),
     )
     served.probe()
@@ -125,8 +130,10 @@ def vocabulary(checkpoint: str) -> tuple[str, ...] | None:
     return tuple(word for words in json.loads(file.read_text()).values() for word in words)
 
 
-def _small_edit(editor: Editor, size: int) -> None:
+def _small_edit(editor: Editor, info: ModelInfo) -> None:
+    size = info.image_size
     image = Image.new("RGB", (size, size), "grey")
     mask = Image.new("L", (size, size), 0)
     mask.paste(255, (size // 4, size // 4, size // 2, size // 2))
-    editor(image, [mask], "a room", "a red room", [Region()], EditConfig(steps=2, max_iterations=1))
+    config = EditConfig(method=info.methods[0], steps=2, max_iterations=1)
+    editor(image, [mask], "a room", "a red room", [Region()], config)

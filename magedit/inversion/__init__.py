@@ -11,6 +11,8 @@ from magedit.inversion.ddim import ddim
 from magedit.inversion.direct import direct
 from magedit.inversion.negative_prompt import negative_prompt
 from magedit.inversion.null_text import null_text
+from magedit.inversion.proximal import proximal
+from magedit.inversion.style import style
 
 INVERSIONS: Mapping[InversionName, Invert] = MappingProxyType(
     {
@@ -18,6 +20,8 @@ INVERSIONS: Mapping[InversionName, Invert] = MappingProxyType(
         "ddim": ddim,
         "null-text": null_text,
         "negative-prompt": negative_prompt,
+        "proximal": proximal,
+        "style": style,
     }
 )
 

@@ -33,12 +33,14 @@ class Inverted:
     ``latents[i]`` is the inversion's latent at the start of sampling step i: T + 1 of them, from z_T to z_0; z_0 alone
     for a method that inverts nothing.
     ``unconditional[i]`` is the embedding of the unconditional half at step i, (1, tokens, width). ``exact``: the source
-    branch *is* the trajectory (Direct Inversion) and need not be sampled.
+    branch *is* the trajectory (Direct Inversion) and need not be sampled. ``values[i]``, where there are any, are the
+    embeddings that cross attention takes its values from in the source's conditional half, (1, tokens, width).
     """
 
     latents: tuple[Tensor, ...]
     unconditional: tuple[Tensor, ...]
     exact: bool
+    values: tuple[Tensor, ...] = ()
 
 
 Invert = Callable[[InversionTask], Inverted]

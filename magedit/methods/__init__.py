@@ -12,6 +12,7 @@ from magedit.methods.diffedit import diffedit
 from magedit.methods.mag_edit import mag_edit
 from magedit.methods.p2p import p2p
 from magedit.methods.pnp import pnp
+from magedit.methods.sine import sine
 
 METHODS: Mapping[MethodName, Method] = MappingProxyType(
     {
@@ -20,6 +21,7 @@ METHODS: Mapping[MethodName, Method] = MappingProxyType(
         "pnp": pnp,
         "diffedit": in_turn(diffedit),
         "blended-latent": in_turn(blended_latent),
+        "sine": sine,
     }
 )
 

@@ -28,7 +28,9 @@ class EditTask:
     unconditional embedding in the edit branch. ``mask`` is M, the union of all regions' masks at latent resolution
     (h, w), ``blend_mask`` D, M dilated by 3x3; 0 and 1. ``scale`` is the guidance step size. ``guidance_layers`` are
     the layers whose maps are read. ``blend_tokens`` are the edit words' token indices in the source and in the target
-    prompt. ``renoised``: the latent that the edit begins with takes fresh noise inside M.
+    prompt. ``renoised``: the latent that the edit begins with takes fresh noise inside M. ``layers`` are all attention
+    layers, ``values[i]`` what cross attention takes its values from in the edit's step i, None: from the target prompt
+    (`magedit.inversion.style`).
     """
 
     denoiser: Denoiser
@@ -41,6 +43,8 @@ class EditTask:
     guidance_layers: tuple[Layer, ...]
     words: tuple[WordTarget, ...]
     blend_tokens: tuple[tuple[int, ...], tuple[int, ...]]
+    layers: tuple[Layer, ...]
+    values: tuple[Tensor | None, ...]
     regions: int
     mask: Tensor
     blend_mask: Tensor

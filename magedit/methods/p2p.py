@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 
-from magedit.attention import LayerEdit, editing
+from magedit.attention import LayerEdit, editing, with_values
 from magedit.descent import Guided
 from magedit.methods.base import EditedLatent, EditTask
 from magedit.methods.local_blend import LocalBlend
@@ -58,7 +58,8 @@ class _Edit:
         """Step i at timestep t; ``kept`` is what the source's pass kept, ``source_next`` the source's next latent."""
         task, watch, local, latent = self.task, self.watch, self.local, self.latent
         names = tuple(layer.name for layer in task.guidance_layers)
-        with editing(task.denoiser.unet, task.injection.edits(i, kept, names if local else watch.reads(i))) as own:
+        edits = task.injection.edits(i, kept, names if local else watch.reads(i))
+        with editing(task.denoiser.unet, with_values(edits, task.layers, task.values[i])) as own:
             guided = None
             if self.guide_step is not None and i < task.config.guided_steps:
                 guided = self.guide_step(t, latent, own)
@@ -79,7 +80,8 @@ def _pass_source(
     """What is injected of the source branch at step i, the maps in ``read``, and its next latent, in one pass."""
     captures = {**{name: LayerEdit(read=True) for name in read}, **task.injection.captures(i)}
     reach = [*task.injection.sources(i)[-1:], *(task.guidance_layers[-1:] if read else ())]
-    with editing(task.denoiser.unet, captures) as kept:
+    values = task.inverted.values[i] if task.inverted.values else None
+    with editing(task.denoiser.unet, with_values(captures, task.layers, values)) as kept:
         if not task.inverted.exact:
             noise = guided_pass(task, i, t, source, task.source)
             return kept, task.denoiser.schedule.step(noise, t, source)

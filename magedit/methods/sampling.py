@@ -8,30 +8,52 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
+from magedit.inversion.proximal import RECONSTRUCTION_BELOW, prox
 from magedit.methods.base import EditTask
 from magedit.schedule import guided_noise
 
 
-def guided_pass(
+def guided_pass(task: EditTask, i: int, t: int, latent: Tensor, embedding: Tensor) -> Tensor:
+    """Noise under classifier-free guidance."""
+    return guided_noise(*halves(task, i, t, latent, embedding), task.config.guidance_scale)
+
+
+def advance(task: EditTask, i: int, t: int, latent: Tensor) -> Tensor:
+    """The edit's latent one DDIM step further, under the target prompt and the edit's own ``eta``.
+
+    With inversion `proximal` guidance is cut by `prox`; in the late steps the clean picture that the step predicts goes
+    ``proximal_reconstruction`` of the way to the source where nothing of guidance was left (arXiv 2306.05414, 3.3).
+    """
+    config, schedule = task.config, task.denoiser.schedule
+    unconditional, conditional = halves(task, i, t, latent, task.target, task.negative)
+    settled = None
+    if config.inversion == "proximal":
+        left, settled = prox(conditional - unconditional, config.proximal_norm, config.proximal_quantile)
+        conditional = unconditional + left
+    noise = guided_noise(unconditional, conditional, config.guidance_scale)
+    fresh = fresh_noise(task) if config.eta > 0 else None
+    following = schedule.step(noise, t, latent, eta=config.eta, fresh=fresh)
+    if settled is not None and config.proximal_reconstruction > 0 and t < RECONSTRUCTION_BELOW:
+        here, there = schedule.alpha(t), schedule.alpha(t - schedule.stride)
+        clean = (latent - sqrt(1 - here) * noise) / sqrt(here)
+        pull = config.proximal_reconstruction * settled * (clean - task.inverted.latents[-1])
+        following = following - sqrt(there) * pull
+    return following
+
+
+def halves(
     task: EditTask, i: int, t: int, latent: Tensor, embedding: Tensor, negative: Tensor | None = None
-) -> Tensor:
-    """Noise under classifier-free guidance, both halves in one batch, the conditional one last; ``negative`` stands in
-    for the inversion's unconditional embedding."""
-    scale = task.config.guidance_scale
-    if scale == 1:
-        return task.denoiser.noise(latent, t, embedding)
+) -> tuple[Tensor, Tensor]:
+    """Unconditional and conditional noise, in one batch, the conditional half last; twice the latter at scale 1.
+    ``negative`` stands in for the inversion's unconditional embedding."""
+    if task.config.guidance_scale == 1:
+        noise = task.denoiser.noise(latent, t, embedding)
+        return noise, noise
     unconditional = task.inverted.unconditional[i] if negative is None else negative
     both = task.denoiser.noise(
         torch.cat([latent, latent]), t, torch.cat([unconditional.to(embedding.dtype), embedding])
     )
-    return guided_noise(both[:1], both[1:], scale)
-
-
-def advance(task: EditTask, i: int, t: int, latent: Tensor) -> Tensor:
-    """The edit's latent one DDIM step further, under the target prompt and the edit's own ``eta``."""
-    noise = guided_pass(task, i, t, latent, task.target, task.negative)
-    eta = task.config.eta
-    return task.denoiser.schedule.step(noise, t, latent, eta=eta, fresh=fresh_noise(task) if eta > 0 else None)
+    return both[:1], both[1:]
 
 
 def first_latent(task: EditTask, i: int, t: int) -> Tensor:

@@ -9,7 +9,10 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field, TypeAdapter
 from typing_extensions import Doc
 
-from magedit.config import EditConfig, InversionName, MethodName
+from magedit.catalog import INVERSION_CARDS, METHOD_CARDS, Paper
+from magedit.config import EditConfig
+from magedit.meter import planned
+from magedit.passes import Passes
 from service.answers import json_answer
 from service.deps import READER, Backend
 from service.routes.documented import ETAGGED, problems
@@ -19,18 +22,49 @@ from service.views import View
 router = APIRouter(prefix="/v1/methods", tags=["models"])
 
 
+class Cost(View):
+    """UNet passes with the default settings, as planned; those that share a batch count as one."""
+
+    forward: float = Field(description="Whole forward passes.")
+    truncated: float = Field(description="Forward passes that end at the last attention map that is needed.")
+    backward: float
+    whole: float = Field(description="All of them in whole forward passes: how methods compare.")
+
+
+class Source(View):
+    """A paper."""
+
+    title: str
+    url: str
+
+
 class Choice(View):
     """A way that can be asked for."""
 
     name: str
     models: tuple[str, ...] = Field(description="The models with a live worker that have it.")
+    summary: str
+    papers: tuple[Source, ...]
+    parameters: tuple[str, ...] = Field(description="The parameters that it reads; it takes no notice of others.")
+    passes: Cost
+
+
+class Method(Choice):
+    """A method; its passes are those of an edit with the default inversion, if it has one."""
+
+    inputs: tuple[str, ...] = Field(description="The parts of a request that it looks at.")
+    inversions: tuple[str, ...] = Field(description="What it can start from; empty: it inverts nothing.")
+
+
+class Inversion(Choice):
+    """An inversion; its passes are its own, trajectory included."""
 
 
 class Methods(View):
     """Every way of editing that this version knows."""
 
-    methods: tuple[Choice, ...] = Field(description="Values of `method`.")
-    inversions: tuple[Choice, ...] = Field(description="Values of `inversion`.")
+    methods: tuple[Method, ...] = Field(description="Values of `method`.")
+    inversions: tuple[Inversion, ...] = Field(description="Values of `inversion`.")
     parameters: dict[str, Any] = Field(
         description="The parameters of an edit by name, each as JSON Schema: type, bounds, default, description."
     )
@@ -44,21 +78,43 @@ class Methods(View):
     responses={**ETAGGED, **problems(REDIS_AWAY)},
 )
 def list_methods(request: Request, backend: Backend) -> Response:
-    """Methods and inversions with the live models that have them, and every parameter with its bounds."""
+    """Methods and inversions: what they are, what they need, what they cost, which live models have them; and every
+    parameter with its bounds."""
     live = {name: status.info for name, status in backend.models.all().items() if status.workers}
-
-    def choices(names: Iterable[str], field: str) -> tuple[Choice, ...]:
-        return tuple(
-            Choice(name=name, models=tuple(model for model, info in live.items() if name in getattr(info, field)))
-            for name in names
+    methods = tuple(
+        Method(
+            name=card.name,
+            models=tuple(model for model, info in live.items() if card.name in info.methods),
+            summary=card.summary,
+            papers=tuple(map(_source, card.papers)),
+            parameters=card.parameters,
+            passes=_cost(planned(EditConfig(method=card.name), inverted=False).values()),
+            inputs=card.inputs,
+            inversions=card.inversions,
         )
-
-    answer = Methods(
-        methods=choices(get_args(MethodName), "methods"),
-        inversions=choices(get_args(InversionName), "inversions"),
-        parameters=_parameters(),
+        for card in METHOD_CARDS.values()
     )
-    return json_answer(request, answer)
+    inversions = tuple(
+        Inversion(
+            name=card.name,
+            models=tuple(model for model, info in live.items() if card.name in info.inversions),
+            summary=card.summary,
+            papers=(_source(card.paper),),
+            parameters=("steps", *card.parameters),
+            passes=_cost([Passes(forward=EditConfig().steps), *card.plan(EditConfig(inversion=card.name)).values()]),
+        )
+        for card in INVERSION_CARDS.values()
+    )
+    return json_answer(request, Methods(methods=methods, inversions=inversions, parameters=_parameters()))
+
+
+def _source(paper: Paper) -> Source:
+    return Source(title=paper.title, url=f"https://arxiv.org/abs/{paper.arxiv}")
+
+
+def _cost(stages: Iterable[Passes]) -> Cost:
+    total = sum(stages, Passes())
+    return Cost(forward=total.forward, truncated=total.truncated, backward=total.backward, whole=round(total.work, 1))
 
 
 def _parameters() -> dict[str, Any]:

@@ -21,12 +21,19 @@ from magedit.pipeline import MAGEditPipeline
 from tests.magedit.conftest import Room
 
 EVERY_GRADIENT = EditConfig(
-    steps=5, max_iterations=2, gradient_tolerance=0.0, stop_margin=0.0, null_text_iterations=2, null_text_tolerance=0.0
+    steps=5,
+    max_iterations=2,
+    gradient_tolerance=0.0,
+    stop_margin=0.0,
+    null_text_iterations=2,
+    style_iterations=2,
+    tune_steps=3,
 )
 
 
 def test_every_name_has_a_card_and_a_function() -> None:
-    assert set(METHOD_CARDS) == set(METHODS) == set(get_args(MethodName))
+    assert set(METHOD_CARDS) == set(get_args(MethodName))
+    assert set(METHODS) == {card.name for card in METHOD_CARDS.values() if not card.own_checkpoint}
     assert set(INVERSION_CARDS) == set(INVERSIONS) == set(get_args(InversionName))
 
 
@@ -50,7 +57,7 @@ def test_no_card_needs_torch() -> None:
 @pytest.mark.parametrize(
     "config",
     [
-        *(replace(EVERY_GRADIENT, method=name) for name in METHOD_CARDS),
+        *(replace(EVERY_GRADIENT, method=name) for name in METHODS),
         *(replace(EVERY_GRADIENT, method="p2p", inversion=name) for name in INVERSION_CARDS if name != "direct"),
         replace(EVERY_GRADIENT, injection="pnp"),
         replace(EVERY_GRADIENT, n=2, sweep=(1.0, 0.0)),
@@ -66,7 +73,7 @@ def test_the_plan_is_what_an_edit_costs(pipe: MAGEditPipeline, room: Room, confi
     spent = Passes(
         forward=measures.unet_forward, truncated=measures.unet_truncated_forward, backward=measures.unet_backward
     )
-    if config.inversion == "null-text":  # may stop a step's updates early
+    if config.inversion in {"null-text", "style"}:  # may stop a step's updates early
         assert plan.work / 2 < spent.work <= plan.work
     else:
         assert spent == plan
@@ -82,6 +89,7 @@ def test_the_plan_is_what_an_edit_costs(pipe: MAGEditPipeline, room: Room, confi
         ({"injection": "pnp", "local_blend": 0.3}, "local_blend"),
         ({"skip_fraction": 0.5}, "skip_fraction"),
         ({"method": "p2p", "sweep": (0.5, 1.0)}, "sweep"),
+        ({"method": "diffedit", "inversion": "style"}, "inversion"),
         ({"method": "blended-latent", "mask_source": "own"}, "mask_source"),
     ],
 )

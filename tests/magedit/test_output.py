@@ -18,6 +18,13 @@ def made(config: EditConfig) -> Inversion:
     return Inversion(Inverted((), (), exact=True), BOX, SIZE, PROMPT, config)
 
 
+def test_what_was_not_inverted_serves_no_method_that_inverts() -> None:
+    blended = EditConfig(method="blended-latent")
+    made(EditConfig(inversion="ddim", steps=7)).require_fit(BOX, SIZE, PROMPT, blended)
+    with pytest.raises(UnknownMethod, match="inverts nothing"):
+        made(blended).require_fit(BOX, SIZE, PROMPT, EditConfig())
+
+
 @pytest.mark.parametrize(
     ("box", "size", "prompt", "change", "named"),
     [

@@ -33,12 +33,13 @@ from magedit.errors import (
     WordNotFound,
 )
 from magedit.masks import outside_difference, paste_radius, union, working_crop
+from magedit.methods import METHODS
 from magedit.pipeline import MAGEditOutput, MAGEditPipeline
 from magedit.report import Progress, Stage
 from magedit.transparency import flatten
 from tests.magedit.conftest import CHECKPOINT, Room, load_pipeline
 
-QUICK = EditConfig(steps=4, max_iterations=1, null_text_iterations=1)
+QUICK = EditConfig(steps=4, max_iterations=1, null_text_iterations=1, style_iterations=1, tune_steps=1)
 
 
 def run(pipe: MAGEditPipeline, room: Room, config: EditConfig = QUICK, **options: Any) -> MAGEditOutput:
@@ -51,7 +52,7 @@ def test_what_the_checkpoint_is_is_read_from_it(pipe: MAGEditPipeline) -> None:
 
 @pytest.mark.parametrize(
     ("method", "inversion"),
-    [(card.name, inversion) for card in METHOD_CARDS.values() for inversion in card.inversions or ("direct",)],
+    [(name, inversion) for name in METHODS for inversion in METHOD_CARDS[name].inversions or ("direct",)],
 )
 def test_every_method_edits_with_every_inversion_that_it_takes(
     pipe: MAGEditPipeline, room: Room, method: MethodName, inversion: InversionName
@@ -259,6 +260,7 @@ def test_the_step_callback_follows_diffusers_convention(pipe: MAGEditPipeline, r
         ({"config": replace(QUICK, method="magic")}, UnknownMethod),  # type: ignore[arg-type]
         ({"config": replace(QUICK, inversion="magic")}, UnknownMethod),  # type: ignore[arg-type]
         ({"config": replace(QUICK, method="blended-latent", inversion="null-text")}, NotTogether),
+        ({"config": replace(QUICK, method="magicbrush")}, NotTogether),
     ],
 )
 def test_what_does_not_fit_is_an_error_before_any_work(

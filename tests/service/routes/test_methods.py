@@ -6,6 +6,7 @@ import dataclasses
 
 import httpx
 
+from magedit.catalog import METHOD_CARDS
 from magedit.config import EditConfig
 from tests.service.conftest import Announce, Form
 
@@ -15,7 +16,12 @@ def test_methods_with_their_models_and_parameters(client: httpx.Client, announce
     announce(name="away", ttl_s=-1)
     response = client.get("/v1/methods")
     body = response.json()
-    assert {each["name"]: each["models"] for each in body["methods"]} == {"mag-edit": ["demo"], "p2p": ["demo", "sd14"]}
+    methods = {each["name"]: each for each in body["methods"]}
+    assert set(methods) == set(METHOD_CARDS)
+    assert {name: each["models"] for name, each in methods.items() if each["models"]} == {
+        "mag-edit": ["demo"],
+        "p2p": ["demo", "sd14"],
+    }
     inversions = {each["name"]: each["models"] for each in body["inversions"]}
     assert inversions["null-text"] == ["sd14"]
     assert inversions["ddim"] == []
@@ -25,6 +31,22 @@ def test_methods_with_their_models_and_parameters(client: httpx.Client, announce
     assert (steps["type"], steps["minimum"], steps["maximum"]) == ("integer", 2, 250)
     same = client.get("/v1/methods", headers={"If-None-Match": response.headers["etag"]})
     assert same.status_code == 304
+
+
+def test_each_method_says_what_it_is_needs_and_costs(client: httpx.Client) -> None:
+    body = client.get("/v1/methods").json()
+    methods = {each["name"]: each for each in body["methods"]}
+    guided, blended = methods["mag-edit"], methods["blended-latent"]
+    assert guided["papers"] == [{"title": "MAG-Edit", "url": "https://arxiv.org/abs/2312.11396"}]
+    assert {"constraint", "max_iterations", "cross_replace"} <= set(guided["parameters"]) <= set(body["parameters"])
+    assert guided["inputs"] == ["image", "mask", "source_prompt", "target_prompt", "words"]
+    assert (blended["inputs"], blended["inversions"]) == (["image", "mask", "target_prompt"], [])
+    # 50 to invert and 50 to sample; three quarters of 50.
+    assert (methods["p2p"]["passes"]["forward"], blended["passes"]["forward"]) == (100, 38)
+    assert guided["passes"]["whole"] > methods["p2p"]["passes"]["whole"] > blended["passes"]["whole"]
+    inversions = {each["name"]: each for each in body["inversions"]}
+    assert inversions["direct"]["passes"]["whole"] == 50 < inversions["null-text"]["passes"]["whole"]
+    assert set(inversions["null-text"]["parameters"]) >= {"steps", "null_text_iterations"}
 
 
 def test_what_it_lists_is_what_the_form_takes(client: httpx.Client, form: Form) -> None:

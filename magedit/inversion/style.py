@@ -1,0 +1,112 @@
+"""StyleDiffusion: prompt-embedding inversion (Li et al., arXiv 2303.15649, section 3.2 and algorithm 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from magedit.attention import Edit, Layer, LayerEdit, capturing, editing, find_layers, with_values
+from magedit.inversion.base import InversionTask, Inverted
+from magedit.inversion.ddim import trajectory
+from magedit.inversion.null_text import LEARNING_RATE_DECAY, TOLERANCE_GROWTH
+from magedit.report import Stage
+from magedit.schedule import guided_noise
+
+LEARNING_RATE = 1e-2
+"""Adam's learning rate at the first step (published program: 1e-2)."""
+
+TOLERANCE = 1e-5
+"""Loss below which the first step's updates stop (published program: 1e-5)."""
+
+PATCHES = 4
+"""Side of the grid of patches that the picture's features are the means of."""
+
+WIDTH = 64
+"""Hidden width of the network."""
+
+REGULARIZED = 4
+"""The maps that are held are at 1/4 of the latent's resolution, 16 of 64 (paper: 16x16)."""
+
+
+class ValueMapper(nn.Module):
+    """M_t: features of the picture -> value embedding (1, tokens, width), as a change of the prompt's own embedding.
+
+    The paper's features are a CLIP image encoder's, which checkpoints of Stable Diffusion do not hold; these are means
+    over patches of the picture's latent. The last layer begins at 0, so that the first value embedding is the prompt's.
+    """
+
+    def __init__(self, latent: Tensor, embedding: Tensor) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.features = F.adaptive_avg_pool2d(latent, PATCHES).flatten()
+        self.body = nn.Sequential(
+            nn.Linear(self.features.numel(), WIDTH), nn.GELU(), nn.Linear(WIDTH, embedding.numel())
+        ).to(latent.device)
+        generator = torch.Generator().manual_seed(0)
+        for weight in self.body[0].parameters():
+            drawn = torch.rand(weight.shape, generator=generator) * 2 - 1
+            weight.data = (drawn / self.features.numel() ** 0.5).to(latent.device)
+        for weight in self.body[2].parameters():
+            weight.data.zero_()
+
+    def forward(self) -> Tensor:
+        """The value embedding."""
+        change: Tensor = self.body(self.features).reshape(self.embedding.shape)
+        return self.embedding + change
+
+
+def style(task: InversionTask) -> Inverted:
+    """Train the network at each step until guided sampling follows the trajectory; keys keep the prompt's embedding.
+
+    Per step Adam, fresh, on the latent's error plus that of the cross-attention maps against the inversion's own.
+    """
+    latents = trajectory(task)
+    layers = find_layers(task.denoiser.unet, task.latent.shape[-1])
+    mapper = ValueMapper(task.latent, task.source.float())
+    current, values = latents[0], []
+    with task.denoiser.meter.stage(Stage.OPTIMIZE, task.config.steps):
+        for i in range(task.config.steps):
+            current = _train(task, i, current, latents[i + 1], mapper, layers)
+            values.append(mapper().detach())
+            task.denoiser.meter.stepped()
+    return Inverted(latents, (task.empty,) * task.config.steps, exact=False, values=tuple(values))
+
+
+def _train(
+    task: InversionTask, step: int, current: Tensor, following: Tensor, mapper: ValueMapper, layers: tuple[Layer, ...]
+) -> Tensor:
+    """One step: at most `EditConfig.style_updates` updates; the source latent sampled with what was learned."""
+    config, denoiser, schedule = task.config, task.denoiser, task.denoiser.schedule
+    t = schedule.timesteps[step]
+    held = _regularized(layers, task.latent.shape[-1])
+    with capturing(denoiser.unet, held) as wanted:
+        denoiser.attend(following, t, task.source, held[-1])
+    unconditional = denoiser.noise(current, t, task.empty)
+    optimizer = torch.optim.Adam(mapper.parameters(), lr=LEARNING_RATE * max(0.0, 1 - LEARNING_RATE_DECAY * step))
+
+    def sample(edits: Mapping[str, Edit]) -> tuple[Tensor, dict[str, Tensor]]:
+        with editing(denoiser.unet, with_values(edits, layers, mapper())) as maps:
+            noise = guided_noise(unconditional, denoiser.noise(current, t, task.source), config.guidance_scale)
+        return schedule.step(noise, t, current), maps
+
+    for _ in range(config.style_updates(step)):
+        with torch.enable_grad():
+            sampled, maps = sample({layer.name: LayerEdit(read=True) for layer in held})
+            loss = F.mse_loss(sampled, following) + sum(F.mse_loss(maps[name], wanted[name]) for name in maps)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        denoiser.meter.passed(backward=1)
+        if float(loss.detach()) < TOLERANCE + TOLERANCE_GROWTH * step:
+            break
+    return sample({})[0].detach()
+
+
+def _regularized(layers: tuple[Layer, ...], latent_side: int) -> tuple[Layer, ...]:
+    """The cross-attention layers at a quarter of the latent's resolution, or at the lowest that a small UNet has."""
+    cross = [layer for layer in layers if layer.cross and not layer.name.startswith("mid_block")]
+    side = max(latent_side // REGULARIZED, min(layer.side for layer in cross))
+    return tuple(layer for layer in cross if layer.side == side)

@@ -1,0 +1,103 @@
+"""SINE: single-image editing with a model tuned on the one picture (Zhang et al., arXiv 2212.04489)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from diffusers.utils.torch_utils import randn_tensor
+from torch import Tensor
+
+from magedit.attention import LayerEdit, editing
+from magedit.denoiser import Denoiser
+from magedit.methods.base import EditedLatent, EditTask
+from magedit.methods.sampling import fresh_noise, halves
+from magedit.methods.watch import Watch
+from magedit.report import Stage
+from magedit.schedule import guided_noise
+
+TUNING_SEED = 0
+"""Seed of the tuning's timesteps and noise."""
+
+
+def sine(tasks: Sequence[EditTask]) -> tuple[EditedLatent, ...]:
+    """Tune once, then sample each result from noise of its own seed."""
+    with tuned(tasks[0]) as remembering:
+        return tuple(_sample(task, remembering) for task in tasks)
+
+
+def _sample(task: EditTask, remembering: Denoiser) -> EditedLatent:
+    """Sample under both models' guidance (section 3.2, model-based classifier-free guidance).
+
+    In the first steps the conditional noise is the mean of the tuned model's under the source prompt, which remembers
+    the picture, and the model's own under the target prompt; then the latter alone. With ``blend_fraction`` the last
+    steps take the noised source outside the dilated mask.
+    """
+    config, denoiser, schedule = task.config, task.denoiser, task.denoiser.schedule
+    clean, watch = task.inverted.latents[-1], Watch(task)
+    with denoiser.meter.stage(Stage.EDIT, config.steps):
+        latent = fresh_noise(task)
+        for i, t in enumerate(schedule.timesteps):
+            with editing(denoiser.unet, {name: LayerEdit(read=True) for name in watch.reads(i)}) as own:
+                unconditional, conditional = halves(task, i, t, latent, task.target, task.negative)
+            watch.record(i, t, own)
+            if i < config.tuned_steps:
+                remembered = remembering.noise(latent, t, task.source)
+                conditional = config.tune_weight * remembered + (1 - config.tune_weight) * conditional
+            noise = guided_noise(unconditional, conditional, config.guidance_scale)
+            fresh = fresh_noise(task) if config.eta > 0 else None
+            latent = schedule.step(noise, t, latent, eta=config.eta, fresh=fresh)
+            if i >= config.blend_from:
+                background = schedule.noised(clean, t - schedule.stride, fresh_noise(task))
+                latent = task.blend_mask * latent + (1 - task.blend_mask) * background
+            latent = task.stepped(i, t, latent)
+    return watch.edited(latent, clean)
+
+
+@contextmanager
+def tuned(task: EditTask) -> Iterator[Denoiser]:
+    """A copy of the UNet, tuned on the picture under the source prompt (section 3.1); gone behind the context.
+
+    The denoising loss at random timesteps, Adam, fp32 whatever the model's own format is. The picture is the working
+    crop at the checkpoint's size, so that the paper's patches, for other sizes, are not needed. Its noise is always the
+    same, so that a result depends on its own seed alone.
+    """
+    denoiser, config = task.denoiser, task.config
+    clean = task.inverted.latents[-1]
+    unet = type(denoiser.unet).from_config(denoiser.unet.config)
+    unet.load_state_dict(denoiser.unet.state_dict())
+    unet.to(clean.device, torch.float32)
+    if denoiser.unet.is_gradient_checkpointing:
+        unet.enable_gradient_checkpointing()
+    generator = torch.Generator("cpu").manual_seed(TUNING_SEED)
+    optimizer = torch.optim.Adam(unet.parameters(), lr=config.tune_learning_rate)
+    try:
+        with denoiser.meter.stage(Stage.OPTIMIZE, config.tune_steps):
+            for _ in range(config.tune_steps):
+                with torch.enable_grad():
+                    loss = _denoising_loss(task, unet, generator)
+                    optimizer.zero_grad()
+                    loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                denoiser.meter.passed(forward=1, backward=1)
+                denoiser.meter.stepped()
+        del optimizer
+        unet.requires_grad_(False)
+        yield Denoiser(unet.to(denoiser.dtype), denoiser.schedule, denoiser.meter)
+    finally:
+        del unet
+        if clean.is_cuda:
+            torch.cuda.empty_cache()
+
+
+def _denoising_loss(task: EditTask, unet: torch.nn.Module, generator: torch.Generator) -> Tensor:
+    """The training loss of diffusion models (arXiv 2006.11239, equation 14) of the picture at one random timestep."""
+    schedule, clean = task.denoiser.schedule, task.inverted.latents[-1]
+    timestep = int(torch.randint(len(schedule.alphas_cumprod), (1,), generator=generator))
+    fresh: Tensor = randn_tensor(clean.shape, generator=generator, device=clean.device)
+    output = unet(schedule.noised(clean, timestep, fresh), timestep, task.source.float(), return_dict=False)[0]
+    alpha = schedule.alpha(timestep)
+    wanted = fresh if schedule.prediction_type == "epsilon" else alpha**0.5 * fresh - (1 - alpha) ** 0.5 * clean
+    return F.mse_loss(output, wanted)

@@ -1,0 +1,42 @@
+"""The names that can be asked for, and what a region is. Free of torch; `magedit.config` hands all of it on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le, MaxLen
+from typing_extensions import Doc
+
+MethodName = Literal["mag-edit", "p2p", "pnp", "diffedit", "blended-latent", "sine", "instruct-pix2pix", "magicbrush"]
+InversionName = Literal["direct", "ddim", "null-text", "negative-prompt", "proximal", "style"]
+ConstraintName = Literal["token", "spatial", "both"]
+InjectionName = Literal["refine", "replace", "pnp"]
+MaskSource = Literal["given", "own"]
+ProximalNorm = Literal["l0", "l1"]
+PresetName = Literal["exact", "balanced", "fast"]
+MaskResampling = Literal["coverage", "nearest"]
+MaskMode = Literal["white", "black", "alpha"]
+
+Fraction = Annotated[float, Ge(0.0), Le(1.0)]
+Word = Annotated[str, MaxLen(100)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """One place to edit: the words that must win inside its mask. Masks pair with regions by position."""
+
+    words: Annotated[
+        tuple[Word, ...],
+        MaxLen(16),
+        Doc(
+            "Whole words of the target prompt that must win cross attention inside the mask (S* of the paper, 4.2). "
+            "`word[2]` picks the second occurrence. Empty: the words that the target prompt adds to the source prompt."
+        ),
+    ] = ()
+    negative_words: Annotated[
+        tuple[Word, ...],
+        MaxLen(16),
+        Doc("Words of the target prompt whose token ratio is pushed down inside the mask; for extreme changes."),
+    ] = ()
+    strength: Annotated[Fraction, Doc("Weight of this region's loss relative to the other regions, 0..1.")] = 1.0
