@@ -27,8 +27,9 @@ from rich.table import Table
 from benchmarks.metrics import structure
 from magedit.config import EditConfig, Region
 from magedit.demo import checkpoint_path, edit_set
-from magedit.demo.edits import DemoEdit
+from magedit.demo.edits import DemoEdit, in_room
 from magedit.demo.evaluate import judge_edit, load_pipeline, psnr
+from magedit.kinds import KINDS, EditKind, with_kind
 from magedit.masks import paste_back
 from magedit.pipeline import MAGEditPipeline
 
@@ -55,10 +56,18 @@ ROWS: dict[str, EditConfig] = {
     "diffedit, own mask": EditConfig(method="diffedit", mask_source="own"),
     "blended-latent": EditConfig(method="blended-latent"),
     "sine": EditConfig(method="sine"),
+    "token, less injection": EditConfig(cross_replace=0.4, self_replace=0.2, blend_fraction=1.0),
+    "token, less injection, 0.63": EditConfig(cross_replace=0.4, self_replace=0.2, blend_fraction=1.0, strength=0.63),
+    "token, blend": EditConfig(blend_fraction=1.0, **_FREE),
+    "token, blend, 0.63": EditConfig(blend_fraction=1.0, strength=0.63, **_FREE),
+    "kind": EditConfig(),
 }
-"""What is compared; everything else is the default. A removal names no word that guidance could raise, so its guided
-rows are run without guidance."""
-DEFAULT_ROWS = tuple(ROWS)[:8]
+"""What is compared; everything else is the default, in `KIND` that of the edit's kind. A removal is guided by the words
+of what fills the place (`magedit.demo.edits.in_room`)."""
+KIND = "kind"
+KIND_OF: dict[str, EditKind] = {"replacement": "replacement", "addition": "addition", "removal": "removal"}
+"""Kinds of the set by those of an edit; the others are attributes."""
+DEFAULT_ROWS = (*tuple(ROWS)[:8], KIND)
 FIGURES = ("success", "read", "left", "inside_db", "structure", "background_db", "token_gain", "spatial_gain")
 COSTS = ("seconds", "forward", "truncated", "backward")
 
@@ -75,9 +84,8 @@ def measure(pipe: MAGEditPipeline, edit: DemoEdit, config: EditConfig) -> dict[s
     """Carry out one edit and compare it with its truth."""
     size = pipe.size
     image, mask = edit.image(size), edit.mask(size)
-    used = config if edit.words else replace(config, strength=0.0)
     output = pipe(
-        image, [mask], edit.source_prompt, edit.target_prompt, [Region(words=edit.words)], used, output_type="latent"
+        image, [mask], edit.source_prompt, edit.target_prompt, [Region(words=edit.words)], config, output_type="latent"
     )
     measures = output.measures
     pixels = pipe.vae.decode(output.images / pipe.vae.config.scaling_factor).sample
@@ -102,13 +110,27 @@ def measure(pipe: MAGEditPipeline, edit: DemoEdit, config: EditConfig) -> dict[s
     }
 
 
+def resolved(name: str, edit: DemoEdit, config: EditConfig) -> tuple[DemoEdit, EditConfig]:
+    """The edit with words that guidance can raise, and ``config`` as row ``name`` has it for this edit."""
+    if edit.kind == "removal":
+        edit = in_room(edit)
+    if name == KIND:
+        prompts = (edit.source_prompt, edit.target_prompt)
+        kind = KIND_OF.get(edit.kind, "attribute")
+        _, config = with_kind(config, kind, *prompts, given=(), preset="balanced", has_words=True)
+    return edit, config
+
+
 def _work(name: str, edit: DemoEdit, config: EditConfig) -> dict[str, Any]:
+    edit, config = resolved(name, edit, config)
     return {"row": name, "edit": edit.name, **measure(_PIPELINE["here"], edit, config)}
 
 
 def _fingerprint(checkpoint: Path, rows: dict[str, EditConfig], seed: int) -> str:
     """Names a run: figures of another checkpoint, of other settings or another seed are not mixed with it."""
-    settings = {name: asdict(row) for name, row in sorted(rows.items())}
+    settings: dict[str, Any] = {name: asdict(row) for name, row in sorted(rows.items())}
+    if KIND in rows:
+        settings["kinds"] = {kind: dict(values) for kind, values in KINDS.items()}
     digest = hashlib.sha256(json.dumps([seed, settings]).encode())
     for path in sorted(checkpoint.rglob("*.safetensors")):
         digest.update(path.read_bytes())

@@ -56,9 +56,8 @@ def check(
         preset=form.preset,
         has_words=any(region.words for region in regions),
     )
-    form = replace(form, config=config)
-    assert form.source_prompt is not None
     regions = with_filling(regions, form.source_prompt, form.target_prompt)
+    form = replace(form, config=config)
     request = _request(form, kind, info, _check_words(form, regions, info, tokenize))
     image, masks = _pictures(form, settings, source)
     return Checked(request, image, masks)

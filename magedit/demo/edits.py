@@ -1,18 +1,20 @@
 """Edits whose true result is known: a room, what is to change, the prompts that say so, the room after it."""
 
 import random
+import re
 from dataclasses import dataclass, replace
 from typing import Final, Literal, Self, get_args
 
 from PIL import Image, ImageChops
 
 from magedit.demo.captions import Caption, Mention, Style, article, caption_scene
-from magedit.demo.draw import draw_mask, draw_scene, pieces
+from magedit.demo.draw import HORIZON, draw_mask, draw_scene, pieces
 from magedit.demo.scene import UNITS, Scene, Thing
 
 EditKind = Literal["colour", "pattern", "part", "replacement", "addition", "removal"]
 Complexity = Literal["plain", "complex"]
 EDIT_KINDS: Final[tuple[EditKind, ...]] = get_args(EditKind)
+_OPENING: Final = re.compile(r"^.*?\broom with ")
 COMPLEXITIES: Final[tuple[Complexity, ...]] = get_args(Complexity)
 """Plain: the prompts alone say where to edit. Complex: they do not, only the mask does; several objects are of one
 class or one colour, and the prompts may leave out most of the room."""
@@ -73,6 +75,29 @@ class DemoEdit:
     def vanishing(self) -> tuple[Thing, ...]:
         """The things of the source that the target does not have (so)."""
         return tuple(thing for thing in self.source.things if thing not in self.target.things)
+
+
+def in_room(edit: DemoEdit) -> DemoEdit:
+    """A removal whose prompts name wall and floor, and whose words are what most of the removed thing's place shows:
+    wall, floor or another thing. Raises ValueError for another kind."""
+    if edit.kind != "removal":
+        raise ValueError(f"edit {edit.name} is no removal")
+    named = f"a {edit.source.wall} room with a {edit.source.floor} floor, "
+    source, target = (named + _OPENING.sub("", prompt, count=1) for prompt in (edit.source_prompt, edit.target_prompt))
+    said = [phrase for phrase in _behind(edit) if phrase in target]
+    return replace(edit, source_prompt=source, target_prompt=target, words=(said[0],))
+
+
+def _behind(edit: DemoEdit) -> list[str]:
+    """What shows in the mask after the edit, as captions say it, the largest share first."""
+    left, shares = edit.mask(), {}
+    for thing in reversed(edit.target.things):
+        there = ImageChops.darker(left, draw_mask(edit.target, thing))
+        shares[_said(thing)[1]] = there.histogram()[255]
+        left = ImageChops.subtract(left, there)
+    shares[f"{edit.source.wall} room"] = left.crop((0, 0, UNITS, HORIZON)).histogram()[255]
+    shares[f"{edit.source.floor} floor"] = left.crop((0, HORIZON, UNITS, UNITS)).histogram()[255]
+    return sorted(shares, key=lambda phrase: -shares[phrase])
 
 
 def _changed_parts(thing: Thing, other: Scene) -> set[str]:

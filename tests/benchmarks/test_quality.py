@@ -1,11 +1,15 @@
 import json
+import typing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks.quality import COSTS, FIGURES, ROWS, run, show, summary
+from benchmarks.quality import COSTS, FIGURES, KIND_OF, ROWS, resolved, run, show, summary
+from magedit.config import EditConfig
 from magedit.demo import checkpoint_path, demo_edit, sample_edits
+from magedit.demo.edits import EditKind
+from magedit.kinds import KINDS
 
 SHORT = {"p2p": replace(ROWS["p2p"], steps=2), "token": replace(ROWS["token"], steps=2, max_iterations=1)}
 
@@ -35,8 +39,20 @@ def test_a_cut_run_goes_on_where_it_was(tmp_path: Path) -> None:
         "complex": {"removal", "all"},
     }
     assert table["plain"]["colour"]["token"]["backward"] > 0
-    assert table["complex"]["removal"]["token"]["backward"] == 0
+    # A removal is guided by what fills the place.
+    assert table["complex"]["removal"]["token"]["backward"] > 0
     assert show(table).row_count == 2 * 2 * 2
+
+
+def test_the_row_of_kinds_takes_each_edits_own_defaults() -> None:
+    for kind in typing.get_args(EditKind):
+        (edit,) = sample_edits(kind, 1)
+        same, config = resolved("kind", edit, ROWS["kind"])
+        expected = KINDS[KIND_OF.get(kind, "attribute")]
+        assert {name: getattr(config, name) for name in expected} == dict(expected)
+        assert bool(config.negative_prompt) == (kind == "removal")
+        assert same.words
+        assert resolved("token", edit, ROWS["token"])[1] == EditConfig()
 
 
 def test_means_are_over_the_edits_of_a_kind() -> None:

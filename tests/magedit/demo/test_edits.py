@@ -3,7 +3,7 @@ import random
 import numpy as np
 import pytest
 
-from magedit.demo.edits import EDIT_KINDS, DemoEdit, EditKind, Told, recolour, remove
+from magedit.demo.edits import EDIT_KINDS, Complexity, DemoEdit, EditKind, Told, in_room, recolour, remove
 from magedit.demo.named import DEMO_EDITS, demo_edit
 from magedit.demo.scene import sample_scene
 from magedit.demo.sets import sample_edits
@@ -65,3 +65,15 @@ def test_a_removal_names_the_thing_in_the_source_alone() -> None:
     assert f"{ball.colour} ball" in edit.source_prompt
     assert "ball" not in edit.target_prompt
     check_edit(edit, 128)
+
+
+@pytest.mark.parametrize("complexity", ["plain", "complex"])
+def test_a_removal_can_name_what_fills_its_place(complexity: Complexity) -> None:
+    for edit in sample_edits("removal", 4, 0, complexity):
+        named = in_room(edit)
+        check_edit(named, 64)
+        assert named.target_prompt.startswith(f"a {edit.source.wall} room with a {edit.source.floor} floor, ")
+        assert len(named.words) == 1
+        assert named.image().tobytes() == edit.image().tobytes()
+    with pytest.raises(ValueError, match="no removal"):
+        in_room(demo_edit("carpet"))
