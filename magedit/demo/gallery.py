@@ -5,7 +5,7 @@ kind of the benchmark's set.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -102,7 +102,7 @@ class Painter:
 def rows(pipe: MAGEditPipeline, preset: PresetName) -> list[Row]:
     """Every row of the gallery."""
     painter, pillow = Painter(pipe, preset), demo_edit("pillow")
-    makers = [
+    makers: list[Callable[[], Row]] = [
         lambda: painter.compare("Colour: the carpet, not the picture or the lamp of its colour", demo_edit("carpet")),
         lambda: painter.compare("One of two: the prompt cannot say which pillow", pillow),
         lambda: painter.compare("Part: the shade of a lamp", demo_edit("lamp")),
