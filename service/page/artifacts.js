@@ -1,30 +1,38 @@
 // The pictures that show why an edit worked.
 
-import { picture } from "./api.js";
+import { call, picture } from "./api.js";
 import { h } from "./dom.js";
+import { plot } from "./plot.js";
 
 const CAPTIONS = [
-  [/^overview/, () => "Overview"],
   [/^attention-before-(\d+)/, (n) => `Region ${n + 1}: where its words look without guidance`],
   [/^attention-after-(\d+)/, (n) => `Region ${n + 1}: where its words look with guidance`],
   [/^attention-steps-(\d+)/, (n) => `Region ${n + 1}: without and with guidance, over the steps`],
-  [/^trace\./, () => "Ratios and loss over the steps"],
   [/^difference/, () => "Difference, amplified"],
   [/^crop/, () => "The square that was worked on"],
 ];
-const WIDE = /^(overview|attention-steps|trace)/;
+const WIDE = /attention-steps/;
 
-/** Figures of the artifacts that are pictures, links to the others. */
-export function artifacts(edit) {
-  if (!edit.artifacts.length) return "";
-  const pictures = edit.artifacts.filter(({ content_type: type }) => type.startsWith("image/"));
-  const others = edit.artifacts.filter((file) => !pictures.includes(file));
+/** Figures of what a result's artifacts show, links to all of them. */
+export function artifacts(edit, number) {
+  const own = edit.artifacts.filter(({ name }) => Number(/^result-(\d+)-/.exec(name)?.[1] ?? 0) === number);
+  if (!own.length) return "";
+  const figures = own.filter(({ name }) => captionOf(name)).sort(byShape);
+  const trace = own.find(({ name }) => name.endsWith("trace.json"));
+  const plots = h("div", { class: "figures plots" });
+  if (trace) {
+    call(`${trace.href}?redirect=false`)
+      .then((response) => response.json())
+      .then((steps) => plots.append(...plot(steps, edit.measures.words)))
+      .catch(() => plots.remove());
+  }
   return h(
     "section",
     { class: "artifacts", "aria-label": "Why it worked" },
     h("h3", {}, "Why it worked"),
-    h("div", { class: "figures" }, ...pictures.sort(byShape).map(figure)),
-    others.length ? h("p", { class: "row" }, ...others.map(link)) : null,
+    h("div", { class: "figures" }, ...figures.map(figure)),
+    trace ? plots : null,
+    h("p", { class: "row muted" }, "Files: ", ...own.map(link)),
   );
 }
 
@@ -36,10 +44,12 @@ function figure(file) {
   const caption = captionOf(file.name);
   const image = h("img", { alt: caption, width: file.width, height: file.height, "data-name": file.name });
   const full = h("a", { target: "_blank", rel: "noopener" }, image);
+  const wide = WIDE.test(file.name);
   picture(file.href)
     .then(({ url }) => (image.src = full.href = url))
     .catch(() => full.replaceWith(h("p", { class: "muted" }, "This picture is no longer kept.")));
-  return h("figure", { class: WIDE.test(file.name) ? "wide" : null }, full, h("figcaption", {}, caption));
+  const shown = wide ? h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption }, full) : full;
+  return h("figure", { class: wide ? "wide" : null }, h("figcaption", {}, caption), shown);
 }
 
 function link(file) {
@@ -52,8 +62,8 @@ function link(file) {
 
 function captionOf(name) {
   for (const [pattern, caption] of CAPTIONS) {
-    const found = pattern.exec(name);
+    const found = pattern.exec(name.replace(/^result-\d+-/, ""));
     if (found) return caption(Number(found[1]));
   }
-  return name;
+  return null;
 }

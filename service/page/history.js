@@ -70,12 +70,18 @@ function item(edit) {
       h(
         "span",
         { class: "what" },
-        h("span", { class: "prompt" }, edit.request.target_prompt),
+        h("b", {}, words(edit)),
+        h("span", { class: "prompt muted" }, edit.request.target_prompt),
         h("span", { class: `state ${edit.state}` }, edit.state),
         h("time", { datetime: time.toISOString(), class: "muted" }, time.toLocaleString()),
       ),
     ),
   );
+}
+
+/** What was to change, in a few words. */
+function words({ request: { regions, target_prompt: prompt } }) {
+  return regions.map((region) => region.words.join(", ")).filter(Boolean).join("; ") || prompt;
 }
 
 /** An edit is new or has changed its state. */

@@ -5,6 +5,7 @@ import * as canvas from "./canvas.js";
 import * as code from "./code.js";
 import { byId } from "./dom.js";
 import { show } from "./errors.js";
+import * as grid from "./grid.js";
 import * as history from "./history.js";
 import * as loading from "./loading.js";
 import * as params from "./params.js";
@@ -52,5 +53,5 @@ function keys() {
 }
 
 keys();
-for (const part of [canvas, toolbar, regions, prompts, submit, code, result, history, loading]) part.setUp();
+for (const part of [canvas, toolbar, regions, prompts, submit, code, result, grid, history, loading]) part.setUp();
 params.setUp().then(models, show);

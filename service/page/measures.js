@@ -3,10 +3,13 @@
 import { duration, h } from "./dom.js";
 
 /** The tables of a finished edit. */
-export function table(edit) {
+export function table(edit, number) {
   const { measures } = edit;
   if (!measures) return "";
-  return h("div", { class: "measures" }, ratios(measures), cost(edit, measures));
+  // Of several results each has its own; what belongs to the edit is of them all.
+  const own = measures.results?.[number] ?? {};
+  const unguided = number === 0 ? measures.unguided : null;
+  return h("div", { class: "measures" }, ratios({ ...measures, ...own, unguided }), cost(edit, number));
 }
 
 function ratios({ words, unguided, before, after }) {
@@ -39,7 +42,7 @@ function ratios({ words, unguided, before, after }) {
   );
 }
 
-function cost({ timings, seed, request, attempt }, measures) {
+function cost({ timings, seed, request, attempt, measures, results }, number) {
   const passes = measures.unet_forward + measures.unet_truncated_forward + measures.unet_backward;
   const stages = Object.entries(measures.stage_seconds).map(([stage, seconds]) => `${stage} ${duration(seconds)}`);
   const facts = [
@@ -48,7 +51,8 @@ function cost({ timings, seed, request, attempt }, measures) {
     ["Time", `${duration(timings.running_s ?? 0)}: ${stages.join(", ")}`],
     ["Model", request.model],
     ["Method", `${request.config.method}, ${request.config.constraint}, ${request.config.steps} steps`],
-    ["Seed", seed],
+    ["Strength", results[number].strength],
+    ["Seed", results[number].seed ?? seed],
     ["Inversion", measures.inversion_reused ? "reused" : null],
     ["Attempts", attempt > 1 ? attempt : null],
   ].filter(([, value]) => value !== null && value !== undefined);

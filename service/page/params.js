@@ -26,6 +26,11 @@ export async function setUp() {
   on("models", models);
 }
 
+/** The values that field `name` can have, as the contract lists them. */
+export function choices(name) {
+  return fields[name] ? (inner(fields[name]).enum ?? []) : [];
+}
+
 /** What differs from the defaults, as [name, text] of a form. */
 export function given() {
   const pairs = [];

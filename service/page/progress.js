@@ -4,7 +4,7 @@ import { call } from "./api.js";
 import { announce, byId, duration, h } from "./dom.js";
 import { show } from "./errors.js";
 
-const STAGES = { prepare: "Preparing", invert: "Inverting the picture", edit: "Editing", decode: "Finishing" };
+const STAGES = { prepare: "Preparing", invert: "Inverting the picture", optimize: "Refining the inversion", edit: "Editing", decode: "Finishing" };
 
 let told = "";
 

@@ -31,19 +31,20 @@ async function fromAddress() {
   }
 }
 
-/** Show an edit and follow it to its end. */
-export function open(edit) {
+/** Show result `number` of an edit, and follow the edit to its end. */
+export function open(edit, number = 0) {
   watching.abort();
   watching = new AbortController();
   const { signal } = watching;
   state.edit = edit;
   const address = `#edit=${edit.id}`;
-  if (location.hash !== address) history.replaceState(null, "", address);
+  // The address of a comparison stays: it leads to this edit, too.
+  if (location.hash !== address && !location.hash.startsWith("#compare=")) history.replaceState(null, "", address);
   byId("outcome").hidden = false;
   byId("finished").replaceChildren();
   progress.hide();
   emit("opened", edit);
-  if (isOver(edit)) finish(edit, signal);
+  if (isOver(edit)) finish(edit, signal, number);
   else run(edit, signal);
 }
 
@@ -73,7 +74,7 @@ function heading(edit) {
   byId("outcome-prompt").textContent = target;
 }
 
-async function finish(edit, signal) {
+async function finish(edit, signal, number = 0) {
   progress.hide();
   if (edit?.state !== "succeeded") {
     if (edit) heading(edit);
@@ -83,7 +84,7 @@ async function finish(edit, signal) {
   heading(edit);
   try {
     const before = await sourceOf(edit);
-    if (!signal.aborted) await draw(edit, before, 0, signal);
+    if (!signal.aborted) await draw(edit, before, Math.min(number, edit.results.length - 1), signal);
   } catch (error) {
     if (!signal.aborted) show(error);
   }
@@ -95,11 +96,13 @@ async function draw(edit, before, number, signal) {
   if (signal.aborted) return;
   byId("finished").replaceChildren(
     chain(edit),
-    comparison,
-    several(edit, before, number, signal),
-    actions(edit, number),
-    table(edit),
-    artifacts(edit),
+    h(
+      "div",
+      { class: "shown" },
+      h("div", {}, comparison, several(edit, before, number, signal)),
+      h("div", { class: "facts" }, actions(edit, number), table(edit, number)),
+    ),
+    artifacts(edit, number),
   );
 }
 
@@ -135,10 +138,19 @@ function several(edit, before, number, signal) {
       "button",
       { type: "button", class: "preset", "aria-pressed": String(n === number), onclick: pick },
       image,
-      h("span", {}, `Result ${n + 1}`),
+      h("span", {}, label(edit, n)),
     );
   });
   return h("div", { class: "row results", role: "group", "aria-label": "Results" }, ...buttons);
+}
+
+/** What tells a result from the edit's others. */
+function label({ results, request: { config } }, n) {
+  const { seed, strength } = results[n];
+  const parts = [];
+  if (config.sweep?.length) parts.push(`strength ${strength}`);
+  if (config.n > 1) parts.push(`seed ${seed}`);
+  return parts.join(", ") || `result ${n + 1}`;
 }
 
 function actions(edit, number) {

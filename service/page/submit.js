@@ -16,12 +16,12 @@ let sending = false;
 export function setUp() {
   byId("ask").addEventListener("submit", (event) => {
     event.preventDefault();
-    if (!sending) submit();
+    submit();
   });
 }
 
-/** Every field but the pictures, as [name, text]. */
-export function fields() {
+/** Every field but the pictures, as [name, text]; those of `instead` as they are there. */
+export function fields(instead = []) {
   const { regions } = masks;
   const { source } = state;
   const pairs = [
@@ -34,36 +34,50 @@ export function fields() {
   } else if (regions.length) {
     for (const word of phrases(regions[0].words)) pairs.push(["words", word]);
   }
-  return [...pairs, ...given()];
+  const names = new Set(instead.map(([name]) => name));
+  return [...pairs, ...given().filter(([name]) => !names.has(name)), ...instead];
 }
 
-async function submit() {
+function submit() {
+  return busy(byId("submit"), async () => {
+    const edit = await send();
+    announce("The edit was accepted");
+    open(edit);
+    byId("outcome-title").focus();
+  });
+}
+
+/** Check the form, then do `work` while `button` says so; errors go to their fields. */
+export async function busy(button, work) {
+  if (sending) return;
   clear();
   if (!checked()) {
     document.querySelector("[aria-invalid=true]").focus();
     return;
   }
-  const button = byId("submit");
   sending = true;
   button.setAttribute("aria-disabled", "true");
   try {
-    const { source } = state;
-    const form = new FormData();
-    if (!source.edit) form.append("image", source.blob, "image.png");
-    for (const [n, region] of masks.regions.entries()) form.append("mask", await toPng(region), `mask-${n}.png`);
-    for (const [name, value] of fields()) form.append(name, value);
-    const edit = await (await call("/v1/edits", { method: "POST", body: form })).json();
-    await keep.put(edit.id, source.blob);
-    announce("The edit was accepted");
-    emit("submitted", edit);
-    open(edit);
-    byId("outcome-title").focus();
+    await work();
   } catch (error) {
     show(error);
   } finally {
     sending = false;
     button.removeAttribute("aria-disabled");
   }
+}
+
+/** Send what the form says, but for the fields of `instead`: the accepted edit. Throws ProblemError. */
+export async function send(instead = []) {
+  const { source } = state;
+  const form = new FormData();
+  if (!source.edit) form.append("image", source.blob, "image.png");
+  for (const [n, region] of masks.regions.entries()) form.append("mask", await toPng(region), `mask-${n}.png`);
+  for (const [name, value] of fields(instead)) form.append(name, value);
+  const edit = await (await call("/v1/edits", { method: "POST", body: form })).json();
+  await keep.put(edit.id, source.blob);
+  emit("submitted", edit);
+  return edit;
 }
 
 function checked() {

@@ -16,7 +16,7 @@ from tests.service.page.test_masks import drag
 
 LONG = {"steps": "250", "max_iterations": "100", "gradient_tolerance": "0"}
 """Does not end by itself while a test runs."""
-QUICK = {"steps": "8", "max_iterations": "1"}
+QUICK = {"steps": "4", "max_iterations": "1"}
 
 
 @pytest.fixture
@@ -99,6 +99,26 @@ def test_an_edit_is_canceled_while_it_runs(page: Page) -> None:
     # The address leads back to it.
     page.reload()
     expect(page.locator("#finished")).to_have_text("This edit was canceled.")
+
+
+def test_methods_and_strengths_side_by_side(page: Page) -> None:
+    set_parameters(page, QUICK)
+    page.click("#comparing summary")
+    page.fill("#strengths", "0.5, 2")
+    page.click("#compare")
+    expect(page.locator("[data-field=strengths] .error")).to_contain_text("numbers from 0 to 1")
+    page.fill("#strengths", "0.5, 1")
+    page.get_by_label("mag-edit spatial").uncheck()
+    expect(page.locator("#compare-count")).to_have_text("2 edits, 3 results")
+    page.click("#compare")
+    cells = page.locator("#grid .cell")
+    expect(cells).to_have_count(3)
+    expect(page.locator("#grid thead th")).to_have_text(["strength 0.5", "strength 1"])
+    assert serious(page) == []
+    cells.nth(1).click()
+    expect(page.locator(".results [aria-pressed=true]")).to_have_text("strength 1")
+    page.reload()
+    expect(cells).to_have_count(3)
 
 
 def test_errors_are_at_their_fields(page: Page) -> None:

@@ -1,0 +1,176 @@
+// Methods and strengths side by side: an edit per method, with a result per strength, all as the form says otherwise.
+
+import { json, picture } from "./api.js";
+import { announce, byId, h } from "./dom.js";
+import { atField, show } from "./errors.js";
+import { follow, isOver } from "./follow.js";
+import { choices } from "./params.js";
+import { open } from "./result.js";
+import { emit, on, state } from "./state.js";
+import { busy, send } from "./submit.js";
+
+const GUIDED = "mag-edit"; // the method that constraints and strengths are about
+const TICKED = ["mag-edit token", "mag-edit spatial", "p2p"];
+const MOST = 8; // strengths
+const ADDRESS = /^#compare=([0-9a-f]{32}(?:,[0-9a-f]{32})*)$/;
+
+let watching = new AbortController();
+let shown = [];
+
+/** Wire the panel, and the address: `#compare=ID,ID` shows a comparison. */
+export function setUp() {
+  byId("compare").addEventListener("click", submit);
+  byId("strengths").addEventListener("input", count);
+  on("models", offer);
+  on("key", fromAddress);
+  window.addEventListener("hashchange", fromAddress);
+  fromAddress();
+}
+
+function offer() {
+  const model = state.models.get(state.defaultModel);
+  const methods = choices("method").filter((name) => !model || model.methods.includes(name));
+  const all = methods.flatMap((name) => (name === GUIDED ? choices("constraint").map((each) => `${name} ${each}`) : [name]));
+  const tick = (value) =>
+    h(
+      "label",
+      { class: "tick" },
+      h("input", { type: "checkbox", value, checked: TICKED.includes(value), onchange: count }),
+      value,
+    );
+  byId("variants").replaceChildren(...all.map(tick));
+  count();
+}
+
+const variants = () => [...byId("variants").querySelectorAll("input:checked")].map(({ value }) => value.split(" "));
+
+function strengths() {
+  const values = byId("strengths").value.split(",").map((text) => text.trim()).filter(Boolean).map(Number);
+  return values.length && values.length <= MOST && values.every((value) => value >= 0 && value <= 1) ? values : null;
+}
+
+function count() {
+  const picked = variants();
+  const results = picked.reduce((sum, [name]) => sum + (name === GUIDED ? (strengths()?.length ?? 0) : 1), 0);
+  byId("compare-count").textContent = picked.length ? `${picked.length} edits, ${results} results` : "Choose a method.";
+}
+
+function submit() {
+  return busy(byId("compare"), async () => {
+    const swept = strengths();
+    if (!swept) {
+      atField("strengths", `Give 1 to ${MOST} numbers from 0 to 1 with commas between them.`);
+      byId("strengths").focus();
+      return;
+    }
+    if (!variants().length) return;
+    const edits = [];
+    for (const [method, constraint] of variants()) {
+      const own = [["method", method], ["artifacts", "trace"]];
+      if (constraint) own.push(["constraint", constraint], ...swept.map((value) => ["sweep", String(value)]));
+      edits.push(await send(own));
+    }
+    announce("The edits were accepted");
+    history.replaceState(null, "", `#compare=${edits.map(({ id }) => id).join(",")}`);
+    start(edits);
+    byId("comparison-title").focus();
+  });
+}
+
+async function fromAddress() {
+  const ids = ADDRESS.exec(location.hash)?.[1].split(",");
+  if (!ids || ids.join() === shown.map(({ id }) => id).join()) return;
+  try {
+    start(await Promise.all(ids.map((id) => json(`/v1/edits/${id}`))));
+  } catch (error) {
+    show(error);
+  }
+}
+
+async function start(edits) {
+  watching.abort();
+  watching = new AbortController();
+  const { signal } = watching;
+  shown = edits;
+  byId("comparison").hidden = false;
+  render();
+  // One after the other, as a browser keeps only a few connections to a host; what is over by then says so at once.
+  for (const [n, edit] of edits.entries()) {
+    const update = (changed) => {
+      if (signal.aborted || !changed) return;
+      const grown = changed.state !== shown[n].state;
+      shown[n] = changed;
+      if (grown) {
+        emit("changed", changed);
+        render();
+      } else advance(n);
+    };
+    try {
+      await follow(edit, update, () => {}, signal);
+    } catch (error) {
+      if (!signal.aborted) show(error);
+    }
+    if (signal.aborted) return;
+  }
+  announce("The comparison is complete");
+}
+
+function columns() {
+  return [...new Set(shown.flatMap(({ request }) => request.config.sweep ?? []))].sort((a, b) => a - b);
+}
+
+function render() {
+  const levels = columns();
+  const head = levels.map((value) => h("th", { scope: "col" }, `strength ${value}`));
+  const rows = shown.map((edit, n) =>
+    h("tr", {}, h("th", { scope: "row" }, name(edit)), ...cells(edit, n, levels)),
+  );
+  byId("grid").replaceChildren(
+    h("thead", {}, h("tr", {}, h("td", {}), ...(head.length ? head : [h("td", {})]))),
+    h("tbody", {}, ...rows),
+  );
+}
+
+function name({ request: { config } }) {
+  return config.method === GUIDED ? [config.method, h("small", {}, config.constraint)] : [config.method];
+}
+
+function cells(edit, n, levels) {
+  const span = edit.request.config.sweep?.length ? null : Math.max(levels.length, 1);
+  if (edit.state !== "succeeded") {
+    return [h("td", { colspan: Math.max(levels.length, 1), "data-row": n }, waiting(edit))];
+  }
+  if (span) return [h("td", { colspan: span }, cell(edit, 0))];
+  return levels.map((value) => {
+    const number = edit.request.config.sweep.indexOf(value);
+    return h("td", {}, number < 0 ? "" : cell(edit, number));
+  });
+}
+
+function waiting(edit) {
+  if (isOver(edit)) return h("p", { class: "muted" }, edit.problem?.detail ?? `It was ${edit.state}.`);
+  return h(
+    "div",
+    { class: "waiting muted" },
+    h("progress", { max: 1, value: edit.progress?.fraction ?? 0, "aria-label": "Progress" }),
+    h("span", {}, edit.progress ? `${Math.round(100 * edit.progress.fraction)} %` : "waiting"),
+  );
+}
+
+function advance(n) {
+  byId("grid").querySelector(`[data-row="${n}"]`)?.replaceChildren(waiting(shown[n]));
+}
+
+function cell(edit, number) {
+  const image = h("img", { alt: "", width: 160, height: 160 });
+  picture(edit.results[number].href)
+    .then(({ url }) => (image.src = url))
+    .catch(() => {});
+  const after = (edit.measures.results?.[number] ?? edit.measures).after?.[0];
+  const ratios = after ? `token ${after.token.toFixed(3)}, spatial ${after.spatial.toFixed(2)}` : "";
+  const onclick = () => {
+    open(edit, number);
+    byId("outcome-title").focus();
+  };
+  return h("button", { type: "button", class: "cell", onclick }, image, h("small", {}, ratios || "look at it"));
+}
