@@ -1,6 +1,6 @@
 // Methods and strengths side by side: an edit per method, with a result per strength, all as the form says otherwise.
 
-import { json, picture } from "./api.js";
+import { call, json, picture } from "./api.js";
 import { announce, byId, h } from "./dom.js";
 import { atField, show } from "./errors.js";
 import { follow, isOver } from "./follow.js";
@@ -20,6 +20,7 @@ let shown = [];
 /** Wire the panel, and the address: `#compare=ID,ID` shows a comparison. */
 export function setUp() {
   byId("compare").addEventListener("click", submit);
+  byId("compare-cancel").addEventListener("click", cancel);
   byId("strengths").addEventListener("input", count);
   on("models", offer);
   on("key", fromAddress);
@@ -65,16 +66,34 @@ function submit() {
     }
     if (!variants().length) return;
     const edits = [];
-    for (const [method, constraint] of variants()) {
-      const own = [["method", method], ["artifacts", "trace"]];
-      if (constraint) own.push(["constraint", constraint], ...swept.map((value) => ["sweep", String(value)]));
-      edits.push(await send(own));
+    try {
+      for (const [method, constraint] of variants()) {
+        const own = [["method", method], ["artifacts", "trace"]];
+        if (constraint) own.push(["constraint", constraint], ...swept.map((value) => ["sweep", String(value)]));
+        edits.push(await send(own));
+      }
+    } finally {
+      // What was accepted before another was refused is shown all the same.
+      if (edits.length) {
+        announce("The edits were accepted");
+        history.replaceState(null, "", `#compare=${edits.map(({ id }) => id).join(",")}`);
+        start(edits);
+        byId("comparison-title").focus();
+      }
     }
-    announce("The edits were accepted");
-    history.replaceState(null, "", `#compare=${edits.map(({ id }) => id).join(",")}`);
-    start(edits);
-    byId("comparison-title").focus();
   });
+}
+
+async function cancel() {
+  byId("compare-cancel").disabled = true;
+  for (const edit of shown.filter((each) => !isOver(each))) {
+    try {
+      await call(edit.links.cancel, { method: "PUT" });
+    } catch (error) {
+      // 409: it was over before it could be stopped.
+      if (error.problem?.status !== 409) show(error);
+    }
+  }
 }
 
 async function fromAddress() {
@@ -93,6 +112,7 @@ async function start(edits) {
   const { signal } = watching;
   shown = edits;
   byId("comparison").hidden = false;
+  byId("compare-cancel").disabled = false;
   render();
   // One after the other, as a browser keeps only a few connections to a host; what is over by then says so at once.
   for (const [n, edit] of edits.entries()) {
@@ -120,6 +140,7 @@ function columns() {
 }
 
 function render() {
+  byId("compare-cancel").hidden = shown.every(isOver);
   const levels = columns();
   const head = levels.map((value) => h("th", { scope: "col" }, `strength ${value}`));
   const rows = shown.map((edit, n) =>

@@ -18,8 +18,7 @@ PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "has_touch":
 WIDE: dict[str, Any] = {"viewport": {"width": 1300, "height": 900}}
 
 
-@pytest.mark.parametrize("screen", [PHONE, WIDE], ids=["phone", "wide"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("screen", "scheme"), [(PHONE, "dark"), (WIDE, "light")], ids=["phone", "wide"])
 def test_nothing_stands_in_the_way(browser: Browser, client: httpx.Client, screen: dict[str, Any], scheme: str) -> None:
     with visiting(browser, str(client.base_url), color_scheme=scheme, **screen) as page:
         expect(page.locator(".preset")).to_have_count(3)
@@ -64,6 +63,5 @@ def test_a_key_is_asked_for(browser: Browser, settings: Settings) -> None:
         page.keyboard.press("Enter")
         expect(page.locator("#none")).to_be_visible()
         expect(page.locator("#key")).to_be_hidden()
-        assert serious(page) == []
         page.click("#key-forget")
         expect(field).to_be_visible()

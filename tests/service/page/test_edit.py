@@ -119,6 +119,18 @@ def test_methods_and_strengths_side_by_side(page: Page) -> None:
     expect(page.locator(".results [aria-pressed=true]")).to_have_text("strength 1")
     page.reload()
     expect(cells).to_have_count(3)
+    expect(page.locator("#compare-cancel")).to_be_hidden()
+
+
+def test_a_comparison_is_canceled(page: Page) -> None:
+    set_parameters(page, LONG)
+    page.click("#comparing summary")
+    page.get_by_label("p2p").uncheck()
+    page.click("#compare")
+    expect(page.locator("#grid .waiting")).to_have_count(2)
+    page.click("#compare-cancel")
+    expect(page.locator("#grid td p")).to_have_text(["It was canceled.", "It was canceled."])
+    expect(page.locator("#compare-cancel")).to_be_hidden()
 
 
 def test_errors_are_at_their_fields(page: Page) -> None:
