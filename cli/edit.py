@@ -52,6 +52,10 @@ def edit(
             metavar="|".join(get_args(ArtifactName)), help="What to save besides, next to the result; repeatable."
         ),
     ] = None,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METHOD", help="Several methods in place of --method, a result of each; repeatable."),
+    ] = None,
     checkpoint: Annotated[
         str | None,
         typer.Option(help="Folder or hub id of a Stable Diffusion checkpoint. Default: demo.", rich_help_panel=HERE),
@@ -88,6 +92,7 @@ def edit(
         "target_prompt": target_prompt,
         "words": words or (),
         "artifacts": artifacts or (),
+        "compare": compare or (),
         "regions": regions,
         "mask_mode": mask_mode,
         "output_format": output_format or _format_of(out),

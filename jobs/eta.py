@@ -24,8 +24,7 @@ def estimate(record: JobRecord, position: int | None, model: ModelStatus | None,
             return max(0.0, now - record.started_at) * (1 - fraction) / fraction
     if record.state.is_terminal or model is None or model.step_seconds is None or model.workers == 0:
         return None
-    config = record.request.config
-    whole = model.step_seconds * config.steps * relative_work(config)
+    whole = model.step_seconds * sum(config.steps * relative_work(config) for config in record.request.configs)
     if record.state is State.RUNNING:
         return max(0.0, whole - (now - (record.started_at or now)))
     return whole * (1 + (position or 0) / model.workers)

@@ -111,9 +111,9 @@ class Records:
         born = id_time(record.id)
         options = (self._limit, record.request.deadline_s or "", "" if born is None else born, self._orphan_age_s)
         key = (reservation.key, reservation.fingerprint, self._key_ttl_ms) if reservation else ("", "", "")
-        config, most = record.request.config, limits.unet_passes_per_month
+        request, most = record.request, limits.unet_passes_per_month
         # An edit is accepted while any passes are left, further results of it only where their least number is.
-        further = (config.results - 1) * config.steps
+        further = (request.results - 1) * request.config.steps
         if most and further >= most:
             raise _quota_exhausted(most, further)
         of_tenant = (limits.unfinished, most and most - further)

@@ -90,6 +90,23 @@ class EditRequest(Frozen):
     )
     kind: EditKind = Field(default="attribute", description="What kind of edit it is, `auto` resolved.")
     config: EditConfig = Field(default_factory=EditConfig, description="How to edit.")
+    compare: tuple[EditConfig, ...] = Field(
+        default=(),
+        max_length=8,
+        description="Several methods in place of `method`, repeatable: one edit with the results of each in this "
+        "order, one inversion where they can share it, and the artifacts `contact-sheet.png` and `comparison.json`. "
+        "Parameters that a method has no use for count for the others.",
+    )
+
+    @property
+    def configs(self) -> tuple[EditConfig, ...]:
+        """How to edit, once per method."""
+        return self.compare or (self.config,)
+
+    @property
+    def results(self) -> int:
+        """Number of results, of all methods together."""
+        return sum(config.results for config in self.configs)
 
 
 class FieldError(Frozen):

@@ -7,7 +7,7 @@ one line in its table, and one card here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -280,6 +280,17 @@ METHOD_CARDS: Mapping[MethodName, MethodCard] = MappingProxyType(
 CHOSEN = ("sweep", "equalizer", "cross_replace_words", "local_blend", "skip_fraction", "mask_source")
 """Parameters that are off unless they are given: a method that has no use for one refuses it. Of others it takes
 no notice, so that one set of parameters serves several methods."""
+
+
+def for_method(config: EditConfig, method: MethodName) -> EditConfig:
+    """``config`` for one of several methods that are compared: without what this one has no use for."""
+    card, default = METHOD_CARDS[method], EditConfig()
+    unused = {name: getattr(default, name) for name in CHOSEN if name not in card.parameters}
+    if not card.inversions:
+        unused["inversion"] = default.inversion
+    if method == "p2p" and config.injection == "pnp":
+        unused["injection"] = default.injection
+    return replace(config, method=method, **unused)
 
 
 def check_together(config: EditConfig) -> None:

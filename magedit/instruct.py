@@ -128,6 +128,7 @@ class InstructPipeline:
             pictures.append(restore(pasted, original))
             results.append(
                 ResultMeasures(
+                    method=each.method,
                     seed=each.seed,
                     strength=each.strength,
                     outside_difference=pixels.outside_difference(image, pasted, union, radius),

@@ -119,6 +119,7 @@ def result_measures(
 ) -> ResultMeasures:
     """What is reported of one result, edited under ``config``."""
     return ResultMeasures(
+        method=config.method,
         seed=config.seed,
         strength=config.strength,
         before=mean_ratios([step.before for step in edited.trace]),

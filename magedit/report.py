@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from magedit.terms import MethodName
+
 
 class Stage(StrEnum):
     """The stages of an edit, in order."""
@@ -55,8 +57,9 @@ class StepTrace:
 
 @dataclass(frozen=True, kw_only=True)
 class ResultMeasures:
-    """One result of an edit: the seed and strength that give it alone, and its own part of `EditMeasures`."""
+    """One result of an edit: the method, seed and strength that give it alone, and its own part of `EditMeasures`."""
 
+    method: MethodName = "mag-edit"
     seed: int
     strength: float
     before: tuple[Ratios, ...] = ()

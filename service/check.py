@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from fastapi.exceptions import RequestValidationError
@@ -12,9 +13,9 @@ from pydantic import ValidationError
 
 from jobs.schema import EditRequest, ModelInfo
 from jobs.settings import Settings
-from magedit.catalog import METHOD_CARDS, check_together
+from magedit.catalog import CHOSEN, METHOD_CARDS, check_together, for_method
 from magedit.config import EditConfig, MaskMode, Region
-from magedit.errors import InvalidEdit, RegionMismatch, UnknownMethod
+from magedit.errors import InvalidEdit, NotTogether, RegionMismatch, UnknownMethod
 from magedit.kinds import EditKind, with_filling, with_kind
 from magedit.masks import check_mask, read_mask
 from magedit.prompts import Tokenize, check_edit, check_prompt, find_word
@@ -39,28 +40,45 @@ def check(
     Raises:
         MAGEditError, RequestError, RequestValidationError: the edit is refused.
     """
-    _check_methods(form.config, info)
+    configs = _configs(form)
+    for config in configs:
+        _check_methods(config, info)
     if form.source_prompt is None:
-        if source is None and "source_prompt" in METHOD_CARDS[form.config.method].inputs:
+        if source is None and any("source_prompt" in METHOD_CARDS[config.method].inputs for config in configs):
             raise invalid("source_prompt", "Field required")
         form = replace(form, source_prompt=source.prompt if source is not None else form.target_prompt)
-    _check_results(form.config, settings.max_results)
+    _check_results(configs, settings.max_results)
     regions = _regions(form, max_regions=settings.max_regions)
     assert form.source_prompt is not None
-    kind, config = with_kind(
-        form.config,
-        form.kind,
-        form.source_prompt,
-        form.target_prompt,
+    fit = partial(
+        with_kind,
+        kind=form.kind,
+        source=form.source_prompt,
+        target=form.target_prompt,
         given=form.given,
         preset=form.preset,
         has_words=any(region.words for region in regions),
     )
+    kind = fit(configs[0])[0]
+    configs = tuple(fit(config)[1] for config in configs)
     regions = with_filling(regions, form.source_prompt, form.target_prompt)
-    form = replace(form, config=config)
-    request = _request(form, kind, info, _check_words(form, regions, info, tokenize))
+    regions = _check_words(form, regions, configs, info, tokenize)
+    request = _request(form, kind, configs, info, regions)
     image, masks = _pictures(form, settings, source)
     return Checked(request, image, masks)
+
+
+def _configs(form: EditForm) -> tuple[EditConfig, ...]:
+    """How to edit, once per method that is asked for."""
+    if not form.compare:
+        return (form.config,)
+    if len(set(form.compare)) < len(form.compare):
+        raise invalid("compare", "a method is named twice; `n` and `sweep` make more results of one")
+    used, default = {name for method in form.compare for name in METHOD_CARDS[method].parameters}, EditConfig()
+    for name in CHOSEN:
+        if name not in used and getattr(form.config, name) != getattr(default, name):
+            raise NotTogether(f"none of {', '.join(form.compare)} has a use for {name}: leave it out", field=name)
+    return tuple(for_method(form.config, method) for method in form.compare)
 
 
 def _check_methods(config: EditConfig, info: ModelInfo) -> None:
@@ -74,11 +92,15 @@ def _check_methods(config: EditConfig, info: ModelInfo) -> None:
     check_together(config)
 
 
-def _check_results(config: EditConfig, most: int) -> None:
-    if config.results > most:
-        asked = f"`n` {config.n}" + (f" and {len(config.sweep)} strengths of `sweep`" if config.sweep else "")
-        field = "n" if config.n > 1 else "sweep"
-        raise invalid(field, f"{asked} make {config.results} results; at most {most} are made in one edit")
+def _check_results(configs: Sequence[EditConfig], most: int) -> None:
+    config, results = configs[0], sum(each.results for each in configs)
+    if results <= most:
+        return
+    asked = f"`n` {config.n}" + (f" and {len(config.sweep)} strengths of `sweep`" if config.sweep else "")
+    field = "n" if config.n > 1 else "sweep"
+    if len(configs) > 1:
+        asked, field = f"{asked}, by {len(configs)} methods,", "compare"
+    raise invalid(field, f"{asked} make {results} results; at most {most} are made in one edit")
 
 
 def _regions(form: EditForm, *, max_regions: int) -> tuple[Region, ...]:
@@ -99,7 +121,9 @@ def _regions(form: EditForm, *, max_regions: int) -> tuple[Region, ...]:
     return regions
 
 
-def _check_words(form: EditForm, regions: Sequence[Region], info: ModelInfo, tokenize: Tokenize) -> tuple[Region, ...]:
+def _check_words(
+    form: EditForm, regions: Sequence[Region], configs: Sequence[EditConfig], info: ModelInfo, tokenize: Tokenize
+) -> tuple[Region, ...]:
     """The regions with their words resolved, checked with the model's own tokenizer."""
     assert form.source_prompt is not None
     resolved = check_edit(
@@ -109,22 +133,25 @@ def _check_words(form: EditForm, regions: Sequence[Region], info: ModelInfo, tok
         regions,
         max_tokens=info.max_prompt_tokens,
         vocabulary=info.vocabulary,
-        needs_words=form.config.is_guided,
+        needs_words=any(config.is_guided for config in configs),
     )
-    check_prompt(
-        tokenize,
-        form.config.negative_prompt,
-        max_tokens=info.max_prompt_tokens,
-        field="negative_prompt",
-        vocabulary=info.vocabulary,
-    )
+    for negative in {config.negative_prompt for config in configs}:
+        check_prompt(
+            tokenize,
+            negative,
+            max_tokens=info.max_prompt_tokens,
+            field="negative_prompt",
+            vocabulary=info.vocabulary,
+        )
     for field in ("equalizer", "cross_replace_words"):
         for word in getattr(form.config, field):
             find_word(form.target_prompt, word, field=field)
     return resolved
 
 
-def _request(form: EditForm, kind: EditKind, info: ModelInfo, regions: tuple[Region, ...]) -> EditRequest:
+def _request(
+    form: EditForm, kind: EditKind, configs: tuple[EditConfig, ...], info: ModelInfo, regions: tuple[Region, ...]
+) -> EditRequest:
     assert form.source_prompt is not None
     try:
         return EditRequest(
@@ -137,7 +164,8 @@ def _request(form: EditForm, kind: EditKind, info: ModelInfo, regions: tuple[Reg
             priority=form.priority,
             deadline_s=form.deadline_s,
             kind=kind,
-            config=form.config,
+            config=configs[0],
+            compare=configs if form.compare else (),
         )
     except ValidationError as error:
         # Words that were found, not given, may be too many for one region.

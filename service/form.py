@@ -18,7 +18,7 @@ from pydantic import Json, RootModel, ValidationError, create_model
 from typing_extensions import Doc
 
 from jobs.schema import ArtifactName, DeadlineS, EditRequest, OutputFormat, Priority, Prompt
-from magedit.config import GOVERNED, PRESET_DOC, PRESETS, EditConfig, MaskMode, PresetName, Region, Word
+from magedit.config import GOVERNED, PRESET_DOC, PRESETS, EditConfig, MaskMode, MethodName, PresetName, Region, Word
 from magedit.kinds import KIND_DOC, KIND_GOVERNED, KINDS, KindName
 from service.errors import UnknownField, UnsupportedBody
 
@@ -90,6 +90,7 @@ class EditForm:
     artifacts: Annotated[
         list[ArtifactName], Form(default_factory=list, max_length=8, description=_description("artifacts"))
     ]
+    compare: Annotated[list[MethodName], Form(default_factory=list, max_length=8, description=_description("compare"))]
     priority: Annotated[Priority, Form(description=_description("priority"))] = "normal"
     deadline_s: Annotated[DeadlineS | None, Form(description=_description("deadline_s"))] = None
     webhook_url: Annotated[

@@ -42,8 +42,10 @@ class File(View):
 
 
 class Result(File):
-    """A result. An edit with this seed and strength, else the same, gives these bytes again on the same device."""
+    """A result. An edit with this method, seed and strength, else the same, gives these bytes again on the same
+    device."""
 
+    method: str | None
     seed: int | None
     strength: float | None
 
@@ -194,6 +196,7 @@ def _result(record: JobRecord, number: int) -> Result:
     own = record.result_measures(number)
     return Result(
         href=f"{path(record)}/result/{number}",
+        method=own.method if own else None,
         seed=own.seed if own else None,
         strength=own.strength if own else None,
         **record.results[number].model_dump(exclude={"key"}),

@@ -6,8 +6,9 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain
+from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
 from jobs.schema import ArtifactName
 from magedit.masks import Box, outline, take, union
@@ -42,16 +43,42 @@ def all_artifacts(
     edited: Edited,
     unguided: Edited | None,
 ) -> Iterator[Artifact]:
-    """Arguments as `artifacts`. The first result's, then what differs for each further one, named after it; of several
-    results also a contact sheet."""
-    yield from artifacts(asked, image, masks, edited, unguided)
+    """Arguments as `artifacts`; without ``unguided`` each result is compared with itself. The first result's, then
+    what differs for each further one, named after it; of several results a contact sheet, of several methods a table.
+    """
+    yield from artifacts(asked, image, masks, edited, unguided or edited)
     if len(edited.images) == 1:
         return
     for number in range(1, len(edited.images)):
-        for name, content in artifacts(asked, image, masks, edited.only(number), unguided):
+        for name, content in artifacts(asked, image, masks, edited.only(number), unguided or edited.only(number)):
             if name not in SHARED:
                 yield f"result-{number}-{name}", content
     yield "contact-sheet.png", _contact_sheet(image, masks, edited)
+    if len({each.method for each in edited.measures.results}) > 1:
+        yield "comparison.json", json.dumps(_comparison(image, masks, edited)).encode()
+
+
+def _comparison(image: Image.Image, masks: Sequence[Image.Image], edited: Edited) -> list[dict[str, Any]]:
+    """A row per result: what made it, what its method cost (all of the method's results together), the words' ratios,
+    and the mean absolute difference (0..255) to the picture inside the masks."""
+    before, inside, rows = flatten(image), union(masks), []
+    for number, (own, picture) in enumerate(zip(edited.measures.results, edited.images, strict=True)):
+        cost = edited.only(number).measures
+        changed = ImageStat.Stat(ImageChops.difference(before, flatten(picture)), inside).mean
+        rows.append(
+            {
+                "result": number,
+                **{
+                    name: getattr(own, name) for name in ("method", "seed", "strength", "updates", "outside_difference")
+                },
+                "before": [asdict(ratios) for ratios in own.before],
+                "after": [asdict(ratios) for ratios in own.after],
+                "changed": round(sum(changed) / len(changed), 3),
+                **{name: getattr(cost, name) for name in ("unet_forward", "unet_truncated_forward", "unet_backward")},
+                "seconds": round(sum(cost.stage_seconds.values()), 3),
+            }
+        )
+    return rows
 
 
 def artifacts(
@@ -87,17 +114,15 @@ def artifacts(
 
 
 def _contact_sheet(image: Image.Image, masks: Sequence[Image.Image], edited: Edited) -> Image.Image:
-    """The source with the masks' outline, and every result: a row per seed, a column per strength."""
-    own = edited.measures.results
-    seeds = list(dict.fromkeys(each.seed for each in own))
-    columns = len(own) // len(seeds)
+    """The source with the masks' outline, and every result: a row per method and seed, a column per strength."""
     source = ("source and mask", outline(reduced(flatten(image), SHEET_SIDE), reduced(union(masks), SHEET_SIDE)))
-    pictures = [
-        (f"{number}: strength {each.strength:g}", reduced(flatten(picture), SHEET_SIDE))
-        for number, (each, picture) in enumerate(zip(own, edited.images, strict=True))
-    ]
-    rows = [pictures[at : at + columns] for at in range(0, len(pictures), columns)]
-    return grid([(f"seed {seed}", [source, *row]) for seed, row in zip(seeds, rows, strict=True)])
+    rows: dict[str, list[tuple[str, Image.Image]]] = {}
+    several = len({each.method for each in edited.measures.results}) > 1
+    for number, (each, picture) in enumerate(zip(edited.measures.results, edited.images, strict=True)):
+        row = f"{each.method}, seed {each.seed}" if several else f"seed {each.seed}"
+        shown = reduced(flatten(picture), SHEET_SIDE)
+        rows.setdefault(row, [source]).append((f"{number}: strength {each.strength:g}", shown))
+    return grid(list(rows.items()))
 
 
 def _attention(

@@ -17,9 +17,10 @@ from magedit.meter import expected_work
 from magedit.report import EditMeasures
 from magedit.transparency import flatten
 from worker.artifacts import all_artifacts
-from worker.inversions import Inversions
-from worker.model import Editor
+from worker.inversions import Inversions, Slot
+from worker.model import Edited, Editor
 from worker.progress import Reporter
+from worker.several import edit_by
 
 # Pillow's options per format: PNG and WebP keep every pixel (WebP those below full transparency with `exact` alone),
 # JPEG comes as near as it can and has no transparency. PNG at level 3: for photographs less than half the time of
@@ -65,6 +66,15 @@ def run(
     masks = [_read(store, key) for key in claim.masks]
     report.check()
     inputs = (image, masks, request.source_prompt, request.target_prompt, request.regions)
+    if request.compare:
+
+        def slot_for(config: EditConfig) -> Slot | None:
+            if inversions is None:
+                return None
+            return inversions.slot(claim.tenant, image, masks, request.source_prompt, config)
+
+        several = edit_by(editor, inputs, request.configs, report, slot_for)
+        return _finish(claim, image, masks, several, several.measures, None, store, report, withhold=withhold)
     compare = "attention" in request.artifacts and request.config.is_guided
     plain = replace(request.config.variants[0], strength=0.0)
     inverts = bool(METHOD_CARDS[request.config.method].inversions)
@@ -85,7 +95,25 @@ def run(
         report.share(1.0 - share, share)
         unguided = editor(*inputs, plain, inversion=edited.inversion, on_progress=report)
         measures = replace(measures, unguided=unguided.measures.after)
-    stored = []
+    return _finish(claim, image, masks, edited, measures, unguided, store, report, withhold=False)
+
+
+def _finish(
+    claim: JobRecord,
+    image: Image.Image,
+    masks: list[Image.Image],
+    edited: Edited,
+    measures: EditMeasures,
+    unguided: Edited | None,
+    store: ObjectStore,
+    report: Reporter,
+    *,
+    withhold: bool,
+) -> Finished:
+    """Store results and artifacts."""
+    if withhold and measures.nsfw_content_detected:
+        raise ContentWithheld
+    request, stored = claim.request, []
     for name, content in all_artifacts(request.artifacts, image, masks, edited, unguided):
         stored.append(_store_artifact(store, artifact_key(claim, name), name, content))
         report.check()

@@ -173,8 +173,7 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
         log.info("edit ended", state=state or "stale", seconds=round(seconds, 3))
         self._settle(claim, state)
         if state is State.SUCCEEDED:
-            config = claim.request.config
-            pace = seconds / (config.steps * relative_work(config))
+            pace = seconds / sum(config.steps * relative_work(config) for config in claim.request.configs)
             self._insist(lambda: self._models.keep_pace(claim.model, pace), report)
 
     def _stopped(self, claim: JobRecord, reason: Stop, report: Reporter, seen: Attempt) -> None:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
-from magedit.catalog import INVERSION_CARDS, METHOD_CARDS, check_together
+from magedit.catalog import INVERSION_CARDS, METHOD_CARDS, check_together, for_method
 from magedit.config import EditConfig, InversionName, MethodName
 from magedit.errors import NotTogether, UnknownMethod
 from magedit.inversion import INVERSIONS
@@ -97,6 +97,16 @@ def test_what_makes_no_sense_together_is_refused_at_its_field(change: dict[str, 
     with pytest.raises(NotTogether) as caught:
         check_together(EditConfig(**change))
     assert caught.value.field == field
+
+
+def test_a_comparison_leaves_out_what_a_method_has_no_use_for() -> None:
+    config = EditConfig(inversion="null-text", local_blend=0.3, skip_fraction=0.4, scale=2.0)
+    guided, blended = for_method(config, "mag-edit"), for_method(config, "blended-latent")
+    assert (guided.local_blend, guided.skip_fraction, guided.inversion) == (0.3, None, "null-text")
+    assert (blended.local_blend, blended.skip_fraction, blended.inversion) == (None, 0.4, "direct")
+    assert guided.scale == blended.scale == 2.0
+    for each in (guided, blended):
+        check_together(each)
 
 
 def test_what_serves_another_method_is_no_contradiction() -> None:

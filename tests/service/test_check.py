@@ -62,6 +62,19 @@ def test_a_source_prompt_is_asked_of_methods_that_look_at_it() -> None:
     assert caught.value.errors()[0]["loc"] == ("body", "source_prompt")
 
 
+def test_methods_that_are_compared_are_each_checked() -> None:
+    request = checked(compare=["p2p", "diffedit"], skip_fraction="0.4").request
+    assert [config.method for config in request.configs] == ["p2p", "diffedit"]
+    assert [config.skip_fraction for config in request.configs] == [None, 0.4]
+    assert request.results == 2
+    with pytest.raises(NotTogether, match="none of p2p, pnp"):
+        checked(compare=["p2p", "pnp"], skip_fraction="0.4")
+    for compare, most in ((["p2p", "p2p"], 8), (["p2p", "pnp", "diffedit"], 2)):
+        with pytest.raises(RequestValidationError) as refused:
+            checked(compare=compare, settings=Settings(max_results=most))
+        assert refused.value.errors()[0]["loc"] == ("body", "compare")
+
+
 def test_pictures_are_held_against_the_limits() -> None:
     with pytest.raises(MaskMismatch, match="64x48"):
         checked(size=(80, 60))
