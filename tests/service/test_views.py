@@ -11,13 +11,13 @@ def record(**changes: object) -> JobRecord:
     request = EditRequest(
         model="demo", source_prompt="a room", target_prompt="a red room", regions=(Region(words=("red",)),)
     )
-    known = {"tenant": "local", "request": request, "image": "local/1/input/image.png", "masks": ("m",)}
+    known = {"tenant": "tenant-7", "request": request, "image": "tenant-7/1/input/image.png", "masks": ("m",)}
     return JobRecord.model_validate(known | {"created_at": 1000.0} | changes)
 
 
 def test_storage_keys_and_owners_stay_inside() -> None:
     text = edit_view(record(worker="host-1"), position=0, model=None, now=1000.0).model_dump_json()
-    for inside in ("local", "input/image.png", "host-1"):
+    for inside in ("tenant-7", "input/image.png", "host-1"):
         assert inside not in text
 
 
