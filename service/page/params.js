@@ -5,7 +5,7 @@ import { byId, h, prose } from "./dom.js";
 import { on, state } from "./state.js";
 
 const OWN = new Set(
-  "image source_edit source_result mask mask_mode source_prompt target_prompt words regions".split(" "),
+  "image source_edit source_result mask mask_mode source_prompt target_prompt words regions compare".split(" "),
 );
 const FIRST = "preset method constraint strength steps seed n sweep artifacts priority".split(" ");
 const TICKED = { artifacts: ["attention", "trace"] }; // What shows why an edit worked is asked for.

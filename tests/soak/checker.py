@@ -37,6 +37,9 @@ from tests.soak.journal import Line, of
 HEARD: Final = frozenset({200, 202})
 """Answers that accept a cancel."""
 
+MARKER_SCALE = 1e9
+"""A marker is this many times the learning rate that carries it, which is at most 1."""
+
 CLOCK_ERROR_S = 1e-3
 """Times in answers have microseconds, in records too; floats lose some."""
 
@@ -65,6 +68,11 @@ def check(evidence: Evidence) -> list[Violation]:
     return [violation for rule in RULES for violation in rule(evidence)]
 
 
+def marker_of(record: JobRecord) -> int:
+    """Which submit the record comes from."""
+    return round(record.request.config.null_text_learning_rate * MARKER_SCALE)
+
+
 def lost(evidence: Evidence) -> Iterator[Violation]:
     for line in of(evidence.lines, "accepted"):
         record = evidence.census.records.get(line["id"])
@@ -77,7 +85,7 @@ def lost(evidence: Evidence) -> Iterator[Violation]:
 
 def duplicates(evidence: Evidence) -> Iterator[Violation]:
     given = Counter(line["id"] for line in of(evidence.lines, "accepted"))
-    markers = Counter(record.seed for record in evidence.census.records.values())
+    markers = Counter(marker_of(record) for record in evidence.census.records.values())
     for edit_id, count in given.items():
         if count > 1:
             yield Violation("duplicate", edit_id, f"given out {count} times")

@@ -2,7 +2,7 @@
 
 Half of the submits have an `Idempotency-Key`: they are sent again, to any front end, until one accepts them, and some
 once more after that. The others are sent once: one whose answer was lost, or that was refused because Redis is away,
-may or may not have been recorded, and is counted as unknown. A marker (the edit's seed) tells whose a record is in the
+may or may not have been recorded, and is counted as unknown. A marker (`marked`) tells whose a record is in the
 end. Only 202 counts as accepted, and is on the disk before anything else happens.
 """
 
@@ -21,6 +21,7 @@ import httpx
 from jobs.schema import State
 from tests.e2e.conftest import PROMPTS
 from tests.jobs.desk import png
+from tests.soak.checker import MARKER_SCALE
 from tests.soak.journal import Journal, Line
 from tests.soak.pictures import VARIANTS, mask, picture
 
@@ -43,6 +44,11 @@ LOOK_AGAIN_SHARE = 0.1
 """Share of looks that go to finished edits, which must not have changed."""
 
 MARKERS_A_RUN = 1_000_000
+
+
+def marked(marker: int) -> dict[str, float]:
+    """A field that carries the marker and has no effect on the edit: the learning rate of another inversion's."""
+    return {"null_text_learning_rate": marker / MARKER_SCALE}
 
 
 @dataclass
@@ -133,7 +139,7 @@ class Load:
     def _post(self, client: httpx.Client, url: str, marker: int, variant: str, *, keyed: bool) -> httpx.Response:
         self._journal.write("sent", marker=marker, variant=variant, keyed=keyed)
         files = [("image", ("i.png", self._files[0])), ("mask", ("m.png", self._files[1]))]
-        fields = {**PROMPTS, **VARIANTS[variant], "seed": marker}
+        fields = {**PROMPTS, **VARIANTS[variant], **marked(marker)}
         headers = {"Idempotency-Key": f"marker-{marker}"} if keyed else {}
         return client.post(f"{url}/v1/edits", data=fields, files=files, headers=headers)
 

@@ -12,7 +12,7 @@ from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject
 from magedit.config import EditConfig, Region
 from tests.soak.aof import Life
 from tests.soak.census import Census
-from tests.soak.checker import RULES, Evidence, check, orphans
+from tests.soak.checker import MARKER_SCALE, RULES, Evidence, check, marker_of, orphans
 from tests.soak.journal import Line
 
 MAX_ATTEMPTS = 3
@@ -30,7 +30,7 @@ def record(edit_id: str, state: State, marker: int, **fields: Any) -> JobRecord:
         source_prompt="a room",
         target_prompt="a red room",
         regions=(Region(words=("red",)),),
-        config=EditConfig(seed=marker),
+        config=EditConfig(null_text_learning_rate=marker / MARKER_SCALE),
     )
     return JobRecord(
         id=edit_id,
@@ -70,7 +70,9 @@ def evidence() -> Evidence:
         record(CANCELED, State.CANCELED, 2),
         record(FAILED, State.FAILED, 3, problem=died).model_copy(update={"attempt": MAX_ATTEMPTS}),
     ]
-    lines = [{"what": "accepted", "t": AT, "id": each.id, "marker": each.seed, "variant": "plain"} for each in records]
+    lines = [
+        {"what": "accepted", "t": AT, "id": each.id, "marker": marker_of(each), "variant": "plain"} for each in records
+    ]
     lines += [
         {"what": "cancel", "t": AT, "id": CANCELED, "status": 202},
         {"what": "fetched", "t": AT, "id": GOOD, "good": True},
