@@ -56,6 +56,10 @@ def export_checkpoint(
         requires_safety_checker=False,
     )
     pipeline.save_pretrained(fresh, safe_serialization=True)
+    for file in fresh.glob("*/config.json"):
+        config = json.loads(file.read_text())
+        if config.pop("_name_or_path", None) is not None:  # a folder of this machine
+            file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     index = json.loads((fresh / "model_index.json").read_text())
     index["guidance_resolution"] = guidance.resolution
     index["guidance_step_size"] = guidance.step_size

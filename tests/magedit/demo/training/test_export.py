@@ -68,3 +68,18 @@ def test_an_export_replaces_the_last_and_keeps_the_card(tmp_path: Path) -> None:
     assert not (out / "stale").exists()
     assert json.loads((out / "model_index.json").read_text())["guidance_resolution"] == 8
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint", "tokenizer"}
+
+
+def test_no_folder_of_this_machine_is_stored(checkpoint: Path, tmp_path: Path) -> None:
+    loaded = StableDiffusionPipeline.from_pretrained(checkpoint)
+    again = tmp_path / "again"
+    export_checkpoint(
+        again,
+        vae=loaded.vae,
+        encoder=loaded.text_encoder,
+        tokenizer=loaded.tokenizer,
+        unet=loaded.unet,
+        scheduler=build_scheduler(),
+        guidance=Guidance(resolution=8, step_size=0.5),
+    )
+    assert not [file for file in again.rglob("*.json") if str(checkpoint) in file.read_text()]
