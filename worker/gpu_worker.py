@@ -308,6 +308,8 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
     def register_birth(self) -> None:
         """Enter RQ's list of workers; from here on the heart beats."""
         super().register_birth()
+        # RQ does so only afterwards: a signal in between would end this worker with its announcement left behind.
+        self._install_signal_handlers()
         self._heart.start()
 
     def register_death(self) -> None:
