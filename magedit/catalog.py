@@ -123,10 +123,6 @@ def _tuning(config: EditConfig) -> Mapping[Stage, Passes]:
     return {Stage.OPTIMIZE: Passes(forward=config.tune_steps, backward=config.tune_steps)}
 
 
-def _instructed(config: EditConfig) -> Mapping[Stage, Passes]:
-    return {Stage.EDIT: Passes(forward=config.steps)}
-
-
 def _null_text(config: EditConfig) -> Mapping[Stage, Passes]:
     updates = config.steps * config.null_text_iterations
     return {Stage.OPTIMIZE: Passes(forward=2 * config.steps + updates, backward=updates)}
@@ -260,7 +256,7 @@ METHOD_CARDS: Mapping[MethodName, MethodCard] = MappingProxyType(
                 inputs=("image", "mask", "target_prompt"),
                 inversions=(),
                 parameters=_INSTRUCTED,
-                plan=_instructed,
+                plan=_along,
                 own_checkpoint=True,
             ),
             MethodCard(
@@ -270,7 +266,7 @@ METHOD_CARDS: Mapping[MethodName, MethodCard] = MappingProxyType(
                 inputs=("image", "mask", "target_prompt"),
                 inversions=(),
                 parameters=_INSTRUCTED,
-                plan=_instructed,
+                plan=_along,
                 own_checkpoint=True,
             ),
         )

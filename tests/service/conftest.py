@@ -155,6 +155,20 @@ def settings(shared_settings: Settings, redis_url: str) -> Settings:
     return shared_settings
 
 
+@pytest.fixture(scope="module")
+def locked_settings(redis_session: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of a service that asks for keys."""
+    state = tmp_path_factory.mktemp("state")
+    return Settings(redis_url=redis_session, state_dir=state, auth="keys", key_cache_s=0)
+
+
+@pytest.fixture(scope="module")
+def locked(locked_settings: Settings) -> Iterator[httpx.Client]:
+    """That service; a module that uses it makes its `settings` these."""
+    with serving(locked_settings) as client:
+        yield client
+
+
 @pytest.fixture
 def client(shared_client: httpx.Client, announce: Announce) -> httpx.Client:
     """A client of a front end whose model "demo" has a live worker."""

@@ -58,18 +58,6 @@ class Keyring:
         return {"Authorization": f"Bearer {self.api_keys.create(tenant, scopes)[1]}"}
 
 
-@pytest.fixture(scope="module")
-def locked_settings(redis_session: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    state = tmp_path_factory.mktemp("state")
-    return Settings(redis_url=redis_session, state_dir=state, auth="keys", key_cache_s=0)
-
-
-@pytest.fixture(scope="module")
-def locked(locked_settings: Settings) -> Iterator[httpx.Client]:
-    with serving(locked_settings) as client:
-        yield client
-
-
 @pytest.fixture
 def settings(locked_settings: Settings, redis_url: str) -> Settings:
     assert redis_url == locked_settings.redis_url

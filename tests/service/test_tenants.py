@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx
@@ -14,7 +14,7 @@ from jobs.api_keys import SCOPES, ApiKeys
 from jobs.schema import JobRecord
 from jobs.settings import Settings
 from service.openapi import FILE
-from tests.service.conftest import Announce, Form, WorkerSide, assert_problem, serving
+from tests.service.conftest import Announce, Form, WorkerSide, assert_problem
 
 UNKNOWN = "0" * 32
 OPERATIONS = {
@@ -109,18 +109,6 @@ MATRIX: dict[str, Callable[[str, Scene], None]] = {
     "GET /metrics": of_everybody,
 }
 """What is held against each operation."""
-
-
-@pytest.fixture(scope="module")
-def locked_settings(redis_session: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    state = tmp_path_factory.mktemp("state")
-    return Settings(redis_url=redis_session, state_dir=state, auth="keys", key_cache_s=0)
-
-
-@pytest.fixture(scope="module")
-def locked(locked_settings: Settings) -> Iterator[httpx.Client]:
-    with serving(locked_settings) as client:
-        yield client
 
 
 @pytest.fixture
