@@ -23,6 +23,8 @@ def main() -> None:
         port=settings.api_port,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
+        # Of uvicorn's two parsers the one that bounds a request's head (64 KiB); the other reads on without end.
+        http="h11",
         server_header=False,
         log_config=None,
         # `service.requests` logs what is answered.

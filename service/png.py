@@ -1,21 +1,22 @@
 """PNG, written fast: an upload is rewritten while its caller waits, and Pillow's encoder is most of that wait.
 
 That one tries all five filters on each row (W3C PNG, third edition, 12.7). Here every row has the filter Sub, made for
-the whole picture at once, and the deflate looks for runs and symbol frequencies alone: half the time and less for
-photographs, at nearly the same size.
+the whole picture at once, and the deflate is ISA-L's: about a fifth of the time, at nearly the same size.
 """
 
 from __future__ import annotations
 
 import struct
-import zlib
 
+from isal import isal_zlib
 from PIL import Image, ImageChops
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Colour types by mode (11.2.1), 8 bits each.
 _COLOUR_TYPES = {"L": 0, "RGB": 2, "RGBA": 6}
 _SUB = b"\x01"
+_LEVEL = 2
+"""Of 0..3: 0 writes flat masks twice as large, 3 takes up to three times as long for 1 % less."""
 
 
 def write_png(image: Image.Image) -> bytes:
@@ -28,11 +29,10 @@ def write_png(image: Image.Image) -> bytes:
     data = ImageChops.subtract_modulo(image, left).tobytes()
     stride = len(data) // height
     rows = b"".join(part for at in range(0, len(data), stride) for part in (_SUB, data[at : at + stride]))
-    deflate = zlib.compressobj(1, strategy=zlib.Z_RLE)
-    pixels = deflate.compress(rows) + deflate.flush()
+    pixels = isal_zlib.compress(rows, _LEVEL)
     header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
     return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", pixels) + _chunk(b"IEND", b"")
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", isal_zlib.crc32(data, isal_zlib.crc32(kind)))

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
 from tests.conftest import free_port, wait_until
 
+HEAD_LIMIT = 64 * 1024
+"""What h11 reads of a request's head before it gives up."""
 
-def test_it_serves_and_stops_on_sigterm(redis_url: str, tmp_path: Path) -> None:
+
+@contextmanager
+def serving(redis_url: str, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The process, which answers, and its port."""
     port = free_port()
-    settings = {"REDIS_URL": redis_url, "STATE_DIR": str(tmp_path), "API_PORT": str(port)}
+    settings = {"REDIS_URL": redis_url, "STATE_DIR": str(folder), "API_PORT": str(port)}
     environment = os.environ | {f"MAGEDIT_{name}": value for name, value in settings.items()}
     with subprocess.Popen([sys.executable, "-m", "service"], env=environment, stderr=subprocess.DEVNULL) as process:
 
@@ -26,6 +34,30 @@ def test_it_serves_and_stops_on_sigterm(redis_url: str, tmp_path: Path) -> None:
             except httpx.TransportError:
                 return False
 
-        wait_until(answers, what="front end")
+        try:
+            wait_until(answers, what="front end")
+            yield process, port
+        finally:
+            process.kill()
+
+
+def test_it_serves_and_stops_on_sigterm(redis_url: str, tmp_path: Path) -> None:
+    with serving(redis_url, tmp_path) as (process, _):
         process.send_signal(signal.SIGTERM)
         process.wait(20)
+
+
+def test_a_head_without_end_is_cut_off(redis_url: str, tmp_path: Path) -> None:
+    with serving(redis_url, tmp_path) as (_, port), socket.create_connection(("127.0.0.1", port), 10) as raw:
+        raw.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n")
+        header, sent = b"x-more: " + b"a" * 1000 + b"\r\n", 0
+        try:
+            while sent < 100 * HEAD_LIMIT:
+                raw.sendall(header)
+                sent += len(header)
+            answer = raw.recv(100)
+        except (BrokenPipeError, ConnectionResetError):
+            answer = b""  # the answer is lost where the rest of the head was not read
+        assert answer[:12] in (b"HTTP/1.1 400", b"")
+        assert sent < 100 * HEAD_LIMIT or answer
+        assert httpx.get(f"http://127.0.0.1:{port}/livez").is_success
