@@ -38,8 +38,9 @@ format: $(VENV)/.dev  ## Put imports and format in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.run  ## What the demo edit costs: UNet passes and seconds per stage
+bench: $(VENV)/.run  ## What the demo edit costs: UNet passes and seconds per stage; beside the model, and in the service
 	$(BIN)/python -m benchmarks.edit
+	$(BIN)/python -m benchmarks.overhead
 
 bench-speed: $(VENV)/.run  ## The presets against the released program's schedule
 	$(BIN)/python -m benchmarks.speed --growth --sd
