@@ -5,6 +5,7 @@ RequestError                 the request itself; ``field`` names the form field 
 ├── ImageTooLarge            more pixels, or a longer side, than the setting allows
 ├── UnsupportedImageType     the bytes are no PNG, JPEG or WebP
 ├── UnreadableImage          PNG, JPEG or WebP by its first bytes, but damaged or cut off
+├── ImageTooCostly           made so that decoding it takes far longer than its size says
 ├── UnsupportedBody          the request body is no multipart form
 ├── UnknownField             a form field that no parameter has
 ├── NoSuchFile               the edit has no result or artifact of this number or name
@@ -61,6 +62,12 @@ class UnreadableImage(RequestError):
     """The part begins like a PNG, JPEG or WebP but cannot be decoded."""
 
     code = "image_unreadable"
+
+
+class ImageTooCostly(RequestError):
+    """A picture within all limits whose decoding would take, or has taken, far too long."""
+
+    code = "image_too_costly"
 
 
 class UnsupportedBody(RequestError):

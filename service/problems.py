@@ -79,6 +79,7 @@ KINDS: Mapping[type[Exception], Kind] = MappingProxyType(
         request.UnsupportedImageType: Kind(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Not a PNG, JPEG or WebP picture"),
         request.UnsupportedBody: Kind(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Not a multipart form"),
         request.UnreadableImage: Kind(_422, "The picture is damaged"),
+        request.ImageTooCostly: Kind(_422, "The picture takes too long to decode"),
         request.UnknownField: Kind(_422, "Unknown form field"),
         request.NoSuchFile: Kind(HTTPStatus.NOT_FOUND, "No such file"),
         request.NoWebhook: Kind(HTTPStatus.NOT_FOUND, "The edit has no webhook"),

@@ -4,7 +4,7 @@ What is stored never is the uploaded file: it is decoded and encoded again, so t
 and no second format inside the same bytes (a polyglot) reaches storage, worker or result. Documented rules:
 
 - PNG, JPEG and WebP only; the bytes decide, not the declared type. Of an animation the first frame counts.
-- The declared size is held against the limits before any pixel is decoded.
+- The declared size is held against the limits before any pixel is decoded, and so is the number of a JPEG's scans.
 - EXIF orientation is applied, to images and masks.
 - An ICC profile is converted to sRGB. One that is sRGB leaves the pixels alone; one that is damaged or of another
   colour model than the picture is ignored: sRGB is assumed, as it is without a profile.
@@ -16,18 +16,34 @@ and no second format inside the same bytes (a polyglot) reaches storage, worker 
 from __future__ import annotations
 
 import io
+import re
+import time
 from dataclasses import dataclass
 
 from PIL import Image, ImageChops, ImageCms, ImageOps
 
-from service.errors import ImageTooLarge, UnreadableImage, UnsupportedImageType, UploadTooLarge
+from service.errors import ImageTooCostly, ImageTooLarge, UnreadableImage, UnsupportedImageType, UploadTooLarge
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 SRGB_TOLERANCE = 2
 """A profile that moves no colour by more than this (0..255) is sRGB, written with other curves or rounding."""
 
+MAX_SCANS = 50
+"""Most scans of a JPEG. Each goes over the whole picture, however few bytes it has (libjpeg-turbo, "Two Issues with the
+JPEG Standard", LJT-01-004); encoders write 10 to 30."""
+
+DECODE_S = 10.0
+"""Most processor time of one decoding, in seconds: twenty times what the largest picture takes. Not wall time, of which
+a busy machine takes more for any picture."""
+
 # First bytes of the three formats (RFC 2083 3.1, ITU T.81 B.1.1.3, WebP container specification).
-_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF")
+_JPEG = b"\xff\xd8\xff"
+_SIGNATURES = (b"\x89PNG\r\n\x1a\n", _JPEG, b"RIFF")
+
+# The markers that end coded data (ITU T.81, B.1.1.2 and table B.1): not a stuffed byte, a restart, or what libjpeg
+# passes over there.
+_MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")
+_EOI, _SOS = 0xD9, 0xDA
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +58,8 @@ class UploadLimits:
 def read_image(data: bytes, *, field: str, limits: UploadLimits) -> Image.Image:
     """Decode an uploaded image into RGB, or RGBA if it is transparent anywhere; 8 bits, sRGB, upright, no metadata.
 
-    Raises `UploadTooLarge`, `UnsupportedImageType`, `ImageTooLarge` or `UnreadableImage`, each naming ``field``.
+    Raises `UploadTooLarge`, `UnsupportedImageType`, `ImageTooLarge`, `ImageTooCostly` or `UnreadableImage`, each naming
+    ``field``.
     """
     image, profile = _decode(data, field=field, limits=limits)
     return _to_rgb(image, profile)
@@ -65,8 +82,13 @@ def _decode(data: bytes, *, field: str, limits: UploadLimits) -> tuple[Image.Ima
         raise UnsupportedImageType(
             f"`{field}` is no PNG, JPEG or WebP picture. Convert it to one of them.", field=field
         )
+    if data.startswith(_JPEG) and _has_too_many_scans(data):
+        raise ImageTooCostly(
+            f"`{field}` has more than {MAX_SCANS} JPEG scans. Save it again with an ordinary encoder, or as PNG.",
+            field=field,
+        )
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(_Paced(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageTooLarge(
             f"`{field}` declares far more pixels than the accepted {limits.max_pixels}. Scale it down.",
@@ -86,9 +108,46 @@ def _decode(data: bytes, *, field: str, limits: UploadLimits) -> tuple[Image.Ima
         profile = image.info.get("icc_profile")
         image.load()
         upright = ImageOps.exif_transpose(image)
+    except _TooSlow as error:
+        raise ImageTooCostly(
+            f"`{field}` takes more than {DECODE_S:g} s to decode. Scale it down, or save it again.", field=field
+        ) from error
     except Exception as error:
         raise UnreadableImage(f"`{field}` is damaged or cut off: it cannot be decoded.", field=field) from error
     return upright, profile if isinstance(profile, bytes) else None
+
+
+class _TooSlow(Exception):
+    """Decoding has taken `DECODE_S`."""
+
+
+class _Paced(io.BytesIO):
+    """A file that can be read for `DECODE_S` of the thread's processor time: decoders ask for one piece after another,
+    in the thread that decodes."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._until = time.thread_time() + DECODE_S
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if time.thread_time() > self._until:
+            raise _TooSlow
+        return super().read(size)
+
+
+def _has_too_many_scans(data: bytes) -> bool:
+    """Whether a JPEG has more than `MAX_SCANS`: its segments are passed over as libjpeg does, up to the end of the
+    picture, so that what is in them (a preview, say) or follows it (a film) does not count."""
+    at, scans = len(_JPEG) - 1, 0
+    while (marker := _MARKER.search(data, at)) is not None:
+        kind, at = marker[1][0], marker.end()
+        if kind == _EOI:
+            return False
+        scans += kind == _SOS
+        if scans > MAX_SCANS:
+            return True
+        at += max(2, int.from_bytes(data[at : at + 2], "big"))
+    return False
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -88,6 +88,7 @@ router = APIRouter(prefix=EDITS, tags=["edits"])
             job.WebhookRefused("'http://example.com/hook' is no https:// address"),
             job.UnknownModel("there is no model 'sd9'; known are: demo"),
             refused.UnreadableImage("`image` is damaged or cut off: it cannot be decoded.", field="image"),
+            refused.ImageTooCostly("`image` has more than 50 JPEG scans. Save it again.", field="image"),
             refused.UnknownField("there is no field 'promt'; there are: ...", field="promt"),
             refused.UploadTooLarge("`image` has 30000000 bytes; at most 20971520 are accepted.", field="image"),
             refused.ImageTooLarge("`image` is 13000x13000; at most 25000000 pixels are accepted.", field="image"),

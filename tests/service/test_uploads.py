@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import struct
+import time
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,10 +14,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFile
 from PIL.PngImagePlugin import PngInfo
 
+from service import uploads
 from service.errors import (
+    ImageTooCostly,
     ImageTooLarge,
     RequestError,
     UnreadableImage,
@@ -24,7 +27,7 @@ from service.errors import (
     UploadTooLarge,
 )
 from service.png import write_png
-from service.uploads import UploadLimits, read_image, read_mask_image
+from service.uploads import MAX_SCANS, UploadLimits, read_image, read_mask_image
 from tests.service.conftest import encode, picture
 from tests.service.profiles import (
     ADOBE_GAMMA,
@@ -91,6 +94,54 @@ def test_a_bomb_is_refused_before_it_is_decoded(side: int, monkeypatch: pytest.M
     monkeypatch.setattr(Image.Image, "load", _fail)
     with pytest.raises(ImageTooLarge):
         read(data)
+
+
+def scans(image: Image.Image, more: int, **options: Any) -> bytes:
+    """A progressive JPEG whose last scan is there ``more`` times more."""
+    data = encode(image, "JPEG", progressive=True, **options)
+    return data[:-2] + data[data.rfind(b"\xff\xda") : -2] * more + data[-2:]
+
+
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    grey = Image.new("L", (256, 256), 128)
+    # An ordinary progressive encoder makes 6 scans of a grey picture.
+    assert read(scans(grey, MAX_SCANS - 6)).size == grey.size
+    data = scans(grey, MAX_SCANS - 5)
+    monkeypatch.setattr(Image.Image, "load", _fail)
+    with pytest.raises(ImageTooCostly, match="more than 50 JPEG scans") as caught:
+        read(data)
+    assert caught.value.field == "image"
+
+
+def test_scans_hide_in_nothing_that_libjpeg_passes_over() -> None:
+    data = scans(Image.linear_gradient("L"), MAX_SCANS - 5)
+    at = data.rfind(b"\xff\xda")
+    for hidden in (b"\xff\x02\xff\xff", b"\xff\xff", b"\xff\xd0", b"\xff\x01\xff\xff", b"\0" * 9, b"\xff\x00"):
+        with pytest.raises(ImageTooCostly):
+            read(data[:at] + hidden + data[at:])
+
+
+def test_scans_of_a_preview_and_of_what_follows_the_picture_do_not_count() -> None:
+    data = encode(Image.linear_gradient("L"), "JPEG", comment=b"\xff\xda" * 60)
+    assert read(data + b"\xff\xda\0\x02" * 100).size == (256, 256)
+
+
+@pytest.mark.parametrize("encoding", ["PNG", "JPEG"])
+def test_decoding_has_a_time_limit(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = Image.frombytes("L", (300, 300), random.Random(0).randbytes(300 * 300))
+    monkeypatch.setattr(uploads, "DECODE_S", 0.2)
+    assert read(encode(noise, encoding, quality=95)).size == (300, 300)
+    prepare = ImageFile.ImageFile.load_prepare
+
+    def slowly(self: ImageFile.ImageFile) -> None:
+        prepare(self)
+        end = time.thread_time() + 0.3
+        while time.thread_time() < end:
+            pass
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", slowly)
+    with pytest.raises(ImageTooCostly, match="s to decode"):
+        read(encode(noise, encoding, quality=95))
 
 
 def _declared(side: int) -> bytes:
