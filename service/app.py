@@ -17,6 +17,7 @@ from service.gate import Gate, GateMiddleware
 from service.head import HeadMiddleware
 from service.metrics import Metrics, MetricsMiddleware
 from service.openapi import document
+from service.ready import Readiness, looks
 from service.requests import RequestMiddleware
 from service.routes import edits, events, health, methods, models, page, results, usage, webhooks
 from service.routes.documented import guarded
@@ -39,6 +40,7 @@ def create_app(settings: Settings) -> FastAPI:
         backend = Backend.open(settings)
         app.state.backend = backend
         app.state.watch = Watch(snapshots(backend))
+        app.state.readiness = Readiness(looks(backend))
         app.state.gate = Gate.of(backend.redis, settings)
         yield
         backend.close()

@@ -11,6 +11,7 @@ from jobs.schema import JobRecord
 from service.auth import Caller
 from service.backend import Backend as BackendType
 from service.errors import NoKey, ScopeMissing
+from service.ready import Readiness
 from service.watch import Watch
 
 
@@ -29,6 +30,13 @@ async def _watch(request: Request) -> Watch:
 
 
 WatchDep = Annotated[Watch, Depends(_watch)]
+
+async def _readiness(request: Request) -> Readiness:
+    readiness: Readiness = request.app.state.readiness
+    return readiness
+
+
+ReadinessDep = Annotated[Readiness, Depends(_readiness)]
 
 # `service.auth` reads the header; this is what the contract shows of it.
 _SCHEME = HTTPBearer(

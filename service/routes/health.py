@@ -7,9 +7,8 @@ from typing import Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from jobs.errors import JobError
 from jobs.schema import FieldError
-from service.deps import METRICS_READER, Backend
+from service.deps import METRICS_READER, Backend, ReadinessDep
 from service.errors import NotReady
 from service.metrics import CONTENT_TYPE, MetricsDep
 from service.routes.documented import guarded, problems
@@ -24,8 +23,8 @@ class Health(BaseModel):
 
 
 @router.get("/livez", summary="The process answers")
-def livez() -> Health:
-    """Depends on nothing: whoever fails this should be restarted."""
+async def livez() -> Health:
+    """Depends on nothing, a free thread included: whoever fails this should be restarted."""
     return Health()
 
 
@@ -34,19 +33,9 @@ def livez() -> Health:
     summary="Edits can be accepted and carried out",
     responses=problems(NotReady([FieldError(field="worker", message="no worker is live")])),
 )
-def readyz(backend: Backend) -> Health:
+async def readyz(readiness: ReadinessDep) -> Health:
     """Redis and storage answer and a worker is live; else 503 with every reason."""
-    reasons = []
-    try:
-        if not any(status.workers for status in backend.models.all().values()):
-            reasons.append(FieldError(field="worker", message="no worker is live"))
-    except JobError as error:
-        reasons.append(FieldError(field="redis", message=error.message))
-    try:
-        backend.store.ping()
-    except JobError as error:
-        reasons.append(FieldError(field="storage", message=error.message))
-    if reasons:
+    if reasons := await readiness.reasons():
         raise NotReady(reasons)
     return Health()
 

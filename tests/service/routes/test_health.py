@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
@@ -41,6 +47,52 @@ def test_every_part_that_is_away_is_named(settings: Settings) -> None:
         assert response.status_code == 503
         assert [error["field"] for error in response.json()["errors"]] == ["redis", "storage"]
         assert "magedit_redis_up 0.0" in client.get("/metrics").text
+
+
+@contextmanager
+def hanging() -> Iterator[int]:
+    """A port that takes connections and never says anything."""
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_parts_that_hang_are_named_in_time_and_hold_nobody_up(settings: Settings, announce: Announce) -> None:
+    announce()
+    with hanging() as port:
+        away = {
+            "storage_url": "s3://bucket",
+            "s3_endpoint": f"http://127.0.0.1:{port}",
+            "s3_access_key_id": "key",
+            "s3_secret_access_key": SecretStr("secret"),
+            "storage_timeout_s": 20.0,
+            "storage_retries": 0,
+        }
+        with serving(settings.model_copy(update=away)) as client, ThreadPoolExecutor(60) as pool:
+
+            def ask(path: str) -> tuple[httpx.Response, float]:
+                began = time.monotonic()
+                return client.get(path), time.monotonic() - began
+
+            # More than there are threads for requests.
+            asked = [pool.submit(ask, "/readyz") for _ in range(60)]
+            time.sleep(0.5)
+            for path in ("/livez", "/v1/models"):
+                answer, seconds = ask(path)
+                assert answer.status_code == 200
+                assert seconds < 2
+            for each in asked:
+                answer, seconds = each.result()
+                assert "no answer in 2.5 s" in assert_problem(answer, 503, "service_not_ready", "storage")["detail"]
+                assert seconds < 6
+
+
+def test_a_redis_that_hangs_is_named_in_time(settings: Settings) -> None:
+    with hanging() as port:
+        away = {"redis_url": f"redis://127.0.0.1:{port}/0", "redis_timeout_s": 20.0}
+        with serving(settings.model_copy(update=away)) as client:
+            began = time.monotonic()
+            assert_problem(client.get("/readyz"), 503, "service_not_ready", "redis")
+            assert time.monotonic() - began < 5
 
 
 def test_metrics_by_route(client: httpx.Client, form: Form) -> None:

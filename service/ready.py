@@ -1,0 +1,73 @@
+"""Whether the parts that edits need answer, found out in bounded time and threads, however those parts behave."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from anyio import CapacityLimiter, to_thread
+
+from jobs.errors import JobError
+from jobs.schema import FieldError
+from service.backend import Backend
+
+PATIENCE_S = 2.5
+"""How long an answer waits for its parts, in seconds: less than health checks have patience for (Kubernetes 1 s by
+default, often set to 3 to 5; the image's own 5)."""
+
+Look = Callable[[], FieldError | None]
+"""Asks one part, in a thread; what is wrong with it, if anything."""
+
+
+class Readiness:
+    """Looks at every part at once, one look at a time for each.
+
+    A look that hangs holds one thread, none of the pool that answers requests, until it ends by its own time limit:
+    whoever asks meanwhile waits for the same look, and not for long. For the coroutines of one event loop.
+    """
+
+    def __init__(self, looks: Mapping[str, Look], *, patience_s: float = PATIENCE_S) -> None:
+        """``looks`` by the name of what they look at."""
+        self._looks, self._patience_s = looks, patience_s
+        self._under_way: dict[str, asyncio.Task[FieldError | None]] = {}
+
+    async def reasons(self) -> tuple[FieldError, ...]:
+        """What is wrong, in the order of the looks; empty: the service is ready."""
+        tasks = {name: self._task(name) for name in self._looks}
+        await asyncio.wait(tasks.values(), timeout=self._patience_s)
+        found = (task.result() if task.done() else self._silent(name) for name, task in tasks.items())
+        return tuple(reason for reason in found if reason is not None)
+
+    def _task(self, name: str) -> asyncio.Task[FieldError | None]:
+        task = self._under_way.get(name)
+        if task is None or task.done():
+            task = self._under_way[name] = asyncio.ensure_future(_in_own_thread(self._looks[name]))
+        return task
+
+    def _silent(self, name: str) -> FieldError:
+        return FieldError(field=name, message=f"no answer in {self._patience_s:g} s")
+
+
+def _in_own_thread(look: Look) -> Awaitable[FieldError | None]:
+    return to_thread.run_sync(look, limiter=CapacityLimiter(1), abandon_on_cancel=True)
+
+
+def looks(backend: Backend) -> dict[str, Look]:
+    """At Redis with its live workers, and at storage."""
+
+    def at_redis() -> FieldError | None:
+        try:
+            if any(status.workers for status in backend.models.all().values()):
+                return None
+        except JobError as error:
+            return FieldError(field="redis", message=error.message)
+        return FieldError(field="worker", message="no worker is live")
+
+    def at_storage() -> FieldError | None:
+        try:
+            backend.store.ping()
+        except JobError as error:
+            return FieldError(field="storage", message=error.message)
+        return None
+
+    return {"redis": at_redis, "storage": at_storage}
