@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cli.client import Client, Edit, Ratios
+from cli.client import Client, Edit, Ratios, ResultMeasures
 
 
 def follow(client: Client, edit_id: str, console: Console) -> Edit:
@@ -53,14 +55,17 @@ def describe(edit: Edit) -> str:
 def print_finished(edit: Edit, console: Console) -> None:
     """Ratios and cost, once there are any."""
     if edit.measures is not None:
-        console.print(measures_table(edit))
+        table = measures_table(edit)
+        # An edit without words (by instruction, or unguided where nothing is added) has none.
+        if table.row_count:
+            console.print(table)
         console.print(cost(edit))
 
 
 def measures_table(edit: Edit) -> Table:
     """Ratios without and with guidance; without an unguided edit to compare with, before and after each step's updates.
 
-    The edit must have succeeded.
+    A result without ratios has no rows. The edit must have succeeded.
     """
     measures = edit.measures
     assert measures is not None
@@ -74,12 +79,12 @@ def measures_table(edit: Edit) -> Table:
     if several:
         table.add_column("result")
         for number, each in enumerate(measures.results):
-            for words, first, last in zip(measures.words, each.before, each.after, strict=True):
+            named = f"{number}: {_named(each)}"
+            for words, first, last in _regions(measures.words, each.before, each.after):
                 for name in ("token", "spatial"):
-                    named = f"{number}: seed {each.seed}, strength {each.strength:g}"
                     table.add_row(", ".join(words), name, _ratio(first, name), _ratio(last, name), named)
         return table
-    for words, unguided, guided in zip(measures.words, before, measures.after, strict=True):
+    for words, unguided, guided in _regions(measures.words, before, measures.after):
         for name in ("token", "spatial"):
             table.add_row(", ".join(words), name, _ratio(unguided, name), _ratio(guided, name))
     return table
@@ -94,6 +99,20 @@ def cost(edit: Edit) -> str:
         f"{edit.timings.running_s or 0.0:.1f} s ({stages}); UNet: {measures.unet_forward} forward, "
         f"{measures.unet_truncated_forward} truncated, {measures.unet_backward} backward"
     )
+
+
+def _named(result: ResultMeasures) -> str:
+    """What gives the result alone; its method, where the service tells that."""
+    method = getattr(result, "method", None)
+    return f"{method}, " * bool(method) + f"seed {result.seed}, strength {result.strength:g}"
+
+
+def _regions(
+    words: Sequence[tuple[str, ...]], before: Sequence[Ratios], after: Sequence[Ratios]
+) -> Iterator[tuple[tuple[str, ...], Ratios, Ratios]]:
+    """Words and ratios of each region that has words; nothing where no ratios were measured."""
+    if before and after:
+        yield from (each for each in zip(words, before, after, strict=True) if each[0])
 
 
 def _ratio(ratios: Ratios, name: str) -> str:

@@ -54,12 +54,14 @@ class Watch:
         return EditedLatent(latent, source, tuple(self._trace), mean, tuple(self._shares), mask)
 
     def _regions(self, maps: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-        """Each region's word share per position, mean over layers, heads and words, (side, side)."""
+        """Each region's word share per position, mean over layers, heads and words, (side, side); 0 without words."""
         side = self._task.guidance_layers[0].side
         mean = torch.stack([m.mean(0) / m.mean(0).sum(-1, keepdim=True) for m in maps.values()]).mean(0)
         shares = []
         for region in range(self._task.regions):
             words = [w for w in self._task.words if w.region == region and not w.negative]
-            share = torch.stack([mean[:, list(w.tokens)].mean(-1) for w in words]).mean(0)
+            share = mean.new_zeros(len(mean))
+            if words:
+                share = torch.stack([mean[:, list(w.tokens)].mean(-1) for w in words]).mean(0)
             shares.append(share.reshape(side, side))
         return tuple(shares)

@@ -35,9 +35,11 @@ def mask_file(folder: Path, box: tuple[int, int, int, int] = (10, 10, 40, 40), n
     return folder / name
 
 
-def magedit_edit(image: Path, masks: list[Path], out: Path, *options: str) -> Result:
+def magedit_edit(
+    image: Path, masks: list[Path], out: Path, *options: str, to: str = "a room with a purple carpet"
+) -> Result:
     arguments = ["edit", str(image), *map(str, masks), "--out", str(out)]
-    arguments += ["--from", "a room with a green carpet", "--to", "a room with a purple carpet", "--steps", "2"]
+    arguments += ["--from", "a room with a green carpet", "--to", to, "--steps", "2"]
     here = ["--checkpoint", str(CHECKPOINT), "--device", "cpu"]
     quick = ["--max-iterations", "1"]
     return CliRunner().invoke(app, [*arguments, *quick, *here, *options], env={"COLUMNS": "300"})
@@ -64,6 +66,23 @@ def test_masks_pair_with_regions_and_artifacts_lie_beside_the_result(image: Path
     assert done.exit_code == 0, done.output
     saved = {each.name for each in tmp_path.iterdir()} - {"photo.png", "mask.png", "other.png"}
     assert {"out.png", "out-overview.png", "out-attention-after-1.png", "out-trace.json"} <= saved
+
+
+def test_an_edit_without_words_to_measure(image: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.png"
+    done = magedit_edit(image, [mask_file(tmp_path)], out, "--method", "p2p", to="a green carpet")
+    assert (done.exit_code, done.exception) == (0, None), done.output
+    assert "UNet" in done.output
+    assert "token" not in done.output
+
+
+def test_several_methods_leave_a_sheet_and_a_table(image: Path, tmp_path: Path) -> None:
+    done = magedit_edit(image, [mask_file(tmp_path)], tmp_path / "out.png", "--compare", "p2p", "--compare", "diffedit")
+    assert done.exit_code == 0, done.output
+    saved = {each.name for each in tmp_path.iterdir()} - {"photo.png", "mask.png"}
+    assert saved == {"out-0.png", "out-1.png", "out-contact-sheet.png", "out-comparison.json"}
+    rows = json.loads((tmp_path / "out-comparison.json").read_text())
+    assert [row["method"] for row in rows] == ["p2p", "diffedit"]
 
 
 def test_several_results_are_named_by_number(image: Path, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from rich.console import Console
 
-from cli.client import Client, Edit
-from cli.show import completed, cost, describe, follow, measures_table
+from cli.client import Client, Edit, Measures, ResultMeasures
+from cli.show import completed, cost, describe, follow, measures_table, print_finished
 from tests.service.conftest import Form, WorkerSide
 
 BASE: dict[str, Any] = {
@@ -60,26 +60,61 @@ def test_one_line_says_where_it_stands(changes: dict[str, Any], line: str, share
     assert completed(edit(**changes)) == share
 
 
-def test_ratios_without_and_with_guidance() -> None:
-    measures = {
-        "before": [{"token": 0.1, "spatial": 0.2}],
-        "after": [{"token": 0.6, "spatial": 0.7}],
-        "unguided": [{"token": 0.11, "spatial": 0.22}],
-        "words": [["yellow carpet"]],
-        "unet_forward": 100,
-        "unet_truncated_forward": 400,
-        "unet_backward": 375,
-        "stage_seconds": {"invert": 1.0, "edit": 9.5},
-        "crop": [0, 0, 128, 128],
-        "outside_difference": 0,
-        "dilation": 4,
-    }
-    done = edit(state="succeeded", measures=measures)
+MEASURES: dict[str, Any] = {
+    "before": [{"token": 0.1, "spatial": 0.2}],
+    "after": [{"token": 0.6, "spatial": 0.7}],
+    "unguided": [{"token": 0.11, "spatial": 0.22}],
+    "words": [["yellow carpet"]],
+    "unet_forward": 100,
+    "unet_truncated_forward": 400,
+    "unet_backward": 375,
+    "stage_seconds": {"invert": 1.0, "edit": 9.5},
+    "crop": [0, 0, 128, 128],
+    "outside_difference": 0,
+    "dilation": 4,
+}
+
+
+def shown(done: Edit) -> str:
     text = io.StringIO()
-    Console(file=text, width=100).print(measures_table(done))
+    print_finished(done, Console(file=text, width=120))
+    return text.getvalue()
+
+
+def test_ratios_without_and_with_guidance() -> None:
+    done = edit(state="succeeded", measures=MEASURES)
     for part in ("yellow carpet", "0.110", "0.600", "0.220", "0.700"):
-        assert part in text.getvalue()
+        assert part in shown(done)
     assert cost(done) == "12.2 s (invert 1.0 s, edit 9.5 s); UNet: 100 forward, 400 truncated, 375 backward"
+
+
+@pytest.mark.parametrize("results", [0, 2])
+def test_an_edit_without_ratios_has_its_cost_alone(results: int) -> None:
+    none: dict[str, Any] = {"before": [], "after": []}
+    each = [{"seed": seed, "strength": 1.0, **none} for seed in range(results)]
+    done = edit(state="succeeded", measures=MEASURES | none | {"unguided": None, "words": [[]], "results": each})
+    assert shown(done).startswith("12.2 s (invert")
+
+
+def test_regions_without_words_are_left_out() -> None:
+    twice = {name: MEASURES[name] * 2 for name in ("before", "after", "unguided")}
+    done = edit(state="succeeded", measures=MEASURES | twice | {"words": [[], ["carpet"]]})
+    assert measures_table(done).row_count == 2
+
+
+class Told(ResultMeasures):
+    """What a client that knows the method reads."""
+
+    method: str
+
+
+def test_results_of_several_methods_are_told_apart() -> None:
+    ratios: dict[str, Any] = {name: MEASURES[name] for name in ("before", "after")}
+    bare: dict[str, Any] = {"seed": 3, "strength": 0.5, **ratios}
+    several = (Told(method="p2p", **bare), Told(method="pnp", **bare), ResultMeasures(**bare))
+    done = edit(state="succeeded", measures=Measures(**MEASURES).model_copy(update={"results": several}))
+    for part in ("0: p2p, seed 3, strength 0.5", "1: pnp, seed 3", "2: seed 3"):
+        assert part in shown(done)
 
 
 def test_ctrl_c_cancels_the_edit(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from PIL import Image
 
-from magedit.config import EditConfig
+from magedit.config import EditConfig, Region
 from magedit.methods import METHODS
 from magedit.pipeline import MAGEditPipeline
 from tests.magedit.conftest import Room
@@ -19,3 +20,20 @@ def test_each_method_reports_the_leading_half_of_its_own_steps(pipe: MAGEditPipe
     assert steps == list(range(start, start + (8 - start) // 2))
     assert len(output.attention_steps) == len(steps)
     assert 0 < output.measures.after[0].token < 1
+
+
+def test_a_region_without_words_looks_nowhere(pipe: MAGEditPipeline, room: Room) -> None:
+    corner = Image.new("L", room.mask.size)
+    corner.paste(255, (0, 0, 40, 40))
+    output = pipe(
+        room.image,
+        [room.mask, corner],
+        room.source,
+        "a red sofa",
+        [Region(words=("sofa",)), Region()],
+        EditConfig(method="p2p", steps=4),
+    )
+    assert output.attention[0].sum() > 0
+    assert output.attention[1].shape == output.attention[0].shape
+    assert output.attention[1].sum() == 0
+    assert (output.measures.after[1].token, output.measures.after[1].spatial) == (0, 0)
