@@ -195,6 +195,13 @@ class Settings(BaseSettings):
     )
     max_pixels: int = Field(default=25_000_000, ge=1, description="Largest image, in pixels (width x height).")
     max_side: int = Field(default=8192, ge=1, description="Longest side of an image, in pixels.")
+    submits_at_a_time: int = Field(
+        default=4,
+        ge=1,
+        le=40,
+        description="Uploads that one front end decodes and stores at a time; others wait, for at most 30 s, then get "
+        "503. Each may take 16 bytes of memory a pixel, 400 MB for the largest by default.",
+    )
     max_regions: int = Field(default=8, ge=1, le=64, description="Most regions (masks) of one edit.")
     max_results: int = Field(
         default=8, ge=1, le=64, description="Most results of one edit: its `n` times the strengths of its `sweep`."

@@ -21,6 +21,7 @@ from service.ready import Readiness, looks
 from service.requests import RequestMiddleware
 from service.routes import edits, events, health, methods, models, page, results, usage, webhooks
 from service.routes.documented import guarded
+from service.slots import Slots
 from service.table import Routes
 from service.watch import Watch, snapshots
 
@@ -41,6 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.backend = backend
         app.state.watch = Watch(snapshots(backend))
         app.state.readiness = Readiness(looks(backend))
+        app.state.slots = Slots(settings.submits_at_a_time)
         app.state.gate = Gate.of(backend.redis, settings)
         yield
         backend.close()

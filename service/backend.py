@@ -12,6 +12,7 @@ from jobs.idempotency import IdempotencyKeys
 from jobs.models import Models
 from jobs.queue import JobQueue
 from jobs.records import Records
+from jobs.room import Room
 from jobs.schema import ModelInfo
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
@@ -32,6 +33,7 @@ class Backend:
     idempotency: IdempotencyKeys
     usage: UsageCounts
     deliveries: Deliveries
+    room: Room
     _tokenizers: dict[str, Tokenize] = field(default_factory=dict)
 
     @classmethod
@@ -49,6 +51,7 @@ class Backend:
             idempotency=IdempotencyKeys(redis, settings),
             usage=UsageCounts(redis),
             deliveries=Deliveries(redis),
+            room=Room(redis, settings),
         )
 
     def close(self) -> None:

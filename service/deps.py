@@ -12,6 +12,7 @@ from service.auth import Caller
 from service.backend import Backend as BackendType
 from service.errors import NoKey, ScopeMissing
 from service.ready import Readiness
+from service.slots import Slots
 from service.watch import Watch
 
 
@@ -31,12 +32,21 @@ async def _watch(request: Request) -> Watch:
 
 WatchDep = Annotated[Watch, Depends(_watch)]
 
+
 async def _readiness(request: Request) -> Readiness:
     readiness: Readiness = request.app.state.readiness
     return readiness
 
 
 ReadinessDep = Annotated[Readiness, Depends(_readiness)]
+
+
+async def _slots(request: Request) -> Slots:
+    slots: Slots = request.app.state.slots
+    return slots
+
+
+SlotsDep = Annotated[Slots, Depends(_slots)]
 
 # `service.auth` reads the header; this is what the contract shows of it.
 _SCHEME = HTTPBearer(

@@ -15,6 +15,7 @@ RequestError                 the request itself; ``field`` names the form field 
 ├── ScopeMissing             the API key may not do this
 ├── InvalidIdempotencyKey    the Idempotency-Key header is not the form of one
 ├── RateLimited              more requests in a short time than the tenant may send
+├── Busy                     too many uploads are being taken in
 ├── EditFailed               asked for the result of an edit that failed: its own problem is the answer
 └── NotReady                 Redis, storage or every worker is away (`/readyz`)
 """
@@ -140,6 +141,13 @@ class RateLimited(RequestError):
     ) -> None:
         super().__init__(message)
         self.headers = {**headers, "Retry-After": str(retry_after_s)}
+
+
+class Busy(RequestError):
+    """As many uploads are being taken in as may be at a time, and none of them comes to an end."""
+
+    code = "busy"
+    headers = MappingProxyType({"Retry-After": "5"})
 
 
 class EditFailed(RequestError):

@@ -67,6 +67,8 @@ def _submit(
 ) -> JobRecord:
     if form.webhook_url is not None:
         check_url(form.webhook_url, private=backend.settings.webhook_private)
+    # Before the pictures are decoded, which costs far more than a refusal.
+    backend.room.require(caller.tenant, caller.limits)
     info = backend.models.require(form.model or backend.settings.default_model).info
     tenant = caller.tenant
     source = find_source(form, tenant, backend)

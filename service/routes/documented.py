@@ -11,7 +11,7 @@ from jobs.errors import JobNotReady, KeyInUse, TooManyUnfinished, Unavailable
 from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject
 from magedit.config import Region
 from magedit.report import EditMeasures, Progress, Ratios, Stage
-from service.errors import InvalidKey, NoKey, NotReady, RateLimited, ScopeMissing
+from service.errors import Busy, InvalidKey, NoKey, NotReady, RateLimited, ScopeMissing
 from service.problems import MEDIA_TYPE, Known, framework_problem, problem_of, validation_problem
 from service.views import Edit, edit_view
 
@@ -38,7 +38,7 @@ def problems(*errors: Known | Problem) -> dict[int | str, dict[str, Any]]:
         )
         response["description"] = "; ".join(filter(None, (response["description"], problem.title)))
         response["content"][MEDIA_TYPE]["examples"][problem.code] = {"value": problem.model_dump(mode="json")}
-        if isinstance(error, Unavailable | JobNotReady | KeyInUse | TooManyUnfinished | NotReady):
+        if isinstance(error, Unavailable | JobNotReady | KeyInUse | TooManyUnfinished | NotReady | Busy):
             response["headers"] = {"Retry-After": RETRY_AFTER}
         if isinstance(error, NoKey | InvalidKey | ScopeMissing):
             response["headers"] = {"WWW-Authenticate": CHALLENGE}

@@ -15,7 +15,7 @@ from magedit import errors as edit
 from service import errors as refused
 from service.answers import json_answer
 from service.backend import Backend as BackendType
-from service.deps import WRITER, Backend, OwnEdit, OwnEditToChange, Reader, WatchDep, Writer
+from service.deps import WRITER, Backend, OwnEdit, OwnEditToChange, Reader, SlotsDep, WatchDep, Writer
 from service.form import EditFormDep, require_known_fields
 from service.idempotency import HEADER as IDEMPOTENCY_KEY
 from service.idempotency import REPLAYED, KeyedDep
@@ -103,6 +103,7 @@ router = APIRouter(prefix=EDITS, tags=["edits"])
             job.QuotaExhausted("a tenant may use 100000 UNet passes a month, and they are used"),
             job.QueueFull("1000 edits are unfinished, as many as this service takes; try again later"),
             job.NoWorkerForModel("no worker serves the model 'demo' at present; try again later"),
+            refused.Busy("4 uploads are being taken in, as many as at a time, and none was done within 30 s"),
             REDIS_AWAY,
             STORE_AWAY,
         ),
@@ -114,6 +115,7 @@ async def create_edit(
     caller: Writer,
     backend: Backend,
     watch: WatchDep,
+    slots: SlotsDep,
     keyed: KeyedDep,
     origin: OriginDep,
     prefer: Annotated[
@@ -122,7 +124,7 @@ async def create_edit(
     ] = None,
 ) -> Response:
     """Check the request, keep it, and put it in line. Nothing of a refused request is kept."""
-    record, replayed = await run_in_threadpool(submit, form, caller=caller, backend=backend, origin=origin, keyed=keyed)
+    record, replayed = await slots.run(submit, form, caller=caller, backend=backend, origin=origin, keyed=keyed)
     headers = {"Location": path(record)}
     if replayed:
         headers[REPLAYED] = "true"

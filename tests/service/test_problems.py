@@ -12,7 +12,7 @@ from jobs.schema import FieldError, Problem
 from jobs.settings import Settings
 from magedit.errors import MAGEditError
 from service.app import create_app
-from service.errors import EditFailed, NotReady, RequestError
+from service.errors import Busy, EditFailed, NotReady, RequestError
 from service.problems import KINDS, Known, problem_of
 from tests.service.conftest import assert_problem, serving
 
@@ -52,7 +52,7 @@ def test_every_leaf_is_mapped(leaf: type[Exception]) -> None:
     problem = problem_of(example(leaf))
     assert 400 <= problem.status < 600
     assert problem.type == f"urn:magedit:problem:{problem.code}"
-    assert (problem.status == 503) == (issubclass(leaf, Unavailable) or leaf is NotReady)
+    assert (problem.status == 503) == (issubclass(leaf, Unavailable) or leaf in {NotReady, Busy})
 
 
 def test_codes_are_told_apart() -> None:

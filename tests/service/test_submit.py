@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -17,7 +20,8 @@ from jobs.queue import JobQueue
 from jobs.records import Records
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, job_prefix
-from tests.conftest import free_port
+from service.slots import Slots
+from tests.conftest import free_port, wait_until
 from tests.service.conftest import SIZE, Announce, Form, assert_problem, encode, mask, picture, serving
 
 
@@ -291,3 +295,71 @@ def test_storage_away_is_503(settings: Settings, announce: Announce, form: Form)
     assert_problem(response, 503, "storage_unavailable", None)
     assert int(response.headers["retry-after"]) > 0
     assert_nothing_kept(settings)
+
+
+def test_what_would_be_refused_is_not_decoded(
+    settings: Settings, announce: Announce, form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce()
+
+    def decoded(*_: object, **__: object) -> None:
+        raise AssertionError("decoded")
+
+    with serving(settings.model_copy(update={"queue_limit": 1})) as client:
+        edit = form.send(client, {"Idempotency-Key": "one"}).json()
+        monkeypatch.setattr("service.check.read_image", decoded)
+        assert_problem(form.send(client), 503, "queue_full")
+        # What was accepted before is told all the same.
+        assert form.send(client, {"Idempotency-Key": "one"}).json()["id"] == edit["id"]
+
+
+def test_few_uploads_are_taken_in_at_a_time_and_status_waits_for_none(
+    settings: Settings, announce: Announce, form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce()
+    within, most, go, lock = 0, 0, threading.Event(), threading.Lock()
+
+    def decode(*_: object, **__: object) -> Image.Image:
+        nonlocal within, most
+        with lock:
+            within += 1
+            most = max(most, within)
+        go.wait(30)
+        with lock:
+            within -= 1
+        return Image.new("RGB", SIZE)
+
+    monkeypatch.setattr("service.check.read_image", decode)
+    with serving(settings.model_copy(update={"submits_at_a_time": 2})) as client, ThreadPoolExecutor(45) as pool:
+        sent = [pool.submit(form.send, client) for _ in range(45)]
+        wait_until(lambda: within == 2)
+        began = time.monotonic()
+        assert client.get("/v1/edits").status_code == 200
+        assert time.monotonic() - began < 2
+        go.set()
+        assert {each.result().status_code for each in sent} == {202}
+    assert most == 2
+
+
+def test_who_waits_too_long_for_a_place_is_told_to_come_again(
+    settings: Settings, announce: Announce, form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce()
+    monkeypatch.setattr(Slots.__init__, "__kwdefaults__", {"patience_s": 0.1})
+    begun, go = threading.Event(), threading.Event()
+
+    def decode(*_: object, **__: object) -> Image.Image:
+        begun.set()
+        go.wait(30)
+        return Image.new("RGB", SIZE)
+
+    monkeypatch.setattr("service.check.read_image", decode)
+    with serving(settings.model_copy(update={"submits_at_a_time": 1})) as client, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(form.send, client)
+        begun.wait(10)
+        answer = form.send(client)
+        assert_problem(answer, 503, "busy")
+        assert int(answer.headers["retry-after"]) > 0
+        go.set()
+        assert first.result().status_code == 202
+        assert form.send(client).status_code == 202
