@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
 from typing import Any
@@ -11,9 +11,11 @@ from typing import Any
 from PIL import Image, ImageChops, ImageStat
 
 from jobs.schema import ArtifactName
+from magedit.catalog import METHOD_CARDS
+from magedit.config import MethodName
 from magedit.masks import Box, outline, take, union
 from magedit.plot import COLOURS, Series, chart, stack
-from magedit.report import Ratios, StepTrace
+from magedit.report import Ratios, Stage, StepTrace
 from magedit.show import difference, grid, heat_map, panels, reduced
 from magedit.transparency import flatten
 from worker.model import Edited
@@ -43,14 +45,20 @@ def all_artifacts(
     edited: Edited,
     unguided: Edited | None,
 ) -> Iterator[Artifact]:
-    """Arguments as `artifacts`; without ``unguided`` each result is compared with itself. The first result's, then
-    what differs for each further one, named after it; of several results a contact sheet, of several methods a table.
+    """Arguments as `artifacts`. The first result's, then what differs for each further one, named after it; of several
+    results a contact sheet, of several methods a table. A result of another seed than ``unguided`` is shown alone.
     """
-    yield from artifacts(asked, image, masks, edited, unguided or edited)
+
+    def of(number: int) -> Iterator[Artifact]:
+        one = edited.only(number)
+        is_same = unguided is not None and unguided.measures.results[0].seed == one.measures.results[0].seed
+        return artifacts(asked, image, masks, one, unguided if is_same else None)
+
+    yield from of(0)
     if len(edited.images) == 1:
         return
     for number in range(1, len(edited.images)):
-        for name, content in artifacts(asked, image, masks, edited.only(number), unguided or edited.only(number)):
+        for name, content in of(number):
             if name not in SHARED:
                 yield f"result-{number}-{name}", content
     yield "contact-sheet.png", _contact_sheet(image, masks, edited)
@@ -60,7 +68,12 @@ def all_artifacts(
 
 def _comparison(image: Image.Image, masks: Sequence[Image.Image], edited: Edited) -> list[dict[str, Any]]:
     """A row per result: what made it, what its method cost (all of the method's results together), the words' ratios,
-    and the mean absolute difference (0..255) to the picture inside the masks."""
+    and the mean absolute difference (0..255) to the picture inside the masks.
+
+    The cost of an inversion that several methods share is in the rows of the one that made it: ``inversion_reused``
+    says false there, true for the others (None: the method inverts nothing), and ``inversion_seconds`` how much of
+    ``seconds`` it took.
+    """
     before, inside, rows = flatten(image), union(masks), []
     for number, (own, picture) in enumerate(zip(edited.measures.results, edited.images, strict=True)):
         cost = edited.only(number).measures
@@ -76,9 +89,17 @@ def _comparison(image: Image.Image, masks: Sequence[Image.Image], edited: Edited
                 "changed": round(sum(changed) / len(changed), 3),
                 **{name: getattr(cost, name) for name in ("unet_forward", "unet_truncated_forward", "unet_backward")},
                 "seconds": round(sum(cost.stage_seconds.values()), 3),
+                "inversion_reused": cost.inversion_reused if METHOD_CARDS[own.method].inversions else None,
+                "inversion_seconds": _inversion_seconds(own.method, cost.stage_seconds),
             }
         )
     return rows
+
+
+def _inversion_seconds(method: MethodName, stages: Mapping[str, float]) -> float:
+    """What of an edit's stages was its inversion; a method that inverts nothing may optimise something else."""
+    inverting = (Stage.INVERT, Stage.OPTIMIZE) if METHOD_CARDS[method].inversions else ()
+    return round(sum(stages.get(stage, 0.0) for stage in inverting), 3)
 
 
 def artifacts(
@@ -95,12 +116,11 @@ def artifacts(
         image: the input.
         masks: one per region.
         edited: the edit.
-        unguided: the same edit without guidance; needed for ``attention``.
+        unguided: the same edit without guidance, if it was made to compare ``attention`` with.
     """
     image = flatten(image)
     box = edited.measures.crop
     if "attention" in asked:
-        assert unguided is not None
         yield from _attention(image, masks, edited, unguided)
     if "attention" in asked or "trace" in asked:
         yield "trace.json", json.dumps([asdict(step) for step in edited.measures.trace]).encode()
@@ -126,35 +146,41 @@ def _contact_sheet(image: Image.Image, masks: Sequence[Image.Image], edited: Edi
 
 
 def _attention(
-    image: Image.Image, masks: Sequence[Image.Image], edited: Edited, unguided: Edited
+    image: Image.Image, masks: Sequence[Image.Image], edited: Edited, unguided: Edited | None
 ) -> Iterator[tuple[str, Image.Image]]:
-    """Per region the mean maps without and with guidance in the colours of one scale, the strip, and an overview."""
+    """Per region the mean maps in the colours of one scale, the strip, and an overview; ``before``: without guidance,
+    ``after``: with it, each where there is such an edit."""
     picture = reduced(image, LONGEST_SIDE)
     box = _scaled(edited.measures.crop, picture.width / image.width)
     mask = reduced(union(masks), LONGEST_SIDE)
     columns = [("source and mask", outline(picture, mask)), ("result", reduced(edited.images[0], LONGEST_SIDE))]
-    for region, maps in enumerate(zip(unguided.attention, edited.attention, strict=True)):
-        shares: list[list[list[float]]] = [share.tolist() for share in maps]
-        high = _highest(shares)
-        words = ", ".join(edited.measures.words[region])
-        for name, share in zip(("before", "after"), shares, strict=True):
+    is_guided = any(step.losses for step in edited.measures.trace)
+    edits = {"before": unguided if is_guided else edited, "after": edited if is_guided else None}
+    shown = {name: each for name, each in edits.items() if each is not None}
+    for region, words in enumerate(map(", ".join, edited.measures.words[: len(edited.attention)])):
+        if not words:
+            continue
+        maps: dict[str, list[list[float]]] = {name: each.attention[region].tolist() for name, each in shown.items()}
+        high = _highest(list(maps.values()))
+        for name, share in maps.items():
             heat = heat_map(share, picture, box, high=high)
             columns.append((f"{words}: {name} guidance", heat))
             yield f"attention-{name}-{region}.png", heat
-        yield f"attention-steps-{region}.png", _strip(image, region, words, edited, unguided)
+        yield f"attention-steps-{region}.png", _strip(image, region, words, shown)
     yield "overview.png", panels(columns)
 
 
-def _strip(image: Image.Image, region: int, words: str, edited: Edited, unguided: Edited) -> Image.Image:
+def _strip(image: Image.Image, region: int, words: str, shown: Mapping[str, Edited]) -> Image.Image:
     """The region's maps at several steps, in a row without and a row with guidance, in the colours of one scale."""
-    crop = take(image, edited.measures.crop, STRIP_SIDE)
-    trace = edited.measures.trace
+    first = next(iter(shown.values())).measures
+    crop = take(image, first.crop, STRIP_SIDE)
+    trace = first.trace
     last = len(trace) - 1
     count = min(STRIP_STEPS, len(trace))
     chosen = [round(number * last / max(1, count - 1)) for number in range(count)]
+    rows = {"before": "without guidance", "after": "with guidance"}
     maps = {
-        name: [edit.attention_steps[index][region].tolist() for index in chosen]
-        for name, edit in (("without guidance", unguided), ("with guidance", edited))
+        rows[name]: [each.attention_steps[index][region].tolist() for index in chosen] for name, each in shown.items()
     }
     high = _highest(list(chain.from_iterable(maps.values())))
     whole = (0, 0, STRIP_SIDE, STRIP_SIDE)

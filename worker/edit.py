@@ -75,6 +75,7 @@ def run(
 
         several = edit_by(editor, inputs, request.configs, report, slot_for)
         return _finish(claim, image, masks, several, several.measures, None, store, report, withhold=withhold)
+    # One unguided edit, of the first seed: results of other seeds have none to be compared with.
     compare = "attention" in request.artifacts and request.config.is_guided
     plain = replace(request.config.variants[0], strength=0.0)
     inverts = bool(METHOD_CARDS[request.config.method].inversions)
@@ -89,8 +90,7 @@ def run(
     measures = edited.measures
     if withhold and measures.nsfw_content_detected:
         raise ContentWithheld
-    # Without guidance there is nothing to compare with but the edit itself.
-    unguided = edited
+    unguided = None
     if compare:
         report.share(1.0 - share, share)
         unguided = editor(*inputs, plain, inversion=edited.inversion, on_progress=report)

@@ -4,29 +4,38 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from PIL import Image, ImageChops
 
 from jobs.schema import ArtifactName
-from magedit.config import EditConfig, Region
+from magedit.config import EditConfig, MethodName, Region
 from magedit.masks import OUTLINE_COLOUR
 from magedit.show import AMPLIFICATION
-from worker.artifacts import LONGEST_SIDE, artifacts
+from worker.artifacts import LONGEST_SIDE, STRIP_SIDE, all_artifacts, artifacts
 from worker.model import ServedModel
 
 SIZE = (300, 256)
 CONFIG = EditConfig(steps=4, max_iterations=1)
 
 
-def edit(model: ServedModel, config: EditConfig, size: tuple[int, int] = SIZE, **options: Any) -> Any:
+def edit(
+    model: ServedModel,
+    config: EditConfig,
+    size: tuple[int, int] = SIZE,
+    words: tuple[str, str] = ("green", "sofa"),
+    **options: Any,
+) -> Any:
     image = Image.new("RGB", size, "tan")
     masks = [Image.new("L", size), Image.new("L", size)]
     masks[0].paste(255, (20, 20, 120, 120))
     masks[1].paste(255, (160, 60, 240, 200))
-    regions = [Region(words=("green",)), Region(words=("sofa",))]
-    return model.editor(image, masks, "a room", "a green sofa", regions, config, **options), image, masks
+    regions = [Region(words=(word,) if word else ()) for word in words]
+    # Nothing is added for a region without words.
+    source = "a room" if all(words) else "a green sofa"
+    return model.editor(image, masks, source, "a green sofa", regions, config, **options), image, masks
 
 
 def made(model: ServedModel, asked: Collection[ArtifactName], size: tuple[int, int] = SIZE) -> dict[str, Any]:
@@ -59,6 +68,35 @@ def test_attention_per_region_over_the_steps_and_as_an_overview(real_model: Serv
         rows = [strip.crop((0, y + 80, strip.width, y + half)) for y in (0, half)]
         assert ImageChops.difference(*rows).getbbox() is not None
     assert found["overview.png"].width > 6 * SIZE[0]
+
+
+@pytest.mark.parametrize(("method", "shown"), [("mag-edit", "after"), ("p2p", "before")])
+def test_without_an_unguided_edit_there_is_what_the_edit_itself_shows(
+    real_model: ServedModel, method: MethodName, shown: str
+) -> None:
+    edited, image, masks = edit(real_model, replace(CONFIG, method=method))
+    found = dict(artifacts({"attention"}, image, masks, edited, None))
+    files = [f"attention-{name}-{region}.png" for region in range(2) for name in (shown, "steps")]
+    assert list(found) == [*files, "overview.png", "trace.json"]
+    strip = found["attention-steps-0.png"]
+    assert isinstance(strip, Image.Image)
+    # One row.
+    assert strip.height < 1.5 * STRIP_SIDE
+
+
+def test_a_result_is_compared_with_the_unguided_edit_of_its_own_seed(real_model: ServedModel) -> None:
+    edited, image, masks = edit(real_model, replace(CONFIG, n=2, sweep=(0.5, 1.0)))
+    unguided, *_ = edit(real_model, replace(CONFIG, strength=0.0), inversion=edited.inversion)
+    names = [name for name, _ in all_artifacts({"attention"}, image, masks, edited, unguided)]
+    for prefix, compared in (("", True), ("result-1-", True), ("result-2-", False), ("result-3-", False)):
+        assert (f"{prefix}attention-before-0.png" in names) is compared
+        assert f"{prefix}attention-after-0.png" in names
+
+
+def test_a_region_without_words_has_no_map(real_model: ServedModel) -> None:
+    edited, image, masks = edit(real_model, replace(CONFIG, method="p2p"), words=("green", ""))
+    found = dict(artifacts({"attention"}, image, masks, edited, None))
+    assert list(found) == ["attention-before-0.png", "attention-steps-0.png", "overview.png", "trace.json"]
 
 
 def test_the_trace_as_json_and_as_a_plot(real_model: ServedModel) -> None:

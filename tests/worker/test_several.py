@@ -12,6 +12,7 @@ from magedit.config import EditConfig, MethodName
 from magedit.report import Progress
 from tests.jobs.desk import Desk
 from worker import edit
+from worker.inversions import Inversions
 from worker.model import ServedModel
 from worker.progress import Reporter
 
@@ -53,6 +54,36 @@ def test_results_are_numbered_through_and_one_inversion_serves_all(desk: Desk, r
     assert [row["unet_forward"] for row in rows] == [4, 2, 1]
     assert all(row["outside_difference"] == 0 and row["changed"] > 0 for row in rows)
     assert len(rows[0]["after"]) == 1
+    # The first method alone bears the inversion, and says so.
+    assert [row["inversion_reused"] for row in rows] == [False, None, True]
+    assert rows[0]["seconds"] > rows[0]["inversion_seconds"] > 0
+    assert [row["inversion_seconds"] for row in rows[1:]] == [0, 0]
+
+
+def test_attention_of_guided_and_unguided_methods(desk: Desk, real_model: ServedModel) -> None:
+    claim = claimed(desk, compare=by("mag-edit", "p2p"), artifacts=("attention",))
+    names = [each.name for each in edit.run(claim, real_model.editor, desk.store, Reporter()).artifacts]
+    assert [name for name in names if "attention" in name] == [
+        "attention-after-0.png",
+        "attention-steps-0.png",
+        "result-1-attention-before-0.png",
+        "result-1-attention-steps-0.png",
+    ]
+
+
+def test_an_inversion_that_is_stored_is_found_by_the_first_method(desk: Desk, real_model: ServedModel) -> None:
+    assert real_model.fingerprint is not None
+    kept = Inversions(store=desk.store, info=real_model.info, fingerprint=real_model.fingerprint)
+    passes, reused = [], []
+    for _ in range(2):
+        claim = claimed(desk, compare=by("p2p", "diffedit"))
+        finished = edit.run(claim, real_model.editor, desk.store, Reporter(), kept)
+        stored = {each.name: each.key for each in finished.artifacts}
+        rows = json.loads(desk.store.get(stored["comparison.json"]))
+        passes.append(finished.measures.unet_forward)
+        reused.append([row["inversion_reused"] for row in rows])
+    assert passes == [2 + 2 + 1, 2 + 1]
+    assert reused == [[False, True], [True, True]]
 
 
 def test_each_method_may_give_several_results(desk: Desk, real_model: ServedModel) -> None:
