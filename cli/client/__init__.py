@@ -12,8 +12,8 @@ async with AsyncClient("http://127.0.0.1:8000") as client:
     await client.download(edit, "out.png")
 """
 
-from .aio import AsyncClient, DamagedFile
-from .calls import Picture, ServiceError, form_data
+from .aio import AsyncClient
+from .calls import DamagedFile, Picture, ServiceError, form_data
 from .models import (
     Edit,
     FieldError,

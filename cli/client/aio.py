@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import httpx
 
-from .calls import RETRIES, Call, Picture, checked, edit_of, listing, pause_before_retry, submission
-from .models import Edit, Model, Page, Progress, State
-
-SILENCE_S = 45.0
-"""A stream that says nothing for so long is dead, in seconds: the service speaks every 15 s."""
-
-
-class DamagedFile(Exception):
-    """What was received is not what the service says it has."""
+from .calls import RETRIES, Call, Picture, edit_of, listing, outcome_of, pause_before_retry, save, submission
+from .events import OPEN, REOPEN_S, Event, Lines, Refused, after, opening, pause_before_reopening
+from .models import Edit, Model, Page, State
 
 
 class AsyncClient:
@@ -83,32 +75,32 @@ class AsyncClient:
     async def stream(self, edit_id: str) -> AsyncIterator[Edit]:
         """The edit each time it has changed, the last time when it is finished.
 
-        A stream that breaks off is taken up where it was.
+        A stream that breaks off, or cannot be had for the moment (429, 503), is taken up where it was.
 
         Raises:
-            ServiceError: there is no such edit, or it was deleted meanwhile (404).
+            ServiceError: there is no such edit, or it was deleted meanwhile (404); or the service would not answer for
+                longer than the client's retries.
         """
         latest, seen, failures = await self.get(edit_id), "", 0
         yield latest
         while not latest.finished:
+            pause_s = REOPEN_S
             try:
                 async for event in self._events(edit_id, seen):
                     seen, failures = event.id or seen, 0
                     if event.kind == "deleted":
                         # Asking for it says so as the service does.
                         latest = await self.get(edit_id)
-                    elif (newer := _after(latest, event)) != latest:
+                    elif (newer := after(latest, event)) != latest:
                         latest = newer
                         yield latest
                 if latest.finished:
                     return
-            except httpx.TransportError as error:
+            except (httpx.TransportError, Refused) as error:
                 failures += 1
-                pause_s = pause_before_retry(failures, self._retries, error)
-                if pause_s is None:
-                    raise
-                await asyncio.sleep(pause_s)
-            # The stream ended, or broke off: the end may have come in between.
+                pause_s = pause_before_reopening(failures, self._retries, error)
+            # The stream ended, broke off or did not begin: the end may have come in between.
+            await asyncio.sleep(pause_s)
             latest = await self.get(edit_id)
             if latest.finished:
                 yield latest
@@ -124,7 +116,7 @@ class AsyncClient:
         return edit_of(await self._call("PUT", f"/v1/edits/{edit_id}/cancel"))
 
     async def delete(self, edit_id: str) -> None:
-        """Remove the edit and all its pictures."""
+        """Remove the edit and all its pictures. Raises ServiceError (404) if there was none at the first try."""
         await self._call("DELETE", f"/v1/edits/{edit_id}")
 
     async def list(self, *, state: State | None = None, limit: int = 20, cursor: str | None = None) -> Page:
@@ -152,28 +144,20 @@ class AsyncClient:
         """
         target = Path(path)
         data = await self.result(edit.id, number)
-        if number < len(edit.results) and hashlib.sha256(data).hexdigest() != edit.results[number].sha256:
-            raise DamagedFile(f"result {number} of edit {edit.id} arrived damaged: download it again")
-        await asyncio.to_thread(_save, target, data)
+        await asyncio.to_thread(save, data, edit, number, target)
         return target
 
-    async def _events(self, edit_id: str, seen: str) -> AsyncIterator[_Event]:
-        headers = {"Last-Event-ID": seen} if seen else {}
-        timeout = httpx.Timeout(self._http.timeout.connect, read=SILENCE_S)
-        path = f"/v1/edits/{edit_id}/events"
+    async def _events(self, edit_id: str, seen: str) -> AsyncIterator[Event]:
+        path, headers, timeout = opening(edit_id, seen, self._http.timeout)
         async with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
             if response.is_error:
                 await response.aread()
-                checked(response)
-            fields: dict[str, str] = {}
+                raise Refused(response)
+            yield OPEN
+            lines = Lines()
             async for line in response.aiter_lines():
-                name, _, value = line.partition(":")
-                if name:
-                    # One line of data an event is all that the service sends.
-                    fields[name] = value.removeprefix(" ")
-                elif "event" in fields:
-                    yield _Event(fields.get("id", ""), fields["event"], fields.get("data", ""))
-                    fields = {}
+                if (event := lines.take(line)) is not None:
+                    yield event
 
     async def _fetch(self, path: str) -> bytes:
         # Where the service sends its callers to its storage; httpx leaves the key behind on the way there.
@@ -195,30 +179,5 @@ class AsyncClient:
             else:
                 pause_s = pause_before_retry(attempt, self._retries, response)
                 if pause_s is None:
-                    return checked(response)
+                    return outcome_of(call, attempt, response)
             await asyncio.sleep(pause_s)
-
-
-class _Event(NamedTuple):
-    id: str
-    kind: str
-    data: str
-
-
-def _after(edit: Edit, event: _Event) -> Edit:
-    """The edit after an event: the whole of it, or what changes while it runs."""
-    if event.kind == "state":
-        return Edit.model_validate_json(event.data)
-    if event.kind != "progress":
-        return edit
-    news = json.loads(event.data)
-    progress = news["progress"] and Progress.model_validate(news["progress"])
-    return edit.model_copy(
-        update={"state": news["state"], "progress": progress, "eta_s": news["eta_s"], "attempt": news["attempt"]}
-    )
-
-
-def _save(target: Path, data: bytes) -> None:
-    part = target.with_name(target.name + ".part")
-    part.write_bytes(data)
-    part.replace(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import uuid
@@ -38,6 +39,10 @@ class ServiceError(Exception):
         super().__init__(f"{problem.title}: {problem.detail}")
         self.problem = problem
         self.retry_after_s = retry_after_s
+
+
+class DamagedFile(Exception):
+    """What was received is not what the service says it has."""
 
 
 class Call(NamedTuple):
@@ -104,6 +109,14 @@ def checked(response: httpx.Response) -> httpx.Response:
     return response
 
 
+def outcome_of(call: Call, attempt: int, response: httpx.Response) -> httpx.Response:
+    """The answer that holds, to the call's ``attempt``. Raises ServiceError."""
+    if call.method == "DELETE" and attempt > 1 and response.status_code == httpx.codes.NOT_FOUND:
+        # The answer to the first one was lost, not what it did.
+        return response
+    return checked(response)
+
+
 def look_pause_s(response: httpx.Response) -> float:
     """Seconds until the next look at an edit."""
     return min(POLL_S, retry_after_s(response) or POLL_S)
@@ -112,6 +125,15 @@ def look_pause_s(response: httpx.Response) -> float:
 def edit_of(response: httpx.Response) -> Edit:
     """The edit in an answer."""
     return Edit.model_validate_json(response.content)
+
+
+def save(data: bytes, edit: Edit, number: int, target: Path) -> None:
+    """Write a result as ``target``, whole or not at all. Raises DamagedFile unless it is what the edit names."""
+    if number < len(edit.results) and hashlib.sha256(data).hexdigest() != edit.results[number].sha256:
+        raise DamagedFile(f"result {number} of edit {edit.id} arrived damaged: download it again")
+    part = target.with_name(target.name + ".part")
+    part.write_bytes(data)
+    part.replace(target)
 
 
 def form_data(**fields: Any) -> dict[str, str | list[str]]:

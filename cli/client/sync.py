@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from .calls import RETRIES, Call, Picture, checked, edit_of, listing, look_pause_s, pause_before_retry, submission
+from .calls import (
+    RETRIES,
+    Call,
+    Picture,
+    edit_of,
+    listing,
+    look_pause_s,
+    outcome_of,
+    pause_before_retry,
+    save,
+    submission,
+)
+from .events import OPEN, REOPEN_S, Event, Lines, Refused, after, opening, pause_before_reopening
 from .models import Edit, Model, Page, State
 
 
@@ -79,7 +92,7 @@ class Client:
         return edit_of(self._call("GET", f"/v1/edits/{edit_id}"))
 
     def watch(self, edit_id: str) -> Iterator[Edit]:
-        """The edit each time it has changed, the last time when it is finished."""
+        """The edit each time it has changed, the last time when it is finished; asked for twice a second."""
         tag = ""
         while True:
             answer = self._call("GET", f"/v1/edits/{edit_id}", headers={"If-None-Match": tag})
@@ -90,6 +103,39 @@ class Client:
                 if edit.finished:
                     return
             time.sleep(look_pause_s(answer))
+
+    def stream(self, edit_id: str) -> Iterator[Edit]:
+        """The edit each time it has changed, the last time when it is finished; told by the service as it happens.
+
+        A stream that breaks off, or cannot be had for the moment (429, 503), is taken up where it was.
+
+        Raises:
+            ServiceError: there is no such edit, or it was deleted meanwhile (404); or the service would not answer for
+                longer than the client's retries.
+        """
+        latest, seen, failures = self.get(edit_id), "", 0
+        yield latest
+        while not latest.finished:
+            pause_s = REOPEN_S
+            try:
+                for event in self._events(edit_id, seen):
+                    seen, failures = event.id or seen, 0
+                    if event.kind == "deleted":
+                        # Asking for it says so as the service does.
+                        latest = self.get(edit_id)
+                    elif (newer := after(latest, event)) != latest:
+                        latest = newer
+                        yield latest
+                if latest.finished:
+                    return
+            except (httpx.TransportError, Refused) as error:
+                failures += 1
+                pause_s = pause_before_reopening(failures, self._retries, error)
+            # The stream ended, broke off or did not begin: the end may have come in between.
+            time.sleep(pause_s)
+            latest = self.get(edit_id)
+            if latest.finished:
+                yield latest
 
     def wait(self, edit_id: str, on_change: Callable[[Edit], None] = lambda _: None) -> Edit:
         """Wait until the edit is finished; ``on_change`` sees it each time it has changed."""
@@ -105,6 +151,17 @@ class Client:
         """The bytes of an artifact."""
         return self._fetch(f"/v1/edits/{edit_id}/artifacts/{name}")
 
+    def download(self, edit: Edit, path: str | Path, number: int = 0) -> Path:
+        """Save a result of a succeeded edit as ``path``, whole or not at all; the path.
+
+        Raises:
+            ServiceError: it is not there (any more).
+            DamagedFile: its checksum is not the one that the edit names.
+        """
+        target = Path(path)
+        save(self.result(edit.id, number), edit, number, target)
+        return target
+
     def fetch(self, href: str) -> bytes:
         """The bytes of a file by the ``href`` that the edit names."""
         return self._fetch(href)
@@ -114,7 +171,7 @@ class Client:
         return edit_of(self._call("PUT", f"/v1/edits/{edit_id}/cancel"))
 
     def delete(self, edit_id: str) -> None:
-        """Remove the edit and all its pictures."""
+        """Remove the edit and all its pictures. Raises ServiceError (404) if there was none at the first try."""
         self._call("DELETE", f"/v1/edits/{edit_id}")
 
     def list(self, *, state: State | None = None, limit: int = 20, cursor: str | None = None) -> Page:
@@ -124,6 +181,18 @@ class Client:
     def models(self) -> tuple[Model, ...]:
         """The models that can be asked for."""
         return tuple(Model.model_validate(each) for each in self._call("GET", "/v1/models").json()["models"])
+
+    def _events(self, edit_id: str, seen: str) -> Iterator[Event]:
+        path, headers, timeout = opening(edit_id, seen, self._http.timeout)
+        with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
+            if response.is_error:
+                response.read()
+                raise Refused(response)
+            yield OPEN
+            lines = Lines()
+            for line in response.iter_lines():
+                if (event := lines.take(line)) is not None:
+                    yield event
 
     def _fetch(self, path: str) -> bytes:
         # Where the service sends its callers to its storage; httpx leaves the key behind on the way there.
@@ -145,5 +214,5 @@ class Client:
             else:
                 pause_s = pause_before_retry(attempt, self._retries, response)
                 if pause_s is None:
-                    return checked(response)
+                    return outcome_of(call, attempt, response)
             time.sleep(pause_s)

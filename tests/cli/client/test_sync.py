@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.client import Client, Edit, ServiceError
+from cli.client import Client, DamagedFile, Edit, ServiceError
 from jobs.api_keys import ApiKeys
 from jobs.connection import connect
 from jobs.settings import Settings
@@ -131,3 +131,25 @@ def test_submit_can_be_repeated_and_can_wait(service: Client, worker_side: Worke
         worker_side.succeed(worker_side.claim(first.id))
         assert service.submit(picture(), [mask()], **PROMPTS, idempotency_key="one", wait_s=1).finished
         assert service.submit(picture(), [mask()], **PROMPTS, wait_s=1).state == "queued"
+
+
+def test_stream_and_download(service: Client, worker_side: WorkerSide, tmp_path: Path) -> None:
+    with service:
+        seen: list[Edit] = []
+        for each in service.stream(service.submit(picture(), [mask()], **PROMPTS).id):
+            seen.append(each)
+            if len(seen) == 1:
+                claim = worker_side.claim(each.id)
+                worker_side.progress(claim, 0.5)
+            elif each.progress and not each.finished:
+                worker_side.succeed(claim)
+        assert (seen[0].state, seen[-1].state) == ("queued", "succeeded")
+        assert any(each.state == "running" and each.progress and each.progress.fraction == 0.5 for each in seen)
+        assert service.get(seen[-1].id) == seen[-1]
+        assert service.download(seen[-1], tmp_path / "out.png").read_bytes() == picture()
+        damaged = seen[-1].model_copy(
+            update={"results": (seen[-1].results[0].model_copy(update={"sha256": "0" * 64}),)}
+        )
+        with pytest.raises(DamagedFile, match="damaged"):
+            service.download(damaged, tmp_path / "no.png")
+    assert [each.name for each in tmp_path.iterdir()] == ["out.png"]
