@@ -29,12 +29,21 @@ Fetch = Callable[[str], bytes]
 
 @with_config_options
 def edit(
-    image: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The picture to edit: PNG, JPEG, WebP.")],
-    masks: Annotated[
-        list[Path], typer.Argument(exists=True, dir_okay=False, help="Where to edit, white: one picture per region.")
+    image: Annotated[
+        Path,
+        typer.Argument(
+            exists=True, dir_okay=False, help="The picture to edit: PNG, JPEG, WebP. With --source-edit the first mask."
+        ),
     ],
+    masks: Annotated[
+        list[Path] | None,
+        typer.Argument(exists=True, dir_okay=False, help="Where to edit, white: one picture per region."),
+    ] = None,
     *,
-    source_prompt: Annotated[str, typer.Option("--from", help="What the picture shows.")],
+    source_prompt: Annotated[
+        str | None,
+        typer.Option("--from", help="What the picture shows. Default with --source-edit: what that was to show."),
+    ] = None,
     target_prompt: Annotated[str, typer.Option("--to", help="What it shall show.")],
     out: Annotated[Path, typer.Option(dir_okay=False, help="Where to save the result; its ending says the format.")],
     words: Annotated[
@@ -79,6 +88,13 @@ def edit(
     deadline_s: Annotated[
         float | None, typer.Option(min=1, help="Seconds within which it must begin, or fail.", rich_help_panel=THERE)
     ] = None,
+    source_edit: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Edit further what this edit made, in place of IMAGE.", rich_help_panel=THERE),
+    ] = None,
+    source_result: Annotated[
+        int | None, typer.Option(min=0, help="Which result of it. Default: 0.", rich_help_panel=THERE)
+    ] = None,
     **config: Any,
 ) -> None:
     """Edit a picture inside a mask and save the result.
@@ -86,7 +102,19 @@ def edit(
     The checkpoint is loaded and used in this process; with `--server` a service does it. Ctrl-C ends the edit.
     """
     _only("--server", server, {"--checkpoint": checkpoint, "--device": device}, given=False)
-    _only("--server", server, {"--model": model, "--priority": priority, "--deadline-s": deadline_s}, given=True)
+    there = {
+        "model": model,
+        "priority": priority,
+        "deadline_s": deadline_s,
+        "source_edit": source_edit,
+        "source_result": source_result,
+    }
+    options = {f"--{name.replace('_', '-')}": value for name, value in there.items()}
+    _only("--server", server, options, given=True)
+    pictures = [image, *(masks or ())]
+    picture = None if source_edit is not None else pictures.pop(0)
+    if not pictures:
+        raise typer.BadParameter("no mask is given: name one picture per region after the picture to edit")
     request: dict[str, Any] = {
         "source_prompt": source_prompt,
         "target_prompt": target_prompt,
@@ -109,12 +137,12 @@ def edit(
             given = {"checkpoint": checkpoint, "device": device}
             settings = read_settings(**{name: value for name, value in given.items() if value is not None})
             here = Here(settings, console)
-            done = here.edit(image.read_bytes(), [mask.read_bytes() for mask in masks], **request)
+            assert picture is not None  # --source-edit goes only with --server
+            done = here.edit(picture.read_bytes(), [mask.read_bytes() for mask in pictures], **request)
             _save(done, out, here.fetch, console)
             return
         with Client(server, key=key) as client:
-            request |= {"model": model, "priority": priority, "deadline_s": deadline_s}
-            submitted = client.submit(image, masks, **request)
+            submitted = client.submit(picture, pictures, **request, **there)
             console.print(f"edit {submitted.id}")
             done = follow(client, submitted.id, console)
             if done.state != "succeeded":

@@ -131,6 +131,7 @@ def test_a_damaged_picture_is_refused(image: Path, tmp_path: Path) -> None:
         (["--checkpoint", "/nowhere/at-all"], "'/nowhere/at-all' cannot be loaded"),
         (["--device", "tpu"], "MAGEDIT_DEVICE"),
         (["--priority", "low"], "--priority goes only with --server"),
+        (["--source-edit", "0" * 32], "--source-edit goes only with --server"),
         (["--server", "http://127.0.0.1:1"], "--checkpoint goes not with --server"),
         (["--out", "result.bmp"], "--output-format"),
     ],
@@ -139,6 +140,15 @@ def test_wrong_use_ends_in_a_sentence(image: Path, tmp_path: Path, options: list
     done = magedit_edit(image, [mask_file(tmp_path)], tmp_path / "out.png", *options)
     assert done.exit_code in {1, 2}
     assert said in re.sub(r"\s+", " ", done.output)
+
+
+def test_a_mask_and_a_source_prompt_are_needed(image: Path, tmp_path: Path) -> None:
+    done = magedit_edit(image, [], tmp_path / "out.png")
+    assert done.exit_code == 2
+    assert "no mask is given" in done.output
+    done = magedit_edit(image, [mask_file(tmp_path)], tmp_path / "out.png", "--from", "")
+    assert done.exit_code == 1
+    assert "source_prompt" in done.output
 
 
 def test_the_command_line_loads_no_torch() -> None:

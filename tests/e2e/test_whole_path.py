@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -146,6 +147,52 @@ def test_the_command_line(s3_stack: Stack, files: tuple[Path, Path], tmp_path: P
     assert wrong.returncode == 1
     assert "zebra" in wrong.stdout
     assert "Traceback" not in wrong.stdout + wrong.stderr
+
+
+def test_a_comparison(service: Client, files: tuple[Path, Path]) -> None:
+    methods = ["mag-edit", "p2p", "blended-latent"]
+    submitted = service.submit(files[0], [files[1]], **PROMPTS, **QUICK, compare=methods, artifacts=["attention"])
+    done = service.wait(submitted.id)
+    assert done.state == "succeeded", done.problem
+    assert len(done.results) == len(methods)
+    assert done.measures is not None
+    results = [service.result(done.id, number) for number in range(len(methods))]
+    assert len(set(results)) == len(methods)
+    for result in results:
+        assert_edited(result, done.measures.dilation)
+    rows = json.loads(service.artifact(done.id, "comparison.json"))
+    assert [row["method"] for row in rows] == methods
+    assert [row["inversion_reused"] for row in rows] == [done.measures.inversion_reused, True, None]
+    assert rows[0]["unet_backward"] > rows[1]["unet_backward"] == 0
+    names = {each.name for each in done.artifacts}
+    assert {"contact-sheet.png", "attention-after-0.png", "result-1-attention-before-0.png"} <= names
+    Image.open(io.BytesIO(service.artifact(done.id, "contact-sheet.png"))).verify()
+
+
+def test_a_chain_of_edits(s3_stack: Stack, service: Client, files: tuple[Path, Path], tmp_path: Path) -> None:
+    first = service.wait(service.submit(files[0], [files[1]], **PROMPTS, **QUICK).id)
+    again = {"source_edit": first.id, "target_prompt": "a room with a yellow striped carpet"}
+    second = service.wait(service.submit(None, [files[1]], **again, **QUICK).id)
+    assert second.state == "succeeded", second.problem
+    assert (second.source_edit, second.history) == (first.id, (first.id, second.id))
+    assert second.measures is not None
+    assert second.measures.words == (("striped",),)
+    assert_edited(service.result(second.id), second.measures.dilation)
+    assert service.result(second.id) != service.result(first.id)
+
+    # The copy outlives its source, and the shell goes on from there.
+    service.delete(first.id)
+    out = tmp_path / "third.png"
+    options = ["--server", s3_stack.url, "--source-edit", second.id, "--to", "a room with a yellow striped sofa"]
+    quick = ["--steps", "4", "--max-iterations", "1", "--out", str(out)]
+    command = [sys.executable, "-m", "cli", "edit", str(files[1]), *options, *quick]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    third = service.get(done.stdout.split()[1])
+    assert third.history == (first.id, second.id, third.id)
+    assert out.read_bytes() == service.result(third.id)
+    # Three edits in one mask: of the upload nothing else differs.
+    assert outside_difference(room(), Image.open(out).convert("RGB"), carpet(), second.measures.dilation) == 0
 
 
 def test_the_demo(s3_stack: Stack, tmp_path: Path) -> None:
