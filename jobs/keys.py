@@ -25,6 +25,11 @@ QUEUES = PREFIX + "queues"
 BELL = PREFIX + "bell:"
 # Held for the time of one sweep, so that one reaper works at a time.
 REAPER_LOCK = PREFIX + "reaper"
+# Strings that live as long as nobody is to do again what is named so: however many processes could, the pace is one's.
+SWEPT = PREFIX + "swept"
+HOUSE_KEPT = PREFIX + "house-kept"
+LINES_CLEANED = PREFIX + "lines-cleaned"
+INVERSIONS_SWEPT = PREFIX + "inversions-swept"
 # String that lives as long as nobody is to search storage for orphans again.
 ORPHANS = PREFIX + "orphans"
 # String: this deployment's own name, which is in its storage too; so nobody removes another deployment's pictures.

@@ -15,7 +15,7 @@ from rq.worker_registration import clean_worker_registry
 
 from jobs import keys, scripts
 from jobs.connection import redis_errors
-from jobs.records import Records
+from jobs.records import Place, Records
 from jobs.schema import PRIORITIES, JobRecord, Priority, State, id_time
 
 # What a job is called in RQ. Workers take jobs of this name only, and call their own function: nothing that
@@ -62,7 +62,7 @@ class JobQueue:
     def _taken(self, model: str) -> str:
         return str(self.rq(model).intermediate_queue_key)
 
-    def _lists(self, record: JobRecord) -> list[str]:
+    def _lists(self, record: JobRecord | Place) -> list[str]:
         """What `Records.requeue` and `Records.hand_back` change."""
         return [self.line(record.model, record.priority), self._taken(record.model), keys.BELL + record.model]
 
@@ -105,7 +105,7 @@ class JobQueue:
         made = id_time(first.decode()) if first else None
         return max(0.0, self._records.now() - made) if made is not None else 0.0
 
-    def remove(self, record: JobRecord) -> None:
+    def remove(self, record: JobRecord | Place) -> None:
         """Take an edit out of RQ, wherever it is there."""
         self.remove_id(record.id, record.model)
 
@@ -179,21 +179,21 @@ class JobQueue:
             clean_worker_registry(queue)
 
     @redis_errors()
-    def requeue(self, record: JobRecord) -> State | None:
+    def requeue(self, record: JobRecord | Place) -> State | None:
         """Put an edit that nobody holds back at the head of its line; returns as `Records.requeue`."""
         job = self._job(record)
         if not self._redis.exists(job.key):
             job.save()
         return self._leave(record, self._records.requeue(record.id, self._lists(record)))
 
-    def _leave(self, record: JobRecord, state: State | None) -> State | None:
+    def _leave(self, record: JobRecord | Place, state: State | None) -> State | None:
         """Take the edit out of RQ if it ended instead of going back in line."""
         over = state.is_terminal if state else not self._records.open_among([record.id])
         if over:
             self.remove(record)
         return state
 
-    def _job(self, record: JobRecord) -> Job:
+    def _job(self, record: JobRecord | Place) -> Job:
         # No timeout: RQ's would raise in the middle of anything; the worker's watchdog stands in for it.
         arguments: dict[str, Any] = {"args": (record.id,), "job_id": record.id, "description": "edit"}
         return self.rq(record.model, record.priority).create_job(TASK, **arguments)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple, cast
 
+import structlog
 from redis import Redis
 
 from jobs import keys, scripts
@@ -23,7 +24,7 @@ from jobs.errors import (
 )
 from jobs.idempotency import Reservation
 from jobs.limits import Limits
-from jobs.schema import JobRecord, Problem, State, StoredObject, id_time
+from jobs.schema import JobRecord, Priority, Problem, State, StoredObject, id_time
 from jobs.settings import Settings
 from magedit.report import EditMeasures, Progress
 
@@ -51,6 +52,8 @@ ENDED_BY_REDIS = (_LOST, _OVERDUE)
 
 _WORKER_LOST, _LATE = _LOST.model_dump_json(), _OVERDUE.model_dump_json()
 
+log = structlog.get_logger()
+
 
 class Hold(StrEnum):
     """What a worker learns about its claim when it renews it."""
@@ -65,6 +68,23 @@ class Page(NamedTuple):
 
     records: tuple[JobRecord, ...]
     cursor: str | None
+
+
+class Place(NamedTuple):
+    """Which line an edit belongs in and how often it was begun: enough to bring it back, whatever version of this
+    program wrote the rest of its record."""
+
+    id: str
+    model: str
+    priority: Priority
+    attempt: int
+
+
+class Expired(NamedTuple):
+    """An edit that was to be kept only until now. ``tenant`` None: nothing of it is left but its place in a list."""
+
+    id: str
+    tenant: str | None
 
 
 class Records:
@@ -164,11 +184,29 @@ class Records:
 
     @redis_errors()
     def get_many(self, job_ids: Iterable[str]) -> tuple[JobRecord, ...]:
-        """The records of those ids that have one, in order, in one round trip."""
+        """The records of those ids that have one, in order, in one round trip, without those that cannot be read."""
+        return tuple(record for record in self.found(job_ids).values() if record is not None)
+
+    @redis_errors()
+    def found(self, job_ids: Iterable[str]) -> dict[str, JobRecord | None]:
+        """The records of those ids that have one, in order, in one round trip.
+
+        None: it has one that this program cannot read, of another version for example.
+        """
+        job_ids = list(job_ids)
         pipeline = self.redis.pipeline(transaction=False)
         for job_id in job_ids:
             pipeline.hgetall(keys.EDIT + job_id)
-        return tuple(_decode(fields) for fields in pipeline.execute() if fields)
+        records: dict[str, JobRecord | None] = {}
+        for job_id, fields in zip(job_ids, pipeline.execute(), strict=True):
+            if not fields:
+                continue
+            try:
+                records[job_id] = _decode(fields)
+            except ValueError as error:
+                log.warning("record not readable: another version's?", job=job_id, reason=str(error))
+                records[job_id] = None
+        return records
 
     @redis_errors()
     def revisions(self, job_ids: Sequence[str]) -> dict[str, int | None]:
@@ -280,6 +318,23 @@ class Records:
         return {job_id for job_id, flag in zip(job_ids, flags, strict=True) if flag}
 
     @redis_errors()
+    def places(self, job_ids: Sequence[str]) -> tuple[Place, ...]:
+        """Where the edits of those ids belong that have a record, in order, in one round trip."""
+        pipeline = self.redis.pipeline(transaction=False)
+        for job_id in job_ids:
+            pipeline.hmget(keys.EDIT + job_id, "request", "attempt")
+        found = []
+        for job_id, (request, attempt) in zip(job_ids, pipeline.execute(), strict=True):
+            if request is None:
+                continue
+            try:
+                asked = json.loads(request)
+                found.append(Place(job_id, asked["model"], asked.get("priority", "normal"), int(attempt or 0)))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                log.error("no telling where this edit belongs", job=job_id, reason=repr(error))
+        return tuple(found)
+
+    @redis_errors()
     def overdue(self, lines: Sequence[str], grace_s: float) -> tuple[str, ...]:
         """The open ids that have been in none of these lines and under no lease for ``grace_s`` seconds."""
         return tuple(job_id.decode() for job_id in self._overdue(keys=lines, args=[grace_s]))
@@ -290,11 +345,18 @@ class Records:
         return tuple(job_id.decode() for job_id in self._overtime(args=[limit, self._ttl_s, _LATE]))
 
     @redis_errors()
-    def expired(self, limit: int = 100) -> tuple[JobRecord, ...]:
+    def expired(self, limit: int = 100) -> tuple[Expired, ...]:
         """Finished edits that were to be kept only until now, the oldest first."""
         now = self.now()
         ids = cast("list[bytes]", self.redis.zrangebyscore(keys.EXPIRY, "-inf", now, start=0, num=limit))
-        return self.get_many(job_id.decode() for job_id in ids)
+        pipeline = self.redis.pipeline(transaction=False)
+        for job_id in ids:
+            pipeline.hget(keys.EDIT + job_id.decode(), "tenant")
+        tenants = cast("list[bytes | None]", pipeline.execute())
+        return tuple(
+            Expired(job_id.decode(), None if tenant is None else tenant.decode())
+            for job_id, tenant in zip(ids, tenants, strict=True)
+        )
 
     @redis_errors()
     def bury(self, job_id: str) -> None:

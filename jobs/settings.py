@@ -229,25 +229,29 @@ class Settings(BaseSettings):
         description="How often an edit is started before its workers' deaths fail it.",
     )
     lease_s: float = Field(
-        default=20.0,
+        default=15.0,
         gt=0,
         le=600,
         description="How long a worker owns an edit without renewing its lease, in seconds.",
     )
     reaper_interval_s: float = Field(
-        default=2.0, gt=0, le=600, description="Pause between two sweeps of the reaper, in seconds."
+        default=1.0,
+        gt=0,
+        le=600,
+        description="Pause between two sweeps, whichever of the reapers makes them, in seconds.",
     )
     reaper_grace_s: float = Field(
-        default=5.0,
+        default=2.0,
         ge=0,
         le=600,
-        description="How long an unfinished edit may be in no queue and under no lease; then it is requeued.",
+        description="How long an unfinished edit may be in no queue and under no lease, in seconds; then it is "
+        "requeued.",
     )
     orphan_age_s: float = Field(
         default=DAY_S,
-        ge=3600,
+        ge=60,
         description="How old pictures that no edit knows must be to be removed, in seconds. An edit whose acceptance "
-        "takes longer is refused.",
+        "takes longer is refused: by far more than the clocks of front ends and Redis differ.",
     )
     orphan_interval_s: float = Field(
         default=3600.0, gt=0, description="Pause between two searches of storage for such pictures, in seconds."

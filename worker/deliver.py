@@ -80,6 +80,10 @@ class Deliverer:
             except QueueUnavailable:
                 log.warning("nothing can be delivered: Redis is away")
                 continue
+            except Exception:
+                # Whatever it was: without this thread no webhook is ever sent again.
+                log.exception("nothing can be delivered")
+                continue
             for taken in due:
                 # Daemons: a receiver that does not answer must not keep this process from ending.
                 thread = threading.Thread(target=self._send, args=(taken,), name="delivery", daemon=True)

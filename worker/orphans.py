@@ -25,7 +25,7 @@ from jobs.schema import JobRecord, State, id_time
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, attempt_prefix, job_prefix
 
-# Jobs looked at in one step: so long no other sweep waits.
+# Jobs looked at in one step: so long nothing else of the housekeeping waits.
 STEP_JOBS = 100
 # Where storage names the deployment that it belongs to; no tenant is called so.
 DEPLOYMENT_KEY = ".magedit/deployment"
@@ -91,11 +91,13 @@ class Orphans:
 
     def _orphans(self, jobs: list[tuple[str, str]]) -> Iterator[str]:
         now = self._records.now()
-        known = {record.id: record for record in self._records.get_many(job_id for _, job_id in jobs)}
+        known = self._records.found(job_id for _, job_id in jobs)
         for tenant, job_id in jobs:
-            record = known.get(job_id)
-            if record is not None:
-                yield from self._leftovers(record, now)
+            if job_id in known:
+                record = known[job_id]
+                # What cannot be read is not unknown: its edit may be under way on another version's worker.
+                if record is not None:
+                    yield from self._leftovers(record, now)
             elif now - (id_time(job_id) or now) > self._age_s:
                 yield job_prefix(tenant, job_id)
 

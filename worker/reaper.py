@@ -1,22 +1,26 @@
 """The reaper: the only one that brings lost edits back. `python -m worker.reaper` runs it alone; each worker
-has one in a thread, and a short lock lets one of them all sweep at a time.
+has one in a thread. A pace that all of them share makes one sweep an interval, however many they are, and a short lock
+lets one of them sweep at a time.
 
 A reaper that stalls and wakes up after its lock ran out does no harm: each requeue checks, in one step inside
 Redis, that nobody holds the edit and that it is in no line.
+
+What needs storage is the housekeeping, in a thread of its own: a request that hangs for minutes holds up no lost edit.
+It has a pace and no lock, for every part of it may be done twice, at the same time too.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from redis import Redis
-from redis.exceptions import LockError
+from redis.exceptions import LockError, OutOfMemoryError
 
 from jobs import keys
 from jobs.connection import connect, redis_errors
@@ -24,7 +28,7 @@ from jobs.durability import warn_unless_durable
 from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.logs import configure_logging
 from jobs.queue import JobQueue
-from jobs.records import Records
+from jobs.records import Expired, Place, Records
 from jobs.settings import Settings
 from jobs.storage import INVERSIONS, ObjectStore, job_prefix
 from worker.orphans import Orphans
@@ -33,8 +37,13 @@ from worker.orphans import Orphans
 # is stopped in its sweep holds up all others for so long, in addition to the lease of the edit that they wait for.
 LOCK_INTERVALS = 3
 LOCK_MIN_S = 1.0
-# Pause between two removals of old inversions by one process, in seconds.
+# Pause between two removals of old inversions, in seconds.
 INVERSION_SWEEP_S = 3600.0
+# Pause between two looks through whole lines for what is over, in seconds. Such an id does no harm, a worker that takes
+# it lets it go; and a line can be long.
+LINE_SWEEP_S = 30.0
+# How long a stopping reaper waits for its housekeeping, in seconds, which can be broken off at any point.
+HOUSE_JOIN_S = 2.0
 
 log = structlog.get_logger()
 
@@ -42,17 +51,25 @@ log = structlog.get_logger()
 @dataclass(frozen=True)
 class Sweep:
     """What one sweep did: ids put back in line (or ended there), ids that failed by their deadlines, ids taken out of
-    RQ's leftovers, expired edits removed, prefixes of storage removed that no edit knows."""
+    RQ's leftovers."""
 
     requeued: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
     cleaned: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Chores:
+    """What one round of housekeeping did: expired edits removed, finished ids taken out of lines, prefixes of storage
+    removed that no edit knows."""
+
     expired: tuple[str, ...] = ()
+    cleaned: tuple[str, ...] = ()
     orphans: tuple[str, ...] = ()
 
 
 class Reaper:
-    """Sweeps in intervals until stopped."""
+    """Sweeps and keeps house in intervals until stopped."""
 
     def __init__(
         self,
@@ -66,21 +83,47 @@ class Reaper:
         self._records = Records(redis, settings)
         self._queue = JobQueue(redis, self._records)
         self._orphans = Orphans(redis, self._records, store, settings)
-        self._inversions_at = time.monotonic()
 
     def run(self, stop: threading.Event) -> None:
-        """Sweep until ``stop`` is set; outages are waited out."""
+        """Sweep and keep house until ``stop`` is set; outages are waited out, and no error ends it."""
+        chores = (stop, "housekeeping", self.keep_house_in_turn)
+        house = threading.Thread(target=self._repeat, args=chores, name="housekeeping", daemon=True)
+        house.start()
+        self._repeat(stop, "sweep", self.sweep_alone)
+        house.join(HOUSE_JOIN_S)
+
+    def _repeat(self, stop: threading.Event, what: str, work: Callable[[], object]) -> None:
         while not stop.wait(self._settings.reaper_interval_s):
             try:
-                self.sweep_alone()
+                work()
             except QueueUnavailable:
-                log.warning("no sweep: Redis is away")
+                log.warning("cut short: Redis is away, or refuses to write", what=what)
             except StoreUnavailable:
-                log.warning("sweep cut short: object storage is away")
+                log.warning("cut short: object storage is away", what=what)
+            except Exception:
+                log.exception("cut short by an error", what=what)
+
+    def _phase(self, phase: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+        """What the phase did. An error that nobody foresaw costs no other phase; outages pass."""
+        try:
+            return phase()
+        except (QueueUnavailable, StoreUnavailable):
+            raise
+        except Exception:
+            log.exception("left out because of an error")
+            return ()
+
+    def _turn(self, key: str, pause_s: float) -> bool:
+        """Whether nobody has had this turn for ``pause_s`` seconds; then it is taken."""
+        return bool(self._redis.set(key, 1, nx=True, px=max(1, int(pause_s * 1000))))
+
+    # --- what Redis alone is needed for, and soon ---
 
     @redis_errors()
     def sweep_alone(self) -> Sweep | None:
-        """One sweep, unless another reaper is at it (None)."""
+        """One sweep, unless another reaper is at it or was within the interval (None)."""
+        if not self._turn(keys.SWEPT, self._settings.reaper_interval_s):
+            return None
         timeout_s = max(LOCK_MIN_S, LOCK_INTERVALS * self._settings.reaper_interval_s)
         lock = self._redis.lock(keys.REAPER_LOCK, timeout=timeout_s, blocking=False)
         if not lock.acquire():
@@ -94,55 +137,96 @@ class Reaper:
                 log.warning("the sweep took longer than its lock", timeout_s=timeout_s)
 
     def sweep(self) -> Sweep:
-        """Fail what is late, requeue what is lost, clear RQ's leftovers, remove what has expired.
+        """Fail what is late, requeue what is lost, clear RQ's leftovers.
 
         An id that a worker is just taking is nowhere for a moment; the grace time is for that.
         """
+        late = self._phase(self._fail_late)
+        return Sweep(self._phase(self._requeue), late, self._phase(partial(self._clean, late)))
+
+    def _fail_late(self) -> tuple[str, ...]:
         late = self._records.fail_overtime()
         for job_id in late:
             log.info("edit failed by its deadline", job=job_id)
-        models = self._queue.models()
-        requeued = self._requeue(self._queue.overdue(models, self._settings.reaper_grace_s))
-        cleaned = tuple(job_id for model in models for job_id in self._clean(model))
-        self._expire_inversions()
-        return Sweep(requeued, late, cleaned, self._expire(), self._orphans.step())
+        return late
 
-    def _expire_inversions(self) -> None:
-        """Remove inversions that were kept long enough, once in `INVERSION_SWEEP_S`."""
-        if time.monotonic() < self._inversions_at:
-            return
-        self._inversions_at = time.monotonic() + INVERSION_SWEEP_S
-        removed = self._store.delete_older(INVERSIONS, self._settings.inversion_ttl_s)
-        if removed:
-            log.info("inversions removed", objects=removed)
+    def _requeue(self) -> tuple[str, ...]:
+        overdue = self._queue.overdue(self._queue.models(), self._settings.reaper_grace_s)
+        # Each goes to the head of its line, so the oldest (ids sort by age) must come last.
+        places = self._records.places(sorted(overdue, reverse=True))
+        done = tuple(job_id for place in places for job_id in self._phase(partial(self._bring_back, place)))
+        self._recovered(len(done))
+        return done
 
-    def _clean(self, model: str) -> tuple[str, ...]:
-        """Take out of RQ what is over: late edits, and what a process left that died before it did so itself."""
-        self._queue.tidy(model)
-        known = sorted(self._queue.taken(model) | self._queue.waiting(model))
-        finished = tuple(sorted(set(known) - self._records.open_among(known)))
+    def _bring_back(self, place: Place) -> tuple[str, ...]:
+        state = self._queue.requeue(place)
+        if state is None:
+            return ()
+        log.warning("edit recovered", job=place.id, attempt=place.attempt, state=state)
+        return (place.id,)
+
+    def _clean(self, late: tuple[str, ...]) -> tuple[str, ...]:
+        """Take out of RQ what is over: late edits, and what a worker left that died before it did so itself."""
+        for place in self._records.places(late):
+            self._queue.remove(place)
+        done = [*late]
+        for model in self._queue.models():
+            self._queue.tidy(model)
+            done += self._drop_finished(self._queue.taken(model), model)
+        return tuple(done)
+
+    def _drop_finished(self, job_ids: set[str], model: str) -> list[str]:
+        finished = sorted(job_ids - self._records.open_among(sorted(job_ids)))
         for job_id in finished:
             self._queue.remove_id(job_id, model)
         return finished
 
-    def _requeue(self, job_ids: tuple[str, ...]) -> tuple[str, ...]:
-        done = []
-        # Each goes to the head of its line, so the oldest (ids sort by age) must come last.
-        for record in self._records.get_many(sorted(job_ids, reverse=True)):
-            state = self._queue.requeue(record)
-            if state is not None:
-                log.warning("edit recovered", job=record.id, attempt=record.attempt, state=state)
-                done.append(record.id)
-        self._recovered(len(done))
-        return tuple(done)
+    # --- what needs storage, or can wait ---
+
+    @redis_errors()
+    def keep_house_in_turn(self) -> Chores | None:
+        """One round of housekeeping, unless there was one within the interval (None)."""
+        try:
+            if not self._turn(keys.HOUSE_KEPT, self._settings.reaper_interval_s):
+                return None
+        except OutOfMemoryError:
+            # Expiry makes room, and needs none: so it must not wait for any. Several rounds at a time do no harm.
+            log.warning("Redis is full: keeping house out of turn")
+        return self.keep_house()
+
+    def keep_house(self) -> Chores:
+        """Remove what has expired, what is over from the lines, old inversions, and pictures that no edit knows."""
+        expired = self._phase(self._expire)
+        cleaned = self._phase(self._clean_lines)
+        self._phase(self._expire_inversions)
+        return Chores(expired, cleaned, self._phase(self._orphans.step))
 
     def _expire(self) -> tuple[str, ...]:
-        done = []
-        for record in self._records.expired():
-            self._store.delete_prefix(job_prefix(record.tenant, record.id))
-            self._records.bury(record.id)
-            done.append(record.id)
-        return tuple(done)
+        return tuple(job_id for each in self._records.expired() for job_id in self._phase(partial(self._bury, each)))
+
+    def _bury(self, expired: Expired) -> tuple[str, ...]:
+        if expired.tenant is not None:
+            self._store.delete_prefix(job_prefix(expired.tenant, expired.id))
+        self._records.bury(expired.id)
+        return (expired.id,)
+
+    @redis_errors()
+    def _clean_lines(self) -> tuple[str, ...]:
+        """Take what is over out of the lines: what a front end left that died between a cancel and its end in RQ."""
+        if not self._turn(keys.LINES_CLEANED, LINE_SWEEP_S):
+            return ()
+        models = self._queue.models()
+        return tuple(each for model in models for each in self._drop_finished(self._queue.waiting(model), model))
+
+    @redis_errors()
+    def _expire_inversions(self) -> tuple[str, ...]:
+        """Remove inversions that were kept long enough."""
+        if not self._turn(keys.INVERSIONS_SWEPT, INVERSION_SWEEP_S):
+            return ()
+        removed = self._store.delete_older(INVERSIONS, self._settings.inversion_ttl_s)
+        if removed:
+            log.info("inversions removed", objects=removed)
+        return ()
 
 
 def main() -> None:

@@ -259,8 +259,14 @@ class JobLife(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        sweep = self.reaper.sweep()
-        self.buried.update(sweep.expired)
+        self.reaper.sweep()
+
+    @rule()
+    def keep_house(self) -> None:
+        self._keep_house()
+
+    def _keep_house(self) -> None:
+        self.buried.update(self.reaper.keep_house().expired)
 
     @precondition(lambda self: self.accepted)
     @rule(pick=picks)
@@ -363,7 +369,8 @@ class JobLife(RuleBasedStateMachine):
         for claim in self.claims:
             self.desk.redis.delete(keys.LEASE + claim.id)
         for _ in range(LIMIT * (ATTEMPTS + 2)):
-            self.buried.update(self.reaper.sweep().expired)
+            self.reaper.sweep()
+            self._keep_house()
             while (found := self.queue.take(MODEL)) is not None:
                 claim_now = self._claim(found[0])
                 if claim_now is not None:
@@ -371,7 +378,8 @@ class JobLife(RuleBasedStateMachine):
                     self.queue.remove(claim_now)
             if not self.records.open_ids():
                 break
-        self.buried.update(self.reaper.sweep().expired)
+        self.reaper.sweep()
+        self._keep_house()
         for record in self.records.get_many(self.ids()):
             assert record.state.is_terminal
         self.everything_holds()

@@ -439,3 +439,13 @@ def test_the_revision_grows_with_every_change(desk: Desk) -> None:
     desk.records.delete(record.id)
     assert desk.records.revisions([record.id]) == {record.id: None}
     assert desk.records.revisions([]) == {}
+
+
+def test_a_record_that_cannot_be_read_costs_no_other(desk: Desk) -> None:
+    first, foreign, last = desk.submit(), desk.submit(priority="low"), desk.submit()
+    desk.redis.hset(keys.EDIT + foreign.id, "field_of_tomorrow", "1")
+    ids = [first.id, foreign.id, last.id]
+    assert [record.id for record in desk.records.get_many(ids)] == [first.id, last.id]
+    assert desk.records.found([*ids, "0" * 32]) == {first.id: first, foreign.id: None, last.id: last}
+    assert [record.id for record in desk.records.list("local").records] == [last.id, first.id]
+    assert desk.records.places([*ids, "0" * 32])[1] == (foreign.id, "demo", "low", 0)

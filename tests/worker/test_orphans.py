@@ -156,3 +156,14 @@ def test_an_outage_ends_the_search_and_no_more(settings: Settings) -> None:
     with pytest.raises(StoreUnavailable):
         search.step()
     desk.close()
+
+
+def test_what_cannot_be_read_loses_nothing(desk: Desk) -> None:
+    """A record of another version is a record: its edit may be under way on that version's worker."""
+    record = desk.record().model_copy(update={"id": aged(desk.settings.orphan_age_s - 60)})
+    desk.records.create(record)
+    inputs(desk, record.id)
+    desk.redis.hset(keys.EDIT + record.id, "field_of_tomorrow", "1")
+    impatient = desk.settings.model_copy(update={"orphan_age_s": 1.0})
+    assert Orphans(desk.redis, desk.records, desk.store, impatient).step() == ()
+    assert len(desk.store.keys(job_prefix("local", record.id) + "input/")) == 2

@@ -3,18 +3,24 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
+from redis.exceptions import OutOfMemoryError
 from rq.job import Job
 
 from jobs import keys
 from jobs.records import Records
 from jobs.schema import JobRecord, State
+from jobs.settings import Settings
 from jobs.storage import job_prefix
 from tests.conftest import running, wait_until
 from tests.jobs.desk import Desk, pass_deadline
 from tests.worker.conftest import environment
-from worker.reaper import Reaper, Sweep
+from worker.reaper import LOCK_INTERVALS, LOCK_MIN_S, Chores, Reaper, Sweep
 
 
 @pytest.fixture
@@ -28,6 +34,31 @@ def taken(desk: Desk) -> JobRecord:
     record = desk.submit()
     queue = desk.queue.rq("demo")
     desk.redis.lmove(queue.key, queue.intermediate_queue_key)
+    return record
+
+
+@contextmanager
+def repeating(reaper: Reaper) -> Iterator[threading.Thread]:
+    """The reaper at work."""
+    stop = threading.Event()
+    thread = threading.Thread(target=reaper.run, args=(stop,))
+    thread.start()
+    yield thread
+    stop.set()
+    thread.join()
+
+
+def make_foreign(desk: Desk, record: JobRecord) -> None:
+    """Let the record be one that this version cannot read."""
+    desk.redis.hset(keys.EDIT + record.id, "field_of_tomorrow", "1")
+
+
+def make_expired(desk: Desk) -> JobRecord:
+    """An edit that is over and was to be kept until a second ago."""
+    record = desk.cancel()
+    at = desk.records.now() - 1
+    desk.redis.hset(keys.EDIT + record.id, "expires_at", at)
+    desk.redis.zadd(keys.EXPIRY, {record.id: at})
     return record
 
 
@@ -81,21 +112,150 @@ def test_the_reaper_alone_stops_when_asked(desk: Desk) -> None:
 def test_one_sweeps_at_a_time(desk: Desk, reaper: Reaper) -> None:
     with desk.redis.lock(keys.REAPER_LOCK, timeout=10):
         assert reaper.sweep_alone() is None
+    desk.redis.delete(keys.SWEPT)
     assert reaper.sweep_alone() == Sweep()
 
 
+def test_many_reapers_sweep_no_more_often_than_one(desk: Desk) -> None:
+    settings = desk.settings.model_copy(update={"reaper_interval_s": 30.0})
+    reapers = [Reaper(desk.redis, desk.store, settings) for _ in range(5)]
+    assert [reaper.sweep_alone() for reaper in reapers] == [Sweep()] + [None] * 4
+    assert [reaper.keep_house_in_turn() for reaper in reapers] == [Chores()] + [None] * 4
+    assert all(25_000 < desk.redis.pttl(key) <= 30_000 for key in (keys.SWEPT, keys.HOUSE_KEPT))
+
+
+def test_a_sweep_fetches_no_line(desk: Desk, reaper: Reaper, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reaper._queue, "waiting", lambda _: pytest.fail("the whole line was fetched"))
+    lost, late = taken(desk), desk.submit(deadline_s=60)
+    pass_deadline(desk, late)
+    assert reaper.sweep() == Sweep((lost.id,), (late.id,), (late.id,))
+    assert desk.line() == [lost.id]
+
+
+@pytest.mark.parametrize("changes", [{}, {"lease_s": 8.0, "reaper_interval_s": 0.5, "reaper_grace_s": 1.0}])
 def test_a_dead_reapers_lock_leaves_time_to_recover_within_twice_the_lease(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    changes: dict[str, Any], desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    times = {"lease_s": 8.0, "reaper_interval_s": 0.5, "reaper_grace_s": 1.0}
-    settings = desk.settings.model_copy(update=times)
+    """With the defaults, and with the soak's times."""
+    settings = Settings(redis_url=desk.settings.redis_url, state_dir=desk.settings.state_dir, **changes)
     reaper = Reaper(desk.redis, desk.store, settings)
     held_ms: list[int] = []
     monkeypatch.setattr(reaper, "sweep", lambda: held_ms.append(int(desk.redis.pttl(keys.REAPER_LOCK))))
     reaper.sweep_alone()
     # The lease runs out, another reaper dies in its sweep, one more sees the edit, and one more when its grace is over.
     longest_s = settings.lease_s + held_ms[0] / 1e3 + settings.reaper_grace_s + 2 * settings.reaper_interval_s
-    assert longest_s <= 2 * settings.lease_s
+    assert longest_s <= min(30, 2 * settings.lease_s)
+
+
+def test_a_record_of_another_version_is_brought_back_with_the_others(desk: Desk, reaper: Reaper) -> None:
+    lost = [taken(desk) for _ in range(3)]
+    make_foreign(desk, lost[1])
+    assert set(reaper.sweep().requeued) == {record.id for record in lost}
+    assert desk.line() == sorted(record.id for record in lost)
+
+
+def test_a_record_that_tells_nothing_costs_no_other(desk: Desk, reaper: Reaper) -> None:
+    broken, lost = taken(desk), taken(desk)
+    desk.redis.hset(keys.EDIT + broken.id, "request", "[]")
+    assert reaper.sweep().requeued == (lost.id,)
+
+
+def test_an_expired_record_of_another_version_goes_like_any(desk: Desk, reaper: Reaper) -> None:
+    expired = [make_expired(desk) for _ in range(2)]
+    make_foreign(desk, expired[0])
+    assert set(reaper.keep_house().expired) == {record.id for record in expired}
+    assert [desk.store.keys(job_prefix("local", record.id)) for record in expired] == [[], []]
+
+
+def test_an_error_in_one_phase_costs_no_other_and_ends_no_reaper(
+    desk: Desk, reaper: Reaper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise ValueError("a bug")
+
+    for part, name in ((reaper._records, "fail_overtime"), (reaper._queue, "tidy"), (reaper._orphans, "step")):
+        monkeypatch.setattr(part, name, fails)
+    lost, expired = taken(desk), make_expired(desk)
+    with repeating(reaper) as thread:
+        wait_until(lambda: desk.queue.position(lost) == 0, 5)
+        wait_until(lambda: desk.redis.zcard(keys.EXPIRY) == 0, 5)
+        monkeypatch.setattr(reaper, "sweep", fails)
+        monkeypatch.setattr(reaper, "keep_house", fails)
+        desk.redis.delete(keys.SWEPT)
+        wait_until(lambda: bool(desk.redis.exists(keys.SWEPT)), 5)
+        assert thread.is_alive()
+        monkeypatch.undo()
+        again = taken(desk)
+        wait_until(lambda: desk.queue.position(again) == 0, 5)
+    assert desk.store.keys(job_prefix("local", expired.id)) == []
+
+
+def test_storage_that_hangs_holds_up_no_lost_edit(desk: Desk, reaper: Reaper, monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging, go_on = threading.Event(), threading.Event()
+
+    def hang(_: str) -> int:
+        hanging.set()
+        go_on.wait(30)
+        return 0
+
+    monkeypatch.setattr(desk.store, "delete_prefix", hang)
+    make_expired(desk)
+    with repeating(reaper):
+        assert hanging.wait(5)
+        lost = taken(desk)
+        wait_until(lambda: desk.queue.position(lost) == 0, 5)
+        assert not go_on.is_set()
+        go_on.set()
+
+
+def test_expiry_makes_room_in_a_full_redis(desk: Desk, reaper: Reaper) -> None:
+    expired = make_expired(desk)
+    reaper.keep_house_in_turn()  # the scripts are known to Redis from now on
+    late = make_expired(desk)
+    try:
+        desk.redis.config_set("maxmemory", 1)
+        with pytest.raises(OutOfMemoryError):
+            desk.redis.set("full?", 1)
+        with repeating(reaper):
+            wait_until(lambda: desk.redis.zcard(keys.EXPIRY) == 0, 5, "expiry")
+    finally:
+        desk.redis.config_set("maxmemory", 0)
+    assert [desk.store.keys(job_prefix("local", each.id)) for each in (expired, late)] == [[], []]
+    assert desk.redis.ttl(keys.EDIT + late.id) > 0
+
+
+DIES_IN_ITS_SWEEP = """
+import os, signal
+from jobs.queue import JobQueue
+from worker.reaper import main
+requeue = JobQueue.requeue
+def once(self, place):
+    requeue(self, place)
+    os.kill(os.getpid(), signal.SIGKILL)
+JobQueue.requeue = once
+main()
+"""
+
+
+def test_killed_in_its_sweep_it_leaves_the_rest_to_the_next(desk: Desk) -> None:
+    lost = [taken(desk) for _ in range(4)]
+    env = environment(desk.settings)
+    with running([sys.executable, "-c", DIES_IN_ITS_SWEEP], env=env) as first:
+        assert first.wait(20) == -signal.SIGKILL
+    assert desk.queue.depth("demo") == 1
+    assert 0 < desk.redis.pttl(keys.REAPER_LOCK) <= 1000 * max(LOCK_MIN_S, LOCK_INTERVALS * 0.1)
+    with running([sys.executable, "-m", "worker.reaper"], env=env):
+        wait_until(lambda: desk.queue.depth("demo") == len(lost))
+    assert set(desk.line()) == {record.id for record in lost}
+    assert {desk.get(record).attempt for record in lost} == {0}
+
+
+def test_what_is_over_leaves_the_lines_in_time(desk: Desk, reaper: Reaper) -> None:
+    canceled, waiting = desk.submit(), desk.submit()
+    desk.records.request_cancel(canceled.id)  # and its front end dies
+    assert reaper.keep_house().cleaned == (canceled.id,)
+    assert desk.line() == [waiting.id]
+    assert desk.redis.pttl(keys.LINES_CLEANED) > 0
 
 
 def test_leftovers_of_finished_edits_leave_rq(desk: Desk, reaper: Reaper) -> None:
@@ -138,7 +298,7 @@ def test_a_lost_edit_is_not_begun_again_after_its_deadline(desk: Desk, reaper: R
 def test_expired_edits_leave_storage_and_lists(desk: Desk, reaper: Reaper) -> None:
     kept, expired = desk.submit(), desk.submit()
     Records(desk.redis, desk.settings.model_copy(update={"result_ttl_s": 0.01})).request_cancel(expired.id)
-    wait_until(lambda: reaper.sweep().expired == (expired.id,))
+    wait_until(lambda: reaper.keep_house().expired == (expired.id,))
     assert desk.store.keys(job_prefix("local", expired.id)) == []
     assert len(desk.store.keys(job_prefix("local", kept.id))) == 2
     assert [record.id for record in desk.records.list("local").records] == [kept.id]
