@@ -23,7 +23,7 @@ from worker.notify import Supervisor
 from worker.observe import Observer, offer
 from worker.reaper import Reaper
 
-# How long a stopping worker waits for the end of its reaper's sweep, and of its deliveries, in seconds.
+# How long a stopping worker waits for the end of its reaper, and of its deliveries, in seconds.
 JOIN_S = 5.0
 
 log = structlog.get_logger()
@@ -54,7 +54,10 @@ def serve(served: ServedModel, settings: Settings) -> int:
             each.join(max(0.0, end - time.monotonic()))
         if tracing is not None:
             tracing.shutdown()
-    return EXIT_RESTART if worker.broken else 0
+    if worker.done:
+        return 0
+    log.error("the work ended without being told to: a new process is needed")
+    return EXIT_RESTART
 
 
 def await_redis(settings: Settings) -> None:

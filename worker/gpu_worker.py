@@ -69,8 +69,8 @@ def unique_name() -> str:
 class GpuWorker(SimpleWorker):  # type: ignore[misc]
     """Works off one model's queue in this process, one edit at a time, until it is told to stop.
 
-    `work` announces the model and must run in the main thread (signals). ``broken`` says, afterwards, that it ended
-    because the model no longer works.
+    `work` announces the model and must run in the main thread (signals). ``done`` says, afterwards, that it ended
+    because it was told to, with a model that works.
     """
 
     def __init__(
@@ -105,18 +105,29 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
         self._give_up_at: float | None = None
         self._suspect = False
         self._storage_failed = False
-        self.broken = False
+        self._told_to_stop = self._broken = False
         self._beat_redis = beat_redis
         self._heart = Heartbeat(
             Records(beat_redis, settings), Models(beat_redis), served, self.name, settings, self._beat_for_rq
         )
+
+    @property
+    def done(self) -> bool:
+        """Whether nobody is needed in its place. RQ's loop ends without an error after any that it does not know."""
+        return self._told_to_stop and not self._broken
 
     # --- one edit ---
 
     def execute_job(self, job: Job, queue: Queue) -> None:  # noqa: ARG002 (RQ's signature)
         """Claim the edit, carry it out and commit, with every outcome in its record."""
         try:
-            claim = self._insist(lambda: self._records.claim(job.id, self.name))
+            try:
+                claim = self._insist(lambda: self._records.claim(job.id, self.name))
+            except ValueError:
+                # Its lease runs out, and the attempt counts: another version's worker may read it, and else the limit
+                # of attempts ends it.
+                log.exception("record not readable: another version's?", job=job.id)
+                return
             if claim is None:
                 log.info("nothing to do for this id", job=job.id)
                 self._insist(lambda: self._edits.remove_id(job.id, self._served.info.name))
@@ -208,10 +219,11 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
         """After an error that nobody foresaw: some (of CUDA) leave a process in which every later edit fails."""
         self._suspect = False
         try:
-            self._served.probe()
+            with self._heart.watching():
+                self._served.probe()
         except Exception:
             log.exception("the model no longer works: this process ends")
-            self.broken = True
+            self._broken = True
             self._stop_requested = True
 
     def _await_storage(self) -> None:
@@ -293,7 +305,7 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
     def request_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 (a signal handler)
         """SIGTERM, SIGINT: finish the edit within the grace time, else hand it back; the second: at once."""
         grace_s = 0.0 if self._stop_requested else self._settings.stop_grace_s
-        self._stop_requested = True
+        self._stop_requested = self._told_to_stop = True
         self._give_up_at = time.monotonic() + grace_s
         self._heart.stop_within(grace_s)
 

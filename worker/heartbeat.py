@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -53,6 +54,7 @@ class Heartbeat:
         self._silence_s = max(settings.watchdog_s, longest_request_s(settings) if settings.storage_url else 0.0)
         self._lock = threading.Lock()
         self._held: tuple[JobRecord, Reporter] | None = None
+        self._watched_since: float | None = None
         self._renewed = 0.0
         self._announced = -self._period_s
         self._give_up_at: float | None = None
@@ -79,6 +81,15 @@ class Heartbeat:
         """No edit is in hand any more; a renewal under way is waited for."""
         with self._lock:
             self._held = None
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch over a computation that reports no steps and is no edit: it has the watchdog's time."""
+        self._watched_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._watched_since = None
 
     def stop_within(self, grace_s: float) -> None:
         """Let the edit in hand be handed back unless it is done within ``grace_s`` seconds."""
@@ -107,6 +118,10 @@ class Heartbeat:
 
     def _beat(self) -> None:
         now = time.monotonic()
+        since = self._watched_since
+        if since is not None and now - since > self._settings.watchdog_s:
+            log.error("watchdog: the model does not answer, ending the process", silence_s=now - since)
+            os._exit(EXIT_RESTART)
         with self._lock:
             if self._held is not None:
                 self._look_after(*self._held, now)

@@ -4,8 +4,8 @@
 
 `paint` paints and is done; `hold` goes on reporting steps while the folder GATES has a file `hold`; `hang` stops
 reporting while it has a file `hang`; `die` kills its process; `fail` and `break` raise, and with a file `broken` the
-model works no more. A file `die-at-claim`, `die-at-commit` or `die-after-commit` kills the process that finds it,
-once, at that point.
+model works no more, with a file `stuck` it does not answer. With a file `crash` looking for work fails. A file
+`die-at-claim`, `die-at-commit` or `die-after-commit` kills the process that finds it, once, at that point.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from PIL import Image
 
 from jobs.logs import configure_logging
 from jobs.models import tokenizer_sha256
+from jobs.queue import JobQueue
 from jobs.records import Records
-from jobs.schema import JobRecord, ModelInfo, State
+from jobs.schema import JobRecord, ModelInfo, Priority, State
 from jobs.settings import Settings
 from magedit.config import EditConfig, Region
 from magedit.errors import EditDiverged
@@ -112,6 +113,8 @@ def painting_model(gates: Path, name: str = "demo") -> ServedModel:
     def probe() -> None:
         if (gates / "broken").exists():
             raise RuntimeError("the device is lost")
+        while (gates / "stuck").exists():
+            time.sleep(STEP_S)
 
     return ServedModel(editor=Painter(gates), info=info, tokenizer_json="{}", probe=probe)
 
@@ -137,6 +140,14 @@ def arrange_deaths(gates: Path) -> None:
         die_once(gates / "die-after-commit")
         return state
 
+    take = JobQueue.take
+
+    def crashing_take(self: JobQueue, model: str) -> tuple[str, Priority] | None:
+        if (gates / "crash").exists():
+            raise RuntimeError("a bug in the loop")
+        return take(self, model)
+
+    setattr(JobQueue, "take", crashing_take)  # noqa: B010 (a method)
     for name, dying in (("claim", dying_claim), ("commit_success", dying_commit)):
         setattr(Records, name, dying)
 

@@ -16,6 +16,7 @@ from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
 from rq.worker import Worker
 
+from jobs import keys
 from jobs.connection import connect
 from jobs.queue import queue_name
 from jobs.schema import JobRecord, State
@@ -221,6 +222,45 @@ def test_a_worker_whose_model_broke_ends_itself(desk: Desk, spawn: Spawn, gates:
     assert [desk.get(breaking).state, desk.get(waiting).state] == [State.FAILED, State.QUEUED]
     spawn()
     assert ends(desk, waiting).attempt == 1
+
+
+def test_a_model_that_does_not_answer_is_noticed(desk: Desk, spawn: Spawn, gates: Path) -> None:
+    (gates / "stuck").touch()
+    process = spawn(watchdog_s=0.5)
+    breaking = desk.submit("break")
+    assert process.wait(20) == EXIT_RESTART
+    assert desk.is_in(breaking, State.FAILED)
+
+
+def test_a_model_that_answers_late_is_no_hang(desk: Desk, spawn: Spawn, gates: Path) -> None:
+    (gates / "stuck").touch()
+    process = spawn(watchdog_s=20.0)
+    breaking, next_ = desk.submit("break"), desk.submit()
+    wait_until(lambda: desk.is_in(breaking, State.FAILED))
+    (gates / "stuck").unlink()
+    assert ends(desk, next_).state is State.SUCCEEDED
+    assert process.poll() is None
+
+
+def test_a_loop_that_crashed_asks_for_a_new_process(spawn: Spawn, gates: Path) -> None:
+    process = spawn()
+    (gates / "crash").touch()
+    assert process.wait(20) == EXIT_RESTART
+
+
+def test_a_record_of_another_version_costs_no_worker(desk: Desk, spawn: Spawn) -> None:
+    process = spawn()
+    foreign = desk.record()
+    desk.records.create(foreign)
+    desk.redis.hset(keys.EDIT + foreign.id, "field_of_tomorrow", "1")
+    desk.queue.enqueue(foreign)
+    wait_until(lambda: desk.redis.hget(keys.EDIT + foreign.id, "state") == b"failed", what="its end")
+    desk.redis.hdel(keys.EDIT + foreign.id, "field_of_tomorrow")
+    failed = desk.get(foreign)
+    assert failed.problem is not None
+    assert (failed.problem.code, failed.attempt) == ("worker_lost", desk.settings.max_attempts)
+    assert ends(desk, desk.submit()).state is State.SUCCEEDED
+    assert process.poll() is None
 
 
 def test_a_missing_input_is_a_failure_that_tells_no_key(desk: Desk, spawn: Spawn) -> None:
