@@ -15,7 +15,7 @@ log = structlog.get_logger()
 def warn_unless_durable(redis: Redis) -> None:
     """Log a warning for each setting of the server by which accepted edits may be lost.
 
-    A server that does not tell (`INFO` may be forbidden, or answer less) is not blamed.
+    A server that does not tell (`INFO` or `CONFIG` may be forbidden, or answer less) is not blamed.
 
     Raises:
         QueueUnavailable: Redis is away.
@@ -31,3 +31,15 @@ def warn_unless_durable(redis: Redis) -> None:
         log.warning("Redis may drop accepted edits when it is full: set maxmemory-policy noeviction", policy=policy)
     if append_only == 0:
         log.warning("Redis may lose accepted edits when it is restarted: set appendonly yes")
+    # No part of INFO; servers that others run tend to forbid CONFIG.
+    try:
+        fsync = redis.config_get("appendfsync").get("appendfsync")
+    except ResponseError as error:
+        if is_away(error):
+            raise
+        return
+    if append_only and fsync not in {None, "always"}:
+        log.warning(
+            "Redis may lose the last edits that it accepted when its machine dies: set appendfsync always",
+            appendfsync=fsync,
+        )

@@ -30,10 +30,19 @@ def test_what_may_lose_edits_is_told(tmp_path: Path) -> None:
         assert "appendonly" in append_only
 
 
-def test_a_server_that_does_not_tell_is_not_blamed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["everysec", "no"])
+def test_writes_that_reach_the_disk_later_are_told(how: str, tmp_path: Path) -> None:
     with redis_server(tmp_path) as url, Redis.from_url(url) as redis:
-        redis.config_set("appendonly", "no")
-        redis.execute_command("ACL", "SETUSER", "default", "-info")
+        redis.config_set("appendfsync", how)
+        (told,) = warnings(redis)
+        assert "appendfsync always" in told
+
+
+@pytest.mark.parametrize(("setting", "forbidden"), [("appendonly", "info"), ("appendfsync", "config")])
+def test_a_server_that_does_not_tell_is_not_blamed(setting: str, forbidden: str, tmp_path: Path) -> None:
+    with redis_server(tmp_path) as url, Redis.from_url(url) as redis:
+        redis.config_set(setting, "no")
+        redis.execute_command("ACL", "SETUSER", "default", f"-{forbidden}")
         assert warnings(redis) == []
 
 
