@@ -102,7 +102,7 @@ def edit(
     The checkpoint is loaded and used in this process; with `--server` a service does it. Ctrl-C ends the edit.
     """
     _only("--server", server, {"--checkpoint": checkpoint, "--device": device}, given=False)
-    there = {
+    there: dict[str, Any] = {
         "model": model,
         "priority": priority,
         "deadline_s": deadline_s,
