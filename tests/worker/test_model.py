@@ -1,16 +1,32 @@
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
+import torch
+from diffusers import StableDiffusionInstructPix2PixPipeline
+from PIL import Image
 
 from jobs.models import tokenizer_sha256
+from jobs.schema import JobRecord
 from jobs.settings import Settings
 from magedit.catalog import INVERSION_CARDS, METHOD_CARDS
+from magedit.config import EditConfig, Region
+from magedit.errors import NotTogether
+from magedit.masks import outside_difference
 from magedit.prompts import from_tokenizers
+from tests.jobs.desk import Desk, png
+from tests.magedit.test_instruct import instruct_checkpoint
 from tests.worker.conftest import CHECKPOINT
+from worker import edit
+from worker.inversions import Inversions
 from worker.model import ServedModel, load, vocabulary
+from worker.progress import Reporter
+
+INSTRUCTION = "make the sofa green"
+INSTRUCT = EditConfig(method="instruct-pix2pix", steps=3, guidance_scale=5.0, image_guidance_scale=2.0, seed=7)
 
 
 def test_what_a_loaded_model_announces(real_model: ServedModel) -> None:
@@ -43,3 +59,92 @@ def test_a_model_for_little_memory(settings: Settings) -> None:
 def test_a_folder_without_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"model_index\.json"):
         load(Settings(checkpoint=str(tmp_path)))
+
+
+@pytest.fixture(scope="module")
+def instruct_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return instruct_checkpoint(tmp_path_factory.mktemp("instruct"))
+
+
+@pytest.fixture(scope="module")
+def instructed(instruct_folder: Path) -> ServedModel:
+    """A tiny real checkpoint with eight input channels, loaded as a worker loads it."""
+    return load(Settings(checkpoint=str(instruct_folder), model="instruct", device="cpu"))
+
+
+def picture() -> Image.Image:
+    return Image.radial_gradient("L").convert("RGB")
+
+
+def instruct(desk: Desk, box: tuple[int, int, int, int], **request: object) -> JobRecord:
+    """A claimed edit by instruction of `picture` inside ``box``."""
+    given = {"config": INSTRUCT, "source_prompt": INSTRUCTION, "regions": (Region(),), **request}
+    record = desk.submit(INSTRUCTION, **given)
+    mask = Image.new("L", picture().size)
+    mask.paste(255, box)
+    desk.store.put(record.image, png(picture()), "image/png")
+    desk.store.put(record.masks[0], png(mask), "image/png")
+    claim = desk.records.claim(record.id, "w")
+    assert claim is not None
+    return claim
+
+
+def test_a_checkpoint_of_instructions_announces_its_one_method(instructed: ServedModel) -> None:
+    info = instructed.info
+    assert (info.name, info.methods, info.inversions) == ("instruct", ("instruct-pix2pix",), ())
+    assert (info.image_size, info.max_prompt_tokens) == (256, 77)
+    assert info.tokenizer_sha256 == tokenizer_sha256(instructed.tokenizer_json)
+    instructed.probe()
+
+
+def test_an_edit_by_instruction_is_diffusers_own_inside_the_mask(
+    desk: Desk, instructed: ServedModel, instruct_folder: Path
+) -> None:
+    """On the whole of a picture of the checkpoint's size both mean the same."""
+    whole = (0, 0, *picture().size)
+    finished = edit.run(instruct(desk, whole), instructed.editor, desk.store, Reporter())
+    result = Image.open(io.BytesIO(desk.store.get(finished.results[0].key))).convert("RGB")
+    reference = StableDiffusionInstructPix2PixPipeline.from_pretrained(instruct_folder, safety_checker=None)
+    reference.set_progress_bar_config(disable=True)
+    wanted = reference(
+        INSTRUCTION,
+        image=picture(),
+        num_inference_steps=3,
+        guidance_scale=5.0,
+        image_guidance_scale=2.0,
+        generator=torch.Generator("cpu").manual_seed(7),
+    ).images[0]
+    assert result.tobytes() == wanted.tobytes()
+
+    box = (100, 60, 180, 150)
+    finished = edit.run(instruct(desk, box), instructed.editor, desk.store, Reporter())
+    part = Image.open(io.BytesIO(desk.store.get(finished.results[0].key))).convert("RGB")
+    assert part.crop(box).tobytes() == wanted.crop(box).tobytes()
+    mask = Image.new("L", part.size)
+    mask.paste(255, box)
+    assert outside_difference(picture(), part, mask, finished.measures.dilation) == 0
+    assert finished.measures.unet_forward == 3
+
+
+def test_artifacts_of_an_edit_by_instruction(desk: Desk, instructed: ServedModel) -> None:
+    """What needs words, maps or an inversion is empty; everything else is there."""
+    assert instructed.fingerprint is not None
+    kept = Inversions(store=desk.store, info=instructed.info, fingerprint=instructed.fingerprint)
+    claim = instruct(desk, (60, 60, 90, 90), artifacts=("attention", "trace", "difference", "crop"))
+    finished = edit.run(claim, instructed.editor, desk.store, Reporter(), kept)
+    names = {each.name for each in finished.artifacts}
+    assert {"overview.png", "trace.json", "difference.png", "crop.png"} <= names
+    assert not any(name.startswith("attention") for name in names)
+    trace = next(each.key for each in finished.artifacts if each.name == "trace.json")
+    assert json.loads(desk.store.get(trace)) == []
+
+
+def test_another_method_is_not_carried_out_by_it(desk: Desk, instructed: ServedModel) -> None:
+    claim = instruct(desk, (60, 60, 90, 90), config=EditConfig(method="magicbrush", steps=2))
+    with pytest.raises(NotTogether, match="instruct-pix2pix"):
+        edit.run(claim, instructed.editor, desk.store, Reporter())
+
+
+def test_a_checkpoint_of_instructions_for_little_memory(instruct_folder: Path) -> None:
+    served = load(Settings(checkpoint=str(instruct_folder), device="cpu", low_memory=True))
+    assert served.info.methods == ("instruct-pix2pix",)
