@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 
-from jobs.errors import JobNotReady, KeyInUse, TooManyUnfinished, Unavailable
+from jobs.errors import JobNotReady, KeyInUse, QueueUnavailable, TooManyUnfinished, Unavailable
 from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject
 from magedit.config import Region
 from magedit.report import EditMeasures, Progress, Ratios, Stage
@@ -54,9 +54,10 @@ def example(edit: Edit) -> dict[str, Any]:
 
 def guarded() -> dict[int | str, dict[str, Any]]:
     """The ``responses`` of every route that needs a key."""
-    return problems(NoKey(), InvalidKey(), ScopeMissing("edits:read"), RATE_LIMITED)
+    return problems(NoKey(), InvalidKey(), ScopeMissing("edits:read"), RATE_LIMITED, REDIS_AWAY)
 
 
+REDIS_AWAY = QueueUnavailable("the job queue cannot be reached; try again in a moment")
 RATE_LIMITED = RateLimited("a tenant may send 1200 requests in 60 s; try again in 1 s")
 SCHEMA = {"$ref": f"#/components/schemas/{Problem.__name__}"}
 

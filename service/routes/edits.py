@@ -27,6 +27,7 @@ from service.routes.documented import (
     MALFORMED,
     QUEUED,
     RATE_LIMITED,
+    REDIS_AWAY,
     RETRY_AFTER,
     SUCCEEDED,
     example,
@@ -41,7 +42,6 @@ POLL_QUEUED_S = 2
 PAGE_MAX = 100
 
 NOT_FOUND = job.JobNotFound("there is no edit '0190...'")
-REDIS_AWAY = job.QueueUnavailable("the job queue cannot be reached; try again in a moment")
 STORE_AWAY = job.StoreUnavailable("object storage cannot be reached; try again in a moment")
 
 ACCEPTED = {
@@ -84,6 +84,7 @@ router = APIRouter(prefix=EDITS, tags=["edits"])
             edit.PromptNotSupported("target_prompt has words that this model does not know: zeppelin"),
             edit.RegionMismatch("2 masks need `regions`: a JSON array with one object of words per mask"),
             edit.UnknownMethod("model 'demo' has no method 'p2p'; it has mag-edit"),
+            edit.NotTogether("injection 'pnp' without guidance is method 'pnp': ask for that", field="injection"),
             edit.NothingToGuide("the target prompt adds no word to the source prompt and no edit words are given"),
             job.WebhookRefused("'http://example.com/hook' is no https:// address"),
             job.UnknownModel("there is no model 'sd9'; known are: demo"),
@@ -97,6 +98,11 @@ router = APIRouter(prefix=EDITS, tags=["edits"])
             refused.InvalidIdempotencyKey("there are 2 Idempotency-Key headers; send one", field=IDEMPOTENCY_KEY),
             job.KeyInUse(),
             job.KeyReused(),
+            NOT_FOUND,
+            refused.NoSuchFile("source_edit 0190... has 1 result(s), counted from 0", field="source_result"),
+            job.JobNotReady("source_edit 0190... is running: wait until it has succeeded"),
+            job.JobNotSucceeded("source_edit 0190... is canceled: it has no result to edit"),
+            job.ObjectNotFound("storage has no such object"),
             job.JobExpired("the edit of this Idempotency-Key, 0190..., has expired or was deleted"),
             RATE_LIMITED,
             job.TooManyUnfinished("a tenant may have 200 unfinished edits; try again later"),

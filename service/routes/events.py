@@ -12,8 +12,8 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 
 from jobs.schema import JobRecord, State
 from service.deps import OwnEdit, WatchDep
-from service.routes.documented import problems
-from service.routes.edits import NOT_FOUND, REDIS_AWAY
+from service.routes.documented import REDIS_AWAY, problems
+from service.routes.edits import NOT_FOUND
 from service.views import EDITS
 from service.watch import NOTHING, Snapshot, Watch
 

@@ -15,8 +15,7 @@ from magedit.meter import planned
 from magedit.passes import Passes
 from service.answers import json_answer
 from service.deps import READER, Backend
-from service.routes.documented import ETAGGED, problems
-from service.routes.edits import REDIS_AWAY
+from service.routes.documented import ETAGGED, REDIS_AWAY, problems
 from service.views import View
 
 router = APIRouter(prefix="/v1/methods", tags=["models"])

@@ -7,8 +7,7 @@ from fastapi import APIRouter, Request, Response
 from jobs.schema import ModelStatus
 from service.answers import json_answer
 from service.deps import READER, Backend
-from service.routes.documented import ETAGGED, problems
-from service.routes.edits import REDIS_AWAY
+from service.routes.documented import ETAGGED, REDIS_AWAY, problems
 from service.views import Model, Models
 
 router = APIRouter(prefix="/v1/models", tags=["models"])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
 from http import HTTPStatus
+from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
@@ -21,10 +23,16 @@ from service.deps import Backend
 FOLDER = Path(__file__).parent.parent / "page"
 
 CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
 """Nothing from other hosts and nothing inline (CSP level 3); pictures that need a key are shown as blobs."""
+
+DOCS_POLICY = CONTENT_SECURITY_POLICY.replace("blob:", "blob: data:")
+"""That of `/docs`: Swagger UI's style sheet has its icons in it."""
+
+SWAGGER = {"swagger-ui.css": "text/css; charset=utf-8", "swagger-ui-bundle.js": "text/javascript; charset=utf-8"}
+"""The files of Swagger UI, which come with fastapi-offline."""
 
 MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -85,6 +93,20 @@ def preset_picture(request: Request, name: str, part: str) -> Response:
     raise HTTPException(HTTPStatus.NOT_FOUND)
 
 
+@router.get("/docs")
+def docs(request: Request) -> Response:
+    """The contract to read and to try."""
+    content = (FOLDER / "docs.html").read_bytes()
+    return _answer(request, content, MEDIA_TYPES[".html"], {"Content-Security-Policy": DOCS_POLICY})
+
+
+@router.get("/page/swagger/{name}")
+def swagger(request: Request, name: str) -> Response:
+    """One of Swagger UI's files."""
+    _require(name in SWAGGER)
+    return _answer(request, files("fastapi_offline").joinpath("static", name).read_bytes(), SWAGGER[name])
+
+
 @router.get("/page/{name}")
 def file(request: Request, name: str) -> Response:
     """One of the page's files."""
@@ -103,8 +125,8 @@ def _drawn(name: str, part: Literal["image", "mask"]) -> bytes:
     return target.getvalue()
 
 
-def _answer(request: Request, content: bytes, media_type: str) -> Response:
-    return tagged(request, content, media_type, sha256(content).hexdigest()[:32], _HEADERS)
+def _answer(request: Request, content: bytes, media_type: str, headers: Mapping[str, str] | None = None) -> Response:
+    return tagged(request, content, media_type, sha256(content).hexdigest()[:32], {**_HEADERS, **(headers or {})})
 
 
 def _require(there: bool) -> None:

@@ -16,8 +16,8 @@ from service.answers import json_answer, tagged
 from service.backend import Backend as BackendType
 from service.deps import Backend, OwnEdit
 from service.errors import EditFailed, NoSuchFile
-from service.routes.documented import ETAGGED, problems
-from service.routes.edits import NOT_FOUND, REDIS_AWAY, STORE_AWAY
+from service.routes.documented import ETAGGED, REDIS_AWAY, problems
+from service.routes.edits import NOT_FOUND, STORE_AWAY
 from service.views import EDITS, Files, artifact_files
 
 Redirect = Annotated[

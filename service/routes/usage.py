@@ -12,8 +12,7 @@ from jobs.limits import Limits
 from jobs.usage import Counts, bounds
 from service.answers import json_answer
 from service.deps import Backend, UsageReader
-from service.routes.documented import ETAGGED, problems
-from service.routes.edits import REDIS_AWAY
+from service.routes.documented import ETAGGED, REDIS_AWAY, problems
 from service.views import View
 
 router = APIRouter(prefix="/v1/usage", tags=["usage"])

@@ -14,8 +14,8 @@ from jobs.webhooks import WebhookEvent, message_id
 from service.answers import json_answer
 from service.deps import Backend, OwnEdit
 from service.errors import NoWebhook
-from service.routes.documented import ETAGGED, problems
-from service.routes.edits import NOT_FOUND, REDIS_AWAY
+from service.routes.documented import ETAGGED, REDIS_AWAY, problems
+from service.routes.edits import NOT_FOUND
 from service.views import EDITS, View
 
 DESCRIPTION = """\

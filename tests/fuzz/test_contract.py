@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -19,7 +21,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from jobs.api_keys import SCOPES, ApiKeys
 from jobs.connection import connect
+from jobs.limits import Limits
 from jobs.queue import JobQueue
 from jobs.records import Records
 from jobs.storage import ObjectStore
@@ -56,15 +60,16 @@ Case = schemathesis.Case[Any]
 class Known:
     """Edits in every state, to ask for."""
 
-    def __init__(self, server: Server, client: httpx.Client) -> None:
+    def __init__(self, server: Server, client: httpx.Client, tenant: str = "local") -> None:
         redis = connect(server.settings)
+        self._tenant = tenant
         records = Records(redis, server.settings)
         store = ObjectStore.from_settings(server.settings)
         self._worker = WorkerSide(server.settings, records, JobQueue(redis, records), None, store)  # type: ignore[arg-type]
         self._client = client
         succeeded, failed = self.submit(), self.submit()
-        self._worker.succeed(self._worker.claim(succeeded))
-        self._worker.fail(self._worker.claim(failed))
+        self._worker.succeed(self._worker.claim(succeeded, tenant))
+        self._worker.fail(self._worker.claim(failed, tenant))
         canceled = self.submit()
         client.put(f"/v1/edits/{canceled}/cancel")
         self.ended = (succeeded, failed, canceled)
@@ -84,23 +89,45 @@ class Known:
             return self.submit() if number % 2 else self.ended[0]
         return self.ended[number % 3]
 
+    def source_for(self, number: int) -> dict[str, Any]:
+        """The picture of a new edit, as it is sent: a file, or the result of an edit in any state, or of none."""
+        asked = number % 6
+        if asked == 0:
+            return {"source_edit": self.ended[0]}
+        if asked == 1:
+            return {"source_edit": self.ended[0], "source_result": 1}
+        if asked == 2:
+            return {"source_edit": self.ended[number // 6 % 3]}
+        if asked == 3:
+            return {"source_edit": "0" * 32}
+        if asked == 4:
+            return {"source_edit": self.submit()}
+        return {"image": BASES[0]}
+
     def close(self) -> None:
         """Give back the connections."""
         self._redis.close()
 
 
+@dataclass
 class Target:
-    """The service under test."""
+    """The service under test, and what it answered."""
 
-    def __init__(self, url: str, known: Known) -> None:
-        self.url, self.known, self.number = url, known, 0
+    url: str
+    known: Known
+    number: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
 
-    def ask(self, case: Case) -> None:
-        """Send a request, every other one with something real in it, and check the answer."""
+    def ask(self, case: Case, headers: dict[str, str] | None = None) -> httpx.Headers:
+        """Send a request, every other one with something real in it, and check the answer; its headers."""
         self.number += 1
         if self.number % 2:
             self._make_real(case)
-        case.call_and_validate(base_url=self.url, checks=CHECKS, timeout=60)
+        answer = case.call_and_validate(base_url=self.url, headers=headers, checks=CHECKS, timeout=60)
+        told = httpx.Headers({name: ", ".join(values) for name, values in answer.headers.items()})
+        code = answer.json()["code"] if answer.status_code >= 400 else ""
+        self.answers[f"{case.method.upper()} {case.path} {answer.status_code} {code}".rstrip()] += 1
+        return told
 
     def _make_real(self, case: Case) -> None:
         if case.path_parameters and "edit_id" in case.path_parameters:
@@ -108,10 +135,15 @@ class Target:
             if kept:
                 case.path_parameters["edit_id"] = self.known.edit_for(case, self.number // 2)
         if case.method.upper() == "POST" and isinstance(case.body, dict):
-            real: dict[str, Any] = {"image": BASES[0], "mask": [BASES[4]], **PROMPTS}
-            case.body |= real
-            for name in ("source_edit", "source_result", "regions", "words"):
+            if self.number % 4 == 1:
+                # Nothing else that could be refused.
+                case.body = {}
+            # Most of what comes to mind there is refused for its form.
+            case.headers.pop("Idempotency-Key", None)
+            for name in ("image", "source_edit", "source_result", "regions", "words"):
                 case.body.pop(name, None)
+            real: dict[str, Any] = {"mask": [BASES[4]], **PROMPTS, **self.known.source_for(self.number // 4)}
+            case.body |= real
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +155,63 @@ def target(redis_session: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         known = Known(server, client)
         yield Target(str(client.base_url), known)
         known.close()
+
+
+class Keys:
+    """Who asks a service that wants keys: each call another one of these."""
+
+    def __init__(self, keys: ApiKeys) -> None:
+        def key(*scopes: Any, **limits: int) -> str:
+            return keys.create("acme", scopes or SCOPES, limits=Limits(**limits))[1]
+
+        self.whole = key()
+        # An odd number of them, so that each comes with real requests and others.
+        self.tokens: tuple[str | None, ...] = (
+            self.whole,
+            None,
+            "mge_" + "0" * 16 + "_" + "0" * 64,
+            key("edits:read"),
+            # Of one tenant, as the rates count by it: 402, and 429 of an edit that is accepted.
+            key(unet_passes_per_month=1),
+            key(unfinished=1),
+            keys.create("hasty", SCOPES, limits=Limits(requests_per_minute=20, submits_per_minute=1))[1],
+        )
+
+    def headers(self, number: int) -> dict[str, str]:
+        """What call ``number`` sends."""
+        token = self.tokens[number % len(self.tokens)]
+        return {} if token is None else {"Authorization": f"Bearer {token}"}
+
+
+@dataclass
+class LockedTarget(Target):
+    """The service, asking for keys."""
+
+    keys: Keys = field(kw_only=True)
+
+    def ask_with_a_key(self, case: Case) -> None:
+        """Send a request with the next key, or none, and look at the answer, its rates too."""
+        for name in [name for name in case.headers or () if name.lower() == "authorization"]:
+            del case.headers[name]
+        sent = self.keys.headers(self.number)
+        # The rates of the service's own default are those of a key without.
+        told = self.ask(case, sent)
+        if case.path.startswith("/v1") and sent and "www-authenticate" not in told:
+            assert told["ratelimit"].startswith('"requests";r=')
+            assert told["ratelimit-policy"].startswith('"requests";q=')
+
+
+@pytest.fixture(scope="module")
+def locked_target(redis_session: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LockedTarget]:
+    changes = {"max_wait_s": 0, "auth": "keys", "requests_per_minute": 10**6, "submits_per_minute": 10**6}
+    with serving(redis_session, tmp_path_factory.mktemp("locked"), **changes, unfinished_limit=0) as server:
+        with connect(server.settings) as redis:
+            keys = Keys(ApiKeys(redis))
+        url = f"http://127.0.0.1:{server.port}"
+        with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {keys.whole}"}, timeout=60) as client:
+            known = Known(server, client, "acme")
+            yield LockedTarget(url, known, keys=keys)
+            known.close()
 
 
 QUICK = settings(
@@ -143,3 +232,23 @@ def test_no_answer_is_a_surprise(case: Case, target: Target) -> None:
 @THOROUGH
 def test_no_answer_is_a_surprise_for_long(case: Case, target: Target) -> None:
     target.ask(case)
+
+
+@SCHEMA.parametrize()
+@settings(QUICK, max_examples=8)
+def test_no_answer_is_a_surprise_where_keys_are_asked_for(case: Case, locked_target: LockedTarget) -> None:
+    locked_target.ask_with_a_key(case)
+
+
+def test_every_refusal_of_a_key_was_met(locked_target: LockedTarget) -> None:
+    """Goes on from the one before: what was asked for was answered in all these ways."""
+    statuses = {answer.split(" ")[2] for answer in locked_target.answers}
+    assert statuses >= {"200", "202", "401", "402", "403", "429"}, locked_target.answers
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@SCHEMA.parametrize()
+@THOROUGH
+def test_no_answer_is_a_surprise_where_keys_are_asked_for_for_long(case: Case, locked_target: LockedTarget) -> None:
+    locked_target.ask_with_a_key(case)

@@ -191,9 +191,9 @@ class WorkerSide:
         settings = self.settings.model_copy(update={"result_ttl_s": seconds})
         return replace(self, records=Records(self.records.redis, settings))
 
-    def claim(self, edit_id: str) -> JobRecord:
+    def claim(self, edit_id: str, tenant: str = "local") -> JobRecord:
         """Take it out of the line and begin an attempt."""
-        record = self.records.require(edit_id, "local")
+        record = self.records.require(edit_id, tenant)
         self.queue.remove(record)
         claim = self.records.claim(edit_id, "worker-1")
         assert claim is not None

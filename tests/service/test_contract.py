@@ -139,3 +139,25 @@ def _at(text: str) -> Any:
     from datetime import UTC, datetime
 
     return datetime.fromtimestamp(int(text), UTC)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        ("404", "not_found"),
+        ("404", "no_such_file"),
+        ("409", "not_ready"),
+        ("409", "not_succeeded"),
+        ("410", "object_not_found"),
+        ("410", "expired"),
+        ("422", "not_together"),
+    ],
+)
+def test_a_submission_names_what_it_may_find_of_another_edit(status: str, code: str) -> None:
+    assert code in SUBMIT["responses"][status]["content"]["application/problem+json"]["examples"]
+
+
+def test_whatever_needs_a_key_may_find_redis_away() -> None:
+    for name, operation in OPERATIONS:
+        if "security" in operation:
+            assert "queue_unavailable" in json.dumps(operation["responses"].get("503")), name
