@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from transformers import CLIPConfig, CLIPModel, ViTConfig, ViTModel
 
 from benchmarks.pie_metrics import Lpips, Structure, TextSimilarity, mse, only, psnr, self_similarity, ssim
@@ -63,6 +65,49 @@ def test_structure_is_that_of_the_twelfth_layers_keys(structure: Structure) -> N
     assert names[0].split(".")[-3] == "11"
 
 
+class Keys(nn.Module):
+    """Twelve layers whose keys are known: of the last, two places that differ in a dark picture and agree in a bright
+    one; of the others the same in all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers = [nn.ModuleDict({"attention": nn.ModuleDict({"key": nn.Identity()})}) for _ in range(12)]
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, pixel_values: torch.Tensor, **_: object) -> None:
+        second = [2.0, 0.0] if pixel_values.mean() > 0 else [0.0, 2.0]
+        for number, layer in enumerate(self.layers):
+            keys = torch.tensor([[[1.0, 0.0], second if number == 11 else [1.0, 1.0]]])
+            layer.get_submodule("attention.key")(keys)
+
+
+def test_structure_distance_of_known_keys() -> None:
+    # Self-similarities [[1, 0], [0, 1]] and [[1, 1], [1, 1]]: half of the entries differ by one.
+    distance = Structure(Keys())
+    assert distance(BLACK, WHITE) == distance(WHITE, BLACK) == pytest.approx(0.5)
+    assert distance(BLACK, BLACK) == distance(WHITE, WHITE) == 0
+
+
+class Embeddings(nn.Module):
+    """A model whose embeddings are known."""
+
+    def __init__(self, image: list[float], text: list[float]) -> None:
+        super().__init__()
+        self.output = SimpleNamespace(image_embeds=torch.tensor([image]), text_embeds=torch.tensor([text]))
+
+    def forward(self, **_: object) -> SimpleNamespace:
+        return self.output
+
+
+@pytest.mark.parametrize(
+    ("image", "text", "score"),
+    [([3.0, 4.0], [4.0, 3.0], 96.0), ([3.0, 0.0], [0.1, 0.0], 100.0), ([1.0, 0.0], [-1.0, 1.0], 0.0)],
+)
+def test_similarity_of_known_embeddings(image: list[float], text: list[float], score: float) -> None:
+    similarity = TextSimilarity(Embeddings(image, text), lambda **_: {})
+    assert similarity(WHITE, "a red room") == pytest.approx(score, rel=1e-5)
+
+
 def test_picture_and_prompt_are_compared_by_their_embeddings() -> None:
     torch.manual_seed(0)
     shape = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -108,3 +153,25 @@ def test_lpips_weighs_squared_differences_of_unit_activations(tmp_path: Path) ->
         float((2 - 2 * torch.nn.functional.cosine_similarity(a, b, dim=1)).mean()) for a, b in zip(x, y, strict=True)
     )
     assert lpips.distance(NOISE, other) == pytest.approx(wanted, rel=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("first", "second"), [(1.0, 1.0), (0.0, 1.0), (0.5, 0.0)])
+def test_lpips_of_known_activations(first: float, second: float) -> None:
+    """The first slice alone counts. Its first channel is 1 throughout, its second the red channel, others are 0."""
+    lpips = Lpips()
+    for parameter in lpips.parameters():
+        parameter.zero_()
+    lpips.get_parameter("features.0.bias")[0] = 1
+    lpips.get_parameter("features.0.weight")[1, 0, 1, 1] = 1
+    weight = lpips.get_parameter("lin0.model.1.weight")
+    weight[0, 0], weight[0, 1] = first, second
+    # Red as LPIPS sees it is (1 + 0.030) / 0.458 = r in white, below 0 and cut off in black: the unit vectors are
+    # (1, r) / sqrt(1 + r^2) and (1, 0).
+    red = 1.03 / 0.458
+    length = (1 + red**2) ** 0.5
+    wanted = first * (1 - 1 / length) ** 2 + second * (red / length) ** 2
+    black, white = (each.repeat(4, 0).repeat(4, 1) for each in (BLACK, WHITE))
+    assert lpips.distance(white, black) == pytest.approx(wanted, rel=1e-5)
+    # In half of the picture: 16 of the 31 rows of places have their centre in the upper 32 of 64.
+    assert lpips.distance(white, black, HALF.repeat(4, 0).repeat(4, 1)) == pytest.approx(wanted * 16 / 31, rel=1e-5)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from magedit.config import EditConfig
+from magedit.config import EditConfig, InversionName
 from magedit.pipeline import MAGEditPipeline
 from tests.magedit.conftest import Room, relative
 from tests.magedit.methods.conftest import Trained, cells, clean_of, latent_of
@@ -25,6 +25,29 @@ def test_equal_prompts_give_the_reconstruction(pipe: MAGEditPipeline, room: Room
     plain = replace(CONFIG, feature_replace=0.0, self_replace=0.0)
     reconstruction = edit(pipe, room, room.source, plain)
     assert relative(edit(pipe, room, room.source, CONFIG), reconstruction) < 1e-4
+
+
+@pytest.mark.parametrize(("inversion", "drift"), [("ddim", 0.0), ("direct", 0.06)])
+def test_equal_prompts_give_the_reconstruction_without_guidance(
+    trained: Trained, inversion: InversionName, drift: float
+) -> None:
+    """The paper's reconstruction is unguided. `ddim` samples the source alike; `direct` keeps the trajectory itself,
+    off which DDIM drifts a little."""
+    output = trained.edit(replace(CONFIG, inversion=inversion, steps=20, guidance_scale=1.0), target=trained.source)
+    assert relative(latent_of(output), output.edited[0].source) <= drift + 1e-5
+    assert relative(latent_of(output), clean_of(output)) < 0.06
+
+
+@pytest.mark.parametrize("inversion", ["ddim", "direct"])
+def test_equal_prompts_come_nearer_to_the_source_by_injection(trained: Trained, inversion: InversionName) -> None:
+    """Under the paper's guidance of 7.5, which amplifies the prompt, what is injected holds the edit at the source."""
+    errors = []
+    for share in (0.0, 1.0):
+        config = replace(CONFIG, inversion=inversion, steps=10, feature_replace=share, self_replace=share)
+        assert config.guidance_scale == 7.5
+        output = trained.edit(config, target=trained.source)
+        errors.append(relative(latent_of(output), clean_of(output)))
+    assert errors[1] < 0.95 * errors[0]
 
 
 def test_what_is_injected_holds_the_edit_at_the_source(trained: Trained) -> None:
