@@ -46,6 +46,17 @@ export function given() {
   return pairs;
 }
 
+/** The names of the fields that hold something which is no number: the browser gives no value for it. */
+export function unreadable() {
+  const all = [...document.querySelectorAll("#settings [data-name]")];
+  return all.filter(({ validity }) => validity?.badInput).map(({ dataset }) => dataset.name);
+}
+
+/** What a field holds, its default included; "" if the service decides. */
+export function setting(name) {
+  return byId(`field-${name}`)?.value.trim() ?? "";
+}
+
 function deref(schema) {
   return schema.$ref ? deref(schemas[schema.$ref.split("/").at(-1)]) : schema;
 }
@@ -117,9 +128,10 @@ function models() {
   const element = byId("field-model");
   if (!element) return;
   const names = [...state.models.keys()].filter((name) => name !== state.defaultModel);
+  const chosen = element.value;
   element.replaceChildren(
     h("option", { value: "" }, `${state.defaultModel} (default)`),
-    ...names.map((name) => h("option", { value: name }, name)),
+    ...names.map((name) => h("option", { value: name, selected: name === chosen }, name)),
   );
 }
 

@@ -1,13 +1,16 @@
 // The two prompts, and how the service will read the second one.
 
 import { byId, h } from "./dom.js";
+import { defaultWords, isGuided } from "./kinds.js";
 import { masks } from "./masks.js";
+import { setting } from "./params.js";
 import { on, state } from "./state.js";
-import { findWord, newSpans, newWords, phrases, wholeWords } from "./words.js";
+import { findWord, newSpans, phrases, wholeWords } from "./words.js";
 
 /** Wire the fields. */
 export function setUp() {
   for (const id of ["source_prompt", "target_prompt"]) byId(id).addEventListener("input", preview);
+  byId("settings").addEventListener("input", preview);
   byId("copy-prompt").addEventListener("click", () => {
     byId("target_prompt").value = byId("source_prompt").value;
     byId("target_prompt").focus();
@@ -28,7 +31,12 @@ function preview() {
   box.hidden = !target.trim();
   if (box.hidden) return;
   byId("reading-text").replaceChildren(...marked(target, newSpans(source, target)));
-  byId("reading-words").replaceChildren(...masks.regions.map((region, n) => line(region, n, source, target)));
+  const given = masks.regions.map(({ words }) => phrases(words));
+  const guided = isGuided(setting, source, target, given.some((words) => words.length));
+  const standard = defaultWords(source, target);
+  byId("reading-words").replaceChildren(
+    ...given.map((words, n) => line(n, words.length ? words : standard, guided, target)),
+  );
 }
 
 /** The prompt with what is new in it, and what the model does not know. */
@@ -50,15 +58,16 @@ function marked(prompt, fresh) {
   return [...parts, prompt.slice(at)];
 }
 
-function line(region, number, source, target) {
-  const given = phrases(region.words);
+/** What region `number` is about: its words, and whether they are guided. */
+function line(number, words, guided, target) {
   const swatch = h("span", { class: "swatch" });
-  swatch.style.background = region.colour;
-  const several = masks.regions.length > 1 ? `Region ${number + 1} guides ` : "Guided: ";
-  const words = given.length ? given : newWords(source, target);
-  if (!words.length) {
+  swatch.style.background = masks.regions[number].colour;
+  if (!words.length && guided) {
     return h("li", { class: "warn" }, swatch, "No word is new: change the prompt, or name the words.");
   }
+  if (!words.length) return h("li", {}, swatch, "No words are needed: nothing is guided.");
+  const verb = guided ? "guides " : "has the words ";
+  const several = masks.regions.length > 1 ? `Region ${number + 1} ${verb}` : guided ? "Guided: " : "Words, not guided: ";
   const list = words.flatMap((word, n) => [
     n ? ", " : "",
     findWord(target, word).length

@@ -1,7 +1,7 @@
 // Words of prompts as magedit.prompts reads them. Tokens are taken to be whole words and single signs, which is exact
 // for a word-level tokenizer and close for CLIP's; the service has the last word.
 
-const LETTER = "[\\p{L}\\p{N}_]";
+export const LETTER = "[\\p{L}\\p{N}_]";
 const WORD = new RegExp(`${LETTER}+(?:['’-]${LETTER}+)*`, "gu");
 const TOKEN = new RegExp(`${LETTER}+|[^\\s\\p{L}\\p{N}_]`, "gu");
 
@@ -13,13 +13,13 @@ export function wholeWords(prompt) {
 /** Spans of the target's words that the source does not have, as the alignment of the two prompts finds them. */
 export function newSpans(source, target) {
   const tokens = spans(target, TOKEN);
-  const fresh = align(texts(source, spans(source, TOKEN)), texts(target, tokens));
+  const origin = align(texts(source, spans(source, TOKEN)), texts(target, tokens));
   return wholeWords(target).filter(([start, end]) =>
-    tokens.some(([from, to], n) => fresh[n] && from < end && start < to),
+    tokens.some(([from, to], n) => origin[n] < 0 && from < end && start < to),
   );
 }
 
-/** The words that guidance gets by default; a repeated one as `word[n]`. */
+/** The words that are new; a repeated one as `word[n]`. */
 export function newWords(source, target) {
   const all = wholeWords(target);
   const lowered = texts(target, all);
@@ -49,16 +49,17 @@ export function phrases(text) {
   return text.split(",").map((each) => each.trim()).filter(Boolean);
 }
 
-function spans(text, pattern) {
+export function spans(text, pattern) {
   return [...text.matchAll(pattern)].map((match) => [match.index, match.index + match[0].length]);
 }
 
-function texts(text, found) {
+export function texts(text, found) {
   return found.map(([start, end]) => text.slice(start, end).toLowerCase());
 }
 
-/** Needleman-Wunsch as in magedit.prompts.align: match 1, mismatch -1, gap 0. True where the target is new. */
-function align(source, target) {
+/** Needleman-Wunsch as in magedit.prompts.align: match 1, mismatch -1, gap 0. For each of the target's the
+ * place in the source, -1 where it is new. */
+export function align(source, target) {
   const width = target.length + 1;
   const score = new Int32Array((source.length + 1) * width);
   const at = (i, j) => score[i * width + j];
@@ -68,7 +69,7 @@ function align(source, target) {
       score[i * width + j] = Math.max(at(i, j - 1), at(i - 1, j), match);
     }
   }
-  const fresh = new Array(target.length).fill(true);
+  const origin = new Array(target.length).fill(-1);
   let [i, j] = [source.length, target.length];
   while (j > 0) {
     if (i === 0 || at(i, j) === at(i, j - 1)) j -= 1;
@@ -76,8 +77,8 @@ function align(source, target) {
     else {
       i -= 1;
       j -= 1;
-      fresh[j] = false;
+      origin[j] = i;
     }
   }
-  return fresh;
+  return origin;
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import httpx
 from playwright.sync_api import Browser
@@ -12,9 +13,11 @@ from tokenizers.normalizers import Lowercase
 from tokenizers.pre_tokenizers import Split
 from tokenizers.processors import TemplateProcessing
 
+from magedit.config import Region
 from magedit.demo import checkpoint_path
 from magedit.demo.named import DEMO_EDITS, demo_edit
 from magedit.errors import WordNotFound
+from magedit.kinds import config_for, filling_words, kind_of, with_filling
 from magedit.prompts import Tokenize, find_word, from_tokenizers, new_words, whole_words
 from tests.service.page.conftest import visiting
 
@@ -27,16 +30,47 @@ PROMPTS = (
     "the red lamp and the blue pillow and a red ball",
     "ein grünes Sofa – c'est l’été",
     "no window",
+    "a room with a red carpet on a wooden floor, a lamp",
+    "a lamp",
+    "a room",
+    "a sofa and a lamp, the",
+    "a sofa",
+    "a green sofa under the sky, and grass",
 )
 SPECS = ("red", "red carpet", "red[2]", "red[3]", "RED pillow", "car", "sofa's", "l’été", "red[0]", " , ")
-READ = """async ([pairs, prompts, specs]) => {
-  const words = await import("/page/words.js");
+SETTINGS: tuple[dict[str, Any], ...] = (
+    {},
+    {"method": "p2p"},
+    {"strength": 0.0},
+    {"strength": 0.5},
+    {"sweep": (0.0, 0.5)},
+    {"sweep": (0.0,)},
+    {"max_iterations": 0},
+    {"guided_fraction": 0.0},
+    {"injection": "pnp"},
+    {"kind": "removal"},
+    {"kind": "attribute"},
+    {"preset": "exact"},
+)
+READ = """async ([pairs, prompts, specs, settings]) => {
+  const [words, kinds] = await Promise.all([import("/page/words.js"), import("/page/kinds.js")]);
   return {
     spans: prompts.map(words.wholeWords),
     fresh: pairs.map(([source, target]) => words.newWords(source, target)),
+    standard: pairs.map(([source, target]) => kinds.defaultWords(source, target)),
+    kinds: pairs.map(([source, target]) => kinds.kindOf(source, target)),
+    filling: prompts.map(kinds.fillingWords),
+    guided: pairs.map(([source, target]) =>
+      settings.map((each) => kinds.isGuided((name) => each[name] ?? "", source, target, false)),
+    ),
     found: prompts.map((prompt) => specs.map((spec) => words.findWord(prompt, spec))),
   };
 }"""
+
+
+def text(value: Any) -> str:
+    """What a field of the page holds for a parameter."""
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def word_level() -> Tokenize:
@@ -66,15 +100,34 @@ def added(tokenize: Tokenize, source: str, target: str) -> list[str]:
     return list(new_words(target, tokenize(source), tokenize(target)))
 
 
+def standard(tokenize: Tokenize, source: str, target: str) -> list[str]:
+    """The words that a region without any gets."""
+    (region,) = with_filling([Region()], source, target)
+    return list(region.words) or added(tokenize, source, target)
+
+
+def guided(settings: dict[str, Any], source: str, target: str) -> bool:
+    """Whether the service needs words."""
+    return config_for(source, target, **settings).is_guided
+
+
 def test_words_are_read_as_the_service_reads_them(browser: Browser, shared_client: httpx.Client) -> None:
     pairs = list(itertools.product(PROMPTS, PROMPTS))
     expected = [added(word_level(), *pair) for pair in pairs]
+    defaults = [standard(word_level(), *pair) for pair in pairs]
     demo = from_tokenizers((checkpoint_path() / "tokenizer" / "tokenizer.json").read_text())
     for edit in map(demo_edit, DEMO_EDITS):
         pairs.append((edit.source_prompt, edit.target_prompt))
         expected.append(added(demo, *pairs[-1]))
+        defaults.append(standard(demo, *pairs[-1]))
     with visiting(browser, str(shared_client.base_url)) as page:
-        read = page.evaluate(READ, [pairs, PROMPTS, SPECS])
+        shown = [{name: text(value) for name, value in each.items()} for each in SETTINGS]
+        read = page.evaluate(READ, [pairs, PROMPTS, SPECS, shown])
     assert read["spans"] == [[list(span) for span in whole_words(prompt)] for prompt in PROMPTS]
     assert read["found"] == [[spans(prompt, spec) for spec in SPECS] for prompt in PROMPTS]
     assert read["fresh"] == expected
+    assert read["standard"] == defaults
+    assert read["kinds"] == [kind_of(*pair) for pair in pairs]
+    assert {"attribute", "replacement", "addition", "removal"} == set(read["kinds"])
+    assert read["filling"] == [list(filling_words(prompt)) for prompt in PROMPTS]
+    assert read["guided"] == [[guided(each, *pair) for each in SETTINGS] for pair in pairs]
