@@ -27,6 +27,7 @@ export function setUp() {
     if (event.dataTransfer.files[0]) loadFile(event.dataTransfer.files[0]);
   });
   document.addEventListener("paste", (event) => {
+    if (event.target.closest?.("textarea, input:not([type=radio], [type=range], [type=checkbox])")) return;
     const file = [...event.clipboardData.files].find(({ type }) => type.startsWith("image/"));
     if (file) loadFile(file);
   });

@@ -18,8 +18,12 @@ export const current = () => masks.regions[masks.selected];
 export const canUndo = () => past.length > 0;
 export const canRedo = () => future.length > 0;
 
+/** What is being painted ends before anything else happens to the regions. */
+export const settle = () => emit("settle");
+
 /** Start over on a picture of this size, with one empty region. */
 export function reset(width, height) {
+  settle();
   Object.assign(masks, { regions: [], selected: 0, width, height });
   scratch.width = width;
   scratch.height = height;
@@ -31,6 +35,7 @@ export function reset(width, height) {
 
 /** Another region, with the first colour that is free; it is selected. */
 export function addRegion() {
+  settle();
   const taken = new Set(masks.regions.map(({ colour }) => colour));
   const colour = COLOURS.find((each) => !taken.has(each)) ?? COLOURS[masks.regions.length % COLOURS.length];
   const canvas = document.createElement("canvas");
@@ -43,6 +48,7 @@ export function addRegion() {
 }
 
 export function removeRegion(number) {
+  settle();
   const [gone] = masks.regions.splice(number, 1);
   past = past.filter(({ region }) => region !== gone);
   future = future.filter(({ region }) => region !== gone);
@@ -51,6 +57,7 @@ export function removeRegion(number) {
 }
 
 export function select(number) {
+  settle();
   masks.selected = number;
   emit("regions");
 }
@@ -105,6 +112,7 @@ export function rollback() {
 
 /** A step in one go. */
 function step(paint) {
+  settle();
   const context = begin();
   touch(0, 0, masks.width, masks.height);
   paint(context);
@@ -112,7 +120,8 @@ function step(paint) {
 }
 
 export function undo() {
-  if (stroke || !past.length) return;
+  settle();
+  if (!past.length) return;
   const last = past.pop();
   future.push(last);
   last.region.context.putImageData(last.before, last.left, last.top);
@@ -120,7 +129,8 @@ export function undo() {
 }
 
 export function redo() {
-  if (stroke || !future.length) return;
+  settle();
+  if (!future.length) return;
   const next = future.pop();
   past.push(next);
   next.region.context.putImageData(next.after, next.left, next.top);

@@ -9,6 +9,9 @@ import { on, state } from "./state.js";
 import { choose, setSize, tool } from "./tools.js";
 
 const TOOLS = { b: "brush", e: "eraser", r: "box", p: "polygon", m: "move" };
+// On many keyboards the brackets need AltGr or Option; comma and full stop do not.
+const SMALLER = "[,";
+const LARGER = "].";
 const GROW = 1.25;
 
 /** Wire buttons and keys. */
@@ -64,16 +67,19 @@ async function upload() {
 }
 
 function keys(event) {
-  if (!state.source || event.altKey || event.target.matches("input:not([type=radio], [type=range]), textarea")) return;
+  if (!state.source || event.target.matches("input:not([type=radio], [type=range]), textarea")) return;
   const pressed = event.key.toLowerCase();
-  if (event.ctrlKey || event.metaKey) {
+  // AltGr counts as Ctrl with Alt on some systems.
+  const typed = pressed.length === 1 && !event.metaKey && (event.altKey || !event.ctrlKey);
+  if (typed && SMALLER.includes(pressed)) resize(Math.min(tool.size / GROW, tool.size - 1));
+  else if (typed && LARGER.includes(pressed)) resize(Math.max(tool.size * GROW, tool.size + 1));
+  else if (event.altKey) return;
+  else if (event.ctrlKey || event.metaKey) {
     if (pressed === "z" && event.shiftKey) masks.redo();
     else if (pressed === "z") masks.undo();
     else if (pressed === "y") masks.redo();
     else return;
   } else if (TOOLS[pressed]) use(TOOLS[pressed]);
-  else if (pressed === "[") resize(Math.min(tool.size / GROW, tool.size - 1));
-  else if (pressed === "]") resize(Math.max(tool.size * GROW, tool.size + 1));
   else if (pressed === "+" || pressed === "=") canvas.zoom(1.25);
   else if (pressed === "-") canvas.zoom(1 / 1.25);
   else if (pressed === "0") canvas.fit();

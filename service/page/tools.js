@@ -3,12 +3,15 @@
 
 import { svg } from "./dom.js";
 import * as masks from "./masks.js";
+import { on } from "./state.js";
 
 export const tool = { name: "brush", size: 16 };
 
 let draft; // the SVG layer for what is not yet painted
 let path = []; // the stroke, the box's corners or the polygon so far
 let context = null;
+
+on("settle", settle);
 
 export const setDraft = (layer) => (draft = layer);
 
@@ -65,6 +68,12 @@ export function close() {
   if (path.length > 2) fill(path);
   path = [];
   sketch();
+}
+
+/** End what has been begun: a stroke is kept as far as it got, a box or polygon given up. */
+function settle() {
+  if (context) up();
+  else cancel();
 }
 
 /** Give up what has been begun. */

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 
 import httpx
@@ -44,6 +45,20 @@ def drag(page: Page, *points: tuple[float, float], size: tuple[int, int] = SIZE)
         if n == 0:
             page.mouse.down()
     page.mouse.up()
+
+
+def touch(page: Page, *points: tuple[float, float], size: tuple[int, int]) -> None:
+    """Draw a finger through points of a picture of this size."""
+    sheet = page.locator("#sheet")
+    sheet.scroll_into_view_if_needed()
+    box = sheet.bounding_box()
+    assert box is not None
+    device = page.context.new_cdp_session(page)
+    for n, (x, y) in enumerate(points):
+        at = {"x": box["x"] + x / size[0] * box["width"], "y": box["y"] + y / size[1] * box["height"]}
+        kind = "touchMove" if n else "touchStart"
+        device.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [at]})
+    device.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
 
 def click(page: Page, point: tuple[float, float]) -> None:
@@ -117,12 +132,48 @@ def test_painting_by_keyboard(page: Page, settings: Settings) -> None:
     expect(size).to_have_text("25 px")
     page.keyboard.press("[")
     expect(size).to_have_text("20 px")
+    # Comma and full stop do the same, and so do brackets that need AltGr (Ctrl with Alt) or Option.
+    page.keyboard.press(".")
+    expect(size).to_have_text("25 px")
+    page.keyboard.press(",")
+    expect(size).to_have_text("20 px")
+    for held in ("altKey: true", "altKey: true, ctrlKey: true"):
+        for key, expected in (("]", "25 px"), ("[", "20 px")):
+            keydown = f"new KeyboardEvent('keydown', {{ key: '{key}', bubbles: true, {held} }})"
+            page.evaluate(f"document.querySelector('#stage').dispatchEvent({keydown})")
+            expect(size).to_have_text(expected)
     for key in ("Space", *["ArrowLeft"] * 4, "Space"):
         page.keyboard.press(key)
     (image,) = sent(page, settings)
     # From the middle (100, 75) four times a fortieth of the longer side to the left.
     assert share(image, (82, 68, 98, 82)) == 1
     assert share(image, (112, 0, 200, 150)) == 0
+
+
+def test_a_stroke_ends_before_anything_else_happens(page: Page) -> None:
+    share = page.locator(".share")
+
+    def stroke() -> None:
+        page.locator("#stage").focus()
+        for key in ("Space", "ArrowLeft", "ArrowLeft"):
+            page.keyboard.press(key)
+
+    stroke()
+    page.click("#clear")
+    expect(share).to_have_text("nothing painted")
+    page.click("#undo")
+    expect(share).to_have_text(re.compile("%"))
+    page.click("#undo")
+    expect(share).to_have_text("nothing painted")
+    stroke()
+    page.click("#region-add")
+    expect(share).to_have_text([re.compile("%"), "nothing painted"])
+    stroke()
+    page.click("[aria-label='Remove region 2']")
+    expect(share).to_have_text([re.compile("%")])
+    page.locator("#stage").focus()
+    for key in ("Space", "ArrowRight", "Space"):
+        page.keyboard.press(key)
 
 
 def test_zoom(page: Page) -> None:
@@ -175,6 +226,11 @@ def test_a_picture_is_pasted_and_dropped(page: Page) -> None:
     for kind in ("paste", "drop"):
         page.evaluate(give, [kind, "#stage"])
         expect(page.locator("#source-name")).to_have_text(f"{kind}.png, 30 × 20")
+    # What is pasted into a text is text: a picture beside it replaces nothing.
+    load(page, picture(SIZE))
+    page.evaluate(give, ["paste", "#source_prompt"])
+    page.wait_for_timeout(200)
+    expect(page.locator("#source-name")).to_contain_text("room.png")
     page.set_input_files("#image-file", {"name": "text.png", "mimeType": "image/png", "buffer": b"text"})
     expect(page.locator(".error")).to_contain_text("text.png cannot be read as a picture")
 
