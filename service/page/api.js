@@ -3,7 +3,7 @@
 import { emit } from "./state.js";
 
 const KEY = "magedit-api-key";
-const PICTURES = 80; // kept in memory at a time
+const PICTURES = 80; // kept in memory at a time, besides those that the page shows
 
 /** An answer that is no success: `problem` is the service's document (RFC 9457), `retryAfter` is in seconds. */
 export class ProblemError extends Error {
@@ -19,7 +19,7 @@ export const key = () => sessionStorage.getItem(KEY);
 export function setKey(value) {
   if (value) sessionStorage.setItem(KEY, value);
   else sessionStorage.removeItem(KEY);
-  for (const picture of pictures.values()) forget(picture);
+  for (const { asked } of pictures.values()) asked.then(({ url }) => URL.revokeObjectURL(url)).catch(() => {});
   pictures.clear();
   emit("key");
 }
@@ -47,26 +47,37 @@ export async function call(path, options = {}) {
 
 export const json = async (path, options) => (await call(path, options)).json();
 
-const pictures = new Map();
+const pictures = new Map(); // by address, the one that was asked for last at the end
 
 /** The picture at `href` as {blob, url}; the key is sent along, so that an `img` can show what needs one. */
 export function picture(href) {
-  if (!pictures.has(href)) {
-    if (pictures.size >= PICTURES) {
-      const oldest = pictures.keys().next().value;
-      forget(pictures.get(oldest));
-      pictures.delete(oldest);
-    }
-    // The page's own policy forbids other hosts, a presigned address of the storage too.
-    const promise = call(href.startsWith("/v1/") ? `${href}?redirect=false` : href)
-      .then((response) => response.blob())
-      .then((blob) => ({ blob, url: URL.createObjectURL(blob) }));
-    promise.catch(() => pictures.delete(href));
-    pictures.set(href, promise);
-  }
-  return pictures.get(href);
+  const entry = pictures.get(href) ?? fetched(href);
+  pictures.delete(href);
+  pictures.set(href, entry);
+  return entry.asked;
 }
 
-function forget(promise) {
-  promise.then(({ url }) => URL.revokeObjectURL(url)).catch(() => {});
+function fetched(href) {
+  const entry = { url: null };
+  // The page's own policy forbids other hosts, a presigned address of the storage too.
+  entry.asked = call(href.startsWith("/v1/") ? `${href}?redirect=false` : href)
+    .then((response) => response.blob())
+    .then((blob) => {
+      entry.url = URL.createObjectURL(blob);
+      makeRoom(entry);
+      return { blob, url: entry.url };
+    });
+  entry.asked.catch(() => pictures.get(href) === entry && pictures.delete(href));
+  return entry;
+}
+
+/** Give up the pictures that were asked for longest ago, but none that is shown and not the `newest`. */
+function makeRoom(newest) {
+  for (const [href, entry] of pictures) {
+    if (pictures.size <= PICTURES) return;
+    const { url } = entry;
+    if (!url || entry === newest || document.querySelector(`[src="${url}"], [href="${url}"]`)) continue;
+    pictures.delete(href);
+    URL.revokeObjectURL(url);
+  }
 }

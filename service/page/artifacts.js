@@ -2,6 +2,7 @@
 
 import { call, picture } from "./api.js";
 import { h } from "./dom.js";
+import { show } from "./errors.js";
 import { plot } from "./plot.js";
 
 const CAPTIONS = [
@@ -32,7 +33,7 @@ export function artifacts(edit, number) {
     h("h3", {}, "Why it worked"),
     h("div", { class: "figures" }, ...figures.map(figure)),
     trace ? plots : null,
-    h("p", { class: "row muted" }, "Files: ", ...own.map(link)),
+    h("p", { class: "row muted" }, "Files: ", ...own.map(saver)),
   );
 }
 
@@ -52,12 +53,16 @@ function figure(file) {
   return h("figure", { class: wide ? "wide" : null }, h("figcaption", {}, caption), shown);
 }
 
-function link(file) {
-  const anchor = h("a", { download: file.name }, file.name);
-  picture(file.href)
-    .then(({ url }) => (anchor.href = url))
-    .catch(() => anchor.remove());
-  return anchor;
+/** A button that fetches the file, which not everybody wants, and saves it. */
+function saver({ href, name }) {
+  const save = async () => {
+    try {
+      h("a", { href: (await picture(href)).url, download: name }).click();
+    } catch (error) {
+      show(error);
+    }
+  };
+  return h("button", { type: "button", class: "quiet", onclick: save }, name);
 }
 
 function captionOf(name) {

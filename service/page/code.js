@@ -3,14 +3,17 @@
 import { key } from "./api.js";
 import { announce, byId, h } from "./dom.js";
 import { masks, toPng } from "./masks.js";
-import { state } from "./state.js";
+import { on, state } from "./state.js";
 import { fields } from "./submit.js";
 
-/** Wire the panel: it is written anew whenever it opens. */
+/** Wire the panel: while it is open it is written anew with every change of the form. */
 export function setUp() {
-  byId("code").addEventListener("toggle", () => byId("code").open && write());
+  const refresh = () => byId("code").open && write();
+  byId("code").addEventListener("toggle", refresh);
+  for (const kind of ["input", "change"]) document.addEventListener(kind, refresh);
+  for (const topic of ["source", "regions", "prompts", "models", "key"]) on(topic, refresh);
   for (const [button, text] of [["copy-curl", "curl"], ["copy-python", "python"]]) {
-    byId(button).addEventListener("click", () => copy(byId(text)));
+    byId(button).addEventListener("click", () => (write(), copy(byId(text))));
   }
 }
 

@@ -5,6 +5,8 @@ import { ProblemError, call } from "./api.js";
 
 const PAUSE_S = 1;
 const PAUSE_MAX_S = 20;
+const SILENCE_S = 45; // The service says something every 15 s.
+const PLACE_S = 4;
 const TERMINAL = ["succeeded", "failed", "canceled"];
 
 export const isOver = ({ state }) => TERMINAL.includes(state);
@@ -16,11 +18,14 @@ export const isOver = ({ state }) => TERMINAL.includes(state);
 export async function follow(edit, update, waiting, signal) {
   const seen = { edit, last: "" };
   let pause = PAUSE_S;
+  const heard = () => {
+    waiting(false);
+    pause = PAUSE_S;
+  };
   while (!signal.aborted && seen.edit && !isOver(seen.edit)) {
     try {
-      const wait = seen.edit.links.events ? await stream(seen, update, signal) : await poll(seen, update, signal);
-      waiting(false);
-      pause = PAUSE_S;
+      const wait = seen.edit.links.events ? await stream(seen, update, heard, signal) : await poll(seen, update, signal);
+      heard();
       if (seen.edit && !isOver(seen.edit)) await sleep(wait, signal);
     } catch (error) {
       if (signal.aborted) return;
@@ -41,31 +46,68 @@ async function poll(seen, update, signal) {
   return Number(response.headers.get("Retry-After")) || PAUSE_S;
 }
 
-async function stream(seen, update, signal) {
+/** One connection. It is given up when nothing comes for longer than a live one is silent: a connection that died
+ * unseen (sleep, another network) says nothing at all. */
+async function stream(seen, update, heard, signal) {
   const headers = seen.last ? { "Last-Event-ID": seen.last } : {};
-  const response = await call(seen.edit.links.events, { headers, signal });
-  if (response.status === 204) return poll(seen, update, signal);
-  for await (const event of events(response.body)) {
-    if (signal.aborted) return PAUSE_S;
-    if (event.id) seen.last = event.id;
-    if (event.name === "deleted") seen.edit = null;
-    else if (event.name === "state") seen.edit = JSON.parse(event.data);
-    else if (event.name === "progress") seen.edit = { ...seen.edit, ...JSON.parse(event.data) };
-    else continue;
-    update(seen.edit);
-    if (!seen.edit || isOver(seen.edit)) break;
+  const own = new AbortController();
+  const ended = AbortSignal.any([signal, own.signal]);
+  let timer = 0;
+  const listen = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => own.abort(), SILENCE_S * 1000);
+  };
+  listen();
+  try {
+    const response = await call(seen.edit.links.events, { headers, signal: ended });
+    if (response.status === 204) return await poll(seen, update, signal);
+    heard();
+    askPlace(seen, update, ended);
+    for await (const event of events(response.body, () => (listen(), heard()))) {
+      if (signal.aborted) return PAUSE_S;
+      if (event.id) seen.last = event.id;
+      if (event.name === "deleted") seen.edit = null;
+      else if (event.name === "state") seen.edit = JSON.parse(event.data);
+      else if (event.name === "progress") seen.edit = { ...seen.edit, ...JSON.parse(event.data) };
+      else continue;
+      update(seen.edit);
+      if (!seen.edit || isOver(seen.edit)) break;
+    }
+    return PAUSE_S;
+  } finally {
+    clearTimeout(timer);
+    own.abort();
   }
-  return PAUSE_S;
 }
 
-/** The events of a stream (WHATWG HTML, 9.2.6), without what only EventSource itself needs. */
-async function* events(body) {
+/** While the edit waits, ask for its place in line: that changes with other edits, so that no event tells of it. */
+async function askPlace(seen, update, signal) {
+  for (;;) {
+    await sleep(PLACE_S, signal);
+    if (signal.aborted) return;
+    if (seen.edit?.state !== "queued") continue;
+    try {
+      const { state, queue_position, eta_s } = await (await call(seen.edit.links.self, { signal })).json();
+      // What the stream has told meanwhile is newer.
+      if (signal.aborted || state !== "queued" || seen.edit?.state !== "queued") continue;
+      seen.edit = { ...seen.edit, queue_position, eta_s };
+      update(seen.edit);
+    } catch {
+      // The stream itself tells of an outage.
+    }
+  }
+}
+
+/** The events of a stream (WHATWG HTML, 9.2.6), without what only EventSource itself needs; `heard` is called for all
+ * that comes, comments too. */
+async function* events(body, heard) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   try {
     for (;;) {
       const { value, done } = await reader.read();
       if (done) return;
+      heard();
       const blocks = (rest + value).split(/\r?\n\r?\n/);
       rest = blocks.pop();
       for (const block of blocks) yield parse(block);

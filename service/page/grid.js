@@ -16,6 +16,7 @@ const ADDRESS = /^#compare=([0-9a-f]{32}(?:,[0-9a-f]{32})*)$/;
 
 let watching = new AbortController();
 let shown = [];
+let asked = 0; // how often a comparison was to be shown: a late answer to an earlier wish is dropped
 
 /** Wire the panel, and the address: `#compare=ID,ID` shows a comparison. */
 export function setUp() {
@@ -23,7 +24,10 @@ export function setUp() {
   byId("compare-cancel").addEventListener("click", cancel);
   byId("strengths").addEventListener("input", count);
   on("models", offer);
-  on("key", fromAddress);
+  on("key", () => {
+    close();
+    fromAddress();
+  });
   window.addEventListener("hashchange", fromAddress);
   fromAddress();
 }
@@ -32,13 +36,11 @@ function offer() {
   const model = state.models.get(state.defaultModel);
   const methods = choices("method").filter((name) => !model || model.methods.includes(name));
   const all = methods.flatMap((name) => (name === GUIDED ? choices("constraint").map((each) => `${name} ${each}`) : [name]));
-  const tick = (value) =>
-    h(
-      "label",
-      { class: "tick" },
-      h("input", { type: "checkbox", value, checked: TICKED.includes(value), onchange: count }),
-      value,
-    );
+  const before = new Map([...byId("variants").querySelectorAll("input")].map(({ value, checked }) => [value, checked]));
+  const tick = (value) => {
+    const checked = before.get(value) ?? TICKED.includes(value);
+    return h("label", { class: "tick" }, h("input", { type: "checkbox", value, checked, onchange: count }), value);
+  };
   byId("variants").replaceChildren(...all.map(tick));
   count();
 }
@@ -65,12 +67,13 @@ function submit() {
       return;
     }
     if (!variants().length) return;
+    const read = await json("/v1/methods");
     const edits = [];
     try {
       for (const [method, constraint] of variants()) {
         const own = [["method", method], ["artifacts", "trace"]];
         if (constraint) own.push(["constraint", constraint], ...swept.map((value) => ["sweep", String(value)]));
-        edits.push(await send(own));
+        edits.push(await send(own, unread(read, method)));
       }
     } finally {
       // What was accepted before another was refused is shown all the same.
@@ -84,6 +87,13 @@ function submit() {
   });
 }
 
+/** The parameters that a method has no use for: some are refused, of the others it would take no notice. */
+function unread({ methods, parameters }, method) {
+  const card = methods.find(({ name: each }) => each === method);
+  const used = new Set(["method", ...card.parameters, ...(card.inversions.length ? ["inversion"] : [])]);
+  return Object.keys(parameters).filter((each) => !used.has(each));
+}
+
 async function cancel() {
   byId("compare-cancel").disabled = true;
   for (const edit of shown.filter((each) => !isOver(each))) {
@@ -91,7 +101,9 @@ async function cancel() {
       await call(edit.links.cancel, { method: "PUT" });
     } catch (error) {
       // 409: it was over before it could be stopped.
-      if (error.problem?.status !== 409) show(error);
+      if (error.problem?.status === 409) continue;
+      byId("compare-cancel").disabled = false;
+      show(error);
     }
   }
 }
@@ -99,14 +111,26 @@ async function cancel() {
 async function fromAddress() {
   const ids = ADDRESS.exec(location.hash)?.[1].split(",");
   if (!ids || ids.join() === shown.map(({ id }) => id).join()) return;
+  const turn = (asked += 1);
   try {
-    start(await Promise.all(ids.map((id) => json(`/v1/edits/${id}`))));
+    const edits = await Promise.all(ids.map((id) => json(`/v1/edits/${id}`)));
+    if (turn === asked) start(edits);
   } catch (error) {
-    show(error);
+    if (turn === asked) show(error);
   }
 }
 
+/** Show no comparison. */
+function close() {
+  asked += 1;
+  watching.abort();
+  shown = [];
+  byId("comparison").hidden = true;
+  byId("grid").replaceChildren();
+}
+
 async function start(edits) {
+  asked += 1;
   watching.abort();
   watching = new AbortController();
   const { signal } = watching;

@@ -3,12 +3,13 @@
 import { json, picture } from "./api.js";
 import { byId, h } from "./dom.js";
 import { show } from "./errors.js";
-import { open } from "./result.js";
+import { visit } from "./result.js";
 import { on, state } from "./state.js";
 
 const PAGE = 12;
 
 let cursor = null;
+let asked = 0; // how often, so that only the last answer counts
 
 const lazy = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
@@ -22,27 +23,55 @@ const lazy = new IntersectionObserver((entries) => {
 
 /** Wire the list. */
 export function setUp() {
-  byId("older").addEventListener("click", () => load(cursor));
+  byId("older").addEventListener("click", () => load(append, cursor));
   on("submitted", (edit) => update(edit));
   on("changed", update);
   on("opened", mark);
-  on("key", () => load());
-  document.addEventListener("visibilitychange", () => document.hidden || load());
-  load();
+  on("key", () => {
+    byId("edits").replaceChildren();
+    byId("older").hidden = true;
+    load(append);
+  });
+  document.addEventListener("visibilitychange", () => document.hidden || load(merge));
+  load(append);
 }
 
-async function load(from = null) {
+/** Ask for the newest edits, or for those after a cursor, and `put` them into the list. */
+async function load(put, from = null) {
+  const turn = (asked += 1);
   try {
     const page = await json(`/v1/edits?limit=${PAGE}${from ? `&cursor=${from}` : ""}`);
-    if (!from) byId("edits").replaceChildren();
-    byId("edits").append(...page.edits.map(item));
+    if (turn !== asked) return;
+    put(page);
     byId("none").hidden = byId("edits").childElementCount > 0;
-    cursor = page.next_cursor;
     byId("older").hidden = !cursor;
     mark();
   } catch (error) {
-    show(error);
+    if (turn === asked) show(error);
   }
+}
+
+const entry = (id) => byId("edits").querySelector(`[data-id="${id}"]`);
+
+function append({ edits, next_cursor: next }) {
+  byId("edits").append(...edits.filter(({ id }) => !entry(id)).map(item));
+  cursor = next;
+}
+
+/** What is new and what has changed; the older ones that were asked for stay. */
+function merge(page) {
+  const ids = page.edits.map(({ id }) => id);
+  if (!ids.some(entry)) {
+    // Nothing of the list is as new as any of these: what lies between is not known.
+    byId("edits").replaceChildren();
+    append(page);
+    return;
+  }
+  for (const { dataset } of [...byId("edits").children]) {
+    // Ids sort by the time of their making.
+    if (!ids.includes(dataset.id) && (!page.next_cursor || dataset.id > ids.at(-1))) entry(dataset.id).remove();
+  }
+  for (const edit of page.edits.toReversed()) update(edit);
 }
 
 function item(edit) {
@@ -53,12 +82,7 @@ function item(edit) {
     : h("span", { class: "blank", "aria-hidden": "true" });
   if (first) lazy.observe(image);
   const onclick = async () => {
-    try {
-      open(await json(edit.links.self));
-      byId("outcome-title").focus();
-    } catch (error) {
-      show(error);
-    }
+    if (await visit(edit.links.self)) byId("outcome-title").focus();
   };
   return h(
     "li",
@@ -86,7 +110,7 @@ function words({ request: { regions, target_prompt: prompt } }) {
 
 /** An edit is new or has changed its state. */
 function update(edit) {
-  const old = byId("edits").querySelector(`[data-id="${edit.id}"]`);
+  const old = entry(edit.id);
   if (old?.querySelector(".state").textContent === edit.state) return;
   const changed = edit.state === "deleted" ? null : item(edit);
   if (old && changed) old.replaceWith(changed);

@@ -16,16 +16,29 @@ import { emit, on, state } from "./state.js";
 import * as submit from "./submit.js";
 import * as toolbar from "./toolbar.js";
 
+const AGAIN_S = 10; // until a worker serves the model
+
+let timer = 0;
+let known = "";
+
+/** Ask for the models; again and again while nobody serves the default one. */
 async function models() {
+  clearTimeout(timer);
   try {
     const { default: name, models: all } = await json("/v1/models");
     state.models = new Map(all.map((model) => [model.name, model]));
     state.defaultModel = name;
     const model = state.models.get(name);
+    if (!model?.ready) timer = setTimeout(models, AGAIN_S * 1000);
     byId("status").textContent = model?.ready ? `${name}, ${model.device}` : `no worker serves ${name} at present`;
-    emit("models");
+    // How busy they are is nothing that the form depends on.
+    const now = JSON.stringify([name, ...all.map(({ queued, step_seconds, workers, ...rest }) => rest)]);
+    if (now !== known) emit("models");
+    known = now;
   } catch (error) {
-    show(error);
+    // Who asks again in the background need not be told of every failure.
+    if (!known) show(error);
+    else if (error.problem?.status !== 401) timer = setTimeout(models, AGAIN_S * 1000);
   }
 }
 
@@ -53,5 +66,6 @@ function keys() {
 }
 
 keys();
+document.addEventListener("visibilitychange", () => document.hidden || models());
 for (const part of [canvas, toolbar, regions, prompts, submit, code, result, grid, history, loading]) part.setUp();
 params.setUp().then(models, show);

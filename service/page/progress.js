@@ -63,7 +63,9 @@ async function stop(edit) {
     byId("outcome-title").focus();
   } catch (error) {
     // It was over before it could be stopped: what follows it shows its end.
-    if (error.problem?.status !== 409) show(error);
+    if (error.problem?.status === 409) return;
+    byId("cancel").disabled = false;
+    show(error);
   }
 }
 

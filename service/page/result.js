@@ -13,33 +13,58 @@ import { compare } from "./slider.js";
 import { emit, on, state } from "./state.js";
 
 let watching = new AbortController();
+let asked = 0; // how often something was to be shown: a late answer to an earlier wish is dropped
+let drawn = 0; // the same for the results of an edit
 
 /** Wire the address: `#edit=ID` shows an edit. */
 export function setUp() {
   window.addEventListener("hashchange", fromAddress);
-  on("key", fromAddress);
+  on("key", () => {
+    close();
+    fromAddress();
+  });
   fromAddress();
 }
 
-async function fromAddress() {
+function fromAddress() {
   const id = /^#edit=([0-9a-f]{32})$/.exec(location.hash)?.[1];
-  if (!id || id === state.edit?.id) return;
+  if (id && id !== state.edit?.id) visit(`/v1/edits/${id}`);
+}
+
+/** Show the edit at `path`; false if it is not to be had, or something else was to be shown meanwhile. */
+export async function visit(path) {
+  const turn = (asked += 1);
   try {
-    open(await json(`/v1/edits/${id}`));
+    const edit = await json(path);
+    if (turn !== asked) return false;
+    open(edit);
+    return true;
   } catch (error) {
-    show(error);
+    if (turn === asked) show(error);
+    return false;
   }
+}
+
+/** Show no edit. */
+function close() {
+  asked += 1;
+  watching.abort();
+  state.edit = null;
+  byId("outcome").hidden = true;
+  byId("finished").replaceChildren();
+  progress.hide();
 }
 
 /** Show result `number` of an edit, and follow the edit to its end. */
 export function open(edit, number = 0) {
+  asked += 1;
   watching.abort();
   watching = new AbortController();
   const { signal } = watching;
   state.edit = edit;
   const address = `#edit=${edit.id}`;
-  // The address of a comparison stays: it leads to this edit, too.
-  if (location.hash !== address && !location.hash.startsWith("#compare=")) history.replaceState(null, "", address);
+  // The address of a comparison that this edit belongs to stays: it leads to it, too.
+  if (!location.hash.includes(edit.id)) history.replaceState(null, "", address);
   byId("outcome").hidden = false;
   byId("finished").replaceChildren();
   progress.hide();
@@ -91,9 +116,10 @@ async function finish(edit, signal, number = 0) {
 }
 
 async function draw(edit, before, number, signal) {
+  const turn = (drawn += 1);
   const { blob } = await picture(edit.results[number].href);
   const comparison = await compare(before, blob);
-  if (signal.aborted) return;
+  if (signal.aborted || turn !== drawn) return;
   byId("finished").replaceChildren(
     chain(edit),
     h(

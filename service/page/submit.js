@@ -4,13 +4,14 @@ import { call } from "./api.js";
 import { announce, byId } from "./dom.js";
 import { atField, clear, show } from "./errors.js";
 import * as keep from "./keep.js";
-import { masks, toPng } from "./masks.js";
-import { given } from "./params.js";
+import { masks, settle, toPng } from "./masks.js";
+import { given, unreadable } from "./params.js";
 import { open } from "./result.js";
 import { emit, state } from "./state.js";
 import { phrases } from "./words.js";
 
 let sending = false;
+let unanswered = []; // {key, parts} of what was sent since a submission last came to its end
 
 /** Wire the button. */
 export function setUp() {
@@ -20,8 +21,8 @@ export function setUp() {
   });
 }
 
-/** Every field but the pictures, as [name, text]; those of `instead` as they are there. */
-export function fields(instead = []) {
+/** Every field but the pictures, as [name, text]; those of `instead` as they are there, none of `without`. */
+export function fields(instead = [], without = []) {
   const { regions } = masks;
   const { source } = state;
   const pairs = [
@@ -34,7 +35,7 @@ export function fields(instead = []) {
   } else if (regions.length) {
     for (const word of phrases(regions[0].words)) pairs.push(["words", word]);
   }
-  const names = new Set(instead.map(([name]) => name));
+  const names = new Set([...instead.map(([name]) => name), ...without]);
   return [...pairs, ...given().filter(([name]) => !names.has(name)), ...instead];
 }
 
@@ -51,6 +52,7 @@ function submit() {
 export async function busy(button, work) {
   if (sending) return;
   clear();
+  settle();
   if (!checked()) {
     document.querySelector("[aria-invalid=true]").focus();
     return;
@@ -59,7 +61,9 @@ export async function busy(button, work) {
   button.setAttribute("aria-disabled", "true");
   try {
     await work();
+    unanswered = [];
   } catch (error) {
+    if (isRefusal(error)) unanswered = [];
     show(error);
   } finally {
     sending = false;
@@ -67,17 +71,47 @@ export async function busy(button, work) {
   }
 }
 
-/** Send what the form says, but for the fields of `instead`: the accepted edit. Throws ProblemError. */
-export async function send(instead = []) {
+/** Send what the form says, but for the fields of `instead` and `without`: the accepted edit. Throws ProblemError. */
+export async function send(instead = [], without = []) {
   const { source } = state;
+  const parts = source.edit ? [] : [["image", source.blob, "image.png"]];
+  for (const [n, region] of masks.regions.entries()) parts.push(["mask", await toPng(region), `mask-${n}.png`]);
+  parts.push(...fields(instead, without));
   const form = new FormData();
-  if (!source.edit) form.append("image", source.blob, "image.png");
-  for (const [n, region] of masks.regions.entries()) form.append("mask", await toPng(region), `mask-${n}.png`);
-  for (const [name, value] of fields(instead)) form.append(name, value);
-  const edit = await (await call("/v1/edits", { method: "POST", body: form })).json();
+  for (const part of parts) form.append(...part);
+  const headers = { "Idempotency-Key": await keyOf(parts) };
+  const edit = await (await call("/v1/edits", { method: "POST", body: form, headers })).json();
   await keep.put(edit.id, source.blob);
   emit("submitted", edit);
   return edit;
+}
+
+/** A key for what is sent: the same one for the same again after an answer was lost, so that no second edit is made. */
+async function keyOf(parts) {
+  for (const before of unanswered) if (await same(before.parts, parts)) return before.key;
+  // Not randomUUID: a page without https has none.
+  const key = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  unanswered.push({ key, parts });
+  return key;
+}
+
+async function same(some, others) {
+  if (some.length !== others.length) return false;
+  for (const [n, [name, value]] of some.entries()) {
+    const [other, its] = others[n];
+    if (name !== other || !(value === its || (value.size && value.size === its.size && (await alike(value, its))))) return false;
+  }
+  return true;
+}
+
+async function alike(blob, other) {
+  const [a, b] = await Promise.all([blob, other].map(async (each) => new Uint8Array(await each.arrayBuffer())));
+  return a.every((byte, n) => byte === b[n]);
+}
+
+/** Whether the service has said no, and will not say anything else to the same request. */
+function isRefusal({ problem }) {
+  return problem && problem.status >= 400 && problem.status < 500 && ![408, 409, 429].includes(problem.status);
 }
 
 function checked() {
@@ -89,6 +123,7 @@ function checked() {
     fine = !atField("mask", `${where} is empty: paint what to edit.`);
     break;
   }
+  for (const name of unreadable()) fine = !atField(name, "This is no number.");
   if (!byId("target_prompt").value.trim()) {
     fine = !atField("target_prompt", "Say what the edited picture shall show.");
   }

@@ -18,6 +18,10 @@ TIMEOUT_MS = 60_000
 """Longest wait for anything on the page: edits are real, and the machine may be busy."""
 
 
+PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+WIDE: dict[str, Any] = {"viewport": {"width": 1300, "height": 900}}
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Headless Chromium; of a module and not longer, because its event loop is the thread's."""

@@ -11,8 +11,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from cli.stack import Stack
-from tests.service.page.conftest import TIMEOUT_MS, serious, visiting
-from tests.service.page.test_masks import drag
+from tests.service.page.conftest import PHONE, TIMEOUT_MS, serious, visiting
+from tests.service.page.test_masks import drag, touch
 
 LONG = {"steps": "250", "max_iterations": "100", "gradient_tolerance": "0"}
 """Does not end by itself while a test runs."""
@@ -39,6 +39,11 @@ def submit(page: Page) -> None:
     """Submit, and wait for the acceptance."""
     page.click("#submit")
     expect(page.locator("#outcome")).to_be_visible()
+
+
+def shown_id(page: Page) -> str:
+    """The edit that the address leads to."""
+    return page.url.rpartition("#edit=")[2]
 
 
 def test_an_edit_and_the_edit_of_it(page: Page, tmp_path: Path) -> None:
@@ -72,7 +77,12 @@ def test_an_edit_and_the_edit_of_it(page: Page, tmp_path: Path) -> None:
     download.value.save_as(tmp_path / "result.png")
     with Image.open(tmp_path / "result.png") as result:
         assert result.size == (128, 128)
+    # Token and spatial ratio, each before and after every step's updates.
+    lines = page.locator(".plot polyline")
+    expect(lines).to_have_count(4)
+    assert all(len((line.get_attribute("points") or "").split()) > 1 for line in lines.all())
     assert serious(page) == []
+    first = shown_id(page)
 
     page.get_by_role("button", name="Use as source").click()
     expect(page.locator("#source-name")).to_contain_text("the result of")
@@ -83,10 +93,33 @@ def test_an_edit_and_the_edit_of_it(page: Page, tmp_path: Path) -> None:
     submit(page)
     chain = page.locator(".chain li")
     expect(chain).to_have_count(2, timeout=TIMEOUT_MS)
-    expect(page.locator("#edits > li")).to_have_count(2)
+    second = shown_id(page)
+    assert second != first
+    for edit_id in (first, second):
+        expect(page.locator(f'#edits [data-id="{edit_id}"]')).to_have_count(1)
     chain.first.get_by_role("link").click()
     expect(page.locator(".chain")).to_have_count(0)
     expect(page.locator("#edits [aria-current]")).to_have_count(1)
+
+
+def test_an_edit_on_a_phone_in_the_dark(browser: Browser, stack: Stack) -> None:
+    with visiting(browser, stack.url, color_scheme="dark", **PHONE) as page:
+        page.click(".preset:has-text('carpet')")
+        expect(page.locator("#target_prompt")).not_to_have_value("")
+        page.click("#clear")
+        page.locator("#size").fill("20")
+        touch(page, (40, 112), (90, 112), size=(128, 128))
+        expect(page.locator(".share")).to_have_text(re.compile("[5-9][.].* %"))
+        set_parameters(page, QUICK)
+        submit(page)
+        slider = page.get_by_label("Share of the picture before")
+        slider.scroll_into_view_if_needed(timeout=TIMEOUT_MS)
+        slider.tap(position={"x": 20, "y": 60})
+        assert int(slider.input_value()) < 20
+        expect(page.locator(".plot polyline")).to_have_count(4)
+        assert serious(page) == []
+        # Nothing is wider than the screen.
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
 def test_an_edit_is_canceled_while_it_runs(page: Page) -> None:
