@@ -56,6 +56,9 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
+        # Theirs come from other hosts; `/docs` is one of the page's.
+        docs_url=None,
+        redoc_url=None,
         telemetry={
             "tracing": tracing is not None,
             "tracer_provider": tracing,

@@ -11,11 +11,8 @@ from playwright.sync_api import Browser, expect
 from jobs.api_keys import ApiKeys
 from jobs.connection import connect
 from jobs.settings import Settings
-from tests.service.conftest import serving
-from tests.service.page.conftest import serious, visiting
-
-PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
-WIDE: dict[str, Any] = {"viewport": {"width": 1300, "height": 900}}
+from tests.service.conftest import Announce, Form, serving
+from tests.service.page.conftest import PHONE, WIDE, serious, visiting
 
 
 @pytest.mark.parametrize(("screen", "scheme"), [(PHONE, "dark"), (WIDE, "light")], ids=["phone", "wide"])
@@ -65,3 +62,47 @@ def test_a_key_is_asked_for(browser: Browser, settings: Settings) -> None:
         expect(page.locator("#key")).to_be_hidden()
         page.click("#key-forget")
         expect(field).to_be_visible()
+
+
+def test_another_key_shows_what_is_its_own(
+    browser: Browser, settings: Settings, announce: Announce, form: Form
+) -> None:
+    announce()
+    with connect(settings) as redis:
+        keys = [ApiKeys(redis).create(tenant)[1] for tenant in ("acme", "other")]
+    with (
+        serving(settings.model_copy(update={"auth": "keys"})) as client,
+        visiting(browser, str(client.base_url), **WIDE) as page,
+    ):
+
+        def use(key: str) -> None:
+            page.get_by_label("API key").fill(key)
+            page.keyboard.press("Enter")
+
+        edits, outcome = page.locator("#edits > li"), page.locator("#outcome")
+        assert form.send(client, {"Authorization": f"Bearer {keys[0]}"}).status_code == 202
+        use(keys[0])
+        edits.get_by_role("button").click()
+        expect(outcome).to_be_visible()
+        page.click("#key-forget")
+        expect(outcome).to_be_hidden()
+        expect(edits).to_have_count(0)
+        use(keys[1])
+        expect(page.locator("#none")).to_be_visible()
+        expect(outcome).to_be_hidden()
+        page.click("#key-forget")
+        # What was shown is taken up again.
+        use(keys[0])
+        expect(outcome).to_be_visible()
+        expect(edits).to_have_count(1)
+
+
+def test_the_contract_asks_no_other_host(browser: Browser, client: httpx.Client) -> None:
+    with visiting(browser, str(client.base_url), **WIDE) as page:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.get_by_role("link", name="API").click()
+        expect(page.locator(".opblock").first).to_be_visible()
+        page.get_by_text("/v1/models").first.click()
+        expect(page.get_by_role("button", name="Try it out")).to_be_visible()
+        assert [url for url in asked if not url.startswith((str(client.base_url), "data:", "blob:"))] == []
