@@ -95,7 +95,7 @@ def cpu_s(pid: int) -> float:
 
 def status_request(edit_id: str) -> bytes:
     """`GET /v1/edits/{id}`."""
-    return f"GET /v1/edits/{edit_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    return f"GET /v1/edits/{edit_id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 
 def submit_request(size: tuple[int, int] = SIZE) -> bytes:
@@ -117,7 +117,8 @@ def submit_request(size: tuple[int, int] = SIZE) -> bytes:
         parts.append(head + buffer.getvalue() + b"\r\n")
     body = b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
     kind = f"Content-Type: multipart/form-data; boundary={BOUNDARY}"
-    return f"POST /v1/edits HTTP/1.1\r\nHost: x\r\n{kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    top = f"POST /v1/edits HTTP/1.1\r\nHost: localhost\r\n{kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return top.encode() + body
 
 
 async def at_rate(at: Site, requests: list[bytes], *, rate: float, seconds: float) -> Load:
@@ -175,7 +176,7 @@ async def listened(at: Site, edit_id: str, *, listeners: int, seconds: float) ->
     claim = await asyncio.to_thread(records.claim, edit_id, "benchmark")
     assert claim is not None
     said: dict[int, float] = {}
-    request = f"GET /v1/edits/{edit_id}/events HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    request = f"GET /v1/edits/{edit_id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     opened = [await asyncio.open_connection("127.0.0.1", _port(at)) for _ in range(listeners)]
     ready = asyncio.Semaphore(0)
 

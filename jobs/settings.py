@@ -133,8 +133,8 @@ class Settings(BaseSettings):
     allow_anonymous: bool = Field(
         default=False,
         validate_default=True,
-        description="Listen on another address than loopback although `MAGEDIT_AUTH` is `off`: whoever reaches it may "
-        "do everything.",
+        description="Listen on another address than loopback although `MAGEDIT_AUTH` is `off`: whoever reaches it, by "
+        "whatever name and from whatever web page, may do everything.",
     )
     key_cache_s: float = Field(
         default=5.0,

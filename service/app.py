@@ -15,6 +15,7 @@ from service import problems
 from service.backend import Backend
 from service.gate import Gate, GateMiddleware
 from service.head import HeadMiddleware
+from service.local import LocalMiddleware
 from service.metrics import Metrics, MetricsMiddleware
 from service.openapi import document
 from service.ready import Readiness, looks
@@ -77,6 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
     # The last one added is the outermost.
     app.add_middleware(HeadMiddleware)
     app.add_middleware(GateMiddleware, settings=settings)
+    app.add_middleware(LocalMiddleware, settings=settings)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)
     app.add_middleware(problems.ProblemMiddleware)
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics, route_of=app.state.routes.name)

@@ -12,6 +12,8 @@ RequestError                 the request itself; ``field`` names the form field 
 ├── NoWebhook                the edit was submitted without a webhook_url
 ├── NoKey                    no API key was sent
 ├── InvalidKey               the API key is unknown, revoked or expired, or not the form of one
+├── ForeignHost              asked by a name that is not this machine's, where no key is asked for
+├── ForeignOrigin            a page from elsewhere wants to change something, likewise
 ├── ScopeMissing             the API key may not do this
 ├── InvalidIdempotencyKey    the Idempotency-Key header is not the form of one
 ├── RateLimited              more requests in a short time than the tenant may send
@@ -113,6 +115,18 @@ class InvalidKey(RequestError):
 
     def __init__(self, message: str = "the API key is unknown, revoked or expired") -> None:
         super().__init__(message)
+
+
+class ForeignHost(RequestError):
+    """The service is for its own machine, and was asked by a name that may be anybody's. RFC 9110, 15.5.20."""
+
+    code = "foreign_host"
+
+
+class ForeignOrigin(RequestError):
+    """The service asks for no key, and a page that is not its own made a browser send this."""
+
+    code = "foreign_origin"
 
 
 class ScopeMissing(RequestError):

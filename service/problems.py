@@ -85,6 +85,8 @@ KINDS: Mapping[type[Exception], Kind] = MappingProxyType(
         request.NoWebhook: Kind(HTTPStatus.NOT_FOUND, "The edit has no webhook"),
         request.NoKey: Kind(HTTPStatus.UNAUTHORIZED, "An API key is needed"),
         request.InvalidKey: Kind(HTTPStatus.UNAUTHORIZED, "The API key is not valid"),
+        request.ForeignHost: Kind(HTTPStatus.MISDIRECTED_REQUEST, "Not a name of this machine"),
+        request.ForeignOrigin: Kind(HTTPStatus.FORBIDDEN, "Not a page of this service"),
         request.ScopeMissing: Kind(HTTPStatus.FORBIDDEN, "The API key may not do this"),
         request.InvalidIdempotencyKey: Kind(HTTPStatus.BAD_REQUEST, "The Idempotency-Key is not valid"),
         request.RateLimited: Kind(HTTPStatus.TOO_MANY_REQUESTS, "Too many requests"),

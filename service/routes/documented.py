@@ -11,7 +11,7 @@ from jobs.errors import JobNotReady, KeyInUse, QueueUnavailable, TooManyUnfinish
 from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject
 from magedit.config import Region
 from magedit.report import EditMeasures, Progress, Ratios, Stage
-from service.errors import Busy, InvalidKey, NoKey, NotReady, RateLimited, ScopeMissing
+from service.errors import Busy, ForeignHost, ForeignOrigin, InvalidKey, NoKey, NotReady, RateLimited, ScopeMissing
 from service.problems import MEDIA_TYPE, Known, framework_problem, problem_of, validation_problem
 from service.views import Edit, edit_view
 
@@ -54,7 +54,13 @@ def example(edit: Edit) -> dict[str, Any]:
 
 def guarded() -> dict[int | str, dict[str, Any]]:
     """The ``responses`` of every route that needs a key."""
-    return problems(NoKey(), InvalidKey(), ScopeMissing("edits:read"), RATE_LIMITED, REDIS_AWAY)
+    return problems(
+        NoKey(), InvalidKey(), ScopeMissing("edits:read"), FOREIGN_ORIGIN, FOREIGN_HOST, RATE_LIMITED, REDIS_AWAY
+    )
+
+
+FOREIGN_HOST = ForeignHost("the request is for 'example.com', this service for its own machine alone: ...")
+FOREIGN_ORIGIN = ForeignOrigin("a page of 'https://example.com' may change nothing here: ...")
 
 
 REDIS_AWAY = QueueUnavailable("the job queue cannot be reached; try again in a moment")

@@ -11,7 +11,7 @@ from jobs.schema import FieldError
 from service.deps import METRICS_READER, Backend, ReadinessDep
 from service.errors import NotReady
 from service.metrics import CONTENT_TYPE, MetricsDep
-from service.routes.documented import guarded, problems
+from service.routes.documented import FOREIGN_HOST, guarded, problems
 
 router = APIRouter(tags=["health"])
 
@@ -22,7 +22,7 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
-@router.get("/livez", summary="The process answers")
+@router.get("/livez", summary="The process answers", responses=problems(FOREIGN_HOST))
 async def livez() -> Health:
     """Depends on nothing, a free thread included: whoever fails this should be restarted."""
     return Health()
@@ -31,7 +31,7 @@ async def livez() -> Health:
 @router.get(
     "/readyz",
     summary="Edits can be accepted and carried out",
-    responses=problems(NotReady([FieldError(field="worker", message="no worker is live")])),
+    responses=problems(NotReady([FieldError(field="worker", message="no worker is live")]), FOREIGN_HOST),
 )
 async def readyz(readiness: ReadinessDep) -> Health:
     """Redis and storage answer and a worker is live; else 503 with every reason."""

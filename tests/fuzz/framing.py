@@ -41,7 +41,7 @@ def form(parts: Iterable[bytes]) -> bytes:
 def head(*lines: bytes, kind: bytes = b"multipart/form-data; boundary=" + BOUNDARY) -> bytes:
     """The head of a submission."""
     return (
-        b"\r\n".join((b"POST /v1/edits HTTP/1.1", b"Host: x", b"Connection: close", b"Content-Type: " + kind, *lines))
+        b"\r\n".join((b"POST /v1/edits HTTP/1.1", b"Host: localhost", b"Connection: close", b"Content-Type: " + kind, *lines))
         + b"\r\n\r\n"
     )
 

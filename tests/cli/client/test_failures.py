@@ -85,6 +85,8 @@ def scripted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 def following(events: Iterator[Answer]) -> Ask:
     """A service whose edit is queued while the calls for its events are answered so, and done when they are used up."""
 
+    done = False
+
     def ask(request: httpx.Request) -> Answer:
         nonlocal done
         if not request.url.path.endswith("/events"):
@@ -93,12 +95,11 @@ def following(events: Iterator[Answer]) -> Ask:
         done = answer is None
         return answer or httpx.Response(204)
 
-    done = False
     return ask
 
 
 def test_a_stream_survives_refusals_of_the_moment(scripted: Callable[[Ask], Scripted]) -> None:
-    away = [problem(503, "queue_unavailable"), problem(429, "rate_limited"), httpx.ConnectError("lost")]
+    away: list[Answer] = [problem(503, "queue_unavailable"), problem(429, "rate_limited"), httpx.ConnectError("lost")]
     client = scripted(following(iter(away)))
     assert [each.state for each in client.stream()] == ["queued", "succeeded"]
     assert len(client.pauses) == 4
@@ -125,7 +126,7 @@ def test_what_goes_on_being_refused_is_raised(scripted: Callable[[Ask], Scripted
 
 
 def test_a_delete_whose_answer_was_lost_is_done(scripted: Callable[[Ask], Scripted]) -> None:
-    answers = iter([httpx.ReadError("lost"), problem(404, "not_found")])
+    answers: Iterator[Answer] = iter([httpx.ReadError("lost"), problem(404, "not_found")])
     scripted(lambda _: next(answers)).delete()
     assert next(answers, None) is None
 

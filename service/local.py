@@ -1,0 +1,76 @@
+"""Without keys, whoever reaches the service may do everything; on one machine that is its users, and their browsers.
+
+A page from elsewhere can make a browser send requests to loopback: by a name of its own that leads there (DNS
+rebinding: the request's Host is that name), or by a form or a script without a look at the answer (cross-site request
+forgery: the request's Origin is that page's, or `Sec-Fetch-Site` says so; Fetch Metadata Request Headers, 2.2; OWASP,
+"Cross-Site Request Forgery Prevention"). Neither has a key to send, so where keys are asked for nothing of this is
+looked at.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from jobs.settings import Settings, is_loopback
+from service.errors import ForeignHost, ForeignOrigin, RequestError
+from service.problems import error_response
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Methods that change nothing (RFC 9110, 9.2.1)."""
+
+CURE = "set MAGEDIT_AUTH=keys, or MAGEDIT_ALLOW_ANONYMOUS=true if whoever reaches the service may do everything"
+
+
+class LocalMiddleware:
+    """Refuses what a page from elsewhere makes a browser of this machine send."""
+
+    def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
+        self.app = app
+        self.guards = settings.auth == "off" and not settings.allow_anonymous
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.guards and scope["type"] == "http":
+            try:
+                self._check(scope["method"], Headers(scope=scope))
+            except RequestError as error:
+                await error_response(error)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+    def _check(self, method: str, headers: Headers) -> None:
+        """Raises ForeignHost, ForeignOrigin."""
+        host = headers.get("host")
+        # Browsers always send one.
+        if host is not None and not _is_here(_name(host)):
+            raise ForeignHost(f"the request is for {host[:100]!r}, this service for its own machine alone: {CURE}")
+        if method in SAFE:
+            return
+        origin = headers.get("origin")
+        if origin is not None and _authority(origin) != (host or "").lower():
+            raise ForeignOrigin(f"a page of {origin[:100]!r} may change nothing here: {CURE}")
+        if headers.get("sec-fetch-site") == "cross-site":
+            raise ForeignOrigin(f"a page from elsewhere may change nothing here: {CURE}")
+
+
+def _is_here(name: str) -> bool:
+    # Browsers look up no name below `localhost` (RFC 6761, 6.3). What the settings let it listen on is loopback too.
+    return is_loopback(name) or name.endswith(".localhost")
+
+
+def _name(host: str) -> str:
+    """The name or address in a Host, without its port; empty if there is none to be read."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _authority(origin: str) -> str:
+    """Name and port of an Origin; empty for `null` and what else is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
