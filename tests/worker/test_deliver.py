@@ -3,12 +3,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from jobs import keys
-from jobs.deliveries import Deliveries, Delivery, DeliveryState
+from jobs.deliveries import Deliveries, Delivery, DeliveryState, Taken
 from jobs.schema import JobRecord
 from jobs.webhook_secrets import WebhookSecrets
 from tests.conftest import running, wait_until
@@ -133,3 +134,34 @@ def test_a_worker_delivers(open_desk: Desk, receiver: Receiver, spawn: object) -
     ((_, event),) = receiver.accepted
     assert event["type"] == "edit.succeeded"
     assert event["data"]["results"][0]["href"] == f"/v1/edits/{record.id}/result/0"
+
+
+def test_no_error_ends_it(open_desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    deliverer = Deliverer(open_desk.redis, open_desk.settings)
+    failed, stop, take = threading.Event(), threading.Event(), Deliveries.take
+
+    def fails_once(self: Deliveries, most: int) -> tuple[Taken, ...]:
+        if failed.is_set():
+            return take(self, most)
+        failed.set()
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(Deliveries, "take", fails_once)
+    open_desk.cancel(webhook_url=receiver.url)
+    thread = threading.Thread(target=deliverer.run, args=(stop,))
+    thread.start()
+    wait_until(lambda: len(receiver.accepted) == 1 or not thread.is_alive(), what="delivery")
+    stop.set()
+    thread.join()
+    assert failed.is_set()
+    assert len(receiver.accepted) == 1
+
+
+def test_a_record_of_another_version_is_tried_again_later(
+    open_desk: Desk, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    foreign, record = (open_desk.cancel(webhook_url=receiver.url) for _ in range(2))
+    open_desk.redis.hset(keys.EDIT + foreign.id, "field_of_tomorrow", "1")
+    assert deliverer.deliver() == 2
+    assert [message for message, _ in receiver.accepted] == [f"msg_{record.id}"]
+    assert how(open_desk, foreign).state is DeliveryState.PENDING
