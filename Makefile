@@ -21,7 +21,9 @@ test: $(VENV)/.dev  ## All tests but the slow ones; as root on Debian it install
 	$(BIN)/python -m tests.browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
-soak: $(VENV)/.dev  ## Kill everything for most of an hour; nothing may be lost (SOAK="--resume" goes on after a kill)
+# A soak that goes on has had its model-based lives.
+soak: $(VENV)/.dev  ## Long model-based lives, then kill everything for most of an hour (SOAK="--resume" goes on after a kill)
+	$(if $(findstring --resume,$(SOAK)),,$(BIN)/python -m pytest -m slow tests/jobs/test_job_life.py)
 	$(BIN)/python -m tests.soak $(SOAK)
 
 fuzz: $(VENV)/.dev  ## 5,000 mutated uploads, and the whole contract with random requests: no fault of the service
@@ -51,8 +53,8 @@ bench-memory: $(VENV)/.run  ## Peak memory of an edit on a UNet of SD 1.x size; 
 bench-load: $(VENV)/.run  ## What one front end bears: latency, rate and CPU of status, submit and events
 	$(BIN)/python -m benchmarks.load
 
-bench-quality: $(VENV)/.run  ## Edits with known truth, with and without guidance; goes on after a kill
-	$(BIN)/python -m benchmarks.quality
+bench-quality: $(VENV)/.run  ## Edits with known truth, with and without guidance; goes on after a kill (QUALITY="--table methods")
+	$(BIN)/python -m benchmarks.quality $(QUALITY)
 
 gallery: $(VENV)/.run  ## Draw docs/gallery.png: a row per kind of edit, from the shipped checkpoint
 	$(BIN)/python -m magedit.demo.gallery

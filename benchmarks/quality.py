@@ -1,7 +1,8 @@
-"""Edits with known truth, with and without guidance (`make bench-quality`): a table of rows by kind.
+"""Edits with known truth (`make bench-quality`): success, likeness and cost by kind of edit, a row per configuration.
 
 Two sets are kept apart: *plain* edits, which the prompts alone can localize, and *complex* ones, which only the mask
-can. Every figure of every edit goes to a journal as soon as it is known; the same command goes on after a kill.
+can. Every figure of every edit goes to a journal as soon as it is known; the same command goes on after a kill, and
+another table takes from it what it has in common.
 """
 
 from __future__ import annotations
@@ -10,218 +11,320 @@ import argparse
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
 import torch
+from numpy import asarray
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from benchmarks.metrics import structure
+from benchmarks.rows import BY_KIND, CEILING, ROWS, TABLES, UNGUIDED
+from magedit.catalog import METHOD_CARDS
 from magedit.config import EditConfig, Region
 from magedit.demo import checkpoint_path, edit_set
-from magedit.demo.edits import DemoEdit, in_room
+from magedit.demo.edits import EDIT_KINDS, DemoEdit, in_room
 from magedit.demo.evaluate import judge_edit, load_pipeline, psnr
-from magedit.kinds import KINDS, EditKind, with_kind
-from magedit.masks import paste_back
+from magedit.demo.model import DemoModel
+from magedit.errors import EditDiverged, InvalidEdit
+from magedit.kinds import EditKind, with_kind
+from magedit.meter import planned
+from magedit.output import Inversion
+from magedit.passes import Passes
 from magedit.pipeline import MAGEditPipeline
+from magedit.report import Stage
 
-_FREE: dict[str, Any] = {"cross_replace": 0.0, "self_replace": 0.0}
-ROWS: dict[str, EditConfig] = {
-    "p2p": EditConfig(method="p2p"),
-    "prompt + blend": EditConfig(method="p2p", blend_fraction=1.0, **_FREE),
-    "token": EditConfig(),
-    "spatial": EditConfig(constraint="spatial"),
-    "both": EditConfig(constraint="both"),
-    "token, no injection": EditConfig(**_FREE),
-    "spatial, no injection": EditConfig(constraint="spatial", **_FREE),
-    "both, no injection": EditConfig(constraint="both", **_FREE),
-    "p2p, no blend": EditConfig(method="p2p", blend_fraction=0.0),
-    "p2p + local blend": EditConfig(method="p2p", blend_fraction=0.0, local_blend=0.3),
-    "p2p, null-text": EditConfig(method="p2p", inversion="null-text"),
-    "p2p, negative-prompt": EditConfig(method="p2p", inversion="negative-prompt"),
-    "p2p, proximal": EditConfig(method="p2p", inversion="proximal"),
-    "p2p, style": EditConfig(method="p2p", inversion="style"),
-    "pnp": EditConfig(method="pnp", blend_fraction=0.0),
-    "pnp + blend": EditConfig(method="pnp"),
-    "token on pnp": EditConfig(injection="pnp"),
-    "diffedit": EditConfig(method="diffedit"),
-    "diffedit, own mask": EditConfig(method="diffedit", mask_source="own"),
-    "blended-latent": EditConfig(method="blended-latent"),
-    "sine": EditConfig(method="sine"),
-    "token, less injection": EditConfig(cross_replace=0.4, self_replace=0.2, blend_fraction=1.0),
-    "token, less injection, 0.63": EditConfig(cross_replace=0.4, self_replace=0.2, blend_fraction=1.0, strength=0.63),
-    "token, blend": EditConfig(blend_fraction=1.0, **_FREE),
-    "token, blend, 0.63": EditConfig(blend_fraction=1.0, strength=0.63, **_FREE),
-    "kind": EditConfig(),
-}
-"""What is compared; everything else is the default, in `KIND` that of the edit's kind. A removal is guided by the words
-of what fills the place (`magedit.demo.edits.in_room`)."""
-KIND = "kind"
 KIND_OF: dict[str, EditKind] = {"replacement": "replacement", "addition": "addition", "removal": "removal"}
 """Kinds of the set by those of an edit; the others are attributes."""
-DEFAULT_ROWS = (*tuple(ROWS)[:8], KIND)
-FIGURES = ("success", "read", "left", "inside_db", "structure", "background_db", "token_gain", "spatial_gain")
-COSTS = ("seconds", "forward", "truncated", "backward")
+ATTRIBUTES = tuple(kind for kind in EDIT_KINDS if kind not in KIND_OF)
+BEFORE_EDIT = (Stage.PREPARE, Stage.INVERT, Stage.OPTIMIZE)
+"""Stages that an edit from an inversion at hand does not have."""
 
-_PIPELINE: dict[str, MAGEditPipeline] = {}
+Figures = dict[str, Any]
+_HERE: dict[str, Any] = {}
 
 
 def _start(checkpoint: Path, device: str) -> None:
     torch.set_num_threads(1)
-    _PIPELINE["here"] = load_pipeline(checkpoint, device)
+    _HERE["pipe"], _HERE["model"] = load_pipeline(checkpoint, device), DemoModel.load(checkpoint, device)
 
 
-@torch.no_grad()
-def measure(pipe: MAGEditPipeline, edit: DemoEdit, config: EditConfig) -> dict[str, float]:
-    """Carry out one edit and compare it with its truth."""
+class Inversions:
+    """Inversions of one edit's picture: each is made once and charged to every row that starts from it."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Inversion, float]] = {}
+
+    @staticmethod
+    def _key(edit: DemoEdit, config: EditConfig) -> str:
+        return json.dumps([edit.source_prompt, config.inversion_settings], sort_keys=True)
+
+    def of(self, edit: DemoEdit, config: EditConfig) -> tuple[Inversion | None, float]:
+        """The inversion to begin with, and the seconds that it took; none: the edit makes its own."""
+        return self._known.get(self._key(edit, config), (None, 0.0)) if self._shared(config) else (None, 0.0)
+
+    def keep(self, edit: DemoEdit, config: EditConfig, inversion: Inversion, seconds: float) -> None:
+        """Remember what an edit made."""
+        if self._shared(config):
+            self._known.setdefault(self._key(edit, config), (inversion, seconds))
+
+    @staticmethod
+    def _shared(config: EditConfig) -> bool:
+        """Whether the inversion's passes are known beforehand; an optimisation's are only counted as it runs."""
+        stages = planned(config, inverted=False)
+        return bool(METHOD_CARDS[config.method].inversions) and Stage.OPTIMIZE not in stages
+
+
+def measure(pipe: MAGEditPipeline, edit: DemoEdit, config: EditConfig, inversions: Inversions) -> Figures:
+    """Carry out one edit and compare it with its truth.
+
+    ``token`` and ``spatial`` are the ratios of the words in the sampling passes of the guided steps, None where
+    nothing reads them; ``background_db`` is told of what the model drew, before anything is pasted back.
+    """
     size = pipe.size
     image, mask = edit.image(size), edit.mask(size)
-    output = pipe(
-        image, [mask], edit.source_prompt, edit.target_prompt, [Region(words=edit.words)], config, output_type="latent"
-    )
+    inversion, seconds = inversions.of(edit, config)
+    regions = [Region(words=edit.words)]
+    output = pipe(image, [mask], edit.source_prompt, edit.target_prompt, regions, config, inversion=inversion)
     measures = output.measures
-    pixels = pipe.vae.decode(output.images / pipe.vae.config.scaling_factor).sample
-    array = ((pixels[0].clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
-    drawn = Image.fromarray(array)
-    result = paste_back(image, drawn, mask, measures.crop, measures.dilation)
-    inside = np.asarray(mask) > 0
-    gains = [
-        (after.token - before.token, after.spatial - before.spatial)
-        for before, after in zip(measures.before, measures.after, strict=True)
-    ]
+    passes = Passes(
+        forward=measures.unet_forward, truncated=measures.unet_truncated_forward, backward=measures.unet_backward
+    )
+    if inversion is None:
+        before = sum(measures.stage_seconds.get(stage, 0.0) for stage in BEFORE_EDIT)
+        inversions.keep(edit, config, output.inversion, before)
+    else:
+        passes += planned(config, inverted=False)[Stage.INVERT]
+    (result,) = output.images
+    assert isinstance(result, Image.Image)
+    (drawn,) = _HERE["model"].decode(output.edited[0].latent)
+    after = measures.after[0] if measures.after else None
     return {
-        **judge_edit(edit, result, size),
-        "structure": round(structure(result, edit.truth(size), inside), 4),
-        "background_db": round(psnr(drawn, image, ~inside), 2),
-        "token_gain": round(gains[0][0], 5) if gains else 0.0,
-        "spatial_gain": round(gains[0][1], 5) if gains else 0.0,
-        "seconds": round(sum(measures.stage_seconds.values()), 2),
-        "forward": measures.unet_forward,
-        "truncated": measures.unet_truncated_forward,
-        "backward": measures.unet_backward,
+        **judged(edit, result, size),
+        "background_db": round(psnr(drawn, image, asarray(mask) == 0), 2),
+        "token": round(after.token, 5) if after else None,
+        "spatial": round(after.spatial, 5) if after else None,
+        "seconds": round(seconds + sum(measures.stage_seconds.values()), 2),
+        "passes": round(passes.work, 2),
     }
+
+
+def judged(edit: DemoEdit, result: Image.Image, size: int) -> Figures:
+    """How near a picture is to the truth; for attributes also how much of the truth's structure it keeps."""
+    inside = asarray(edit.mask(size)) > 0
+    kept = round(structure(result, edit.truth(size), inside), 4) if edit.kind in ATTRIBUTES else None
+    return {**judge_edit(edit, result, size), "structure": kept}
+
+
+def ceiling(edit: DemoEdit) -> Figures:
+    """The figures of a perfect edit that the VAE has seen."""
+    model = _HERE["model"]
+    (seen,) = model.decode(model.encode(edit.truth(model.size)))
+    mask = edit.mask(model.size)
+    result = Image.composite(seen, edit.image(model.size), mask)
+    background = round(psnr(seen, edit.image(model.size), asarray(mask) == 0), 2)
+    return {**judged(edit, result, model.size), "background_db": background}
 
 
 def resolved(name: str, edit: DemoEdit, config: EditConfig) -> tuple[DemoEdit, EditConfig]:
     """The edit with words that guidance can raise, and ``config`` as row ``name`` has it for this edit."""
     if edit.kind == "removal":
         edit = in_room(edit)
-    if name == KIND:
+    if name in BY_KIND:
         prompts = (edit.source_prompt, edit.target_prompt)
         kind = KIND_OF.get(edit.kind, "attribute")
-        _, config = with_kind(config, kind, *prompts, given=(), preset="balanced", has_words=True)
+        given = [] if config.is_guided else ["strength"]
+        _, config = with_kind(config, kind, *prompts, given=given, preset="balanced", has_words=True)
     return edit, config
 
 
-def _work(name: str, edit: DemoEdit, config: EditConfig) -> dict[str, Any]:
-    edit, config = resolved(name, edit, config)
-    return {"row": name, "edit": edit.name, **measure(_PIPELINE["here"], edit, config)}
+def _work(edit: DemoEdit, rows: Mapping[str, EditConfig]) -> list[Figures]:
+    """Every row's figures of one edit; an edit that is refused or diverges has failed."""
+    inversions, lines = Inversions(), []
+    for name, config in rows.items():
+        about = {"row": name, "edit": edit.name, "twin": has_twin(edit)}
+        if name == CEILING:
+            lines.append(about | ceiling(edit))
+            continue
+        told, used = resolved(name, edit, config)
+        try:
+            lines.append(about | measure(_HERE["pipe"], told, used, inversions))
+        except (InvalidEdit, EditDiverged) as error:
+            lines.append(about | {"error": error.code, "success": 0.0, "read": 0.0})
+    return lines
 
 
-def _fingerprint(checkpoint: Path, rows: dict[str, EditConfig], seed: int) -> str:
-    """Names a run: figures of another checkpoint, of other settings or another seed are not mixed with it."""
-    settings: dict[str, Any] = {name: asdict(row) for name, row in sorted(rows.items())}
-    if KIND in rows:
-        settings["kinds"] = {kind: dict(values) for kind, values in KINDS.items()}
-    digest = hashlib.sha256(json.dumps([seed, settings]).encode())
+def has_twin(edit: DemoEdit) -> bool:
+    """Whether another thing of the room is called the same as the edited one."""
+    thing = (edit.vanishing or edit.appearing)[0]
+    names = [(other.kind, other.colour, other.pattern) for other in edit.source.things if other != thing]
+    return (thing.kind, thing.colour, thing.pattern) in names
+
+
+def _weights(checkpoint: Path) -> str:
+    digest = hashlib.sha256()
     for path in sorted(checkpoint.rglob("*.safetensors")):
         digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
+    return digest.hexdigest()
+
+
+def _key(weights: str, name: str, edit: DemoEdit, config: EditConfig) -> str:
+    """Names one line of the journal by all that its figures depend on, but for the program itself."""
+    told, used = resolved(name, edit, config)
+    settings = [weights, name == CEILING, repr(told), asdict(used)]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def run(
     checkpoint: Path,
-    rows: dict[str, EditConfig],
+    rows: Mapping[str, EditConfig],
     edits: Sequence[DemoEdit],
-    seed: int,
     *,
     state: Path,
     processes: int = 1,
     device: str = "cpu",
-) -> list[dict[str, Any]]:
-    """The figures of ``edits``, drawn with ``seed``, under every row; what the journal has is not done again."""
+) -> list[Figures]:
+    """The figures of ``edits`` under every row, in this order; what the journal has is not done again."""
     state.mkdir(parents=True, exist_ok=True)
-    journal = state / f"{_fingerprint(checkpoint, rows, seed)}.jsonl"
+    journal = state / "journal.jsonl"
     lines = journal.read_text().splitlines(keepends=True) if journal.exists() else []
     whole = [line for line in lines if line.endswith("\n")]  # a kill may have cut the last one
     journal.write_text("".join(whole))
-    known = [json.loads(line) for line in whole]
-    done = {(each["row"], each["edit"]) for each in known}
-    todo = [(name, edit, row) for edit in edits for name, row in rows.items() if (name, edit.name) not in done]
-    names = {edit.name for edit in edits}
+    known = {line["key"]: line["figures"] for line in map(json.loads, whole)}
+    weights = _weights(checkpoint)
+    keys = {(edit.name, name): _key(weights, name, edit, row) for edit in edits for name, row in rows.items()}
+    todo = [
+        (edit, missing)
+        for edit in edits
+        if (missing := {name: row for name, row in rows.items() if keys[edit.name, name] not in known})
+    ]
     spawn = multiprocessing.get_context("spawn")
     if todo:
         with (
             ProcessPoolExecutor(processes, spawn, initializer=_start, initargs=(checkpoint, device)) as pool,
             journal.open("a") as file,
         ):
-            for figures in track(pool.map(_work, *zip(*todo, strict=True)), "edits", total=len(todo)):
-                file.write(json.dumps(figures) + "\n")
+            for done in track(pool.map(_work, *zip(*todo, strict=True)), "edits", total=len(todo)):
+                for figures in done:
+                    key = keys[figures["edit"], figures["row"]]
+                    known[key] = figures
+                    file.write(json.dumps({"key": key, "figures": figures}) + "\n")
                 file.flush()
-                known.append(figures)
-    return [each for each in known if each["edit"] in names]
+    # two rows may be the same edit: each gets its own name
+    return [known[keys[edit.name, name]] | {"row": name, "edit": edit.name} for edit in edits for name in rows]
 
 
-def summary(figures: Iterable[dict[str, Any]]) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
-    """Means by set, kind ("all": over kinds) and row, with the number of edits."""
-    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+MEANS = (
+    "success",
+    "read",
+    "left",
+    "inside_db",
+    "structure",
+    "background_db",
+    "token",
+    "spatial",
+    "token_gain",
+    "spatial_gain",
+    "seconds",
+    "passes",
+)
+Summary = dict[str, dict[str, dict[str, dict[str, float | None]]]]
+
+
+def with_gains(figures: Sequence[Figures]) -> list[Figures]:
+    """The figures with what guidance has gained: ratios less those of the row without it, where both are there."""
+    known = {(each["edit"], each["row"]): each for each in figures}
+    told = []
     for each in figures:
+        base = known.get((each["edit"], UNGUIDED.get(each["row"], "")), {})
+        pairs = {name: (each.get(name), base.get(name)) for name in ("token", "spatial")}
+        gains = {f"{name}_gain": a - b for name, (a, b) in pairs.items() if a is not None and b is not None}
+        told.append(each | gains)
+    return told
+
+
+def summary(figures: Sequence[Figures]) -> Summary:
+    """Means by set, group and row, with the number of edits. Groups: each kind, "attribute" (colour, pattern, part),
+    "twin" (attributes of a thing that has one), "all". None: no edit of the group has the figure."""
+    groups: dict[tuple[str, str, str], list[Figures]] = {}
+    for each in with_gains(figures):
         complexity, kind, _ = each["edit"].split("-")
-        for group in (kind, "all"):
-            groups.setdefault((complexity, group, each["row"]), []).append(each)
-    table: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
-    for (complexity, kind, row), results in groups.items():
-        means = {name: round(fmean(one[name] for one in results), 4) for name in (*FIGURES, *COSTS)}
-        table.setdefault(complexity, {}).setdefault(kind, {})[row] = {"edits": len(results), **means}
+        names = [kind, "all"]
+        if kind in ATTRIBUTES:
+            names += ["attribute", *(["twin"] if each["twin"] else [])]
+        for name in names:
+            groups.setdefault((complexity, name, each["row"]), []).append(each)
+    table: Summary = {}
+    for (complexity, group, row), results in groups.items():
+        there = {name: [one[name] for one in results if one.get(name) is not None] for name in MEANS}
+        means = {name: round(fmean(values), 4) if values else None for name, values in there.items()}
+        table.setdefault(complexity, {}).setdefault(group, {})[row] = {"edits": len(results), **means}
     return table
 
 
-def show(table: dict[str, dict[str, dict[str, dict[str, float]]]]) -> Table:
-    """The summary for a terminal."""
-    columns = ("edits", "success", "read", "left", "inside_db", "structure", "background_db", "seconds")
-    shown = Table(title="edits with known truth")
-    for name in ("set", "kind", "row", *columns):
-        shown.add_column(name)
-    for complexity, kinds in table.items():
-        for kind, rows in kinds.items():
-            for row, means in rows.items():
-                shown.add_row(complexity, kind, row, *(f"{means[name]:g}" for name in columns))
-    return shown
+GROUPS = (*EDIT_KINDS, "attribute", "all")
+SHOWN = {
+    "inside_db": ("inside dB", "all", "{:.1f}"),
+    "structure": ("structure", "attribute", "{:.2f}"),
+    "background_db": ("background dB", "all", "{:.1f}"),
+    "token_gain": ("token", "attribute", "{:+.3f}"),
+    "spatial_gain": ("spatial", "attribute", "{:+.3f}"),
+    "seconds": ("s", "all", "{:.1f}"),
+    "passes": ("passes", "all", "{:.0f}"),
+}
+"""Beside success: heading, group and format of each figure shown."""
+
+
+def markdown(table: Summary) -> Iterator[str]:
+    """The summary as Markdown, line by line: a table per set, success in per cent by kind, then the other figures."""
+    for complexity, groups in table.items():
+        here = [group for group in GROUPS if group in groups]
+        numbers = {group: max(int(row["edits"] or 0) for row in groups[group].values()) for group in here}
+        heads = [*(f"{group} ({numbers[group]})" for group in here), *(heading for heading, _, _ in SHOWN.values())]
+        yield f"| {complexity} | " + " | ".join(heads) + " |"
+        yield "|" + "---|" * (len(heads) + 1)
+        for row in groups["all"]:
+            cells = [f"{100 * (groups[group][row]['success'] or 0):.0f}" for group in here]
+            for name, (_, group, form) in SHOWN.items():
+                value = groups.get(group, groups["all"])[row][name]
+                cells.append("" if value is None else form.format(value))
+            yield f"| {row} | " + " | ".join(cells) + " |"
+        yield ""
 
 
 def main() -> None:
-    """Run what is missing, print the table and write it as JSON."""
+    """Run what is missing, print the tables and write them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, default=checkpoint_path())
     parser.add_argument("--edits", type=int, default=12, help="edits of each of 6 kinds in each of 2 sets")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rows", nargs="*", choices=list(ROWS), default=list(DEFAULT_ROWS), help="what to compare")
-    parser.add_argument("--steps", type=int, default=EditConfig.steps)
+    parser.add_argument("--seed", type=int, default=0, help="which edits")
+    parser.add_argument("--table", choices=list(TABLES), default="edits", help="rows of a published table")
+    parser.add_argument("--rows", nargs="*", choices=[CEILING, *ROWS], help="other rows")
+    parser.add_argument("--steps", type=int, help="DDIM steps of the rows that do not set their own")
     parser.add_argument("--processes", type=int, default=1, help="one thread each")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--state", type=Path, default=Path(".cache/quality"), help="folder of the journals")
+    parser.add_argument("--state", type=Path, default=Path(".cache/quality"), help="folder of the journal")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     asked = parser.parse_args()
-    rows = {name: replace(ROWS[name], steps=asked.steps) for name in asked.rows}
-    figures = run(
-        asked.checkpoint,
-        rows,
-        edit_set(asked.edits, asked.seed),
-        asked.seed,
-        state=asked.state,
-        processes=asked.processes,
-        device=asked.device,
+    rows = {name: ROWS.get(name, EditConfig()) for name in asked.rows or TABLES[asked.table]}
+    if asked.steps:
+        rows = {
+            name: replace(row, steps=asked.steps) if row.steps == EditConfig.steps else row
+            for name, row in rows.items()
+        }
+    edits = edit_set(asked.edits, asked.seed)
+    table = summary(
+        run(asked.checkpoint, rows, edits, state=asked.state, processes=asked.processes, device=asked.device)
     )
-    table = summary(figures)
-    Console(width=140).print(show(table))
+    screen = Console(soft_wrap=True)
+    for line in markdown(table):
+        screen.print(line, markup=False, highlight=False)
     if asked.json:
         asked.json.write_text(json.dumps(table, indent=1) + "\n")
 

@@ -29,7 +29,7 @@ STEP_SIZE = 15.0
 StepSize = Annotated[float, typer.Option(help="Step size of guidance by default.")]
 Start = Annotated[
     Path | None,
-    typer.Option("--start", help="Folder of a checkpoint whose UNet is trained on; its VAE and text encoder stay."),
+    typer.Option("--start", help="Folder of a checkpoint whose UNet and text encoder are trained on; its VAE stays."),
 ]
 Longer = Annotated[int | None, typer.Option(min=1, help="Samples of the stage, in place of the preset's.")]
 Share = Annotated[
@@ -49,6 +49,7 @@ def _preset(
     vae: int | None = None,
     unet: int | None = None,
     share: float | None = None,
+    seed: int | None = None,
 ) -> Preset:
     if name not in PRESETS:
         raise typer.BadParameter(f"preset {name!r} is unknown: use one of {', '.join(PRESETS)}")
@@ -63,7 +64,12 @@ def _preset(
         full = preset.unet.schedule
         gentle = replace(full, muon=share * full.muon, adam=share * full.adam, decay=1.0)
         preset = replace(preset, unet=replace(preset.unet, schedule=gentle))
+    if seed is not None:
+        preset = replace(preset, seed=seed)
     return preset
+
+
+Seed = Annotated[int | None, typer.Option(help="Which rooms, in place of the preset's: others, for training on.")]
 
 
 @app.command()
@@ -80,6 +86,7 @@ def train(
     unet_samples: Longer = None,
     unet_rate: Share = None,
     start: Start = None,
+    seed: Seed = None,
 ) -> None:
     """Train the checkpoint; after a kill the same command goes on from the last snapshots."""
     from magedit.demo.training.export import Guidance
@@ -88,7 +95,7 @@ def train(
 
     try:
         train_in_processes(
-            _preset(preset, text_samples, vae_samples, unet_samples, unet_rate),
+            _preset(preset, text_samples, vae_samples, unet_samples, unet_rate, seed),
             state=state,
             out=out,
             guidance=Guidance(resolution=guidance_resolution, step_size=guidance_step_size),

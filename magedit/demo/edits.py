@@ -16,8 +16,9 @@ Complexity = Literal["plain", "complex"]
 EDIT_KINDS: Final[tuple[EditKind, ...]] = get_args(EditKind)
 _OPENING: Final = re.compile(r"^.*?\broom with ")
 COMPLEXITIES: Final[tuple[Complexity, ...]] = get_args(Complexity)
-"""Plain: the prompts alone say where to edit. Complex: they do not, only the mask does; several objects are of one
-class or one colour, and the prompts may leave out most of the room."""
+"""Plain: the prompts alone say where to edit. Complex: they do not. A thing that can have one has a twin, which the
+same words name; a sofa, carpet or curtain shares its colour with something else; and the prompts may leave out most of
+the room."""
 FULL: Final = Style(
     side=0.0,
     colour=1.0,

@@ -112,7 +112,7 @@ def _templates(kind: str) -> tuple[_Template, ...]:
 
 
 def find_things(picture: Image.Image, kind: str) -> list[Found]:
-    """The things of a class that a picture of the demo's world shows: at most one, of pillows one a side.
+    """The things of a class that a picture of the demo's world shows: at most one on each side.
 
     The picture may have any size; it is judged at 128 x 128 pixels.
     """
@@ -127,7 +127,7 @@ def find_things(picture: Image.Image, kind: str) -> list[Found]:
         if share < SEEN or float(near[template.own].mean()) < OWN:
             continue
         ring = np.square(there[template.ring] - template.paint).sum(-1) < NEAR**2
-        slot = template.thing.side if kind == "pillow" else ""
+        slot = template.thing.side
         error = float(np.minimum(distance, 2 * NEAR).mean())
         if share - float(ring.mean()) >= CONTRAST and error < closest.get(slot, np.inf):
             best[slot], closest[slot] = Found(template.thing, share), error

@@ -47,7 +47,7 @@ class VaeRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class TextRecipe:
-    """CLIPTextModel, taught to tag captions, then frozen."""
+    """CLIPTextModel, taught to tag captions."""
 
     width: int
     layers: int
@@ -70,6 +70,14 @@ class UnetRecipe:
     """Share of empty captions, for classifier-free guidance."""
     gamma: float = 5.0
     """Min-SNR weight: min(SNR, gamma) / SNR (Hang et al. 2023, section 3.4)."""
+    noisy: float = 0.67
+    """Share of the samples at time steps whose SNR is below 0.5, where it is decided what stands where; 0.54 of the
+    steps are."""
+    tilt: float = 0.3
+    """The weight is multiplied by alpha_bar to the power of -tilt. 0: error of the noise, 1: of v (Salimans & Ho 2022,
+    appendix D); between them, what stands where counts more than with the one and surfaces more than with the other."""
+    tune_text: bool = True
+    """Whether the text encoder, taught to tag, is trained on with the UNet."""
     average: float = 0.998
     """Decay of the exponential moving average of the weights, per step."""
 

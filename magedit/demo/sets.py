@@ -19,7 +19,7 @@ from magedit.demo.edits import (
     swap,
 )
 from magedit.demo.palette import COLOURS, PATTERNED, PATTERNS
-from magedit.demo.scene import Scene, Thing, clashes, sample_scene
+from magedit.demo.scene import FRONT_SLOTS, PILLOW_SLOTS, SIDE_SLOTS, WALL_SLOTS, Scene, Thing, clashes, sample_scene
 
 SWAPS: Final = {
     "ball": "table",
@@ -34,6 +34,13 @@ REMOVABLE: Final = ("ball", "table", "picture", "clock", "lamp", "plant", "pillo
 RECOLOURED: Final = ("sofa", "carpet", "picture", "ball", "table", "curtain", "pillow")
 PARTED: Final = ("lamp", "plant", "clock")
 """Classes whose colour is that of one part: shade, pot, face."""
+PLACES: Final = (
+    (("window", "picture", "clock"), WALL_SLOTS),
+    (("lamp", "plant"), SIDE_SLOTS),
+    (("table", "ball"), FRONT_SLOTS),
+    (("pillow",), PILLOW_SLOTS),
+)
+"""Classes that share places, and where these are: where a twin can stand."""
 NAMED_BESIDES: Final = 2
 """Most things that the prompts of a complex edit name besides the edited one."""
 
@@ -47,16 +54,34 @@ def _is_single(scene: Scene, thing: Thing) -> bool:
     )
 
 
-def _crowd(scene: Scene, thing: Thing, rng: random.Random) -> tuple[Scene, Thing] | None:
-    """The room with one more thing like this one: a pillow's twin, or something else of its colour."""
-    others = [other for other in scene.things if other != thing and other.colour]
-    twins = [other for other in others if other.kind == thing.kind]
+def _twin(thing: Thing, scene: Scene, rng: random.Random) -> Scene | None:
+    """The room with another thing just like this one: in a free place of its kind, else instead of what is there."""
+    kinds, slots = next(((kinds, slots) for kinds, slots in PLACES if thing.kind in kinds), ((), {}))
+    others = [side for side in slots if side != thing.side]
     if not others:
         return None
-    chosen = rng.choice(twins or others)
-    pattern = thing.pattern if chosen.kind == thing.kind else chosen.pattern
-    crowded = scene.change(chosen, replace(chosen, colour=thing.colour, pattern=pattern))
-    return None if clashes(crowded) else (crowded, thing)
+    holders = {other.side: other for other in scene.things if other.kind in kinds}
+    free = [side for side in others if side not in holders]
+    twins = [side for side in others if side in holders and holders[side].kind == thing.kind]
+    taken = [side for side in others if side in holders and holders[side].kind != "window"]  # a curtain hangs there
+    side = rng.choice(twins or free or taken or [thing.side])
+    if side == thing.side:
+        return None
+    twin = replace(thing, x=thing.x + slots[side] - slots[thing.side], side=side)
+    return scene.with_things([*(other for other in scene.things if other != holders.get(side)), twin])
+
+
+def _crowd(scene: Scene, thing: Thing, rng: random.Random) -> Scene | None:
+    """The room with one more thing like this one: its twin, or, where there is no place for any, something else of
+    its colour."""
+    crowded = _twin(thing, scene, rng)
+    if crowded is None:
+        others = [other for other in scene.things if other != thing and other.colour]
+        if not others:
+            return None
+        chosen = rng.choice(others)
+        crowded = scene.change(chosen, replace(chosen, colour=thing.colour))
+    return None if clashes(crowded) else crowded
 
 
 def _pick(
@@ -69,7 +94,8 @@ def _pick(
     if not things:
         return None
     thing = rng.choice(things)
-    return _crowd(scene, thing, rng) if is_complex else (scene, thing)
+    crowded = _crowd(scene, thing, rng) if is_complex else scene
+    return (crowded, thing) if crowded else None
 
 
 def _told(scene: Scene, thing: Thing | None, is_complex: bool, rng: random.Random) -> Told:

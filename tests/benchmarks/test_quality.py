@@ -2,65 +2,106 @@ import json
 import typing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from benchmarks.quality import COSTS, FIGURES, KIND_OF, ROWS, resolved, run, show, summary
+from benchmarks.quality import KIND_OF, markdown, resolved, run, summary
+from benchmarks.rows import BY_KIND, CEILING, ROWS, TABLES, UNGUIDED
 from magedit.config import EditConfig
 from magedit.demo import checkpoint_path, demo_edit, sample_edits
 from magedit.demo.edits import EditKind
 from magedit.kinds import KINDS
 
-SHORT = {"p2p": replace(ROWS["p2p"], steps=2), "token": replace(ROWS["token"], steps=2, max_iterations=1)}
+SHORT = {
+    CEILING: EditConfig(),
+    "p2p + blend": replace(ROWS["p2p + blend"], steps=2),
+    "token": replace(ROWS["token"], steps=2, max_iterations=1),
+}
 
 
-def test_a_cut_run_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_cut_run_goes_on_where_it_was_and_another_table_takes_from_it(tmp_path: Path) -> None:
     edits = (demo_edit("carpet"), *sample_edits("removal", 1, complexity="complex"))
     edits = (replace(edits[0], name="plain-colour-0"), edits[1])
 
-    def again() -> list[dict[str, object]]:
-        return run(checkpoint_path(), SHORT, edits, 0, state=tmp_path)
+    def again(rows: dict[str, EditConfig] = SHORT) -> list[dict[str, Any]]:
+        return run(checkpoint_path(), rows, edits, state=tmp_path)
 
     first = again()
     assert [(each["row"], each["edit"]) for each in first] == [(row, edit.name) for edit in edits for row in SHORT]
     (journal,) = tmp_path.iterdir()
     lines = journal.read_text().splitlines(keepends=True)
-    assert [json.loads(line) for line in lines] == first
+    assert [json.loads(line)["figures"] for line in lines] == first
     journal.write_text("".join(lines[:-1]) + lines[-1][:20])
     second = again()
     timeless = [{name: value for name, value in each.items() if name != "seconds"} for each in (first[-1], second[-1])]
     assert timeless[0] == timeless[1]
     assert second[:-1] == first[:-1]
-    assert again() == second
+    more = again({"token": SHORT["token"], "spatial": replace(SHORT["token"], constraint="spatial")})
+    assert more[0] == second[2]
+    assert len(journal.read_text().splitlines()) == len(lines) + len(edits)
+
+    # The inversion that rows share counts for each of them: 2 passes, then 2 steps of the source and 2 of both halves.
+    plain = {each["row"]: each for each in first[:3]}
+    assert plain["token"]["passes"] > plain["p2p + blend"]["passes"] > 4
+    assert 0 < plain["p2p + blend"]["token"] != plain["token"]["token"] > 0
+    assert plain[CEILING]["success"] == 1.0
 
     table = summary(first)
-    assert {complexity: set(kinds) for complexity, kinds in table.items()} == {
-        "plain": {"colour", "all"},
+    assert {complexity: set(groups) for complexity, groups in table.items()} == {
+        "plain": {"colour", "attribute", "all"},
         "complex": {"removal", "all"},
     }
-    assert table["plain"]["colour"]["token"]["backward"] > 0
+    gain = plain["token"]["token"] - plain["p2p + blend"]["token"]
+    assert table["plain"]["colour"]["token"]["token_gain"] == pytest.approx(gain, abs=1e-4)
     # A removal is guided by what fills the place.
-    assert table["complex"]["removal"]["token"]["backward"] > 0
-    assert show(table).row_count == 2 * 2 * 2
+    assert (table["complex"]["removal"]["token"]["passes"] or 0) > (
+        table["complex"]["removal"]["p2p + blend"]["passes"] or 0
+    )
+    assert [line.split(" | ")[0] for line in markdown(table) if line] == [
+        *("| plain", "|---|---|---|---|---|---|---|---|---|---|---|", *(f"| {row}" for row in SHORT)),
+        *("| complex", "|---|---|---|---|---|---|---|---|---|---|", *(f"| {row}" for row in SHORT)),
+    ]
 
 
-def test_the_row_of_kinds_takes_each_edits_own_defaults() -> None:
+def test_an_edit_that_is_refused_has_failed(tmp_path: Path) -> None:
+    edit = replace(demo_edit("carpet"), name="plain-colour-0", words=("unicorn",))
+    (figures,) = run(checkpoint_path(), {"token": SHORT["token"]}, [edit], state=tmp_path)
+    assert (figures["success"], figures["error"]) == (0.0, "word_not_in_target_prompt")
+    row = summary([figures])["plain"]["colour"]["token"]
+    assert (row["edits"], row["success"], row["inside_db"]) == (1, 0.0, None)
+
+
+def test_the_rows_of_kinds_take_each_edits_own_defaults() -> None:
     for kind in typing.get_args(EditKind):
         (edit,) = sample_edits(kind, 1)
-        same, config = resolved("kind", edit, ROWS["kind"])
-        expected = KINDS[KIND_OF.get(kind, "attribute")]
-        assert {name: getattr(config, name) for name in expected} == dict(expected)
-        assert bool(config.negative_prompt) == (kind == "removal")
-        assert same.words
+        for name in BY_KIND:
+            same, config = resolved(name, edit, ROWS[name])
+            expected = dict(KINDS[KIND_OF.get(kind, "attribute")])
+            if name == UNGUIDED["kind"]:
+                expected["strength"] = 0.0
+            assert {name: getattr(config, name) for name in expected} == expected
+            assert config.steps == ROWS[name].steps
+            assert bool(config.negative_prompt) == (kind == "removal")
+            assert same.words
         assert resolved("token", edit, ROWS["token"])[1] == EditConfig()
 
 
-def test_means_are_over_the_edits_of_a_kind() -> None:
-    rest = dict.fromkeys((*FIGURES, *COSTS), 0.0)
+def test_the_tables_hold_every_row() -> None:
+    assert {row for table in TABLES.values() for row in table} == {CEILING, *ROWS}
+    assert all(not ROWS[base].is_guided and ROWS[row].is_guided for row, base in UNGUIDED.items())
+    assert all(row in ROWS for row in BY_KIND)
+
+
+def test_means_are_over_the_edits_of_a_group() -> None:
     figures = [
-        {"row": "p2p", "edit": f"plain-colour-{index}", **rest, "success": success}
-        for index, success in enumerate((1.0, 0.0, 0.0, 1.0))
+        {"row": "p2p", "edit": f"plain-colour-{index}", "twin": index > 1, "success": success}
+        for index, success in enumerate((1.0, 0.0, 0.0, 1.0, 1.0))
     ]
-    colour = summary(figures)["plain"]["colour"]["p2p"]
-    assert colour["edits"] == 4
-    assert colour["success"] == pytest.approx(0.5)
+    groups = summary(figures)["plain"]
+    assert {group: (rows["p2p"]["edits"], rows["p2p"]["success"]) for group, rows in groups.items()} == {
+        "colour": (5, 0.6),
+        "attribute": (5, 0.6),
+        "all": (5, 0.6),
+        "twin": (3, pytest.approx(2 / 3, abs=1e-4)),
+    }

@@ -1,4 +1,4 @@
-"""The whole recipe, from nothing to a checkpoint: text encoder, VAE, latents, UNet, export.
+"""The whole recipe, from nothing to a checkpoint: text encoder, VAE, latents, UNet (with the text encoder), export.
 
 Every process runs this same sequence; a killed run starts it again and each stage goes on from its snapshot.
 """
@@ -88,8 +88,8 @@ def _fingerprint(model: torch.nn.Module) -> str:
 
 def make_latents(preset: Preset, run: Run, vae: AutoencoderKL) -> torch.Tensor:
     """The training set's latents: (pictures, 4, h, w), float16; the processes share the shards out."""
-    # a VAE that was trained on has other latents
-    folder = run.state / f"latents-{_fingerprint(vae)}"
+    # a VAE that was trained on has other latents, and another seed other rooms
+    folder = run.state / f"latents-{preset.seed}-{_fingerprint(vae)}"
     shards = range(-(-preset.unet.pictures // SHARD))
     for number in shards[run.rank :: run.processes]:
         encode_shard(vae, preset, number, folder)
@@ -114,15 +114,15 @@ def _unet_stage(
     stage = UnetStage(preset, tokenizer, encoder, latents)
     if start is not None:
         weights = UNet2DConditionModel.from_pretrained(start / "unet", torch_dtype=torch.float32).state_dict()
-        stage.model.load_state_dict(weights)
+        stage.unet.load_state_dict(weights)
     return stage
 
 
 def train_all(preset: Preset, run: Run, out: Path, guidance: Guidance, start: Path | None = None) -> None:
     """Trains what is not trained yet and exports the checkpoint to `out`.
 
-    With `start`, the folder of a checkpoint, its text encoder and VAE are taken as they are and its UNet is
-    trained on.
+    With `start`, the folder of a checkpoint, its VAE is taken as it is, its UNet is trained on, and with it, if the
+    preset says so, its text encoder.
 
     Raises:
         OutOfBudgetError: the run's deadline passed; the same call goes on from the snapshots.
@@ -135,9 +135,9 @@ def train_all(preset: Preset, run: Run, out: Path, guidance: Guidance, start: Pa
         export_checkpoint(
             out,
             vae=vae,
-            encoder=encoder,
+            encoder=stage.encoder,
             tokenizer=tokenizer,
-            unet=stage.model,
+            unet=stage.unet,
             scheduler=build_scheduler(),
             guidance=guidance,
         )
@@ -160,9 +160,9 @@ def export_snapshot(preset: Preset, state: Path, out: Path, guidance: Guidance, 
     export_checkpoint(
         out,
         vae=vae,
-        encoder=encoder,
+        encoder=stage.encoder,
         tokenizer=tokenizer,
-        unet=stage.model,
+        unet=stage.unet,
         scheduler=build_scheduler(),
         guidance=guidance,
     )

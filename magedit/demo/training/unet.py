@@ -1,4 +1,5 @@
-"""The UNet stage: noise prediction on precomputed latents, with captions written afresh at every step."""
+"""The UNet stage: noise prediction on precomputed latents, with captions written afresh at every step; the text
+encoder learns with it."""
 
 import random
 from pathlib import Path
@@ -20,6 +21,8 @@ SHARD = 1000
 """Latents per file: what a kill may cost."""
 ENCODED_AT_ONCE = 8
 """Pictures per pass of the encoder."""
+NOISY_SNR = 0.5
+"""Signal-to-noise ratio below which a time step counts as noisy (`UnetRecipe.noisy`)."""
 
 
 def build_unet(recipe: UnetRecipe, size: int, width: int) -> UNet2DConditionModel:
@@ -78,7 +81,10 @@ def encode_shard(vae: AutoencoderKL, preset: Preset, number: int, folder: Path) 
 
 
 class UnetStage:
-    """Min-SNR weighted epsilon prediction, stratified time steps, empty captions for guidance-free passes."""
+    """Min-SNR weighted epsilon prediction, stratified time steps, empty captions for guidance-free passes.
+
+    `model` holds both parts that learn, or may: "unet" and "text_encoder".
+    """
 
     name = "unet"
 
@@ -89,10 +95,19 @@ class UnetStage:
         self.average = preset.unet.average
         self.device = torch.device(preset.device)
         self.tokenizer = tokenizer
-        self.encoder = encoder.to(self.device).eval()
         self.latents = latents
         self.alphas = build_scheduler().alphas_cumprod.to(self.device)
-        self.model: nn.Module = build_unet(preset.unet, preset.size, preset.text.width).to(self.device)
+        self.noisy_from = int((self.alphas / (1 - self.alphas) >= NOISY_SNR).sum())
+        self.unet = build_unet(preset.unet, preset.size, preset.text.width)
+        self.encoder = encoder.requires_grad_(preset.unet.tune_text)
+        self.model: nn.Module = nn.ModuleDict({"unet": self.unet, "text_encoder": encoder}).to(self.device)
+
+    def timestep(self, share: float) -> int:
+        """The time step at `share`, in [0, 1), of the distribution they are drawn from."""
+        clear = 1 - self.recipe.noisy
+        if share < clear:
+            return int(share / clear * self.noisy_from)
+        return self.noisy_from + int((share - clear) / self.recipe.noisy * (len(self.alphas) - self.noisy_from))
 
     def loss(self, seed: str, progress: float) -> tuple[Tensor, dict[str, float]]:
         """See `Stage.loss`; logs the unweighted error beside the weighted loss."""
@@ -104,17 +119,17 @@ class UnetStage:
             "" if rng.random() < self.recipe.empty else caption_scene(training_scene(self.preset.seed, index), rng).text
             for index in indices
         ]
-        with torch.no_grad():
-            context = self.encoder(tokenize(self.tokenizer, texts).to(self.device)).last_hidden_state
+        context = self.encoder(tokenize(self.tokenizer, texts).to(self.device)).last_hidden_state
         clean = self.latents[indices].float().to(self.device)
         noise_source = torch.Generator(self.device).manual_seed(rng.getrandbits(62))
         noise = torch.randn(clean.shape, generator=noise_source, device=self.device)
-        steps = [int((index + rng.random()) * len(self.alphas) / number) for index in range(number)]
-        time = torch.tensor(steps, device=self.device)
+        time = torch.tensor([self.timestep((index + rng.random()) / number) for index in range(number)])
+        time = time.to(self.device)
         alpha = self.alphas[time][:, None, None, None]
         noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
-        predicted = self.model(noisy, time, context).sample
+        predicted = self.unet(noisy, time, context).sample
         error = F.mse_loss(predicted, noise, reduction="none").mean((1, 2, 3))
-        snr = (alpha / (1 - alpha)).flatten()
-        loss = (error * snr.clamp(max=self.recipe.gamma) / snr).mean()
-        return loss, {"error": error.mean().item()}
+        alpha = alpha.flatten()
+        snr = alpha / (1 - alpha)
+        weight = snr.clamp(max=self.recipe.gamma) / snr * alpha**-self.recipe.tilt
+        return (error * weight).mean(), {"error": error.mean().item()}

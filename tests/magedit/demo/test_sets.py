@@ -1,9 +1,10 @@
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from magedit.demo.edits import COMPLEXITIES, EDIT_KINDS, Complexity, EditKind
-from magedit.demo.sets import edit_set, sample_edits
+from magedit.demo.sets import PLACES, edit_set, sample_edits
 from tests.magedit.demo.test_edits import check_edit
 
 
@@ -27,15 +28,16 @@ def test_plain_edits_have_one_thing_that_the_prompt_can_mean() -> None:
             assert all(other.kind in edit.source_prompt for other in others)
 
 
-def test_complex_edits_have_others_like_the_edited_one() -> None:
-    twins = 0
-    for kind in ("colour", "part", "pattern"):
+def test_complex_edits_have_a_twin_or_something_else_of_their_colour() -> None:
+    with_places = {kind for kinds, _ in PLACES for kind in kinds}
+    for kind in EDIT_KINDS:
         for edit in sample_edits(kind, 8, complexity="complex"):
-            (thing,) = edit.vanishing
+            thing = (edit.vanishing or edit.appearing)[0]
             others = [other for other in edit.source.things if other != thing]
-            assert [other for other in others if other.kind == thing.kind or other.colour == thing.colour]
-            twins += any((o.kind, o.colour, o.pattern) == (thing.kind, thing.colour, thing.pattern) for o in others)
-    assert twins > 3
+            twins = [other for other in others if replace(other, x=thing.x, y=thing.y, side=thing.side) == thing]
+            assert twins or thing.kind not in with_places, edit.name
+            assert twins or any(other.colour == thing.colour for other in others), edit.name
+            assert len({(other.kind, other.x, other.y) for other in edit.source.things}) == len(edit.source.things)
 
 
 def test_a_set_holds_each_kind_in_each_complexity() -> None:

@@ -1,11 +1,13 @@
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
 from magedit.demo.presets import TOY
 from magedit.demo.training.text import build_text_encoder
 from magedit.demo.training.tokenizer import build_tokenizer
-from magedit.demo.training.unet import UnetStage, build_scheduler, build_unet, encode_shard, training_scene
+from magedit.demo.training.unet import NOISY_SNR, UnetStage, build_scheduler, build_unet, encode_shard, training_scene
 from magedit.demo.training.vae import build_vae
 
 
@@ -42,3 +44,23 @@ def test_the_loss_depends_on_its_seed_alone(tmp_path: Path) -> None:
     with torch.no_grad():
         first = stage.loss("a", 0.0)[0].item()
         assert stage.loss("a", 0.0)[0].item() == first != stage.loss("b", 0.0)[0].item()
+
+
+def test_noisy_time_steps_have_their_share(tmp_path: Path) -> None:
+    tokenizer = build_tokenizer(tmp_path)
+    stage = UnetStage(TOY, tokenizer, build_text_encoder(TOY.text, tokenizer), torch.randn(16, 4, 8, 8).half())
+    snr = stage.alphas / (1 - stage.alphas)
+    steps = [stage.timestep(number / 1000) for number in range(1000)]
+    assert steps == sorted(steps)
+    assert (steps[0], steps[-1]) == (0, len(snr) - 1)
+    assert sum(bool(snr[step] < NOISY_SNR) for step in steps) == pytest.approx(1000 * TOY.unet.noisy, abs=2)
+
+
+@pytest.mark.parametrize("tune_text", [True, False])
+def test_the_text_encoder_learns_if_it_shall(tmp_path: Path, tune_text: bool) -> None:
+    tokenizer = build_tokenizer(tmp_path)
+    preset = replace(TOY, unet=replace(TOY.unet, tune_text=tune_text))
+    stage = UnetStage(preset, tokenizer, build_text_encoder(TOY.text, tokenizer), torch.randn(16, 4, 8, 8).half())
+    stage.loss("a", 0.0)[0].backward()
+    assert all((weight.grad is not None) == tune_text for weight in stage.encoder.parameters())
+    assert all(weight.grad is not None for weight in stage.unet.parameters())

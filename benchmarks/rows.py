@@ -1,0 +1,72 @@
+"""What `benchmarks.quality` and `benchmarks.pie_bench` compare: rows of a table, each a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from magedit.config import EditConfig
+
+_FREE: dict[str, Any] = {"cross_replace": 0.0, "self_replace": 0.0}
+_LESS: dict[str, Any] = {"cross_replace": 0.4, "self_replace": 0.2, "blend_fraction": 1.0}
+
+ROWS: Mapping[str, EditConfig] = {
+    # MAG-Edit, and the same edit without guidance
+    "p2p + blend": EditConfig(method="p2p"),
+    "token": EditConfig(),
+    "spatial": EditConfig(constraint="spatial"),
+    "both": EditConfig(constraint="both"),
+    "prompt + blend": EditConfig(method="p2p", blend_fraction=1.0, **_FREE),
+    "token, no injection": EditConfig(**_FREE, blend_fraction=1.0),
+    "spatial, no injection": EditConfig(constraint="spatial", blend_fraction=1.0, **_FREE),
+    "both, no injection": EditConfig(constraint="both", blend_fraction=1.0, **_FREE),
+    "less injection": EditConfig(method="p2p", **_LESS),
+    "token, less injection": EditConfig(**_LESS),
+    # each edit with its kind's defaults
+    "kind": EditConfig(),
+    "kind, no guidance": EditConfig(strength=0.0),
+    "kind, fast": EditConfig.preset("fast"),
+    "exact": EditConfig.preset("exact"),
+    # the methods that the paper compares with
+    "p2p": EditConfig(method="p2p", blend_fraction=0.0),
+    "p2p + local blend": EditConfig(method="p2p", blend_fraction=0.0, local_blend=0.3),
+    "pnp": EditConfig(method="pnp", blend_fraction=0.0),
+    "pnp + blend": EditConfig(method="pnp"),
+    "token on pnp": EditConfig(injection="pnp"),
+    "diffedit": EditConfig(method="diffedit"),
+    "diffedit, own mask": EditConfig(method="diffedit", mask_source="own"),
+    "blended-latent": EditConfig(method="blended-latent"),
+    "sine": EditConfig(method="sine"),
+    # other inversions
+    "p2p + blend, ddim": EditConfig(method="p2p", inversion="ddim"),
+    "p2p + blend, null-text": EditConfig(method="p2p", inversion="null-text"),
+    "p2p + blend, negative-prompt": EditConfig(method="p2p", inversion="negative-prompt"),
+    "p2p + blend, proximal": EditConfig(method="p2p", inversion="proximal"),
+    "p2p + blend, style": EditConfig(method="p2p", inversion="style"),
+    "token, negative-prompt": EditConfig(inversion="negative-prompt"),
+    "token, proximal": EditConfig(inversion="proximal"),
+}
+"""Everything that a row does not set is the default; a row of `BY_KIND` takes that of the edit's kind. What is called
+p2p and pnp is as published, without a mask; with "+ blend" the mask holds the background."""
+
+BY_KIND = ("kind", "kind, no guidance", "kind, fast")
+CEILING = "truth through the VAE"
+"""The row of a perfect edit: what the checkpoint's VAE leaves of the true picture."""
+
+UNGUIDED: Mapping[str, str] = {
+    **{f"{constraint}, no injection": "prompt + blend" for constraint in ("token", "spatial", "both")},
+    "token, less injection": "less injection",
+    "token on pnp": "pnp + blend",
+    "token, negative-prompt": "p2p + blend, negative-prompt",
+    "token, proximal": "p2p + blend, proximal",
+    **dict.fromkeys(("token", "spatial", "both"), "p2p + blend"),
+    "kind": "kind, no guidance",
+}
+"""The row that is the same edit without guidance: against it gains of the ratios are told."""
+
+TABLES: Mapping[str, tuple[str, ...]] = {
+    "edits": (CEILING, *tuple(ROWS)[:13]),
+    "methods": (CEILING, "kind", "p2p + blend", *tuple(ROWS)[14:23]),
+    "inversions": ("p2p + blend", *tuple(ROWS)[23:28], "token", *tuple(ROWS)[28:]),
+}
+"""The rows of each published table."""
