@@ -50,5 +50,6 @@ def test_job_life(desk: Desk) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_job_life_for_long(desk: Desk) -> None:
     play(desk, max_examples=300, stateful_step_count=100)

@@ -6,17 +6,18 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from tests.soak.plan import SHORT, Plan
-from tests.soak.soak import run
+from tests.soak.plan import Plan, short
+from tests.soak.soak import DiskGone, run
 
 
 def main() -> int:
     """Parse the command line and soak."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--seed", type=int, default=Plan.seed)
-    parser.add_argument("--jobs", type=int, default=Plan.jobs, help="edits to get accepted")
+    parser.add_argument("--jobs", type=int, help=f"edits to get accepted (default: {Plan.jobs}, short: {short().jobs})")
     parser.add_argument("--short", action="store_true", help="few faults of each kind")
     parser.add_argument("--limit-s", type=float, default=Plan.limit_s, help="longest time of the faults")
     parser.add_argument("--folder", type=Path, default=Path(".state/soak"), help="where the soak keeps everything")
@@ -24,14 +25,16 @@ def main() -> int:
     given = parser.parse_args()
     if (given.folder / "plan.json").exists() is not given.resume:
         parser.error(f"{given.folder}: {'no soak to resume' if given.resume else 'has a soak; remove it or --resume'}")
-    plan = Plan(seed=given.seed, jobs=given.jobs, limit_s=given.limit_s)
-    if given.short:
-        plan = Plan(seed=given.seed, jobs=given.jobs, limit_s=given.limit_s, faults=dict(SHORT))
+    plan = short(given.seed) if given.short else Plan(seed=given.seed)
+    plan = replace(plan, jobs=given.jobs or plan.jobs, limit_s=given.limit_s)
 
     def say(text: str) -> None:
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
 
-    report = run(given.folder.resolve(), plan, say)
+    try:
+        report = run(given.folder.resolve(), plan, say)
+    except DiskGone as gone:
+        parser.error(str(gone))
     sys.stdout.write(json.dumps(report, indent=1) + "\n")
     return 1 if report["violations"] else 0
 

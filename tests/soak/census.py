@@ -22,8 +22,9 @@ TENANT = "local"
 
 @dataclass
 class Census:
-    """The end state. Keys of objects are grouped by the id in them."""
+    """The end state at the time ``at`` (Unix seconds). Keys of objects are grouped by the id in them."""
 
+    at: float = 0.0
     records: dict[str, JobRecord] = field(default_factory=dict)
     objects: dict[str, set[str]] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
@@ -73,6 +74,8 @@ def take(settings: Settings) -> Census:
                 census.digests[stored.key] = sha256(store.get(stored.key))
             except ObjectNotFound:
                 continue
+    # Last: what has expired by now may have gone meanwhile.
+    census.at = records.now()
     redis.close()
     return census
 

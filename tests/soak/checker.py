@@ -13,11 +13,15 @@ The rules, by the name of their violations:
 - `missing object`, `wrong hash`: a result is not there, or other bytes are;
 - `wrong picture`: two results of the same request differ;
 - `fetch`: a front end answered with bytes that are not the record's;
+- `expiry`: a picture was told to have expired before its time, or is there long after it;
+- `orphan`: pictures that no record names are there long after their time;
+- `unheard`: there is a record that nobody was told of, and no lost answer explains it;
 - `leftover`: something in Redis speaks of an unfinished edit;
 - `index`: the tenant's lists and the records disagree;
 - `answer`: a front end gave an answer that no fault explains.
 
-Objects that no record names are no violation: they are listed as orphans.
+A picture that has expired by the end was fetched by its caller, and then counts as seen; where the soak itself was dead
+meanwhile, there was no caller. Younger objects that no record names are no violation: they are listed as orphans.
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ from datetime import datetime
 from typing import Final
 
 from jobs.lifecycle import TRANSITIONS
-from jobs.schema import JobRecord, State
+from jobs.schema import JobRecord, State, id_time
 from tests.soak.aof import Life
 from tests.soak.census import Census
 from tests.soak.journal import Line, of
@@ -39,6 +43,9 @@ HEARD: Final = frozenset({200, 202})
 
 MARKER_SCALE = 1e9
 """A marker is this many times the learning rate that carries it, which is at most 1."""
+
+SWEPT_WITHIN_S = 60.0
+"""How long after its time what is to be swept may be there, in seconds: sweeps meet outages, and begin anew."""
 
 CLOCK_ERROR_S = 1e-3
 """Times in answers have microseconds, in records too; floats lose some."""
@@ -61,6 +68,12 @@ class Evidence:
     lives: dict[str, Life]
     census: Census
     max_attempts: int
+    orphan_s: float = float("inf")
+    """Age at which pictures that no record names are swept, with the pause between two searches, in seconds."""
+
+    def is_expired(self, record: JobRecord) -> bool:
+        """Whether it was to be kept only until before the census."""
+        return record.is_expired(self.census.at)
 
 
 def check(evidence: Evidence) -> list[Violation]:
@@ -168,9 +181,17 @@ def failures(evidence: Evidence) -> Iterator[Violation]:
 
 def pictures(evidence: Evidence) -> Iterator[Violation]:
     census = evidence.census
+    fetched = {line["id"] for line in of(evidence.lines, "fetched")}
+    heard = {line["id"] for line in of(evidence.lines, "accepted")} - fetched
+    since = max((line["t"] for line in of(evidence.lines, "run")), default=0.0)
+    owed = {each for each in heard if each in census.records and (census.records[each].finished_at or 0.0) > since}
     for record in census.records.values():
         if record.state is State.SUCCEEDED and not record.results:
             yield Violation("missing object", record.id, "succeeded without a result")
+        if evidence.is_expired(record):
+            if record.id in owed and record.state is State.SUCCEEDED:
+                yield Violation("missing object", record.id, "expired, and its caller never got it")
+            continue
         for stored in (*record.results, *record.artifacts):
             if stored.key not in census.digests:
                 yield Violation("missing object", record.id, stored.key)
@@ -207,12 +228,43 @@ def left(evidence: Evidence) -> Iterator[Violation]:
 def index(evidence: Evidence) -> Iterator[Violation]:
     census = evidence.census
     records = set(census.records)
-    for each in sorted(records ^ census.index["all"]):
+    # An edit that expired leaves the lists; its record stays for a while.
+    buried = {record.id for record in census.records.values() if evidence.is_expired(record)} - census.index["all"]
+    for each in sorted((records - buried) ^ census.index["all"]):
         yield Violation("index", each, "record without entry" if each in records else "entry without record")
     for state in State:
         rightly = {record.id for record in census.records.values() if record.state is state}
-        for each in sorted(rightly ^ census.index[state]):
+        for each in sorted((rightly - buried) ^ census.index[state]):
             yield Violation("index", each, f"list of {state}")
+
+
+def expiries(evidence: Evidence) -> Iterator[Violation]:
+    census = evidence.census
+    for line in of(evidence.lines, "gone"):
+        record = census.records.get(line["id"])
+        if record is not None and not record.is_expired(line["t"] + CLOCK_ERROR_S):
+            yield Violation("expiry", line["id"], "gone before its time")
+    for record in census.records.values():
+        if record.is_expired(census.at - SWEPT_WITHIN_S) and (
+            record.id in census.index["all"] or census.objects.get(record.id)
+        ):
+            yield Violation("expiry", record.id, "there long after its time")
+
+
+def swept(evidence: Evidence) -> Iterator[Violation]:
+    for edit_id, keys in _orphans(evidence.census).items():
+        made = id_time(edit_id)
+        if made is not None and evidence.census.at - made > evidence.orphan_s + SWEPT_WITHIN_S:
+            yield Violation("orphan", edit_id, f"{len(keys)} objects, such as {keys[0]}")
+
+
+def unheard(evidence: Evidence) -> Iterator[Violation]:
+    heard = {line["id"] for line in of(evidence.lines, "accepted")}
+    sent = {line["marker"] for line in of(evidence.lines, "sent")}
+    refused = {line["marker"] for line in of(evidence.lines, "refused")}
+    for record in evidence.census.records.values():
+        if record.id not in heard and marker_of(record) not in sent - refused:
+            yield Violation("unheard", record.id, f"of submit {marker_of(record)}, which was never sent or was refused")
 
 
 def answers(evidence: Evidence) -> Iterator[Violation]:
@@ -234,17 +286,25 @@ RULES: Final[tuple[Callable[[Evidence], Iterator[Violation]], ...]] = (
     fetches,
     left,
     index,
+    expiries,
+    swept,
+    unheard,
     answers,
 )
 
 
 def orphans(census: Census) -> list[str]:
     """Objects that no record names."""
-    found = []
+    return [key for found in _orphans(census).values() for key in found]
+
+
+def _orphans(census: Census) -> dict[str, list[str]]:
+    found = {}
     for edit_id, keys in census.objects.items():
         record = census.records.get(edit_id)
         named: set[str] = set()
         if record is not None:
             named = {record.image, *record.masks, *(each.key for each in (*record.results, *record.artifacts))}
-        found += sorted(keys - named)
+        if keys - named:
+            found[edit_id] = sorted(keys - named)
     return found

@@ -39,12 +39,13 @@ class SmallDisk:
             return False
 
     def fill(self) -> None:
-        """Leave no byte free. Nothing happens on a folder."""
-        if self.can_be_full:
-            # ENOSPC ends it.
-            with suppress(OSError), self._ballast.open("ab", buffering=0) as ballast:
-                while True:
-                    os.write(ballast.fileno(), _PIECE)
+        """Leave no byte free. Raises ValueError where the disk is none of its own: that of others is not filled."""
+        if not self.can_be_full:
+            raise ValueError(f"{self.folder} is a folder of a larger disk")
+        # ENOSPC ends it.
+        with suppress(OSError), self._ballast.open("ab", buffering=0) as ballast:
+            while True:
+                os.write(ballast.fileno(), _PIECE)
 
     def free(self) -> None:
         """Give the space back."""

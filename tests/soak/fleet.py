@@ -1,4 +1,4 @@
-"""The service under soak: Redis, S3 server, front ends and workers as processes, proxies between them."""
+"""The service under soak: Redis, S3 server, front ends, workers and a reaper as processes, proxies between them."""
 
 from __future__ import annotations
 
@@ -185,9 +185,12 @@ class Fleet:
         self.settings = self._settings(f"redis://127.0.0.1:{self.redis_proxy.port}/0", self.storage_proxy.port)
         self.direct = self._settings(self.embedded.url, storage_port)
         self.fronts = [self._front(logs, slot) for slot in range(self.plan.front_ends)]
-        for front in self.fronts:
-            front.start()
-            self._left.callback(front.stop)
+        # One beside those inside the workers, as in docker-compose.yml.
+        command = [sys.executable, "-m", "worker.reaper"]
+        self.reaper = Process("reaper", command, environment(self.settings), logs / "reaper.log")
+        for each in (*self.fronts, self.reaper):
+            each.start()
+            self._left.callback(each.stop)
         self.workers.wait_ready()
         for slot in range(self.plan.workers):
             self._start_worker(slot)
@@ -211,13 +214,15 @@ class Fleet:
             device="cpu",
             lease_s=self.plan.lease_s,
             idempotency_lease_s=self.plan.lease_s,
-            reaper_interval_s=0.5,
-            reaper_grace_s=1.0,
+            reaper_interval_s=self.plan.lease_s / 16,
+            reaper_grace_s=self.plan.lease_s / 8,
+            result_ttl_s=self.plan.result_ttl_s,
+            orphan_age_s=self.plan.orphan_age_s,
+            orphan_interval_s=self.plan.orphan_interval_s,
             watchdog_s=self.plan.watchdog_s,
             stop_grace_s=2.0,
             storage_patience_s=60.0,
             progress_interval_s=0.1,
-            max_attempts=8,
         )
 
     def _checkpoint(self) -> Path:
@@ -276,7 +281,7 @@ class Fleet:
     def programs(self) -> list[tuple[str, int, Process]]:
         """Role, slot and process of everything but the workers."""
         fronts = [("front", slot, front) for slot, front in enumerate(self.fronts)]
-        return [("redis", 0, self.redis), ("storage", 0, self.storage), *fronts]
+        return [("redis", 0, self.redis), ("storage", 0, self.storage), ("reaper", 0, self.reaper), *fronts]
 
 
 def _answers(url: str) -> bool:

@@ -1,4 +1,4 @@
-"""The callers: they submit through any front end, cancel some, look at all, and fetch some pictures.
+"""The callers: they submit through any front end, cancel some, look at all, and fetch every picture.
 
 Half of the submits have an `Idempotency-Key`: they are sent again, to any front end, until one accepts them, and some
 once more after that. The others are sent once: one whose answer was lost, or that was refused because Redis is away,
@@ -40,6 +40,7 @@ RETRY_PAUSE_S = 0.3
 
 POLL_PAUSE_S = 0.12
 FETCH_SHARE = 0.1
+"""Share of looks at edits that have succeeded that fetch a picture although it was fetched before."""
 LOOK_AGAIN_SHARE = 0.1
 """Share of looks that go to finished edits, which must not have changed."""
 
@@ -57,6 +58,8 @@ class Known:
 
     seen: tuple[Any, ...] = ()
     terminal: bool = False
+    fetched: bool = False
+    """Whether its picture came, or was told to have expired."""
     cancel_at: float | None = None
 
 
@@ -88,7 +91,7 @@ class Load:
 
     @property
     def unfinished(self) -> int:
-        """Accepted edits that were not yet seen finished."""
+        """Accepted edits that were not yet seen finished, their pictures with them."""
         with self._lock:
             return len(self._open)
 
@@ -98,6 +101,8 @@ class Load:
             if line["what"] == "accepted":
                 self._known[line["id"]] = Known()
                 self._open.add(line["id"])
+            elif line["what"] == "fetched" and line["good"]:
+                self._known[line["id"]].fetched = True
 
     def start(self) -> None:
         """Begin."""
@@ -264,15 +269,21 @@ class Load:
         state = State(edit["state"])
         if state.is_terminal:
             known.terminal = True
+        if state is State.SUCCEEDED and (fetch or not known.fetched):
+            self._fetch(client, f"{url}/v1/edits/{edit_id}/result", edit_id, hashes[0])
+        if state.is_terminal and (known.fetched or state is not State.SUCCEEDED):
             with self._lock:
                 self._open.discard(edit_id)
-        if state is State.SUCCEEDED and fetch:
-            self._fetch(client, f"{url}/v1/edits/{edit_id}/result", edit_id, hashes[0])
 
     def _fetch(self, client: httpx.Client, url: str, edit_id: str, sha256: str) -> None:
         answer = client.get(url)
         if answer.status_code == httpx.codes.OK:
             good = hashlib.sha256(answer.content).hexdigest() == sha256
             self._journal.write("fetched", id=edit_id, good=good)
+            self._known[edit_id].fetched = True
+        elif answer.status_code == httpx.codes.GONE:
+            # Whether it may be gone is for the checker to say.
+            self._journal.write("gone", id=edit_id)
+            self._known[edit_id].fetched = True
         elif answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
             self._oops("fetch", answer)

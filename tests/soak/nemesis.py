@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 from redis import Redis, RedisError
 
@@ -14,6 +16,7 @@ from tests.soak.fleet import Fleet, Process
 from tests.soak.journal import Journal
 from tests.soak.plan import Event, Fault
 from tests.soak.proxy import Mode, Proxy
+from tests.soak.recovery import AFTERMATH_S
 
 PATIENCE_S = 6.0
 """How long a fault waits for its worker to be in the state that it wants, in seconds."""
@@ -28,6 +31,7 @@ class Nemesis:
         self._redis = Redis.from_url(fleet.embedded.url, socket_timeout=1.0)
         self._undo: list[tuple[float, Event, Callable[[], None]]] = []
         self._hanging: dict[int, int] = {}
+        self._calm_since = time.monotonic()
         self._due = time.monotonic()
         self._plan_next()
 
@@ -35,6 +39,11 @@ class Nemesis:
     def left(self) -> int:
         """Faults still to come."""
         return len(self._events)
+
+    @property
+    def waits_for_calm(self) -> bool:
+        """Whether only those faults are left that meet edits in calm."""
+        return bool(self._events) and self._events[-1].calm
 
     @property
     def lasting(self) -> int:
@@ -55,7 +64,9 @@ class Nemesis:
         if not self._events or not ready or now < self._due:
             return
         event = self._events[-1]
-        if not self._begin(event, patient=now < self._due + PATIENCE_S):
+        if event.calm and (self._undo or now - self._calm_since < AFTERMATH_S):
+            return
+        if not self._begin(event, patient=event.calm or now < self._due + PATIENCE_S):
             return
         self._events.pop()
         self._plan_next()
@@ -68,6 +79,7 @@ class Nemesis:
 
     def _end(self, event: Event, undo: Callable[[], None]) -> None:
         undo()
+        self._calm_since = time.monotonic()
         self._journal.write("undone", number=event.number, fault=event.fault)
 
     def _begin(self, event: Event, patient: bool) -> bool:
@@ -79,9 +91,18 @@ class Nemesis:
         undo: Callable[[], None] | None = None
         process: Process | None = None
         if target == "kill":
-            process = {"front": fleet.fronts[event.slot], "redis": fleet.redis, "storage": fleet.storage}[kind]
+            process = {
+                "front": fleet.fronts[event.slot],
+                "reaper": fleet.reaper,
+                "redis": fleet.redis,
+                "storage": fleet.storage,
+            }[kind]
             if not process.pid:
                 return False
+        elif target == "fill" and not fleet.disk.can_be_full:
+            # What does nothing is no fault, and is not counted as one.
+            self._journal.write("skipped", number=event.number, fault=event.fault)
+            return True
         elif target != "fill":
             proxy = fleet.redis_proxy if kind == "redis" else fleet.storage_proxy
         self._note(event, event.slot, process.pid if process else 0)
@@ -133,7 +154,7 @@ class Nemesis:
         # A hung worker is left to its watchdog.
         alive = [slot for slot in slots if pids[slot] and self._hanging.get(slot) != pids[slot]]
         if event.busy and patient:
-            alive = [slot for slot in alive if self._holds(pids[slot])]
+            alive = [slot for slot in alive if self._holds(pids[slot], low=not event.calm)]
         return alive[0] if alive else None
 
     def _note_hung(self) -> None:
@@ -146,12 +167,18 @@ class Nemesis:
                 self._journal.write("hung", t=mark.stat().st_mtime, slot=slot, pid=pid)
                 mark.unlink()
 
-    def _holds(self, pid: int) -> bool:
+    def _holds(self, pid: int, *, low: bool) -> bool:
+        """Whether the worker has an edit in hand; one of low priority (which waits for others) counts if ``low``."""
         try:
-            leases = list(self._redis.scan_iter(keys.LEASE + "*", count=1000))
-            return any(f"-{pid}-".encode() in (name or b"") for name in (self._redis.mget(leases) if leases else ()))
+            leases = cast("list[bytes]", list(self._redis.scan_iter(keys.LEASE + "*", count=1000)))
+            names = cast("list[bytes | None]", self._redis.mget(leases) if leases else [])
+            for lease, name in zip(leases, names, strict=True):
+                if f"-{pid}-".encode() in (name or b""):
+                    request = self._redis.hget(keys.EDIT + lease.decode().removeprefix(keys.LEASE), "request")
+                    return low or json.loads(cast("bytes", request))["priority"] != "low"
         except RedisError:
             return False
+        return False
 
     def _note(self, event: Event, slot: int, pid: int) -> None:
         self._journal.write("fault", number=event.number, fault=event.fault, slot=slot, pid=pid)

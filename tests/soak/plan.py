@@ -13,6 +13,7 @@ class Fault(StrEnum):
 
     KILL_WORKER = "kill-worker"
     KILL_FRONT = "kill-front"
+    KILL_REAPER = "kill-reaper"
     KILL_REDIS = "kill-redis"
     KILL_STORAGE = "kill-storage"
     STOP_WORKER = "stop-worker"
@@ -31,12 +32,13 @@ class Fault(StrEnum):
 
 ON_WORKER: Final = frozenset({Fault.KILL_WORKER, Fault.STOP_WORKER, Fault.TERM_WORKER, Fault.HANG_WORKER})
 
-OUTAGES: Final = frozenset(Fault) - ON_WORKER - {Fault.KILL_FRONT}
+OUTAGES: Final = frozenset(Fault) - ON_WORKER - {Fault.KILL_FRONT, Fault.KILL_REAPER}
 """What disturbs every process: recovery times are not held against their bound meanwhile."""
 
 # Shortest and longest time of a fault that lasts, in seconds; SIGSTOP's is in leases.
 _LASTS: Final[dict[Fault, tuple[float, float]]] = {
     Fault.KILL_FRONT: (0.1, 1.0),
+    Fault.KILL_REAPER: (0.1, 3.0),
     Fault.KILL_REDIS: (0.2, 3.0),
     Fault.KILL_STORAGE: (0.2, 3.0),
     Fault.STOP_WORKER: (1.3, 2.2),
@@ -53,6 +55,7 @@ _LASTS: Final[dict[Fault, tuple[float, float]]] = {
 FULL: Final[dict[str, int]] = {
     Fault.KILL_WORKER: 105,
     Fault.KILL_FRONT: 52,
+    Fault.KILL_REAPER: 20,
     Fault.KILL_REDIS: 11,
     Fault.KILL_STORAGE: 8,
     Fault.STOP_WORKER: 22,
@@ -68,7 +71,10 @@ FULL: Final[dict[str, int]] = {
     Fault.SLOW_STORAGE: 3,
     Fault.FILL_STORAGE: 4,
 }
-SHORT: Final[dict[str, int]] = {**dict.fromkeys(Fault, 1), Fault.KILL_WORKER: 3, Fault.KILL_FRONT: 2}
+SHORT: Final[dict[str, int]] = {**dict.fromkeys(Fault, 1), Fault.KILL_WORKER: 4, Fault.KILL_FRONT: 2}
+
+CALM_KILLS = 2
+"""So many of the workers' kills come last and in calm: recoveries that no outage excuses, whatever the seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +101,11 @@ class Plan:
     """Longest time until the faults end; a soak that reaches it is incomplete, which is a failure."""
     drain_s: float = 120.0
     """Time for what is unfinished when the faults end."""
+    result_ttl_s: float = 300.0
+    """How long finished edits are kept: so short that most expire under fire."""
+    orphan_age_s: float = 120.0
+    orphan_interval_s: float = 20.0
+    """Age of what counts as an orphan, pause between two searches."""
 
     def to_json(self) -> dict[str, Any]:
         """The plan for `from_json`."""
@@ -104,6 +115,24 @@ class Plan:
     def from_json(cls, data: dict[str, Any]) -> Plan:
         """The plan that `to_json` gave."""
         return cls(**{**data, "pause_s": tuple(data["pause_s"])})
+
+
+def short(seed: int = Plan.seed) -> Plan:
+    """A few faults of each kind in two minutes, with times as short as a busy machine bears."""
+    return Plan(
+        seed=seed,
+        jobs=30,
+        faults=dict(SHORT),
+        workers=2,
+        max_open=12,
+        pause_s=(0.1, 1.0),
+        lease_s=6.0,
+        watchdog_s=15.0,
+        recovery_s=12.0,
+        result_ttl_s=30.0,
+        orphan_age_s=60.0,
+        orphan_interval_s=5.0,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +146,8 @@ class Event:
     """Whether to wait for a worker that holds an edit; the slot's own comes first."""
     after_s: float
     lasts_s: float
+    calm: bool = False
+    """Whether to wait until no other fault is felt."""
 
 
 def schedule(plan: Plan) -> list[Event]:
@@ -124,6 +155,9 @@ def schedule(plan: Plan) -> list[Event]:
     rng = random.Random(plan.seed)
     faults = [Fault(name) for name, count in sorted(plan.faults.items()) for _ in range(count)]
     rng.shuffle(faults)
+    kills = [number for number, fault in enumerate(faults) if fault is Fault.KILL_WORKER][-CALM_KILLS:]
+    faults = [fault for number, fault in enumerate(faults) if number not in kills] + [Fault.KILL_WORKER] * len(kills)
+    calm_from = len(faults) - len(kills)
     events = []
     for number, fault in enumerate(faults):
         lasts_s = rng.uniform(*_LASTS.get(fault, (0.0, 0.0)))
@@ -132,9 +166,11 @@ def schedule(plan: Plan) -> list[Event]:
                 number=number,
                 fault=fault,
                 slot=rng.randrange(plan.workers if fault in ON_WORKER else plan.front_ends),
-                busy=fault in ON_WORKER and (fault is not Fault.KILL_WORKER or rng.random() < 0.7),
+                busy=fault in ON_WORKER
+                and (fault is not Fault.KILL_WORKER or rng.random() < 0.7 or number >= calm_from),
                 after_s=rng.uniform(*plan.pause_s),
                 lasts_s=lasts_s * (plan.lease_s if fault is Fault.STOP_WORKER else 1.0),
+                calm=number >= calm_from,
             )
         )
     return events

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -10,9 +11,10 @@ import pytest
 
 from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject
 from magedit.config import EditConfig, Region
+from tests.jobs.desk import aged
 from tests.soak.aof import Life
 from tests.soak.census import Census
-from tests.soak.checker import MARKER_SCALE, RULES, Evidence, check, marker_of, orphans
+from tests.soak.checker import MARKER_SCALE, RULES, SWEPT_WITHIN_S, Evidence, check, marker_of, orphans
 from tests.soak.journal import Line
 
 MAX_ATTEMPTS = 3
@@ -73,6 +75,7 @@ def evidence() -> Evidence:
     lines = [
         {"what": "accepted", "t": AT, "id": each.id, "marker": marker_of(each), "variant": "plain"} for each in records
     ]
+    lines += [{"what": "sent", "t": AT, "marker": marker_of(each)} for each in records]
     lines += [
         {"what": "cancel", "t": AT, "id": CANCELED, "status": 202},
         {"what": "fetched", "t": AT, "id": GOOD, "good": True},
@@ -94,8 +97,9 @@ def evidence() -> Evidence:
         objects={each.id: {each.image, *each.masks, *(stored.key for stored in each.results)} for each in records},
         digests={stored.key: stored.sha256 for each in records for stored in each.results},
         index={"all": {each.id for each in records}, **index},
+        at=AT + 1000,
     )
-    return Evidence(lines, lives, census, MAX_ATTEMPTS)
+    return Evidence(lines, lives, census, MAX_ATTEMPTS, orphan_s=100.0)
 
 
 def amend(evidence: Evidence, edit_id: str, **fields: object) -> None:
@@ -202,6 +206,42 @@ def answer_oddly(evidence: Evidence) -> None:
     evidence.lines.append({"what": "oops", "t": AT, "detail": "submit: 500"})
 
 
+def expire(evidence: Evidence, edit_id: str, at: float = AT) -> None:
+    """As it should be: the pictures are gone, the lists have it no more."""
+    amend(evidence, edit_id, expires_at=at)
+    for ids in evidence.census.index.values():
+        ids.discard(edit_id)
+    for key in evidence.census.objects.pop(edit_id, ()):
+        evidence.census.digests.pop(key, None)
+
+
+def expire_unseen(evidence: Evidence) -> None:
+    expire(evidence, OTHER)
+
+
+def vanish_early(evidence: Evidence) -> None:
+    expire(evidence, GOOD, at=evidence.census.at + 1)
+
+
+def tell_early(evidence: Evidence) -> None:
+    amend(evidence, GOOD, expires_at=AT + 5)
+    evidence.lines.append({"what": "gone", "t": AT + 4, "id": GOOD})
+
+
+def keep_too_long(evidence: Evidence) -> None:
+    amend(evidence, GOOD, expires_at=evidence.census.at - SWEPT_WITHIN_S - 1)
+
+
+def leave_orphan(evidence: Evidence) -> None:
+    edit_id = aged(time.time() - evidence.census.at + evidence.orphan_s + SWEPT_WITHIN_S + 60)
+    evidence.census.objects[edit_id] = {f"local/{edit_id}/input/image.png"}
+
+
+def record_refused(evidence: Evidence) -> None:
+    evidence.lines[:] = [line for line in evidence.lines if line["what"] != "accepted" or line["id"] != OTHER]
+    evidence.lines.append({"what": "refused", "t": AT, "marker": 4})
+
+
 def repeat_otherwise(evidence: Evidence) -> None:
     evidence.lines.append({"what": "repeated", "t": AT, "id": OTHER, "marker": 1})
 
@@ -232,12 +272,36 @@ FORGERIES: dict[Forge, str] = {
     drop_from_list: "index",
     list_wrongly: "index",
     answer_oddly: "answer",
+    expire_unseen: "missing object",
+    vanish_early: "missing object",
+    tell_early: "expiry",
+    keep_too_long: "expiry",
+    leave_orphan: "orphan",
+    record_refused: "unheard",
 }
 
 
 def test_a_good_history_passes(evidence: Evidence) -> None:
     assert check(evidence) == []
     assert orphans(evidence.census) == []
+
+
+def test_what_expired_and_was_fetched_may_be_gone(evidence: Evidence) -> None:
+    expire(evidence, GOOD)
+    evidence.lines.append({"what": "gone", "t": AT + 1, "id": GOOD})
+    assert check(evidence) == []
+
+
+def test_nobody_fetches_while_the_soak_is_dead(evidence: Evidence) -> None:
+    expire(evidence, OTHER)
+    evidence.lines.append({"what": "run", "t": AT + 1, "number": 2})
+    assert check(evidence) == []
+
+
+def test_a_record_whose_answer_was_lost_is_no_violation(evidence: Evidence) -> None:
+    record_refused(evidence)
+    evidence.lines.pop()
+    assert check(evidence) == []
 
 
 @pytest.mark.parametrize(("forge", "rule"), FORGERIES.items(), ids=lambda each: getattr(each, "__name__", None))

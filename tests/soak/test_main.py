@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.soak.journal import Journal
+from tests.soak.plan import short
 
 
 @pytest.mark.parametrize(("left", "option", "said"), [(True, [], "--resume"), (False, ["--resume"], "no soak")])
@@ -15,3 +19,16 @@ def test_a_soak_is_neither_overwritten_nor_invented(left: bool, option: list[str
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_a_soak_whose_disk_is_gone_says_so(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(json.dumps(short().to_json()))
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.write("disk", tmpfs=True)
+    journal.close()
+    (tmp_path / "objects").mkdir()
+    command = [sys.executable, "-m", "tests.soak", "--folder", str(tmp_path), "--resume"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "pictures of this soak were in memory (tmpfs) and are gone" in done.stderr
+    assert not (tmp_path / "report.json").exists()

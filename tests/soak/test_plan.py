@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from tests.soak.plan import FULL, ON_WORKER, Fault, Plan, clock_skew_s, schedule
+from tests.soak.plan import CALM_KILLS, FULL, ON_WORKER, OUTAGES, SHORT, Fault, Plan, clock_skew_s, schedule, short
 
 
 def test_the_full_plan_has_what_is_claimed_of_it() -> None:
@@ -13,8 +13,11 @@ def test_the_full_plan_has_what_is_claimed_of_it() -> None:
     assert FULL[Fault.KILL_FRONT] >= 50
     assert FULL[Fault.KILL_REDIS] >= 10
     assert FULL[Fault.STOP_WORKER] >= 20
-    assert set(FULL) == set(Fault)
-    assert plan.recovery_s <= 2 * plan.lease_s
+    assert set(FULL) == set(SHORT) == set(Fault)
+    for each in (plan, short()):
+        assert each.recovery_s <= min(30, 2 * each.lease_s)
+        # A stopped worker wakes up as a zombie, and is not ended by its watchdog.
+        assert max(event.lasts_s for event in schedule(each) if event.fault is Fault.STOP_WORKER) < each.watchdog_s
 
 
 def test_a_seed_gives_one_schedule() -> None:
@@ -29,6 +32,15 @@ def test_a_seed_gives_one_schedule() -> None:
         assert plan.pause_s[0] <= event.after_s <= plan.pause_s[1]
         if event.fault is Fault.STOP_WORKER:
             assert event.lasts_s > plan.lease_s
+
+
+def test_the_last_kills_come_in_calm_and_meet_an_edit() -> None:
+    for plan in (Plan(), short(), short(seed=2)):
+        *before, first, last = schedule(plan)
+        assert len((first, last)) == CALM_KILLS
+        assert all(event.calm and event.busy and event.fault is Fault.KILL_WORKER for event in (first, last))
+        assert not any(event.calm for event in before)
+    assert not OUTAGES & {Fault.KILL_WORKER, Fault.KILL_REAPER}
 
 
 def test_some_clocks_are_wrong() -> None:
