@@ -193,6 +193,13 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         default=64 * MIB, ge=1, description="Largest request body, all uploaded files together, in bytes."
     )
+    body_idle_s: float = Field(
+        default=30.0,
+        gt=0,
+        le=3600,
+        description="Longest pause in a request body that is being sent, in seconds; then it gets 408, and so it does "
+        "if for that long and on the whole it comes to less than 1 KiB a second.",
+    )
     max_pixels: int = Field(default=25_000_000, ge=1, description="Largest image, in pixels (width x height).")
     max_side: int = Field(default=8192, ge=1, description="Longest side of an image, in pixels.")
     submits_at_a_time: int = Field(

@@ -13,6 +13,7 @@ from jobs.settings import Settings
 from jobs.tracing import tracer_provider
 from service import problems
 from service.backend import Backend
+from service.body import BodyMiddleware
 from service.gate import Gate, GateMiddleware
 from service.head import HeadMiddleware
 from service.local import LocalMiddleware
@@ -79,6 +80,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(HeadMiddleware)
     app.add_middleware(GateMiddleware, settings=settings)
     app.add_middleware(LocalMiddleware, settings=settings)
+    app.add_middleware(BodyMiddleware, idle_s=settings.body_idle_s)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)
     app.add_middleware(problems.ProblemMiddleware)
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics, route_of=app.state.routes.name)

@@ -232,6 +232,10 @@ FRAMEWORK: Mapping[int, tuple[str, str]] = MappingProxyType(
             "method_not_allowed",
             "This address does not take this method; the Allow header lists what it takes.",
         ),
+        408: (
+            "body_too_slow",
+            "Too little of the request body has arrived for too long; send it again at one go.",
+        ),
         413: ("upload_too_large", "The request body is larger than this service accepts."),
         500: ("internal_error", "This is a fault of the service; it has been logged."),
     }

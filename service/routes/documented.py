@@ -73,6 +73,7 @@ INVALID = validation_problem(
     )
 )
 MALFORMED = framework_problem(HTTPStatus.BAD_REQUEST)
+TOO_SLOW = framework_problem(HTTPStatus.REQUEST_TIMEOUT)
 
 _RECORD = JobRecord(
     id="01980d3a7c1e7a3f9b52c0ffee5eed00",

@@ -30,6 +30,7 @@ from service.routes.documented import (
     REDIS_AWAY,
     RETRY_AFTER,
     SUCCEEDED,
+    TOO_SLOW,
     example,
     problems,
 )
@@ -76,6 +77,7 @@ router = APIRouter(prefix=EDITS, tags=["edits"])
         },
         **problems(
             MALFORMED,
+            TOO_SLOW,
             INVALID,
             edit.MaskMismatch("mask is 400x300, image is 640x480: they must have the same size"),
             edit.EmptyMask("the mask selects no pixel: mark what to edit, or set mask_mode to what you painted"),

@@ -40,10 +40,8 @@ def form(parts: Iterable[bytes]) -> bytes:
 
 def head(*lines: bytes, kind: bytes = b"multipart/form-data; boundary=" + BOUNDARY) -> bytes:
     """The head of a submission."""
-    return (
-        b"\r\n".join((b"POST /v1/edits HTTP/1.1", b"Host: localhost", b"Connection: close", b"Content-Type: " + kind, *lines))
-        + b"\r\n\r\n"
-    )
+    first = (b"POST /v1/edits HTTP/1.1", b"Host: localhost", b"Connection: close", b"Content-Type: " + kind)
+    return b"\r\n".join((*first, *lines)) + b"\r\n\r\n"
 
 
 def length(body: bytes) -> bytes:

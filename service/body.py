@@ -1,0 +1,55 @@
+"""A request's body arrives at some pace, or the request is over: else its connection, its file on disk and its place in
+the server would be kept for as long as its sender likes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+SLOWEST = 1024
+"""Bytes a second that a body has to come to on average, after a first grace: Apache's `mod_reqtimeout` asks for 500."""
+
+
+class BodyTooSlow(HTTPException):
+    """Nothing of the body, or next to nothing, has arrived for a while (RFC 9110, 15.5.9).
+
+    Starlette's own kind of error, which FastAPI lets pass while it reads a form.
+    """
+
+    def __init__(self) -> None:
+        # What is left of the body is not waited for.
+        super().__init__(HTTPStatus.REQUEST_TIMEOUT, headers={"Connection": "close"})
+
+
+class BodyMiddleware:
+    """Gives up on bodies that do not arrive."""
+
+    def __init__(self, app: ASGIApp, *, idle_s: float) -> None:
+        """``idle_s``: longest pause between two pieces, in seconds."""
+        self.app, self.idle_s = app, idle_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began, received, whole = time.monotonic(), 0, False
+
+        async def receive_in_time() -> Message:
+            nonlocal received, whole
+            if whole:
+                return await receive()
+            late = began + self.idle_s + received / SLOWEST - time.monotonic()
+            try:
+                async with asyncio.timeout(max(0.0, min(self.idle_s, late))):
+                    message = await receive()
+            except TimeoutError as error:
+                raise BodyTooSlow from error
+            received += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
+            return message
+
+        await self.app(scope, receive_in_time, send)
