@@ -27,7 +27,7 @@ from rich.progress import track
 from benchmarks.metrics import structure
 from benchmarks.rows import BY_KIND, CEILING, ROWS, TABLES, UNGUIDED
 from magedit.catalog import METHOD_CARDS
-from magedit.config import EditConfig, Region
+from magedit.config import PRESETS, EditConfig, Region
 from magedit.demo import checkpoint_path, edit_set
 from magedit.demo.edits import EDIT_KINDS, DemoEdit, in_room
 from magedit.demo.evaluate import judge_edit, load_pipeline, psnr
@@ -306,18 +306,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="which edits")
     parser.add_argument("--table", choices=list(TABLES), default="edits", help="rows of a published table")
     parser.add_argument("--rows", nargs="*", choices=[CEILING, *ROWS], help="other rows")
-    parser.add_argument("--steps", type=int, help="DDIM steps of the rows that do not set their own")
+    parser.add_argument("--preset", choices=list(PRESETS), help="of every row, in place of its own")
     parser.add_argument("--processes", type=int, default=1, help="one thread each")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--state", type=Path, default=Path(".cache/quality"), help="folder of the journal")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     asked = parser.parse_args()
     rows = {name: ROWS.get(name, EditConfig()) for name in asked.rows or TABLES[asked.table]}
-    if asked.steps:
-        rows = {
-            name: replace(row, steps=asked.steps) if row.steps == EditConfig.steps else row
-            for name, row in rows.items()
-        }
+    if asked.preset:
+        rows = {name: replace(row, **PRESETS[asked.preset]) for name, row in rows.items()}
     edits = edit_set(asked.edits, asked.seed)
     table = summary(
         run(asked.checkpoint, rows, edits, state=asked.state, processes=asked.processes, device=asked.device)

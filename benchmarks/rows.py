@@ -26,6 +26,7 @@ ROWS: Mapping[str, EditConfig] = {
     "kind": EditConfig(),
     "kind, no guidance": EditConfig(strength=0.0),
     "kind, fast": EditConfig.preset("fast"),
+    # the released program's algorithm
     "exact": EditConfig.preset("exact"),
     # the methods that the paper compares with
     "p2p": EditConfig(method="p2p", blend_fraction=0.0),
@@ -49,7 +50,7 @@ ROWS: Mapping[str, EditConfig] = {
 """Everything that a row does not set is the default; a row of `BY_KIND` takes that of the edit's kind. What is called
 p2p and pnp is as published, without a mask; with "+ blend" the mask holds the background."""
 
-BY_KIND = ("kind", "kind, no guidance", "kind, fast")
+BY_KIND: tuple[str, ...] = ("kind", "kind, no guidance", "kind, fast")
 CEILING = "truth through the VAE"
 """The row of a perfect edit: what the checkpoint's VAE leaves of the true picture."""
 
@@ -65,8 +66,39 @@ UNGUIDED: Mapping[str, str] = {
 """The row that is the same edit without guidance: against it gains of the ratios are told."""
 
 TABLES: Mapping[str, tuple[str, ...]] = {
-    "edits": (CEILING, *tuple(ROWS)[:13]),
-    "methods": (CEILING, "kind", "p2p + blend", *tuple(ROWS)[14:23]),
-    "inversions": ("p2p + blend", *tuple(ROWS)[23:28], "token", *tuple(ROWS)[28:]),
+    "edits": (
+        CEILING,
+        "p2p + blend",
+        "token",
+        "spatial",
+        "both",
+        "prompt + blend",
+        "token, no injection",
+        "spatial, no injection",
+        "both, no injection",
+        *BY_KIND,
+    ),
+    "methods": (
+        CEILING,
+        "kind",
+        "p2p",
+        "p2p + blend",
+        "p2p + local blend",
+        "pnp",
+        "pnp + blend",
+        "token on pnp",
+        "diffedit",
+        "diffedit, own mask",
+        "blended-latent",
+        "sine",
+    ),
+    "inversions": (
+        "p2p + blend",
+        *(name for name in ROWS if name.startswith("p2p + blend, ")),
+        "token",
+        *(name for name in ROWS if name in ("token, negative-prompt", "token, proximal")),
+        "exact",
+    ),
+    "injection": ("p2p + blend", "token", "less injection", "token, less injection", "prompt + blend", "kind"),
 }
-"""The rows of each published table."""
+"""The rows of each table."""
