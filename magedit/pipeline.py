@@ -351,7 +351,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             ),
             guidance_layers=read,
             words=words,
-            blend_tokens=blend_tokens(source, target, words),
+            blend_tokens=blend_tokens(source_prompt, source, target, words),
             layers=layers,
             values=edit_values(inversion.inverted, source, target, embedding, config),
             regions=len(regions),

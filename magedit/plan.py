@@ -14,6 +14,7 @@ from magedit.config import EditConfig, Region
 from magedit.guidance import WordTarget, resample_mask
 from magedit.injection import FeatureInjection, Injection
 from magedit.inversion import Inverted
+from magedit.kinds import CONNECTORS
 from magedit.masks import Box
 from magedit.methods.base import EditedLatent
 from magedit.prompts import Encoded, align, counterparts, token_indices
@@ -73,11 +74,23 @@ def injection_between(
 
 
 def blend_tokens(
-    source: Encoded, target: Encoded, words: Sequence[WordTarget]
+    source_prompt: str, source: Encoded, target: Encoded, words: Sequence[WordTarget]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The edit words' token indices in the source and in the target prompt, ascending; negative words aside."""
-    edited = tuple(sorted({token for word in words if not word.negative for token in word.tokens}))
+    """The token indices of w in the source and of w* in the target prompt whose maps LocalBlend unites, ascending.
+
+    w* are the edit words, negative words aside, and w what stands in their place (P2P 2208.01626, local editing:
+    the original and the new word). Where the target only leaves words out there is no w*, and w are the words that it lacks without
+    those that name nothing (`magedit.kinds.CONNECTORS`): the words of a removal name what fills the place, which is
+    mostly where nothing is to change.
+    """
     alignment = align(source.ids, target.ids, len(target.ids))
+    kept = set(alignment.mapper)
+    lost = [n for n in range(len(source.ids)) if n not in kept]
+    if lost and min(kept) >= 0:
+        things = tuple(n for n in lost if source_prompt[slice(*source.offsets[n])].strip().lower() not in CONNECTORS)
+        if things:
+            return things, ()
+    edited = tuple(sorted({token for word in words if not word.negative for token in word.tokens}))
     return counterparts(alignment, edited), edited
 
 

@@ -278,10 +278,28 @@ def check_edit(
                 "given: name the words that the mask is about (for a removal what fills the place), or use method 'p2p'"
             )
         region = replace(region, words=tuple(region.words) or added)
-        for word in (*region.words, *region.negative_words):
+        for word in region.words:
             find_word(target, word)
+        for word in region.negative_words:
+            _find_negative(source, target, word)
         resolved.append(region)
     return tuple(resolved)
+
+
+def _find_negative(source: str, target: str, word: str) -> None:
+    """Find a negative word in the target prompt: guidance reads the edit's maps, which a word that the target prompt
+    left out has none of."""
+    try:
+        find_word(target, word)
+    except WordNotFound as error:
+        try:
+            find_word(source, word)
+        except WordNotFound:
+            raise error from None
+        raise WordNotFound(
+            f"{word!r} is a word of the source prompt alone and has no attention in the edit that could be pushed "
+            "down: name it in `negative_prompt`, or in the target prompt as well"
+        ) from error
 
 
 def _tokens_within(encoded: Encoded, span: tuple[int, int]) -> list[int]:

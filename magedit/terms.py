@@ -37,6 +37,9 @@ class Region:
     negative_words: Annotated[
         tuple[Word, ...],
         MaxLen(16),
-        Doc("Words of the target prompt whose token ratio is pushed down inside the mask; for extreme changes."),
+        Doc(
+            "Words of the target prompt whose token ratio is pushed down inside the mask; for extreme changes. A word "
+            "that the target prompt replaces has no attention in the edit: name it in `negative_prompt`."
+        ),
     ] = ()
     strength: Annotated[Fraction, Doc("Weight of this region's loss relative to the other regions, 0..1.")] = 1.0

@@ -23,6 +23,9 @@ def diffedit(task: EditTask) -> EditedLatent:
     """Decode the target prompt from the trajectory's latent at a middle level (step 2); after each step everything
     outside the mask is the trajectory again (step 3). The mask is the given one, or `contrast_mask` inside it.
 
+    The paper encodes with the unconditional model; here the trajectory is that of all methods, under the source prompt,
+    so that they are compared, and served, on one inversion.
+
     Raises:
         EmptyMask: DiffEdit's own mask has nothing inside the given one.
     """

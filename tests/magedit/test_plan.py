@@ -8,7 +8,7 @@ import torch
 from magedit.attention import Layer
 from magedit.config import EditConfig, Region
 from magedit.pipeline import MAGEditPipeline
-from magedit.plan import mean_ratios, word_targets
+from magedit.plan import blend_tokens, mean_ratios, word_targets
 from magedit.report import Ratios
 
 
@@ -31,6 +31,32 @@ def test_each_word_of_each_region_is_a_target_with_its_regions_mask(pipe: MAGEdi
     assert targets[2].rivals == (1, 3, 4, 5, 7)
     assert targets[0].masks[8].sum() == 8
     assert targets[2].masks[16].sum() == 4 * 16
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "words", "original", "new"),
+    [
+        ("a room with a red sofa", "a room with a green sofa", ("green",), ["red"], ["green"]),
+        ("a room with a red sofa", "a room with a green sofa", ("sofa",), ["sofa"], ["sofa"]),
+        ("a room with a sofa", "a room with a green sofa", ("green",), [], ["green"]),
+        # A removal: the wall fills the place, but it is the lamp that there is something to change at.
+        ("a wall and a red lamp", "a wall", ("wall",), ["red", "lamp"], []),
+        ("a wall, a red lamp and a sofa", "a wall and a sofa", (), ["red", "lamp"], []),
+        ("a sofa and a lamp", "a sofa, a lamp", ("sofa",), ["sofa"], ["sofa"]),
+    ],
+)
+def test_local_blend_unites_the_original_and_the_new_word(
+    pipe: MAGEditPipeline, source: str, target: str, words: tuple[str, ...], original: list[str], new: list[str]
+) -> None:
+    encoded = {prompt: pipe.tokenize(prompt) for prompt in (source, target)}
+    layers, mask = [Layer("a", True, 8)], [torch.ones(256, 256)]
+    targets = word_targets(target, encoded[target], [Region(words=words)], mask, layers, EditConfig())
+    found = blend_tokens(source, encoded[source], encoded[target], targets)
+    named = [
+        [prompt[slice(*encoded[prompt].offsets[token])] for token in tokens]
+        for prompt, tokens in zip((source, target), found, strict=True)
+    ]
+    assert named == [original, new]
 
 
 def test_means_are_per_region() -> None:

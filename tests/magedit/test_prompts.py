@@ -163,3 +163,10 @@ def test_guidance_without_any_word_is_an_error(tokenize: Tokenize) -> None:
 def test_negative_words_are_checked_too(tokenize: Tokenize) -> None:
     with pytest.raises(WordNotFound, match="'white'"):
         check_edit(tokenize, "a sofa", "a red sofa", [Region(negative_words=("white",))], max_tokens=77)
+    regions = [Region(negative_words=("sofa",))]
+    assert check_edit(tokenize, "a sofa", "a red sofa", regions, max_tokens=77)[0].negative_words == ("sofa",)
+
+
+def test_a_replaced_word_is_sent_to_the_negative_prompt(tokenize: Tokenize) -> None:
+    with pytest.raises(WordNotFound, match="negative_prompt"):
+        check_edit(tokenize, "a white sofa", "a red sofa", [Region(negative_words=("white",))], max_tokens=77)

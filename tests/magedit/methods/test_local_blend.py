@@ -53,3 +53,15 @@ def test_the_words_of_a_trained_model_keep_the_rest_of_the_picture(trained: Trai
         assert not same[~outside].all()
     assert kept[0] == 0
     assert kept[1] > 0.3
+
+
+def test_a_removal_is_blended_where_the_thing_was(trained: Trained) -> None:
+    """The words that fill the place (here *room*) look everywhere; where the edit may differ, say those left out."""
+    target = trained.source.removesuffix(" and a red carpet")
+    assert target != trained.source
+    config = EditConfig(method="p2p", steps=10, blend_fraction=0.0, local_blend=0.3)
+    output = trained.edit(config, target=target)
+    changed = (latent_of(output) != clean_of(output)).any(1)[0].float()
+    carpet = cells(trained.mask, 16) == 1
+    assert changed[carpet].mean() > 0.8
+    assert changed[~carpet].mean() < 0.5
