@@ -7,6 +7,9 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 # Addresses that are public by their number and serve a cloud's inside: Azure's WireServer (its documentation, "What is
 # IP address 168.63.129.16").
 _INSIDE = frozenset({IPv4Address("168.63.129.16")})
+# Not reachable from everywhere (IANA IPv6 Special-Purpose Address Registry), which this Python may not know: site-local
+# (RFC 3879, deprecated, yet routed in places), documentation (RFC 9637), segment routing (RFC 9602).
+_OF_A_SITE = (IPv6Network("fec0::/10"), IPv6Network("3fff::/20"), IPv6Network("5f00::/16"))
 # The IPv4 address in the last 32 bits is what is reached: IPv4-compatible (RFC 4291, 2.5.5.1), NAT64 (RFC 6052, 2.1).
 _LAST_32_BITS = (IPv6Network("::/96"), IPv6Network("64:ff9b::/96"))
 
@@ -20,6 +23,8 @@ def is_public(text: str) -> bool:
     """
     address = ip_address(text)
     carried = _carried(address) if isinstance(address, IPv6Address) else ()
+    if any(address in network for network in _OF_A_SITE):
+        return False
     return all(
         each.is_global and not each.is_multicast and not each.is_reserved and each not in _INSIDE
         for each in (carried or (address,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -76,18 +76,29 @@ class JobQueue:
         # For a duplicate too: it may be this call's own doing, its answer lost, and nobody has rung for it then.
         self._ring(keys=[keys.BELL + record.model])
 
-    @redis_errors()
     def position(self, record: JobRecord) -> int | None:
         """How many edits are before this one in line (0: it is next), None if it is not in line."""
-        if record.state is not State.QUEUED:
-            return None
-        before = PRIORITIES[: PRIORITIES.index(record.priority)]
+        return self.positions([record])[0]
+
+    @redis_errors()
+    def positions(self, records: Sequence[JobRecord]) -> tuple[int | None, ...]:
+        """`position` of each record, in one round trip for all."""
+        waiting = [record for record in records if record.state is State.QUEUED]
+        if not waiting:
+            return (None,) * len(records)
+        lines = [line for model in dict.fromkeys(record.model for record in waiting) for line in self.lines(model)]
         with self._redis.pipeline() as pipeline:
-            for priority in before:
-                pipeline.llen(self.line(record.model, priority))
-            pipeline.lpos(self.line(record.model, record.priority), record.id)
-            *ahead, place = cast("list[int | None]", pipeline.execute())
-        return None if place is None else place + sum(each or 0 for each in ahead)
+            for line in lines:
+                pipeline.llen(line)
+            for record in waiting:
+                pipeline.lpos(self.line(record.model, record.priority), record.id)
+            answers = cast("list[int | None]", pipeline.execute())
+        lengths = dict(zip(lines, answers, strict=False))
+        places: dict[str, int | None] = {}
+        for record, place in zip(waiting, answers[len(lines) :], strict=True):
+            before = self.lines(record.model)[: PRIORITIES.index(record.priority)]
+            places[record.id] = None if place is None else place + sum(lengths[line] or 0 for line in before)
+        return tuple(places.get(record.id) for record in records)
 
     @redis_errors()
     def depth(self, model: str, priority: Priority | None = None) -> int:

@@ -19,11 +19,21 @@ def json_answer(request: Request, body: BaseModel, headers: Mapping[str, str] | 
 
 def tagged(request: Request, content: bytes, media_type: str, tag: str, headers: Mapping[str, str]) -> Response:
     """200 with ``content``, or 304 if the request's If-None-Match names ``tag``."""
-    quoted = f'"{tag}"'
-    all_headers = {"ETag": quoted, **headers}
-    if _names(request.headers.get("if-none-match", ""), quoted):
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=all_headers)
-    return Response(content, media_type=media_type, headers=all_headers)
+    known = not_modified(request, tag, headers)
+    if known is not None:
+        return known
+    return Response(content, media_type=media_type, headers={"ETag": _quoted(tag), **headers})
+
+
+def not_modified(request: Request, tag: str, headers: Mapping[str, str]) -> Response | None:
+    """304 if the request's If-None-Match names ``tag``, for whoever has to fetch the content first."""
+    if _names(request.headers.get("if-none-match", ""), _quoted(tag)):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": _quoted(tag), **headers})
+    return None
+
+
+def _quoted(tag: str) -> str:
+    return f'"{tag}"'
 
 
 def _names(if_none_match: str, quoted: str) -> bool:

@@ -19,13 +19,16 @@ from jobs.errors import JobError
 from jobs.limits import RateLimiter
 from jobs.settings import Settings
 from service.auth import LOCAL, SCRAPER, Authenticator, Caller
-from service.errors import NoKey, RequestError
+from service.errors import NoKey, RequestError, ScopeMissing
 from service.limits import default_limits, rates_of, take
 from service.problems import error_response
 from service.views import EDITS
 
 GUARDED = ("/v1", "/metrics")
 """First parts of the paths that need a key."""
+
+SUBMIT_SCOPE = "edits:write"
+"""What a key must have to submit an edit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +66,16 @@ class GateMiddleware:
             return
         caller: Caller | None = LOCAL
         headers: Mapping[str, str] = {}
+        app = self.app
         if self.asks:
             try:
                 caller, headers = await self._enter(scope)
             except (RequestError, JobError) as error:
                 await error_response(error)(scope, receive, send)
                 return
+            if caller is not None and _submits(scope) and SUBMIT_SCOPE not in caller.scopes:
+                # Here too, and not in the route alone: that has read the whole body by then.
+                app = error_response(ScopeMissing(SUBMIT_SCOPE))
         scope.setdefault("state", {})["caller"] = caller
 
         async def send_with_headers(message: Message) -> None:
@@ -76,7 +83,7 @@ class GateMiddleware:
                 MutableHeaders(scope=message).update(headers)
             await send(message)
 
-        await self.app(scope, receive, send_with_headers if headers else send)
+        await app(scope, receive, send_with_headers if headers else send)
 
     async def _enter(self, scope: Scope) -> tuple[Caller | None, Mapping[str, str]]:
         """The caller; None: the address is open."""
@@ -89,5 +96,8 @@ class GateMiddleware:
         if kind.lower() != "bearer":
             raise NoKey
         gate: Gate = scope["app"].state.gate
-        submits = scope["method"] == "POST" and path == EDITS
-        return await run_in_threadpool(gate.enter, token.strip(), submits=submits)
+        return await run_in_threadpool(gate.enter, token.strip(), submits=_submits(scope))
+
+
+def _submits(scope: Scope) -> bool:
+    return bool(scope["method"] == "POST" and scope["path"] == EDITS)

@@ -19,7 +19,7 @@ def views_of(records: Sequence[JobRecord], backend: Backend) -> tuple[Edit, ...]
     if all(record.state.is_terminal for record in records):
         return tuple(edit_view(record, position=None, model=None, now=0.0) for record in records)
     models, now = backend.models.look()
+    places = zip(records, backend.queue.positions(records), strict=True)
     return tuple(
-        edit_view(record, position=backend.queue.position(record), model=models.get(record.model), now=now)
-        for record in records
+        edit_view(record, position=position, model=models.get(record.model), now=now) for record, position in places
     )

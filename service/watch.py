@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import structlog
 from starlette.concurrency import run_in_threadpool
 
 from jobs.errors import QueueUnavailable
@@ -25,6 +26,9 @@ LOOK_S = 0.25
 
 NOTHING = -1
 """The revision of whoever has seen nothing yet; an edit's own begin with 0."""
+
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +72,7 @@ class Watch:
     """Lets coroutines of one event loop wait for edits."""
 
     def __init__(self, look: Look) -> None:
-        """``look`` is called in a thread; while it raises QueueUnavailable nothing is known to have changed."""
+        """``look`` is called in a thread; while it raises nothing is known to have changed."""
         self._look = look
         self._watchers: Counter[str] = Counter()
         self._latest: dict[str, Snapshot | None] = {}
@@ -123,6 +127,10 @@ class Watch:
             try:
                 found = await run_in_threadpool(self._look, seen)
             except QueueUnavailable:
+                found = {}
+            except Exception:
+                # Whatever it was: without this task nobody who waits here would hear of anything again.
+                log.exception("the watched edits cannot be looked at", watched=len(seen))
                 found = {}
             async with self._news:
                 # Some may have been given up meanwhile.

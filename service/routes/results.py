@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from jobs import errors as job
 from jobs.errors import JobExpired, JobNotReady, JobNotSucceeded
 from jobs.schema import CONTENT_TYPES, JobRecord, State, StoredObject
-from service.answers import json_answer, tagged
+from service.answers import json_answer, not_modified, tagged
 from service.backend import Backend as BackendType
 from service.deps import Backend, OwnEdit
 from service.errors import EditFailed, NoSuchFile
@@ -172,6 +172,9 @@ def _file(
         "Content-Disposition": f'inline; filename="{stored.name}"',
         "X-Content-Type-Options": "nosniff",
     }
+    known = not_modified(request, stored.sha256, here)
+    if known is not None:
+        return known
     return tagged(request, backend.store.get(stored.key), stored.content_type, stored.sha256, here)
 
 

@@ -5,7 +5,7 @@ import pytest
 from jobs.addresses import is_public
 
 
-@pytest.mark.parametrize("address", ["93.184.215.14", "1.1.1.1", "2606:4700:4700::1111", "64:ff9b::101:101"])
+@pytest.mark.parametrize("address", ["93.184.215.14", "1.1.1.1", "2606:4700:4700::1111", "64:ff9b::101:101", "3ffe::1"])
 def test_public(address: str) -> None:
     assert is_public(address)
 
@@ -43,6 +43,11 @@ def test_public(address: str) -> None:
         "2002:7f00:1::",
         "64:ff9b::a00:1",
         "64:ff9b:1::1",
+        "fec0::1",
+        "feff::1",
+        "3fff::1",
+        "3fff:fff:ffff::1",
+        "5f00::1",
         "2001:0:7f00:1::1",
     ],
 )

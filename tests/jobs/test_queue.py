@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+from redis.client import Pipeline
 from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
@@ -46,6 +47,28 @@ def test_only_queued_edits_have_a_position(desk: Desk) -> None:
     record = desk.submit()
     desk.records.request_cancel(record.id)
     assert desk.queue.position(desk.get(record)) is None
+
+
+def test_many_places_take_one_round_trip(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    low = [desk.submit(priority="low") for _ in range(2)]
+    normal = [desk.submit() for _ in range(3)]
+    canceled, lost = desk.cancel(), desk.submit()
+    for gone in (canceled, lost):
+        desk.queue.remove(gone)
+    records = [*low, canceled, *normal, lost]
+    trips: list[int] = []
+    execute = Pipeline.execute
+
+    def counted(self: Pipeline, raise_on_error: bool = True) -> list[object]:
+        trips.append(1)
+        return execute(self, raise_on_error)
+
+    monkeypatch.setattr(Pipeline, "execute", counted)
+    assert desk.queue.positions(records) == (3, 4, None, 0, 1, 2, None)
+    assert len(trips) == 1
+    assert desk.queue.positions([canceled]) == (None,)
+    assert desk.queue.positions([]) == ()
+    assert len(trips) == 1
 
 
 def test_remove_takes_the_id_out_of_both_lists(desk: Desk) -> None:

@@ -137,6 +137,17 @@ def test_the_answer_does_not_wait_for_the_body(keyring: Keyring) -> None:
         assert raw.recv(100).startswith(b"HTTP/1.1 401")
 
 
+def test_a_scope_is_missed_before_the_body_is_read(keyring: Keyring) -> None:
+    url, headers = keyring.client.base_url, keyring.headers(scopes=("edits:read",))
+    with socket.create_connection((url.host, url.port or 80), 10) as raw:
+        head = f"POST /v1/edits HTTP/1.1\r\nHost: x\r\nAuthorization: {headers['Authorization']}\r\n"
+        raw.sendall(f"{head}Content-Length: 1048576\r\n\r\n".encode())
+        answer = raw.recv(10000)
+    assert answer.startswith(b"HTTP/1.1 403")
+    assert b"insufficient_scope" in answer
+    assert b"ratelimit: " in answer.lower()
+
+
 @pytest.fixture
 def api_keys(settings: Settings) -> Iterator[ApiKeys]:
     with Redis.from_url(settings.redis_url) as redis:

@@ -106,3 +106,19 @@ async def test_who_comes_later_learns_at_once_what_is_known() -> None:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(watch.after("a", 5), 3 * LOOK_S)
     assert watch.watched == 0
+
+
+async def test_a_fault_of_a_look_ends_no_waiting() -> None:
+    edits = Edits(a=snapshot(1))
+    faults = [RuntimeError("a bug"), KeyError("another")]
+
+    def look(seen: Mapping[str, int]) -> Mapping[str, Snapshot | None]:
+        if faults:
+            raise faults.pop()
+        return edits.look(seen)
+
+    watch = Watch(look)
+    async with asyncio.timeout(20):
+        with watch.watching("a"):
+            assert await watch.after("a", NOTHING) == snapshot(1)
+    assert faults == []

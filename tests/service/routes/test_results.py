@@ -37,6 +37,16 @@ def test_the_result_comes_as_stored(client: httpx.Client, edit_id: str, worker_s
     assert client.get(listed[0]["href"]).content == heat
 
 
+def test_what_its_caller_has_is_not_fetched_from_storage(
+    client: httpx.Client, edit_id: str, worker_side: WorkerSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker_side.succeed(worker_side.claim(edit_id))
+    tag = client.get(f"/v1/edits/{edit_id}/result").headers["etag"]
+    monkeypatch.setattr(ObjectStore, "get", lambda *_: pytest.fail("fetched"))
+    same = client.get(f"/v1/edits/{edit_id}/result", headers={"if-none-match": tag})
+    assert (same.status_code, same.headers["etag"], same.content) == (304, tag, b"")
+
+
 def test_a_result_tells_what_gives_it_again(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
     form.data |= {"seed": "7", "strength": "0.25"}
     edit_id = form.send(client).json()["id"]
