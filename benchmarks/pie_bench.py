@@ -25,9 +25,10 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.pie_metrics import Lpips, Mask, Picture, Structure, TextSimilarity, mse, psnr, ssim
-from benchmarks.quality import ROWS
+from benchmarks.rows import BY_KIND, ROWS
 from magedit.config import EditConfig, Region
 from magedit.errors import WordNotFound
+from magedit.kinds import with_filling, with_kind
 from magedit.pipeline import MAGEditPipeline
 from magedit.prompts import find_word
 
@@ -135,6 +136,18 @@ def carry_out(pipe: MAGEditPipeline, item: Item, config: EditConfig) -> Picture:
     return np.asarray(output.images[0].convert("RGB"))
 
 
+def resolved(name: str, item: Item, config: EditConfig) -> tuple[Item, EditConfig]:
+    """The edit and its configuration under row ``name``: of a row by kind, what the service makes of its prompts."""
+    if name not in BY_KIND:
+        return item, config
+    prompts = (item.source_prompt, item.target_prompt)
+    (region,) = with_filling([Region(words=item.words)], *prompts)
+    # The unguided row stays unguided, whatever its kind's strength.
+    given = [] if config.is_guided else ["strength"]
+    _, fitted = with_kind(config, "auto", *prompts, given=given, preset="balanced", has_words=bool(item.words))
+    return replace(item, words=region.words), fitted
+
+
 def run(
     pipe: MAGEditPipeline, judge: Judge, items: Sequence[Item], rows: dict[str, EditConfig], journal: Path
 ) -> list[dict[str, Any]]:
@@ -152,7 +165,7 @@ def run(
             for name, config in rows.items():
                 if (name, item.name) in done:
                     continue
-                figures = judge.figures(item, carry_out(pipe, item, config))
+                figures = judge.figures(item, carry_out(pipe, *resolved(name, item, config)))
                 entry = {"row": name, "item": item.name, "kind": item.kind, "config": settings[name], **figures}
                 known.append(json.loads(json.dumps(entry)))
                 file.write(json.dumps(entry) + "\n")

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.pie_bench import FIGURES, Item, decode, plain, read, run, show, summary
+from benchmarks.pie_bench import FIGURES, Item, decode, plain, read, resolved, run, show, summary
 from benchmarks.pie_metrics import Picture, mse
-from benchmarks.quality import ROWS
+from benchmarks.rows import BY_KIND, ROWS
+from magedit.kinds import KINDS, EditKind
 from tests.magedit.conftest import load_pipeline
 
 
@@ -62,6 +63,25 @@ def test_brackets_mark_the_words(folder: Path) -> None:
     assert decode(first.runs, border=False).mean() == 0.5
     assert [item.name for item in read(folder, ["change style"])] == ["001"]
     assert plain("[a] b") == "a b"
+
+
+@pytest.mark.parametrize(
+    ("target", "words", "kind", "guided"),
+    [
+        ("a wall and a green sofa", ("green",), "attribute", ("green",)),
+        ("a wall and a red chair", ("chair",), "replacement", ("chair",)),
+        ("a wall", (), "removal", ("wall",)),
+    ],
+)
+def test_a_row_by_kind_takes_the_defaults_of_the_edits_own(
+    target: str, words: tuple[str, ...], kind: EditKind, guided: tuple[str, ...]
+) -> None:
+    item = Item("0", "random", Path("0.png"), "a wall and a red sofa", target, words, ())
+    same, config = resolved("kind", item, replace(ROWS["kind"], steps=7))
+    assert (config.steps, same.words) == (7, guided)
+    assert {name: getattr(config, name) for name in KINDS[kind]} == dict(KINDS[kind])
+    assert resolved("token", item, ROWS["token"]) == (item, ROWS["token"])
+    assert not any(resolved(name, item, ROWS[name])[1].is_guided for name in BY_KIND if "no guidance" in name)
 
 
 class Judged:
