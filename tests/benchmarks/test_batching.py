@@ -1,0 +1,23 @@
+"""Passes one by one and in a batch: both are timed, and a batch gives what its rows give alone, to rounding."""
+
+from __future__ import annotations
+
+import torch
+
+from benchmarks.batching import compare
+from tests.magedit.conftest import load_pipeline
+
+
+def test_both_ways_are_timed() -> None:
+    found = compare(load_pipeline(), 2, 1)
+    assert len(found) == 2
+    assert all(alone > 0 and together > 0 for alone, together in found.values())
+
+
+@torch.no_grad()
+def test_a_row_of_a_batch_is_the_row_alone_to_rounding() -> None:
+    pipe = load_pipeline()
+    latents = torch.randn(2, 4, 32, 32, generator=torch.Generator().manual_seed(0))
+    prompts = pipe._embed("a room").expand(2, -1, -1)
+    batch = pipe.unet(latents, 500, prompts).sample
+    torch.testing.assert_close(batch[:1], pipe.unet(latents[:1], 500, prompts[:1]).sample, rtol=1e-4, atol=1e-5)
