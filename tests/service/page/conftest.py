@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
@@ -45,6 +46,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with Stack(settings, workers=1, embedded=True) as stack:
         stack.wait_ready()
         yield stack
+
+
+@pytest.fixture
+def client(client: httpx.Client) -> Iterator[httpx.Client]:
+    """One that keeps no connection: beside a browser it may be idle for as long as the server keeps one."""
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(base_url=client.base_url, timeout=30, limits=limits) as client:
+        yield client
 
 
 @contextmanager
