@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -137,8 +137,14 @@ class Workers:
             while any(self.pids) and time.monotonic() < deadline:
                 self.ended()
                 time.sleep(0.05)
-        with suppress(BrokenPipeError):
+        try:
             self._zygote.communicate(timeout=20)
+        except BrokenPipeError:
+            pass
+        except subprocess.TimeoutExpired:
+            # Every child is gone: there is nothing that it could still do.
+            self._zygote.kill()
+            self._zygote.wait()
         self._errors.close()
 
 

@@ -146,3 +146,5 @@ if __name__ == "__main__":
     with os.fdopen(os.dup(1), "w") as channel:
         os.dup2(2, 1)
         main(sys.stdin, channel)
+    # Python's own end takes torch a second of CPU, which is a minute of a machine that others use.
+    os._exit(0)
