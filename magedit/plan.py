@@ -78,10 +78,10 @@ def blend_tokens(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The token indices of w in the source and of w* in the target prompt whose maps LocalBlend unites, ascending.
 
-    w* are the edit words, negative words aside, and w what stands in their place (P2P 2208.01626, local editing:
-    the original and the new word). Where the target only leaves words out there is no w*, and w are the words that it lacks without
-    those that name nothing (`magedit.kinds.CONNECTORS`): the words of a removal name what fills the place, which is
-    mostly where nothing is to change.
+    w* are the edit words, negative words aside, and w what stands in their place (P2P 2208.01626, local editing: the
+    original and the new word). Where the target only leaves words out there is no w*, and w are the words that it lacks
+    without those that name nothing (`magedit.kinds.CONNECTORS`): the words of a removal name what fills the place,
+    which is mostly where nothing is to change.
     """
     alignment = align(source.ids, target.ids, len(target.ids))
     kept = set(alignment.mapper)

@@ -171,8 +171,8 @@ def test_a_comparison(service: Client, files: tuple[Path, Path]) -> None:
 
 def test_a_chain_of_edits(s3_stack: Stack, service: Client, files: tuple[Path, Path], tmp_path: Path) -> None:
     first = service.wait(service.submit(files[0], [files[1]], **PROMPTS, **QUICK).id)
-    again = {"source_edit": first.id, "target_prompt": "a room with a yellow striped carpet"}
-    second = service.wait(service.submit(None, [files[1]], **again, **QUICK).id)
+    target = "a room with a yellow striped carpet"
+    second = service.wait(service.submit(None, [files[1]], target_prompt=target, source_edit=first.id, **QUICK).id)
     assert second.state == "succeeded", second.problem
     assert (second.source_edit, second.history) == (first.id, (first.id, second.id))
     assert second.measures is not None
