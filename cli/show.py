@@ -103,8 +103,7 @@ def cost(edit: Edit) -> str:
 
 def _named(result: ResultMeasures) -> str:
     """What gives the result alone; its method, where the service tells that."""
-    method = getattr(result, "method", None)
-    return f"{method}, " * bool(method) + f"seed {result.seed}, strength {result.strength:g}"
+    return f"{result.method}, " * bool(result.method) + f"seed {result.seed}, strength {result.strength:g}"
 
 
 def _regions(

@@ -54,6 +54,7 @@ class Ratios(Answer):
 class ResultMeasures(Answer):
     """Ratios of one result."""
 
+    method: str | None = None
     seed: int
     strength: float
     before: tuple[Ratios, ...]

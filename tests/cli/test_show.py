@@ -102,16 +102,10 @@ def test_regions_without_words_are_left_out() -> None:
     assert measures_table(done).row_count == 2
 
 
-class Told(ResultMeasures):
-    """What a client that knows the method reads."""
-
-    method: str
-
-
 def test_results_of_several_methods_are_told_apart() -> None:
     ratios: dict[str, Any] = {name: MEASURES[name] for name in ("before", "after")}
     bare: dict[str, Any] = {"seed": 3, "strength": 0.5, **ratios}
-    several = (Told(method="p2p", **bare), Told(method="pnp", **bare), ResultMeasures(**bare))
+    several = (ResultMeasures(method="p2p", **bare), ResultMeasures(method="pnp", **bare), ResultMeasures(**bare))
     done = edit(state="succeeded", measures=Measures(**MEASURES).model_copy(update={"results": several}))
     for part in ("0: p2p, seed 3, strength 0.5", "1: pnp, seed 3", "2: seed 3"):
         assert part in shown(done)
