@@ -68,7 +68,11 @@ def site(folder: Path, depth: int) -> Iterator[Site]:
     folder.mkdir()
     embedded = EmbeddedRedis(folder / "redis")
     settings = Settings(
-        redis_url=embedded.url, state_dir=folder, api_port=free_port(), queue_limit=2 * DEPTH, result_ttl_s=24 * 3600
+        redis_url=embedded.url,
+        state_dir=folder,
+        api_port=free_port(),
+        queue_limit=depth + 2 * DEPTH,
+        result_ttl_s=24 * 3600,
     )
     changed = ("redis_url", "state_dir", "api_port", "queue_limit")
     environment = {**os.environ, **{f"MAGEDIT_{name.upper()}": str(getattr(settings, name)) for name in changed}}

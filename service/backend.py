@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 from redis import Redis
@@ -9,7 +10,7 @@ from redis import Redis
 from jobs.connection import connect
 from jobs.deliveries import Deliveries
 from jobs.idempotency import IdempotencyKeys
-from jobs.models import Models
+from jobs.models import Look, Models
 from jobs.queue import JobQueue
 from jobs.records import Records
 from jobs.room import Room
@@ -18,6 +19,27 @@ from jobs.settings import Settings
 from jobs.storage import ObjectStore
 from jobs.usage import UsageCounts
 from magedit.prompts import Tokenize, from_tokenizers
+
+KEPT_S = 0.25
+"""How long a look at the models stands for others, in seconds: as long as workers keep progress to themselves."""
+
+
+class RecentLook:
+    """Looks at the models, at most once every `KEPT_S`: every status needs their pace for its estimate, and nothing of
+    them but that. Safe to share between threads."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self._found: tuple[Look, float] | None = None
+
+    def __call__(self) -> Look:
+        """The models at this time or shortly before, with this time. Raises QueueUnavailable."""
+        found, at = self._found, time.monotonic()
+        if found is None or at - found[1] > KEPT_S:
+            # Two threads may look at a time; either answer will do.
+            found = self._found = (self._models.look(), at)
+        look, since = found
+        return look._replace(now=look.now + at - since)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,19 +56,21 @@ class Backend:
     usage: UsageCounts
     deliveries: Deliveries
     room: Room
+    look: RecentLook
     _tokenizers: dict[str, Tokenize] = field(default_factory=dict)
 
     @classmethod
     def open(cls, settings: Settings) -> Backend:
         """Build the clients; nothing is connected before the first request needs it."""
         redis = connect(settings)
-        records = Records(redis, settings)
+        records, models = Records(redis, settings), Models(redis)
         return cls(
             settings=settings,
             redis=redis,
             records=records,
             queue=JobQueue(redis, records),
-            models=Models(redis),
+            models=models,
+            look=RecentLook(models),
             store=ObjectStore.from_settings(settings),
             idempotency=IdempotencyKeys(redis, settings),
             usage=UsageCounts(redis),

@@ -78,8 +78,11 @@ READER = Security(_caller, scopes=["edits:read"])
 METRICS_READER = Security(_caller, scopes=["metrics:read"])
 
 
+EditId = Annotated[str, Path(description="The edit's id.")]
+
+
 def _own_edit(
-    edit_id: Annotated[str, Path(description="The edit's id.")],
+    edit_id: EditId,
     caller: Annotated[Caller, Depends(_caller)],
     backend: Backend,
 ) -> JobRecord:

@@ -15,7 +15,7 @@ from magedit import errors as edit
 from service import errors as refused
 from service.answers import json_answer
 from service.backend import Backend as BackendType
-from service.deps import WRITER, Backend, OwnEdit, OwnEditToChange, Reader, SlotsDep, WatchDep, Writer
+from service.deps import WRITER, Backend, EditId, OwnEditToChange, Reader, SlotsDep, WatchDep, Writer
 from service.form import EditFormDep, require_known_fields
 from service.idempotency import HEADER as IDEMPOTENCY_KEY
 from service.idempotency import REPLAYED, KeyedDep
@@ -179,8 +179,10 @@ def list_edits(
         **problems(NOT_FOUND, REDIS_AWAY),
     },
 )
-def get_edit(request: Request, record: OwnEdit, backend: Backend) -> Response:
+def get_edit(request: Request, edit_id: EditId, caller: Reader, backend: Backend) -> Response:
     """State, progress, place in line and estimate; once finished, measures and results."""
+    # Not by `OwnEdit`, which takes another thread: this is what is asked for most.
+    record = backend.records.require(edit_id, caller.tenant)
     return json_answer(request, view_of(record, backend), _retry(record))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 
 import httpx
@@ -13,7 +14,7 @@ from jobs.settings import Settings
 from magedit.catalog import METHOD_CARDS
 from magedit.config import PRESETS, EditConfig, PresetName
 from service.app import create_app
-from service.form import FIELDS, parse_form
+from service.form import FIELDS, parse_form, read_form
 from service.problems import validation_problem
 from tests.service.conftest import Form
 
@@ -78,3 +79,10 @@ def test_a_form_without_http_is_refused_in_the_same_words(client: httpx.Client, 
         parse_form(b"", [b""], form.data)
     told = form.send(client).json()
     assert validation_problem(caught.value).model_dump(mode="json") == told
+
+
+def test_no_default_is_made_by_a_built_in_type() -> None:
+    """Its signature is parsed from a text each time that a default is needed."""
+    for parameter in inspect.signature(read_form).parameters.values():
+        for extra in getattr(parameter.annotation, "__metadata__", ()):
+            assert not isinstance(getattr(extra, "default_factory", None), type), parameter.name
