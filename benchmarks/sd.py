@@ -1,0 +1,66 @@
+"""A checkpoint of Stable Diffusion 1.x size with random weights, for what depends on sizes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from magedit.demo import checkpoint_path
+from magedit.pipeline import MAGEditPipeline
+
+SD_UNET: dict[str, Any] = {
+    "sample_size": 64,
+    "block_out_channels": (320, 640, 1280, 1280),
+    "cross_attention_dim": 768,
+    "attention_head_dim": 8,
+}
+"""What Stable Diffusion 1.x's UNet sets; the rest are diffusers' defaults."""
+SD_VAE: dict[str, Any] = {
+    "sample_size": 512,
+    "block_out_channels": (128, 256, 512, 512),
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "layers_per_block": 2,
+    "latent_channels": 4,
+}
+"""What Stable Diffusion 1.x's VAE sets."""
+SD_TEXT: dict[str, Any] = {
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "max_position_embeddings": 77,
+}
+"""CLIP ViT-L/14's text encoder, which Stable Diffusion 1.x uses."""
+
+
+def sd_pipeline(dtype: torch.dtype) -> MAGEditPipeline:
+    """Random weights in Stable Diffusion 1.x's sizes, with the demo's tokenizer."""
+    demo: MAGEditPipeline = MAGEditPipeline.from_pretrained(checkpoint_path())
+    text = CLIPTextConfig(**SD_TEXT, vocab_size=49408, bos_token_id=0, eos_token_id=1, pad_token_id=1)
+    with _of(dtype):
+        parts = (AutoencoderKL(**SD_VAE), CLIPTextModel(text), UNet2DConditionModel(**SD_UNET))
+    vae, encoder, unet = (part.to(dtype).eval() for part in parts)
+    return MAGEditPipeline(vae, encoder, demo.tokenizer, unet, demo.scheduler)
+
+
+@contextmanager
+def _of(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def weights(pipe: MAGEditPipeline) -> dict[str, list[Tensor]]:
+    """Weights and buffers of each part."""
+    parts = {"UNet": pipe.unet, "VAE": pipe.vae, "text encoder": pipe.text_encoder}
+    return {name: [*part.parameters(), *part.buffers()] for name, part in parts.items()}
