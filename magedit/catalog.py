@@ -34,13 +34,14 @@ class Paper:
 @dataclass(frozen=True, kw_only=True)
 class InversionCard:
     """One inversion. ``parameters`` are the fields of `EditConfig` that it reads, ``plan`` the passes beyond the
-    T of the trajectory itself."""
+    T of the trajectory itself. ``full_precision``: it needs a UNet in float32."""
 
     name: InversionName
     summary: str
     paper: Paper
     parameters: tuple[str, ...] = ()
     plan: Plan = lambda _: {}
+    full_precision: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +95,8 @@ _GUIDANCE = (
 
 
 def _source(config: EditConfig) -> Mapping[Stage, Passes]:
-    """What T steps of the edit need of the source: all of it, or only the maps where it is stored."""
-    if config.inversion != "direct":
+    """What T steps of the edit need of the source: all of it, or only the maps where its latents are stored."""
+    if config.inversion not in {"direct", "null-text"}:
         return {Stage.EDIT: Passes(forward=config.steps)}
     return {Stage.EDIT: Passes(truncated=config.source_steps)}
 
@@ -156,6 +157,7 @@ INVERSION_CARDS: Mapping[InversionName, InversionCard] = MappingProxyType(
                     *(field.name for field in fields(EditConfig) if field.name.startswith("null_text")),
                 ),
                 plan=_null_text,
+                full_precision=True,
             ),
             InversionCard(
                 name="negative-prompt",

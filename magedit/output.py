@@ -66,6 +66,7 @@ class Inversion:
             latents=tuple(each.to(device) for each in self.inverted.latents),
             unconditional=tuple(each.to(device) for each in self.inverted.unconditional),
             values=tuple(each.to(device) for each in self.inverted.values),
+            sampled=tuple(each.to(device) for each in self.inverted.sampled),
         )
         return replace(self, inverted=moved)
 

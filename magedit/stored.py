@@ -16,20 +16,21 @@ from magedit.masks import Box
 from magedit.output import Inversion
 
 _LATENTS, _UNCONDITIONAL, _EXACT, _CHECKSUM = "latents", "unconditional", "exact", "sha256"
-_VALUES = "values"
+_VALUES, _SAMPLED = "values", "sampled"
 
 
 def dump(inverted: Inverted) -> bytes:
-    """The trajectory: ``latents`` (T + 1, C, h, w), ``unconditional`` (T or 1, tokens, width), whether it is exact, and
-    ``values`` (T, tokens, width) if there are any."""
+    """The trajectory: ``latents`` (T + 1, C, h, w), ``unconditional`` (T or 1, tokens, width), whether it is exact;
+    ``values`` (T, tokens, width) and ``sampled`` (T + 1, C, h, w) if there are any."""
     one = all(each is inverted.unconditional[0] for each in inverted.unconditional)
     tensors = {
         _LATENTS: torch.cat(inverted.latents),
         _UNCONDITIONAL: inverted.unconditional[0] if one else torch.cat(inverted.unconditional),
         _EXACT: torch.tensor([inverted.exact], dtype=torch.uint8),
     }
-    if inverted.values:
-        tensors[_VALUES] = torch.cat(inverted.values)
+    for name, more in ((_VALUES, inverted.values), (_SAMPLED, inverted.sampled)):
+        if more:
+            tensors[name] = torch.cat(more)
     tensors = {name: each.detach().cpu().contiguous() for name, each in tensors.items()}
     data: bytes = save({**tensors, _CHECKSUM: _checksum(tensors)})
     return data
@@ -46,20 +47,25 @@ def parse(data: bytes, *, box: Box, image_size: tuple[int, int], source_prompt: 
     except (SafetensorError, ValueError, KeyError) as error:
         raise ValueError("no stored inversion: the bytes are damaged") from error
     checksum = tensors.pop(_CHECKSUM, None)
-    if set(tensors) - {_VALUES} != {_LATENTS, _UNCONDITIONAL, _EXACT} or checksum is None:
+    if set(tensors) - {_VALUES, _SAMPLED} != {_LATENTS, _UNCONDITIONAL, _EXACT} or checksum is None:
         raise ValueError("no stored inversion: parts are missing")
     if not torch.equal(checksum, _checksum(tensors)):
         raise ValueError("no stored inversion: its checksum is another")
     latents, unconditional = tensors[_LATENTS], tensors[_UNCONDITIONAL]
     if latents.shape[0] != config.steps + 1 or unconditional.shape[0] not in {1, config.steps}:
         raise ValueError(f"the stored inversion has {latents.shape[0] - 1} steps, not {config.steps}")
-    # Copies, each aligned as a fresh tensor is: kernels may round by alignment.
-    embeddings = tuple(each.clone() for each in unconditional.split(1))
+
+    def each_of(name: str) -> tuple[Tensor, ...]:
+        # Copies, each aligned as a fresh tensor is: kernels may round by alignment.
+        return tuple(each.clone() for each in tensors[name].split(1)) if name in tensors else ()
+
+    embeddings = each_of(_UNCONDITIONAL)
     inverted = Inverted(
-        latents=tuple(each.clone() for each in latents.split(1)),
+        latents=each_of(_LATENTS),
         unconditional=embeddings * config.steps if len(embeddings) == 1 else embeddings,
         exact=bool(tensors[_EXACT].item()),
-        values=tuple(each.clone() for each in tensors[_VALUES].split(1)) if _VALUES in tensors else (),
+        values=each_of(_VALUES),
+        sampled=each_of(_SAMPLED),
     )
     return Inversion(inverted, box, image_size, source_prompt, config)
 

@@ -107,7 +107,9 @@ def load(settings: Settings) -> ServedModel:
         vocabulary=vocabulary(checkpoint),
         tokenizer_sha256=tokenizer_sha256(tokenizer_json),
         methods=methods,
-        inversions=() if instructed else tuple(INVERSION_CARDS),
+        inversions=()
+        if instructed
+        else tuple(card.name for card in INVERSION_CARDS.values() if dtype == "float32" or not card.full_precision),
         device=device,
         dtype=dtype,
     )

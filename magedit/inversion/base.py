@@ -35,12 +35,19 @@ class Inverted:
     ``unconditional[i]`` is the embedding of the unconditional half at step i, (1, tokens, width). ``exact``: the source
     branch *is* the trajectory (Direct Inversion) and need not be sampled. ``values[i]``, where there are any, are the
     embeddings that cross attention takes its values from in the source's conditional half, (1, tokens, width).
+    ``sampled``, where there is any, is the source branch as the inversion has sampled it, in the order of ``latents``.
     """
 
     latents: tuple[Tensor, ...]
     unconditional: tuple[Tensor, ...]
     exact: bool
     values: tuple[Tensor, ...] = ()
+    sampled: tuple[Tensor, ...] = ()
+
+    @property
+    def source(self) -> tuple[Tensor, ...]:
+        """The source branch's latent at the start of each step, and the last; empty if it is still to be sampled."""
+        return self.latents if self.exact else self.sampled
 
 
 Invert = Callable[[InversionTask], Inverted]

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from magedit.errors import NotTogether
 from magedit.inversion.base import InversionTask, Inverted
 from magedit.inversion.ddim import trajectory
 from magedit.report import Stage
@@ -19,16 +20,29 @@ TOLERANCE_GROWTH = 2e-5
 
 
 def null_text(task: InversionTask) -> Inverted:
-    """Optimise the unconditional embedding of each step so that guided sampling follows the DDIM trajectory."""
+    """Optimise the unconditional embedding of each step so that guided sampling follows the DDIM trajectory.
+
+    What guided sampling arrives at is kept: the edit's source branch is the same sampling again.
+
+    Raises:
+        NotTogether: the UNet is in half precision, in which Adam's updates and the error that they end at are lost.
+    """
+    if task.denoiser.dtype is not torch.float32:
+        raise NotTogether(
+            f"inversion 'null-text' needs a UNet in float32, this one is in {task.denoiser.dtype}: load the checkpoint "
+            "in float32 (MAGEDIT_DTYPE=float32), or take inversion 'direct'",
+            field="inversion",
+        )
     latents = trajectory(task)
-    current, embedding = latents[0], task.empty.float()
+    sampled, embedding = [latents[0]], task.empty.float()
     optimised: list[Tensor] = []
     with task.denoiser.meter.stage(Stage.OPTIMIZE, task.config.steps):
         for i in range(task.config.steps):
-            embedding, current = optimise(task, i, current, latents[i + 1], embedding)
+            embedding, following = optimise(task, i, sampled[-1], latents[i + 1], embedding)
             optimised.append(embedding)
+            sampled.append(following)
             task.denoiser.meter.stepped()
-    return Inverted(latents, tuple(optimised), exact=False)
+    return Inverted(latents, tuple(optimised), exact=False, sampled=tuple(sampled))
 
 
 def optimise(

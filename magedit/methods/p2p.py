@@ -82,9 +82,9 @@ def _pass_source(
     reach = [*task.injection.sources(i)[-1:], *(task.guidance_layers[-1:] if read else ())]
     values = task.inverted.values[i] if task.inverted.values else None
     with editing(task.denoiser.unet, with_values(captures, task.layers, values)) as kept:
-        if not task.inverted.exact:
+        if not task.inverted.source:
             noise = guided_pass(task, i, t, source, task.source)
             return kept, task.denoiser.schedule.step(noise, t, source)
         if reach:
             task.denoiser.attend(source, t, task.source, max(reach, key=task.injection.layers.index))
-    return kept, task.inverted.latents[i + 1]
+    return kept, task.inverted.source[i + 1]

@@ -51,12 +51,12 @@ def test_what_the_listener_raises_goes_through() -> None:
         meter.passed(forward=1)
 
 
-@pytest.mark.parametrize("inversion", ["direct", "null-text"])
+@pytest.mark.parametrize("inversion", ["direct", "ddim", "null-text"])
 def test_expected_work_knows_what_is_left_out(inversion: str) -> None:
     config = EditConfig(inversion=inversion)  # type: ignore[arg-type]
     every = expected_work(replace(config, gradient_tolerance=0.0), inverted=True)[Stage.EDIT]
-    # The source: 40 steps in which its maps are injected, or all of its own sampling.
-    along = 50 + 40 * TRUNCATED_COST if inversion == "direct" else 100
+    # The source: 40 steps in which its maps are injected, or all of its own sampling where that is not done yet.
+    along = 100 if inversion == "ddim" else 50 + 40 * TRUNCATED_COST
     assert every == pytest.approx(along + 25 * 15 * (TRUNCATED_COST + BACKWARD_COST))
     assert along < expected_work(config, inverted=True)[Stage.EDIT] < every / 2
     whole, reused = (expected_work(config, inverted=inverted) for inverted in (False, True))

@@ -42,6 +42,7 @@ def test_an_edit_from_a_stored_inversion_gives_the_same_bytes(
     assert np.array_equal(np.asarray(again.images[0]), np.asarray(fresh.images[0]))
     assert (fresh.measures.inversion_reused, again.measures.inversion_reused) == (False, True)
     assert again.measures.unet_forward < fresh.measures.unet_forward
+    assert len(stored.inverted.sampled) == (5 if method == "null-text" else 0)
 
 
 @pytest.fixture(scope="module")

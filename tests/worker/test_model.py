@@ -56,6 +56,12 @@ def test_a_model_for_little_memory(settings: Settings) -> None:
     assert editor.unet.down_blocks[0].gradient_checkpointing  # type: ignore[attr-defined]
 
 
+def test_a_model_in_half_precision_serves_no_inversion_that_needs_more(settings: Settings) -> None:
+    half = load(settings.model_copy(update={"dtype": "bfloat16"})).info
+    assert half.dtype == "bfloat16"
+    assert set(INVERSION_CARDS) - set(half.inversions) == {"null-text"}
+
+
 def test_a_folder_without_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"model_index\.json"):
         load(Settings(checkpoint=str(tmp_path)))
