@@ -8,8 +8,9 @@ are read.
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -184,40 +185,37 @@ class _Processor:
         self.maps = maps
         # A row whose map is injected whole needs neither queries nor keys.
         self.injected = edit.self_map if edit.self_map is not None else edit.base if edit.share is None else None
+        self._made: dict[str, tuple[Tensor, Tensor]] = {}
 
     def __call__(
         self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **_: Any
     ) -> Tensor:
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        value = _split(attn, attn.to_v(context if self.edit.values is None else self._context(context)))
+        value = self._value(attn, hidden_states, context)
         if self.edit.self_pair is not None:
             pair = self.edit.self_pair.to(value.dtype)
             rows = value.shape[0]
             return _out(attn, _fused(attn, pair[:1].expand(rows, -1, -1, -1), pair[1:].expand(rows, -1, -1, -1), value))
+        others = hidden_states.shape[0] - 1
         first = slice(None) if self.injected is None else slice(0, -1)
         query = key = None
-        if hidden_states[first].shape[0]:
+        if self.injected is None or others:
             query = _split(attn, attn.to_q(hidden_states[first]))
-            key = _split(attn, attn.to_k(context[first]))
+            key = self._once("key", hidden_states, context, lambda: _split(attn, attn.to_k(context[first])))
         outputs = []
-        if hidden_states.shape[0] > 1:
+        if others:
             assert query is not None
             assert key is not None
-            others = hidden_states.shape[0] - 1
             outputs.append(_fused(attn, query[:others], key[:others], value[:others]))
         if self.injected is not None:
             if self.edit.read:
                 self.maps[self.name] = self.injected
-            outputs.append(self.injected.to(value.dtype) @ value[-1:])
+            outputs.append(self._carried(self.injected, hidden_states, context, value[-1:]))
         else:
             assert query is not None
             assert key is not None
-            outputs.append(self._last(attn, query[-1:], key[-1:], value[-1:]))
+            outputs.append(self._last(attn, query[-1:], key[-1:], value[-1:], hidden_states, context))
         return _out(attn, torch.cat(outputs) if len(outputs) > 1 else outputs[0])
-
-    def _context(self, context: Tensor) -> Tensor:
-        assert self.edit.values is not None
-        return torch.cat([context[:-1], self.edit.values.to(context.dtype)])
 
     def keep(self, attn: Any, hidden_states: Tensor, context: Tensor) -> None:
         """The map, or queries and keys, alone, if they are read."""
@@ -229,9 +227,47 @@ class _Processor:
             self.maps[self.name] = self.injected
             return
         query = _split(attn, attn.to_q(hidden_states[-1:]))
-        self.maps[self.name] = self._map(attn, query, _split(attn, attn.to_k(context[-1:])))[0]
+        key = self._once("key", hidden_states, context, lambda: _split(attn, attn.to_k(context)))
+        self.maps[self.name] = self._map(attn, query, key[-1:])[0]
 
-    def _last(self, attn: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def _once(self, what: str, hidden_states: Tensor, context: Tensor, make: Callable[[], Tensor]) -> Tensor:
+        """What depends on the prompt's embedding alone, made once for all passes that are given the same tensor.
+
+        Not what carries gradients: each pass has a graph of its own.
+        """
+        if context is hidden_states:
+            return make()
+        kept = self._made.get(what)
+        if kept is not None and kept[0] is context:
+            return kept[1]
+        made = make()
+        if not made.requires_grad:
+            self._made[what] = (context, made)
+        return made
+
+    def _value(self, attn: Any, hidden_states: Tensor, context: Tensor) -> Tensor:
+        def make() -> Tensor:
+            given = context
+            if self.edit.values is not None:
+                given = torch.cat([context[:-1], self.edit.values.to(context.dtype)])
+            return _split(attn, attn.to_v(given))
+
+        return self._once("value", hidden_states, context, make)
+
+    def _carried(self, given: Tensor, hidden_states: Tensor, context: Tensor, value: Tensor) -> Tensor:
+        """What the source's map ``given`` makes of the last row's values."""
+        return self._once("carried", hidden_states, context, lambda: self._cast(given, value.dtype) @ value)
+
+    def _cast(self, given: Tensor, dtype: torch.dtype) -> Tensor:
+        """``given`` in the UNet's number format, once for all passes."""
+        kept = self._made.get("given")
+        if kept is None or kept[0] is not given:
+            kept = self._made["given"] = (given, given.to(dtype))
+        return kept[1]
+
+    def _last(
+        self, attn: Any, query: Tensor, key: Tensor, value: Tensor, hidden_states: Tensor, context: Tensor
+    ) -> Tensor:
         edit = self.edit
         if edit.read_pair:
             self._keep_pair(query, key)
@@ -244,7 +280,7 @@ class _Processor:
             return _fused(attn, query, key, value)
         # (base + share * A) V = base V + A (share V): the layer's own map is never formed.
         own = _fused(attn, query, key, edit.share.to(value.dtype)[:, None] * value)
-        return own + edit.base.to(value.dtype) @ value
+        return own + self._carried(edit.base, hidden_states, context, value)
 
     def _keep_pair(self, query: Tensor, key: Tensor) -> None:
         self.maps[self.name] = torch.cat([query, key])
@@ -256,6 +292,10 @@ class _Processor:
         if self.edit.base is None or self.edit.share is None:
             return own
         return torch.addcmul(self.edit.base, self.edit.share, own)
+
+
+# diffusers looks at a processor's signature in every call of a layer; found ready it costs half.
+_Processor.__call__.__signature__ = inspect.signature(_Processor.__call__)  # type: ignore[attr-defined]
 
 
 def _split(attn: Any, tensor: Tensor) -> Tensor:

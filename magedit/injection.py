@@ -24,7 +24,8 @@ from magedit.prompts import Encoded, align, replacement_matrix, token_indices
 class Injection:
     """The injection of one edit. Vectors are over ``length`` target tokens.
 
-    ``mapping`` (source tokens, target tokens) spreads a source map over the target's tokens; ``taken`` is 1 where the
+    ``mapping`` spreads a source map over the target's tokens: (source tokens, target tokens), or, where each target
+    token has one source token, that token's index (target tokens); ``taken`` is 1 where the
     source's map replaces the edit's (refine: aligned tokens; replace: all), ``until`` the step at which each token's
     window closes, ``weights`` the equalizer.
     """
@@ -59,9 +60,8 @@ class Injection:
         """
         if config.injection == "refine":
             alignment = align(source[1].ids, target[1].ids, length)
-            mapping = torch.zeros(length, length)
-            for n, k in enumerate(alignment.mapper):
-                mapping[k, n] = 1.0 if k >= 0 else 0.0
+            # A token without counterpart is not taken: which one stands for it does not matter.
+            mapping = torch.tensor([max(k, 0) for k in alignment.mapper])
             taken = torch.tensor(alignment.alpha)
         else:
             mapping = torch.tensor(replacement_matrix(source[0], target[0], source[1], target[1], length))
@@ -104,11 +104,15 @@ class Injection:
         for layer in self.sources(step):
             if layer.cross:
                 edits[layer.name] = LayerEdit(
-                    base=(maps[layer.name] @ self.mapping) * take, share=mixed, read=layer.name in read
+                    base=self._spread(maps[layer.name]) * take, share=mixed, read=layer.name in read
                 )
             else:
                 edits[layer.name] = LayerEdit(self_map=maps[layer.name])
         return edits
+
+    def _spread(self, source: Tensor) -> Tensor:
+        """A source map (heads, positions, source tokens) over the target's tokens."""
+        return source[:, :, self.mapping] if self.mapping.dim() == 1 else source @ self.mapping
 
     def _takes_self(self, layer: Layer, step: int) -> bool:
         return step < self.self_until and layer.positions <= self.self_max_positions
