@@ -44,10 +44,10 @@ bench: $(VENV)/.run  ## What the demo edit costs: UNet passes and seconds per st
 	$(BIN)/python -m benchmarks.edit
 	$(BIN)/python -m benchmarks.overhead
 
-bench-speed: $(VENV)/.run  ## The presets against the released program's schedule
-	$(BIN)/python -m benchmarks.speed --growth --sd
+bench-speed: $(VENV)/.run  ## The presets against the released program's schedule (SPEED="--resume" goes on after a kill)
+	$(BIN)/python -m benchmarks.speed --growth --sd $(SPEED)
 
-bench-memory: $(VENV)/.run  ## Peak memory of an edit on a UNet of SD 1.x size; a process over 200 edits
+bench-memory: $(VENV)/.run  ## Peak memory of an edit on a UNet of SD 1.x size; a worker over 200 edits
 	$(BIN)/python -m benchmarks.memory --edits 200
 
 bench-load: $(VENV)/.run  ## What one front end bears: latency, rate and CPU of status, submit and events

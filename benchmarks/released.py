@@ -39,7 +39,8 @@ class Maps:
 
 
 class Plain:
-    """Attention as softmax(Q K^T) V; the last row's map is replaced as the layer's edit says, and kept."""
+    """Attention as softmax(Q K^T) V; the last row's map is replaced as the layer's edit says, and kept, unless it is
+    of a self attention too large to be injected."""
 
     def __init__(self, name: str, maps: Maps) -> None:
         self.name, self.maps = name, maps
@@ -60,8 +61,11 @@ class Plain:
             last = edit.self_map
         elif edit.base is not None:
             last = edit.base if edit.share is None else edit.base + edit.share * last
-        self.maps.kept[self.name] = last
-        out: Tensor = attn.to_out[0]((torch.cat([probabilities[:-1], last[None]]) @ value).transpose(1, 2).flatten(2))
+        if encoder_hidden_states is not None or query.shape[2] <= EditConfig.self_replace_max_positions:
+            self.maps.kept[self.name] = last
+        if edit.self_map is not None or edit.base is not None:
+            probabilities = torch.cat([probabilities[:-1], last[None]])
+        out: Tensor = attn.to_out[0]((probabilities @ value).transpose(1, 2).flatten(2))
         return out if attn.rescale_output_factor == 1 else out / attn.rescale_output_factor
 
 
