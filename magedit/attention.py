@@ -256,14 +256,7 @@ class _Processor:
 
     def _carried(self, given: Tensor, hidden_states: Tensor, context: Tensor, value: Tensor) -> Tensor:
         """What the source's map ``given`` makes of the last row's values."""
-        return self._once("carried", hidden_states, context, lambda: self._cast(given, value.dtype) @ value)
-
-    def _cast(self, given: Tensor, dtype: torch.dtype) -> Tensor:
-        """``given`` in the UNet's number format, once for all passes."""
-        kept = self._made.get("given")
-        if kept is None or kept[0] is not given:
-            kept = self._made["given"] = (given, given.to(dtype))
-        return kept[1]
+        return self._once("carried", hidden_states, context, lambda: given.to(value.dtype) @ value)
 
     def _last(
         self, attn: Any, query: Tensor, key: Tensor, value: Tensor, hidden_states: Tensor, context: Tensor
