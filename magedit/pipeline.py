@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -42,9 +43,11 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
     """Localized image editing (MAG-Edit, arXiv 2312.11396) in diffusers' conventions.
 
     Loads any folder or hub id of Stable Diffusion 1.x/2.x layout with `from_pretrained`; sizes, VAE factor and
-    prediction type are read from it. Two keys of its ``model_index.json`` are this program's own, both optional:
+    prediction type are read from it. Three keys of its ``model_index.json`` are this program's own, all optional:
     ``guidance_resolution``, the side of the cross-attention maps that guidance reads (default: a quarter of the
-    latent's), and ``guidance_step_size``, its default ``scale`` (default 2.5).
+    latent's), ``guidance_step_size``, its default ``scale`` (default 2.5), and ``spatial_step_size``, the same for the
+    spatial ratio, whose gradient may be of quite another size (default: ``guidance_step_size``); the quotient of the
+    two weighs the losses of ``both``.
 
     The weights are never changed, and a call leaves the UNet as it found it however it ends. Nothing is kept on
     ``self`` between calls.
@@ -67,6 +70,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         requires_safety_checker: bool = False,
         guidance_resolution: int | None = None,
         guidance_step_size: float = PAPER_SCALE,
+        spatial_step_size: float | None = None,
     ) -> None:
         super().__init__()
         # The algorithm is defined on DDIM; SD 1.x ships PNDM with the same betas.
@@ -87,6 +91,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             requires_safety_checker=requires_safety_checker,
             guidance_resolution=guidance_resolution,
             guidance_step_size=guidance_step_size,
+            spatial_step_size=spatial_step_size,
         )
         if unet.config.in_channels != vae.config.latent_channels:
             raise CheckpointError(
@@ -332,6 +337,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             return changed
 
         embedding = self._embed(target_prompt)
+        scale, config = self._step_size(config)
         return EditTask(
             denoiser=self._denoiser(config, meter),
             inverted=inversion.inverted,
@@ -357,12 +363,20 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             regions=len(regions),
             mask=mask,
             blend_mask=torch.nn.functional.max_pool2d(mask[None], 3, stride=1, padding=1)[0],
-            scale=(self.config.guidance_step_size if config.scale is None else config.scale)
-            * config.strength**STRENGTH_POWER,
+            scale=scale * config.strength**STRENGTH_POWER,
             generator=generator or torch.Generator("cpu").manual_seed(config.seed),
             renoised=generator is not None or config.seed != 0,
             on_step=on_step if callback is not None else None,
         )
+
+    def _step_size(self, config: EditConfig) -> tuple[float, EditConfig]:
+        """The step size of guidance at full strength, and the configuration with `both` weighed for this checkpoint."""
+        token = self.config.guidance_step_size
+        spatial = self.config.spatial_step_size or token
+        scale = spatial if config.constraint == "spatial" else token
+        if config.constraint == "both":
+            config = replace(config, spatial_weight=config.spatial_weight * spatial / token)
+        return scale if config.scale is None else config.scale, config
 
     def _denoiser(self, config: EditConfig, meter: Meter) -> Denoiser:
         return Denoiser(self.unet, Schedule.from_scheduler(self.scheduler, config.steps), meter)

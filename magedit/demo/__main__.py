@@ -25,8 +25,11 @@ Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
 Cells = Annotated[int, typer.Option(help="Side in cells of the attention maps that guidance reads by default.")]
 STEP_SIZE = 15.0
 """Guidance step size written into an exported checkpoint; measured on the demo edits with 15 updates a step."""
+SPATIAL_STEP_SIZE = 0.2
+"""The same for the spatial ratio."""
 
 StepSize = Annotated[float, typer.Option(help="Step size of guidance by default.")]
+SpatialStepSize = Annotated[float, typer.Option(help="The same for the spatial ratio.")]
 Start = Annotated[
     Path | None,
     typer.Option("--start", help="Folder of a checkpoint whose UNet and text encoder are trained on; its VAE stays."),
@@ -81,6 +84,7 @@ def train(
     budget_s: Annotated[float | None, typer.Option(help="Stop after so many seconds; run again to go on.")] = None,
     guidance_resolution: Cells = 16,
     guidance_step_size: StepSize = STEP_SIZE,
+    spatial_step_size: SpatialStepSize = SPATIAL_STEP_SIZE,
     text_samples: Longer = None,
     vae_samples: Longer = None,
     unet_samples: Longer = None,
@@ -98,7 +102,9 @@ def train(
             _preset(preset, text_samples, vae_samples, unet_samples, unet_rate, seed),
             state=state,
             out=out,
-            guidance=Guidance(resolution=guidance_resolution, step_size=guidance_step_size),
+            guidance=Guidance(
+                resolution=guidance_resolution, step_size=guidance_step_size, spatial_step_size=spatial_step_size
+            ),
             processes=processes,
             budget_s=budget_s,
             start=start,
@@ -116,6 +122,7 @@ def export(
     out: Out = CHECKPOINT,
     guidance_resolution: Cells = 16,
     guidance_step_size: StepSize = STEP_SIZE,
+    spatial_step_size: SpatialStepSize = SPATIAL_STEP_SIZE,
     text_samples: Longer = None,
     vae_samples: Longer = None,
     start: Start = None,
@@ -124,7 +131,9 @@ def export(
     from magedit.demo.training.export import Guidance
     from magedit.demo.training.recipe import export_snapshot
 
-    guidance = Guidance(resolution=guidance_resolution, step_size=guidance_step_size)
+    guidance = Guidance(
+        resolution=guidance_resolution, step_size=guidance_step_size, spatial_step_size=spatial_step_size
+    )
     seen = export_snapshot(_preset(preset, text_samples, vae_samples), state, out, guidance, start)
     typer.echo(f"checkpoint after {seen} samples: {out}")
 

@@ -7,7 +7,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,10 +15,11 @@ import torch
 from diffusers import PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from PIL import Image, ImageChops, ImageDraw
+from torch import Tensor
 from transformers import CLIPConfig, CLIPImageProcessor
 
 from magedit.catalog import METHOD_CARDS
-from magedit.config import EditConfig, InversionName, MethodName, Region
+from magedit.config import ConstraintName, EditConfig, InversionName, MethodName, Region
 from magedit.errors import (
     CheckpointError,
     EditCanceled,
@@ -322,6 +323,22 @@ def test_a_saved_pipeline_loads_again_with_its_own_keys(tmp_path: Path) -> None:
     index.write_text(json.dumps(json.loads(index.read_text()) | {"guidance_resolution": 16}))
     plain: MAGEditPipeline = MAGEditPipeline.from_pretrained(tmp_path / "plain")
     assert plain.guidance_side == 16
+
+
+def test_each_constraint_has_the_step_size_of_the_checkpoint(room: Room) -> None:
+    def latent(constraint: ConstraintName, pipe: MAGEditPipeline, **given: Any) -> Tensor:
+        config = EditConfig(steps=2, max_iterations=1, constraint=constraint, **given)
+        images = run(pipe, room, config, output_type="latent").images
+        assert isinstance(images, Tensor)
+        return images
+
+    both = load_pipeline(guidance_step_size=4.0, spatial_step_size=0.5)
+    for constraint, scale in (("token", 4.0), ("spatial", 0.5)):
+        name = cast("ConstraintName", constraint)
+        assert torch.equal(latent(name, both), latent(name, load_pipeline(guidance_step_size=scale)))
+    weighed = latent("both", load_pipeline(guidance_step_size=4.0), spatial_weight=0.125)
+    assert torch.equal(latent("both", both), weighed)
+    assert not torch.equal(latent("both", load_pipeline(guidance_step_size=4.0)), weighed)
 
 
 def test_a_safety_checker_of_the_checkpoint_is_asked(pipe: MAGEditPipeline, room: Room) -> None:

@@ -18,12 +18,14 @@ KEPT = ("README.md",)
 
 @dataclass(frozen=True, kw_only=True)
 class Guidance:
-    """What suits this checkpoint's guidance: two keys of `model_index.json` that other pipelines ignore."""
+    """What suits this checkpoint's guidance: keys of `model_index.json` that other pipelines ignore."""
 
     resolution: int
     """Side in cells of the attention maps to read."""
     step_size: float
     """Step size of one update of the latent."""
+    spatial_step_size: float
+    """The same for the spatial ratio."""
 
 
 def export_checkpoint(
@@ -44,6 +46,8 @@ def export_checkpoint(
     agree.
     """
     fresh = out.with_name(f"{out.name}.{os.getpid()}.tmp")
+    tokenizer.backend_tokenizer.no_padding()  # what the last call asked for would be stored
+    tokenizer.backend_tokenizer.no_truncation()
     pipeline = StableDiffusionPipeline(
         vae=vae.to(dtype=dtype),
         text_encoder=encoder,
@@ -63,6 +67,7 @@ def export_checkpoint(
     index = json.loads((fresh / "model_index.json").read_text())
     index["guidance_resolution"] = guidance.resolution
     index["guidance_step_size"] = guidance.step_size
+    index["spatial_step_size"] = guidance.spatial_step_size
     (fresh / "model_index.json").write_text(json.dumps(index, indent=2, sort_keys=True) + "\n")
     write_vocabulary(fresh)
     for name in KEPT:

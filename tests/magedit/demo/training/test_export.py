@@ -8,7 +8,7 @@ from diffusers import StableDiffusionPipeline
 from magedit.demo.model import DemoModel
 from magedit.demo.presets import TOY
 from magedit.demo.training.export import Guidance, export_checkpoint
-from magedit.demo.training.text import build_text_encoder
+from magedit.demo.training.text import build_text_encoder, tokenize
 from magedit.demo.training.tokenizer import build_tokenizer
 from magedit.demo.training.unet import build_scheduler, build_unet
 from magedit.demo.training.vae import build_vae
@@ -18,6 +18,7 @@ from magedit.pipeline import MAGEditPipeline
 
 def _export(out: Path) -> None:
     tokenizer = build_tokenizer(out.parent / "tokenizer")
+    tokenize(tokenizer, ["a red sofa"])  # as training does, padded
     export_checkpoint(
         out,
         vae=build_vae(TOY.vae, TOY.size),
@@ -25,7 +26,7 @@ def _export(out: Path) -> None:
         tokenizer=tokenizer,
         unet=build_unet(TOY.unet, TOY.size, TOY.text.width),
         scheduler=build_scheduler(),
-        guidance=Guidance(resolution=8, step_size=0.5),
+        guidance=Guidance(resolution=8, step_size=0.5, spatial_step_size=0.25),
     )
 
 
@@ -48,6 +49,12 @@ def test_magedits_pipeline_reads_its_keys(checkpoint: Path) -> None:
     assert pipeline.size == 64
     assert pipeline.guidance_side == 8
     assert pipeline.config.guidance_step_size == 0.5
+    assert pipeline.config.spatial_step_size == 0.25
+
+
+def test_the_tokenizer_keeps_nothing_of_its_last_call(checkpoint: Path) -> None:
+    stored = json.loads((checkpoint / "tokenizer" / "tokenizer.json").read_text())
+    assert (stored["padding"], stored["truncation"]) == (None, None)
 
 
 def test_the_demo_model_loads(checkpoint: Path) -> None:
@@ -80,6 +87,6 @@ def test_no_folder_of_this_machine_is_stored(checkpoint: Path, tmp_path: Path) -
         tokenizer=loaded.tokenizer,
         unet=loaded.unet,
         scheduler=build_scheduler(),
-        guidance=Guidance(resolution=8, step_size=0.5),
+        guidance=Guidance(resolution=8, step_size=0.5, spatial_step_size=0.25),
     )
     assert not [file for file in again.rglob("*.json") if str(checkpoint) in file.read_text()]

@@ -13,7 +13,7 @@ from magedit.demo.presets import TOY
 from magedit.demo.training.export import Guidance
 from magedit.demo.training.recipe import export_snapshot, train_in_processes
 
-GUIDANCE = Guidance(resolution=8, step_size=1.0)
+GUIDANCE = Guidance(resolution=8, step_size=1.0, spatial_step_size=0.25)
 
 
 def test_a_killed_training_resumes_in_two_processes_and_ends(tmp_path: Path) -> None:

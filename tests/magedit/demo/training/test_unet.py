@@ -61,6 +61,6 @@ def test_the_text_encoder_learns_if_it_shall(tmp_path: Path, tune_text: bool) ->
     tokenizer = build_tokenizer(tmp_path)
     preset = replace(TOY, unet=replace(TOY.unet, tune_text=tune_text))
     stage = UnetStage(preset, tokenizer, build_text_encoder(TOY.text, tokenizer), torch.randn(16, 4, 8, 8).half())
-    stage.loss("a", 0.0)[0].backward()
+    stage.loss("a", 0.0)[0].backward()  # type: ignore[no-untyped-call]
     assert all((weight.grad is not None) == tune_text for weight in stage.encoder.parameters())
     assert all(weight.grad is not None for weight in stage.unet.parameters())
