@@ -168,8 +168,9 @@ def has_twin(edit: DemoEdit) -> bool:
 
 
 def _weights(checkpoint: Path) -> str:
+    """A digest of the weights, and of the step sizes that are stored with them."""
     digest = hashlib.sha256()
-    for path in sorted(checkpoint.rglob("*.safetensors")):
+    for path in sorted([*checkpoint.rglob("*.safetensors"), checkpoint / "model_index.json"]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
