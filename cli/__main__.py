@@ -91,7 +91,7 @@ def status(
 @app.command()
 @with_config_options
 def demo(
-    name: Annotated[str, typer.Argument(help=f"Which edit: {', '.join(DEMO_EDITS)}.")] = "pillow",
+    name: Annotated[str, typer.Argument(help=f"Which edit: {', '.join(DEMO_EDITS)}.")] = "picture",
     *,
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the pictures.")] = Path("demo-output"),
     **config: Any,

@@ -64,6 +64,33 @@ def _pillow_demo() -> DemoEdit:
     )
 
 
+def _picture_demo() -> DemoEdit:
+    """Two like pictures on one wall: the words find neither alone, only the mask says which one they mean."""
+    scene = _room(
+        "cream",
+        "grey",
+        Thing(kind="window", x=64, y=24),
+        Thing(kind="picture", x=24, y=24, side="left", colour="red"),
+        Thing(kind="picture", x=104, y=24, side="right", colour="red"),
+        Thing(kind="sofa", x=64, y=72, colour="green", pattern="striped"),
+        Thing(kind="lamp", x=14, y=104, side="left", colour="orange"),
+        Thing(kind="carpet", x=64, y=112, colour="blue", form="round"),
+        Thing(kind="ball", x=44, y=120, side="left", colour="white"),
+    )
+    before = "a room with a window, a striped green sofa, a blue carpet, a white ball, an orange lamp, a red picture"
+    right = scene.find("picture", "right")
+    return DemoEdit(
+        name="picture",
+        kind="colour",
+        complexity="complex",
+        source=scene,
+        target=scene.change(right, replace(right, colour="purple")),
+        source_prompt=f"{before} and a red picture",
+        target_prompt=f"{before} and a purple picture",
+        words=("purple picture",),
+    )
+
+
 def _lamp_demo() -> DemoEdit:
     scene = _room(
         "lavender",
@@ -89,12 +116,13 @@ def _lamp_demo() -> DemoEdit:
 
 DEMO_EDITS: Final[dict[str, Callable[[], DemoEdit]]] = {
     "carpet": _carpet_demo,
+    "picture": _picture_demo,
     "pillow": _pillow_demo,
     "lamp": _lamp_demo,
 }
 
 
-def demo_edit(name: str = "pillow") -> DemoEdit:
+def demo_edit(name: str = "picture") -> DemoEdit:
     """One of the fixed edits.
 
     Raises:

@@ -99,7 +99,7 @@ def test_results_are_held_against_the_limit() -> None:
 
 def test_the_kind_is_told_by_the_prompts_and_what_is_sent_wins() -> None:
     request, *_ = checked()
-    assert (request.kind, request.config) == ("attribute", EditConfig())
+    assert (request.kind, request.config) == ("attribute", EditConfig(**KINDS["attribute"]))
     bare: dict[str, Any] = {
         "source_prompt": "a green room with a carpet, a purple carpet",
         "target_prompt": "a green room with a carpet",
@@ -111,7 +111,7 @@ def test_the_kind_is_told_by_the_prompts_and_what_is_sent_wins() -> None:
     chosen, *_ = checked(**bare, self_replace="0.5", negative_prompt="a carpet", kind="removal")
     assert (chosen.config.self_replace, chosen.config.negative_prompt) == (0.5, "a carpet")
     other, *_ = checked(**bare, kind="attribute")
-    assert (other.kind, other.config) == ("attribute", EditConfig())
+    assert (other.kind, other.config) == ("attribute", EditConfig(**KINDS["attribute"]))
 
 
 def test_a_removal_that_names_nothing_for_its_place_is_not_guided() -> None:

@@ -13,9 +13,9 @@ def test_named_edits_are_made_anew_and_equal(name: str) -> None:
 
 def test_the_default_is_complex() -> None:
     edit = demo_edit()
-    pillows = [thing for thing in edit.source.things if thing.kind == "pillow"]
-    assert (edit.complexity, len(pillows)) == ("complex", 2)
-    assert pillows[0].colour == pillows[1].colour
+    pictures = [thing for thing in edit.source.things if thing.kind == "picture"]
+    assert (edit.complexity, len(pictures)) == ("complex", 2)
+    assert pictures[0].colour == pictures[1].colour
 
 
 def test_unknown_names_are_refused() -> None:
