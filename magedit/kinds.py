@@ -22,8 +22,8 @@ KindName = Literal["auto", "attribute", "replacement", "addition", "removal"]
 KINDS: Mapping[EditKind, Mapping[str, Any]] = MappingProxyType(
     {
         "attribute": {"blend_fraction": 1.0},
-        "replacement": {"cross_replace": 0.4, "self_replace": 0.2, "blend_fraction": 1.0, "strength": 0.63},
-        "addition": {"cross_replace": 0.0, "self_replace": 0.0, "blend_fraction": 1.0},
+        "replacement": {"cross_replace": 0.2, "self_replace": 0.1, "blend_fraction": 1.0, "strength": 0.63},
+        "addition": {"cross_replace": 0.4, "self_replace": 0.2, "blend_fraction": 1.0},
         "removal": {"cross_replace": 0.4, "self_replace": 0.2, "blend_fraction": 1.0, "strength": 0.63},
     }
 )
