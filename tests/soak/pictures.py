@@ -21,6 +21,9 @@ VARIANTS: Final[dict[str, dict[str, Any]]] = {
     "low": {"steps": 2, "max_iterations": 1, "method": "p2p", "priority": "low"},
     "with a deadline": {"steps": 2, "max_iterations": 1, "method": "mag-edit", "deadline_s": 3600},
     "other mask": {"steps": 2, "max_iterations": 1, "method": "p2p", "mask_mode": "black"},
+    # Seconds, so that faults find workers with an edit in hand.
+    "long": {"steps": 40, "max_iterations": 1, "method": "p2p"},
+    "long, guided": {"steps": 40, "max_iterations": 1, "method": "mag-edit"},
 }
 """Fields of the form by kind."""
 
