@@ -72,14 +72,15 @@ def measures_table(edit: Edit) -> Table:
     table = Table(show_header=True, header_style="bold")
     several = len(measures.results) > 1
     before = measures.unguided or measures.before
-    is_compared = measures.unguided and not several
-    compared = ("without guidance", "with guidance") if is_compared else ("before updates", "after updates")
+    has_unguided = measures.unguided and not several
+    compared = ("without guidance", "with guidance") if has_unguided else ("before updates", "after updates")
     for column in ("region", "ratio", *compared):
         table.add_column(column)
     if several:
         table.add_column("result")
+        is_compared = len({each.method for each in measures.results}) > 1
         for number, each in enumerate(measures.results):
-            named = f"{number}: {_named(each)}"
+            named = f"{number}: {_named(each, is_compared)}"
             for words, first, last in _regions(measures.words, each.before, each.after):
                 for name in ("token", "spatial"):
                     table.add_row(", ".join(words), name, _ratio(first, name), _ratio(last, name), named)
@@ -101,9 +102,10 @@ def cost(edit: Edit) -> str:
     )
 
 
-def _named(result: ResultMeasures) -> str:
-    """What gives the result alone; its method, where the service tells that."""
-    return f"{result.method}, " * bool(result.method) + f"seed {result.seed}, strength {result.strength:g}"
+def _named(result: ResultMeasures, is_compared: bool) -> str:
+    """What gives the result alone: its seed and strength, of several methods its own, where the service tells that."""
+    method = f"{result.method}, " if is_compared and result.method else ""
+    return f"{method}seed {result.seed}, strength {result.strength:g}"
 
 
 def _regions(

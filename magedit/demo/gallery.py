@@ -101,16 +101,16 @@ class Painter:
 
 def rows(pipe: MAGEditPipeline, preset: PresetName) -> list[Row]:
     """Every row of the gallery."""
-    painter, pillow = Painter(pipe, preset), demo_edit("pillow")
+    painter, picture, pillow = Painter(pipe, preset), demo_edit("picture"), demo_edit("pillow")
     makers: list[Callable[[], Row]] = [
         lambda: painter.compare("Colour: the carpet, not the picture or the lamp of its colour", demo_edit("carpet")),
-        lambda: painter.compare("One of two: the prompt cannot say which pillow", pillow),
+        lambda: painter.compare("One of two: the prompt cannot say which picture", picture),
         lambda: painter.compare("Part: the shade of a lamp", demo_edit("lamp")),
         lambda: painter.compare(_titled("Pattern", _first("pattern")), _first("pattern")),
         lambda: painter.compare(_titled("Replacement", _first("replacement")), _first("replacement"), n=3),
         lambda: painter.compare(_titled("Addition", _first("addition")), _first("addition"), n=3),
         lambda: painter.compare(f"Removal: {_first('removal').words[0]} fills the place", _first("removal")),
-        lambda: painter.compare("Sweep: three strengths of one edit", pillow, sweep=(0.25, 0.5, 1.0)),
+        lambda: painter.compare("Sweep: three strengths of one edit", picture, sweep=(0.25, 0.5, 1.0)),
         lambda: painter.regions(
             "Two regions in one edit: red pillow, yellow ball", pillow, "ball", "a white ball", "a yellow ball"
         ),

@@ -47,7 +47,7 @@ def test_equal_prompts_come_nearer_to_the_source_by_injection(trained: Trained, 
         assert config.guidance_scale == 7.5
         output = trained.edit(config, target=trained.source)
         errors.append(relative(latent_of(output), clean_of(output)))
-    assert errors[1] < 0.95 * errors[0]
+    assert errors[1] < 0.99 * errors[0]
 
 
 def test_what_is_injected_holds_the_edit_at_the_source(trained: Trained) -> None:

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, expect
 from jobs.api_keys import ApiKeys
 from jobs.connection import connect
 from jobs.settings import Settings
+from magedit.demo.named import DEMO_EDITS
 from tests.service.conftest import Announce, Form, serving
 from tests.service.page.conftest import PHONE, WIDE, serious, visiting
 
@@ -18,7 +19,7 @@ from tests.service.page.conftest import PHONE, WIDE, serious, visiting
 @pytest.mark.parametrize(("screen", "scheme"), [(PHONE, "dark"), (WIDE, "light")], ids=["phone", "wide"])
 def test_nothing_stands_in_the_way(browser: Browser, client: httpx.Client, screen: dict[str, Any], scheme: str) -> None:
     with visiting(browser, str(client.base_url), color_scheme=scheme, **screen) as page:
-        expect(page.locator(".preset")).to_have_count(3)
+        expect(page.locator(".preset")).to_have_count(len(DEMO_EDITS))
         assert serious(page) == []
         page.click(".preset:has-text('lamp')")
         page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
@@ -32,7 +33,7 @@ def test_nothing_stands_in_the_way(browser: Browser, client: httpx.Client, scree
 
 def test_the_whole_page_by_keyboard(browser: Browser, client: httpx.Client) -> None:
     with visiting(browser, str(client.base_url), **WIDE) as page:
-        expect(page.locator(".preset")).to_have_count(3)
+        expect(page.locator(".preset")).to_have_count(len(DEMO_EDITS))
         seen = []
         for _ in range(12):
             page.keyboard.press("Tab")
