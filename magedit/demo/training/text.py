@@ -1,4 +1,4 @@
-"""The text encoder stage: CLIPTextModel learns to tag captions, and is frozen afterwards.
+"""The text encoder stage: CLIPTextModel learns to tag captions, before it learns on with the UNet.
 
 Each noun must tell its class and what was said before it, the last word of each mention everything that was
 said of the thing, the end token what the room holds: so a word's hidden state carries what the UNet is to
