@@ -39,15 +39,21 @@ def test_equal_prompts_give_the_reconstruction_without_guidance(
 
 
 @pytest.mark.parametrize("inversion", ["ddim", "direct"])
-def test_equal_prompts_come_nearer_to_the_source_by_injection(trained: Trained, inversion: InversionName) -> None:
-    """Under the paper's guidance of 7.5, which amplifies the prompt, what is injected holds the edit at the source."""
+def test_equal_prompts_under_guidance(trained: Trained, inversion: InversionName) -> None:
+    """Under the paper's guidance of 7.5, which amplifies the prompt. `ddim` guides the source alike, so the edit is
+    its source and, injected, stays near it; on the trajectory of `direct`, what is injected holds the edit."""
     errors = []
     for share in (0.0, 1.0):
         config = replace(CONFIG, inversion=inversion, steps=10, feature_replace=share, self_replace=share)
         assert config.guidance_scale == 7.5
         output = trained.edit(config, target=trained.source)
-        errors.append(relative(latent_of(output), clean_of(output)))
-    assert errors[1] < 0.99 * errors[0]
+        reference = output.edited[0].source if inversion == "ddim" else clean_of(output)
+        errors.append(relative(latent_of(output), reference))
+    if inversion == "ddim":
+        assert errors[0] < 1e-5
+        assert errors[1] < 0.06
+    else:
+        assert errors[1] < 0.95 * errors[0]
 
 
 def test_what_is_injected_holds_the_edit_at_the_source(trained: Trained) -> None:
