@@ -142,6 +142,13 @@ class Settings(BaseSettings):
         le=300,
         description="How long a front end remembers an API key, in seconds; so long a revoked one may still open.",
     )
+    model_cache_s: float = Field(
+        default=0.25,
+        ge=0,
+        le=60,
+        description="How long a front end remembers, for its estimates, which models are served and how fast, in "
+        "seconds; by default as long as workers keep progress to themselves.",
+    )
     requests_per_minute: int = Field(
         default=1200,
         ge=0,

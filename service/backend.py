@@ -20,22 +20,20 @@ from jobs.storage import ObjectStore
 from jobs.usage import UsageCounts
 from magedit.prompts import Tokenize, from_tokenizers
 
-KEPT_S = 0.25
-"""How long a look at the models stands for others, in seconds: as long as workers keep progress to themselves."""
-
 
 class RecentLook:
-    """Looks at the models, at most once every `KEPT_S`: every status needs their pace for its estimate, and nothing of
-    them but that. Safe to share between threads."""
+    """Looks at the models, at most once every ``cache_s`` seconds: every status needs their pace for its estimate, and
+    nothing of them but that. Safe to share between threads."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, *, cache_s: float) -> None:
         self._models = models
+        self._cache_s = cache_s
         self._found: tuple[Look, float] | None = None
 
     def __call__(self) -> Look:
         """The models at this time or shortly before, with this time. Raises QueueUnavailable."""
         found, at = self._found, time.monotonic()
-        if found is None or at - found[1] > KEPT_S:
+        if found is None or at - found[1] >= self._cache_s:
             # Two threads may look at a time; either answer will do.
             found = self._found = (self._models.look(), at)
         look, since = found
@@ -70,7 +68,7 @@ class Backend:
             records=records,
             queue=JobQueue(redis, records),
             models=models,
-            look=RecentLook(models),
+            look=RecentLook(models, cache_s=settings.model_cache_s),
             store=ObjectStore.from_settings(settings),
             idempotency=IdempotencyKeys(redis, settings),
             usage=UsageCounts(redis),

@@ -136,8 +136,8 @@ def serving(settings: Settings, *, app: FastAPI | None = None) -> Iterator[httpx
 
 @pytest.fixture(scope="session")
 def shared_settings(redis_session: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """The settings of `shared_client`."""
-    return Settings(redis_url=redis_session, state_dir=tmp_path_factory.mktemp("state"))
+    """The settings of `shared_client`, which is to remember nothing of the test before."""
+    return Settings(redis_url=redis_session, state_dir=tmp_path_factory.mktemp("state"), model_cache_s=0)
 
 
 @pytest.fixture(scope="session")
@@ -159,7 +159,7 @@ def settings(shared_settings: Settings, redis_url: str) -> Settings:
 def locked_settings(redis_session: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of a service that asks for keys."""
     state = tmp_path_factory.mktemp("state")
-    return Settings(redis_url=redis_session, state_dir=state, auth="keys", key_cache_s=0)
+    return Settings(redis_url=redis_session, state_dir=state, auth="keys", key_cache_s=0, model_cache_s=0)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from jobs.errors import NoWorkerForModel
 from jobs.models import Look, Models
 from jobs.settings import Settings
-from service.backend import KEPT_S, Backend
+from service.backend import Backend
 from tests.service.conftest import Announce, model_info
 
 
@@ -34,7 +34,9 @@ def test_a_look_at_the_models_stands_for_others_for_a_moment(
     settings: Settings, announce: Announce, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     announce()
-    backend, asked, look = Backend.open(settings), list[int](), Models.look
+    kept_s = 0.25
+    backend = Backend.open(settings.model_copy(update={"model_cache_s": kept_s}))
+    asked, look = list[int](), Models.look
 
     def counted(self: Models) -> Look:
         asked.append(1)
@@ -43,9 +45,17 @@ def test_a_look_at_the_models_stands_for_others_for_a_moment(
     monkeypatch.setattr(Models, "look", counted)
     first, second = backend.look(), backend.look()
     assert list(first.models) == ["demo"]
-    assert first.now < second.now < first.now + KEPT_S
+    assert first.now < second.now < first.now + kept_s
     assert len(asked) == 1
-    time.sleep(KEPT_S)
-    assert backend.look().now >= first.now + KEPT_S
+    time.sleep(kept_s)
+    assert backend.look().now >= first.now + kept_s
     assert len(asked) == 2
+    backend.close()
+
+
+def test_without_a_cache_every_look_is_new(settings: Settings, announce: Announce) -> None:
+    backend = Backend.open(settings.model_copy(update={"model_cache_s": 0}))
+    assert backend.look().models == {}
+    announce()
+    assert list(backend.look().models) == ["demo"]
     backend.close()
