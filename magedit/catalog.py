@@ -88,6 +88,7 @@ _GUIDANCE = (
         "max_iterations",
         "gradient_tolerance",
         "stop_margin",
+        "stop_contrast",
         "guided_fraction",
     ),
     *("token_weight", "spatial_weight", "spatial_lambda", "inject_edit_words"),

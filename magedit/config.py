@@ -140,6 +140,16 @@ class EditConfig(Windows):
             "word inside their mask; 0: never (paper)."
         ),
     ] = 1.0
+    stop_contrast: Annotated[
+        float,
+        Ge(0.0),
+        Le(100.0),
+        Doc(
+            "End a step's guidance once the edit words' attention inside their mask is this many times that of an "
+            "equal area outside, where it is strongest: a word that is there already needs no guidance, one that "
+            "wavers between two things does; 0: never (paper)."
+        ),
+    ] = 0.0
     guided_fraction: Annotated[Fraction, Doc("Leading fraction of the steps that is guided (paper: 25 of 50).")] = 0.5
     token_weight: Annotated[float, Ge(0.0), Le(100.0), Doc("Weight of the token-ratio loss with `both`.")] = 1.0
     spatial_weight: Annotated[float, Ge(0.0), Le(100.0), Doc("Weight of the spatial-ratio loss with `both`.")] = 1.0

@@ -142,21 +142,53 @@ def measure(
 
 
 def have_won(
-    maps: Mapping[str, Tensor], sides: Mapping[str, int], targets: Sequence[WordTarget], margin: float
+    maps: Mapping[str, Tensor],
+    sides: Mapping[str, int],
+    targets: Sequence[WordTarget],
+    *,
+    margin: float = 0.0,
+    contrast: float = 0.0,
 ) -> bool:
-    """Whether each token of every word has ``margin`` times the token ratio of its strongest rival inside its mask.
-
-    Ratios are means over heads and layers. A negative word, or one without rivals, has never won.
+    """Whether guidance has nothing left to gain: every word tops its rivals by ``margin``, or stands out by
+    ``contrast`` (`tops_rivals`, `stands_out`). 0: by this it never wins. A negative word has never won.
     """
-    for target in targets:
-        if target.negative or not target.rivals:
+    shares = {name: m.mean(0) / m.mean(0).sum(-1, keepdim=True).clamp_min(RATIO_EPSILON) for name, m in maps.items()}
+    return all(
+        not target.negative
+        and (
+            (contrast > 0 and stands_out(shares, sides, target, contrast))
+            or (margin > 0 and tops_rivals(shares, sides, target, margin))
+        )
+        for target in targets
+    )
+
+
+def tops_rivals(shares: Mapping[str, Tensor], sides: Mapping[str, int], target: WordTarget, margin: float) -> bool:
+    """Whether each token of the word has ``margin`` times the token ratio of its strongest rival inside its mask.
+
+    ``shares``: layer name -> (positions, keys), rows sum to 1. A word without rivals has never won.
+    """
+    if not target.rivals:
+        return False
+    masks = {name: target.masks[sides[name]] for name in shares}
+    ratio = torch.stack([share.T @ (masks[name] / masks[name].sum()) for name, share in shares.items()]).mean(0)
+    return float(ratio[list(target.tokens)].min()) >= margin * float(ratio[list(target.rivals)].max())
+
+
+def stands_out(shares: Mapping[str, Tensor], sides: Mapping[str, int], target: WordTarget, contrast: float) -> bool:
+    """Whether the word's attention inside its mask is ``contrast`` times that of an equal area elsewhere.
+
+    Elsewhere is where the word is strongest outside: a thing of the same name would draw as much there as inside, so
+    that a word that stands out needs no guidance to find its place. ``shares`` as `tops_rivals`. A mask with nothing
+    outside lets no word stand out.
+    """
+    inside, outside = [], []
+    for name, share in shares.items():
+        mask = target.masks[sides[name]] > 0
+        word = share[:, list(target.tokens)].mean(-1)
+        area = min(int(mask.sum()), int((~mask).sum()))
+        if area == 0:
             return False
-        ratios = [
-            (layer_maps / layer_maps.sum(-1, keepdim=True).clamp_min(RATIO_EPSILON)).mean(0).T
-            @ (target.masks[sides[name]] / target.masks[sides[name]].sum().clamp_min(1))
-            for name, layer_maps in maps.items()
-        ]
-        ratio = torch.stack(ratios).mean(0)
-        if float(ratio[list(target.tokens)].min()) < margin * float(ratio[list(target.rivals)].max()):
-            return False
-    return True
+        inside.append(word[mask].mean())
+        outside.append(word[~mask].topk(area).values.mean())
+    return float(torch.stack(inside).sum()) >= contrast * float(torch.stack(outside).sum())

@@ -25,7 +25,10 @@ def _guidance(task: EditTask) -> GuideStep:
     """The guidance of one result, which keeps its stride from step to step."""
     config, denoiser = task.config, task.denoiser
     sides = {layer.name: layer.side for layer in task.guidance_layers}
-    won = partial(have_won, sides=sides, targets=task.words, margin=config.stop_margin) if config.stop_margin else None
+    won = None
+    if config.stop_margin or config.stop_contrast:
+        stops = {"margin": config.stop_margin, "contrast": config.stop_contrast}
+        won = partial(have_won, sides=sides, targets=task.words, **stops)
     stride = 1
 
     def guide_step(t: int, latent: Tensor, maps: dict[str, Tensor]) -> Guided:

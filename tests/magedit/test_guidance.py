@@ -120,3 +120,31 @@ def test_words_have_won_when_each_token_tops_every_other_word_inside_the_mask(sh
     assert not have_won({"a": maps}, {"a": 2}, [replace(word, masks={2: 1 - inside})], margin=1.0)
     for hopeless in (replace(word, negative=True), replace(word, rivals=())):
         assert not have_won({"a": maps}, {"a": 2}, [word, hopeless], margin=1.0)
+
+
+@pytest.mark.parametrize(("elsewhere", "won"), [(0.2, True), (0.3, False)])
+def test_a_word_stands_out_against_the_strongest_equal_area_outside(elsewhere: float, won: bool) -> None:
+    # Two of the nine positions are inside; outside, the two strongest count and the weak rest does not.
+    word = torch.tensor([0.4, 0.4, elsewhere, elsewhere, 0, 0, 0, 0, 0])
+    maps = torch.stack([1 - word, word], 1).expand(2, 9, 2)
+    inside = torch.tensor([1.0, 1, 0, 0, 0, 0, 0, 0, 0])
+    target = WordTarget(0, (1,), {3: inside}, rivals=(0,))
+    assert have_won({"a": maps}, {"a": 3}, [target], contrast=2.0) is won
+    assert not have_won({"a": maps}, {"a": 3}, [target])
+    assert not have_won({"a": maps}, {"a": 3}, [target, replace(target, negative=True)], contrast=2.0)
+
+
+def test_a_word_wins_by_its_rivals_or_by_its_contrast() -> None:
+    # One word tops its rival everywhere, the other stands out without topping.
+    maps = torch.tensor([[0.1, 0.7, 0.2], [0.3, 0.7, 0.0]]).repeat(1, 2, 1)
+    masks = {2: torch.tensor([1.0, 0, 1, 0])}
+    first, second = WordTarget(0, (1,), masks, rivals=(2,)), WordTarget(0, (2,), masks, rivals=(1,))
+    assert not have_won({"a": maps}, {"a": 2}, [first, second], margin=1.0)
+    assert not have_won({"a": maps}, {"a": 2}, [first, second], contrast=2.0)
+    assert have_won({"a": maps}, {"a": 2}, [first, second], margin=1.0, contrast=2.0)
+
+
+def test_with_nothing_outside_no_word_stands_out() -> None:
+    word = WordTarget(0, (1,), {2: torch.ones(4)}, rivals=(0,))
+    assert not have_won({"a": torch.full((1, 4, 2), 0.5)}, {"a": 2}, [word], contrast=1.0)
+
