@@ -1,7 +1,8 @@
 """What an edit costs beside its model: outside UNet, VAE and text encoder, and outside the pipeline (`make bench`).
 
 The first is the process's own time (what else runs there does not count) in and outside of calls of the three, backward
-passes included. The second compares, in turns, the pipeline in this process with the same edit over HTTP through front
+passes included; with `--sd STEPS` also on random weights of Stable Diffusion's
+size, where the same work weighs less. The second compares, in turns, the pipeline in this process with the same edit over HTTP through front
 end, Redis and worker, without a kept inversion: from the beginning of the attempt to its commit, in wall seconds.
 """
 
@@ -25,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 import magedit.denoiser
+from benchmarks.sd import sd_pipeline
 from cli.client import Client
 from cli.stack import Stack
 from jobs.settings import Settings
@@ -139,6 +141,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=EditConfig.steps)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--sd", type=int, metavar="STEPS", help="also an edit of so many steps at Stable Diffusion's size"
+    )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="magedit-") as folder:
@@ -153,6 +158,11 @@ def main() -> None:
         f"{figures['service_over_bare']:+.1%}",
     )
     Console().print(table)
+    if asked.sd:
+        figures["outside_model_sd"] = outside_share(sd_pipeline(torch.float32), EditConfig(steps=asked.sd))
+        Console().print(
+            f"at Stable Diffusion's size, {asked.sd} steps: {figures['outside_model_sd']:.2%} outside the model"
+        )
     if asked.json:
         asked.json.write_text(json.dumps(figures, indent=1) + "\n")
 

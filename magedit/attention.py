@@ -19,6 +19,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor2_0
 from torch import Tensor
 
 from magedit.errors import CheckpointError, NoGuidanceLayers
@@ -72,6 +73,7 @@ class FeatureEdit:
 
 
 Edit = LayerEdit | FeatureEdit
+_PLAIN = LayerEdit()
 
 
 def find_layers(unet: UNet2DConditionModel, latent_side: int) -> tuple[Layer, ...]:
@@ -133,7 +135,7 @@ def editing(unet: UNet2DConditionModel, edits: Mapping[str, Edit]) -> Iterator[d
     maps: dict[str, Tensor] = {}
     with ExitStack() as stack:
         for name, edit in edits.items():
-            module = unet.get_submodule(name)
+            module = _module(unet, name)
             if isinstance(edit, FeatureEdit):
                 handle = module.register_forward_hook(partial(_take_feature, name, edit, maps))
                 stack.callback(handle.remove)
@@ -141,6 +143,22 @@ def editing(unet: UNet2DConditionModel, edits: Mapping[str, Edit]) -> Iterator[d
                 stack.callback(setattr, module, "processor", module.processor)
                 module.processor = _Processor(name, edit, maps)
         yield maps
+
+
+@contextmanager
+def own_attention(unet: UNet2DConditionModel) -> Iterator[None]:
+    """Plain attention by this program's processor in the passes inside, where diffusers' default one is set.
+
+    The numbers are the same. Keys and values of a prompt are made once for all passes that are given the same
+    embedding, and what diffusers does around its own processor in every call is left out.
+    """
+    with ExitStack() as stack:
+        for name, each in unet.named_modules():
+            module: Any = each
+            if isinstance(getattr(module, "processor", None), AttnProcessor2_0):
+                stack.callback(setattr, module, "processor", module.processor)
+                module.processor = _Processor(name, _PLAIN, {})
+        yield
 
 
 def with_values(edits: Mapping[str, Edit], layers: Collection[Layer], values: Tensor | None) -> dict[str, Edit]:
@@ -185,13 +203,18 @@ class _Processor:
         self.maps = maps
         # A row whose map is injected whole needs neither queries nor keys.
         self.injected = edit.self_map if edit.self_map is not None else edit.base if edit.share is None else None
+        self.plain = edit is _PLAIN
         self._made: dict[str, tuple[Tensor, Tensor]] = {}
+        # diffusers looks at a processor's signature in every call of a layer, which costs as much as a small product.
+        self.__dict__["__call__"] = _SIGNED
 
     def __call__(
         self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None = None, **_: Any
     ) -> Tensor:
         context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         value = self._value(attn, hidden_states, context)
+        if self.plain:
+            return _out(attn, _fused(attn, *self._pair(attn, hidden_states, context), value))
         if self.edit.self_pair is not None:
             pair = self.edit.self_pair.to(value.dtype)
             rows = value.shape[0]
@@ -229,6 +252,11 @@ class _Processor:
         query = _split(attn, attn.to_q(hidden_states[-1:]))
         key = self._once("key", hidden_states, context, lambda: _split(attn, attn.to_k(context)))
         self.maps[self.name] = self._map(attn, query, key[-1:])[0]
+
+    def _pair(self, attn: Any, hidden_states: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries and keys of all rows."""
+        key = self._once("key", hidden_states, context, lambda: _split(attn, attn.to_k(context)))
+        return _split(attn, attn.to_q(hidden_states)), key
 
     def _once(self, what: str, hidden_states: Tensor, context: Tensor, make: Callable[[], Tensor]) -> Tensor:
         """What depends on the prompt's embedding alone, made once for all passes that are given the same tensor.
@@ -287,8 +315,24 @@ class _Processor:
         return torch.addcmul(self.edit.base, self.edit.share, own)
 
 
-# diffusers looks at a processor's signature in every call of a layer; found ready it costs half.
-_Processor.__call__.__signature__ = inspect.signature(_Processor.__call__)  # type: ignore[attr-defined]
+class _Signed:
+    """Stands for a bound `_Processor.__call__` where its signature is asked for, which it has ready."""
+
+    __signature__ = inspect.signature(_Processor.__call__)
+
+    def __call__(self) -> None:
+        raise TypeError("call the processor itself")
+
+
+_SIGNED = _Signed()
+
+
+def _module(unet: torch.nn.Module, name: str) -> Any:
+    """`get_submodule`, which costs as much as a small layer for looking twice at each part of ``name``."""
+    module: Any = unet
+    for part in name.split("."):
+        module = getattr(module, part)
+    return module
 
 
 def _split(attn: Any, tensor: Tensor) -> Tensor:

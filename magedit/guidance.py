@@ -64,7 +64,7 @@ def token_ratio(maps: Tensor, tokens: Sequence[int], mask: Tensor) -> Tensor:
     Returns:
         (heads,), each in 0..1.
     """
-    share = maps[:, :, list(tokens)].mean(-1) / maps.sum(-1).clamp_min(RATIO_EPSILON)
+    share = _columns(maps, tokens).mean(-1) / maps.sum(-1).clamp_min(RATIO_EPSILON)
     return (share * mask).sum(-1) / mask.sum().clamp_min(1)
 
 
@@ -73,8 +73,16 @@ def spatial_ratio(maps: Tensor, tokens: Sequence[int], mask: Tensor) -> Tensor:
 
     Arguments and result as `token_ratio`.
     """
-    word = maps[:, :, list(tokens)].sum(-1)
+    word = _columns(maps, tokens).sum(-1)
     return (word * mask).sum(-1) / word.sum(-1).clamp_min(RATIO_EPSILON)
+
+
+def _columns(maps: Tensor, tokens: Sequence[int]) -> Tensor:
+    """The tokens' columns (..., tokens); those of a word lie side by side, and a slice is no copy."""
+    first, last = tokens[0], tokens[-1]
+    if tuple(tokens) == tuple(range(first, last + 1)):
+        return maps[..., first : last + 1]
+    return maps[..., list(tokens)]
 
 
 def token_ratio_loss(ratio: Tensor) -> Tensor:
@@ -101,23 +109,23 @@ def constraint_loss(
     Returns:
         A scalar.
     """
+    # A single constraint weighs 1.
+    token_weight, spatial_weight = (
+        (config.token_weight, config.spatial_weight) if config.constraint == "both" else (1.0, 1.0)
+    )
     terms = []
     for name, layer_maps in maps.items():
         for target in targets:
             mask = target.masks[sides[name]]
-            term = torch.zeros((), device=layer_maps.device)
-            if config.constraint in {"token", "both"}:
-                weight = config.token_weight if config.constraint == "both" else 1.0
+            if config.constraint != "spatial":
                 ratio = token_ratio(layer_maps, target.tokens, mask)
-                term = term + weight * token_ratio_loss(1 - ratio if target.negative else ratio)
-            if config.constraint in {"spatial", "both"}:
-                weight = config.spatial_weight if config.constraint == "both" else 1.0
+                loss = token_ratio_loss(1 - ratio if target.negative else ratio)
+                terms.append(target.weight * token_weight * loss)
+            if config.constraint != "token":
                 ratio = spatial_ratio(layer_maps, target.tokens, mask)
-                term = term + weight * spatial_ratio_loss(
-                    1 - ratio if target.negative else ratio, config.spatial_lambda
-                )
-            terms.append(target.weight * term)
-    return torch.stack(terms).mean()
+                loss = spatial_ratio_loss(1 - ratio if target.negative else ratio, config.spatial_lambda)
+                terms.append(target.weight * spatial_weight * loss)
+    return torch.stack(terms).sum() / (len(maps) * len(targets))
 
 
 def measure(
@@ -185,7 +193,7 @@ def stands_out(shares: Mapping[str, Tensor], sides: Mapping[str, int], target: W
     inside, outside = [], []
     for name, share in shares.items():
         mask = target.masks[sides[name]] > 0
-        word = share[:, list(target.tokens)].mean(-1)
+        word = _columns(share, target.tokens).mean(-1)
         area = min(int(mask.sum()), int((~mask).sum()))
         if area == 0:
             return False

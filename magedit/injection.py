@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -112,7 +113,14 @@ class Injection:
 
     def _spread(self, source: Tensor) -> Tensor:
         """A source map (heads, positions, source tokens) over the target's tokens."""
+        if self._is_one_to_one:
+            return source
         return source[:, :, self.mapping] if self.mapping.dim() == 1 else source @ self.mapping
+
+    @cached_property
+    def _is_one_to_one(self) -> bool:
+        """Whether each token stands in the place of its own, as where words are exchanged one for one."""
+        return self.mapping.dim() == 1 and bool((self.mapping.diff() == 1).all()) and int(self.mapping[0]) == 0
 
     def _takes_self(self, layer: Layer, step: int) -> bool:
         return step < self.self_until and layer.positions <= self.self_max_positions

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from magedit import masks as pixels
-from magedit.attention import find_layers, guidance_layers
+from magedit.attention import find_layers, guidance_layers, own_attention
 from magedit.catalog import METHOD_CARDS, check_together
 from magedit.config import STRENGTH_POWER, EditConfig, Region
 from magedit.denoiser import Denoiser, frozen
@@ -161,7 +161,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         expected = expected_work(config, inverted=False)
         expected[Stage.EDIT] = 0.0
         meter = Meter(expected, on_progress)
-        with frozen(self.unet):
+        with frozen(self.unet), own_attention(self.unet):
             inversion = self._invert(image, union, source_prompt, config, meter)
         self.maybe_free_model_hooks()
         return inversion
@@ -227,7 +227,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         check_prompt(self.tokenize, config.negative_prompt, max_tokens=self.max_tokens, field="negative_prompt")
         reused = inversion is not None
         meter = Meter(expected_work(config, inverted=reused), on_progress)
-        with frozen(self.unet):
+        with frozen(self.unet), own_attention(self.unet):
             if inversion is None:
                 inversion = self._invert(image, union, source_prompt, config, meter)
                 if on_inverted is not None and METHOD_CARDS[config.method].inversions:

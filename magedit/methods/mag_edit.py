@@ -27,8 +27,8 @@ def _guidance(task: EditTask) -> GuideStep:
     sides = {layer.name: layer.side for layer in task.guidance_layers}
     won = None
     if config.stop_margin or config.stop_contrast:
-        stops = {"margin": config.stop_margin, "contrast": config.stop_contrast}
-        won = partial(have_won, sides=sides, targets=task.words, **stops)
+        margin, contrast = config.stop_margin, config.stop_contrast
+        won = partial(have_won, sides=sides, targets=task.words, margin=margin, contrast=contrast)
     stride = 1
 
     def guide_step(t: int, latent: Tensor, maps: dict[str, Tensor]) -> Guided:

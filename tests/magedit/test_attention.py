@@ -6,9 +6,10 @@ import copy
 
 import pytest
 import torch
+from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 
-from magedit.attention import Layer, LayerEdit, capturing, editing, find_layers, guidance_layers
+from magedit.attention import Layer, LayerEdit, capturing, editing, find_layers, guidance_layers, own_attention
 from magedit.errors import CheckpointError, NoGuidanceLayers
 from magedit.pipeline import MAGEditPipeline
 
@@ -73,6 +74,34 @@ def test_reading_changes_nothing(
         keys = 77 if layer.cross else layer.positions
         assert maps[layer.name].shape == (2, layer.positions, keys)
         torch.testing.assert_close(maps[layer.name].sum(-1), torch.ones(2, layer.positions))
+
+
+def test_own_attention_gives_the_same_numbers_and_makes_a_prompts_keys_once(
+    pipe: MAGEditPipeline, layers: tuple[Layer, ...], inputs: tuple[Tensor, Tensor]
+) -> None:
+    plain, before = noise(pipe, inputs), pipe.unet.attn_processors
+    made = []
+    cross = [layer for layer in layers if layer.cross]
+    hooks = [
+        pipe.unet.get_submodule(layer.name).to_k.register_forward_hook(lambda *_: made.append(1)) for layer in cross
+    ]
+    with own_attention(pipe.unet):
+        torch.testing.assert_close(noise(pipe, inputs), plain, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(noise(pipe, inputs), plain, rtol=1e-5, atol=1e-6)
+        other = noise(pipe, (inputs[0], inputs[1] + 1))
+    for hook in hooks:
+        hook.remove()
+    assert len(made) == 2 * len(cross)
+    torch.testing.assert_close(other, noise(pipe, (inputs[0], inputs[1] + 1)), rtol=1e-5, atol=1e-6)
+    assert pipe.unet.attn_processors == before
+
+
+def test_own_attention_leaves_other_processors_alone(pipe: MAGEditPipeline, layers: tuple[Layer, ...]) -> None:
+    module, mine = pipe.unet.get_submodule(layers[0].name), AttnProcessor()
+    before, module.processor = module.processor, mine
+    with own_attention(pipe.unet):
+        assert module.processor is mine
+    module.processor = before
 
 
 @pytest.mark.parametrize("formed", [True, False])

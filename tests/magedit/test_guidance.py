@@ -147,4 +147,3 @@ def test_a_word_wins_by_its_rivals_or_by_its_contrast() -> None:
 def test_with_nothing_outside_no_word_stands_out() -> None:
     word = WordTarget(0, (1,), {2: torch.ones(4)}, rivals=(0,))
     assert not have_won({"a": torch.full((1, 4, 2), 0.5)}, {"a": 2}, [word], contrast=1.0)
-
