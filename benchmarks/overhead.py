@@ -1,9 +1,9 @@
 """What an edit costs beside its model: outside UNet, VAE and text encoder, and outside the pipeline (`make bench`).
 
 The first is the process's own time (what else runs there does not count) in and outside of calls of the three, backward
-passes included; with `--sd STEPS` also on random weights of Stable Diffusion's
-size, where the same work weighs less. The second compares, in turns, the pipeline in this process with the same edit over HTTP through front
-end, Redis and worker, without a kept inversion: from the beginning of the attempt to its commit, in wall seconds.
+passes included; with `--sd STEPS` also on random weights of Stable Diffusion's size, where the same work weighs less.
+The second compares, in turns, the pipeline in this process with the same edit over HTTP through front end, Redis and
+worker, without a kept inversion: from the beginning of the attempt to its commit, in wall seconds.
 """
 
 from __future__ import annotations
