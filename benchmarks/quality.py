@@ -305,6 +305,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, default=checkpoint_path())
     parser.add_argument("--edits", type=int, default=12, help="edits of each of 6 kinds in each of 2 sets")
     parser.add_argument("--seed", type=int, default=0, help="which edits")
+    parser.add_argument("--kinds", nargs="*", choices=list(EDIT_KINDS), default=list(EDIT_KINDS), help="of these alone")
     parser.add_argument("--table", choices=list(TABLES), default="edits", help="rows of a published table")
     parser.add_argument("--rows", nargs="*", choices=[CEILING, *ROWS], help="other rows")
     parser.add_argument("--preset", choices=list(PRESETS), help="of every row, in place of its own")
@@ -316,7 +317,7 @@ def main() -> None:
     rows = {name: ROWS.get(name, EditConfig()) for name in asked.rows or TABLES[asked.table]}
     if asked.preset:
         rows = {name: replace(row, **PRESETS[asked.preset]) for name, row in rows.items()}
-    edits = edit_set(asked.edits, asked.seed)
+    edits = [edit for edit in edit_set(asked.edits, asked.seed) if edit.kind in asked.kinds]
     table = summary(
         run(asked.checkpoint, rows, edits, state=asked.state, processes=asked.processes, device=asked.device)
     )

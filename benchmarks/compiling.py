@@ -1,0 +1,81 @@
+"""Whether compiled regions pay: UNet passes as they are, and with `torch.compile` on parts of them, in turns.
+
+    python -m benchmarks.compiling
+
+Residual blocks, and feed-forward layers besides, are compiled with static shapes; attention is not, since what is read
+and injected there changes from pass to pass. On the demo checkpoint and one thread; processor time, medians. Needs a
+C++ compiler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import time
+from collections.abc import Callable
+from statistics import median
+
+import torch
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention import FeedForward
+from diffusers.models.resnet import ResnetBlock2D
+from rich.console import Console
+
+from benchmarks.batching import passes
+from magedit.demo import checkpoint_path
+from magedit.denoiser import frozen
+from magedit.pipeline import MAGEditPipeline
+
+COMPILED: dict[str, tuple[type[torch.nn.Module], ...]] = {
+    "residual blocks": (ResnetBlock2D,),
+    "residual blocks and feed-forward": (ResnetBlock2D, FeedForward),
+}
+
+
+def compiled(unet: UNet2DConditionModel, kinds: tuple[type[torch.nn.Module], ...]) -> UNet2DConditionModel:
+    """A copy of ``unet`` whose modules of these ``kinds`` are compiled when they are first called."""
+    own = copy.deepcopy(unet)
+    for module in own.modules():
+        if isinstance(module, kinds):
+            module.compile(dynamic=False)
+    return own
+
+
+def compare(run: Callable[[], None], other: Callable[[], None], rounds: int) -> tuple[float, float]:
+    """Median processor seconds of two functions that take turns."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds):
+        for function, seconds in zip((run, other), times, strict=True):
+            began = time.process_time()
+            function()
+            seconds.append(time.process_time() - began)
+    return median(times[0]), median(times[1])
+
+
+def main() -> None:
+    """Print a line per pass and region."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=30)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    # A block has a graph for each of its shapes, with and without gradients.
+    torch._dynamo.config.recompile_limit = 256
+    pipe: MAGEditPipeline = MAGEditPipeline.from_pretrained(checkpoint_path())
+    plain = passes(pipe, 1)
+    for region, kinds in COMPILED.items():
+        other: MAGEditPipeline = MAGEditPipeline.from_pretrained(checkpoint_path())
+        other.unet = compiled(pipe.unet, kinds)
+        with frozen(pipe.unet), frozen(other.unet):
+            for name, run in passes(other, 1).items():
+                began = time.perf_counter()
+                run(1)
+                first = time.perf_counter() - began
+                before, after = compare(lambda name=name: plain[name](1), lambda run=run: run(1), asked.rounds)  # type: ignore[misc]
+                Console(soft_wrap=True).print(
+                    f"{region}, {name}: {1e3 * before:.1f} ms, compiled {1e3 * after:.1f} ms, "
+                    f"{before / after:.2f} times; the first one took {first:.0f} s"
+                )
+
+
+if __name__ == "__main__":
+    main()
