@@ -11,31 +11,13 @@ from rich.console import Console
 
 from cli.client import Client, Edit, Measures, ResultMeasures
 from cli.show import completed, cost, describe, follow, measures_table, print_finished
+from tests.cli.client.test_models import ANSWER
 from tests.service.conftest import Form, WorkerSide
 
-BASE: dict[str, Any] = {
-    "id": "1",
-    "state": "queued",
-    "model": "demo",
-    "priority": "normal",
-    "deadline_at": None,
+BASE: dict[str, Any] = ANSWER | {
     "queue_position": None,
-    "progress": None,
-    "eta_s": None,
-    "attempt": 0,
-    "seed": None,
-    "timings": {
-        "created_at": "2026-01-01T00:00:00Z",
-        "started_at": None,
-        "finished_at": None,
-        "waiting_s": None,
-        "running_s": 12.25,
-    },
-    "measures": None,
+    "timings": ANSWER["timings"] | {"running_s": 12.25},
     "results": [],
-    "artifacts": [],
-    "expires_at": None,
-    "problem": None,
 }
 
 
