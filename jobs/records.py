@@ -12,6 +12,7 @@ from redis import Redis
 
 from jobs import keys, scripts
 from jobs.connection import redis_errors
+from jobs.encoding import decode, decode_pairs, encode, flat
 from jobs.errors import (
     AlreadyFinished,
     JobExpired,
@@ -31,8 +32,6 @@ from magedit.report import EditMeasures, Progress
 # How long a record without results still says "expired" instead of "not found", in seconds.
 TOMBSTONE_S = 24 * 3600
 NO_LIMITS = Limits()
-# Fields that are text as they are; all others are JSON.
-_TEXT = frozenset({"id", "tenant", "image", "state", "worker", "webhook_url", "request_id", "traceparent"})
 
 _TITLE = "The edit could not be carried out"
 _LOST = Problem(
@@ -137,7 +136,7 @@ class Records:
         if most and further >= most:
             raise _quota_exhausted(most, further)
         of_tenant = (limits.unfinished, most and most - further)
-        fields = _flat(_encode(record))
+        fields = flat(encode(record))
         answer = self._create(args=[record.id, record.tenant, record.model, *options, *of_tenant, *key, *fields])
         if answer[0] == b"old":
             raise StoreUnavailable("storing the pictures took too long; send them again")
@@ -151,7 +150,7 @@ class Records:
             raise KeyReused
         if answer[0] == b"replay":
             return self.bound(answer[1].decode(), record.tenant)
-        return _decode_pairs(answer[1])
+        return decode_pairs(answer[1])
 
     def bound(self, job_id: str, tenant: str) -> JobRecord:
         """The edit that an `Idempotency-Key` of the tenant is bound to. Raises JobExpired if it is gone."""
@@ -164,7 +163,7 @@ class Records:
     def get(self, job_id: str) -> JobRecord | None:
         """The record, or None."""
         fields = cast("dict[bytes, bytes]", self.redis.hgetall(keys.EDIT + job_id))
-        return _decode(fields) if fields else None
+        return decode(fields) if fields else None
 
     def require(self, job_id: str, tenant: str) -> JobRecord:
         """The tenant's record. Raises JobNotFound, for another tenant's id too."""
@@ -202,7 +201,7 @@ class Records:
             if not fields:
                 continue
             try:
-                records[job_id] = _decode(fields)
+                records[job_id] = decode(fields)
             except ValueError as error:
                 log.warning("record not readable: another version's?", job=job_id, reason=str(error))
                 records[job_id] = None
@@ -243,12 +242,12 @@ class Records:
         """Begin an attempt and hold the lease. None: finished, gone, another's, begun too often, or too late."""
         args = (job_id, worker, self._lease_ms, self._max_attempts, self._ttl_s, _WORKER_LOST, _LATE)
         answer = self._claim(args=args)
-        return _decode_pairs(answer[1]) if answer[0] == b"claimed" else None
+        return decode_pairs(answer[1]) if answer[0] == b"claimed" else None
 
     @redis_errors()
     def renew(self, claim: JobRecord, progress: Progress | None = None) -> Hold:
         """Extend the lease and save ``progress``, unless the claim was lost."""
-        text = json.dumps(_jsonable(claim, "progress", progress)) if progress else ""
+        text = encode(claim.model_copy(update={"progress": progress}))["progress"] if progress else ""
         return Hold(self._renew(args=[*_fence(claim), self._lease_ms, text]).decode())
 
     def commit_success(
@@ -276,8 +275,8 @@ class Records:
 
     @redis_errors()
     def _finish(self, claim: JobRecord, state: State, fields: Mapping[str, Any]) -> State | None:
-        encoded = _encode(claim.model_copy(update=fields))
-        done = _flat({name: encoded[name] for name in fields})
+        encoded = encode(claim.model_copy(update=fields))
+        done = flat({name: encoded[name] for name in fields})
         answer = self._commit(args=[*_fence(claim), state, self._ttl_s, *done]).decode()
         return None if answer == "stale" else State(answer)
 
@@ -379,32 +378,3 @@ def _quota_exhausted(most: int, further: int) -> QuotaExhausted:
     return QuotaExhausted(
         f"a tenant may use {most} UNet passes a month, and {used}; more will be there on the first of next month (UTC)"
     )
-
-
-def _jsonable(record: JobRecord, field: str, value: object) -> object:
-    return record.model_copy(update={field: value}).model_dump(mode="json", include={field})[field]
-
-
-def _encode(record: JobRecord) -> dict[str, str]:
-    """The hash of a record. Fields that are None are left out."""
-    dumped = record.model_dump(mode="json", exclude_none=False)
-    return {
-        name: value if name in _TEXT else json.dumps(int(value) if isinstance(value, bool) else value)
-        for name, value in dumped.items()
-        if value is not None
-    }
-
-
-def _decode(fields: Mapping[bytes, bytes]) -> JobRecord:
-    decoded = {name.decode(): value.decode() for name, value in fields.items()}
-    return JobRecord.model_validate(
-        {name: value if name in _TEXT else json.loads(value) for name, value in decoded.items()}
-    )
-
-
-def _decode_pairs(pairs: Sequence[bytes]) -> JobRecord:
-    return _decode(dict(zip(pairs[::2], pairs[1::2], strict=True)))
-
-
-def _flat(fields: Mapping[str, str]) -> list[str]:
-    return [text for pair in fields.items() for text in pair]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request, Security
 from fastapi.security import HTTPBearer, SecurityScopes
@@ -16,37 +16,20 @@ from service.slots import Slots
 from service.watch import Watch
 
 
-# Coroutines where nothing blocks: FastAPI sends every other function to a thread.
-async def _backend(request: Request) -> BackendType:
-    backend: BackendType = request.app.state.backend
-    return backend
+def _of_app(name: str) -> Any:
+    """What the application keeps under ``name`` since it started (`service.app`)."""
+
+    # A coroutine, as nothing blocks: FastAPI sends every other function to a thread.
+    async def kept(request: Request) -> Any:
+        return getattr(request.app.state, name)
+
+    return Depends(kept)
 
 
-Backend = Annotated[BackendType, Depends(_backend)]
-
-
-async def _watch(request: Request) -> Watch:
-    watch: Watch = request.app.state.watch
-    return watch
-
-
-WatchDep = Annotated[Watch, Depends(_watch)]
-
-
-async def _readiness(request: Request) -> Readiness:
-    readiness: Readiness = request.app.state.readiness
-    return readiness
-
-
-ReadinessDep = Annotated[Readiness, Depends(_readiness)]
-
-
-async def _slots(request: Request) -> Slots:
-    slots: Slots = request.app.state.slots
-    return slots
-
-
-SlotsDep = Annotated[Slots, Depends(_slots)]
+Backend = Annotated[BackendType, _of_app("backend")]
+WatchDep = Annotated[Watch, _of_app("watch")]
+ReadinessDep = Annotated[Readiness, _of_app("readiness")]
+SlotsDep = Annotated[Slots, _of_app("slots")]
 
 # `service.auth` reads the header; this is what the contract shows of it.
 _SCHEME = HTTPBearer(

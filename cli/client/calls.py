@@ -26,7 +26,7 @@ LONGEST_PAUSE_S = 10.0
 """A service that wants to be asked later than this, in seconds, gets its way: the call fails."""
 
 POLL_S = 0.5
-"""Pause between two looks at an edit where the service names none, in seconds."""
+"""Longest pause between two looks at an edit, in seconds: an answer of which nothing has changed costs little (304)."""
 
 # Answers after which the same call may do better (RFC 9110, 15; RFC 6585, 4).
 _LATER = frozenset({429, 502, 503, 504})
@@ -118,7 +118,7 @@ def outcome_of(call: Call, attempt: int, response: httpx.Response) -> httpx.Resp
 
 
 def look_pause_s(response: httpx.Response) -> float:
-    """Seconds until the next look at an edit."""
+    """Seconds until the next look at an edit: what the service names, but `POLL_S` at most, for whoever looks on."""
     return min(POLL_S, retry_after_s(response) or POLL_S)
 
 

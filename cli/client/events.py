@@ -40,9 +40,11 @@ class Lines:
         if name:
             # One line of data an event is all that the service sends.
             self._fields[name] = value.removeprefix(" ")
-        elif "event" in self._fields:
+        elif not line:
             fields, self._fields = self._fields, {}
-            return Event(fields.get("id", ""), fields["event"], fields.get("data", ""))
+            if "event" in fields:
+                return Event(fields.get("id", ""), fields["event"], fields.get("data", ""))
+        # Else a comment (a line that begins with a colon), which may stand in the middle of an event.
         return None
 
 

@@ -109,6 +109,8 @@ class Client:
 
         A stream that breaks off, or cannot be had for the moment (429, 503), is taken up where it was.
 
+        No event tells that other edits have moved a waiting one's place in line and estimate: `watch` does.
+
         Raises:
             ServiceError: there is no such edit, or it was deleted meanwhile (404); or the service would not answer for
                 longer than the client's retries.

@@ -9,9 +9,6 @@ from benchmarks.memory import LIMIT_MIB, growth, peaks
 from benchmarks.sd import sd_pipeline
 from magedit.config import EditConfig
 from magedit.pipeline import MAGEditPipeline
-from tests.magedit.conftest import _one_thread, pipe
-
-__all__ = ["_one_thread", "pipe"]
 
 
 def test_checkpointed_passes_take_less(pipe: MAGEditPipeline) -> None:

@@ -10,9 +10,7 @@ from benchmarks.released import released_edit, released_inversion
 from magedit.config import EditConfig, Region
 from magedit.meter import Meter
 from magedit.pipeline import MAGEditPipeline
-from tests.magedit.conftest import Room, _one_thread, pipe, room
-
-__all__ = ["_one_thread", "pipe", "room"]
+from tests.magedit.conftest import Room
 
 CONFIG = EditConfig.preset("exact", steps=4, max_iterations=2, null_text_iterations=1, scale=20.0)
 LARGEST_DIFFERENCE = 1e-3

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -11,31 +13,13 @@ from rich.console import Console
 
 from cli.client import Client, Edit, Measures, ResultMeasures
 from cli.show import completed, cost, describe, follow, measures_table, print_finished
+from tests.cli.client.test_models import ANSWER
 from tests.service.conftest import Form, WorkerSide
 
-BASE: dict[str, Any] = {
-    "id": "1",
-    "state": "queued",
-    "model": "demo",
-    "priority": "normal",
-    "deadline_at": None,
+BASE: dict[str, Any] = ANSWER | {
     "queue_position": None,
-    "progress": None,
-    "eta_s": None,
-    "attempt": 0,
-    "seed": None,
-    "timings": {
-        "created_at": "2026-01-01T00:00:00Z",
-        "started_at": None,
-        "finished_at": None,
-        "waiting_s": None,
-        "running_s": 12.25,
-    },
-    "measures": None,
+    "timings": ANSWER["timings"] | {"running_s": 12.25},
     "results": [],
-    "artifacts": [],
-    "expires_at": None,
-    "problem": None,
 }
 
 
@@ -124,3 +108,37 @@ def test_ctrl_c_cancels_the_edit(
         with pytest.raises(KeyboardInterrupt):
             follow(service, edit_id, Console(file=io.StringIO()))
     assert worker_side.records.require(edit_id, "local").state == "canceled"
+
+
+def test_place_in_line_and_estimate_go_on_while_the_edit_waits(
+    client: httpx.Client, form: Form, worker_side: WorkerSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other edits move them, so that nothing of the edit's own record changes: they have to be asked for."""
+    worker_side.models.keep_pace("demo", 1.0)
+    first, second, last = (form.send(client).json()["id"] for _ in range(3))
+    # What happens between two looks at the edit.
+    meanwhile: Iterator[Callable[[], object]] = iter(
+        [
+            lambda: worker_side.claim(first),
+            lambda: None,
+            lambda: client.put(f"/v1/edits/{second}/cancel"),
+            lambda: worker_side.succeed(worker_side.claim(last)),
+        ]
+    )
+    monkeypatch.setattr("cli.client.sync.time", SimpleNamespace(sleep=lambda _: next(meanwhile)()))
+    shown: list[Edit] = []
+
+    def described(edit: Edit) -> str:
+        shown.append(edit)
+        return describe(edit)
+
+    monkeypatch.setattr("cli.show.describe", described)
+    with Client(str(client.base_url)) as service:
+        follow(service, last, Console(file=io.StringIO()))
+    assert [(each.state, each.queue_position) for each in shown] == [
+        *(("queued", 2), ("queued", 1), ("queued", 0)),
+        ("succeeded", None),
+    ]
+    whole = shown[2].eta_s or 0.0
+    assert whole > 0
+    assert [each.eta_s for each in shown[:2]] == [pytest.approx(3 * whole, abs=0.5), pytest.approx(2 * whole, abs=0.5)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -12,7 +13,7 @@ from service.openapi import FILE
 from service.views import Edit as Told
 
 FILE_OF = {"name": "result-0.png", "href": "/x", "content_type": "image/png", "size": 1, "sha256": "5" * 64}
-ANSWER = {
+ANSWER: dict[str, Any] = {
     "id": "a" * 32,
     "state": "queued",
     "model": "demo",

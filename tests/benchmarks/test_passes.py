@@ -1,0 +1,43 @@
+"""What passes of each kind hold and cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks.counters import Clock
+from benchmarks.passes import PassBench, pass_flops, pass_seconds
+from benchmarks.released import plain
+from magedit.pipeline import MAGEditPipeline
+
+
+def test_kinds_of_pass_cost_what_they_hold(pipe: MAGEditPipeline) -> None:
+    each = pass_flops(PassBench(pipe.unet, pipe.scheduler, pipe.latent_side, pipe.guidance_side))
+    assert each["truncated"] < each["source"] < each["forward"]
+    assert each["graded"] == each["forward"] == pytest.approx(each["plain forward"])
+    # The way back from the noise is longer than that from the maps.
+    assert each["backward"] < each["embedding"]
+    seconds = pass_seconds(PassBench(pipe.unet, pipe.scheduler, pipe.latent_side, pipe.guidance_side), Clock("cpu"))
+    assert set(seconds) == set(each)
+    assert min(seconds.values()) > 0
+
+
+def test_what_is_not_replaced_is_not_copied(pipe: MAGEditPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[int] = []
+    cat = torch.cat
+
+    def joined(parts: Any, *rest: Any, **named: Any) -> torch.Tensor:
+        copied.append(1)
+        return cat(parts, *rest, **named)
+
+    monkeypatch.setattr(torch, "cat", joined)
+    bench = PassBench(pipe.unet, pipe.scheduler, pipe.latent_side, pipe.guidance_side)
+    # The UNet itself joins its skips.
+    bench._forward()
+    own = len(copied)
+    copied.clear()
+    with plain(pipe.unet):
+        bench._forward()
+    assert len(copied) == own
