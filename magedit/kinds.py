@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
 
 from magedit.config import EditConfig, PresetName, Region
-from magedit.prompts import align
+from magedit.prompts import CONNECTORS, align
 
 EditKind = Literal["attribute", "replacement", "addition", "removal"]
 KindName = Literal["auto", "attribute", "replacement", "addition", "removal"]
@@ -52,14 +52,6 @@ FILLING = frozenset(
 )
 """Words for what a thing stands in front of ("stuff" of COCO-Stuff, arXiv 1612.03716, its outdoor and indoor classes
 that surround things)."""
-
-CONNECTORS = frozenset(
-    (
-        *("a", "an", "the", "and", "or", "with", "without", "no", "in", "on", "of", "at", "by", "near", "under"),
-        *(",", ";", ".", ":", "&"),
-    )
-)
-"""Words that no thing and no quality is named by: one in what was added or left out means that a whole phrase was."""
 
 _TOKEN = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
 

@@ -14,10 +14,9 @@ from magedit.config import EditConfig, Region
 from magedit.guidance import WordTarget, resample_mask
 from magedit.injection import FeatureInjection, Injection
 from magedit.inversion import Inverted
-from magedit.kinds import CONNECTORS
 from magedit.masks import Box
 from magedit.methods.base import EditedLatent
-from magedit.prompts import Encoded, align, counterparts, token_indices
+from magedit.prompts import CONNECTORS, Encoded, align, counterparts, token_indices
 from magedit.report import Ratios, ResultMeasures
 
 
@@ -80,7 +79,7 @@ def blend_tokens(
 
     w* are the edit words, negative words aside, and w what stands in their place (P2P 2208.01626, local editing: the
     original and the new word). Where the target only leaves words out there is no w*, and w are the words that it lacks
-    without those that name nothing (`magedit.kinds.CONNECTORS`): the words of a removal name what fills the place,
+    without those that name nothing (`magedit.prompts.CONNECTORS`): the words of a removal name what fills the place,
     which is mostly where nothing is to change.
     """
     alignment = align(source.ids, target.ids, len(target.ids))

@@ -31,7 +31,8 @@ class Region:
         MaxLen(16),
         Doc(
             "Whole words of the target prompt that must win cross attention inside the mask (S* of the paper, 4.2). "
-            "`word[2]` picks the second occurrence. Empty: the words that the target prompt adds to the source prompt."
+            "`word[2]` picks the second occurrence. Empty: the phrases that the target prompt adds to the source "
+            "prompt, a new quality with the thing it is of."
         ),
     ] = ()
     negative_words: Annotated[

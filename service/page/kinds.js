@@ -1,11 +1,10 @@
 // What kind an edit is and what follows for its words, as magedit.kinds has it; the service has the last word.
 
-import { LETTER, align, newWords, phrases, spans, texts } from "./words.js";
+import { CONNECTORS, LETTER, addedPhrases, align, phrases, spans, texts } from "./words.js";
 
 const FILLING = new Set(
   "wall floor ceiling ground grass lawn field sky sea water river lake sand beach snow road street pavement room background".split(" "),
 );
-const CONNECTORS = new Set("a an the and or with without no in on of at by near under , ; . : &".split(" "));
 const TOKEN = new RegExp(`${LETTER}+(?:['’-]${LETTER}+)*|[^\\s\\p{L}\\p{N}_]`, "gu");
 
 /** Where the target differs from the source: words before and after, and the shared word that follows. */
@@ -49,16 +48,15 @@ export function fillingWords(target) {
   return [...found];
 }
 
-/** The words that a region without words gets: those that are new; where words are only left out, what fills the place. */
+/** The words that a region without words gets: what is added; where words are only left out, what fills the place. */
 export function defaultWords(source, target) {
   const all = changes(source, target);
   // Conjunctions and articles alone are no thing that vanishes.
   const vanishes = all.some(({ before }) => before.some((word) => !CONNECTORS.has(word)));
   const isRemoval = vanishes && !all.some(({ after }) => after.length);
   const filling = isRemoval ? fillingWords(target) : [];
-  return filling.length ? filling : newWords(source, target);
+  return filling.length ? filling : addedPhrases(source, target);
 }
-
 
 /** Whether the edit is guided, so that words are needed. `setting` gives a parameter's text, "" for what the service
  * decides; `hasWords`: some are given. */

@@ -3,6 +3,10 @@
 
 export const LETTER = "[\\p{L}\\p{N}_]";
 const WORD = new RegExp(`${LETTER}+(?:['’-]${LETTER}+)*`, "gu");
+/** Words that no thing and no quality is named by. */
+export const CONNECTORS = new Set("a an the and or with without no in on of at by near under , ; . : &".split(" "));
+/** Words behind a new quality that belong to its phrase, at most. */
+const FOLLOWING = 2;
 const TOKEN = new RegExp(`${LETTER}+|[^\\s\\p{L}\\p{N}_]`, "gu");
 
 /** [start, end) of every whole word; hyphens and apostrophes inside a word belong to it. */
@@ -19,16 +23,30 @@ export function newSpans(source, target) {
   );
 }
 
-/** The words that are new; a repeated one as `word[n]`. */
-export function newWords(source, target) {
+/** The phrases that the target adds: a new quality with the thing it is of; one that occurs elsewhere too as
+ * `phrase[n]`. */
+export function addedPhrases(source, target) {
   const all = wholeWords(target);
-  const lowered = texts(target, all);
-  return newSpans(source, target).map((span) => {
-    const k = all.findIndex(([start]) => start === span[0]);
-    const alike = lowered.filter((word) => word === lowered[k]).length;
-    const word = target.slice(...span);
-    return alike > 1 ? `${word}[${lowered.slice(0, k + 1).filter((each) => each === lowered[k]).length}]` : word;
-  });
+  const fresh = new Set(newSpans(source, target).map(([start]) => start));
+  const isNew = all.map(([start]) => fresh.has(start));
+  let isName = texts(target, all).map((word) => !CONNECTORS.has(word));
+  if (!isName.some((name, k) => name && isNew[k])) isName = isNew;
+  const touches = (k) => k + 1 < all.length && /^\s+$/u.test(target.slice(all[k][1], all[k + 1][0]));
+  const found = [];
+  for (let k = 0; k < all.length; k += 1) {
+    if (!(isNew[k] && isName[k]) || (k && touches(k - 1) && isNew[k - 1] && isName[k - 1])) continue;
+    let end = k;
+    while (touches(end) && isName[end + 1] && isNew.slice(k, end + 1).slice(-FOLLOWING).some(Boolean)) end += 1;
+    found.push(pick(target, all[k][0], all[end][1]));
+  }
+  return found;
+}
+
+/** What finds this part of the prompt alone. */
+function pick(prompt, start, end) {
+  const phrase = prompt.slice(start, end);
+  const found = findWord(prompt, phrase);
+  return found.length === 1 ? phrase : `${phrase}[${found.findIndex(([from]) => from === start) + 1}]`;
 }
 
 /** Spans at which `spec` (a word, a phrase, `word[2]`) stands in the prompt; none if it does not. */

@@ -13,12 +13,12 @@ from magedit.config import Region
 from magedit.errors import NothingToGuide, PromptNotSupported, PromptTooLong, WordNotFound
 from magedit.prompts import (
     Tokenize,
+    added_phrases,
     align,
     check_edit,
     check_prompt,
     find_word,
     from_tokenizers,
-    new_words,
     replacement_matrix,
     token_indices,
     whole_words,
@@ -93,18 +93,29 @@ def test_occurrences_pick_their_own_tokens(tokenize: Tokenize) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "words"),
+    ("source", "target", "phrases"),
     [
-        ("a red sofa", "a green sofa", ("green",)),
-        ("a sofa and a lamp", "a pink striped sofa and a lamp", ("pink", "striped")),
-        ("a red sofa and a lamp", "a red sofa and a red lamp", ("red[2]",)),
+        ("a red sofa", "a green sofa", ("green sofa",)),
+        ("a sofa and a lamp", "a pink striped sofa and a lamp", ("pink striped sofa",)),
+        ("a red sofa and a lamp", "a red sofa and a red lamp", ("red lamp",)),
+        ("a red lamp and a lamp", "a red lamp and a red lamp", ("red lamp[2]",)),
+        ("a sofa, a lamp", "a red, sofa, a lamp", ("red",)),
+        ("a ball on a sofa", "a table on a sofa", ("table",)),
+        ("a pink sofa", "a plaid pink sofa", ("plaid pink sofa",)),
+        ("a big old pink sofa", "a red big old pink sofa", ("red big old",)),
+        ("a sofa", "a sofa and a red lamp", ("red lamp",)),
+        ("a sofa", "the sofa", ("the",)),
+        ("a sofa", "sofa red", ("red",)),
         ("a red sofa and a lamp", "a red sofa", ()),
     ],
 )
-def test_new_words_are_those_the_alignment_adds(
-    source: str, target: str, words: tuple[str, ...], tokenize: Tokenize
+def test_added_phrases_are_new_qualities_with_their_things(
+    source: str, target: str, phrases: tuple[str, ...], tokenize: Tokenize
 ) -> None:
-    assert new_words(target, tokenize(source), tokenize(target)) == words
+    encoded = tokenize(target)
+    assert added_phrases(target, tokenize(source), encoded) == phrases
+    for phrase in phrases:
+        assert token_indices(target, encoded, phrase)
 
 
 tokens = st.lists(st.integers(0, 5), max_size=20)
@@ -148,10 +159,10 @@ def test_words_outside_a_closed_vocabulary_are_named(tokenize: Tokenize) -> None
         check_prompt(tokenize, "a Red elephant", max_tokens=77, field="target_prompt", vocabulary={"a", "red", "sofa"})
 
 
-def test_regions_without_words_get_the_new_ones(tokenize: Tokenize) -> None:
+def test_regions_without_words_get_what_is_added(tokenize: Tokenize) -> None:
     source, target = "a red sofa", "a green sofa"
     regions = check_edit(tokenize, source, target, [Region(), Region(words=("sofa",), strength=0.5)], max_tokens=77)
-    assert regions == (Region(words=("green",)), Region(words=("sofa",), strength=0.5))
+    assert regions == (Region(words=("green sofa",)), Region(words=("sofa",), strength=0.5))
 
 
 def test_guidance_without_any_word_is_an_error(tokenize: Tokenize) -> None:

@@ -35,7 +35,7 @@ def test_what_can_be_carried_out_is_resolved() -> None:
     request, image, masks = checked(steps="7", mask_mode="black")
     assert request.model == "demo"
     assert request.config.steps == 7
-    assert [region.words for region in request.regions] == [("purple",)]
+    assert [region.words for region in request.regions] == [("purple carpet",)]
     assert (image.mode, image.size) == ("RGB", SIZE)
     assert [each.getpixel((15, 15)) for each in masks] == [0]
 

@@ -53,7 +53,7 @@ def test_an_accepted_edit_is_kept_and_in_line(client: httpx.Client, form: Form, 
     assert record.request.config.steps == 10
     assert record.request.config.equalizer == {"purple": 2.0}
     assert record.request.artifacts == ("attention",)
-    assert [region.words for region in record.request.regions] == [("purple",)]
+    assert [region.words for region in record.request.regions] == [("purple carpet",)]
     store = ObjectStore.from_settings(settings)
     assert set(store.keys(job_prefix("local", record.id))) == {record.image, *record.masks}
     stored_mask = Image.open(io.BytesIO(store.get(record.masks[0])))

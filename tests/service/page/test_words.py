@@ -18,7 +18,7 @@ from magedit.demo import checkpoint_path
 from magedit.demo.named import DEMO_EDITS, demo_edit
 from magedit.errors import WordNotFound
 from magedit.kinds import config_for, filling_words, kind_of, with_filling
-from magedit.prompts import Tokenize, find_word, from_tokenizers, new_words, whole_words
+from magedit.prompts import Tokenize, added_phrases, find_word, from_tokenizers, whole_words
 from tests.service.page.conftest import visiting
 
 PROMPTS = (
@@ -56,7 +56,7 @@ READ = """async ([pairs, prompts, specs, settings]) => {
   const [words, kinds] = await Promise.all([import("/page/words.js"), import("/page/kinds.js")]);
   return {
     spans: prompts.map(words.wholeWords),
-    fresh: pairs.map(([source, target]) => words.newWords(source, target)),
+    fresh: pairs.map(([source, target]) => words.addedPhrases(source, target)),
     standard: pairs.map(([source, target]) => kinds.defaultWords(source, target)),
     kinds: pairs.map(([source, target]) => kinds.kindOf(source, target)),
     filling: prompts.map(kinds.fillingWords),
@@ -96,8 +96,8 @@ def spans(prompt: str, spec: str) -> list[list[int]]:
 
 
 def added(tokenize: Tokenize, source: str, target: str) -> list[str]:
-    """The words that the service guides by default."""
-    return list(new_words(target, tokenize(source), tokenize(target)))
+    """The phrases that the service guides by default."""
+    return list(added_phrases(target, tokenize(source), tokenize(target)))
 
 
 def standard(tokenize: Tokenize, source: str, target: str) -> list[str]:
