@@ -1,9 +1,10 @@
-"""What a batch would save: UNet passes of several results one by one, and in one batch.
+"""What a batch saves: UNet passes of several results one by one and in one batch, and a whole edit either way.
 
     python -m benchmarks.batching --results 4
 
-The sampling pass (two rows a result), and the pass up to the guidance layers with its backward pass (one row), on the
-demo checkpoint and one thread. Processor time, medians of rounds that take turns.
+The sampling pass (two rows a result), and the pass up to the guidance layers with its backward pass (one row; an edit
+takes them one by one); then the demo edit with a sweep of so many strengths. On the demo checkpoint and one thread.
+Processor time, medians of rounds that take turns.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 
 import torch
 from rich.console import Console
 
 from magedit.attention import LayerEdit, editing, find_layers, guidance_layers
-from magedit.demo import checkpoint_path
+from magedit.config import EditConfig
+from magedit.demo import checkpoint_path, demo_edit
 from magedit.denoiser import frozen
 from magedit.pipeline import MAGEditPipeline
 from magedit.truncated import attend_until
@@ -53,30 +56,63 @@ def compare(pipe: MAGEditPipeline, results: int, rounds: int) -> dict[str, tuple
     with frozen(pipe.unet):
         for name, run in passes(pipe, results).items():
             run(results)
-            alone, together = [], []
-            for _ in range(rounds):
-                started = time.process_time()
+
+            def alone(run: Callable[[int], None] = run) -> None:
                 for _ in range(results):
                     run(1)
-                between = time.process_time()
-                run(results)
-                alone.append(between - started)
-                together.append(time.process_time() - between)
-            found[name] = (median(alone), median(together))
+
+            found[name] = _in_turn(alone, partial(run, results), rounds)
     return found
 
 
+def compare_edit(pipe: MAGEditPipeline, config: EditConfig, rounds: int) -> tuple[float, float]:
+    """Processor seconds of the demo edit under ``config``, inversion included, without batches and with all results in
+    one; ``pipe`` is left with the latter."""
+    edit = demo_edit()
+    given = (edit.image(pipe.size), [edit.mask(pipe.size)], edit.source_prompt, edit.target_prompt, (), config)
+
+    def run(together: int) -> None:
+        pipe.batch_results = together
+        pipe(*given)
+
+    return _in_turn(partial(run, 1), partial(run, config.results), rounds)
+
+
+def _in_turn(alone: Callable[[], None], together: Callable[[], None], rounds: int) -> tuple[float, float]:
+    """Median processor seconds of each, over rounds in which both run."""
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds):
+        for run, spent in zip((alone, together), seconds, strict=True):
+            started = time.process_time()
+            run()
+            spent.append(time.process_time() - started)
+    return median(seconds[0]), median(seconds[1])
+
+
 def main() -> None:
-    """Print a line per pass."""
+    """Print a line per pass, and one for the edit by each method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=15, help="of passes")
+    parser.add_argument("--edits", type=int, default=3, help="rounds of whole edits")
+    parser.add_argument("--steps", type=int, default=EditConfig.steps, help="of whole edits")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     pipe: MAGEditPipeline = MAGEditPipeline.from_pretrained(checkpoint_path())
-    for name, (alone, together) in compare(pipe, asked.results, asked.rounds).items():
+    found = {
+        f"{name} of {asked.results} results": each for name, each in compare(pipe, asked.results, asked.rounds).items()
+    }
+    strengths = tuple((n + 1) / asked.results for n in range(asked.results))
+    configs = {
+        f"edit with strengths {', '.join(f'{s:.2g}' for s in strengths)}": EditConfig(
+            steps=asked.steps, sweep=strengths
+        ),
+        f"edit by p2p with {asked.results} seeds": EditConfig(steps=asked.steps, method="p2p", n=asked.results),
+    }
+    found |= {name: compare_edit(pipe, config, asked.edits) for name, config in configs.items() if asked.edits}
+    for name, (alone, together) in found.items():
         times = f"{1e3 * alone:.0f} ms one by one, {1e3 * together:.0f} ms in a batch"
-        Console().print(f"{name} of {asked.results} results: {times}, {alone / together:.2f} times")
+        Console().print(f"{name}: {times}, {alone / together:.2f} times")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from magedit.passes import BATCH_RESULTS
+
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 MIB = 2**20
 DAY_S = 24 * 3600
@@ -109,7 +111,14 @@ class Settings(BaseSettings):
     low_memory: bool = Field(
         default=False,
         description="Keep on the GPU only the part of the model that computes, and compute again what a backward pass "
-        "needs in place of keeping it: for small cards; slower.",
+        "needs in place of keeping it, for each result by itself: for small cards; slower.",
+    )
+    batch_results: int = Field(
+        default=BATCH_RESULTS,
+        ge=1,
+        le=64,
+        description="How many results of one edit may go through the model in one batch, with `mag-edit`, `p2p` and "
+        "`pnp`: more take less time and more memory; 1 with `MAGEDIT_LOW_MEMORY`.",
     )
     threads: int = Field(default=1, ge=1, le=256, description="CPU threads of the worker's computation.")
 

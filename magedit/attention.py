@@ -1,16 +1,17 @@
 """Reading and injecting attention maps: which layers there are, and contexts that patch a UNet and restore it.
 
 The caller names the phase: `capturing` keeps maps of the source, `editing` injects them and reads maps of the edit.
-Conventions: the conditional half of a batch is its *last* row, and only that row is read; only that row takes
-injected maps, every row takes injected features, queries and keys. Maps are (heads, positions, keys), fp32 where they
-are read.
+Conventions: the last rows of a batch are the conditional ones, one for each result that shares the pass (one, unless
+`editing_together` says how many), and only these are read; only these take injected maps, all of them the same; every
+row takes injected features, queries and keys. Maps are (heads, positions, keys), fp32 where they are read, and kept for
+each conditional row apart.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -43,7 +44,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class LayerEdit:
-    """What happens to the conditional row of one layer.
+    """What happens to each conditional row of one layer.
 
     ``self_map`` (heads, N, N): the source's self attention in place of the layer's own (P2P 2208.01626, 3.2).
     ``base`` (heads, N, K) and ``share`` (K,): the layer's own cross attention A becomes ``base + share * A``, or
@@ -51,7 +52,7 @@ class LayerEdit:
     ``read``: keep the resulting map.
     ``self_pair`` (2, heads, N, width): queries and keys in place of those of every row (PnP 2211.12572, 4); the same
     as the source's map, without forming it. ``read_pair``: keep the layer's own.
-    ``values`` (1, K, width): what the last row's values are made of, in place of the context (StyleDiffusion
+    ``values`` (1, K, width): what these rows' values are made of, in place of the context (StyleDiffusion
     2303.15649, 3.2).
     """
 
@@ -66,8 +67,8 @@ class LayerEdit:
 
 @dataclass(frozen=True)
 class FeatureEdit:
-    """What happens to the output of one module that is no attention layer: the last row's is kept, and ``feature``
-    (1, C, h, w), if given, takes the place of every row's (PnP 2211.12572, 4)."""
+    """What happens to the output of one module that is no attention layer: each conditional row's is kept, or
+    ``feature`` (1, C, h, w), if given, takes the place of every row's (PnP 2211.12572, 4)."""
 
     feature: Tensor | None = None
 
@@ -128,21 +129,31 @@ def capturing(unet: UNet2DConditionModel, layers: Collection[Layer]) -> Iterator
 
 @contextmanager
 def editing(unet: UNet2DConditionModel, edits: Mapping[str, Edit]) -> Iterator[dict[str, Tensor]]:
-    """Apply ``edits`` (module name -> what to do) in the passes inside; yields name -> map of layers that are read.
+    """`editing_together` in passes with one conditional row; yields name -> map of layers that are read."""
+    with editing_together(unet, edits, 1) as (maps,):
+        yield maps
 
-    Every layer's processor is put back on exit, whatever happens inside.
+
+@contextmanager
+def editing_together(
+    unet: UNet2DConditionModel, edits: Mapping[str, Edit], rows: int
+) -> Iterator[tuple[dict[str, Tensor], ...]]:
+    """Apply ``edits`` (module name -> what to do) in the passes inside, whose last ``rows`` rows are conditional.
+
+    Yields for each of these rows, in their order, name -> map of layers that are read. Every layer's processor is put
+    back on exit, whatever happens inside.
     """
-    maps: dict[str, Tensor] = {}
+    kept: tuple[dict[str, Tensor], ...] = tuple({} for _ in range(rows))
     with ExitStack() as stack:
         for name, edit in edits.items():
             module = _module(unet, name)
             if isinstance(edit, FeatureEdit):
-                handle = module.register_forward_hook(partial(_take_feature, name, edit, maps))
+                handle = module.register_forward_hook(partial(_take_feature, name, edit, kept))
                 stack.callback(handle.remove)
             else:
                 stack.callback(setattr, module, "processor", module.processor)
-                module.processor = _Processor(name, edit, maps)
-        yield maps
+                module.processor = _Processor(name, edit, kept)
+        yield kept
 
 
 @contextmanager
@@ -157,7 +168,7 @@ def own_attention(unet: UNet2DConditionModel) -> Iterator[None]:
             module: Any = each
             if isinstance(getattr(module, "processor", None), AttnProcessor2_0):
                 stack.callback(setattr, module, "processor", module.processor)
-                module.processor = _Processor(name, _PLAIN, {})
+                module.processor = _Processor(name, _PLAIN, ({},))
         yield
 
 
@@ -186,21 +197,28 @@ def keep_map(attn: Any, hidden_states: Tensor, context: Tensor) -> None:
 
 
 def _take_feature(
-    name: str, edit: FeatureEdit, maps: dict[str, Tensor], _module: Any, _inputs: Any, output: Tensor
+    name: str, edit: FeatureEdit, kept: tuple[dict[str, Tensor], ...], _module: Any, _inputs: Any, output: Tensor
 ) -> Tensor:
     if edit.feature is None:
-        maps[name] = output[-1:]
+        _keep(name, kept, output[-len(kept) :, None])
         return output
     return edit.feature.to(output.dtype).expand_as(output)
 
 
-class _Processor:
-    """Attention of one layer under a `LayerEdit`; all rows but the last take the fused path."""
+def _keep(name: str, kept: Sequence[dict[str, Tensor]], tensors: Iterable[Tensor]) -> None:
+    """Keep of module ``name`` each conditional row's own tensor."""
+    for maps, tensor in zip(kept, tensors, strict=True):
+        maps[name] = tensor
 
-    def __init__(self, name: str, edit: LayerEdit, maps: dict[str, Tensor]) -> None:
+
+class _Processor:
+    """Attention of one layer under a `LayerEdit`; the rows that are not conditional take the fused path."""
+
+    def __init__(self, name: str, edit: LayerEdit, kept: tuple[dict[str, Tensor], ...]) -> None:
         self.name = name
         self.edit = edit
-        self.maps = maps
+        self.kept = kept
+        self.rows = len(kept)
         # A row whose map is injected whole needs neither queries nor keys.
         self.injected = edit.self_map if edit.self_map is not None else edit.base if edit.share is None else None
         self.plain = edit is _PLAIN
@@ -219,8 +237,8 @@ class _Processor:
             pair = self.edit.self_pair.to(value.dtype)
             rows = value.shape[0]
             return _out(attn, _fused(attn, pair[:1].expand(rows, -1, -1, -1), pair[1:].expand(rows, -1, -1, -1), value))
-        others = hidden_states.shape[0] - 1
-        first = slice(None) if self.injected is None else slice(0, -1)
+        others = hidden_states.shape[0] - self.rows
+        first = slice(None) if self.injected is None else slice(0, others)
         query = key = None
         if self.injected is None or others:
             query = _split(attn, attn.to_q(hidden_states[first]))
@@ -232,26 +250,29 @@ class _Processor:
             outputs.append(_fused(attn, query[:others], key[:others], value[:others]))
         if self.injected is not None:
             if self.edit.read:
-                self.maps[self.name] = self.injected
-            outputs.append(self._carried(self.injected, hidden_states, context, value[-1:]))
+                self._keep_injected(self.injected)
+            outputs.append(self._carried(self.injected, hidden_states, context, value[others:]))
         else:
             assert query is not None
             assert key is not None
-            outputs.append(self._last(attn, query[-1:], key[-1:], value[-1:], hidden_states, context))
+            outputs.append(
+                self._conditional(attn, query[others:], key[others:], value[others:], hidden_states, context)
+            )
         return _out(attn, torch.cat(outputs) if len(outputs) > 1 else outputs[0])
 
     def keep(self, attn: Any, hidden_states: Tensor, context: Tensor) -> None:
         """The map, or queries and keys, alone, if they are read."""
+        rows = self.rows
         if self.edit.read_pair:
-            self._keep_pair(_split(attn, attn.to_q(hidden_states[-1:])), _split(attn, attn.to_k(context[-1:])))
+            self._keep_pairs(_split(attn, attn.to_q(hidden_states[-rows:])), _split(attn, attn.to_k(context[-rows:])))
         if not self.edit.read:
             return
         if self.injected is not None:
-            self.maps[self.name] = self.injected
+            self._keep_injected(self.injected)
             return
-        query = _split(attn, attn.to_q(hidden_states[-1:]))
+        query = _split(attn, attn.to_q(hidden_states[-rows:]))
         key = self._once("key", hidden_states, context, lambda: _split(attn, attn.to_k(context)))
-        self.maps[self.name] = self._map(attn, query, key[-1:])[0]
+        _keep(self.name, self.kept, self._maps(attn, query, key[-rows:]))
 
     def _pair(self, attn: Any, hidden_states: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Queries and keys of all rows."""
@@ -277,24 +298,33 @@ class _Processor:
         def make() -> Tensor:
             given = context
             if self.edit.values is not None:
-                given = torch.cat([context[:-1], self.edit.values.to(context.dtype)])
+                values = self.edit.values.to(context.dtype).expand(self.rows, -1, -1)
+                given = torch.cat([context[: -self.rows], values])
             return _split(attn, attn.to_v(given))
 
         return self._once("value", hidden_states, context, make)
 
     def _carried(self, given: Tensor, hidden_states: Tensor, context: Tensor, value: Tensor) -> Tensor:
-        """What the source's map ``given`` makes of the last row's values."""
-        return self._once("carried", hidden_states, context, lambda: given.to(value.dtype) @ value)
+        """What the source's map ``given`` (heads, N, K) makes of the conditional rows' values.
 
-    def _last(
+        As one product for all rows, to which the map need not be repeated, as `matmul` would.
+        """
+        return self._once(
+            "carried",
+            hidden_states,
+            context,
+            lambda: torch.einsum("hnk,rhkw->rhnw", given.to(value.dtype), value),
+        )
+
+    def _conditional(
         self, attn: Any, query: Tensor, key: Tensor, value: Tensor, hidden_states: Tensor, context: Tensor
     ) -> Tensor:
         edit = self.edit
         if edit.read_pair:
-            self._keep_pair(query, key)
+            self._keep_pairs(query, key)
         if edit.read:
-            probabilities = self._map(attn, query, key)
-            self.maps[self.name] = probabilities[0]
+            probabilities = self._maps(attn, query, key)
+            _keep(self.name, self.kept, probabilities)
             out: Tensor = probabilities.to(value.dtype) @ value
             return out
         if edit.base is None or edit.share is None:
@@ -303,11 +333,14 @@ class _Processor:
         own = _fused(attn, query, key, edit.share.to(value.dtype)[:, None] * value)
         return own + self._carried(edit.base, hidden_states, context, value)
 
-    def _keep_pair(self, query: Tensor, key: Tensor) -> None:
-        self.maps[self.name] = torch.cat([query, key])
+    def _keep_injected(self, injected: Tensor) -> None:
+        _keep(self.name, self.kept, [injected] * self.rows)
 
-    def _map(self, attn: Any, query: Tensor, key: Tensor) -> Tensor:
-        """The map (1, heads, positions, keys) after injection, fp32."""
+    def _keep_pairs(self, query: Tensor, key: Tensor) -> None:
+        _keep(self.name, self.kept, torch.stack([query, key], dim=1))
+
+    def _maps(self, attn: Any, query: Tensor, key: Tensor) -> Tensor:
+        """The maps (rows, heads, positions, keys) after injection, fp32."""
         # The scale goes to the queries, which are smaller than the scores.
         own: Tensor = ((query.float() * attn.scale) @ key.float().transpose(-1, -2)).softmax(dim=-1)
         if self.edit.base is None or self.edit.share is None:

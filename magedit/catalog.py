@@ -90,6 +90,7 @@ _GUIDANCE = (
         "stop_margin",
         "stop_contrast",
         "guided_fraction",
+        "guided_from",
     ),
     *("token_weight", "spatial_weight", "spatial_lambda", "inject_edit_words"),
 )

@@ -151,6 +151,13 @@ class EditConfig(Windows):
         ),
     ] = 0.0
     guided_fraction: Annotated[Fraction, Doc("Leading fraction of the steps that is guided (paper: 25 of 50).")] = 0.5
+    guided_from: Annotated[
+        Fraction,
+        Doc(
+            "Leading fraction of the steps that guidance leaves out (paper: 0): at the highest noise the words' maps "
+            "do not tell yet where a thing is."
+        ),
+    ] = 0.0
     token_weight: Annotated[float, Ge(0.0), Le(100.0), Doc("Weight of the token-ratio loss with `both`.")] = 1.0
     spatial_weight: Annotated[float, Ge(0.0), Le(100.0), Doc("Weight of the spatial-ratio loss with `both`.")] = 1.0
     spatial_lambda: Annotated[float, Ge(0.0), Le(100.0), Doc("lambda of L_SR = lambda (1 - a) - a (paper 4.2: 3).")] = (
@@ -364,10 +371,10 @@ class EditConfig(Windows):
 
     @property
     def guided_steps(self) -> int:
-        """Number of leading steps that are guided (0 for methods or strengths without guidance)."""
+        """Number of steps that are guided, from `guided_from_step` on (0 for methods or strengths without guidance)."""
         if self.method != "mag-edit" or self.strength == 0 or self.max_iterations == 0:
             return 0
-        return self.measured_steps
+        return max(0, self.measured_steps - self.guided_from_step)
 
     @property
     def iterations(self) -> int:

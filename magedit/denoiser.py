@@ -18,11 +18,15 @@ from magedit.truncated import attend_until
 
 @dataclass(frozen=True)
 class Denoiser:
-    """A UNet with its schedule. Latents and noise are fp32 outside, the UNet's own dtype inside."""
+    """A UNet with its schedule. Latents and noise are fp32 outside, the UNet's own dtype inside.
+
+    ``batch_results`` is how many results of one edit may share a pass.
+    """
 
     unet: UNet2DConditionModel
     schedule: Schedule
     meter: Meter
+    batch_results: int = 1
 
     @property
     def dtype(self) -> torch.dtype:
@@ -30,14 +34,17 @@ class Denoiser:
         dtype: torch.dtype = self.unet.conv_in.weight.dtype
         return dtype
 
-    def noise(self, latents: Tensor, timestep: int, embeddings: Tensor, *, alpha: float | None = None) -> Tensor:
+    def noise(
+        self, latents: Tensor, timestep: int, embeddings: Tensor, *, alpha: float | None = None, results: int = 1
+    ) -> Tensor:
         """Predicted noise (B, C, h, w) of ``latents`` at ``timestep`` under ``embeddings`` (B, tokens, width).
 
-        ``alpha`` is the cumulative alpha of the latents' own level where that is not ``timestep``'s (DDIM inversion).
+        ``alpha`` is the cumulative alpha of the latents' own level where that is not ``timestep``'s (DDIM inversion);
+        ``results`` how many share the batch, a pass each (`magedit.passes`).
         """
         given = (latents.to(self.dtype), timestep, embeddings.to(self.dtype))
         output = self.unet(*given, return_dict=False)[0].float()
-        self.meter.passed(forward=1)
+        self.meter.passed(forward=results)
         return self.schedule.epsilon(output, latents, self.schedule.alpha(timestep) if alpha is None else alpha)
 
     def attend(self, latent: Tensor, timestep: int, embedding: Tensor, last: Layer) -> None:

@@ -7,7 +7,7 @@ over the target's tokens. That form is what `magedit.attention` computes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -86,6 +86,13 @@ class Injection:
             self_max_positions=config.self_replace_max_positions,
         )
 
+    def key(self, step: int) -> Hashable:
+        """What tells the injections of one edit's results apart at ``step``: those with equal keys inject the same.
+
+        So do a word that keeps its own maps and one that the source has no map for.
+        """
+        return tuple(torch.cat(self._weights(step)).tolist())
+
     def sources(self, step: int) -> tuple[Layer, ...]:
         """The layers whose source maps are injected at ``step``, in execution order; empty behind all windows."""
         cross = bool((step < self.until).any())
@@ -97,9 +104,7 @@ class Injection:
 
     def edits(self, step: int, maps: Mapping[str, Tensor], read: Collection[str]) -> dict[str, LayerEdit]:
         """What happens to each layer at ``step``, given the source's ``maps``; the layers in ``read`` are kept."""
-        window = (step < self.until).float()
-        take = window * self.taken * self.weights
-        share = window * (1 - self.taken) * self.weights + (1 - window)
+        take, share = self._weights(step)
         mixed = share if bool(share.any()) else None
         edits = {name: LayerEdit(read=True) for name in read}
         for layer in self.sources(step):
@@ -110,6 +115,11 @@ class Injection:
             else:
                 edits[layer.name] = LayerEdit(self_map=maps[layer.name])
         return edits
+
+    def _weights(self, step: int) -> tuple[Tensor, Tensor]:
+        """Of each token's injected map at ``step``: the factors of the source's map and of its own."""
+        window = (step < self.until).float()
+        return window * self.taken * self.weights, window * (1 - self.taken) * self.weights + (1 - window)
 
     def _spread(self, source: Tensor) -> Tensor:
         """A source map (heads, positions, source tokens) over the target's tokens."""
@@ -153,6 +163,10 @@ class FeatureInjection:
         decoder = [layer for layer in layers if not layer.cross and layer.name.startswith("up_blocks")]
         chosen = tuple(layer for layer in decoder if not layer.name.startswith(f"{first}attentions.0."))
         return cls(f"{first}resnets.1.conv2", chosen, config.feature_replace_until, config.self_replace_until)
+
+    def key(self, step: int) -> Hashable:
+        """As `Injection.key`; no result's features differ from another's."""
+        return step < self.feature_until, step < self.self_until
 
     def sources(self, step: int) -> tuple[Layer, ...]:
         """The layers that the source's pass must reach at ``step``; empty behind all windows."""

@@ -22,7 +22,7 @@ KindName = Literal["auto", "attribute", "replacement", "addition", "removal"]
 # colour needs no push where its word is in place already: there, guidance spoils what is right.
 KINDS: Mapping[EditKind, Mapping[str, Any]] = MappingProxyType(
     {
-        "attribute": {"self_replace": 0.4, "blend_fraction": 1.0, "stop_contrast": 4.0},
+        "attribute": {"self_replace": 0.4, "blend_fraction": 1.0, "stop_contrast": 4.0, "guided_from": 0.04},
         "replacement": {"cross_replace": 0.2, "self_replace": 0.1, "blend_fraction": 1.0, "strength": 0.63},
         "addition": {"cross_replace": 0.4, "self_replace": 0.2, "blend_fraction": 1.0},
         "removal": {"cross_replace": 0.4, "self_replace": 0.2, "blend_fraction": 1.0, "strength": 0.63},

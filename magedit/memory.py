@@ -11,9 +11,11 @@ def save_memory(pipe: MAGEditPipeline, device: str | torch.device) -> None:
     """Let ``pipe`` compute on ``device`` with as little of its memory as it can; in place of ``pipe.to(device)``.
 
     Text encoder, UNet and VAE are on the device only while they compute (diffusers' model offload; nothing to gain on a
-    CPU), and passes with gradients keep the input of each resnet and transformer alone and compute the rest again on
-    their way back (Chen et al., arXiv 1604.06174): one more forward pass for each backward pass. Results are the same.
+    CPU), no two results share a batch, and passes with gradients keep the input of each resnet and transformer alone
+    and compute the rest again on their way back (Chen et al., arXiv 1604.06174): one more forward pass for each
+    backward pass. Results are the same.
     """
+    pipe.batch_results = 1
     pipe.unet.enable_gradient_checkpointing()
     if torch.device(device).type == "cpu":
         pipe.to(device)

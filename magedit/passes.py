@@ -10,12 +10,17 @@ TRUNCATED_COST = 0.5
 BACKWARD_COST = 0.55
 """A backward pass from those maps to the latent, in whole passes (SD 1.x: 444 of 803 GFLOP)."""
 
+BATCH_RESULTS = 4
+"""How many results of one edit may go through the UNet in one batch, where nothing else is said."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Passes:
     """Numbers of whole forward passes, of forward passes that end at the last map needed, and of backward passes.
 
-    Passes that share a batch count as one. Planned numbers may be fractions: means over edits.
+    A pass is one result's: the two halves of its guidance, in one batch, count as one, and results that share a batch
+    count each. So they do nearly as much work as apart, and what an edit costs is the same whatever the batch. Planned
+    numbers may be fractions: means over edits.
     """
 
     forward: float = 0

@@ -26,6 +26,7 @@ from magedit.kinds import config_for, with_filling
 from magedit.meter import Meter, OnProgress, expected_work
 from magedit.methods import METHODS, EditTask
 from magedit.output import Inversion, MAGEditOutput
+from magedit.passes import BATCH_RESULTS
 from magedit.plan import blend_tokens, changeable, edit_values, injection_between, result_measures, word_targets
 from magedit.prompts import Encoded, check_edit, check_prompt
 from magedit.report import EditMeasures, ResultMeasures, Stage
@@ -50,8 +51,11 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
     two weighs the losses of ``both``.
 
     The weights are never changed, and a call leaves the UNet as it found it however it ends. Nothing is kept on
-    ``self`` between calls.
+    ``self`` between calls. ``batch_results``, which may be set, is how many results of one edit may go through the UNet
+    in one batch: more take less time and more memory, and differ in rounding.
     """
+
+    batch_results: int = BATCH_RESULTS
 
     model_cpu_offload_seq = "text_encoder->unet->vae"
     _optional_components: ClassVar[list[str]] = ["safety_checker", "feature_extractor", "image_encoder"]
@@ -379,7 +383,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         return scale if config.scale is None else config.scale, config
 
     def _denoiser(self, config: EditConfig, meter: Meter) -> Denoiser:
-        return Denoiser(self.unet, Schedule.from_scheduler(self.scheduler, config.steps), meter)
+        return Denoiser(self.unet, Schedule.from_scheduler(self.scheduler, config.steps), meter, self.batch_results)
 
     def _embed(self, prompt: str) -> Tensor:
         """Prompt embedding (1, tokens, width), padded to the encoder's length."""

@@ -22,6 +22,7 @@ class Windows:
     injection: InjectionName
     steps: int
     guided_fraction: float
+    guided_from: float
     cross_replace: float
     cross_replace_words: Mapping[str, float]
     self_replace: float
@@ -37,6 +38,11 @@ class Windows:
         """Number of leading steps whose ratios are measured: the guided window, also for methods without guidance;
         counted from the first step that is taken."""
         return int(self.guided_fraction * (self.steps - self.skipped_steps))
+
+    @property
+    def guided_from_step(self) -> int:
+        """First step index that may be guided."""
+        return int(self.guided_from * self.steps)
 
     @property
     def inversion_settings(self) -> dict[str, float | str]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
+import torch
 from torch import Tensor
 
-from magedit.attention import LayerEdit, editing, with_values
+from magedit.attention import Edit, LayerEdit, editing, editing_together, with_values
 from magedit.descent import Guided
 from magedit.methods.base import EditedLatent, EditTask
 from magedit.methods.local_blend import LocalBlend
-from magedit.methods.sampling import advance, first_latent, guided_pass
+from magedit.methods.sampling import first_latent, follow, guided_pass, halves
 from magedit.methods.watch import Watch
 from magedit.report import Stage
 
@@ -26,9 +27,10 @@ def p2p(tasks: Sequence[EditTask]) -> tuple[EditedLatent, ...]:
 def denoise(tasks: Sequence[EditTask], guidance: Sequence[GuideStep | None]) -> tuple[EditedLatent, ...]:
     """Sample the edit along the source: each step passes the source once, injects of it, guides, steps, blends.
 
-    All results go step by step beside each other, so that one pass of the source serves them all. The leading
-    ``guided_steps`` latents of a result go through its entry of ``guidance`` before their sampling pass, under the
-    same injection.
+    All results go step by step beside each other, so that one pass of the source serves them all, and those that take
+    the same over from it share their sampling pass, at most ``batch_results`` of the denoiser. The ``guided_steps``
+    latents of a result from ``guided_from_step`` on go through its entry of ``guidance`` before their sampling pass,
+    one by one, under the same injection.
     """
     first, denoiser = tasks[0], tasks[0].denoiser
     local = first.config.local_blend is not None
@@ -38,8 +40,12 @@ def denoise(tasks: Sequence[EditTask], guidance: Sequence[GuideStep | None]) -> 
     with denoiser.meter.stage(Stage.EDIT, first.config.steps * len(tasks)):
         for i, t in enumerate(denoiser.schedule.timesteps):
             kept, source_next = _pass_source(first, i, t, source, read)
+            noises: dict[_Edit, tuple[Tensor, Tensor]] = {}
+            for alike in _alike(edits, i, denoiser.batch_results):
+                noises.update(zip(alike, _pass(alike, i, t, kept), strict=True))
+            # In the results' order, whatever they shared: steps are reported, and a common generator is asked, in it.
             for edit in edits:
-                edit.step(i, t, kept, source_next)
+                edit.step(i, t, *noises[edit], source_next)
             source = source_next
     return tuple(edit.watch.edited(edit.latent, source) for edit in edits)
 
@@ -54,24 +60,62 @@ class _Edit:
         if task.config.local_blend is not None:
             self.local = LocalBlend(*task.blend_tokens, task.config.local_blend, task.config.steps)
 
-    def step(self, i: int, t: int, kept: Mapping[str, Tensor], source_next: Tensor) -> None:
-        """Step i at timestep t; ``kept`` is what the source's pass kept, ``source_next`` the source's next latent."""
-        task, watch, local, latent = self.task, self.watch, self.local, self.latent
-        names = tuple(layer.name for layer in task.guidance_layers)
-        edits = task.injection.edits(i, kept, names if local else watch.reads(i))
-        with editing(task.denoiser.unet, with_values(edits, task.layers, task.values[i])) as own:
-            guided = None
-            if self.guide_step is not None and i < task.config.guided_steps:
-                guided = self.guide_step(t, latent, own)
-                latent = guided.latent
-            latent = advance(task, i, t, latent)
-        watch.record(i, t, own, guided)
-        if local is not None:
-            local.add({name: kept[name] for name in names}, {name: own[name] for name in names})
-            latent = local.blend(i, latent, source_next)
+    def reads(self, i: int) -> tuple[str, ...]:
+        """The layers whose maps are kept in the sampling pass of step i."""
+        return tuple(layer.name for layer in self.task.guidance_layers) if self.local else self.watch.reads(i)
+
+    def guide(self, i: int, t: int, edits: Mapping[str, Edit]) -> Guided | None:
+        """Guide the latent under the injection ``edits``, if step i is guided."""
+        config = self.task.config
+        if self.guide_step is None or not 0 <= i - config.guided_from_step < config.guided_steps:
+            return None
+        with editing(self.task.denoiser.unet, edits) as own:
+            guided = self.guide_step(t, self.latent, own)
+        self.latent = guided.latent
+        return guided
+
+    def look(
+        self, i: int, t: int, kept: Mapping[str, Tensor], own: Mapping[str, Tensor], guided: Guided | None
+    ) -> None:
+        """Note the maps of step i: ``kept`` of the source, ``own`` of this result's sampling pass."""
+        self.watch.record(i, t, own, guided)
+        if self.local is not None:
+            names = self.reads(i)
+            self.local.add({name: kept[name] for name in names}, {name: own[name] for name in names})
+
+    def step(self, i: int, t: int, unconditional: Tensor, conditional: Tensor, source_next: Tensor) -> None:
+        """Step i along the noise's halves; ``source_next`` is the source's next latent."""
+        task = self.task
+        latent = follow(task, t, self.latent, unconditional, conditional)
+        if self.local is not None:
+            latent = self.local.blend(i, latent, source_next)
         if i >= task.config.blend_from:
             latent = task.blend_mask * latent + (1 - task.blend_mask) * source_next
         self.latent = task.stepped(i, t, latent)
+
+
+def _alike(edits: Sequence[_Edit], i: int, most: int) -> Iterator[Sequence[_Edit]]:
+    """``edits`` apart by what they take over at step i, at most ``most`` together."""
+    groups: dict[Hashable, list[_Edit]] = {}
+    for edit in edits:
+        groups.setdefault(edit.task.injection.key(i), []).append(edit)
+    for alike in groups.values():
+        for start in range(0, len(alike), most):
+            yield alike[start : start + most]
+
+
+def _pass(edits: Sequence[_Edit], i: int, t: int, kept: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """The noise of each result at step i, its unconditional and conditional half, in one pass for all after each has
+    been guided; ``kept`` is what the source's pass kept, of which all take the same over."""
+    task = edits[0].task
+    injected = with_values(task.injection.edits(i, kept, edits[0].reads(i)), task.layers, task.values[i])
+    guided = [edit.guide(i, t, injected) for edit in edits]
+    latents = torch.cat([edit.latent for edit in edits])
+    with editing_together(task.denoiser.unet, injected, len(edits)) as rows:
+        unconditional, conditional = halves(task, i, t, latents, task.target, task.negative)
+    for edit, own, found in zip(edits, rows, guided, strict=True):
+        edit.look(i, t, kept, own, found)
+    return list(zip(unconditional[:, None], conditional[:, None], strict=True))
 
 
 def _pass_source(

@@ -19,13 +19,17 @@ def guided_pass(task: EditTask, i: int, t: int, latent: Tensor, embedding: Tenso
 
 
 def advance(task: EditTask, i: int, t: int, latent: Tensor) -> Tensor:
-    """The edit's latent one DDIM step further, under the target prompt and the edit's own ``eta``.
+    """The edit's latent one step further, under the target prompt: a pass of its own, then `follow`."""
+    return follow(task, t, latent, *halves(task, i, t, latent, task.target, task.negative))
+
+
+def follow(task: EditTask, t: int, latent: Tensor, unconditional: Tensor, conditional: Tensor) -> Tensor:
+    """The edit's latent one DDIM step further along its noise's halves, under guidance and the edit's own ``eta``.
 
     With inversion `proximal` guidance is cut by `prox`; in the late steps the clean picture that the step predicts goes
     ``proximal_reconstruction`` of the way to the source where nothing of guidance was left (arXiv 2306.05414, 3.3).
     """
     config, schedule = task.config, task.denoiser.schedule
-    unconditional, conditional = halves(task, i, t, latent, task.target, task.negative)
     settled = None
     if config.inversion == "proximal":
         left, settled = prox(conditional - unconditional, config.proximal_norm, config.proximal_quantile)
@@ -42,18 +46,22 @@ def advance(task: EditTask, i: int, t: int, latent: Tensor) -> Tensor:
 
 
 def halves(
-    task: EditTask, i: int, t: int, latent: Tensor, embedding: Tensor, negative: Tensor | None = None
+    task: EditTask, i: int, t: int, latents: Tensor, embedding: Tensor, negative: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Unconditional and conditional noise, in one batch, the conditional half last; twice the latter at scale 1.
-    ``negative`` stands in for the inversion's unconditional embedding."""
+    """Unconditional and conditional noise, each (m, C, h, w), in one batch, the conditional half last; twice the latter
+    at scale 1.
+
+    ``latents`` (m, C, h, w) are of m results of one edit, of which ``task`` is any: they share the prompts.
+    ``embedding`` (1, tokens, width) is the conditional one, ``negative`` stands in for the inversion's unconditional.
+    """
+    results = len(latents)
     if task.config.guidance_scale == 1:
-        noise = task.denoiser.noise(latent, t, embedding)
+        noise = task.denoiser.noise(latents, t, embedding.expand(results, -1, -1), results=results)
         return noise, noise
     unconditional = task.inverted.unconditional[i] if negative is None else negative
-    both = task.denoiser.noise(
-        torch.cat([latent, latent]), t, torch.cat([unconditional.to(embedding.dtype), embedding])
-    )
-    return both[:1], both[1:]
+    prompts = torch.cat([unconditional.to(embedding.dtype), embedding]).repeat_interleave(results, 0)
+    both = task.denoiser.noise(latents.repeat(2, 1, 1, 1), t, prompts, results=results)
+    return both[:results], both[results:]
 
 
 def first_latent(task: EditTask, i: int, t: int) -> Tensor:

@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/methods", tags=["models"])
 
 
 class Cost(View):
-    """UNet passes with the default settings, as planned; those that share a batch count as one."""
+    """UNet passes with the default settings, as planned; the halves of guidance, in one batch, count as one."""
 
     forward: float = Field(description="Whole forward passes.")
     truncated: float = Field(description="Forward passes that end at the last attention map that is needed.")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from benchmarks.batching import compare
+from benchmarks.batching import compare, compare_edit
+from magedit.config import EditConfig
 from tests.magedit.conftest import load_pipeline
 
 
@@ -12,6 +14,16 @@ def test_both_ways_are_timed() -> None:
     found = compare(load_pipeline(), 2, 1)
     assert len(found) == 2
     assert all(alone > 0 and together > 0 for alone, together in found.values())
+
+
+def test_an_edit_is_timed_both_ways() -> None:
+    pipe = load_pipeline()
+    with pytest.MonkeyPatch.context() as patch:
+        seen: list[int] = []
+        patch.setattr(type(pipe), "__call__", lambda self, *_: seen.append(self.batch_results))
+        alone, together = compare_edit(pipe, EditConfig(n=3), 2)
+    assert seen == [1, 3, 1, 3]
+    assert min(alone, together) >= 0
 
 
 @torch.no_grad()

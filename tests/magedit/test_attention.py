@@ -9,7 +9,18 @@ import torch
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 
-from magedit.attention import Layer, LayerEdit, capturing, editing, find_layers, guidance_layers, own_attention
+from magedit.attention import (
+    Edit,
+    FeatureEdit,
+    Layer,
+    LayerEdit,
+    capturing,
+    editing,
+    editing_together,
+    find_layers,
+    guidance_layers,
+    own_attention,
+)
 from magedit.errors import CheckpointError, NoGuidanceLayers
 from magedit.pipeline import MAGEditPipeline
 
@@ -152,6 +163,46 @@ def test_only_the_last_row_is_injected(
         injected = noise(pipe, inputs)
     torch.testing.assert_close(injected[0], plain[0], rtol=1e-4, atol=1e-5)
     assert (injected[1] - plain[1]).abs().max() > 1e-3
+
+
+def edits_of(layers: tuple[Layer, ...], kind: str) -> dict[str, Edit]:
+    """Edits of one kind for the layers that can have it; maps are read where that goes together."""
+    generator = torch.Generator().manual_seed(4)
+    cross = [layer for layer in layers if layer.cross]
+    own = [layer for layer in layers if not layer.cross and layer.side <= 16]
+    if kind == "self_map":
+        return {one.name: LayerEdit(self_map=torch.rand(2, one.positions, one.positions), read=True) for one in own}
+    if kind == "read_pair":
+        return {one.name: LayerEdit(read_pair=True) for one in own}
+    if kind == "feature":
+        return {"up_blocks.1.resnets.1.conv2": FeatureEdit()}
+    if kind == "values":
+        values = torch.randn(1, 77, 32, generator=generator)
+        return {one.name: LayerEdit(values=values, read=True) for one in cross}
+    share = torch.rand(77, generator=generator) if kind != "base" else None
+    base = torch.rand(2, 1, 77, generator=generator) / 77
+    return {
+        one.name: LayerEdit(base=base.expand(-1, one.positions, -1), share=share, read=kind != "mixed") for one in cross
+    }
+
+
+@pytest.mark.parametrize("kind", ["self_map", "base", "mixed", "mixed and read", "values", "read_pair", "feature"])
+def test_each_conditional_row_of_a_batch_is_edited_and_kept_as_it_is_alone(
+    pipe: MAGEditPipeline, layers: tuple[Layer, ...], kind: str
+) -> None:
+    generator = torch.Generator().manual_seed(8)
+    latents = torch.randn(3, 4, 32, 32, generator=generator)
+    prompts = torch.randn(2, 77, 32, generator=generator)
+    edits = edits_of(layers, kind)
+    with editing_together(pipe.unet, edits, 3) as rows:
+        together = noise(pipe, (latents.repeat(2, 1, 1, 1), prompts.repeat_interleave(3, 0)))
+    for n, row in enumerate(rows):
+        with editing(pipe.unet, edits) as maps:
+            alone = noise(pipe, (latents[n : n + 1].repeat(2, 1, 1, 1), prompts))
+        torch.testing.assert_close(together[[n, n + 3]], alone, rtol=1e-4, atol=1e-4)
+        assert set(row) == set(maps) == (set() if kind == "mixed" else set(edits))
+        for name in maps:
+            torch.testing.assert_close(row[name], maps[name], rtol=1e-4, atol=1e-4)
 
 
 def test_every_exit_leaves_the_unet_as_it_was(

@@ -8,6 +8,7 @@ import torch
 from magedit.denoiser import Denoiser, frozen
 from magedit.meter import Meter
 from magedit.pipeline import MAGEditPipeline
+from magedit.report import Progress
 from magedit.schedule import Schedule
 
 
@@ -37,3 +38,12 @@ def test_noise_is_fp32_outside_and_counted(pipe: MAGEditPipeline) -> None:
         torch.testing.assert_close(noise, pipe.unet(latents, 901, torch.zeros(2, 77, 32)).sample)
     assert noise.dtype == torch.float32
     assert (meter.forward, meter.truncated, meter.backward) == (1, 0, 0)
+
+
+def test_results_that_share_a_batch_count_each_and_are_reported_once(pipe: MAGEditPipeline) -> None:
+    reports: list[Progress] = []
+    meter = Meter({}, reports.append)
+    denoiser = Denoiser(pipe.unet, Schedule.from_scheduler(pipe.scheduler, 10), meter)
+    with torch.no_grad():
+        denoiser.noise(torch.zeros(4, 4, 32, 32), 901, torch.zeros(4, 77, 32), results=2)
+    assert (meter.forward, len(reports)) == (2, 1)

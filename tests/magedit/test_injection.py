@@ -100,6 +100,16 @@ def test_tokens_that_keep_their_own_maps_are_never_injected(pipe: MAGEditPipelin
     assert float(edit.base[..., 4].min()) == 1.0
 
 
+def test_results_inject_the_same_unless_one_keeps_maps_that_the_source_would_replace(pipe: MAGEditPipeline) -> None:
+    plain = between(pipe, EditConfig())
+    new, shared = between(pipe, EditConfig(), own=[5]), between(pipe, EditConfig(), own=[6])
+    assert plain.key(0) == new.key(0) != shared.key(0)
+    assert plain.key(0) != plain.key(40) == shared.key(40)
+    replaced, kept = (between(pipe, EditConfig(injection="replace"), own=own) for own in ([], [5]))
+    assert replaced.key(0) != kept.key(0)
+    assert replaced.key(40) == kept.key(40)
+
+
 @pytest.mark.parametrize(
     ("field", "config"),
     [

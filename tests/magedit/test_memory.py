@@ -31,3 +31,4 @@ def test_an_edit_is_the_same(
     assert np.array_equal(pictures[0], pictures[1])
     assert edits[0].measures.trace == edits[1].measures.trace
     assert saving.unet.down_blocks[0].gradient_checkpointing
+    assert saving.batch_results == 1 < pipe.batch_results

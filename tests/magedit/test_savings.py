@@ -15,7 +15,6 @@ from PIL import Image
 from torch import Tensor
 
 import magedit.attention
-import magedit.methods.sampling
 import magedit.pipeline
 from magedit.config import EditConfig
 from magedit.denoiser import Denoiser
@@ -97,7 +96,7 @@ def formed_maps(patch: pytest.MonkeyPatch) -> None:
         elif self.edit.base is not None:
             last = self.edit.base if self.edit.share is None else self.edit.base + self.edit.share * last
         if self.edit.read:
-            self.maps[self.name] = last
+            self.kept[0][self.name] = last
         out: Tensor = magedit.attention._out(attn, torch.cat([maps[:-1], last[None]]) @ value)
         return out
 
@@ -136,7 +135,8 @@ def halves_apart(patch: pytest.MonkeyPatch) -> None:
             task.denoiser.noise(latent, t, embedding),
         )
 
-    patch.setattr(magedit.methods.sampling, "halves", halves)
+    for module in ("magedit.methods.sampling", "magedit.methods.p2p"):
+        patch.setattr(sys.modules[module], "halves", halves)
 
 
 ROUNDING = 5e-4

@@ -54,6 +54,12 @@ def test_a_vocabulary_comes_with_the_checkpoint(tmp_path: Path) -> None:
 def test_a_model_for_little_memory(settings: Settings) -> None:
     editor = load(settings.model_copy(update={"low_memory": True})).editor
     assert editor.unet.down_blocks[0].gradient_checkpointing  # type: ignore[attr-defined]
+    assert editor.batch_results == 1  # type: ignore[attr-defined]
+
+
+def test_how_many_results_share_a_batch_is_a_setting(settings: Settings) -> None:
+    editor = load(settings.model_copy(update={"batch_results": 2})).editor
+    assert editor.batch_results == 2  # type: ignore[attr-defined]
 
 
 def test_a_model_in_half_precision_serves_no_inversion_that_needs_more(settings: Settings) -> None:

@@ -34,6 +34,24 @@ def test_guidance_costs_one_truncated_and_one_backward_pass_an_iteration(pipe: M
     assert [len(step.losses) for step in measures.trace] == [2, 2, 2]
 
 
+def test_words_that_stand_out_end_a_steps_guidance(pipe: MAGEditPipeline, room: Room) -> None:
+    contrasts = 1e-3, 100.0
+    at_once, never = (
+        pipe(room.image, [room.mask], room.source, room.target, (), replace(CONFIG, stop_contrast=each)).measures
+        for each in contrasts
+    )
+    assert [step.iterations for step in at_once.trace] == [0, 0, 0]
+    assert at_once.unet_backward == 0
+    assert [step.iterations for step in never.trace] == [2, 2, 2]
+
+
+def test_guidance_leaves_leading_steps_out(pipe: MAGEditPipeline, room: Room) -> None:
+    config = replace(CONFIG, guided_from=0.34)
+    measures = pipe(room.image, [room.mask], room.source, room.target, (), config).measures
+    assert [step.iterations for step in measures.trace] == [0, 0, 2]
+    assert measures.unet_backward == 2
+
+
 def test_words_that_both_prompts_share_can_be_guided_unless_their_maps_are_injected(
     pipe: MAGEditPipeline, room: Room
 ) -> None:

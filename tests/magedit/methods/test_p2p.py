@@ -43,7 +43,11 @@ def test_the_source_is_passed_once_per_step(
     assert measures.unet_backward == 0
 
 
-def test_results_share_the_source_and_each_equals_an_edit_of_its_own(pipe: MAGEditPipeline, room: Room) -> None:
+def test_results_share_the_source_and_each_equals_an_edit_of_its_own(
+    pipe: MAGEditPipeline, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # To the bit, which a batch (test_batches) is not.
+    monkeypatch.setattr(pipe, "batch_results", 1)
     config = EditConfig(steps=4, max_iterations=2, n=2, sweep=(1.0, 0.0), seed=0)
     all_of_them = pipe(room.image, [room.mask], room.source, room.target, (), config)
     assert isinstance(all_of_them.images, list)
