@@ -52,7 +52,7 @@ def test_submit_watch_fetch(service: Client, s3_stack: Stack, files: tuple[Path,
     assert fractions == sorted(fractions)
     assert done.attempt == 1
     assert done.measures is not None
-    assert done.measures.words == (("yellow",),)
+    assert done.measures.words == (("yellow carpet",),)
     assert done.measures.unet_forward > 0
     assert_edited(service.result(done.id), done.measures.dilation)
     names = {each.name for each in done.artifacts}
@@ -176,7 +176,7 @@ def test_a_chain_of_edits(s3_stack: Stack, service: Client, files: tuple[Path, P
     assert second.state == "succeeded", second.problem
     assert (second.source_edit, second.history) == (first.id, (first.id, second.id))
     assert second.measures is not None
-    assert second.measures.words == (("striped",),)
+    assert second.measures.words == (("striped carpet",),)
     assert_edited(service.result(second.id), second.measures.dilation)
     assert service.result(second.id) != service.result(first.id)
 

@@ -53,7 +53,7 @@ def test_words_are_needed_where_the_service_needs_them(page: Page) -> None:
     expect(reading).to_have_text("No words are needed: nothing is guided.")
     assert post(page) == 202
     page.fill("#target_prompt", "a purple carpet")
-    expect(reading).to_have_text("Words, not guided: purple")
+    expect(reading).to_have_text("Words, not guided: purple carpet")
 
 
 def test_what_is_no_number_is_told(page: Page) -> None:
