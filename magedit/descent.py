@@ -93,6 +93,9 @@ def guide(
             before = before or ratios(seen)
             if won is not None and won(seen):
                 break
+        if not value.requires_grad:
+            # Every map is injected whole (`inject_edit_words` where the target adds no word): no latent moves it.
+            break
         (gradient,) = torch.autograd.grad(value, variable)
         on_update()
         if tolerance and last is not None:

@@ -70,6 +70,17 @@ def test_words_that_both_prompts_share_can_be_guided_unless_their_maps_are_injec
     assert gains[1] < gains[0] / 10
 
 
+def test_maps_that_are_injected_whole_are_left_as_they_are(pipe: MAGEditPipeline, room: Room) -> None:
+    # The target only leaves a word out: all of its maps are the source's, and no gradient leads to the latent.
+    config = replace(CONFIG, inject_edit_words=True)
+    measures = pipe(
+        room.image, [room.mask], room.source, "a room with a sofa", [Region(words=("sofa",))], config
+    ).measures
+    assert [step.iterations for step in measures.trace] == [0, 0, 0]
+    assert measures.unet_backward == 0
+    assert measures.before[0] == measures.after[0]
+
+
 def test_more_strength_pushes_further(pipe: MAGEditPipeline, room: Room) -> None:
     ratios = [
         pipe(room.image, [room.mask], room.source, room.target, NEW, replace(CONFIG, max_iterations=8, strength=s))
