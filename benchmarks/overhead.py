@@ -32,6 +32,7 @@ from cli.stack import Stack
 from jobs.settings import Settings
 from magedit.config import EditConfig
 from magedit.demo import checkpoint_path, demo_edit
+from magedit.kinds import config_for
 from magedit.pipeline import MAGEditPipeline
 
 
@@ -110,6 +111,12 @@ def service_seconds(client: Client, config: EditConfig) -> float:
     return (timings.finished_at - timings.started_at).total_seconds()
 
 
+def _asked_for(steps: int) -> EditConfig:
+    """What the service makes of the demo edit in so many steps: its kind's defaults."""
+    edit = demo_edit()
+    return config_for(edit.source_prompt, edit.target_prompt, steps=steps)
+
+
 def _png(image: Image.Image) -> bytes:
     target = BytesIO()
     image.save(target, "PNG")
@@ -147,7 +154,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="magedit-") as folder:
-        figures = measure(Path(folder), EditConfig(steps=asked.steps), asked.repeats)
+        figures = measure(Path(folder), _asked_for(asked.steps), asked.repeats)
     table = Table(title=f"demo edit, {asked.steps} steps, median of {asked.repeats}")
     for name in ("outside the model", "pipeline, s", "in the service, s", "the service adds"):
         table.add_column(name, justify="right")
@@ -159,7 +166,7 @@ def main() -> None:
     )
     Console().print(table)
     if asked.sd:
-        figures["outside_model_sd"] = outside_share(sd_pipeline(torch.float32), EditConfig(steps=asked.sd))
+        figures["outside_model_sd"] = outside_share(sd_pipeline(torch.float32), _asked_for(asked.sd))
         Console().print(
             f"at Stable Diffusion's size, {asked.sd} steps: {figures['outside_model_sd']:.2%} outside the model"
         )
