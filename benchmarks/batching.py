@@ -61,7 +61,7 @@ def compare(pipe: MAGEditPipeline, results: int, rounds: int) -> dict[str, tuple
                 for _ in range(results):
                     run(1)
 
-            found[name] = _in_turn(alone, partial(run, results), rounds)
+            found[name] = in_turn(alone, partial(run, results), rounds)
     return found
 
 
@@ -75,14 +75,14 @@ def compare_edit(pipe: MAGEditPipeline, config: EditConfig, rounds: int) -> tupl
         pipe.batch_results = together
         pipe(*given)
 
-    return _in_turn(partial(run, 1), partial(run, config.results), rounds)
+    return in_turn(partial(run, 1), partial(run, config.results), rounds)
 
 
-def _in_turn(alone: Callable[[], None], together: Callable[[], None], rounds: int) -> tuple[float, float]:
+def in_turn(one: Callable[[], None], other: Callable[[], None], rounds: int) -> tuple[float, float]:
     """Median processor seconds of each, over rounds in which both run."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
-        for run, spent in zip((alone, together), seconds, strict=True):
+        for run, spent in zip((one, other), seconds, strict=True):
             started = time.process_time()
             run()
             spent.append(time.process_time() - started)

@@ -12,8 +12,7 @@ from __future__ import annotations
 import argparse
 import copy
 import time
-from collections.abc import Callable
-from statistics import median
+from functools import partial
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -21,7 +20,7 @@ from diffusers.models.attention import FeedForward
 from diffusers.models.resnet import ResnetBlock2D
 from rich.console import Console
 
-from benchmarks.batching import passes
+from benchmarks.batching import in_turn, passes
 from magedit.demo import checkpoint_path
 from magedit.denoiser import frozen
 from magedit.pipeline import MAGEditPipeline
@@ -39,17 +38,6 @@ def compiled(unet: UNet2DConditionModel, kinds: tuple[type[torch.nn.Module], ...
         if isinstance(module, kinds):
             module.compile(dynamic=False)
     return own
-
-
-def compare(run: Callable[[], None], other: Callable[[], None], rounds: int) -> tuple[float, float]:
-    """Median processor seconds of two functions that take turns."""
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(rounds):
-        for function, seconds in zip((run, other), times, strict=True):
-            began = time.process_time()
-            function()
-            seconds.append(time.process_time() - began)
-    return median(times[0]), median(times[1])
 
 
 def main() -> None:
@@ -70,7 +58,7 @@ def main() -> None:
                 began = time.perf_counter()
                 run(1)
                 first = time.perf_counter() - began
-                before, after = compare(lambda name=name: plain[name](1), lambda run=run: run(1), asked.rounds)  # type: ignore[misc]
+                before, after = in_turn(partial(plain[name], 1), partial(run, 1), asked.rounds)
                 Console(soft_wrap=True).print(
                     f"{region}, {name}: {1e3 * before:.1f} ms, compiled {1e3 * after:.1f} ms, "
                     f"{before / after:.2f} times; the first one took {first:.0f} s"

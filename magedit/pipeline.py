@@ -195,7 +195,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             masks: one per region, each of the image's size, pixels of 128 and more are edited (see `read_mask`).
             source_prompt: what the picture shows.
             target_prompt: what it shall show.
-            regions: words per mask, in the masks' order; none: each mask gets the words that the target prompt adds.
+            regions: words per mask, in the masks' order; none: each mask gets what the target prompt adds.
             config: how to edit; default: as `magedit.kinds.config_for` has it for the prompts.
             inversion: of the same image, mask union, prompt and settings (`invert`, or an earlier output's).
             generator: source of all fresh noise, which is then drawn whatever the seed; default: each result's seed.

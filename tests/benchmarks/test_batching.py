@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks.batching import compare, compare_edit
+from benchmarks.batching import compare, compare_edit, in_turn
 from magedit.config import EditConfig
 from tests.magedit.conftest import load_pipeline
 
@@ -33,3 +33,11 @@ def test_a_row_of_a_batch_is_the_row_alone_to_rounding() -> None:
     prompts = pipe._embed("a room").expand(2, -1, -1)
     batch = pipe.unet(latents, 500, prompts).sample
     torch.testing.assert_close(batch[:1], pipe.unet(latents[:1], 500, prompts[:1]).sample, rtol=1e-4, atol=1e-5)
+
+
+def test_two_functions_take_turns() -> None:
+    calls: list[str] = []
+    before, after = in_turn(lambda: calls.append("a"), lambda: calls.append("b"), rounds=2)
+    assert calls == ["a", "b", "a", "b"]
+    assert before >= 0
+    assert after >= 0

@@ -6,7 +6,7 @@ import pytest
 from diffusers.models.attention import FeedForward
 from diffusers.models.resnet import ResnetBlock2D
 
-from benchmarks.compiling import COMPILED, compare, compiled
+from benchmarks.compiling import COMPILED, compiled
 from tests.magedit.conftest import load_pipeline
 
 
@@ -18,11 +18,3 @@ def test_a_copy_is_compiled_in_the_regions_asked_for() -> None:
     chosen = {name for name, module in unet.named_modules() if module._compiled_call_impl is not None}
     assert chosen == {name for name, m in pipe.unet.named_modules() if isinstance(m, (ResnetBlock2D, FeedForward))}
     assert all(module._compiled_call_impl is None for module in pipe.unet.modules())
-
-
-def test_two_functions_take_turns() -> None:
-    calls: list[str] = []
-    before, after = compare(lambda: calls.append("a"), lambda: calls.append("b"), rounds=2)
-    assert calls == ["a", "b", "a", "b"]
-    assert before >= 0
-    assert after >= 0
