@@ -2,9 +2,9 @@
 
     python -m benchmarks.batching --results 4
 
-The sampling pass (two rows a result), and the pass up to the guidance layers with its backward pass (one row; an edit
-takes them one by one); then the demo edit with a sweep of so many strengths. On the demo checkpoint and one thread.
-Processor time, medians of rounds that take turns.
+The sampling pass (two rows a result), and the pass up to the guidance layers with its backward pass (one row); then the
+demo edit with a sweep of so many strengths and with so many seeds. On the demo checkpoint and one thread. Processor
+time, medians of rounds that take turns.
 """
 
 from __future__ import annotations
@@ -107,6 +107,7 @@ def main() -> None:
         f"edit with strengths {', '.join(f'{s:.2g}' for s in strengths)}": EditConfig(
             steps=asked.steps, sweep=strengths
         ),
+        f"edit with {asked.results} seeds": EditConfig(steps=asked.steps, n=asked.results),
         f"edit by p2p with {asked.results} seeds": EditConfig(steps=asked.steps, method="p2p", n=asked.results),
     }
     found |= {name: compare_edit(pipe, config, asked.edits) for name, config in configs.items() if asked.edits}

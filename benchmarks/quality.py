@@ -28,11 +28,13 @@ from benchmarks.metrics import structure
 from benchmarks.rows import BY_KIND, CEILING, ROWS, TABLES, UNGUIDED
 from magedit.catalog import METHOD_CARDS
 from magedit.config import PRESETS, EditConfig, Region
-from magedit.demo import checkpoint_path, edit_set
+from magedit.demo import checkpoint_path, edit_set, instruct_checkpoint_path
 from magedit.demo.edits import EDIT_KINDS, DemoEdit, in_room
 from magedit.demo.evaluate import judge_edit, load_pipeline, psnr
+from magedit.demo.instructions import instruction
 from magedit.demo.model import DemoModel
 from magedit.errors import EditDiverged, InvalidEdit
+from magedit.instruct import InstructPipeline
 from magedit.kinds import EditKind, with_kind
 from magedit.meter import planned
 from magedit.output import Inversion
@@ -50,9 +52,11 @@ Figures = dict[str, Any]
 _HERE: dict[str, Any] = {}
 
 
-def _start(checkpoint: Path, device: str) -> None:
+def _start(checkpoint: Path, instruct: Path | None, device: str) -> None:
     torch.set_num_threads(1)
     _HERE["pipe"], _HERE["model"] = load_pipeline(checkpoint, device), DemoModel.load(checkpoint, device)
+    if instruct is not None:
+        _HERE["instruct"] = InstructPipeline.from_pretrained(str(instruct)).to(device)
 
 
 class Inversions:
@@ -81,7 +85,9 @@ class Inversions:
         return bool(METHOD_CARDS[config.method].inversions) and Stage.OPTIMIZE not in stages
 
 
-def measure(pipe: MAGEditPipeline, edit: DemoEdit, config: EditConfig, inversions: Inversions) -> Figures:
+def measure(
+    pipe: MAGEditPipeline | InstructPipeline, edit: DemoEdit, config: EditConfig, inversions: Inversions
+) -> Figures:
     """Carry out one edit and compare it with its truth.
 
     ``token`` and ``spatial`` are the ratios of the words in the sampling passes of the guided steps, None where
@@ -91,7 +97,8 @@ def measure(pipe: MAGEditPipeline, edit: DemoEdit, config: EditConfig, inversion
     image, mask = edit.image(size), edit.mask(size)
     inversion, seconds = inversions.of(edit, config)
     regions = [Region(words=edit.words)]
-    output = pipe(image, [mask], edit.source_prompt, edit.target_prompt, regions, config, inversion=inversion)
+    target = instruction(edit) if isinstance(pipe, InstructPipeline) else edit.target_prompt
+    output = pipe(image, [mask], edit.source_prompt, target, regions, config, inversion=inversion)
     measures = output.measures
     passes = Passes(
         forward=measures.unet_forward, truncated=measures.unet_truncated_forward, backward=measures.unet_backward
@@ -154,10 +161,15 @@ def _work(edit: DemoEdit, rows: Mapping[str, EditConfig]) -> list[Figures]:
             continue
         told, used = resolved(name, edit, config)
         try:
-            lines.append(about | measure(_HERE["pipe"], told, used, inversions))
+            pipe = _HERE["instruct" if _is_instructed(used) else "pipe"]
+            lines.append(about | measure(pipe, told, used, inversions))
         except (InvalidEdit, EditDiverged) as error:
             lines.append(about | {"error": error.code, "success": 0.0, "read": 0.0})
     return lines
+
+
+def _is_instructed(config: EditConfig) -> bool:
+    return METHOD_CARDS[config.method].own_checkpoint
 
 
 def has_twin(edit: DemoEdit) -> bool:
@@ -188,18 +200,28 @@ def run(
     edits: Sequence[DemoEdit],
     *,
     state: Path,
+    instruct: Path | None = None,
     processes: int = 1,
     device: str = "cpu",
 ) -> list[Figures]:
-    """The figures of ``edits`` under every row, in this order; what the journal has is not done again."""
+    """The figures of ``edits`` under every row, in this order; what the journal has is not done again.
+
+    ``instruct``: the checkpoint of rows that edit by instruction; none: that which ships.
+    """
+    follows = any(_is_instructed(row) for row in rows.values())
+    instruct = (instruct or instruct_checkpoint_path()) if follows else None
     state.mkdir(parents=True, exist_ok=True)
     journal = state / "journal.jsonl"
     lines = journal.read_text().splitlines(keepends=True) if journal.exists() else []
     whole = [line for line in lines if line.endswith("\n")]  # a kill may have cut the last one
     journal.write_text("".join(whole))
     known = {line["key"]: line["figures"] for line in map(json.loads, whole)}
-    weights = _weights(checkpoint)
-    keys = {(edit.name, name): _key(weights, name, edit, row) for edit in edits for name, row in rows.items()}
+    weights = {False: _weights(checkpoint), True: _weights(instruct) if instruct else ""}
+    keys = {
+        (edit.name, name): _key(weights[_is_instructed(row)], name, edit, row)
+        for edit in edits
+        for name, row in rows.items()
+    }
     todo = [
         (edit, missing)
         for edit in edits
@@ -208,7 +230,7 @@ def run(
     spawn = multiprocessing.get_context("spawn")
     if todo:
         with (
-            ProcessPoolExecutor(processes, spawn, initializer=_start, initargs=(checkpoint, device)) as pool,
+            ProcessPoolExecutor(processes, spawn, initializer=_start, initargs=(checkpoint, instruct, device)) as pool,
             journal.open("a") as file,
         ):
             for done in track(pool.map(_work, *zip(*todo, strict=True)), "edits", total=len(todo)):
@@ -303,6 +325,7 @@ def main() -> None:
     """Run what is missing, print the tables and write them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, default=checkpoint_path())
+    parser.add_argument("--instruct", type=Path, help="checkpoint of the rows that edit by instruction")
     parser.add_argument("--edits", type=int, default=12, help="edits of each of 6 kinds in each of 2 sets")
     parser.add_argument("--seed", type=int, default=0, help="which edits")
     parser.add_argument("--kinds", nargs="*", choices=list(EDIT_KINDS), default=list(EDIT_KINDS), help="of these alone")
@@ -319,7 +342,15 @@ def main() -> None:
         rows = {name: replace(row, **PRESETS[asked.preset]) for name, row in rows.items()}
     edits = [edit for edit in edit_set(asked.edits, asked.seed) if edit.kind in asked.kinds]
     table = summary(
-        run(asked.checkpoint, rows, edits, state=asked.state, processes=asked.processes, device=asked.device)
+        run(
+            asked.checkpoint,
+            rows,
+            edits,
+            state=asked.state,
+            instruct=asked.instruct,
+            processes=asked.processes,
+            device=asked.device,
+        )
     )
     screen = Console(soft_wrap=True)
     for line in markdown(table):

@@ -38,6 +38,7 @@ ROWS: Mapping[str, EditConfig] = {
     "diffedit, own mask": EditConfig(method="diffedit", mask_source="own"),
     "blended-latent": EditConfig(method="blended-latent"),
     "sine": EditConfig(method="sine"),
+    "instruct-pix2pix": EditConfig(method="instruct-pix2pix"),
     # other inversions
     "p2p + blend, ddim": EditConfig(method="p2p", inversion="ddim"),
     "p2p + blend, null-text": EditConfig(method="p2p", inversion="null-text"),
@@ -91,6 +92,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
         "diffedit, own mask",
         "blended-latent",
         "sine",
+        "instruct-pix2pix",
     ),
     "inversions": (
         "p2p + blend",

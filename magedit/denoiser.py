@@ -47,10 +47,13 @@ class Denoiser:
         self.meter.passed(forward=results)
         return self.schedule.epsilon(output, latents, self.schedule.alpha(timestep) if alpha is None else alpha)
 
-    def attend(self, latent: Tensor, timestep: int, embedding: Tensor, last: Layer) -> None:
-        """Run the UNet up to the map of attention layer ``last``; maps are kept by the surrounding context."""
-        attend_until(self.unet, latent.to(self.dtype), timestep, embedding.to(self.dtype), last.name)
-        self.meter.passed(truncated=1)
+    def attend(self, latents: Tensor, timestep: int, embeddings: Tensor, last: Layer) -> None:
+        """Run the UNet up to the map of attention layer ``last``; maps are kept by the surrounding context.
+
+        ``latents`` (B, C, h, w) are one of each result that shares the pass, and count a pass each.
+        """
+        attend_until(self.unet, latents.to(self.dtype), timestep, embeddings.to(self.dtype), last.name)
+        self.meter.passed(truncated=len(latents))
 
 
 @contextmanager

@@ -1,8 +1,9 @@
-"""One guided update of the noise latent, and how many of them one gradient serves (paper: arXiv 2312.11396, 4.1)."""
+"""Guidance of the noise latent: its updates, how many of them one gradient serves, and several results side by side
+(paper: arXiv 2312.11396, 4.1)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -36,22 +37,9 @@ class _Point:
     done: int
 
 
-def guide(
-    latent: Tensor,
-    *,
-    attend: Callable[[Tensor], Mapping[str, Tensor]],
-    loss: Callable[[Mapping[str, Tensor]], Tensor],
-    ratios: Callable[[Mapping[str, Tensor]], tuple[Ratios, ...]],
-    won: Callable[[Mapping[str, Tensor]], bool] | None = None,
-    iterations: int,
-    tolerance: float = 0.0,
-    stride: int = 1,
-    scale: float,
-    sigma: float,
-    mask: Tensor,
-    on_update: Callable[[], None],
-) -> Guided:
-    """Optimise the noise latent so that the edit words win (paper 4.1, algorithm 1).
+@dataclass(kw_only=True)
+class Descent:
+    """The guidance of one result's noise latent at one timestep, so that the edit words win (paper 4.1, algorithm 1).
 
     ``iterations`` times: z* <- z* - M * sigma_t * d(scale * L)/dz*. These are Euler steps of length 1 along the
     gradient flow dz*/ds = -M sigma_t d(scale * L)/dz*. With a ``tolerance`` they are taken several at a time, as an
@@ -61,9 +49,10 @@ def guide(
     which it changed by more than `REJECTED` tolerances is taken back and made shorter. Tolerance 0 is the paper's
     algorithm.
 
+    `descend` carries it out: in turn `look` and `follow`, until `is_over`.
+
     Args:
         latent: z*_t, (1, C, h, w), fp32.
-        attend: latent -> maps of the guidance layers, with gradient.
         loss: maps -> L, a scalar.
         ratios: maps -> ratios per region.
         won: maps -> whether nothing is left to gain; ends the step before its next gradient. None: never.
@@ -72,45 +61,97 @@ def guide(
         stride: updates that the first gradient serves, if there is a tolerance.
         scale: step size; sigma: noise-to-signal ratio at this timestep.
         mask: M at latent resolution, (h, w) of 0 and 1.
-        on_update: called after each gradient; may raise to cancel.
+    """
+
+    latent: Tensor
+    loss: Callable[[Mapping[str, Tensor]], Tensor]
+    ratios: Callable[[Mapping[str, Tensor]], tuple[Ratios, ...]]
+    won: Callable[[Mapping[str, Tensor]], bool] | None = None
+    iterations: int
+    tolerance: float = 0.0
+    stride: int = 1
+    scale: float
+    sigma: float
+    mask: Tensor
+
+    def __post_init__(self) -> None:
+        self._longest = max(1, (self.iterations + 1) // 2)
+        self.stride = min(self.stride, self._longest) if self.tolerance else 1
+        self._losses: list[float] = []
+        self._before: tuple[Ratios, ...] = ()
+        self._done = 0
+        self._last: _Point | None = None
+        self.is_over = self.iterations == 0
+
+    def look(self, maps: Mapping[str, Tensor]) -> Tensor | None:
+        """The value whose gradient is to be followed, given the maps of ``latent``; None: there is none, it is over."""
+        value = self.scale * self.loss(maps)
+        self._losses.append(float(value.detach()))
+        if not self._before or self.won is not None:
+            seen = {name: m.detach() for name, m in maps.items()}
+            self._before = self._before or self.ratios(seen)
+            self.is_over = self.won is not None and self.won(seen)
+        # Where every map is injected whole (`inject_edit_words`, the target adds no word), no latent moves it.
+        self.is_over = self.is_over or not value.requires_grad
+        return None if self.is_over else value
+
+    def follow(self, gradient: Tensor) -> None:
+        """Update ``latent`` along the gradient there, as often as the stride says."""
+        if self.tolerance and self._last is not None:
+            change = _change(self._last.gradient, gradient, self.mask)
+            tolerance, longest = self.tolerance, self._longest
+            fitting = max(1, int(min(longest, self.stride * tolerance / max(change, tolerance / longest))))
+            if self.stride > 1 and not change <= REJECTED * tolerance:
+                self.latent, gradient, self._done = self._last.latent, self._last.gradient, self._last.done
+            self.stride = fitting
+        self._last = _Point(self.latent, gradient, self._done)
+        updates = min(self.stride, self.iterations - self._done)
+        self.latent = self.latent - updates * self.mask * self.sigma * gradient
+        self._done += updates
+        self.is_over = self._done >= self.iterations
+
+    def guided(self) -> Guided:
+        """What it has come to.
+
+        Raises:
+            EditDiverged: the latent is no longer finite.
+        """
+        if not torch.isfinite(self.latent).all():
+            raise EditDiverged(
+                f"the latent is no longer finite after guidance with scale {self.scale}: use a smaller scale"
+            )
+        return Guided(self.latent, tuple(self._losses), self._before, self._done, self.stride)
+
+
+Attend = Callable[[Tensor], Sequence[Mapping[str, Tensor]]]
+"""Latents (n, C, h, w) -> each one's maps of the guidance layers, with gradient."""
+
+
+def descend(descents: Sequence[Descent], attend: Attend, on_gradient: Callable[[], None]) -> tuple[Guided, ...]:
+    """Carry out ``descents`` side by side: each look takes one pass for all that are not over yet.
+
+    No result's maps depend on another's latent, so that the gradient of the sum is each one's own.
+
+    Args:
+        descents: guidance of results at the same timestep.
+        attend: the pass.
+        on_gradient: called after each gradient of each result; may raise to cancel.
 
     Raises:
-        EditDiverged: the latent is no longer finite.
+        EditDiverged: a latent is no longer finite.
     """
-    losses: list[float] = []
-    before: tuple[Ratios, ...] = ()
-    longest = max(1, (iterations + 1) // 2)
-    stride = min(stride, longest) if tolerance else 1
-    done, last = 0, None
-    while done < iterations:
+    while active := [each for each in descents if not each.is_over]:
         with torch.enable_grad():
-            variable = latent.detach().requires_grad_(True)
-            maps = attend(variable)
-            value = scale * loss(maps)
-        losses.append(float(value.detach()))
-        if not before or won is not None:
-            seen = {name: m.detach() for name, m in maps.items()}
-            before = before or ratios(seen)
-            if won is not None and won(seen):
-                break
-        if not value.requires_grad:
-            # Every map is injected whole (`inject_edit_words` where the target adds no word): no latent moves it.
-            break
-        (gradient,) = torch.autograd.grad(value, variable)
-        on_update()
-        if tolerance and last is not None:
-            change = _change(last.gradient, gradient, mask)
-            fitting = max(1, int(min(longest, stride * tolerance / max(change, tolerance / longest))))
-            if stride > 1 and not change <= REJECTED * tolerance:
-                latent, gradient, done = last.latent, last.gradient, last.done
-            stride = fitting
-        last = _Point(latent, gradient, done)
-        updates = min(stride, iterations - done)
-        latent = latent - updates * mask * sigma * gradient
-        done += updates
-    if not torch.isfinite(latent).all():
-        raise EditDiverged(f"the latent is no longer finite after guidance with scale {scale}: use a smaller scale")
-    return Guided(latent, tuple(losses), before, done, stride)
+            variables = [each.latent.detach().requires_grad_(True) for each in active]
+            rows = attend(torch.cat(variables) if len(variables) > 1 else variables[0])
+            looks = [(each, z, each.look(maps)) for each, z, maps in zip(active, variables, rows, strict=True)]
+        moving = [(each, z, value) for each, z, value in looks if value is not None]
+        if moving:
+            gradients = torch.autograd.grad([value for _, _, value in moving], [z for _, z, _ in moving])
+            for (each, _, _), gradient in zip(moving, gradients, strict=True):
+                on_gradient()
+                each.follow(gradient)
+    return tuple(each.guided() for each in descents)
 
 
 def _change(before: Tensor, after: Tensor, mask: Tensor) -> float:

@@ -12,6 +12,7 @@ from typing import Any, Self
 import torch
 from diffusers import StableDiffusionInstructPix2PixPipeline, UNet2DConditionModel
 from PIL import Image
+from torch import Tensor
 
 from magedit import masks as pixels
 from magedit.catalog import check_together
@@ -25,7 +26,7 @@ from magedit.report import EditMeasures, ResultMeasures, Stage
 from magedit.transparency import flatten, restore
 
 _NO_LATENT = torch.empty(0)
-"""In place of latents, which stay inside diffusers' pipeline."""
+"""In place of a source branch, which there is none of."""
 
 
 def takes_instructions(checkpoint: str) -> bool:
@@ -121,9 +122,10 @@ class InstructPipeline:
         box = pixels.working_crop(union, self.size, config.crop_context)
         meter = Meter(expected_work(config, inverted=True), on_progress)
         radius = pixels.paste_radius(box, config.paste_margin)
-        crop, results, pictures = pixels.take(image, box, self.size), [], []
+        crop, results, pictures, latents = pixels.take(image, box, self.size), [], [], []
         for each in config.variants:
-            picture, flagged = self._sample(crop, target_prompt, each, meter)
+            picture, latent, flagged = self._sample(crop, target_prompt, each, meter)
+            latents.append(latent)
             pasted = pixels.paste_back(image, picture, union, box, radius)
             pictures.append(restore(pasted, original))
             results.append(
@@ -150,7 +152,7 @@ class InstructPipeline:
                 results=tuple(results),
             ),
             inversion=Inversion(Inverted((), (), exact=True), box, image.size, source_prompt, config),
-            edited=tuple(EditedLatent(_NO_LATENT, _NO_LATENT, (), (), ()) for _ in results),
+            edited=tuple(EditedLatent(latent, _NO_LATENT, (), (), ()) for latent in latents),
             attention=(),
             attention_steps=(),
             nsfw_content_detected=[bool(each) for each in flags] if checked else None,
@@ -158,10 +160,13 @@ class InstructPipeline:
 
     def _sample(
         self, crop: Image.Image, instruction: str, config: EditConfig, meter: Meter
-    ) -> tuple[Image.Image, bool | None]:
-        """The edited crop and the safety checker's verdict."""
+    ) -> tuple[Image.Image, Tensor, bool | None]:
+        """The edited crop, its latent (1, C, h, w) and the safety checker's verdict."""
+        latest = _NO_LATENT
 
         def step(_pipe: Any, _step: int, _timestep: int, tensors: dict[str, Any]) -> dict[str, Any]:
+            nonlocal latest
+            latest = tensors["latents"]
             meter.passed(forward=1)
             meter.stepped()
             return tensors
@@ -179,7 +184,7 @@ class InstructPipeline:
                 callback_on_step_end=step,
             )
         verdict = output.nsfw_content_detected
-        return output.images[0], None if verdict is None else bool(verdict[0])
+        return output.images[0], latest.float(), None if verdict is None else bool(verdict[0])
 
 
 __all__ = ["InstructPipeline", "takes_instructions"]

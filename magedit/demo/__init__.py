@@ -10,9 +10,22 @@ from magedit.demo.edits import DemoEdit
 from magedit.demo.named import DEMO_EDITS, demo_edit
 from magedit.demo.sets import edit_set, sample_edits
 
-__all__ = ["DEMO_EDITS", "DemoEdit", "checkpoint_path", "demo_edit", "edit_set", "sample_edits"]
+__all__ = [
+    "DEMO_EDITS",
+    "DemoEdit",
+    "checkpoint_path",
+    "demo_edit",
+    "edit_set",
+    "instruct_checkpoint_path",
+    "sample_edits",
+]
 
 
 def checkpoint_path() -> Path:
     """The folder of the checkpoint that ships with the package."""
     return Path(__file__).parent / "checkpoint"
+
+
+def instruct_checkpoint_path() -> Path:
+    """The folder of the checkpoint that edits by instruction, which ships beside it."""
+    return Path(__file__).parent / "instruct-checkpoint"

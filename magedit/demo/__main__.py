@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,12 +11,13 @@ import typer
 from PIL import Image
 
 from magedit.config import EditConfig
-from magedit.demo import checkpoint_path, edit_set
+from magedit.demo import checkpoint_path, edit_set, instruct_checkpoint_path
 from magedit.demo.draw import draw_scene
 from magedit.demo.presets import PRESETS, Preset
 from magedit.demo.scene import sample_scene
 
 CHECKPOINT = checkpoint_path()
+INSTRUCT_CHECKPOINT = instruct_checkpoint_path()
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The demo's rooms, recipe and checkpoint.")
 
@@ -108,6 +110,38 @@ def train(
             processes=processes,
             budget_s=budget_s,
             start=start,
+        )
+    except OutOfBudgetError as error:
+        typer.echo(str(error))
+        raise typer.Exit(3) from error
+    typer.echo(f"checkpoint: {out}")
+
+
+@app.command()
+def train_instruct(
+    preset: PresetName = "cpu-128",
+    state: State = Path(".cache/demo-instruct"),
+    out: Out = INSTRUCT_CHECKPOINT,
+    start: Annotated[Path, typer.Option("--start", help="Folder of the checkpoint to train on.")] = CHECKPOINT,
+    budget_s: Annotated[float | None, typer.Option(help="Stop after so many seconds; run again to go on.")] = None,
+    samples: Longer = None,
+) -> None:
+    """Train the checkpoint on to edit by instruction, on one thread; after a kill the same command goes on."""
+    import torch
+
+    from magedit.demo.training.instruct import train_instruct
+    from magedit.demo.training.loop import OutOfBudgetError, Run
+
+    torch.set_num_threads(1)
+    recipe = _preset(preset)
+    if samples:
+        schedule = replace(recipe.instruct.schedule, samples=samples)
+        recipe = replace(recipe, instruct=replace(recipe.instruct, schedule=schedule))
+    deadline = None if budget_s is None else time.monotonic() + budget_s
+    state.mkdir(parents=True, exist_ok=True)
+    try:
+        train_instruct(
+            recipe, Run(state=state, seed=recipe.seed, snapshot_s=recipe.snapshot_s, deadline=deadline), out, start
         )
     except OutOfBudgetError as error:
         typer.echo(str(error))

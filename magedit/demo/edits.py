@@ -94,7 +94,7 @@ def _behind(edit: DemoEdit) -> list[str]:
     left, shares = edit.mask(), {}
     for thing in reversed(edit.target.things):
         there = ImageChops.darker(left, draw_mask(edit.target, thing))
-        shares[_said(thing)[1]] = there.histogram()[255]
+        shares[named_in_full(thing)[1]] = there.histogram()[255]
         left = ImageChops.subtract(left, there)
     shares[f"{edit.source.wall} room"] = left.crop((0, 0, UNITS, HORIZON)).histogram()[255]
     shares[f"{edit.source.floor} floor"] = left.crop((0, HORIZON, UNITS, UNITS)).histogram()[255]
@@ -133,7 +133,7 @@ def _text(words: list[str]) -> str:
     return " ".join(words).replace(" ,", ",")
 
 
-def _said(thing: Thing) -> tuple[str, str]:
+def named_in_full(thing: Thing) -> tuple[str, str]:
     """How a thing is named in full, and the phrase of it that an edit is about."""
     if thing.kind == "plant":
         return f"a plant in {article(str(thing.colour))} {thing.colour} pot", "plant"
@@ -185,7 +185,7 @@ def swap(name: str, told: Told, thing: Thing, kind: str) -> DemoEdit:
     """Puts a thing of another class, of the same colour, in the place of one."""
     mention = told.mention(thing)
     new = replace(thing, kind=kind)
-    said, phrase = _said(new)
+    said, phrase = named_in_full(new)
     words = [*told.caption.words[: mention.start], *said.split(), *told.caption.words[mention.end + 1 :]]
     return DemoEdit(
         name=name,
@@ -200,7 +200,7 @@ def swap(name: str, told: Told, thing: Thing, kind: str) -> DemoEdit:
 
 def add(name: str, bare: Told, thing: Thing) -> DemoEdit:
     """Puts a thing in a room; the target prompt names it last."""
-    said, phrase = _said(thing)
+    said, phrase = named_in_full(thing)
     return DemoEdit(
         name=name,
         kind="addition",

@@ -83,6 +83,19 @@ class UnetRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InstructRecipe:
+    """The UNet trained on to edit by instruction (Brooks et al. 2023, arXiv 2211.09800, section 3.2)."""
+
+    schedule: Schedule
+    pairs: int
+    """Pairs of a room before and after an edit, each of which is read in both directions."""
+    dropped: float = 0.05
+    """Share of the samples without instruction, without picture, and without both, each (section 3.2.1)."""
+    short: float = 0.3
+    """Share of the instructions that name a thing by its class alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Preset:
     """One whole recipe."""
 
@@ -93,6 +106,7 @@ class Preset:
     vae: VaeRecipe
     text: TextRecipe
     unet: UnetRecipe
+    instruct: InstructRecipe
     device: str = "cpu"
     snapshot_s: float = 60.0
     """Seconds between two snapshots of the training state."""
@@ -123,6 +137,10 @@ CPU_128: Final = Preset(
         pictures=24_000,
         schedule=Schedule(samples=200_000, batch=16, muon=0.01, adam=1e-3, warmup=1600, decay=0.5),
     ),
+    instruct=InstructRecipe(
+        pairs=9_600,
+        schedule=Schedule(samples=80_000, batch=16, muon=0.005, adam=5e-4, warmup=1600, decay=0.7),
+    ),
 )
 
 GPU_256: Final = Preset(
@@ -151,6 +169,10 @@ GPU_256: Final = Preset(
         pictures=60_000,
         schedule=Schedule(samples=1_500_000, batch=128, muon=0.01, adam=1e-3, warmup=8000, decay=0.5),
     ),
+    instruct=InstructRecipe(
+        pairs=60_000,
+        schedule=Schedule(samples=600_000, batch=128, muon=0.005, adam=5e-4, warmup=8000, decay=0.7),
+    ),
 )
 
 TOY: Final = Preset(
@@ -176,6 +198,7 @@ TOY: Final = Preset(
         pictures=16,
         schedule=Schedule(samples=128, batch=4, muon=0.01, adam=1e-3, warmup=8),
     ),
+    instruct=InstructRecipe(pairs=12, schedule=Schedule(samples=64, batch=4, muon=0.005, adam=5e-4, warmup=8)),
 )
 
 PRESETS: Final[Mapping[str, Preset]] = {preset.name: preset for preset in (CPU_128, GPU_256, TOY)}

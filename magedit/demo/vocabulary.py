@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +39,12 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
 """The vocabulary by meaning; what ships in `vocabulary.json`."""
 
 
+INSTRUCTIONS: Final[dict[str, tuple[str, ...]]] = GROUPS | {
+    "instructions": ("make", "turn", "into", "replace", "add", "remove")
+}
+"""The vocabulary of a checkpoint that edits by instruction."""
+
+
 class UnknownWordError(ValueError):
     """A prompt holds words that the checkpoint was never taught."""
 
@@ -48,9 +54,9 @@ def words_of(prompt: str) -> list[str]:
     return re.findall(r"[a-z]+|[^\sa-z]", prompt.lower())
 
 
-def write_vocabulary(folder: Path) -> None:
+def write_vocabulary(folder: Path, groups: Mapping[str, tuple[str, ...]] = GROUPS) -> None:
     """Writes `vocabulary.json` into a checkpoint's folder."""
-    (folder / FILE).write_text(json.dumps(GROUPS, indent=2) + "\n")
+    (folder / FILE).write_text(json.dumps(groups, indent=2) + "\n")
 
 
 def read_vocabulary(folder: Path) -> dict[str, tuple[str, ...]] | None:

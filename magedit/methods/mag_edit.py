@@ -7,10 +7,10 @@ from functools import partial
 
 from torch import Tensor
 
-from magedit.descent import Guided, guide
+from magedit.descent import Descent
 from magedit.guidance import constraint_loss, have_won, measure
 from magedit.methods.base import EditedLatent, EditTask
-from magedit.methods.p2p import GuideStep, denoise
+from magedit.methods.p2p import Guidance, denoise
 
 
 def mag_edit(tasks: Sequence[EditTask]) -> tuple[EditedLatent, ...]:
@@ -21,26 +21,18 @@ def mag_edit(tasks: Sequence[EditTask]) -> tuple[EditedLatent, ...]:
     return denoise(tasks, [_guidance(task) for task in tasks])
 
 
-def _guidance(task: EditTask) -> GuideStep:
-    """The guidance of one result, which keeps its stride from step to step."""
-    config, denoiser = task.config, task.denoiser
+def _guidance(task: EditTask) -> Guidance:
+    """The guidance of one result."""
+    config = task.config
     sides = {layer.name: layer.side for layer in task.guidance_layers}
     won = None
     if config.stop_margin or config.stop_contrast:
         margin, contrast = config.stop_margin, config.stop_contrast
         won = partial(have_won, sides=sides, targets=task.words, margin=margin, contrast=contrast)
-    stride = 1
 
-    def guide_step(t: int, latent: Tensor, maps: dict[str, Tensor]) -> Guided:
-        nonlocal stride
-
-        def attend(variable: Tensor) -> dict[str, Tensor]:
-            denoiser.attend(variable, t, task.target, task.guidance_layers[-1])
-            return maps
-
-        guided = guide(
-            latent,
-            attend=attend,
+    def begin(t: int, latent: Tensor, stride: int) -> Descent:
+        return Descent(
+            latent=latent,
             loss=partial(constraint_loss, sides=sides, targets=task.words, config=config),
             ratios=partial(measure, sides=sides, targets=task.words, regions=task.regions),
             won=won,
@@ -48,11 +40,8 @@ def _guidance(task: EditTask) -> GuideStep:
             tolerance=config.gradient_tolerance,
             stride=stride,
             scale=task.scale,
-            sigma=denoiser.schedule.sigma(t),
+            sigma=task.denoiser.schedule.sigma(t),
             mask=task.mask,
-            on_update=partial(denoiser.meter.passed, backward=1),
         )
-        stride = guided.stride
-        return guided
 
-    return guide_step
+    return begin

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from magedit.attention import Edit, LayerEdit, editing, editing_together, with_values
-from magedit.descent import Guided
+from magedit.descent import Descent, Guided, descend
 from magedit.methods.base import EditedLatent, EditTask
 from magedit.methods.local_blend import LocalBlend
 from magedit.methods.sampling import first_latent, follow, guided_pass, halves
 from magedit.methods.watch import Watch
 from magedit.report import Stage
 
-GuideStep = Callable[[int, Tensor, dict[str, Tensor]], Guided]
-"""(timestep, latent, maps of the running `editing` context) -> guided latent."""
+Guidance = Callable[[int, Tensor, int], Descent]
+"""(timestep, latent, stride to begin with) -> how the latent is guided."""
 
 
 def p2p(tasks: Sequence[EditTask]) -> tuple[EditedLatent, ...]:
@@ -24,19 +26,19 @@ def p2p(tasks: Sequence[EditTask]) -> tuple[EditedLatent, ...]:
     return denoise(tasks, [None] * len(tasks))
 
 
-def denoise(tasks: Sequence[EditTask], guidance: Sequence[GuideStep | None]) -> tuple[EditedLatent, ...]:
+def denoise(tasks: Sequence[EditTask], guidance: Sequence[Guidance | None]) -> tuple[EditedLatent, ...]:
     """Sample the edit along the source: each step passes the source once, injects of it, guides, steps, blends.
 
     All results go step by step beside each other, so that one pass of the source serves them all, and those that take
-    the same over from it share their sampling pass, at most ``batch_results`` of the denoiser. The ``guided_steps``
-    latents of a result from ``guided_from_step`` on go through its entry of ``guidance`` before their sampling pass,
-    one by one, under the same injection.
+    the same over from it share their passes, at most ``batch_results`` of the denoiser. The ``guided_steps`` latents of
+    a result from ``guided_from_step`` on are guided by its entry of ``guidance`` before their sampling pass, under the
+    same injection.
     """
     first, denoiser = tasks[0], tasks[0].denoiser
     local = first.config.local_blend is not None
     read = tuple(layer.name for layer in first.guidance_layers) if local else ()
     source = first.inverted.latents[0]
-    edits = [_Edit(task, guide) for task, guide in zip(tasks, guidance, strict=True)]
+    edits = [_Edit(task, each) for task, each in zip(tasks, guidance, strict=True)]
     with denoiser.meter.stage(Stage.EDIT, first.config.steps * len(tasks)):
         for i, t in enumerate(denoiser.schedule.timesteps):
             kept, source_next = _pass_source(first, i, t, source, read)
@@ -53,8 +55,9 @@ def denoise(tasks: Sequence[EditTask], guidance: Sequence[GuideStep | None]) -> 
 class _Edit:
     """One result while it is sampled."""
 
-    def __init__(self, task: EditTask, guide_step: GuideStep | None) -> None:
-        self.task, self.guide_step, self.watch = task, guide_step, Watch(task)
+    def __init__(self, task: EditTask, guidance: Guidance | None) -> None:
+        self.task, self.guidance, self.watch = task, guidance, Watch(task)
+        self.stride = 1
         self.latent = first_latent(task, 0, task.denoiser.schedule.timesteps[0])
         self.local = None
         if task.config.local_blend is not None:
@@ -64,15 +67,16 @@ class _Edit:
         """The layers whose maps are kept in the sampling pass of step i."""
         return tuple(layer.name for layer in self.task.guidance_layers) if self.local else self.watch.reads(i)
 
-    def guide(self, i: int, t: int, edits: Mapping[str, Edit]) -> Guided | None:
-        """Guide the latent under the injection ``edits``, if step i is guided."""
+    def descent(self, i: int, t: int) -> Descent | None:
+        """How the latent is guided at step i, if it is."""
         config = self.task.config
-        if self.guide_step is None or not 0 <= i - config.guided_from_step < config.guided_steps:
+        if self.guidance is None or not 0 <= i - config.guided_from_step < config.guided_steps:
             return None
-        with editing(self.task.denoiser.unet, edits) as own:
-            guided = self.guide_step(t, self.latent, own)
-        self.latent = guided.latent
-        return guided
+        return self.guidance(t, self.latent, self.stride)
+
+    def take(self, guided: Guided) -> None:
+        """Go on from the guided latent."""
+        self.latent, self.stride = guided.latent, guided.stride
 
     def look(
         self, i: int, t: int, kept: Mapping[str, Tensor], own: Mapping[str, Tensor], guided: Guided | None
@@ -105,17 +109,41 @@ def _alike(edits: Sequence[_Edit], i: int, most: int) -> Iterator[Sequence[_Edit
 
 
 def _pass(edits: Sequence[_Edit], i: int, t: int, kept: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """The noise of each result at step i, its unconditional and conditional half, in one pass for all after each has
+    """The noise of each result at step i, its unconditional and conditional half, in one pass for all after they have
     been guided; ``kept`` is what the source's pass kept, of which all take the same over."""
     task = edits[0].task
     injected = with_values(task.injection.edits(i, kept, edits[0].reads(i)), task.layers, task.values[i])
-    guided = [edit.guide(i, t, injected) for edit in edits]
+    guided = _guide(edits, i, t, injected)
     latents = torch.cat([edit.latent for edit in edits])
     with editing_together(task.denoiser.unet, injected, len(edits)) as rows:
         unconditional, conditional = halves(task, i, t, latents, task.target, task.negative)
-    for edit, own, found in zip(edits, rows, guided, strict=True):
-        edit.look(i, t, kept, own, found)
+    for edit, own in zip(edits, rows, strict=True):
+        edit.look(i, t, kept, own, guided.get(edit))
     return list(zip(unconditional[:, None], conditional[:, None], strict=True))
+
+
+def _guide(edits: Sequence[_Edit], i: int, t: int, injected: Mapping[str, Edit]) -> dict[_Edit, Guided]:
+    """Guide the latents of those results that are guided at step i, side by side."""
+    task = edits[0].task
+    begun = {edit: descent for edit in edits if (descent := edit.descent(i, t)) is not None}
+    rows: tuple[dict[str, Tensor], ...] = ()
+    embedding = task.target
+    with ExitStack() as stack:
+
+        def attend(latents: Tensor) -> tuple[dict[str, Tensor], ...]:
+            nonlocal rows, embedding
+            if len(latents) != len(rows):
+                stack.close()
+                rows = stack.enter_context(editing_together(task.denoiser.unet, injected, len(latents)))
+                embedding = task.target.expand(len(latents), -1, -1)
+            task.denoiser.attend(latents, t, embedding, task.guidance_layers[-1])
+            return rows
+
+        found = descend(list(begun.values()), attend, partial(task.denoiser.meter.passed, backward=1))
+    guided = dict(zip(begun, found, strict=True))
+    for edit, each in guided.items():
+        edit.take(each)
+    return guided
 
 
 def _pass_source(

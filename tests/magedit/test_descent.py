@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from magedit.config import EditConfig
-from magedit.descent import Guided, guide
+from magedit.descent import Descent, Guided, descend
 from magedit.errors import EditDiverged
 from magedit.guidance import WordTarget, constraint_loss, measure
 
@@ -23,18 +23,22 @@ def attend(latent: Tensor) -> dict[str, Tensor]:
     return {"a": latent[0].flatten(1).T.softmax(-1)[None]}
 
 
-def drive(negative: bool = False, scale: float = 1.0, iterations: int = ITERATIONS, **options: Any) -> Guided:
+def begin(negative: bool = False, scale: float = 1.0, iterations: int = ITERATIONS, **options: Any) -> Descent:
     word = WordTarget(0, (1,), {2: MASK.flatten()}, negative=negative)
-    return guide(
-        torch.zeros(1, 3, 2, 2),
-        attend=attend,
+    return Descent(
+        latent=torch.zeros(1, 3, 2, 2),
         ratios=lambda maps: measure(maps, {"a": 2}, [word], 1),
         iterations=iterations,
         scale=scale,
         sigma=2.0,
         mask=MASK,
-        **{"on_update": lambda: None, "loss": lambda m: constraint_loss(m, {"a": 2}, [word], EditConfig()), **options},
+        **{"loss": lambda m: constraint_loss(m, {"a": 2}, [word], EditConfig()), **options},
     )
+
+
+def drive(on_gradient: Callable[[], None] = lambda: None, **options: Any) -> Guided:
+    (guided,) = descend([begin(**options)], lambda latents: [attend(latents)], on_gradient)
+    return guided
 
 
 def share(guided: Guided) -> float:
@@ -43,7 +47,7 @@ def share(guided: Guided) -> float:
 
 def test_guidance_raises_the_words_share_inside_the_mask_alone() -> None:
     looks: list[int] = []
-    guided = drive(on_update=lambda: looks.append(1))
+    guided = drive(on_gradient=lambda: looks.append(1))
     assert share(guided) > 0.8
     assert len(looks) == len(guided.losses) == guided.updates == ITERATIONS
     assert guided.latent[0, :, 0, 1].abs().max() == 0
@@ -104,7 +108,7 @@ def test_a_step_ends_when_its_words_have_won(wins_at: int, updates: int) -> None
         asked.append(1)
         return len(asked) == wins_at
 
-    guided = drive(won=won, on_update=lambda: spent.append(1))
+    guided = drive(won=won, on_gradient=lambda: spent.append(1))
     assert guided.updates == len(spent) == updates
     assert len(guided.losses) == min(wins_at, ITERATIONS)
     assert guided.before
@@ -113,3 +117,38 @@ def test_a_step_ends_when_its_words_have_won(wins_at: int, updates: int) -> None
 def test_a_gradient_of_zero_is_no_obstacle() -> None:
     flat: Callable[[Any], Tensor] = lambda maps: 0 * maps["a"].sum()  # noqa: E731
     assert drive(loss=flat, tolerance=0.5).updates == ITERATIONS
+
+
+def test_results_side_by_side_are_each_as_alone_and_leave_when_they_are_over() -> None:
+    options: list[dict[str, Any]] = [
+        {},
+        {"scale": 0.02, "tolerance": 0.02},
+        {"negative": True, "iterations": 3},
+        {"won": lambda maps: float(maps["a"][0, 0, 1]) > 0.5},
+        {"iterations": 0},
+    ]
+    rows: list[int] = []
+    gradients: list[int] = []
+
+    def side_by_side(latents: Tensor) -> list[dict[str, Tensor]]:
+        rows.append(len(latents))
+        return [attend(one[None]) for one in latents]
+
+    together = descend([begin(**each) for each in options], side_by_side, lambda: gradients.append(1))
+    alone = [drive(**each) for each in options]
+    for one, other in zip(together, alone, strict=True):
+        torch.testing.assert_close(one.latent, other.latent)
+        assert (one.updates, one.stride, one.before) == (other.updates, other.stride, other.before)
+        assert one.losses == pytest.approx(other.losses)
+    looks = [len(each.losses) for each in alone]
+    assert rows == [sum(turn < number for number in looks) for turn in range(max(looks))]
+    # A look that finds that the word has won asks for no gradient.
+    assert len(gradients) == sum(looks) - 1
+
+
+def test_a_cancel_between_gradients_ends_them_all() -> None:
+    def cancel() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        drive(on_gradient=cancel)

@@ -8,7 +8,6 @@ state, so that its result depends on this program's step alone.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,7 +20,7 @@ from torch.nn.functional import max_pool2d
 
 from magedit.config import EditConfig, Region
 from magedit.denoiser import Denoiser, frozen
-from magedit.descent import Guided
+from magedit.descent import Descent, Guided
 from magedit.guidance import resample_mask
 from magedit.inversion import InversionTask, Inverted
 from magedit.inversion.null_text import optimise
@@ -101,26 +100,24 @@ def edit(
     optimised: list[Tensor] = []
     gradients: list[Tensor] = []
     attend = Denoiser.attend
-    # The package exports the function of the same name.
-    module = sys.modules["magedit.methods.mag_edit"]
-    guide = module.guide
+    guided = Descent.guided
 
     def spy_attend(self: Denoiser, latent: Tensor, *rest: Any) -> None:
         if latent.requires_grad:
             latent.register_hook(gradients.append)  # type: ignore[no-untyped-call]
         attend(self, latent, *rest)
 
-    def spy_guide(*args: Any, **kwargs: Any) -> Guided:
-        guided: Guided = guide(*args, **kwargs)
-        optimised.append(guided.latent)
-        return guided
+    def spy_guided(self: Descent) -> Guided:
+        found = guided(self)
+        optimised.append(found.latent)
+        return found
 
     def on_step(_pipe: object, step: int, _timestep: int, state: dict[str, Any]) -> dict[str, Any]:
         after[step] = state["latents"]
         return {"latents": force[step][None] if force and step in force else state["latents"]}
 
     patch.setattr(Denoiser, "attend", spy_attend)
-    patch.setattr(module, "guide", spy_guide)
+    patch.setattr(Descent, "guided", spy_guided)
     output = pipe(
         Image.open(VECTORS / case["image"]),
         [Image.open(VECTORS / mask) for mask in case["masks"]],

@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionInstructPix2PixPipeline,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from magedit.demo.vocabulary import write_vocabulary
+from magedit.demo.vocabulary import GROUPS, INSTRUCTIONS, write_vocabulary
 
 KEPT = ("README.md",)
 """Files of an earlier export that are written by hand and stay."""
@@ -36,19 +42,22 @@ def export_checkpoint(
     tokenizer: CLIPTokenizer,
     unet: UNet2DConditionModel,
     scheduler: DDIMScheduler,
-    guidance: Guidance,
+    guidance: Guidance | None,
     dtype: torch.dtype = torch.float16,
 ) -> None:
     """Replaces the folder `out` by the checkpoint; a kill leaves the old or the new one.
 
     VAE and UNet are stored as `dtype` (diffusers loads float32 unless told otherwise); the small text
     encoder stays float32, because transformers loads the type it finds and the parts of a pipeline must
-    agree.
+    agree. A UNet of more channels in than out makes a checkpoint that edits by instruction, for which there is no
+    `guidance`.
     """
     fresh = out.with_name(f"{out.name}.{os.getpid()}.tmp")
     tokenizer.backend_tokenizer.no_padding()  # what the last call asked for would be stored
     tokenizer.backend_tokenizer.no_truncation()
-    pipeline = StableDiffusionPipeline(
+    by_instruction = unet.config.in_channels > unet.config.out_channels
+    layout = StableDiffusionInstructPix2PixPipeline if by_instruction else StableDiffusionPipeline
+    pipeline = layout(
         vae=vae.to(dtype=dtype),
         text_encoder=encoder,
         tokenizer=tokenizer,
@@ -65,11 +74,12 @@ def export_checkpoint(
         if config.pop("_name_or_path", None) is not None:  # a folder of this machine
             file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     index = json.loads((fresh / "model_index.json").read_text())
-    index["guidance_resolution"] = guidance.resolution
-    index["guidance_step_size"] = guidance.step_size
-    index["spatial_step_size"] = guidance.spatial_step_size
+    if guidance is not None:
+        index["guidance_resolution"] = guidance.resolution
+        index["guidance_step_size"] = guidance.step_size
+        index["spatial_step_size"] = guidance.spatial_step_size
     (fresh / "model_index.json").write_text(json.dumps(index, indent=2, sort_keys=True) + "\n")
-    write_vocabulary(fresh)
+    write_vocabulary(fresh, INSTRUCTIONS if by_instruction else GROUPS)
     for name in KEPT:
         if (out / name).exists():
             shutil.copy2(out / name, fresh / name)

@@ -1,6 +1,6 @@
 """The tokenizer: byte-pair encoding in CLIP's layout, each word of the demo's vocabulary one token."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
@@ -13,14 +13,14 @@ LENGTH = 77
 """Positions of CLIP's text encoder in Stable Diffusion."""
 
 
-def _words() -> Iterator[str]:
-    for words in GROUPS.values():
+def _words(groups: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    for words in groups.values():
         for word in words:
             yield from [word] * 1000
 
 
-def build_tokenizer(folder: Path) -> CLIPTokenizer:
-    """Learns the merges from the vocabulary, saves the tokenizer in `folder`, and loads it back.
+def build_tokenizer(folder: Path, groups: Mapping[str, Iterable[str]] = GROUPS) -> CLIPTokenizer:
+    """Learns the merges from a vocabulary, saves the tokenizer in `folder`, and loads it back.
 
     A word outside the vocabulary falls apart into letters, as CLIP's does.
     """
@@ -35,7 +35,7 @@ def build_tokenizer(folder: Path) -> CLIPTokenizer:
         end_of_word_suffix="</w>",
         special_tokens=[START, END],
     )
-    backend.train_from_iterator([*_words(), *letters], trainer)
+    backend.train_from_iterator([*_words(groups), *letters], trainer)
     ids = backend.get_vocab()
     backend.post_processor = processors.BertProcessing((END, ids[END]), (START, ids[START]))
     tokenizer = CLIPTokenizer(

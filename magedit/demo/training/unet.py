@@ -2,6 +2,7 @@
 encoder learns with it."""
 
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -25,12 +26,12 @@ NOISY_SNR = 0.5
 """Signal-to-noise ratio below which a time step counts as noisy (`UnetRecipe.noisy`)."""
 
 
-def build_unet(recipe: UnetRecipe, size: int, width: int) -> UNet2DConditionModel:
+def build_unet(recipe: UnetRecipe, size: int, width: int, in_channels: int = LATENT_CHANNELS) -> UNet2DConditionModel:
     """An untrained UNet for pictures of `size` pixels and text states of `width`."""
     blocks = len(recipe.channels)
     return UNet2DConditionModel(
         sample_size=size // FACTOR,
-        in_channels=LATENT_CHANNELS,
+        in_channels=in_channels,
         out_channels=LATENT_CHANNELS,
         block_out_channels=recipe.channels,
         down_block_types=("CrossAttnDownBlock2D",) * blocks,
@@ -80,6 +81,17 @@ def encode_shard(vae: AutoencoderKL, preset: Preset, number: int, folder: Path) 
     return latents
 
 
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """A batch to learn from."""
+
+    latents: Tensor
+    """What is to be drawn: (n, 4, h, w)."""
+    texts: list[str]
+    beside: Tensor | None = None
+    """Further input channels, never noisy: (n, c, h, w)."""
+
+
 class UnetStage:
     """Min-SNR weighted epsilon prediction, stratified time steps, empty captions for guidance-free passes.
 
@@ -98,9 +110,22 @@ class UnetStage:
         self.latents = latents
         self.alphas = build_scheduler().alphas_cumprod.to(self.device)
         self.noisy_from = int((self.alphas / (1 - self.alphas) >= NOISY_SNR).sum())
-        self.unet = build_unet(preset.unet, preset.size, preset.text.width)
+        self.unet = self.build()
         self.encoder = encoder.requires_grad_(preset.unet.tune_text)
         self.model: nn.Module = nn.ModuleDict({"unet": self.unet, "text_encoder": encoder}).to(self.device)
+
+    def build(self) -> UNet2DConditionModel:
+        """An untrained UNet."""
+        return build_unet(self.recipe, self.preset.size, self.preset.text.width)
+
+    def examples(self, rng: random.Random) -> Examples:
+        """Rooms and captions, some of them empty."""
+        indices = [rng.randrange(len(self.latents)) for _ in range(self.schedule.batch)]
+        texts = [
+            "" if rng.random() < self.recipe.empty else caption_scene(training_scene(self.preset.seed, index), rng).text
+            for index in indices
+        ]
+        return Examples(latents=self.latents[indices].float(), texts=texts)
 
     def timestep(self, share: float) -> int:
         """The time step at `share`, in [0, 1), of the distribution they are drawn from."""
@@ -114,19 +139,17 @@ class UnetStage:
         del progress
         rng = random.Random(seed)
         number = self.schedule.batch
-        indices = [rng.randrange(len(self.latents)) for _ in range(number)]
-        texts = [
-            "" if rng.random() < self.recipe.empty else caption_scene(training_scene(self.preset.seed, index), rng).text
-            for index in indices
-        ]
-        context = self.encoder(tokenize(self.tokenizer, texts).to(self.device)).last_hidden_state
-        clean = self.latents[indices].float().to(self.device)
+        examples = self.examples(rng)
+        context = self.encoder(tokenize(self.tokenizer, examples.texts).to(self.device)).last_hidden_state
+        clean = examples.latents.to(self.device)
         noise_source = torch.Generator(self.device).manual_seed(rng.getrandbits(62))
         noise = torch.randn(clean.shape, generator=noise_source, device=self.device)
         time = torch.tensor([self.timestep((index + rng.random()) / number) for index in range(number)])
         time = time.to(self.device)
         alpha = self.alphas[time][:, None, None, None]
         noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
+        if examples.beside is not None:
+            noisy = torch.cat([noisy, examples.beside.to(self.device)], 1)
         predicted = self.unet(noisy, time, context).sample
         error = F.mse_loss(predicted, noise, reduction="none").mean((1, 2, 3))
         alpha = alpha.flatten()

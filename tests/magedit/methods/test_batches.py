@@ -92,6 +92,28 @@ def test_results_go_in_batches_of_their_halves_up_to_the_limit(
     assert seen == [1, 1] * CONFIG.steps
 
 
+def test_guided_results_share_the_passes_of_their_guidance(
+    pipe: MAGEditPipeline, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inversion = pipe.invert(room.image, [room.mask], room.source, config=CONFIG)
+    rows: list[int] = []
+
+    def look(_module: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        if inputs[0].requires_grad:
+            rows.append(len(inputs[0]))
+
+    hook = pipe.unet.conv_in.register_forward_pre_hook(look)
+    try:
+        for most, shared in ((4, [3]), (2, [2, 1]), (1, [1, 1, 1])):
+            rows.clear()
+            monkeypatch.setattr(pipe, "batch_results", most)
+            measures = run(pipe, room, replace(CONFIG, n=3, gradient_tolerance=0.0), inversion=inversion).measures
+            assert sorted(rows) == sorted(shared * CONFIG.iterations * CONFIG.guided_steps)
+            assert measures.unet_backward == sum(rows)
+    finally:
+        hook.remove()
+
+
 def test_results_that_take_over_other_maps_go_apart_as_long_as_they_do(pipe: MAGEditPipeline, room: Room) -> None:
     config = replace(CONFIG, sweep=(1.0, 0.0, 0.5), cross_replace=0.5)
     inversion = pipe.invert(room.image, [room.mask], room.source, config=config)

@@ -1,0 +1,58 @@
+"""An edit of a room told as an instruction, for checkpoints of InstructPix2Pix layout [torch-free].
+
+An instruction names the thing and what becomes of it, and nothing of the rest of the room.
+"""
+
+import random
+from dataclasses import replace
+from typing import Final
+
+from magedit.demo.edits import DemoEdit, EditKind, named_in_full
+from magedit.demo.scene import Thing
+
+FORMS: Final[dict[str, tuple[str, ...]]] = {
+    "quality": ("make the {old} {quality}", "turn the {old} {quality}"),
+    "replacement": ("turn the {old} into {new}", "replace the {old} with {new}"),
+    "addition": ("add {new}",),
+    "removal": ("remove the {old}",),
+}
+"""How each kind of edit is told; the first form unless another is drawn."""
+
+
+def instruction(edit: DemoEdit, rng: random.Random | None = None, short: float = 0.0) -> str:
+    """What ``edit`` does, as one instruction.
+
+    With ``rng`` one of the forms is drawn, and things are named by their class alone with the probability ``short``.
+    """
+    old = edit.vanishing[0] if edit.vanishing else None
+    new = edit.appearing[0] if edit.appearing else None
+    forms = FORMS.get(edit.kind, FORMS["quality"])
+    is_short = rng is not None and rng.random() < short
+    quality = "" if old is None or new is None else str(new.colour if new.colour != old.colour else new.pattern)
+    return (rng.choice(forms) if rng else forms[0]).format(
+        old=_named(old, edit.kind, is_short), new=named_in_full(new)[0] if new else "", quality=quality
+    )
+
+
+def _named(thing: Thing | None, kind: str, is_short: bool) -> str:
+    """A thing that is there, without its article: of a plant whose part changes, the pot."""
+    if thing is None:
+        return ""
+    if thing.kind == "plant" and kind == "part":
+        return "pot" if is_short else f"{thing.colour} pot"
+    return thing.kind if is_short else named_in_full(thing)[0].split(" ", 1)[1]
+
+
+def undone(edit: DemoEdit) -> DemoEdit:
+    """The edit that brings the first room back."""
+    kinds: dict[EditKind, EditKind] = {"addition": "removal", "removal": "addition"}
+    return replace(
+        edit,
+        name=f"{edit.name}-undone",
+        kind=kinds.get(edit.kind, edit.kind),
+        source=edit.target,
+        target=edit.source,
+        source_prompt=edit.target_prompt,
+        target_prompt=edit.source_prompt,
+        words=(),
+    )
