@@ -10,6 +10,7 @@ import gc
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, get_args
@@ -26,6 +27,7 @@ from cli.stack import Stack
 from jobs.schema import ArtifactName
 from jobs.settings import Settings
 from magedit.config import EditConfig, Region
+from magedit.passes import BATCH_RESULTS
 from magedit.pipeline import MAGEditPipeline
 from magedit.report import Progress
 
@@ -97,6 +99,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float16", "float32"])
     parser.add_argument("--steps", type=int, default=2, help="few: the peak does not depend on them")
+    parser.add_argument("--results", type=int, default=BATCH_RESULTS, help="of the edit whose results share batches")
     parser.add_argument("--edits", type=int, default=0, help="also watch a worker over so many demo edits")
     parser.add_argument("--limit", type=float, default=LIMIT_MIB, help="MiB that a default edit may take")
     asked = parser.parse_args()
@@ -107,10 +110,12 @@ def main() -> int:
         name: sum(t.untyped_storage().nbytes() for t in part) / MIB for name, part in weights(pipe).items()
     }
     figures["default"] = peaks(pipe, config)
+    together = f"{asked.results} results"
+    figures[together] = peaks(pipe, replace(config, n=asked.results))
     pipe.unet.enable_gradient_checkpointing()
     figures["gradient checkpointing"] = peaks(pipe, config)
     table = Table("", *figures["default"], title=f"peak MiB of an edit at {pipe.size} px, {asked.dtype}")
-    for name in ("default", "gradient checkpointing"):
+    for name in ("default", together, "gradient checkpointing"):
         table.add_row(name, *(f"{value:.0f}" for value in figures[name].values()))
     console = Console(width=120)
     console.print(table)
