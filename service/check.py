@@ -40,7 +40,7 @@ def check(
     Raises:
         MAGEditError, RequestError, RequestValidationError: the edit is refused.
     """
-    configs = _configs(form)
+    configs = _configs(form, info)
     for config in configs:
         _check_methods(config, info)
     if form.source_prompt is None:
@@ -68,10 +68,12 @@ def check(
     return Checked(request, image, masks)
 
 
-def _configs(form: EditForm) -> tuple[EditConfig, ...]:
-    """How to edit, once per method that is asked for."""
+def _configs(form: EditForm, info: ModelInfo) -> tuple[EditConfig, ...]:
+    """How to edit, once per method that is asked for; where none is and the model lacks the default, by its first."""
     if not form.compare:
-        return (form.config,)
+        if "method" in form.given or form.config.method in info.methods:
+            return (form.config,)
+        return (replace(form.config, method=info.methods[0]),)
     if len(set(form.compare)) < len(form.compare):
         raise invalid("compare", "a method is named twice; `n` and `sweep` make more results of one")
     used, default = {name for method in form.compare for name in METHOD_CARDS[method].parameters}, EditConfig()

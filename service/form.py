@@ -123,8 +123,8 @@ def read_form(**values: Any) -> EditForm:
     return EditForm(config=EditConfig.preset(values["preset"], **given), given=frozenset(given), **values)
 
 
-_OPEN = GOVERNED | KIND_GOVERNED
-"""The parameters whose default is not known before the whole request is."""
+_OPEN = GOVERNED | KIND_GOVERNED | {"method"}
+"""The parameters whose default is not known before the whole request and its model are."""
 
 
 def _frozen(value: Any) -> Any:
@@ -145,12 +145,8 @@ def _config_parameters() -> list[inspect.Parameter]:
     parameters = []
     for field in dataclasses.fields(EditConfig):
         hint, description = hints[field.name], _doc(EditConfig, field.name)
-        if field.name in GOVERNED:
-            form = Form(description=f"{description} Empty: as `preset` has it ({_preset_values(field.name)}).")
-            parameters.append(_parameter(field.name, Annotated[hint | None, form], None))
-            continue
-        if field.name in KIND_GOVERNED:
-            form = Form(description=f"{description} Empty: as `kind` has it ({_kind_values(field.name)}).")
+        if field.name in _OPEN:
+            form = Form(description=f"{description} Empty: {_when_empty(field.name)}.")
             parameters.append(_parameter(field.name, Annotated[hint | None, form], None))
             continue
         if field.default_factory is not dataclasses.MISSING:
@@ -170,6 +166,14 @@ def _config_parameters() -> list[inspect.Parameter]:
             continue
         parameters.append(_parameter(field.name, Annotated[hint, form], field.default))
     return parameters
+
+
+def _when_empty(name: str) -> str:
+    if name in GOVERNED:
+        return f"as `preset` has it ({_preset_values(name)})"
+    if name in KIND_GOVERNED:
+        return f"as `kind` has it ({_kind_values(name)})"
+    return f"`{getattr(EditConfig, name)}`, or what a model without it has in its place"
 
 
 def _preset_values(name: str) -> str:

@@ -8,6 +8,7 @@ const OWN = new Set(
   "image source_edit source_result mask mask_mode source_prompt target_prompt words regions compare".split(" "),
 );
 const FIRST = "preset method constraint strength steps seed n sweep artifacts priority".split(" ");
+const INSTRUCTED = new Set(["instruct-pix2pix", "magicbrush"]);
 const TICKED = { artifacts: ["attention", "trace"] }; // What shows why an edit worked is asked for.
 
 let schemas = {};
@@ -55,6 +56,17 @@ export function unreadable() {
 /** What a field holds, its default included; "" if the service decides. */
 export function setting(name) {
   return byId(`field-${name}`)?.value.trim() ?? "";
+}
+
+/** The model that the form is for, if the service has it. */
+export function chosenModel() {
+  return state.models.get(setting("model") || state.defaultModel);
+}
+
+/** Whether the model edits by instruction: then the target prompt is one, and says all. */
+export function isInstructed() {
+  const methods = chosenModel()?.methods ?? [];
+  return methods.length > 0 && methods.every((name) => INSTRUCTED.has(name));
 }
 
 function deref(schema) {

@@ -3,7 +3,7 @@
 import { byId, h } from "./dom.js";
 import { defaultWords, isGuided } from "./kinds.js";
 import { masks } from "./masks.js";
-import { setting } from "./params.js";
+import { chosenModel, isInstructed, setting } from "./params.js";
 import { on, state } from "./state.js";
 import { findWord, newSpans, phrases, wholeWords } from "./words.js";
 
@@ -30,10 +30,11 @@ function preview() {
   const box = byId("reading");
   box.hidden = !target.trim();
   if (box.hidden) return;
-  byId("reading-text").replaceChildren(...marked(target, newSpans(source, target)));
+  const instructed = isInstructed();
+  byId("reading-text").replaceChildren(...marked(target, instructed ? [] : newSpans(source, target)));
   const given = masks.regions.map(({ words }) => phrases(words));
-  const guided = isGuided(setting, source, target, given.some((words) => words.length));
-  const standard = defaultWords(source, target);
+  const guided = !instructed && isGuided(setting, source, target, given.some((words) => words.length));
+  const standard = instructed ? [] : defaultWords(source, target);
   byId("reading-words").replaceChildren(
     ...given.map((words, n) => line(n, words.length ? words : standard, guided, target)),
   );
@@ -41,7 +42,7 @@ function preview() {
 
 /** The prompt with what is new in it, and what the model does not know. */
 function marked(prompt, fresh) {
-  const vocabulary = state.models.get(state.defaultModel)?.vocabulary;
+  const vocabulary = chosenModel()?.vocabulary;
   const known = vocabulary && new Set(vocabulary);
   const parts = [];
   let at = 0;

@@ -5,7 +5,7 @@ import { announce, byId } from "./dom.js";
 import { atField, clear, show } from "./errors.js";
 import * as keep from "./keep.js";
 import { masks, settle, toPng } from "./masks.js";
-import { given, unreadable } from "./params.js";
+import { given, isInstructed, unreadable } from "./params.js";
 import { open } from "./result.js";
 import { emit, state } from "./state.js";
 import { phrases } from "./words.js";
@@ -127,6 +127,6 @@ function checked() {
   if (!byId("target_prompt").value.trim()) {
     fine = !atField("target_prompt", "Say what the edited picture shall show.");
   }
-  if (!byId("source_prompt").value.trim()) fine = !atField("source_prompt", "Say what the picture shows.");
+  if (!byId("source_prompt").value.trim() && !isInstructed()) fine = !atField("source_prompt", "Say what the picture shows.");
   return fine;
 }

@@ -62,6 +62,17 @@ def test_a_source_prompt_is_asked_of_methods_that_look_at_it() -> None:
     assert caught.value.errors()[0]["loc"] == ("body", "source_prompt")
 
 
+def test_a_model_without_the_default_method_takes_its_own() -> None:
+    def edited(**data: Any) -> EditConfig:
+        form = parse_form(picture(), [mask()], {"target_prompt": "make the carpet green", **data})
+        info = model_info(methods=("instruct-pix2pix",), inversions=(), vocabulary=None)
+        return check(form, info, from_tokenizers(tokenizer_json()), Settings()).request.config
+
+    assert edited(steps="9") == EditConfig(method="instruct-pix2pix", steps=9)
+    with pytest.raises(UnknownMethod, match="has no method 'mag-edit'"):
+        edited(method="mag-edit", source_prompt="a red carpet")
+
+
 def test_methods_that_are_compared_are_each_checked() -> None:
     request = checked(compare=["p2p", "diffedit"], skip_fraction="0.4").request
     assert [config.method for config in request.configs] == ["p2p", "diffedit"]

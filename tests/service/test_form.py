@@ -36,7 +36,9 @@ def test_bounds_defaults_and_descriptions_come_from_the_dataclass() -> None:
     assert "DDIM steps" in steps["description"]
     assert steps["description"].endswith("as `preset` has it (`exact` 50, `balanced` 50, `fast` 20).")
     assert form["properties"]["preset"]["enum"] == list(PRESETS)
-    assert form["properties"]["method"]["enum"] == list(METHOD_CARDS)
+    method = form["properties"]["method"]
+    assert method["anyOf"][0]["enum"] == list(METHOD_CARDS)
+    assert method["description"].endswith("Empty: `mag-edit`, or what a model without it has in its place.")
     assert form["properties"]["equalizer"]["contentMediaType"] == "application/json"
     sweep = form["properties"]["sweep"]
     assert (sweep["type"], sweep["maxItems"], sweep["items"]["maximum"]) == ("array", 64, 1)

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.conftest import wait_until
-from tests.service.conftest import Announce, picture
+from tests.service.conftest import WORDS, Announce, picture
 from tests.service.page.conftest import WIDE, visiting
 from tests.service.page.test_masks import SIZE, drag, load
 
@@ -134,6 +134,29 @@ def test_a_comparison_gives_each_method_what_it_reads(page: Page, client: httpx.
     assert post(page) == 202
     expect(page.locator("#outcome")).to_be_visible()
     assert "#edit=" in page.url
+
+
+def test_a_model_that_edits_by_instruction_needs_no_source_prompt(
+    browser: Browser, shared_client: httpx.Client, announce: Announce
+) -> None:
+    announce()
+    announce(name="instruct", methods=("instruct-pix2pix",), inversions=(), vocabulary=(*WORDS, "make"))
+    with visiting(browser, str(shared_client.base_url), **WIDE) as page:
+        load(page, picture(SIZE))
+        page.check("[value=box]", force=True)
+        drag(page, (20, 20), (80, 80))
+        page.evaluate("for (const each of document.querySelectorAll('#ask details')) each.open = true")
+        page.fill("#target_prompt", "make a carpet green")
+        expect(page.locator("#reading-text .unknown")).to_have_text("make")
+        page.click("#submit")
+        expect(page.locator("[data-field=source_prompt] .error")).to_have_text("Say what the picture shows.")
+        page.locator("#field-model").select_option("instruct")
+        expect(page.locator("#reading-text .unknown")).to_have_count(0)
+        expect(page.locator("#reading-words li")).to_have_text("No words are needed: nothing is guided.")
+        with page.expect_response(lambda answer: answer.request.method == "POST") as posted:
+            page.click("#submit")
+        assert posted.value.status == 202, posted.value.text()
+        assert posted.value.json()["request"]["config"]["method"] == "instruct-pix2pix"
 
 
 def test_a_worker_that_comes_is_noticed(browser: Browser, shared_client: httpx.Client, announce: Announce) -> None:
