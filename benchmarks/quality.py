@@ -11,11 +11,12 @@ import argparse
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import torch
@@ -25,7 +26,8 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.metrics import structure
-from benchmarks.rows import BY_KIND, CEILING, ROWS, TABLES, UNGUIDED
+from benchmarks.quality_tables import ATTRIBUTES, Figures, markdown, summary
+from benchmarks.rows import BFLOAT16, BY_KIND, CEILING, ROWS, TABLES
 from magedit.catalog import METHOD_CARDS
 from magedit.config import PRESETS, EditConfig, Region
 from magedit.demo import checkpoint_path, edit_set, instruct_checkpoint_path
@@ -35,7 +37,7 @@ from magedit.demo.instructions import instruction
 from magedit.demo.model import DemoModel
 from magedit.errors import EditDiverged, InvalidEdit
 from magedit.instruct import InstructPipeline
-from magedit.kinds import EditKind, with_kind
+from magedit.kinds import KIND_GOVERNED, EditKind, with_kind
 from magedit.meter import planned
 from magedit.output import Inversion
 from magedit.passes import Passes
@@ -44,19 +46,29 @@ from magedit.report import Stage
 
 KIND_OF: dict[str, EditKind] = {"replacement": "replacement", "addition": "addition", "removal": "removal"}
 """Kinds of the set by those of an edit; the others are attributes."""
-ATTRIBUTES = tuple(kind for kind in EDIT_KINDS if kind not in KIND_OF)
 BEFORE_EDIT = (Stage.PREPARE, Stage.INVERT, Stage.OPTIMIZE)
 """Stages that an edit from an inversion at hand does not have."""
 
-Figures = dict[str, Any]
 _HERE: dict[str, Any] = {}
 
 
-def _start(checkpoint: Path, instruct: Path | None, device: str) -> None:
+def _start(checkpoint: Path, instruct: Path, device: str) -> None:
     torch.set_num_threads(1)
-    _HERE["pipe"], _HERE["model"] = load_pipeline(checkpoint, device), DemoModel.load(checkpoint, device)
-    if instruct is not None:
-        _HERE["instruct"] = InstructPipeline.from_pretrained(str(instruct)).to(device)
+    _HERE["model"] = DemoModel.load(checkpoint, device)
+    _HERE["load"] = {
+        "float32": partial(load_pipeline, checkpoint, device),
+        "bfloat16": partial(load_pipeline, checkpoint, device, torch.bfloat16),
+        "instruct": lambda: InstructPipeline.from_pretrained(str(instruct)).to(device),
+    }
+
+
+def _pipeline(name: str, config: EditConfig) -> MAGEditPipeline | InstructPipeline:
+    """The pipeline of row ``name``, loaded when it is first asked for."""
+    which = "instruct" if _is_instructed(config) else "bfloat16" if name in BFLOAT16 else "float32"
+    if which not in _HERE:
+        _HERE[which] = _HERE["load"][which]()
+    found: MAGEditPipeline | InstructPipeline = _HERE[which]
+    return found
 
 
 class Inversions:
@@ -146,14 +158,15 @@ def resolved(name: str, edit: DemoEdit, config: EditConfig) -> tuple[DemoEdit, E
     if name in BY_KIND:
         prompts = (edit.source_prompt, edit.target_prompt)
         kind = KIND_OF.get(edit.kind, "attribute")
-        given = [] if config.is_guided else ["strength"]
+        given = [each for each in KIND_GOVERNED if getattr(config, each) != getattr(EditConfig(), each)]
         _, config = with_kind(config, kind, *prompts, given=given, preset="balanced", has_words=True)
     return edit, config
 
 
 def _work(edit: DemoEdit, rows: Mapping[str, EditConfig]) -> list[Figures]:
     """Every row's figures of one edit; an edit that is refused or diverges has failed."""
-    inversions, lines = Inversions(), []
+    lines: list[Figures] = []
+    inversions: dict[int, Inversions] = defaultdict(Inversions)  # of each pipeline its own
     for name, config in rows.items():
         about = {"row": name, "edit": edit.name, "twin": has_twin(edit)}
         if name == CEILING:
@@ -161,8 +174,8 @@ def _work(edit: DemoEdit, rows: Mapping[str, EditConfig]) -> list[Figures]:
             continue
         told, used = resolved(name, edit, config)
         try:
-            pipe = _HERE["instruct" if _is_instructed(used) else "pipe"]
-            lines.append(about | measure(pipe, told, used, inversions))
+            pipe = _pipeline(name, used)
+            lines.append(about | measure(pipe, told, used, inversions[id(pipe)]))
         except (InvalidEdit, EditDiverged) as error:
             lines.append(about | {"error": error.code, "success": 0.0, "read": 0.0})
     return lines
@@ -190,7 +203,7 @@ def _weights(checkpoint: Path) -> str:
 def _key(weights: str, name: str, edit: DemoEdit, config: EditConfig) -> str:
     """Names one line of the journal by all that its figures depend on, but for the program itself."""
     told, used = resolved(name, edit, config)
-    settings = [weights, name == CEILING, repr(told), asdict(used)]
+    settings: list[Any] = [weights, name == CEILING, repr(told), asdict(used), *(["bfloat16"] * (name in BFLOAT16))]
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -208,15 +221,14 @@ def run(
 
     ``instruct``: the checkpoint of rows that edit by instruction; none: that which ships.
     """
-    follows = any(_is_instructed(row) for row in rows.values())
-    instruct = (instruct or instruct_checkpoint_path()) if follows else None
+    instruct = instruct or instruct_checkpoint_path()
     state.mkdir(parents=True, exist_ok=True)
     journal = state / "journal.jsonl"
     lines = journal.read_text().splitlines(keepends=True) if journal.exists() else []
     whole = [line for line in lines if line.endswith("\n")]  # a kill may have cut the last one
     journal.write_text("".join(whole))
     known = {line["key"]: line["figures"] for line in map(json.loads, whole)}
-    weights = {False: _weights(checkpoint), True: _weights(instruct) if instruct else ""}
+    weights = {each: _weights(instruct if each else checkpoint) for each in map(_is_instructed, rows.values())}
     keys = {
         (edit.name, name): _key(weights[_is_instructed(row)], name, edit, row)
         for edit in edits
@@ -241,84 +253,6 @@ def run(
                 file.flush()
     # two rows may be the same edit: each gets its own name
     return [known[keys[edit.name, name]] | {"row": name, "edit": edit.name} for edit in edits for name in rows]
-
-
-MEANS = (
-    "success",
-    "read",
-    "left",
-    "inside_db",
-    "structure",
-    "background_db",
-    "token",
-    "spatial",
-    "token_gain",
-    "spatial_gain",
-    "seconds",
-    "passes",
-)
-Summary = dict[str, dict[str, dict[str, dict[str, float | None]]]]
-
-
-def with_gains(figures: Sequence[Figures]) -> list[Figures]:
-    """The figures with what guidance has gained: ratios less those of the row without it, where both are there."""
-    known = {(each["edit"], each["row"]): each for each in figures}
-    told = []
-    for each in figures:
-        base = known.get((each["edit"], UNGUIDED.get(each["row"], "")), {})
-        pairs = {name: (each.get(name), base.get(name)) for name in ("token", "spatial")}
-        gains = {f"{name}_gain": a - b for name, (a, b) in pairs.items() if a is not None and b is not None}
-        told.append(each | gains)
-    return told
-
-
-def summary(figures: Sequence[Figures]) -> Summary:
-    """Means by set, group and row, with the number of edits. Groups: each kind, "attribute" (colour, pattern, part),
-    "twin" (attributes of a thing that has one), "all". None: no edit of the group has the figure."""
-    groups: dict[tuple[str, str, str], list[Figures]] = {}
-    for each in with_gains(figures):
-        complexity, kind, _ = each["edit"].split("-")
-        names = [kind, "all"]
-        if kind in ATTRIBUTES:
-            names += ["attribute", *(["twin"] if each["twin"] else [])]
-        for name in names:
-            groups.setdefault((complexity, name, each["row"]), []).append(each)
-    table: Summary = {}
-    for (complexity, group, row), results in groups.items():
-        there = {name: [one[name] for one in results if one.get(name) is not None] for name in MEANS}
-        means = {name: round(fmean(values), 4) if values else None for name, values in there.items()}
-        table.setdefault(complexity, {}).setdefault(group, {})[row] = {"edits": len(results), **means}
-    return table
-
-
-GROUPS = (*EDIT_KINDS, "attribute", "all")
-SHOWN = {
-    "inside_db": ("inside dB", "all", "{:.1f}"),
-    "structure": ("structure", "attribute", "{:.2f}"),
-    "background_db": ("background dB", "all", "{:.1f}"),
-    "token_gain": ("token", "attribute", "{:+.3f}"),
-    "spatial_gain": ("spatial", "attribute", "{:+.3f}"),
-    "seconds": ("s", "all", "{:.1f}"),
-    "passes": ("passes", "all", "{:.0f}"),
-}
-"""Beside success: heading, group and format of each figure shown."""
-
-
-def markdown(table: Summary) -> Iterator[str]:
-    """The summary as Markdown, line by line: a table per set, success in per cent by kind, then the other figures."""
-    for complexity, groups in table.items():
-        here = [group for group in GROUPS if group in groups]
-        numbers = {group: max(int(row["edits"] or 0) for row in groups[group].values()) for group in here}
-        heads = [*(f"{group} ({numbers[group]})" for group in here), *(heading for heading, _, _ in SHOWN.values())]
-        yield f"| {complexity} | " + " | ".join(heads) + " |"
-        yield "|" + "---|" * (len(heads) + 1)
-        for row in groups["all"]:
-            cells = [f"{100 * (groups[group][row]['success'] or 0):.0f}" for group in here]
-            for name, (_, group, form) in SHOWN.items():
-                value = groups.get(group, groups["all"])[row][name]
-                cells.append("" if value is None else form.format(value))
-            yield f"| {row} | " + " | ".join(cells) + " |"
-        yield ""
 
 
 def main() -> None:

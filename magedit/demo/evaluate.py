@@ -207,9 +207,9 @@ def judge_edit(edit: DemoEdit, result: Image.Image, size: int) -> dict[str, floa
     }
 
 
-def load_pipeline(folder: Path, device: str = "cpu") -> MAGEditPipeline:
+def load_pipeline(folder: Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> MAGEditPipeline:
     """The editing pipeline of a checkpoint's folder."""
-    pipeline: MAGEditPipeline = MAGEditPipeline.from_pretrained(folder).to(device)
+    pipeline: MAGEditPipeline = MAGEditPipeline.from_pretrained(folder, dtype=dtype).to(device)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.quality import KIND_OF, markdown, resolved, run, summary
+from benchmarks.quality import KIND_OF, resolved, run
+from benchmarks.quality_tables import markdown, summary
 from benchmarks.rows import BY_KIND, CEILING, ROWS, TABLES, UNGUIDED
 from magedit.config import EditConfig
 from magedit.demo import checkpoint_path, demo_edit, sample_edits
@@ -80,6 +81,8 @@ def test_the_rows_of_kinds_take_each_edits_own_defaults() -> None:
             expected = dict(KINDS[KIND_OF.get(kind, "attribute")])
             if name == UNGUIDED["kind"]:
                 expected["strength"] = 0.0
+            if name == "kind, never stopped":
+                expected["stop_contrast"] = ROWS[name].stop_contrast
             assert {name: getattr(config, name) for name in expected} == expected
             assert config.steps == ROWS[name].steps
             assert bool(config.negative_prompt) == (kind == "removal")
@@ -93,15 +96,11 @@ def test_the_tables_hold_every_row() -> None:
     assert all(row in ROWS for row in BY_KIND)
 
 
-def test_means_are_over_the_edits_of_a_group() -> None:
-    figures = [
-        {"row": "p2p", "edit": f"plain-colour-{index}", "twin": index > 1, "success": success}
-        for index, success in enumerate((1.0, 0.0, 0.0, 1.0, 1.0))
-    ]
-    groups = summary(figures)["plain"]
-    assert {group: (rows["p2p"]["edits"], rows["p2p"]["success"]) for group, rows in groups.items()} == {
-        "colour": (5, 0.6),
-        "attribute": (5, 0.6),
-        "all": (5, 0.6),
-        "twin": (3, pytest.approx(2 / 3, abs=1e-4)),
-    }
+def test_half_precision_is_another_edit_with_an_inversion_of_its_own(tmp_path: Path) -> None:
+    edit = replace(demo_edit("carpet"), name="plain-colour-0")
+    row = replace(ROWS["kind, fast"], steps=2, max_iterations=1)
+    rows = {"kind, fast": row, "kind, bfloat16": row}
+    whole, half = run(checkpoint_path(), rows, [edit], state=tmp_path)
+    assert whole["inside_db"] != half["inside_db"] == pytest.approx(whole["inside_db"], abs=1.0)
+    assert whole["passes"] == pytest.approx(half["passes"], abs=1.0)
+    assert len((tmp_path / "journal.jsonl").read_text().splitlines()) == 2

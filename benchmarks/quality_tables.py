@@ -1,0 +1,91 @@
+"""Tables of `benchmarks.quality`: means of what was measured of each edit, and their Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from statistics import fmean
+from typing import Any
+
+from benchmarks.rows import UNGUIDED
+from magedit.demo.edits import EDIT_KINDS
+
+Figures = dict[str, Any]
+"""What was measured of one edit under one row."""
+ATTRIBUTES = ("colour", "pattern", "part")
+"""Kinds of the set that change a thing's quality."""
+MEANS = (
+    "success",
+    "read",
+    "left",
+    "inside_db",
+    "structure",
+    "background_db",
+    "token",
+    "spatial",
+    "token_gain",
+    "spatial_gain",
+    "seconds",
+    "passes",
+)
+Summary = dict[str, dict[str, dict[str, dict[str, float | None]]]]
+
+
+def with_gains(figures: Sequence[Figures]) -> list[Figures]:
+    """The figures with what guidance has gained: ratios less those of the row without it, where both are there."""
+    known = {(each["edit"], each["row"]): each for each in figures}
+    told = []
+    for each in figures:
+        base = known.get((each["edit"], UNGUIDED.get(each["row"], "")), {})
+        pairs = {name: (each.get(name), base.get(name)) for name in ("token", "spatial")}
+        gains = {f"{name}_gain": a - b for name, (a, b) in pairs.items() if a is not None and b is not None}
+        told.append(each | gains)
+    return told
+
+
+def summary(figures: Sequence[Figures]) -> Summary:
+    """Means by set, group and row, with the number of edits. Groups: each kind, "attribute" (colour, pattern, part),
+    "twin" (attributes of a thing that has one), "all". None: no edit of the group has the figure."""
+    groups: dict[tuple[str, str, str], list[Figures]] = {}
+    for each in with_gains(figures):
+        complexity, kind, _ = each["edit"].split("-")
+        names = [kind, "all"]
+        if kind in ATTRIBUTES:
+            names += ["attribute", *(["twin"] if each["twin"] else [])]
+        for name in names:
+            groups.setdefault((complexity, name, each["row"]), []).append(each)
+    table: Summary = {}
+    for (complexity, group, row), results in groups.items():
+        there = {name: [one[name] for one in results if one.get(name) is not None] for name in MEANS}
+        means = {name: round(fmean(values), 4) if values else None for name, values in there.items()}
+        table.setdefault(complexity, {}).setdefault(group, {})[row] = {"edits": len(results), **means}
+    return table
+
+
+GROUPS = (*EDIT_KINDS, "attribute", "all")
+SHOWN = {
+    "inside_db": ("inside dB", "all", "{:.1f}"),
+    "structure": ("structure", "attribute", "{:.2f}"),
+    "background_db": ("background dB", "all", "{:.1f}"),
+    "token_gain": ("token", "attribute", "{:+.3f}"),
+    "spatial_gain": ("spatial", "attribute", "{:+.3f}"),
+    "seconds": ("s", "all", "{:.1f}"),
+    "passes": ("passes", "all", "{:.0f}"),
+}
+"""Beside success: heading, group and format of each figure shown."""
+
+
+def markdown(table: Summary) -> Iterator[str]:
+    """The summary as Markdown, line by line: a table per set, success in per cent by kind, then the other figures."""
+    for complexity, groups in table.items():
+        here = [group for group in GROUPS if group in groups]
+        numbers = {group: max(int(row["edits"] or 0) for row in groups[group].values()) for group in here}
+        heads = [*(f"{group} ({numbers[group]})" for group in here), *(heading for heading, _, _ in SHOWN.values())]
+        yield f"| {complexity} | " + " | ".join(heads) + " |"
+        yield "|" + "---|" * (len(heads) + 1)
+        for row in groups["all"]:
+            cells = [f"{100 * (groups[group][row]['success'] or 0):.0f}" for group in here]
+            for name, (_, group, form) in SHOWN.items():
+                value = groups.get(group, groups["all"])[row][name]
+                cells.append("" if value is None else form.format(value))
+            yield f"| {row} | " + " | ".join(cells) + " |"
+        yield ""
