@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import StableDiffusionInstructPix2PixPipeline, UNet2DConditionModel
-from PIL import ImageChops
+from PIL import Image, ImageChops
 
 from magedit.config import EditConfig
+from magedit.demo import demo_edit, instruct_checkpoint_path
+from magedit.demo.evaluate import judge_edit
+from magedit.demo.instructions import instruction
+from magedit.demo.vocabulary import INSTRUCTIONS, check_prompt, read_vocabulary
 from magedit.errors import CheckpointError, EditCanceled, MaskMismatch, NotTogether
 from magedit.instruct import InstructPipeline, takes_instructions
 from magedit.masks import outside_difference
@@ -101,3 +105,16 @@ def test_a_checkpoint_named_after_magicbrush_is_one(checkpoint: Path, tmp_path: 
     linked = tmp_path / "MagicBrush-jul7"
     linked.symlink_to(checkpoint)
     assert InstructPipeline.from_pretrained(str(linked)).method == "magicbrush"
+
+
+def test_the_checkpoint_that_ships_follows_instructions() -> None:
+    pipe = InstructPipeline.from_pretrained(str(instruct_checkpoint_path()))
+    vocabulary = read_vocabulary(instruct_checkpoint_path())
+    assert vocabulary == INSTRUCTIONS
+    edit = demo_edit("carpet")
+    told = instruction(edit)
+    check_prompt(told, vocabulary)
+    output = pipe(edit.image(pipe.size), [edit.mask(pipe.size)], "", told, (), EditConfig(method=pipe.method, steps=20))
+    (result,) = output.images
+    assert isinstance(result, Image.Image)
+    assert judge_edit(edit, result, pipe.size)["success"] == 1.0
