@@ -46,6 +46,9 @@ def check(
     if form.source_prompt is None:
         if source is None and any("source_prompt" in METHOD_CARDS[config.method].inputs for config in configs):
             raise invalid("source_prompt", "Field required")
+        if source is None:
+            # The target prompt stands for it; what is wrong with it is wrong at its own field.
+            _check_prompt(form.target_prompt, "target_prompt", info, tokenize)
         form = replace(form, source_prompt=source.prompt if source is not None else form.target_prompt)
     _check_results(configs, settings.max_results)
     regions = _regions(form, max_regions=settings.max_regions)
@@ -123,6 +126,10 @@ def _regions(form: EditForm, *, max_regions: int) -> tuple[Region, ...]:
     return regions
 
 
+def _check_prompt(prompt: str, field: str, info: ModelInfo, tokenize: Tokenize) -> None:
+    check_prompt(tokenize, prompt, max_tokens=info.max_prompt_tokens, field=field, vocabulary=info.vocabulary)
+
+
 def _check_words(
     form: EditForm, regions: Sequence[Region], configs: Sequence[EditConfig], info: ModelInfo, tokenize: Tokenize
 ) -> tuple[Region, ...]:
@@ -138,13 +145,7 @@ def _check_words(
         needs_words=any(config.is_guided for config in configs),
     )
     for negative in {config.negative_prompt for config in configs}:
-        check_prompt(
-            tokenize,
-            negative,
-            max_tokens=info.max_prompt_tokens,
-            field="negative_prompt",
-            vocabulary=info.vocabulary,
-        )
+        _check_prompt(negative, "negative_prompt", info, tokenize)
     for field in ("equalizer", "cross_replace_words"):
         for word in getattr(form.config, field):
             find_word(form.target_prompt, word, field=field)

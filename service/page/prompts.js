@@ -26,11 +26,13 @@ export function setUp() {
 }
 
 function preview() {
+  const instructed = isInstructed();
+  document.querySelector("[data-field=source_prompt]").hidden = byId("copy-prompt").hidden = instructed;
+  document.querySelector("[for=target_prompt]").textContent = instructed ? "Instruction" : "It shall show";
   const [source, target] = [byId("source_prompt").value, byId("target_prompt").value];
   const box = byId("reading");
   box.hidden = !target.trim();
   if (box.hidden) return;
-  const instructed = isInstructed();
   byId("reading-text").replaceChildren(...marked(target, instructed ? [] : newSpans(source, target)));
   const given = masks.regions.map(({ words }) => phrases(words));
   const guided = !instructed && isGuided(setting, source, target, given.some((words) => words.length));

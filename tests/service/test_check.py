@@ -73,6 +73,12 @@ def test_a_model_without_the_default_method_takes_its_own() -> None:
         edited(method="mag-edit", source_prompt="a red carpet")
 
 
+def test_a_prompt_that_stands_for_the_other_is_refused_at_its_own_field() -> None:
+    with pytest.raises(MAGEditError) as caught:
+        checked(method="blended-latent", source_prompt="", target_prompt="a room with a zebra")
+    assert caught.value.field == "target_prompt"
+
+
 def test_methods_that_are_compared_are_each_checked() -> None:
     request = checked(compare=["p2p", "diffedit"], skip_fraction="0.4").request
     assert [config.method for config in request.configs] == ["p2p", "diffedit"]

@@ -151,6 +151,8 @@ def test_a_model_that_edits_by_instruction_needs_no_source_prompt(
         page.click("#submit")
         expect(page.locator("[data-field=source_prompt] .error")).to_have_text("Say what the picture shows.")
         page.locator("#field-model").select_option("instruct")
+        expect(page.locator("#source_prompt")).to_be_hidden()
+        expect(page.get_by_label("Instruction", exact=True)).to_have_value("make a carpet green")
         expect(page.locator("#reading-text .unknown")).to_have_count(0)
         expect(page.locator("#reading-words li")).to_have_text("No words are needed: nothing is guided.")
         with page.expect_response(lambda answer: answer.request.method == "POST") as posted:
