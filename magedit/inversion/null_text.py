@@ -9,6 +9,7 @@ from torch import Tensor
 from magedit.errors import NotTogether
 from magedit.inversion.base import InversionTask, Inverted
 from magedit.inversion.ddim import trajectory
+from magedit.prefix import one_prefix
 from magedit.report import Stage
 from magedit.schedule import guided_noise
 
@@ -38,7 +39,8 @@ def null_text(task: InversionTask) -> Inverted:
     optimised: list[Tensor] = []
     with task.denoiser.meter.stage(Stage.OPTIMIZE, task.config.steps):
         for i in range(task.config.steps):
-            embedding, following = optimise(task, i, sampled[-1], latents[i + 1], embedding)
+            with one_prefix(task.denoiser.unet):
+                embedding, following = optimise(task, i, sampled[-1], latents[i + 1], embedding)
             optimised.append(embedding)
             sampled.append(following)
             task.denoiser.meter.stepped()

@@ -12,6 +12,7 @@ from magedit.attention import Edit, Layer, LayerEdit, capturing, editing, find_l
 from magedit.inversion.base import InversionTask, Inverted
 from magedit.inversion.ddim import trajectory
 from magedit.inversion.null_text import LEARNING_RATE_DECAY, TOLERANCE_GROWTH
+from magedit.prefix import one_prefix
 from magedit.report import Stage
 from magedit.schedule import guided_noise
 
@@ -79,11 +80,27 @@ def _train(
     task: InversionTask, step: int, current: Tensor, following: Tensor, mapper: ValueMapper, layers: tuple[Layer, ...]
 ) -> Tensor:
     """One step: at most `EditConfig.style_updates` updates; the source latent sampled with what was learned."""
-    config, denoiser, schedule = task.config, task.denoiser, task.denoiser.schedule
-    t = schedule.timesteps[step]
+    denoiser = task.denoiser
+    t = denoiser.schedule.timesteps[step]
     held = _regularized(layers, task.latent.shape[-1])
     with capturing(denoiser.unet, held) as wanted:
         denoiser.attend(following, t, task.source, held[-1])
+    with one_prefix(denoiser.unet):
+        return _optimise(task, step, current, following, mapper, layers, wanted)
+
+
+def _optimise(
+    task: InversionTask,
+    step: int,
+    current: Tensor,
+    following: Tensor,
+    mapper: ValueMapper,
+    layers: tuple[Layer, ...],
+    wanted: Mapping[str, Tensor],
+) -> Tensor:
+    """The updates of `_train`, towards the maps ``wanted``."""
+    config, denoiser, schedule = task.config, task.denoiser, task.denoiser.schedule
+    t = schedule.timesteps[step]
     unconditional = denoiser.noise(current, t, task.empty)
     optimizer = torch.optim.Adam(mapper.parameters(), lr=LEARNING_RATE * max(0.0, 1 - LEARNING_RATE_DECAY * step))
 
@@ -94,7 +111,7 @@ def _train(
 
     for _ in range(config.style_updates(step)):
         with torch.enable_grad():
-            sampled, maps = sample({layer.name: LayerEdit(read=True) for layer in held})
+            sampled, maps = sample({name: LayerEdit(read=True) for name in wanted})
             loss = F.mse_loss(sampled, following) + sum(F.mse_loss(maps[name], wanted[name]) for name in maps)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
