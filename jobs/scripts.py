@@ -255,6 +255,8 @@ if ARGV[6] == '1' then redis.call('HINCRBY', key, 'handed_back', 1) end
 redis.call('HDEL', key, 'progress', 'worker', 'started_at')
 redis.call('DEL', LEASE .. id)
 redis.call('ZREM', MISSING, id)
+-- It may be in line already: requeued between a slow worker's taking and its claim, which it now gives back.
+redis.call('LREM', KEYS[1], 0, id)
 redis.call('LPUSH', KEYS[1], id)
 ring(KEYS[3])
 return 'queued'

@@ -194,3 +194,14 @@ def test_what_rq_lists_as_started_goes_by_no_clock(desk: Desk) -> None:
     desk.redis.hset("rq:execution:live:1", "id", "1")
     desk.queue.tidy("demo")
     assert desk.redis.zrange(registry, 0, -1) == [b"live:1"]
+
+
+def test_an_edit_that_was_requeued_under_a_slow_worker_and_is_given_back_stands_in_line_once(desk: Desk) -> None:
+    record, other = desk.submit(), desk.submit()
+    assert desk.queue.take("demo") == (record.id, "normal")
+    # The worker sleeps; a reaper finds the edit in no line and under no lease.
+    assert desk.queue.requeue(record) is State.QUEUED
+    claim = desk.records.claim(record.id, "worker-1")
+    assert claim is not None
+    assert desk.queue.hand_back(claim) is State.QUEUED
+    assert desk.line() == [record.id, other.id]
