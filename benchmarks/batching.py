@@ -18,12 +18,12 @@ from statistics import median
 import torch
 from rich.console import Console
 
-from magedit.attention import LayerEdit, editing, find_layers, guidance_layers
+from magedit.backbones.stable_diffusion.attention import LayerEdit, editing, find_layers, guidance_layers
+from magedit.backbones.stable_diffusion.denoiser import frozen
+from magedit.backbones.stable_diffusion.truncated import attend_until
 from magedit.config import EditConfig
 from magedit.demo import checkpoint_path, demo_edit
-from magedit.denoiser import frozen
-from magedit.pipeline import MAGEditPipeline
-from magedit.truncated import attend_until
+from magedit.pipelines.mag_edit import MAGEditPipeline
 
 TIMESTEP = 500
 

@@ -21,9 +21,9 @@ from diffusers.models.resnet import ResnetBlock2D
 from rich.console import Console
 
 from benchmarks.batching import in_turn, passes
+from magedit.backbones.stable_diffusion.denoiser import frozen
 from magedit.demo import checkpoint_path
-from magedit.denoiser import frozen
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
 
 COMPILED: dict[str, tuple[type[torch.nn.Module], ...]] = {
     "residual blocks": (ResnetBlock2D,),

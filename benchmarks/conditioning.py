@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from magedit.backbones.stable_diffusion.denoiser import frozen
 from magedit.config import EditConfig
-from magedit.denoiser import frozen
 from magedit.inversion import InversionTask, Inverted
 from magedit.inversion.null_text import null_text
 from magedit.meter import Meter
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
 
 DATA = Path(__file__).parent.parent / "tests" / "data"
 CHANGE = 1e-6

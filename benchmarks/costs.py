@@ -13,14 +13,14 @@ import torch
 from PIL import Image
 
 from benchmarks.counters import Clock, matmul_peak
-from benchmarks.living import MIB, Living
 from benchmarks.passes import PassBench, Passes, counting, pass_flops
 from benchmarks.released import released_edit, released_inversion
 from benchmarks.sd import weights
+from benchmarks.tensor_memory import MIB, Living
 from magedit.config import EditConfig, Region
 from magedit.demo import demo_edit
 from magedit.meter import Meter
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
 
 SHORT: dict[str, Any] = {"steps": 2, "max_iterations": 2, "null_text_iterations": 2}
 """An edit that has every kind of pass, for its peak memory."""

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from magedit.config import EditConfig
 from magedit.demo import checkpoint_path, demo_edit
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.report import EditMeasures
 
 VARIANTS = {

@@ -1,6 +1,6 @@
 """Memory of an edit on a checkpoint of Stable Diffusion 1.x size with random weights (`make bench-memory`).
 
-Counted as `benchmarks.living` says. ``--limit`` makes a default edit above so many MiB a failure.
+Counted as `benchmarks.tensor_memory` says. ``--limit`` makes a default edit above so many MiB a failure.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.living import MIB, Living
 from benchmarks.sd import sd_pipeline, weights
-from cli.client import Client
+from benchmarks.tensor_memory import MIB, Living
 from cli.stack import Stack
 from jobs.schema import ArtifactName
 from jobs.settings import Settings
+from magedit.client import Client
 from magedit.config import EditConfig, Region
 from magedit.passes import BATCH_RESULTS
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.report import Progress
 
 LIMIT_MIB = 4096.0

@@ -25,15 +25,15 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-import magedit.denoiser
+import magedit.backbones.stable_diffusion.denoiser
 from benchmarks.sd import sd_pipeline
-from cli.client import Client
 from cli.stack import Stack
 from jobs.settings import Settings
+from magedit.client import Client
 from magedit.config import EditConfig
 from magedit.demo import checkpoint_path, demo_edit
-from magedit.kinds import config_for
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
+from magedit.prompts.kinds import config_for
 
 
 class Inside:
@@ -68,7 +68,7 @@ def inside(pipe: MAGEditPipeline) -> Iterator[Inside]:
         (pipe.vae, "encode"),
         (pipe.vae, "decode"),
         (pipe.text_encoder, "forward"),
-        (magedit.denoiser, "attend_until"),
+        (magedit.backbones.stable_diffusion.denoiser, "attend_until"),
         (torch.autograd, "grad"),
         (torch.Tensor, "backward"),
     ]

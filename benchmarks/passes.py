@@ -14,15 +14,15 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
-import magedit.denoiser
+import magedit.backbones.stable_diffusion.denoiser
 from benchmarks.counters import Clock, counted, timed
 from benchmarks.released import plain
-from magedit.attention import capturing, find_layers, guidance_layers
+from magedit.backbones.ddim import Schedule
+from magedit.backbones.stable_diffusion.attention import capturing, find_layers, guidance_layers
+from magedit.backbones.stable_diffusion.denoiser import Denoiser, frozen
+from magedit.backbones.stable_diffusion.truncated import attend_until
 from magedit.config import EditConfig
-from magedit.denoiser import Denoiser, frozen
 from magedit.meter import Meter
-from magedit.schedule import Schedule
-from magedit.truncated import attend_until
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def counting(unet: UNet2DConditionModel) -> Iterator[Counter[str]]:
 
     hook = unet.register_forward_pre_hook(whole)
     try:
-        with mock.patch.object(magedit.denoiser, "attend_until", cut):
+        with mock.patch.object(magedit.backbones.stable_diffusion.denoiser, "attend_until", cut):
             yield rows
     finally:
         hook.remove()

@@ -28,9 +28,9 @@ from benchmarks.pie_metrics import Lpips, Mask, Picture, Structure, TextSimilari
 from benchmarks.rows import BY_KIND, ROWS
 from magedit.config import EditConfig, Region
 from magedit.errors import WordNotFound
-from magedit.kinds import with_filling, with_kind
-from magedit.pipeline import MAGEditPipeline
-from magedit.prompts import find_word
+from magedit.pipelines.mag_edit import MAGEditPipeline
+from magedit.prompts.alignment import find_word
+from magedit.prompts.kinds import with_filling, with_kind
 
 SIDE = 512
 """Side of the data set's pictures in pixels."""

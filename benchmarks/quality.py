@@ -28,7 +28,6 @@ from rich.progress import track
 from benchmarks.metrics import structure
 from benchmarks.quality_tables import ATTRIBUTES, Figures, markdown, summary
 from benchmarks.rows import BFLOAT16, BY_KIND, CEILING, ROWS, TABLES
-from magedit.catalog import METHOD_CARDS
 from magedit.config import PRESETS, EditConfig, Region
 from magedit.demo import checkpoint_path, edit_set, instruct_checkpoint_path
 from magedit.demo.edits import EDIT_KINDS, DemoEdit, in_room
@@ -36,12 +35,13 @@ from magedit.demo.evaluate import judge_edit, load_pipeline, psnr
 from magedit.demo.instructions import instruction
 from magedit.demo.model import DemoModel
 from magedit.errors import EditDiverged, InvalidEdit
-from magedit.instruct import InstructPipeline
-from magedit.kinds import KIND_GOVERNED, EditKind, with_kind
 from magedit.meter import planned
-from magedit.output import Inversion
+from magedit.methods.catalog import METHOD_CARDS
 from magedit.passes import Passes
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.instruct import InstructPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
+from magedit.pipelines.output import Inversion
+from magedit.prompts.kinds import KIND_GOVERNED, EditKind, with_kind
 from magedit.report import Stage
 
 KIND_OF: dict[str, EditKind] = {"replacement": "replacement", "addition": "addition", "removal": "removal"}

@@ -16,18 +16,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from magedit.attention import Edit, LayerEdit
+from magedit.backbones.ddim import guided_noise
+from magedit.backbones.stable_diffusion.attention import Edit, LayerEdit
+from magedit.backbones.stable_diffusion.denoiser import frozen
 from magedit.config import EditConfig, Region
-from magedit.denoiser import frozen
-from magedit.guidance import constraint_loss
+from magedit.guidance.constraints import constraint_loss
 from magedit.inversion import INVERSIONS, InversionTask
 from magedit.meter import Meter
-from magedit.methods import EditTask
-from magedit.output import Inversion
-from magedit.pipeline import MAGEditPipeline
-from magedit.prompts import check_edit
+from magedit.methods.base import EditTask
+from magedit.pipelines.mag_edit import MAGEditPipeline
+from magedit.pipelines.output import Inversion
+from magedit.prompts.alignment import check_edit
 from magedit.report import Stage
-from magedit.schedule import guided_noise
 
 
 @dataclass

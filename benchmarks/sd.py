@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from magedit.demo import checkpoint_path
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
 
 SD_UNET: dict[str, Any] = {
     "sample_size": 64,

@@ -31,10 +31,10 @@ from benchmarks.counters import Clock
 from benchmarks.passes import PassBench, Passes, medians, pass_flops, pass_seconds
 from benchmarks.sd import SD_UNET, sd_pipeline
 from benchmarks.speed_tables import RELEASED, show, show_extrapolated, show_passes
+from magedit.backbones.fingerprint import fingerprint
 from magedit.config import EditConfig, PresetName
 from magedit.demo import checkpoint_path
-from magedit.fingerprint import fingerprint
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
 
 SD_SIDES = (64, 16)
 """Sides of Stable Diffusion 1.x's latent and of the maps that guidance reads."""

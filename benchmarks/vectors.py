@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit import test_vectors as vectors
 from tests.magedit.conftest import VECTORS, load_pipeline, relative
 

@@ -1,0 +1,1 @@
+"""The `magedit` command line."""

@@ -13,17 +13,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from cli.client import Client
 from cli.demo import report, run_demo
+from cli.display import describe, print_finished
 from cli.edit import API_KEY, edit
-from cli.explain import explained, read_settings
+from cli.errors import explained, read_settings
 from cli.keys import app as keys_app
 from cli.options import with_config_options
-from cli.show import describe, print_finished
 from cli.stack import Stack, free_port
 from cli.webhooks import app as webhooks_app
 from cli.workers import environment_of, keep_working, worker_programs
-from jobs.logs import configure_logging
+from jobs.observability.logs import configure_logging
+from magedit.client import Client
 from magedit.demo import DEMO_EDITS
 
 WATCH_S = 0.5

@@ -11,10 +11,10 @@ from typing import Any
 from PIL import Image
 from rich.console import Console
 
-from cli.client import Client, Edit
-from cli.show import cost, follow, measures_table
+from cli.display import cost, follow, measures_table
+from magedit.client import Client, Edit
 from magedit.demo import DemoEdit, demo_edit
-from magedit.masks import outside_difference
+from magedit.images.masks import outside_difference
 
 
 @dataclass(frozen=True, kw_only=True)

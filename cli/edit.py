@@ -9,11 +9,11 @@ from typing import Annotated, Any, get_args
 import typer
 from rich.console import Console
 
-from cli.client import Client, Edit, File
-from cli.explain import explained, read_settings
+from cli.display import follow, print_finished
+from cli.errors import explained, read_settings
 from cli.options import json_array, with_config_options
-from cli.show import follow, print_finished
 from jobs.schema import ArtifactName, OutputFormat, Priority
+from magedit.client import Client, Edit, File
 from magedit.config import MaskMode
 
 FORMATS: dict[str, OutputFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
@@ -132,7 +132,7 @@ def edit(
         out.parent.mkdir(parents=True, exist_ok=True)
         if server is None:
             # torch and everything that rests on it load here, and only here.
-            from cli.local import Here
+            from cli.local_edit import Here
 
             given = {"checkpoint": checkpoint, "device": device}
             settings = read_settings(**{name: value for name, value in given.items() if value is not None})

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.service_redis import service_redis
-from jobs.api_keys import CALLER_SCOPES, SCOPES, ApiKey, ApiKeys, Scope
-from jobs.limits import Limits
 from jobs.schema import Tenant
+from jobs.tenants.api_keys import CALLER_SCOPES, SCOPES, ApiKey, ApiKeys, Scope
+from jobs.tenants.limits import Limits
 
 UNITS_S = {"m": 60, "h": 3600, "d": 24 * 3600}
 

@@ -13,7 +13,7 @@ from annotated_types import Ge, Le
 from typing_extensions import Doc
 
 from magedit.config import GOVERNED, PRESET_DOC, EditConfig, PresetName
-from magedit.kinds import KIND_DOC, KIND_GOVERNED, KindName
+from magedit.prompts.kinds import KIND_DOC, KIND_GOVERNED, KindName
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from redis import Redis
 from rich.console import Console
 
 from cli.embedded_redis import EmbeddedRedis
-from cli.explain import explained, read_settings
+from cli.errors import explained, read_settings
 from jobs.connection import connect
 from jobs.errors import QueueUnavailable
 

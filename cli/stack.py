@@ -16,7 +16,7 @@ from typing import IO, Self
 import httpx
 
 from cli.embedded_redis import EmbeddedRedis
-from cli.processes import Program, Supervised, stop_all
+from cli.supervisor import Program, Supervised, stop_all
 from cli.workers import environment_of, worker_programs
 from jobs.settings import Settings
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from cli.keys import duration, tenant_name
 from cli.service_redis import service_redis
-from jobs.webhook_secrets import OVERLAP_S, WebhookSecrets
+from jobs.webhooks.secrets import OVERLAP_S, WebhookSecrets
 
 LOCAL = "local"
 """The tenant of a service that asks for no keys."""

@@ -12,7 +12,7 @@ from types import FrameType
 import structlog
 from pydantic import SecretStr
 
-from cli.processes import Program, Supervised, stop_all
+from cli.supervisor import Program, Supervised, stop_all
 from jobs.connection import BACKOFF_CAP_S
 from jobs.settings import Settings
 

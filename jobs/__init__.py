@@ -1,0 +1,1 @@
+"""Job records, queue, storage and settings that front end and workers share."""

@@ -1,7 +1,7 @@
 """One edit per `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07), whatever dies while it is accepted.
 
 A key is a tenant's. It is first *reserved* for the id of an edit that is being accepted, and then *bound* to the edit
-that was: in the very script that makes the record (`jobs.scripts`, CREATE), so that there is no moment at which one
+that was: in the very script that makes the record (`jobs.lua.scripts`, CREATE), so that there is no moment at which one
 is there without the other. A reservation only tells others to wait, for a short lease; what makes two edits of one key
 impossible is that a record is made only while the key is bound to no other edit. Whoever binds first wins.
 
@@ -38,8 +38,8 @@ from jobs.settings import Settings
 RETRY_S = 2
 """Longest wait that a repetition is told while the first request is under way, in seconds: most take less."""
 
-# Functions for the scripts of `jobs.scripts`. A key's hash: fingerprint of the payload, id of the edit, and whether it
-# is bound to it (else reserved).
+# Functions for `jobs.lua.scripts`. A key's hash: fingerprint of the payload, id of the edit, and whether it is bound
+# to it (else reserved).
 LUA = """
 -- What another edit's binding means for this one: replay or reused, and its id; or nil.
 local function taken(key, fingerprint, id)

@@ -43,17 +43,17 @@ TOKENIZER = PREFIX + "tokenizer:"
 # Hash by id: one API key, as its SHA-256; and the sorted set id -> time of all that were made, for the list.
 API_KEY = PREFIX + "api-key:"
 API_KEYS = PREFIX + "api-keys"
-# String by tenant and rate, with a time to live: when the tenant has the whole rate back (`jobs.limits`).
+# String by tenant and rate, with a time to live: when the tenant has the whole rate back (`jobs.tenants.limits`).
 RATE = PREFIX + "rate:"
-# Hash by tenant and month (2026-01): what the tenant has used (`jobs.usage`).
+# Hash by tenant and month (2026-01): what the tenant has used (`jobs.tenants.usage`).
 USAGE = PREFIX + "usage:"
 # Hash by tenant and SHA-256 of an Idempotency-Key, with a time to live: the edit that the key stands for.
 IDEMPOTENCY = PREFIX + "idempotency:"
 # Sorted set id -> time from which the webhook of a finished edit is to be tried (again).
 WEBHOOKS = PREFIX + "webhooks"
-# Hash by id: the attempts to deliver an edit's webhook, and how they ended (`jobs.deliveries`).
+# Hash by id: the attempts to deliver an edit's webhook, and how they ended (`jobs.webhooks.deliveries`).
 WEBHOOK = PREFIX + "webhook:"
-# Hash by tenant: what signs its webhooks (`jobs.webhook_secrets`).
+# Hash by tenant: what signs its webhooks (`jobs.webhooks.secrets`).
 WEBHOOK_SECRET = PREFIX + "webhook-secret:"
 # Hash model name -> seconds per denoising step, exponentially averaged over finished edits.
 PACE = PREFIX + "pace"

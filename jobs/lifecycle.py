@@ -1,4 +1,4 @@
-"""The life of a job: which state may follow which. `jobs.scripts` enforces this table inside Redis.
+"""The life of a job: which state may follow which. `jobs.lua.scripts` enforces this table inside Redis.
 
 queued ──claim──> running ──commit──> succeeded | failed | canceled
   │  ^               │

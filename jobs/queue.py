@@ -13,8 +13,9 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker_registration import clean_worker_registry
 
-from jobs import keys, scripts
+from jobs import keys
 from jobs.connection import redis_errors
+from jobs.lua import scripts
 from jobs.records import Place, Records
 from jobs.schema import PRIORITIES, JobRecord, Priority, State, id_time
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 import structlog
 from redis import Redis
 
-from jobs import keys, scripts
+from jobs import keys
 from jobs.connection import redis_errors
 from jobs.encoding import decode, decode_pairs, encode, flat
 from jobs.errors import (
@@ -24,9 +24,10 @@ from jobs.errors import (
     TooManyUnfinished,
 )
 from jobs.idempotency import Reservation
-from jobs.limits import Limits
+from jobs.lua import scripts
 from jobs.schema import JobRecord, Priority, Problem, State, StoredObject, id_time
 from jobs.settings import Settings
+from jobs.tenants.limits import Limits
 from magedit.report import EditMeasures, Progress
 
 # How long a record without results still says "expired" instead of "not found", in seconds.

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from magedit.config import EditConfig, InversionName, MethodName, Region
-from magedit.kinds import EditKind
+from magedit.prompts.kinds import EditKind
 from magedit.report import EditMeasures, Progress, ResultMeasures
 
 OutputFormat = Literal["png", "jpeg", "webp"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from magedit.config import EditConfig, Region
 
 if TYPE_CHECKING:
-    from magedit.pipeline import MAGEditOutput, MAGEditPipeline
+    from magedit.pipelines.mag_edit import MAGEditOutput, MAGEditPipeline
 
 __all__ = ["EditConfig", "MAGEditOutput", "MAGEditPipeline", "Region"]
 __version__ = "0.1.0"
@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
     if name in {"MAGEditPipeline", "MAGEditOutput"}:
-        from magedit import pipeline
+        from magedit.pipelines import mag_edit
 
-        return getattr(pipeline, name)
+        return getattr(mag_edit, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

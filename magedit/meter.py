@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from magedit.catalog import INVERSION_CARDS, METHOD_CARDS
 from magedit.config import EditConfig
+from magedit.methods.catalog import INVERSION_CARDS, METHOD_CARDS
 from magedit.passes import Passes
 from magedit.report import Progress, Stage
 

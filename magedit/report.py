@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from magedit.terms import MethodName
+from magedit.config.types import MethodName
 
 
 class Stage(StrEnum):

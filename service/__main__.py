@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uvicorn
 
-from jobs.logs import configure_logging
+from jobs.observability.logs import configure_logging
 from jobs.settings import Settings
 from service.app import create_app
 
@@ -27,7 +27,7 @@ def main() -> None:
         http="h11",
         server_header=False,
         log_config=None,
-        # `service.requests` logs what is answered.
+        # `service.middleware.request_id` logs what is answered.
         access_log=False,
     )
 

@@ -9,23 +9,23 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
+from jobs.observability.tracing import tracer_provider
 from jobs.settings import Settings
-from jobs.tracing import tracer_provider
 from service import problems
 from service.backend import Backend
-from service.body import BodyMiddleware
-from service.gate import Gate, GateMiddleware
-from service.head import HeadMiddleware
-from service.local import LocalMiddleware
+from service.edits.watcher import Watch, snapshots
+from service.images.upload_limiter import Slots
 from service.metrics import Metrics, MetricsMiddleware
-from service.openapi import document
-from service.ready import Readiness, looks
-from service.requests import RequestMiddleware
+from service.middleware.auth import Gate, GateMiddleware
+from service.middleware.body_timeout import BodyMiddleware
+from service.middleware.head_requests import HeadMiddleware
+from service.middleware.localhost import LocalMiddleware
+from service.middleware.request_id import RequestMiddleware
+from service.middleware.route_table import Routes
+from service.openapi.document import document
+from service.openapi.responses import guarded
+from service.readiness import Readiness, looks
 from service.routes import edits, events, health, methods, models, page, results, usage, webhooks
-from service.routes.documented import guarded
-from service.slots import Slots
-from service.table import Routes
-from service.watch import Watch, snapshots
 
 DESCRIPTION = """\
 Localized image editing: submit an image, a mask and two prompts; poll the edit; fetch the picture.

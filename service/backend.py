@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 
 from redis import Redis
 
+from jobs.admission import Room
 from jobs.connection import connect
-from jobs.deliveries import Deliveries
 from jobs.idempotency import IdempotencyKeys
 from jobs.models import Look, Models
 from jobs.queue import JobQueue
 from jobs.records import Records
-from jobs.room import Room
 from jobs.schema import ModelInfo
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
-from jobs.usage import UsageCounts
-from magedit.prompts import Tokenize, from_tokenizers
+from jobs.tenants.usage import UsageCounts
+from jobs.webhooks.deliveries import Deliveries
+from magedit.prompts.alignment import Tokenize, from_tokenizers
 
 
 class RecentLook:

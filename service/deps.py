@@ -8,12 +8,12 @@ from fastapi import Depends, Path, Request, Security
 from fastapi.security import HTTPBearer, SecurityScopes
 
 from jobs.schema import JobRecord
-from service.auth import Caller
 from service.backend import Backend as BackendType
+from service.bearer_auth import Caller
+from service.edits.watcher import Watch
 from service.errors import NoKey, ScopeMissing
-from service.ready import Readiness
-from service.slots import Slots
-from service.watch import Watch
+from service.images.upload_limiter import Slots
+from service.readiness import Readiness
 
 
 def _of_app(name: str) -> Any:
@@ -31,7 +31,7 @@ WatchDep = Annotated[Watch, _of_app("watch")]
 ReadinessDep = Annotated[Readiness, _of_app("readiness")]
 SlotsDep = Annotated[Slots, _of_app("slots")]
 
-# `service.auth` reads the header; this is what the contract shows of it.
+# `service.bearer_auth` reads the header; this is what the contract shows of it.
 _SCHEME = HTTPBearer(
     scheme_name="ApiKey",
     bearerFormat="mge_<id>_<secret>",
@@ -43,7 +43,7 @@ _SCHEME = HTTPBearer(
 async def _caller(request: Request, needed: SecurityScopes, _: Annotated[object, Security(_SCHEME)]) -> Caller:
     caller: Caller | None = getattr(request.state, "caller", None)
     if caller is None:
-        # A route outside `service.auth.GUARDED` that wants to know who calls.
+        # A route outside `service.bearer_auth.GUARDED` that wants to know who calls.
         raise NoKey
     for scope in needed.scopes:
         if scope not in caller.scopes:

@@ -11,14 +11,14 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from jobs.observability.tracing import present_traceparent
 from jobs.settings import Settings
-from jobs.tracing import present_traceparent
 from magedit.report import EditMeasures
 from service.backend import Backend
 from service.metrics import Metrics
 from tests.jobs.desk import Desk
 from tests.service.conftest import model_info, tokenizer_json
-from worker.observe import Observer, gpu_memory
+from worker.telemetry import Observer, gpu_memory
 
 DASHBOARD = json.loads((Path(__file__).parents[1] / "deploy" / "grafana" / "magedit.json").read_text())
 EXPRESSIONS = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]

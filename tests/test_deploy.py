@@ -123,7 +123,7 @@ def test_entry_points_exist() -> None:
     commands = [*instructions("service", "CMD"), *instructions("worker", "CMD"), *instructions("worker", "HEALTHCHECK")]
     commands += [str(each.get("command", "")) for each in OURS.values()]
     found = {module for command in commands for module in modules(command)}
-    assert {"service", "worker", "worker.deliver", "worker.health", "worker.reaper"} == found
+    assert {"service", "worker", "worker.webhooks", "worker.health", "worker.reaper"} == found
     for module in found:
         name = f"{module}.__main__" if module in {"service", "worker"} else module
         assert importlib.util.find_spec(name) is not None, module

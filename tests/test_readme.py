@@ -7,9 +7,9 @@ import json
 import re
 from pathlib import Path
 
-from magedit.catalog import INVERSION_CARDS, METHOD_CARDS
 from magedit.config import EditConfig
 from magedit.meter import planned
+from magedit.methods.catalog import INVERSION_CARDS, METHOD_CARDS
 from magedit.passes import Passes
 
 ROOT = Path(__file__).parent.parent

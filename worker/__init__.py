@@ -1,0 +1,1 @@
+"""The GPU worker: loads a model once and runs jobs."""

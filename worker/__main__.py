@@ -11,17 +11,17 @@ import structlog
 from jobs.connection import connect, redis_errors
 from jobs.durability import warn_unless_durable
 from jobs.errors import QueueUnavailable
-from jobs.logs import configure_logging
+from jobs.observability.logs import configure_logging
+from jobs.observability.tracing import tracer, tracer_provider
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
-from jobs.tracing import tracer, tracer_provider
-from worker.deliver import Deliverer
 from worker.gpu_worker import AWAY_PAUSE_S, GpuWorker
 from worker.heartbeat import EXIT_RESTART
 from worker.model import ServedModel, load
-from worker.notify import Supervisor
-from worker.observe import Observer, offer
 from worker.reaper import Reaper
+from worker.sd_notify import Supervisor
+from worker.telemetry import Observer, offer
+from worker.webhooks.delivery import Deliverer
 
 # How long a stopping worker waits for the end of its reaper, and of its deliveries, in seconds.
 JOIN_S = 5.0

@@ -11,13 +11,13 @@ from typing import Any
 from PIL import Image, ImageChops, ImageStat
 
 from jobs.schema import ArtifactName
-from magedit.catalog import METHOD_CARDS
 from magedit.config import MethodName
-from magedit.masks import Box, outline, take, union
-from magedit.plot import COLOURS, Series, chart, stack
+from magedit.images.charts import COLOURS, Series, chart, stack
+from magedit.images.heatmap import difference, grid, heat_map, panels, reduced
+from magedit.images.masks import Box, outline, take, union
+from magedit.images.transparency import flatten
+from magedit.methods.catalog import METHOD_CARDS
 from magedit.report import Ratios, Stage, StepTrace
-from magedit.show import difference, grid, heat_map, panels, reduced
-from magedit.transparency import flatten
 from worker.model import Edited
 
 LONGEST_SIDE = 1024

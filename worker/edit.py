@@ -11,16 +11,16 @@ from PIL import Image
 from jobs.errors import ContentWithheld
 from jobs.schema import CONTENT_TYPES, JobRecord, OutputFormat, StoredObject
 from jobs.storage import ObjectStore, artifact_key, result_key, sha256
-from magedit.catalog import METHOD_CARDS
 from magedit.config import EditConfig
+from magedit.images.transparency import flatten
 from magedit.meter import expected_work
+from magedit.methods.catalog import METHOD_CARDS
 from magedit.report import EditMeasures
-from magedit.transparency import flatten
 from worker.artifacts import all_artifacts
-from worker.inversions import Inversions, Slot
+from worker.compare import edit_by
+from worker.inversion_cache import Inversions, Slot
 from worker.model import Edited, Editor
 from worker.progress import Reporter
-from worker.several import edit_by
 
 # Pillow's options per format: PNG and WebP keep every pixel (WebP those below full transparency with `exact` alone),
 # JPEG comes as near as it can and has no transparency. PNG at level 3: for photographs less than half the time of

@@ -42,12 +42,12 @@ from magedit.errors import MAGEditError
 from magedit.meter import relative_work
 from worker import edit
 from worker.heartbeat import Heartbeat
-from worker.inversions import Inversions
+from worker.inversion_cache import Inversions
 from worker.model import ServedModel
-from worker.observe import HANDED_BACK, Attempt, Observer
-from worker.patience import PatientStore
 from worker.problems import problem_of
 from worker.progress import AttemptEnded, Reporter, Stop
+from worker.retrying_store import PatientStore
+from worker.telemetry import HANDED_BACK, Attempt, Observer
 
 # How long one blocking wait for work lasts, in seconds: so soon an idle worker notices that it is to stop, and work
 # for which nobody rang.

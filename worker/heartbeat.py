@@ -24,8 +24,8 @@ from jobs.schema import JobRecord
 from jobs.settings import Settings
 from jobs.storage import longest_request_s
 from worker.model import ServedModel
-from worker.notify import Supervisor
 from worker.progress import Reporter, Stop
+from worker.sd_notify import Supervisor
 
 # Exit status that asks the supervisor for a new process (sysexits.h, EX_TEMPFAIL).
 EXIT_RESTART = 75

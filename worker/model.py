@@ -14,14 +14,14 @@ from PIL import Image
 from jobs.models import tokenizer_sha256
 from jobs.schema import ModelInfo
 from jobs.settings import Settings
-from magedit.catalog import INVERSION_CARDS, METHOD_CARDS
 from magedit.config import EditConfig, Region
 from magedit.meter import OnProgress
+from magedit.methods.catalog import INVERSION_CARDS, METHOD_CARDS
 from magedit.report import EditMeasures
 
 
 class Edited(Protocol):
-    """What an edit returns; see `magedit.pipeline.MAGEditOutput`."""
+    """What an edit returns; see `magedit.pipelines.mag_edit.MAGEditOutput`."""
 
     @property
     def images(self) -> Sequence[Image.Image]: ...
@@ -37,7 +37,7 @@ class Edited(Protocol):
 
 
 class Editor(Protocol):
-    """The part of `magedit.pipeline.MAGEditPipeline` that a worker uses."""
+    """The part of `magedit.pipelines.mag_edit.MAGEditPipeline` that a worker uses."""
 
     def __call__(
         self,
@@ -76,11 +76,11 @@ def load(settings: Settings) -> ServedModel:
     """
     import torch
 
+    from magedit.backbones.fingerprint import fingerprint
+    from magedit.backbones.low_memory import save_memory
     from magedit.demo import checkpoint_path
-    from magedit.fingerprint import fingerprint
-    from magedit.instruct import InstructPipeline, takes_instructions
-    from magedit.memory import save_memory
-    from magedit.pipeline import MAGEditPipeline
+    from magedit.pipelines.instruct import InstructPipeline, takes_instructions
+    from magedit.pipelines.mag_edit import MAGEditPipeline
 
     torch.set_num_threads(settings.threads)
     device = settings.device

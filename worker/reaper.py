@@ -26,7 +26,7 @@ from jobs import keys
 from jobs.connection import connect, redis_errors
 from jobs.durability import warn_unless_durable
 from jobs.errors import QueueUnavailable, StoreUnavailable
-from jobs.logs import configure_logging
+from jobs.observability.logs import configure_logging
 from jobs.queue import JobQueue
 from jobs.records import Expired, Place, Records
 from jobs.settings import Settings

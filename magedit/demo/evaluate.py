@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 from rich.progress import track
 
-from magedit.attention import capturing, find_layers, guidance_layers
+from magedit.backbones.ddim import Schedule
+from magedit.backbones.stable_diffusion.attention import capturing, find_layers, guidance_layers
 from magedit.config import EditConfig, Region
 from magedit.demo.captions import Caption, Style, caption_scene
 from magedit.demo.draw import draw_mask, draw_scene
@@ -23,8 +24,7 @@ from magedit.demo.edits import DemoEdit
 from magedit.demo.judge import find_things, satisfied, shows
 from magedit.demo.model import DemoModel
 from magedit.demo.scene import Scene, sample_scene
-from magedit.pipeline import MAGEditPipeline
-from magedit.schedule import Schedule
+from magedit.pipelines.mag_edit import MAGEditPipeline
 
 POINTING_STEPS = (0.3, 0.5, 0.7)
 """Noise levels (shares of the training schedule) at which attention maps are read."""

@@ -17,9 +17,9 @@ from magedit.demo import checkpoint_path, demo_edit, sample_edits
 from magedit.demo.draw import draw_mask
 from magedit.demo.edits import DemoEdit, EditKind, in_room
 from magedit.demo.evaluate import load_pipeline
-from magedit.kinds import config_for
-from magedit.masks import outline, union
-from magedit.pipeline import MAGEditPipeline
+from magedit.images.masks import outline, union
+from magedit.pipelines.mag_edit import MAGEditPipeline
+from magedit.prompts.kinds import config_for
 
 PANEL: Final = 160
 """Side of a picture in the sheet, in pixels."""

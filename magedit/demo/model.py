@@ -10,8 +10,15 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from magedit.demo.training.text import tokenize
-from magedit.schedule import Schedule, guided_noise
+from magedit.backbones.ddim import Schedule, guided_noise
+
+
+def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
+    """Token ids, padded to the tokenizer's length: (n, 77)."""
+    ids: Tensor = tokenizer(
+        texts, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
+    ).input_ids
+    return ids
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from magedit.backbones.stable_diffusion.denoiser import Denoiser
 from magedit.config import EditConfig
-from magedit.denoiser import Denoiser
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from magedit.backbones.ddim import guided_noise
+from magedit.backbones.stable_diffusion.prefix_cache import one_prefix
 from magedit.errors import NotTogether
 from magedit.inversion.base import InversionTask, Inverted
 from magedit.inversion.ddim import trajectory
-from magedit.prefix import one_prefix
 from magedit.report import Stage
-from magedit.schedule import guided_noise
 
 LEARNING_RATE_DECAY = 0.01
 """Fall of the learning rate per step, as a fraction of it (published program: 1e-2 (1 - i / 100))."""

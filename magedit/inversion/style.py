@@ -8,13 +8,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from magedit.attention import Edit, Layer, LayerEdit, capturing, editing, find_layers, with_values
+from magedit.backbones.ddim import guided_noise
+from magedit.backbones.stable_diffusion.attention import (
+    Edit,
+    Layer,
+    LayerEdit,
+    capturing,
+    editing,
+    find_layers,
+    with_values,
+)
+from magedit.backbones.stable_diffusion.prefix_cache import one_prefix
 from magedit.inversion.base import InversionTask, Inverted
 from magedit.inversion.ddim import trajectory
 from magedit.inversion.null_text import LEARNING_RATE_DECAY, TOLERANCE_GROWTH
-from magedit.prefix import one_prefix
 from magedit.report import Stage
-from magedit.schedule import guided_noise
 
 LEARNING_RATE = 1e-2
 """Adam's learning rate at the first step (published program: 1e-2)."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from magedit.attention import Layer
+from magedit.backbones.stable_diffusion.attention import Layer
+from magedit.backbones.stable_diffusion.denoiser import Denoiser
 from magedit.config import EditConfig
-from magedit.denoiser import Denoiser
-from magedit.guidance import WordTarget
-from magedit.injection import FeatureInjection, Injection
+from magedit.guidance.constraints import WordTarget
 from magedit.inversion import Inverted
+from magedit.methods.injection import FeatureInjection, Injection
 from magedit.report import StepTrace
 
 OnStep = Callable[[int, int, Tensor], Tensor]

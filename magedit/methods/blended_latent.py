@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from magedit.attention import LayerEdit, editing
+from magedit.backbones.stable_diffusion.attention import LayerEdit, editing
 from magedit.methods.base import EditedLatent, EditTask
 from magedit.methods.sampling import advance, fresh_noise
-from magedit.methods.watch import Watch
+from magedit.methods.trace import Watch
 from magedit.report import Stage
 
 

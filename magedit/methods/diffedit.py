@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from magedit.attention import LayerEdit, editing
+from magedit.backbones.stable_diffusion.attention import LayerEdit, editing
 from magedit.errors import EmptyMask
 from magedit.methods.base import EditedLatent, EditTask
 from magedit.methods.sampling import advance, first_latent, fresh_noise
-from magedit.methods.watch import Watch
+from magedit.methods.trace import Watch
 from magedit.report import Stage
 
 MASK_NOISE = 0.5

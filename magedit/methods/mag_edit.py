@@ -7,8 +7,8 @@ from functools import partial
 
 from torch import Tensor
 
-from magedit.descent import Descent
-from magedit.guidance import constraint_loss, have_won, measure
+from magedit.guidance.constraints import constraint_loss, have_won, measure
+from magedit.guidance.descent import Descent
 from magedit.methods.base import EditedLatent, EditTask
 from magedit.methods.p2p import Guidance, denoise
 

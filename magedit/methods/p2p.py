@@ -9,12 +9,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from magedit.attention import Edit, LayerEdit, editing, editing_together, with_values
-from magedit.descent import Descent, Guided, descend
+from magedit.backbones.stable_diffusion.attention import Edit, LayerEdit, editing, editing_together, with_values
+from magedit.guidance.descent import Descent, Guided, descend
 from magedit.methods.base import EditedLatent, EditTask
 from magedit.methods.local_blend import LocalBlend
 from magedit.methods.sampling import first_latent, follow, guided_pass, halves
-from magedit.methods.watch import Watch
+from magedit.methods.trace import Watch
 from magedit.report import Stage
 
 Guidance = Callable[[int, Tensor, int], Descent]

@@ -8,9 +8,9 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
+from magedit.backbones.ddim import guided_noise
 from magedit.inversion.proximal import RECONSTRUCTION_BELOW, prox
 from magedit.methods.base import EditTask
-from magedit.schedule import guided_noise
 
 
 def guided_pass(task: EditTask, i: int, t: int, latent: Tensor, embedding: Tensor) -> Tensor:

@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from magedit.attention import LayerEdit, editing
-from magedit.denoiser import Denoiser
+from magedit.backbones.ddim import guided_noise
+from magedit.backbones.stable_diffusion.attention import LayerEdit, editing
+from magedit.backbones.stable_diffusion.denoiser import Denoiser
 from magedit.methods.base import EditedLatent, EditTask
 from magedit.methods.sampling import fresh_noise, halves
-from magedit.methods.watch import Watch
+from magedit.methods.trace import Watch
 from magedit.report import Stage
-from magedit.schedule import guided_noise
 
 TUNING_SEED = 0
 """Seed of the tuning's timesteps and noise."""

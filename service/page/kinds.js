@@ -1,4 +1,4 @@
-// What kind an edit is and what follows for its words, as magedit.kinds has it; the service has the last word.
+// What kind an edit is and what follows for its words, as magedit.prompts.kinds has it; the service has the last word.
 
 import { CONNECTORS, LETTER, addedPhrases, align, phrases, spans, texts } from "./words.js";
 

@@ -1,4 +1,4 @@
-// Words of prompts as magedit.prompts reads them. Tokens are taken to be whole words and single signs, which is exact
+// Words of prompts as magedit.prompts.alignment reads them. Tokens are taken to be whole words and single signs, which is exact
 // for a word-level tokenizer and close for CLIP's; the service has the last word.
 
 export const LETTER = "[\\p{L}\\p{N}_]";
@@ -75,7 +75,7 @@ export function texts(text, found) {
   return found.map(([start, end]) => text.slice(start, end).toLowerCase());
 }
 
-/** Needleman-Wunsch as in magedit.prompts.align: match 1, mismatch -1, gap 0. For each of the target's the
+/** Needleman-Wunsch as in magedit.prompts.alignment.align: match 1, mismatch -1, gap 0. For each of the target's the
  * place in the source, -1 where it is new. */
 export function align(source, target) {
   const width = target.length + 1;

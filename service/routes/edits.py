@@ -13,15 +13,18 @@ from jobs.schema import JobRecord, State
 from jobs.storage import job_prefix
 from magedit import errors as edit
 from service import errors as refused
-from service.answers import json_answer
 from service.backend import Backend as BackendType
 from service.deps import WRITER, Backend, EditId, OwnEditToChange, Reader, SlotsDep, WatchDep, Writer
-from service.form import EditFormDep, require_known_fields
-from service.idempotency import HEADER as IDEMPOTENCY_KEY
-from service.idempotency import REPLAYED, KeyedDep
-from service.present import view_of, views_of
-from service.requests import OriginDep
-from service.routes.documented import (
+from service.edits.form import EditFormDep, require_known_fields
+from service.edits.idempotency import HEADER as IDEMPOTENCY_KEY
+from service.edits.idempotency import REPLAYED, KeyedDep
+from service.edits.prefer_wait import await_end, preferred_wait
+from service.edits.representation import view_of, views_of
+from service.edits.submission import submit
+from service.edits.views import EDITS, Edit, EditPage, edit_view, path
+from service.etag import json_answer
+from service.middleware.request_id import OriginDep
+from service.openapi.responses import (
     ETAGGED,
     INVALID,
     MALFORMED,
@@ -34,9 +37,6 @@ from service.routes.documented import (
     example,
     problems,
 )
-from service.submit import submit
-from service.views import EDITS, Edit, EditPage, edit_view, path
-from service.waiting import await_end, preferred_wait
 
 POLL_RUNNING_S = 1
 POLL_QUEUED_S = 2

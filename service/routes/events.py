@@ -12,10 +12,10 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 
 from jobs.schema import JobRecord, State
 from service.deps import OwnEdit, WatchDep
-from service.routes.documented import REDIS_AWAY, problems
+from service.edits.views import EDITS
+from service.edits.watcher import NOTHING, Snapshot, Watch
+from service.openapi.responses import REDIS_AWAY, problems
 from service.routes.edits import NOT_FOUND
-from service.views import EDITS
-from service.watch import NOTHING, Snapshot, Watch
 
 KEEP_ALIVE_S = 15.0
 """Longest silence, in seconds: proxies close what is silent for longer (WHATWG HTML, 9.2.7)."""

@@ -11,7 +11,7 @@ from jobs.schema import FieldError
 from service.deps import METRICS_READER, Backend, ReadinessDep
 from service.errors import NotReady
 from service.metrics import CONTENT_TYPE, MetricsDep
-from service.routes.documented import FOREIGN_HOST, guarded, problems
+from service.openapi.responses import FOREIGN_HOST, guarded, problems
 
 router = APIRouter(tags=["health"])
 

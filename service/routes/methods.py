@@ -9,14 +9,14 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field, TypeAdapter
 from typing_extensions import Doc
 
-from magedit.catalog import INVERSION_CARDS, METHOD_CARDS, Paper
 from magedit.config import EditConfig
 from magedit.meter import planned
+from magedit.methods.catalog import INVERSION_CARDS, METHOD_CARDS, Paper
 from magedit.passes import Passes
-from service.answers import json_answer
 from service.deps import READER, Backend
-from service.routes.documented import ETAGGED, REDIS_AWAY, problems
-from service.views import View
+from service.edits.views import View
+from service.etag import json_answer
+from service.openapi.responses import ETAGGED, REDIS_AWAY, problems
 
 router = APIRouter(prefix="/v1/methods", tags=["models"])
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from jobs.schema import ModelStatus
-from service.answers import json_answer
 from service.deps import READER, Backend
-from service.routes.documented import ETAGGED, REDIS_AWAY, problems
-from service.views import Model, Models
+from service.edits.views import Model, Models
+from service.etag import json_answer
+from service.openapi.responses import ETAGGED, REDIS_AWAY, problems
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 

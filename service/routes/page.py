@@ -17,8 +17,8 @@ from PIL import Image
 
 from jobs.settings import Settings
 from magedit.demo.named import DEMO_EDITS, demo_edit
-from service.answers import tagged
 from service.deps import Backend
+from service.etag import tagged
 
 FOLDER = Path(__file__).parent.parent / "page"
 

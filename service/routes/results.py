@@ -12,13 +12,13 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from jobs import errors as job
 from jobs.errors import JobExpired, JobNotReady, JobNotSucceeded
 from jobs.schema import CONTENT_TYPES, JobRecord, State, StoredObject
-from service.answers import json_answer, not_modified, tagged
 from service.backend import Backend as BackendType
 from service.deps import Backend, OwnEdit
+from service.edits.views import EDITS, Files, artifact_files
 from service.errors import EditFailed, NoSuchFile
-from service.routes.documented import ETAGGED, REDIS_AWAY, problems
+from service.etag import json_answer, not_modified, tagged
+from service.openapi.responses import ETAGGED, REDIS_AWAY, problems
 from service.routes.edits import NOT_FOUND, STORE_AWAY
-from service.views import EDITS, Files, artifact_files
 
 Redirect = Annotated[
     bool | None,

@@ -8,12 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from jobs.limits import Limits
-from jobs.usage import Counts, bounds
-from service.answers import json_answer
+from jobs.tenants.limits import Limits
+from jobs.tenants.usage import Counts, bounds
 from service.deps import Backend, UsageReader
-from service.routes.documented import ETAGGED, REDIS_AWAY, problems
-from service.views import View
+from service.edits.views import View
+from service.etag import json_answer
+from service.openapi.responses import ETAGGED, REDIS_AWAY, problems
 
 router = APIRouter(prefix="/v1/usage", tags=["usage"])
 

@@ -8,15 +8,15 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import Field
 
-from jobs.deliveries import Attempt, DeliveryState
 from jobs.schema import JobRecord
-from jobs.webhooks import WebhookEvent, message_id
-from service.answers import json_answer
+from jobs.webhooks.deliveries import Attempt, DeliveryState
+from jobs.webhooks.message import WebhookEvent, message_id
 from service.deps import Backend, OwnEdit
+from service.edits.views import EDITS, View
 from service.errors import NoWebhook
-from service.routes.documented import ETAGGED, REDIS_AWAY, problems
+from service.etag import json_answer
+from service.openapi.responses import ETAGGED, REDIS_AWAY, problems
 from service.routes.edits import NOT_FOUND
-from service.views import EDITS, View
 
 DESCRIPTION = """\
 Sent to the edit's `webhook_url` when it has ended, as [Standard Webhooks](https://www.standardwebhooks.com) 1.0 has it:

@@ -8,7 +8,7 @@ from benchmarks import counters
 from benchmarks.costs import Bench, Job
 from benchmarks.counters import Clock
 from magedit.config import Region
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import Room, _one_thread, pipe, room
 
 __all__ = ["_one_thread", "pipe", "room"]

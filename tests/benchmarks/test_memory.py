@@ -8,7 +8,7 @@ import torch
 from benchmarks.memory import LIMIT_MIB, growth, peaks
 from benchmarks.sd import sd_pipeline
 from magedit.config import EditConfig
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
 
 
 def test_checkpointed_passes_take_less(pipe: MAGEditPipeline) -> None:

@@ -10,7 +10,7 @@ import torch
 from benchmarks.counters import Clock
 from benchmarks.passes import PassBench, pass_flops, pass_seconds
 from benchmarks.released import plain
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
 
 
 def test_kinds_of_pass_cost_what_they_hold(pipe: MAGEditPipeline) -> None:

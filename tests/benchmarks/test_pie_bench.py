@@ -14,7 +14,7 @@ from PIL import Image
 from benchmarks.pie_bench import FIGURES, Item, decode, plain, read, resolved, run, show, summary
 from benchmarks.pie_metrics import Picture, mse
 from benchmarks.rows import BY_KIND, ROWS
-from magedit.kinds import KINDS, EditKind
+from magedit.prompts.kinds import KINDS, EditKind
 from tests.magedit.conftest import load_pipeline
 
 

@@ -12,7 +12,7 @@ from benchmarks.rows import BY_KIND, CEILING, ROWS, TABLES, UNGUIDED
 from magedit.config import EditConfig
 from magedit.demo import checkpoint_path, demo_edit, sample_edits
 from magedit.demo.edits import EditKind
-from magedit.kinds import KINDS
+from magedit.prompts.kinds import KINDS
 
 SHORT = {
     CEILING: EditConfig(),

@@ -9,7 +9,7 @@ import torch
 from benchmarks.released import released_edit, released_inversion
 from magedit.config import EditConfig, Region
 from magedit.meter import Meter
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import Room
 
 CONFIG = EditConfig.preset("exact", steps=4, max_iterations=2, null_text_iterations=1, scale=20.0)

@@ -14,7 +14,7 @@ from benchmarks import counters, speed
 from benchmarks.costs import Bench, Journal
 from benchmarks.speed import compare, extrapolated, growth, sd_passes, unstopped
 from magedit.config import PresetName
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import CHECKPOINT, load_pipeline
 
 FEW: dict[str, Any] = {"steps": 2, "max_iterations": 3, "null_text_iterations": 2}

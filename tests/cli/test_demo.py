@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from cli.demo import Outcome, report
-from tests.cli.test_show import MEASURES, edit
+from tests.cli.test_display import MEASURES, edit
 
 
 @pytest.mark.parametrize("outside", [0, 7])

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from typer.testing import CliRunner, Result
 
 from cli.__main__ import app
-from magedit.masks import outside_difference
+from magedit.images.masks import outside_difference
 from tests.service.conftest import Form, assert_problem, encode
 
 CHECKPOINT = Path(__file__).parents[1] / "data" / "tiny-checkpoint"

@@ -9,8 +9,8 @@ from redis import Redis
 from typer.testing import CliRunner
 
 from cli.keys import app
-from jobs.api_keys import ApiKeys, parse
-from jobs.limits import Limits
+from jobs.tenants.api_keys import ApiKeys, parse
+from jobs.tenants.limits import Limits
 from tests.conftest import free_port
 
 

@@ -8,9 +8,9 @@ import pytest
 import typer
 
 from cli.embedded_redis import EmbeddedRedis
-from cli.processes import Supervised, stop_all
 from cli.service_redis import service_redis
-from jobs.api_keys import ApiKeys
+from cli.supervisor import Supervised, stop_all
+from jobs.tenants.api_keys import ApiKeys
 from tests.conftest import free_port, wait_until
 
 

@@ -5,7 +5,7 @@ from redis import Redis
 from typer.testing import CliRunner
 
 from cli.webhooks import app
-from jobs.webhook_secrets import WebhookSecrets
+from jobs.webhooks.secrets import WebhookSecrets
 from tests.conftest import free_port
 
 

@@ -23,11 +23,11 @@ from tests.worker.conftest import CHECKPOINT, environment
 SUPERVISOR = """
 import os, sys
 from pathlib import Path
-from cli import processes
-from cli.processes import Program
+from cli import supervisor
+from cli.supervisor import Program
 from cli.workers import keep_working
-from jobs.logs import configure_logging
-processes.RESTART_DELAY_S = 0.05
+from jobs.observability.logs import configure_logging
+supervisor.RESTART_DELAY_S = 0.05
 configure_logging()
 gates, silence_s, *names = sys.argv[1:]
 command = (sys.executable, "-m", "tests.worker.painter", gates)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops, ImageCms, ImageDraw, ImageOps
 
-from cli.client import Client, Edit
 from cli.stack import Stack
-from magedit.masks import outside_difference
+from magedit.client import Client, Edit
+from magedit.images.masks import outside_difference
 from tests.e2e.conftest import PROMPTS
 from tests.service.profiles import DISPLAY_P3, rgb_profile, srgb_curve
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from cli.client import Client
+from magedit.client import Client
 from tests.conftest import alive, descendants, free_port, wait_until
 from tests.e2e.conftest import CHECKPOINT, PROMPTS, QUICK
 

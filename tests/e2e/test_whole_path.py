@@ -14,11 +14,11 @@ import pytest
 from PIL import Image, ImageChops
 from rich.console import Console
 
-from cli.client import Client, Edit, ServiceError
 from cli.demo import report, run_demo
 from cli.stack import Stack
 from jobs.storage import ObjectStore, job_prefix
-from magedit.masks import dilate, outside_difference
+from magedit.client import Client, Edit, ServiceError
+from magedit.images.masks import dilate, outside_difference
 from tests.e2e.conftest import LONG, PROMPTS, QUICK, SIZE, carpet, room
 
 EXAMPLES = Path(__file__).parents[2] / "openapi" / "examples"

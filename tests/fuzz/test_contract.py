@@ -21,13 +21,13 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from jobs.api_keys import SCOPES, ApiKeys
 from jobs.connection import connect
-from jobs.limits import Limits
 from jobs.queue import JobQueue
 from jobs.records import Records
 from jobs.storage import ObjectStore
-from service.openapi import FILE
+from jobs.tenants.api_keys import SCOPES, ApiKeys
+from jobs.tenants.limits import Limits
+from service.openapi.__main__ import FILE
 from tests.fuzz.pictures import BASES
 from tests.fuzz.uploads import Server, serving
 from tests.service.conftest import WorkerSide

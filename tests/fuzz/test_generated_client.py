@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.openapi import FILE
+from service.openapi.__main__ import FILE
 
 PACKAGES = ("openapi-typescript@7.13.0", "openapi-fetch@0.17.0", "typescript@5.9.3")
 

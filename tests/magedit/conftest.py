@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
 
 DATA = Path(__file__).parent.parent / "data"
 CHECKPOINT = DATA / "tiny-checkpoint"

@@ -14,14 +14,14 @@ from diffusers.models.attention_processor import AttnProcessor
 from PIL import Image
 from torch import Tensor
 
-import magedit.attention
-import magedit.pipeline
+import magedit.pipelines.mag_edit
+from magedit.backbones.stable_diffusion import attention
+from magedit.backbones.stable_diffusion.denoiser import Denoiser
 from magedit.config import EditConfig
-from magedit.denoiser import Denoiser
 from magedit.errors import NotTogether
-from magedit.injection import Injection
-from magedit.output import Inversion
-from magedit.pipeline import MAGEditPipeline
+from magedit.methods.injection import Injection
+from magedit.pipelines.mag_edit import MAGEditPipeline
+from magedit.pipelines.output import Inversion
 from tests.magedit.conftest import VECTORS, Room, load_pipeline
 
 CONFIG = EditConfig.preset("exact", steps=2, max_iterations=2, null_text_iterations=1, scale=20.0)
@@ -79,7 +79,7 @@ def whole_passes(patch: pytest.MonkeyPatch) -> None:
 
 
 def weights_with_gradients(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(magedit.pipeline, "frozen", nullcontext)
+    patch.setattr(magedit.pipelines.mag_edit, "frozen", nullcontext)
 
 
 def formed_maps(patch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def formed_maps(patch: pytest.MonkeyPatch) -> None:
 
     def call(self: Any, attn: Any, hidden: Tensor, encoder_hidden_states: Tensor | None = None, **_: Any) -> Tensor:
         context = hidden if encoder_hidden_states is None else encoder_hidden_states
-        split = magedit.attention._split
+        split = attention._split
         query, key, value = (split(attn, each) for each in (attn.to_q(hidden), attn.to_k(context), attn.to_v(context)))
         maps = (query @ key.transpose(-1, -2) * attn.scale).softmax(-1)
         last = maps[-1]
@@ -97,10 +97,10 @@ def formed_maps(patch: pytest.MonkeyPatch) -> None:
             last = self.edit.base if self.edit.share is None else self.edit.base + self.edit.share * last
         if self.edit.read:
             self.kept[0][self.name] = last
-        out: Tensor = magedit.attention._out(attn, torch.cat([maps[:-1], last[None]]) @ value)
+        out: Tensor = attention._out(attn, torch.cat([maps[:-1], last[None]]) @ value)
         return out
 
-    patch.setattr(magedit.attention._Processor, "__call__", call)
+    patch.setattr(attention._Processor, "__call__", call)
 
 
 def no_fused_attention(patch: pytest.MonkeyPatch) -> None:
@@ -108,12 +108,16 @@ def no_fused_attention(patch: pytest.MonkeyPatch) -> None:
         out: Tensor = (query @ key.transpose(-1, -2) * attn.scale).softmax(-1) @ value
         return out
 
-    patch.setattr(magedit.attention, "_fused", formed)
+    patch.setattr(attention, "_fused", formed)
 
 
 def prompt_again(patch: pytest.MonkeyPatch) -> None:
     """Keys, values and what an injected map makes of them anew in each pass."""
-    patch.setattr(magedit.attention._Processor, "_once", lambda _self, _what, _hidden, _context, make: make())
+    patch.setattr(
+        attention._Processor,
+        "_once",
+        lambda _self, _what, _hidden, _context, make: make(),
+    )
 
 
 def spread_by_a_product(patch: pytest.MonkeyPatch) -> None:

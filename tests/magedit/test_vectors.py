@@ -18,15 +18,15 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
+from magedit.backbones.stable_diffusion.denoiser import Denoiser, frozen
 from magedit.config import EditConfig, Region
-from magedit.denoiser import Denoiser, frozen
-from magedit.descent import Descent, Guided
-from magedit.guidance import resample_mask
+from magedit.guidance.constraints import resample_mask
+from magedit.guidance.descent import Descent, Guided
 from magedit.inversion import InversionTask, Inverted
 from magedit.inversion.null_text import optimise
 from magedit.meter import Meter
-from magedit.output import Inversion, MAGEditOutput
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
+from magedit.pipelines.output import Inversion, MAGEditOutput
 from tests.magedit.conftest import VECTORS, relative
 
 STEPS = (0, 1, 12, 24, 25, 34, 35, 49)

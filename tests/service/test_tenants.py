@@ -10,10 +10,10 @@ import httpx
 import pytest
 from redis import Redis
 
-from jobs.api_keys import SCOPES, ApiKeys
 from jobs.schema import JobRecord
 from jobs.settings import Settings
-from service.openapi import FILE
+from jobs.tenants.api_keys import SCOPES, ApiKeys
+from service.openapi.__main__ import FILE
 from tests.service.conftest import Announce, Form, WorkerSide, assert_problem
 
 UNKNOWN = "0" * 32

@@ -28,7 +28,13 @@ from typing import IO, Any
 from cli.child import PR_SET_PDEATHSIG
 
 # What workers import sooner or later.
-PRELOAD = ("torch", "transformers.models.clip.modeling_clip", "magedit.pipeline", "magedit.show", "worker.__main__")
+PRELOAD = (
+    "torch",
+    "transformers.models.clip.modeling_clip",
+    "magedit.pipelines.mag_edit",
+    "magedit.images.heatmap",
+    "worker.__main__",
+)
 POLL_S = 0.02
 
 Request = dict[str, Any]

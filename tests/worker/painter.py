@@ -22,8 +22,8 @@ from typing import Any
 
 from PIL import Image
 
-from jobs.logs import configure_logging
 from jobs.models import tokenizer_sha256
+from jobs.observability.logs import configure_logging
 from jobs.queue import JobQueue
 from jobs.records import Records
 from jobs.schema import JobRecord, ModelInfo, Priority, State

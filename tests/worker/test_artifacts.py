@@ -12,8 +12,8 @@ from PIL import Image, ImageChops
 
 from jobs.schema import ArtifactName
 from magedit.config import EditConfig, MethodName, Region
-from magedit.masks import OUTLINE_COLOUR
-from magedit.show import AMPLIFICATION
+from magedit.images.heatmap import AMPLIFICATION
+from magedit.images.masks import OUTLINE_COLOUR
 from worker.artifacts import LONGEST_SIDE, STRIP_SIDE, all_artifacts, artifacts
 from worker.model import ServedModel
 

@@ -14,8 +14,8 @@ from jobs.schema import JobRecord, StoredObject
 from jobs.storage import attempt_prefix, sha256
 from magedit.config import EditConfig
 from magedit.errors import WordNotFound
+from magedit.images.heatmap import PANEL_SIDE
 from magedit.report import Progress
-from magedit.show import PANEL_SIDE
 from tests.jobs.desk import SIZE, Desk
 from worker import edit
 from worker.model import Edited, Editor, ServedModel

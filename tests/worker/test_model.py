@@ -12,16 +12,16 @@ from PIL import Image
 from jobs.models import tokenizer_sha256
 from jobs.schema import JobRecord
 from jobs.settings import Settings
-from magedit.catalog import INVERSION_CARDS, METHOD_CARDS
 from magedit.config import EditConfig, Region
 from magedit.errors import NotTogether
-from magedit.masks import outside_difference
-from magedit.prompts import from_tokenizers
+from magedit.images.masks import outside_difference
+from magedit.methods.catalog import INVERSION_CARDS, METHOD_CARDS
+from magedit.prompts.alignment import from_tokenizers
 from tests.jobs.desk import Desk, png
-from tests.magedit.test_instruct import instruct_checkpoint
+from tests.magedit.pipelines.test_instruct import instruct_checkpoint
 from tests.worker.conftest import CHECKPOINT
 from worker import edit
-from worker.inversions import Inversions
+from worker.inversion_cache import Inversions
 from worker.model import ServedModel, load, vocabulary
 from worker.progress import Reporter
 

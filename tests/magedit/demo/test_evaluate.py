@@ -22,8 +22,8 @@ from magedit.demo.evaluate import (
 )
 from magedit.demo.model import DemoModel
 from magedit.demo.named import demo_edit
-from magedit.demo.presets import CPU_128
-from magedit.demo.training.unet import training_scene
+from recipes.presets import CPU_128
+from recipes.unet import training_scene
 
 
 @pytest.fixture(scope="module")

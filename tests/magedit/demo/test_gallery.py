@@ -6,7 +6,7 @@ from PIL import Image
 
 from magedit.demo.gallery import CAPTION, COLUMNS, GAP, PANEL, TITLE, Painter, sheet
 from magedit.demo.named import demo_edit
-from magedit.masks import OUTLINE_COLOUR
+from magedit.images.masks import OUTLINE_COLOUR
 from tests.magedit.conftest import load_pipeline
 
 

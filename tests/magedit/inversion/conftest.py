@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from magedit.backbones.stable_diffusion.denoiser import frozen
 from magedit.config import EditConfig
-from magedit.denoiser import frozen
 from magedit.inversion import InversionTask
 from magedit.meter import Meter
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import Room
 
 

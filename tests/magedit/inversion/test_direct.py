@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from magedit.config import EditConfig, InversionName
+from magedit.images.masks import working_crop
 from magedit.inversion.base import InversionTask
 from magedit.inversion.direct import direct
-from magedit.masks import working_crop
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import Room
 from tests.magedit.methods.conftest import Trained, latent_of, trained
 

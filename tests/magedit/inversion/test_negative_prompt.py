@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from magedit.backbones.ddim import guided_noise
 from magedit.inversion.base import InversionTask
 from magedit.inversion.negative_prompt import negative_prompt
-from magedit.schedule import guided_noise
 
 
 def test_guidance_has_no_effect_on_the_source_branch(task: InversionTask) -> None:

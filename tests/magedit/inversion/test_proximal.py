@@ -9,7 +9,7 @@ import torch
 
 from magedit.config import EditConfig
 from magedit.inversion.proximal import prox
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import Room, relative
 
 CONFIG = EditConfig(method="p2p", steps=6, inversion="proximal", blend_fraction=0.0)

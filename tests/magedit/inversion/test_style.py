@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import torch
 
-from magedit.attention import editing, find_layers, with_values
+from magedit.backbones.ddim import guided_noise
+from magedit.backbones.stable_diffusion.attention import editing, find_layers, with_values
 from magedit.inversion.base import InversionTask
 from magedit.inversion.style import ValueMapper, style
-from magedit.schedule import guided_noise
 from tests.magedit.conftest import relative
 
 

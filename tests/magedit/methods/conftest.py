@@ -12,7 +12,7 @@ from torch import Tensor
 
 from magedit.config import EditConfig, Region
 from magedit.demo import checkpoint_path, demo_edit
-from magedit.pipeline import MAGEditOutput, MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditOutput, MAGEditPipeline
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from magedit.catalog import METHOD_CARDS
-from magedit.methods import METHODS
+from magedit.methods.catalog import METHOD_CARDS
+from magedit.methods.registry import METHODS
 
 
 def test_every_method_that_works_on_latents_is_in_the_table() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from magedit.config import EditConfig, Region
-from magedit.pipeline import MAGEditOutput, MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditOutput, MAGEditPipeline
 from magedit.report import Progress
 from tests.magedit.conftest import Room, relative
 from tests.magedit.methods.conftest import latent_of

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from magedit.backbones.ddim import Schedule
 from magedit.config import EditConfig
-from magedit.pipeline import MAGEditPipeline
-from magedit.schedule import Schedule
+from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import Room
 from tests.magedit.methods.conftest import cells, clean_of, latent_of
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from magedit.config import EditConfig
 from magedit.errors import EmptyMask
-from magedit.pipeline import MAGEditPipeline
-from magedit.plan import changeable
+from magedit.pipelines.mag_edit import MAGEditPipeline
+from magedit.pipelines.plan import changeable
 from tests.magedit.conftest import Room
 from tests.magedit.methods.conftest import Trained, cells, clean_of, latent_of
 

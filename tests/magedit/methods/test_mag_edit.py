@@ -8,8 +8,8 @@ import torch
 from PIL import Image, ImageChops, ImageDraw
 
 from magedit.config import EditConfig, MethodName, Region
-from magedit.masks import outside_difference, union
-from magedit.pipeline import MAGEditOutput, MAGEditPipeline
+from magedit.images.masks import outside_difference, union
+from magedit.pipelines.mag_edit import MAGEditOutput, MAGEditPipeline
 from tests.magedit.conftest import Room
 
 CONFIG = EditConfig(steps=6, max_iterations=2)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from magedit.config import EditConfig
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import Room
 
 CONFIG = EditConfig(steps=8, method="p2p", blend_fraction=0.0)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from magedit.config import EditConfig, InversionName
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import Room, relative
 from tests.magedit.methods.conftest import Trained, cells, clean_of, latent_of
 

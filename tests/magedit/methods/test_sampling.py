@@ -6,7 +6,7 @@ import torch
 
 from magedit.config import EditConfig
 from magedit.methods.sampling import mixed
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import Room
 from tests.magedit.methods.conftest import cells, latent_of
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
+from magedit.backbones.fingerprint import fingerprint
 from magedit.config import EditConfig
 from magedit.errors import EditCanceled
-from magedit.fingerprint import fingerprint
-from magedit.pipeline import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.report import Progress, Stage
 from tests.magedit.conftest import Room, relative
 from tests.magedit.methods.conftest import Trained, clean_of, latent_of

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from jobs.api_keys import ApiKeys
 from jobs.connection import connect
 from jobs.settings import Settings
+from jobs.tenants.api_keys import ApiKeys
 from magedit.demo.named import DEMO_EDITS
 from tests.service.conftest import Announce, Form, serving
 from tests.service.page.conftest import PHONE, WIDE, serious, visiting

@@ -17,8 +17,8 @@ from magedit.config import Region
 from magedit.demo import checkpoint_path
 from magedit.demo.named import DEMO_EDITS, demo_edit
 from magedit.errors import WordNotFound
-from magedit.kinds import config_for, filling_words, kind_of, with_filling
-from magedit.prompts import Tokenize, added_phrases, find_word, from_tokenizers, whole_words
+from magedit.prompts.alignment import Tokenize, added_phrases, find_word, from_tokenizers, whole_words
+from magedit.prompts.kinds import config_for, filling_words, kind_of, with_filling
 from tests.service.page.conftest import visiting
 
 PROMPTS = (

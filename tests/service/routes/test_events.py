@@ -13,8 +13,8 @@ from fastapi import FastAPI
 
 from jobs.settings import Settings
 from service.app import create_app
+from service.edits.watcher import Watch
 from service.routes import events
-from service.watch import Watch
 from tests.conftest import wait_until
 from tests.service.conftest import Announce, Form, WorkerSide, assert_problem, serving
 

@@ -6,8 +6,8 @@ import dataclasses
 
 import httpx
 
-from magedit.catalog import METHOD_CARDS
 from magedit.config import EditConfig
+from magedit.methods.catalog import METHOD_CARDS
 from tests.service.conftest import Announce, Form
 
 

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from cli.client import Client
 from jobs import keys
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
+from magedit.client import Client
 from tests.service.conftest import Announce, Form, WorkerSide, assert_problem, serving
 
 

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from redis import Redis
 
-from jobs.api_keys import ApiKeys
-from jobs.limits import Limits
 from jobs.settings import Settings
+from jobs.tenants.api_keys import ApiKeys
+from jobs.tenants.limits import Limits
 from tests.service.conftest import Announce, Form, WorkerSide, assert_problem, serving
 
 

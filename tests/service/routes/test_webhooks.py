@@ -3,7 +3,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from jobs.deliveries import Deliveries, Verdict
+from jobs.webhooks.deliveries import Deliveries, Verdict
 from tests.service.conftest import Form, WorkerSide, assert_problem
 
 URL = "https://example.com/hook"

@@ -1,0 +1,120 @@
+"""What the person sees: a progress bar while an edit runs, a table when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from magedit.client import Client, Edit, Ratios, ResultMeasures
+
+
+def follow(client: Client, edit_id: str, console: Console) -> Edit:
+    """Show stage, step, place in line and estimate until the edit is finished. Ctrl-C cancels the edit."""
+    with progress_bar(console) as bar:
+        task = bar.add_task("submitted", total=1.0)
+        try:
+            return client.wait(
+                edit_id, lambda edit: bar.update(task, description=describe(edit), completed=completed(edit))
+            )
+        except KeyboardInterrupt:
+            bar.update(task, description="canceling")
+            client.cancel(edit_id)
+            raise
+
+
+def progress_bar(console: Console) -> Progress:
+    """A bar with description, share and time; tasks count to 1."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console)
+
+
+def completed(edit: Edit) -> float:
+    """The finished share of the edit, 0..1."""
+    if edit.state == "succeeded":
+        return 1.0
+    return edit.progress.fraction if edit.progress else 0.0
+
+
+def describe(edit: Edit) -> str:
+    """One line: what the edit is doing."""
+    if edit.finished:
+        return edit.state
+    parts: list[str] = [edit.state]
+    if edit.state == "queued" and edit.queue_position is not None:
+        parts.append(f"{edit.queue_position} before it")
+    if edit.progress:
+        parts = [f"{edit.progress.stage} {edit.progress.step}/{edit.progress.steps}"]
+    if edit.eta_s is not None:
+        parts.append(f"about {edit.eta_s:.0f} s left")
+    return ", ".join(parts)
+
+
+def print_finished(edit: Edit, console: Console) -> None:
+    """Ratios and cost, once there are any."""
+    if edit.measures is not None:
+        table = measures_table(edit)
+        # An edit without words (by instruction, or unguided where nothing is added) has none.
+        if table.row_count:
+            console.print(table)
+        console.print(cost(edit))
+
+
+def measures_table(edit: Edit) -> Table:
+    """Ratios without and with guidance; without an unguided edit to compare with, before and after each step's updates.
+
+    A result without ratios has no rows. The edit must have succeeded.
+    """
+    measures = edit.measures
+    assert measures is not None
+    table = Table(show_header=True, header_style="bold")
+    several = len(measures.results) > 1
+    before = measures.unguided or measures.before
+    has_unguided = measures.unguided and not several
+    compared = ("without guidance", "with guidance") if has_unguided else ("before updates", "after updates")
+    for column in ("region", "ratio", *compared):
+        table.add_column(column)
+    if several:
+        table.add_column("result")
+        is_compared = len({each.method for each in measures.results}) > 1
+        for number, each in enumerate(measures.results):
+            named = f"{number}: {_named(each, is_compared)}"
+            for words, first, last in _regions(measures.words, each.before, each.after):
+                for name in ("token", "spatial"):
+                    table.add_row(", ".join(words), name, _ratio(first, name), _ratio(last, name), named)
+        return table
+    for words, unguided, guided in _regions(measures.words, before, measures.after):
+        for name in ("token", "spatial"):
+            table.add_row(", ".join(words), name, _ratio(unguided, name), _ratio(guided, name))
+    return table
+
+
+def cost(edit: Edit) -> str:
+    """One line: what the edit cost."""
+    measures = edit.measures
+    assert measures is not None
+    stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in measures.stage_seconds.items())
+    return (
+        f"{edit.timings.running_s or 0.0:.1f} s ({stages}); UNet: {measures.unet_forward} forward, "
+        f"{measures.unet_truncated_forward} truncated, {measures.unet_backward} backward"
+    )
+
+
+def _named(result: ResultMeasures, is_compared: bool) -> str:
+    """What gives the result alone: its seed and strength, of several methods its own, where the service tells that."""
+    method = f"{result.method}, " if is_compared and result.method else ""
+    return f"{method}seed {result.seed}, strength {result.strength:g}"
+
+
+def _regions(
+    words: Sequence[tuple[str, ...]], before: Sequence[Ratios], after: Sequence[Ratios]
+) -> Iterator[tuple[tuple[str, ...], Ratios, Ratios]]:
+    """Words and ratios of each region that has words; nothing where no ratios were measured."""
+    if before and after:
+        yield from (each for each in zip(words, before, after, strict=True) if each[0])
+
+
+def _ratio(ratios: Ratios, name: str) -> str:
+    return f"{getattr(ratios, name):.3f}"

@@ -1,0 +1,144 @@
+"""An edit in this process: the service's checks and its worker's edit, without HTTP, Redis and a second process.
+
+Loads torch: import it only to edit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from diffusers.utils import logging as diffusers_logging
+from fastapi.exceptions import RequestValidationError
+from rich.console import Console
+from transformers.utils import logging as transformers_logging
+
+from cli.display import progress_bar
+from cli.errors import NoModel
+from jobs import schema
+from jobs.errors import JobError
+from jobs.schema import JobRecord, State, new_id
+from jobs.settings import Settings
+from jobs.storage import ObjectStore, image_key, mask_key
+from magedit.client import Edit, Problem, ServiceError, form_data
+from magedit.errors import CheckpointError, MAGEditError
+from magedit.prompts.alignment import from_tokenizers
+from magedit.report import Progress
+from service.edits.form import parse_form
+from service.edits.validation import Checked, check
+from service.edits.views import edit_view
+from service.errors import RequestError
+from service.images.png import write_png
+from service.problems import problem_of, validation_problem
+from worker import edit as work
+from worker.model import ServedModel, load
+from worker.problems import problem_of as failure_of
+from worker.progress import Reporter
+
+OWNER = "local"
+
+
+class Here:
+    """A loaded checkpoint and the objects of its edits, all in memory. ``console`` shows what happens."""
+
+    def __init__(self, settings: Settings, console: Console) -> None:
+        """Load the checkpoint. Raises NoModel."""
+        self._settings = settings.model_copy(update={"storage_url": "memory:"})
+        self._console = console
+        self._store = ObjectStore.from_settings(self._settings)
+        self._keys: dict[str, str] = {}
+        with console.status("loading the checkpoint"):
+            self._served = _load(self._settings)
+
+    def edit(self, image: bytes, masks: Sequence[bytes], **fields: Any) -> Edit:
+        """Carry out an edit; arguments as `magedit.client.Client.submit`.
+
+        Raises:
+            ServiceError: it is refused, or cannot be carried out; as the service would tell it.
+        """
+        info = self._served.info
+        try:
+            form = parse_form(image, masks, form_data(**fields))
+            checked = check(form, info, from_tokenizers(self._served.tokenizer_json), self._settings)
+        except RequestValidationError as error:
+            raise _refused(validation_problem(error)) from error
+        except (MAGEditError, JobError, RequestError) as error:
+            raise _refused(problem_of(error)) from error
+        record = self._run(self._claim(checked))
+        view = edit_view(record, position=None, model=None, now=0.0)
+        hrefs = [each.href for each in (*view.results, *view.artifacts)]
+        keys = [each.key for each in (*record.results, *record.artifacts)]
+        self._keys |= dict(zip(hrefs, keys, strict=True))
+        return Edit.model_validate_json(view.model_dump_json())
+
+    def fetch(self, href: str) -> bytes:
+        """The bytes of a result or artifact."""
+        return self._store.get(self._keys[href])
+
+    def _claim(self, checked: Checked) -> JobRecord:
+        """A record as a worker claims it, with its inputs in storage."""
+        job, now = new_id(), time.time()
+        image, masks = image_key(OWNER, job), [mask_key(OWNER, job, n) for n in range(len(checked.masks))]
+        for key, picture in zip((image, *masks), (checked.image, *checked.masks), strict=True):
+            self._store.put(key, write_png(picture), "image/png")
+        return JobRecord(
+            id=job,
+            tenant=OWNER,
+            request=checked.request,
+            image=image,
+            masks=tuple(masks),
+            state=State.RUNNING,
+            attempt=1,
+            created_at=now,
+            started_at=now,
+        )
+
+    def _run(self, claim: JobRecord) -> JobRecord:
+        with progress_bar(self._console) as bar:
+            task = bar.add_task("edit", total=1.0)
+
+            class Shown(Reporter):
+                def __call__(self, progress: Progress) -> None:
+                    super().__call__(progress)
+                    if news := self.news():
+                        stage = f"{news.stage} {news.step}/{news.steps}"
+                        bar.update(task, description=stage, completed=news.fraction)
+
+            try:
+                finished = work.run(claim, self._served.editor, self._store, Shown())
+            except MAGEditError as error:
+                raise _refused(failure_of(error)) from error
+            bar.update(task, description="succeeded", completed=1.0)
+        done = {
+            "state": State.SUCCEEDED,
+            "finished_at": time.time(),
+            "measures": finished.measures,
+            "results": finished.results,
+            "artifacts": finished.artifacts,
+        }
+        return claim.model_copy(update=done)
+
+
+def _load(settings: Settings) -> ServedModel:
+    # The bar that counts is the edit's, and what these libraries lack or deprecate is not the caller's concern.
+    for each in (diffusers_logging, transformers_logging):
+        each.disable_progress_bar()
+        each.set_verbosity_error()
+    name = settings.checkpoint or "demo"
+    try:
+        return load(settings)
+    except CheckpointError as error:
+        raise NoModel(f"the checkpoint {name!r} cannot be used: {error.message}") from error
+    except (OSError, ValueError) as error:
+        raise NoModel(f"the checkpoint {name!r} cannot be loaded: {_first_line(error)}") from error
+    except (RuntimeError, AssertionError) as error:
+        raise NoModel(f"{name!r} cannot be used on the device {settings.device!r}: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def _refused(problem: schema.Problem) -> ServiceError:
+    return ServiceError(Problem.model_validate_json(problem.model_dump_json()), None)

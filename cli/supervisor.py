@@ -1,0 +1,181 @@
+"""A small supervisor: starts programs, restarts what dies, kills what hangs, stops all of them by process id.
+
+Each program runs in a session of its own, so that Ctrl-C in the terminal reaches the supervisor alone and the
+programs stop in the supervisor's order; and under `cli.child`, so that none outlives a killed supervisor.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.notify_socket import Ear
+
+RESTART_DELAY_S = 1.0
+"""Pause before a program that died is started again; doubled each time it dies young."""
+
+RESTART_DELAY_MAX_S = 30.0
+"""Longest such pause."""
+
+YOUNG_S = 30.0
+"""A program that lived shorter than this died young."""
+
+START_SILENCE_S = 1800.0
+"""How long a program that is to say that it lives may take for its first word, in seconds: a worker downloads and loads
+its checkpoint before."""
+
+_KILL_WAIT_S = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """One process to keep alive: ``name`` for logs, ``command``, its whole ``environment``, time to stop in seconds.
+
+    ``silence_s``: how long it may say nothing (sd_notify) before it is taken to hang, in seconds; None: it is mute.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    grace_s: float
+    silence_s: float | None = None
+
+
+class ProgramDied(Exception):
+    """A program ended while it was being waited for; the message holds the end of its log."""
+
+
+class Supervised:
+    """One program and its current process. Standard output and error are appended to ``logs/<name>.log``, or are those
+    of this process if ``logs`` is None. `stop_all` ends it for good."""
+
+    def __init__(self, program: Program, logs: Path | None) -> None:
+        self.program = program
+        self.log = logs / f"{program.name}.log" if logs else None
+        self.restarts = 0
+        self.hung = False
+        """Whether the last process to end was killed because it hung."""
+        self._ear = Ear() if program.silence_s is not None else None
+        self._heard: float | None = None
+        self._delay = RESTART_DELAY_S
+        self._restart_at: float | None = None
+        self._process = self._spawn()
+
+    @property
+    def pid(self) -> int:
+        """Process id of the current process."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the current process runs."""
+        return self._process.poll() is None
+
+    @property
+    def status(self) -> int | None:
+        """Exit status of the current process (negative: the signal that ended it), None while it runs."""
+        return self._process.poll()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        self._started = time.monotonic()
+        environment = dict(self.program.environment)
+        if self._ear is not None and self.program.silence_s is not None:
+            environment |= self._ear.environment(self.program.silence_s)
+            self._ear.heard()
+            self._heard = None
+        with self.log.open("ab") if self.log else nullcontext() as output:
+            return subprocess.Popen(
+                (sys.executable, "-m", "cli.child", str(os.getpid()), *self.program.command),
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT if output else None,
+                start_new_session=True,
+            )
+
+    def _hangs(self) -> bool:
+        """Whether it has been silent for too long."""
+        if self._ear is None or self.program.silence_s is None:
+            return False
+        if self._ear.heard():
+            self._heard = time.monotonic()
+        if self._heard is None:
+            return time.monotonic() - self._started > START_SILENCE_S
+        return time.monotonic() - self._heard > self.program.silence_s
+
+    def revive(self) -> bool:
+        """Start the program again if it died and its pause is over; whether it was started now. Kills one that hangs,
+        so that the next call finds it dead."""
+        if self.alive:
+            if self._hangs():
+                self.hung = True
+                # Not SIGTERM: who does not react does not hear it either.
+                self.signal(signal.SIGKILL)
+            return False
+        now = time.monotonic()
+        if self._restart_at is None:
+            young = now - self._started < YOUNG_S
+            self._restart_at = now + self._delay
+            self._delay = min(self._delay * 2, RESTART_DELAY_MAX_S) if young else RESTART_DELAY_S
+            return False
+        if now < self._restart_at:
+            return False
+        self._restart_at = None
+        self.hung = False
+        self.restarts += 1
+        self._process = self._spawn()
+        return True
+
+    def require_alive(self) -> None:
+        """Raise `ProgramDied` with the end of the log if the process has ended."""
+        if not self.alive:
+            raise ProgramDied(
+                f"{self.program.name} ended with status {self._process.returncode}. "
+                f"The end of {self.log or 'its log'}:\n{self.log_tail()}"
+            )
+
+    def log_tail(self, lines: int = 15) -> str:
+        """The last ``lines`` lines of the log, if it is a file."""
+        if self.log is None:
+            return ""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def signal(self, number: signal.Signals) -> None:
+        """Signal the program and whatever it started (its process group)."""
+        if self.alive:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+
+    def wait(self, deadline: float) -> bool:
+        """Wait until the process ends or ``deadline`` (monotonic seconds); whether it ended."""
+        try:
+            self._process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Forget the process, which has ended."""
+        if self._ear is not None:
+            self._ear.close()
+
+
+def stop_all(programs: Iterable[Supervised]) -> None:
+    """SIGTERM to all, SIGKILL to what outlives its grace time; returns when no process is left."""
+    programs = list(programs)
+    for each in programs:
+        each.signal(signal.SIGTERM)
+    started = time.monotonic()
+    for each in programs:
+        if not each.wait(started + each.program.grace_s):
+            each.signal(signal.SIGKILL)
+    for each in programs:
+        each.wait(time.monotonic() + _KILL_WAIT_S)
+        each.close()

@@ -1,0 +1,1 @@
+"""Lua scripts that change job records atomically inside Redis."""

@@ -1,0 +1,1 @@
+"""Structured logs and trace context of every process."""

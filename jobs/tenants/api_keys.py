@@ -1,0 +1,157 @@
+"""API keys: who may call, as which tenant, to do what. Only the SHA-256 of a secret is kept, never the secret.
+
+A key is `mge_<id>_<secret>`: a public id of 64 bits, by which it is found and revoked, and a secret of 256 random bits,
+both in hex. A plain hash is enough for a secret of that size: there is nothing to guess it from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple, cast, get_args
+
+from pydantic import Field
+from redis import Redis
+
+from jobs import keys
+from jobs.connection import redis_errors
+from jobs.schema import Frozen, Tenant
+from jobs.tenants.limits import Limits
+
+Scope = Literal["edits:read", "edits:write", "usage:read", "metrics:read"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+CALLER_SCOPES: tuple[Scope, ...] = ("edits:read", "edits:write", "usage:read")
+"""What a key may do unless it is made for something else."""
+
+TOUCH_S = 300
+"""How exact `last_used_at` is, in seconds: a key in constant use is written this often, not at every request."""
+
+_TOKEN = re.compile(r"mge_([0-9a-f]{16})_([0-9a-f]{64})", re.ASCII)
+
+# ARGV: id, "last_used_at" | "revoked_at", touch_s  -> 1, or 0 if there is no such key
+# A time that is set stays, until it is touch_s seconds old (0: for ever).
+_STAMP = f"""
+local key, field, touch_s = '{keys.API_KEY}' .. ARGV[1], ARGV[2], tonumber(ARGV[3])
+if redis.call('EXISTS', key) == 0 then return 0 end
+local t = redis.call('TIME')
+local now, before = tonumber(t[1]) + tonumber(t[2]) / 1000000, tonumber(redis.call('HGET', key, field))
+if not before or (touch_s > 0 and now - before >= touch_s) then
+  redis.call('HSET', key, field, string.format('%.6f', now))
+end
+return 1
+"""
+
+
+class ApiKey(Frozen):
+    """A key as it is kept. Times are Unix seconds by the clock of Redis."""
+
+    id: str
+    sha256: str = Field(repr=False, description="Of the secret, in hex.")
+    tenant: Tenant
+    scopes: tuple[Scope, ...] = CALLER_SCOPES
+    limits: Limits = Field(default=Limits(), description="Those that are set hold instead of the settings'.")
+    created_at: float
+    expires_at: float | None = None
+    last_used_at: float | None = Field(default=None, description=f"Exact to {TOUCH_S} s.")
+    revoked_at: float | None = None
+
+    def is_valid(self, now: float) -> bool:
+        """Whether it opens anything at ``now`` (Unix seconds)."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+class Parts(NamedTuple):
+    """A key as it is shown once."""
+
+    id: str
+    secret: str
+
+    @property
+    def token(self) -> str:
+        """What a caller sends."""
+        return f"mge_{self.id}_{self.secret}"
+
+    @property
+    def sha256(self) -> str:
+        """What is kept of the secret."""
+        return hashlib.sha256(self.secret.encode()).hexdigest()
+
+
+def parse(token: str) -> Parts | None:
+    """The parts of a key, None if it has not the form of one."""
+    match = _TOKEN.fullmatch(token)
+    return Parts(*match.groups()) if match else None
+
+
+class ApiKeys:
+    """The keys in Redis. Safe to share between threads; raises `QueueUnavailable` while Redis is away."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._stamp = redis.register_script(_STAMP)
+
+    @redis_errors()
+    def create(
+        self,
+        tenant: str,
+        scopes: Iterable[Scope] = CALLER_SCOPES,
+        *,
+        limits: Limits | None = None,
+        expires_in_s: float | None = None,
+    ) -> tuple[ApiKey, str]:
+        """Make a key: it, and the token that is shown once. Raises ValidationError for an impossible tenant."""
+        parts, now = Parts(secrets.token_hex(8), secrets.token_hex(32)), self._now()
+        key = ApiKey(
+            id=parts.id,
+            sha256=parts.sha256,
+            tenant=tenant,
+            scopes=tuple(scopes),
+            limits=limits or Limits(),
+            created_at=now,
+            expires_at=None if expires_in_s is None else now + expires_in_s,
+        )
+        # What never changes is one field; the times that do have fields of their own.
+        fixed = key.model_dump_json(exclude={"last_used_at", "revoked_at"}, exclude_unset=True)
+        with self._redis.pipeline() as pipeline:
+            pipeline.hset(keys.API_KEY + key.id, "key", fixed)
+            pipeline.zadd(keys.API_KEYS, {key.id: now})
+            pipeline.execute()
+        return key, parts.token
+
+    @redis_errors()
+    def look_up(self, key_id: str) -> tuple[ApiKey | None, float]:
+        """The key of this id, valid or not, and the time in Unix seconds, in one round trip."""
+        with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.hgetall(keys.API_KEY + key_id)
+            pipeline.time()
+            fields, (seconds, microseconds) = pipeline.execute()
+        return _decode(fields) if fields else None, seconds + microseconds / 1e6
+
+    @redis_errors()
+    def list(self) -> tuple[ApiKey, ...]:
+        """Every key that was ever made, the oldest first."""
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for key_id in cast("list[bytes]", self._redis.zrange(keys.API_KEYS, 0, -1)):
+                pipeline.hgetall(keys.API_KEY + key_id.decode())
+            return tuple(_decode(fields) for fields in pipeline.execute() if fields)
+
+    @redis_errors()
+    def touch(self, key_id: str) -> None:
+        """Note that the key was used."""
+        self._stamp(args=[key_id, "last_used_at", TOUCH_S])
+
+    @redis_errors()
+    def revoke(self, key_id: str) -> bool:
+        """Take a key back for good; repeating it does no harm. False: there is no such key."""
+        return bool(self._stamp(args=[key_id, "revoked_at", 0]))
+
+    def _now(self) -> float:
+        seconds, microseconds = self._redis.time()
+        return seconds + microseconds / 1e6
+
+
+def _decode(fields: Mapping[bytes, bytes]) -> ApiKey:
+    times = {name.decode(): float(value) for name, value in fields.items() if name != b"key"}
+    return ApiKey.model_validate_json(fields[b"key"]).model_copy(update=times)

@@ -1,0 +1,197 @@
+"""Deliveries of webhooks in Redis: due in the step that ends an edit, tried until they arrive or are given up.
+
+Whoever takes a delivery has it for a lease and is to report. If he dies, or his report is lost, it is due again when
+the lease ends: every delivery is made at least once, and its attempts are in order of their numbers, with no outcome
+where nobody told one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+from pydantic import Field
+from redis import Redis
+
+from jobs import keys
+from jobs.connection import redis_errors
+from jobs.schema import Frozen
+
+PAUSES_S = (0, 5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
+"""Pause before each attempt, in seconds; after the last one a delivery is given up. Standard Webhooks 1.0,
+"Deliverability and reliability"."""
+
+# To be called by the scripts of `jobs.lua.scripts`, with their `EDIT`, `text` and `now`.
+LUA = f"""
+local WEBHOOKS, WEBHOOK = '{keys.WEBHOOKS}', '{keys.WEBHOOK}'
+
+local function announce(id)
+  if redis.call('HEXISTS', EDIT .. id, 'webhook_url') == 1 then redis.call('ZADD', WEBHOOKS, text(now()), id) end
+end
+
+local function silence(id)
+  redis.call('ZREM', WEBHOOKS, id)
+  redis.call('DEL', WEBHOOK .. id)
+end
+"""
+
+_PRELUDE = f"""
+local WEBHOOKS, WEBHOOK = '{keys.WEBHOOKS}', '{keys.WEBHOOK}'
+local t = redis.call('TIME')
+local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
+local function text(seconds) return string.format('%.6f', seconds) end
+"""
+
+# ARGV: most, lease_s, attempts  -> id, number, ...
+_TAKE = (
+    _PRELUDE
+    + """
+local taken = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', WEBHOOKS, '-inf', text(now), 'LIMIT', 0, tonumber(ARGV[1]))) do
+  local number = redis.call('HINCRBY', WEBHOOK .. id, 'number', 1)
+  if number > tonumber(ARGV[3]) then
+    redis.call('HSET', WEBHOOK .. id, 'number', number - 1, 'state', 'failed')
+    redis.call('ZREM', WEBHOOKS, id)
+  else
+    redis.call('HSET', WEBHOOK .. id, 'attempt:' .. number, cjson.encode({number = number, at = now}))
+    redis.call('ZADD', WEBHOOKS, text(now + tonumber(ARGV[2])), id)
+    table.insert(taken, id)
+    table.insert(taken, number)
+  end
+end
+return taken
+"""
+)
+
+# ARGV: id, number, verdict, attempts, pause_s, outcome  -> state | gone
+# Only the latest attempt says what comes next, but one that arrived has arrived.
+_REPORT = (
+    _PRELUDE
+    + """
+local id, number, verdict = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local key = WEBHOOK .. id
+local latest, state = unpack(redis.call('HMGET', key, 'number', 'state'))
+if not latest then return 'gone' end
+local begun = cjson.decode(redis.call('HGET', key, 'attempt:' .. number) or '{}')
+local outcome = cjson.decode(ARGV[6])
+outcome.number, outcome.at = number, begun.at or now
+redis.call('HSET', key, 'attempt:' .. number, cjson.encode(outcome))
+if state then return state end
+if verdict == 'delivered' then
+  state = 'delivered'
+elseif tonumber(latest) ~= number then
+  return 'pending'
+elseif verdict == 'failed' or number >= tonumber(ARGV[4]) then
+  state = 'failed'
+else
+  redis.call('ZADD', WEBHOOKS, text(now + tonumber(ARGV[5])), id)
+  return 'pending'
+end
+redis.call('HSET', key, 'state', state)
+redis.call('ZREM', WEBHOOKS, id)
+return state
+"""
+)
+
+
+class Verdict(StrEnum):
+    """What becomes of a delivery after an attempt."""
+
+    DELIVERED = "delivered"
+    RETRY = "retry"
+    FAILED = "failed"
+
+
+class Taken(NamedTuple):
+    """A delivery in hand: the edit's id, and the number of the attempt, from 1."""
+
+    id: str
+    number: int
+
+
+class DeliveryState(StrEnum):
+    """How a delivery stands."""
+
+    WAITING = "waiting"
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+class Attempt(Frozen):
+    """One attempt. ``at``: Unix seconds by the clock of Redis."""
+
+    number: int
+    at: float
+    seconds: float | None = None
+    status: int | None = Field(default=None, description="HTTP status of the answer.")
+    error: str | None = None
+
+
+class Delivery(Frozen):
+    """A delivery; ``next_at``: when it is tried again (or, while it is tried, when that counts as failed)."""
+
+    state: DeliveryState
+    next_at: float | None
+    attempts: tuple[Attempt, ...]
+
+
+class Deliveries:
+    """The deliveries. Safe to share between threads; raises `QueueUnavailable` while Redis is away."""
+
+    def __init__(self, redis: Redis, *, lease_s: float = 60.0, pauses_s: tuple[float, ...] = PAUSES_S) -> None:
+        """``lease_s``: how long whoever takes a delivery has it."""
+        self._redis = redis
+        self._lease_s, self._pauses_s = lease_s, pauses_s
+        self._take = redis.register_script(_TAKE)
+        self._report = redis.register_script(_REPORT)
+
+    @redis_errors()
+    def take(self, most: int) -> tuple[Taken, ...]:
+        """Begin an attempt of up to ``most`` deliveries that are due."""
+        answer = self._take(args=[most, self._lease_s, len(self._pauses_s)])
+        return tuple(Taken(answer[i].decode(), answer[i + 1]) for i in range(0, len(answer), 2))
+
+    @redis_errors()
+    def report(
+        self, taken: Taken, verdict: Verdict, *, seconds: float, status: int | None = None, error: str | None = None
+    ) -> str:
+        """End an attempt; the state of the delivery then, `gone` if its edit is. Repeatable."""
+        outcome = Attempt(number=taken.number, at=0, seconds=round(seconds, 3), status=status, error=error)
+        # After the last attempt there is no pause, and none is needed.
+        pause_s = self._pauses_s[min(taken.number, len(self._pauses_s) - 1)]
+        text = outcome.model_dump_json(exclude_none=True)
+        return str(self._report(args=[*taken, verdict, len(self._pauses_s), pause_s, text]).decode())
+
+    @redis_errors()
+    def of(self, job_id: str) -> Delivery:
+        """How the delivery of an edit that has a webhook stands."""
+        with self._redis.pipeline() as pipeline:
+            pipeline.hgetall(keys.WEBHOOK + job_id)
+            pipeline.zscore(keys.WEBHOOKS, job_id)
+            fields, next_at = pipeline.execute()
+        return _delivery(fields, next_at)
+
+    @redis_errors()
+    def drop(self, job_id: str) -> None:
+        """Forget a delivery whose edit is gone."""
+        with self._redis.pipeline() as pipeline:
+            pipeline.zrem(keys.WEBHOOKS, job_id)
+            pipeline.delete(keys.WEBHOOK + job_id)
+            pipeline.execute()
+
+    @redis_errors()
+    def due(self) -> int:
+        """How many deliveries are not over."""
+        return int(self._redis.zcard(keys.WEBHOOKS))
+
+
+def _delivery(fields: Mapping[bytes, bytes], next_at: float | None) -> Delivery:
+    attempts = sorted(
+        (Attempt.model_validate_json(text) for name, text in fields.items() if name.startswith(b"attempt:")),
+        key=lambda attempt: attempt.number,
+    )
+    unfinished = DeliveryState.WAITING if next_at is None else DeliveryState.PENDING
+    state = DeliveryState(fields[b"state"].decode()) if b"state" in fields else unfinished
+    return Delivery(state=state, next_at=next_at, attempts=tuple(attempts))

@@ -1,0 +1,153 @@
+"""Webhooks: what is told of a finished edit, and the signature by which its receiver knows who tells it. Pure.
+
+Payload and signature are those of Standard Webhooks 1.0 (standardwebhooks.com).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from jobs.errors import WebhookRefused
+from jobs.schema import Frozen, JobRecord, Problem, State
+from jobs.webhooks.addresses import is_public
+
+URL_MAX: Final = 2000
+"""Longest address, in characters: what every HTTP server takes."""
+
+SECRET_BYTES: Final = 32
+"""Of a secret; the specification wants 24 to 64."""
+
+_PREFIX = "whsec_"
+_URL = re.compile(r"[!-~]+", re.ASCII)
+
+
+class WebhookFile(Frozen):
+    """A result. ``href`` is a path on the service, ``size`` in bytes."""
+
+    name: str
+    href: str
+    content_type: str
+    size: int
+    sha256: str
+
+
+class WebhookEdit(Frozen):
+    """The finished edit, in short; the service has the whole of it at ``href``, a path there."""
+
+    id: str
+    href: str
+    state: State
+    model: str
+    attempt: int
+    created_at: datetime
+    finished_at: datetime
+    expires_at: datetime | None
+    results: tuple[WebhookFile, ...]
+    problem: Problem | None
+
+
+class WebhookEvent(Frozen):
+    """The body of a delivery."""
+
+    type: Literal["edit.succeeded", "edit.failed", "edit.canceled"]
+    timestamp: datetime = Field(description="When the edit ended.")
+    data: WebhookEdit
+
+
+def check_url(url: str, *, private: bool) -> None:
+    """Refuse an address that nothing would ever be sent to; ``private``: those of private networks are allowed.
+
+    Names are not looked up here: what counts is where they lead when something is sent.
+
+    Raises:
+        WebhookRefused: says what is wrong with it.
+    """
+    if len(url) > URL_MAX or not _URL.fullmatch(url):
+        raise WebhookRefused(f"the address has spaces, other than ASCII characters, or more than {URL_MAX} of them")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise WebhookRefused(f"{url!r} is no address: {error}") from error
+    if parts.scheme != "https" and not (private and parts.scheme == "http"):
+        raise WebhookRefused(f"{url!r} is no https:// address")
+    if not host or port == 0 or parts.fragment:
+        raise WebhookRefused(f"{url!r} is no address of a server: give https://host/path")
+    if parts.username is not None or parts.password is not None:
+        raise WebhookRefused("the address has a user or password in it: put a token into its path or query")
+    if not private and not _may_be_public(host):
+        raise WebhookRefused(f"{host} is not an address of the public internet")
+
+
+def _may_be_public(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return True
+    return is_public(host)
+
+
+def event_of(record: JobRecord) -> WebhookEvent:
+    """What is told of a finished edit: always the same, however often it is told."""
+    assert record.state.is_terminal
+    assert record.finished_at is not None
+    ended = datetime.fromtimestamp(record.finished_at, UTC)
+    href = f"/v1/edits/{record.id}"
+    data = WebhookEdit(
+        id=record.id,
+        href=href,
+        state=record.state,
+        model=record.model,
+        attempt=record.attempt,
+        created_at=datetime.fromtimestamp(record.created_at, UTC),
+        finished_at=ended,
+        expires_at=None if record.expires_at is None else datetime.fromtimestamp(record.expires_at, UTC),
+        results=tuple(
+            WebhookFile(
+                name=each.name,
+                href=f"{href}/result/{number}",
+                content_type=each.content_type,
+                size=each.size,
+                sha256=each.sha256,
+            )
+            for number, each in enumerate(record.results)
+        ),
+        problem=record.problem,
+    )
+    return WebhookEvent.model_validate({"type": f"edit.{record.state}", "timestamp": ended, "data": data})
+
+
+def message_id(job_id: str) -> str:
+    """`webhook-id`: an edit ends once, so receivers tell repetitions by it."""
+    return f"msg_{job_id}"
+
+
+def new_secret() -> str:
+    """A secret as it is shown to its tenant."""
+    return _PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def signature(secret: str, message: str, timestamp: int, body: bytes) -> str:
+    """One signature: HMAC-SHA256 over ``message.timestamp.body``. ``timestamp`` in Unix seconds."""
+    key = base64.b64decode(secret.removeprefix(_PREFIX))
+    digest = hmac.new(key, f"{message}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+    return f"v1,{base64.b64encode(digest).decode()}"
+
+
+def signed_headers(valid: tuple[str, ...], message: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """The three headers; one signature for each of the ``valid`` secrets, so that a rotation breaks nobody."""
+    return {
+        "webhook-id": message,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": " ".join(signature(secret, message, timestamp, body) for secret in valid),
+    }

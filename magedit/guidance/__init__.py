@@ -1,0 +1,1 @@
+"""Attention guidance: its constraints and the optimisation of the noise latent."""

@@ -1,0 +1,1 @@
+"""Pictures and masks in pixels, with Pillow alone."""

@@ -1,0 +1,190 @@
+"""Editing by instruction, without inversion: checkpoints of InstructPix2Pix layout (Brooks et al., arXiv 2211.09800).
+
+Such a UNet was trained to take the picture's latent as further input channels, 8 in all for Stable Diffusion.
+MagicBrush (arXiv 2306.10012) is the same layout tuned on edits made by people. The sampling is diffusers' own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import torch
+from diffusers import StableDiffusionInstructPix2PixPipeline, UNet2DConditionModel
+from PIL import Image
+from torch import Tensor
+
+from magedit.config import EditConfig, MethodName, Region
+from magedit.errors import MaskMismatch, NotTogether
+from magedit.images import masks as pixels
+from magedit.images.transparency import flatten, restore
+from magedit.inversion import Inverted
+from magedit.meter import Meter, OnProgress, expected_work
+from magedit.methods.base import EditedLatent
+from magedit.methods.catalog import check_together
+from magedit.pipelines.output import Inversion, MAGEditOutput
+from magedit.report import EditMeasures, ResultMeasures, Stage
+
+_NO_LATENT = torch.empty(0)
+"""In place of a source branch, which there is none of."""
+
+
+def takes_instructions(checkpoint: str) -> bool:
+    """Whether a folder or hub id is of this layout: its UNet takes twice the channels that it gives. What cannot be
+    read is not; loading it says why."""
+    try:
+        config = UNet2DConditionModel.load_config(checkpoint, subfolder="unet")
+    except (OSError, ValueError):
+        return False
+    return int(config["in_channels"]) == 2 * int(config["out_channels"])
+
+
+class InstructPipeline:
+    """The same face as `MAGEditPipeline` for a checkpoint that takes instructions: ``target_prompt`` is one.
+
+    ``method`` is what the checkpoint is: `instruct-pix2pix`, or `magicbrush` if its name says so.
+    """
+
+    def __init__(self, pipe: StableDiffusionInstructPix2PixPipeline, method: MethodName = "instruct-pix2pix") -> None:
+        pipe.set_progress_bar_config(disable=True)
+        self._pipe = pipe
+        self.method: MethodName = method
+
+    @classmethod
+    def from_pretrained(cls, checkpoint: str, **options: Any) -> Self:
+        """Load a folder or hub id; ``options`` as diffusers takes them. A safety checker is used if there is one."""
+        pipe = StableDiffusionInstructPix2PixPipeline.from_pretrained(
+            checkpoint, requires_safety_checker=False, **options
+        )
+        name: MethodName = "magicbrush" if "magicbrush" in str(checkpoint).lower() else "instruct-pix2pix"
+        return cls(pipe, name)
+
+    def to(self, device: str) -> Self:
+        """The same pipeline on ``device``."""
+        self._pipe.to(device)
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        if name in {"unet", "vae", "text_encoder", "tokenizer", "scheduler", "enable_model_cpu_offload"}:
+            return getattr(self._pipe, name)
+        raise AttributeError(name)
+
+    @property
+    def size(self) -> int:
+        """Side of the checkpoint's pictures in pixels."""
+        return int(self._pipe.unet.config.sample_size * self._pipe.vae_scale_factor)
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of an instruction, begin and end included (77 for CLIP)."""
+        positions = int(self._pipe.text_encoder.config.max_position_embeddings)
+        return min(int(self._pipe.tokenizer.model_max_length), positions)
+
+    def tokenizer_json(self) -> str:
+        """The tokenizer as ``tokenizer.json``."""
+        return str(self._pipe.tokenizer.backend_tokenizer.to_str())
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        image: Image.Image,
+        masks: Sequence[Image.Image],
+        source_prompt: str,
+        target_prompt: str,
+        regions: Sequence[Region] = (),
+        config: EditConfig | None = None,
+        *,
+        inversion: Inversion | None = None,
+        on_progress: OnProgress | None = None,
+        on_inverted: Callable[[Inversion], None] | None = None,
+    ) -> MAGEditOutput:
+        """Carry out the instruction ``target_prompt`` on the working crop; outside the mask nothing changes.
+
+        Arguments as `MAGEditPipeline.__call__`; source prompt, words and inversion have no part in it. Text guidance is
+        ``guidance_scale``, image guidance ``image_guidance_scale`` (equation 3).
+
+        Raises:
+            NotTogether: another method than the checkpoint's.
+            InvalidEdit: masks do not fit.
+        """
+        del regions, inversion, on_inverted
+        config = config or EditConfig(method=self.method)
+        check_together(config)
+        if config.method != self.method:
+            raise NotTogether(f"this checkpoint edits by {self.method!r}, not by {config.method!r}")
+        if not masks:
+            raise MaskMismatch("no mask is given: send one, white where the picture may change")
+        read = [pixels.read_mask(mask, "white") for mask in masks]
+        for mask in read:
+            pixels.check_mask(mask, image.size)
+        union = pixels.union(read)
+        original, image = image, flatten(image)
+        box = pixels.working_crop(union, self.size, config.crop_context)
+        meter = Meter(expected_work(config, inverted=True), on_progress)
+        radius = pixels.paste_radius(box, config.paste_margin)
+        crop, results, pictures, latents = pixels.take(image, box, self.size), [], [], []
+        for each in config.variants:
+            picture, latent, flagged = self._sample(crop, target_prompt, each, meter)
+            latents.append(latent)
+            pasted = pixels.paste_back(image, picture, union, box, radius)
+            pictures.append(restore(pasted, original))
+            results.append(
+                ResultMeasures(
+                    method=each.method,
+                    seed=each.seed,
+                    strength=each.strength,
+                    outside_difference=pixels.outside_difference(image, pasted, union, radius),
+                    nsfw_content_detected=flagged,
+                )
+            )
+        flags = [each.nsfw_content_detected for each in results]
+        checked = flags[0] is not None
+        return MAGEditOutput(
+            images=pictures,
+            measures=EditMeasures(
+                words=tuple(() for _ in masks),
+                unet_forward=meter.forward,
+                stage_seconds={name: round(seconds, 4) for name, seconds in meter.seconds.items()},
+                crop=box,
+                dilation=radius,
+                outside_difference=max(each.outside_difference for each in results),
+                nsfw_content_detected=any(flags) if checked else None,
+                results=tuple(results),
+            ),
+            inversion=Inversion(Inverted((), (), exact=True), box, image.size, source_prompt, config),
+            edited=tuple(EditedLatent(latent, _NO_LATENT, (), (), ()) for latent in latents),
+            attention=(),
+            attention_steps=(),
+            nsfw_content_detected=[bool(each) for each in flags] if checked else None,
+        )
+
+    def _sample(
+        self, crop: Image.Image, instruction: str, config: EditConfig, meter: Meter
+    ) -> tuple[Image.Image, Tensor, bool | None]:
+        """The edited crop, its latent (1, C, h, w) and the safety checker's verdict."""
+        latest = _NO_LATENT
+
+        def step(_pipe: Any, _step: int, _timestep: int, tensors: dict[str, Any]) -> dict[str, Any]:
+            nonlocal latest
+            latest = tensors["latents"]
+            meter.passed(forward=1)
+            meter.stepped()
+            return tensors
+
+        with meter.stage(Stage.EDIT, config.steps):
+            output = self._pipe(
+                instruction,
+                image=crop,
+                num_inference_steps=config.steps,
+                guidance_scale=config.guidance_scale,
+                image_guidance_scale=config.image_guidance_scale,
+                negative_prompt=config.negative_prompt or None,
+                eta=config.eta,
+                generator=torch.Generator("cpu").manual_seed(config.seed),
+                callback_on_step_end=step,
+            )
+        verdict = output.nsfw_content_detected
+        return output.images[0], latest.float(), None if verdict is None else bool(verdict[0])
+
+
+__all__ = ["InstructPipeline", "takes_instructions"]

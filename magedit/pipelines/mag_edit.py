@@ -1,0 +1,425 @@
+"""`MAGEditPipeline`: localized editing of a real image with any checkpoint of Stable Diffusion 1.x/2.x layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
+from diffusers.image_processor import VaeImageProcessor
+from PIL import Image
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from magedit.backbones.ddim import Schedule
+from magedit.backbones.stable_diffusion.attention import find_layers, guidance_layers, own_attention
+from magedit.backbones.stable_diffusion.denoiser import Denoiser, frozen
+from magedit.config import STRENGTH_POWER, EditConfig, Region
+from magedit.errors import CheckpointError, MaskMismatch, NotTogether, RegionMismatch
+from magedit.guidance.constraints import resample_mask
+from magedit.images import masks as pixels
+from magedit.images.transparency import flatten, restore
+from magedit.inversion import INVERSIONS, InversionTask, Inverted
+from magedit.meter import Meter, OnProgress, expected_work
+from magedit.methods.base import EditTask
+from magedit.methods.catalog import METHOD_CARDS, check_together
+from magedit.methods.registry import METHODS
+from magedit.passes import BATCH_RESULTS
+from magedit.pipelines.output import Inversion, MAGEditOutput
+from magedit.pipelines.plan import (
+    blend_tokens,
+    changeable,
+    edit_values,
+    injection_between,
+    result_measures,
+    word_targets,
+)
+from magedit.prompts.alignment import Encoded, check_edit, check_prompt
+from magedit.prompts.kinds import config_for, with_filling
+from magedit.report import EditMeasures, ResultMeasures, Stage
+
+PAPER_SCALE = 2.5
+"""Guidance step size of the paper (4.1), for checkpoints that name none of their own."""
+
+GUIDANCE_DIVISOR = 4
+"""Guidance reads the maps at 1/4 of the latent's resolution (paper 4.2: 16 of 64), unless the checkpoint says else."""
+
+
+class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
+    """Localized image editing (MAG-Edit, arXiv 2312.11396) in diffusers' conventions.
+
+    Loads any folder or hub id of Stable Diffusion 1.x/2.x layout with `from_pretrained`; sizes, VAE factor and
+    prediction type are read from it. Three keys of its ``model_index.json`` are this program's own, all optional:
+    ``guidance_resolution``, the side of the cross-attention maps that guidance reads (default: a quarter of the
+    latent's), ``guidance_step_size``, its default ``scale`` (default 2.5), and ``spatial_step_size``, the same for the
+    spatial ratio, whose gradient may be of quite another size (default: ``guidance_step_size``); the quotient of the
+    two weighs the losses of ``both``.
+
+    The weights are never changed, and a call leaves the UNet as it found it however it ends. Nothing is kept on
+    ``self`` between calls. ``batch_results``, which may be set, is how many results of one edit may go through the UNet
+    in one batch: more take less time and more memory, and differ in rounding.
+    """
+
+    batch_results: int = BATCH_RESULTS
+
+    model_cpu_offload_seq = "text_encoder->unet->vae"
+    _optional_components: ClassVar[list[str]] = ["safety_checker", "feature_extractor", "image_encoder"]
+    _exclude_from_cpu_offload: ClassVar[list[str]] = ["safety_checker"]
+
+    def __init__(
+        self,
+        vae: AutoencoderKL,
+        text_encoder: CLIPTextModel,
+        tokenizer: CLIPTokenizer,
+        unet: UNet2DConditionModel,
+        scheduler: Any,
+        safety_checker: Any = None,
+        feature_extractor: Any = None,
+        image_encoder: Any = None,
+        requires_safety_checker: bool = False,
+        guidance_resolution: int | None = None,
+        guidance_step_size: float = PAPER_SCALE,
+        spatial_step_size: float | None = None,
+    ) -> None:
+        super().__init__()
+        # The algorithm is defined on DDIM; SD 1.x ships PNDM with the same betas.
+        scheduler = DDIMScheduler.from_config(
+            scheduler.config, clip_sample=False, set_alpha_to_one=False, timestep_spacing="leading"
+        )
+        self.register_modules(
+            vae=vae,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            unet=unet,
+            scheduler=scheduler,
+            safety_checker=safety_checker,
+            feature_extractor=feature_extractor,
+            image_encoder=image_encoder,
+        )
+        self.register_to_config(
+            requires_safety_checker=requires_safety_checker,
+            guidance_resolution=guidance_resolution,
+            guidance_step_size=guidance_step_size,
+            spatial_step_size=spatial_step_size,
+        )
+        if unet.config.in_channels != vae.config.latent_channels:
+            raise CheckpointError(
+                f"the UNet takes {unet.config.in_channels} channels, the VAE gives {vae.config.latent_channels}: "
+                "inpainting, depth and upscaling checkpoints cannot be edited with"
+            )
+        self._images = VaeImageProcessor(vae_scale_factor=self.vae_factor)
+
+    # --- what the checkpoint is ---
+
+    @property
+    def vae_factor(self) -> int:
+        """Pixels per latent cell."""
+        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
+
+    @property
+    def latent_side(self) -> int:
+        """Side of the latent the checkpoint was trained on."""
+        size = self.unet.config.sample_size
+        return int(size if isinstance(size, int) else size[0])
+
+    @property
+    def size(self) -> int:
+        """Side of the checkpoint's pictures in pixels; edits work on a square crop of this size."""
+        return self.latent_side * self.vae_factor
+
+    @property
+    def guidance_side(self) -> int:
+        """Side of the cross-attention maps that guidance reads."""
+        return int(self.config.guidance_resolution or self.latent_side // GUIDANCE_DIVISOR)
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of a prompt, begin and end included (77 for CLIP)."""
+        positions = int(self.text_encoder.config.max_position_embeddings)
+        return min(int(self.tokenizer.model_max_length), positions)
+
+    def tokenize(self, prompt: str) -> Encoded:
+        """Tokens of ``prompt`` with begin and end token, unpadded and uncut, and their character spans."""
+        encoding = self.tokenizer(prompt, return_offsets_mapping=True, truncation=False)
+        return Encoded(tuple(encoding["input_ids"]), tuple(map(tuple, encoding["offset_mapping"])))
+
+    def tokenizer_json(self) -> str:
+        """The tokenizer as ``tokenizer.json``, for processes without transformers."""
+        return str(self.tokenizer.backend_tokenizer.to_str())
+
+    # --- what it does ---
+
+    @torch.no_grad()
+    def invert(
+        self,
+        image: Image.Image,
+        masks: Sequence[Image.Image],
+        source_prompt: str,
+        *,
+        config: EditConfig | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Inversion:
+        """Invert the working crop of ``image`` around ``masks`` under ``source_prompt`` (arguments as `__call__`).
+
+        Raises:
+            InvalidEdit: see `__call__`.
+        """
+        config = config or EditConfig()
+        check_together(config)
+        union = pixels.union(self._read_masks(image, masks))
+        expected = expected_work(config, inverted=False)
+        expected[Stage.EDIT] = 0.0
+        meter = Meter(expected, on_progress)
+        with frozen(self.unet), own_attention(self.unet):
+            inversion = self._invert(image, union, source_prompt, config, meter)
+        self.maybe_free_model_hooks()
+        return inversion
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        image: Image.Image,
+        masks: Sequence[Image.Image],
+        source_prompt: str,
+        target_prompt: str,
+        regions: Sequence[Region] = (),
+        config: EditConfig | None = None,
+        *,
+        inversion: Inversion | None = None,
+        generator: torch.Generator | None = None,
+        output_type: str = "pil",
+        on_progress: OnProgress | None = None,
+        on_inverted: Callable[[Inversion], None] | None = None,
+        callback_on_step_end: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None = None,
+    ) -> MAGEditOutput:
+        """Edit ``image`` inside ``masks`` so that it shows ``target_prompt`` instead of ``source_prompt``.
+
+        Args:
+            image: the picture, any size; the model sees it as RGB, on white where it is transparent, and the result
+                gets its alpha back (`magedit.images.transparency`).
+            masks: one per region, each of the image's size, pixels of 128 and more are edited (see `read_mask`).
+            source_prompt: what the picture shows.
+            target_prompt: what it shall show.
+            regions: words per mask, in the masks' order; none: each mask gets what the target prompt adds.
+            config: how to edit; default: as `magedit.prompts.kinds.config_for` has it for the prompts.
+            inversion: of the same image, mask union, prompt and settings (`invert`, or an earlier output's).
+            generator: source of all fresh noise, which is then drawn whatever the seed; default: each result's seed.
+            output_type: ``pil``, or ``latent`` for z*_0 of the working crop, (1, C, h, w).
+            on_progress: called after each UNet pass; what it raises ends the edit and leaves the UNet as it was.
+            on_inverted: called with a fresh inversion before the edit begins, so that it can be kept.
+            callback_on_step_end: diffusers' convention, with ``latents`` in its dictionary.
+
+        Raises:
+            InvalidEdit: masks, prompts, words or names do not fit; each leaf says what and how to mend it.
+            NoGuidanceLayers: the checkpoint has no maps at its guidance resolution.
+            EditDiverged: guidance drove the latent out of range.
+        """
+        config = config or config_for(source_prompt, target_prompt, has_words=any(region.words for region in regions))
+        original, image = image, flatten(image)
+        masks = self._read_masks(image, masks)
+        union = pixels.union(masks)
+        if regions and len(regions) != len(masks):
+            raise RegionMismatch(
+                f"{len(masks)} mask(s) and {len(regions)} region(s): give one region per mask, or none"
+            )
+        check_together(config)
+        if METHOD_CARDS[config.method].own_checkpoint:
+            raise NotTogether(f"method {config.method!r} needs a checkpoint of InstructPix2Pix layout; this is none")
+        regions = check_edit(
+            self.tokenize,
+            source_prompt,
+            target_prompt,
+            with_filling(regions or [Region()] * len(masks), source_prompt, target_prompt),
+            max_tokens=self.max_tokens,
+            needs_words=config.is_guided,
+        )
+        check_prompt(self.tokenize, config.negative_prompt, max_tokens=self.max_tokens, field="negative_prompt")
+        reused = inversion is not None
+        meter = Meter(expected_work(config, inverted=reused), on_progress)
+        with frozen(self.unet), own_attention(self.unet):
+            if inversion is None:
+                inversion = self._invert(image, union, source_prompt, config, meter)
+                if on_inverted is not None and METHOD_CARDS[config.method].inversions:
+                    on_inverted(inversion)
+            else:
+                box = pixels.working_crop(union, self.size, config.crop_context)
+                inversion.require_fit(box, image.size, source_prompt, config)
+                inversion = inversion.to(self._execution_device)
+            prompts = (source_prompt, target_prompt)
+            tasks = [
+                self._task(masks, *prompts, regions, each, inversion, meter, generator, callback_on_step_end)
+                for each in config.variants
+            ]
+            edited = METHODS[config.method](tasks)
+        radius = pixels.paste_radius(inversion.box, config.paste_margin)
+        pictures: list[Image.Image] = []
+        own: list[ResultMeasures] = []
+        with meter.stage(Stage.DECODE, len(edited)):
+            for variant, each in zip(config.variants, edited, strict=True):
+                difference, flagged = 0, None
+                if output_type != "latent":
+                    picture = self._decode(each.latent)
+                    flagged = self._check_safety(picture)
+                    changing = changeable(union, each.mask, inversion.box)
+                    pasted = pixels.paste_back(image, picture, changing, inversion.box, radius)
+                    difference = pixels.outside_difference(image, pasted, union, radius)
+                    pictures.append(restore(pasted, original))
+                own.append(result_measures(variant, each, difference, flagged))
+                meter.stepped()
+        self.maybe_free_model_hooks()
+        flags = [bool(each.nsfw_content_detected) for each in own]
+        checked = own[0].nsfw_content_detected is not None
+        return MAGEditOutput(
+            images=torch.cat([each.latent for each in edited]) if output_type == "latent" else pictures,
+            measures=EditMeasures(
+                before=own[0].before,
+                after=own[0].after,
+                words=tuple(region.words for region in regions),
+                unet_forward=meter.forward,
+                unet_truncated_forward=meter.truncated,
+                unet_backward=meter.backward,
+                stage_seconds={name: round(seconds, 4) for name, seconds in meter.seconds.items()},
+                crop=inversion.box,
+                dilation=radius,
+                outside_difference=max(each.outside_difference for each in own),
+                inversion_reused=reused,
+                nsfw_content_detected=any(flags) if checked else None,
+                results=tuple(own),
+                trace=edited[0].trace,
+            ),
+            inversion=inversion,
+            edited=edited,
+            attention=edited[0].attention,
+            attention_steps=edited[0].attention_steps,
+            nsfw_content_detected=flags if checked else None,
+        )
+
+    # --- how ---
+
+    def _read_masks(self, image: Image.Image, masks: Sequence[Image.Image]) -> list[Image.Image]:
+        if not masks:
+            raise MaskMismatch("no mask is given: send one per region")
+        read = [pixels.read_mask(mask, "white") for mask in masks]
+        for mask in read:
+            pixels.check_mask(mask, image.size)
+        return read
+
+    def _invert(
+        self, image: Image.Image, union: Image.Image, source_prompt: str, config: EditConfig, meter: Meter
+    ) -> Inversion:
+        box = pixels.working_crop(union, self.size, config.crop_context)
+        with meter.stage(Stage.PREPARE, 1):
+            latent = self._encode(pixels.take(flatten(image), box, self.size))
+            source, empty = self._embed(source_prompt), self._embed("")
+            meter.stepped()
+        task = InversionTask(self._denoiser(config, meter), latent, source, empty, config)
+        if METHOD_CARDS[config.method].inversions:
+            inverted = INVERSIONS[config.inversion](task)
+        else:
+            inverted = Inverted((latent,), (empty,) * config.steps, exact=True)
+        return Inversion(inverted, box, image.size, source_prompt, config)
+
+    def _task(
+        self,
+        masks: Sequence[Image.Image],
+        source_prompt: str,
+        target_prompt: str,
+        regions: Sequence[Region],
+        config: EditConfig,
+        inversion: Inversion,
+        meter: Meter,
+        generator: torch.Generator | None,
+        callback: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None,
+    ) -> EditTask:
+        layers = find_layers(self.unet, self.latent_side)
+        read = guidance_layers(layers, self.guidance_side)
+        device = self._execution_device
+        source, target = self.tokenize(source_prompt), self.tokenize(target_prompt)
+        crops = [pixels.take(mask, inversion.box, self.size) for mask in masks]
+        region_masks = [torch.tensor(np.asarray(crop) > 0, dtype=torch.float32, device=device) for crop in crops]
+        mask = resample_mask(torch.stack(region_masks).amax(0), self.latent_side, config.mask_resampling)
+        words = word_targets(target_prompt, target, regions, region_masks, read, config)
+
+        def on_step(step: int, timestep: int, latent: Tensor) -> Tensor:
+            assert callback is not None
+            changed: Tensor = callback(self, step, timestep, {"latents": latent}).get("latents", latent)
+            return changed
+
+        embedding = self._embed(target_prompt)
+        scale, config = self._step_size(config)
+        return EditTask(
+            denoiser=self._denoiser(config, meter),
+            inverted=inversion.inverted,
+            config=config,
+            source=self._embed(source_prompt),
+            target=embedding,
+            negative=self._embed(config.negative_prompt) if config.negative_prompt else None,
+            injection=injection_between(
+                self.unet,
+                (source_prompt, source),
+                (target_prompt, target),
+                self.max_tokens,
+                layers,
+                words,
+                config,
+                device,
+            ),
+            guidance_layers=read,
+            words=words,
+            blend_tokens=blend_tokens(source_prompt, source, target, words),
+            layers=layers,
+            values=edit_values(inversion.inverted, source, target, embedding, config),
+            regions=len(regions),
+            mask=mask,
+            blend_mask=torch.nn.functional.max_pool2d(mask[None], 3, stride=1, padding=1)[0],
+            scale=scale * config.strength**STRENGTH_POWER,
+            generator=generator or torch.Generator("cpu").manual_seed(config.seed),
+            renoised=generator is not None or config.seed != 0,
+            on_step=on_step if callback is not None else None,
+        )
+
+    def _step_size(self, config: EditConfig) -> tuple[float, EditConfig]:
+        """The step size of guidance at full strength, and the configuration with `both` weighed for this checkpoint."""
+        token = self.config.guidance_step_size
+        spatial = self.config.spatial_step_size or token
+        scale = spatial if config.constraint == "spatial" else token
+        if config.constraint == "both":
+            config = replace(config, spatial_weight=config.spatial_weight * spatial / token)
+        return scale if config.scale is None else config.scale, config
+
+    def _denoiser(self, config: EditConfig, meter: Meter) -> Denoiser:
+        return Denoiser(self.unet, Schedule.from_scheduler(self.scheduler, config.steps), meter, self.batch_results)
+
+    def _embed(self, prompt: str) -> Tensor:
+        """Prompt embedding (1, tokens, width), padded to the encoder's length."""
+        inputs = self.tokenizer(
+            prompt, padding="max_length", max_length=self.max_tokens, truncation=False, return_tensors="pt"
+        )
+        embedding: Tensor = self.text_encoder(inputs.input_ids.to(self._execution_device))[0]
+        return embedding.float()
+
+    def _encode(self, crop: Image.Image) -> Tensor:
+        """Latent (1, C, h, w) of a picture of the checkpoint's size: posterior mean times scaling factor, fp32."""
+        # As read from a picture the batch lies channels-last, for which torch's CPU kernels are off by 1e-3.
+        batch = self._images.preprocess(crop).to(self._execution_device, self.vae.dtype).contiguous()
+        latent: Tensor = self.vae.encode(batch).latent_dist.mean.float() * self.vae.config.scaling_factor
+        return latent
+
+    def _decode(self, latent: Tensor) -> Image.Image:
+        decoded = self.vae.decode((latent / self.vae.config.scaling_factor).to(self.vae.dtype), return_dict=False)[0]
+        pictures: list[Image.Image] = self._images.postprocess(decoded.float(), output_type="pil")
+        return pictures[0]
+
+    def _check_safety(self, picture: Image.Image) -> bool | None:
+        if self.safety_checker is None or self.feature_extractor is None:
+            return None
+        device = self._execution_device
+        inputs = self.feature_extractor(picture, return_tensors="pt").pixel_values.to(device, self.vae.dtype)
+        _, flagged = self.safety_checker(images=self._images.pil_to_numpy(picture), clip_input=inputs)
+        return any(bool(verdict) for verdict in flagged)
+
+
+__all__ = ["Inversion", "MAGEditOutput", "MAGEditPipeline"]

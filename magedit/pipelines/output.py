@@ -1,0 +1,119 @@
+"""What the pipeline gives: an inversion to edit from again, and the result of an edit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from diffusers.utils import BaseOutput
+from PIL import Image
+from torch import Tensor
+
+from magedit.config import EditConfig
+from magedit.errors import UnknownMethod
+from magedit.images.masks import Box
+from magedit.inversion import Inverted
+from magedit.methods.base import EditedLatent
+from magedit.methods.catalog import METHOD_CARDS
+from magedit.report import EditMeasures
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """An inverted image, to be edited any number of times.
+
+    Holds the trajectory of the working crop ``box`` of an image of ``image_size`` under ``source_prompt``, and the
+    ``config`` whose steps, inversion and guidance scale it was made with.
+    """
+
+    inverted: Inverted
+    box: Box
+    image_size: tuple[int, int]
+    source_prompt: str
+    config: EditConfig
+
+    def require_fit(self, box: Box, image_size: tuple[int, int], source_prompt: str, config: EditConfig) -> None:
+        """Check that an edit can start from this inversion; that the image itself is the same is the caller's promise.
+
+        Raises:
+            UnknownMethod: another size, crop, prompt, or setting that the inversion depends on (field ``inversion``).
+        """
+        made_with, asked_for = self.config.inversion_settings, config.inversion_settings
+        inverts = bool(METHOD_CARDS[config.method].inversions)
+        for name, mine, asked in (
+            ("image size", self.image_size, image_size),
+            ("working crop", self.box, box),
+            ("source prompt", self.source_prompt, source_prompt),
+            *((name, made_with.get(name), value) for name, value in asked_for.items() if inverts),
+        ):
+            if mine != asked:
+                raise UnknownMethod(
+                    f"the given inversion was made with {name} {mine!r}, the edit has {asked!r}: invert again",
+                    field="inversion",
+                )
+        if inverts and not METHOD_CARDS[self.config.method].inversions:
+            raise UnknownMethod(
+                f"the given inversion is of method {self.config.method!r}, which inverts nothing: invert again",
+                field="inversion",
+            )
+
+    def to(self, device: torch.device) -> Inversion:
+        """The same inversion on ``device``."""
+        if self.inverted.latents[0].device == device:
+            return self
+        moved = replace(
+            self.inverted,
+            latents=tuple(each.to(device) for each in self.inverted.latents),
+            unconditional=tuple(each.to(device) for each in self.inverted.unconditional),
+            values=tuple(each.to(device) for each in self.inverted.values),
+            sampled=tuple(each.to(device) for each in self.inverted.sampled),
+        )
+        return replace(self, inverted=moved)
+
+
+@dataclass
+class MAGEditOutput(BaseOutput):  # type: ignore[misc]
+    """The results of an edit.
+
+    Attributes:
+        images: pictures of the input's size, one per result (or the latents, (results, C, h, w), with
+            ``output_type='latent'``).
+        measures: ratios, cost and what was touched.
+        inversion: to be given to the next edit of the same image and mask.
+        edited: each result as it was sampled, with its own trace and attention.
+        attention: for each region the mean share (0..1) of its words at each position of the guidance maps over the
+            measured steps, (side, side); covers the working crop ``measures.crop``. The first result's.
+        attention_steps: the same maps of each measured step, in the order of ``measures.trace``.
+        nsfw_content_detected: verdict of the checkpoint's safety checker per result, None where it has none.
+    """
+
+    images: list[Image.Image] | Tensor
+    measures: EditMeasures
+    inversion: Inversion
+    edited: tuple[EditedLatent, ...]
+    attention: tuple[Tensor, ...]
+    attention_steps: tuple[tuple[Tensor, ...], ...]
+    nsfw_content_detected: list[bool] | None
+
+    def only(self, number: int) -> MAGEditOutput:
+        """The output as if result ``number`` were the only one; the cost stays that of all."""
+        edited, own = self.edited[number], self.measures.results[number]
+        measures = replace(
+            self.measures,
+            before=own.before,
+            after=own.after,
+            outside_difference=own.outside_difference,
+            nsfw_content_detected=own.nsfw_content_detected,
+            results=(own,),
+            trace=edited.trace,
+        )
+        flagged = self.nsfw_content_detected
+        return MAGEditOutput(
+            images=self.images[number : number + 1],
+            measures=measures,
+            inversion=self.inversion,
+            edited=(edited,),
+            attention=edited.attention,
+            attention_steps=edited.attention_steps,
+            nsfw_content_detected=flagged and flagged[number : number + 1],
+        )

@@ -1,0 +1,153 @@
+"""From a request to what the algorithm works with, and from its steps to what is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from diffusers import UNet2DConditionModel
+from PIL import Image, ImageChops
+from torch import Tensor
+
+from magedit.backbones.stable_diffusion.attention import Layer
+from magedit.config import EditConfig, Region
+from magedit.guidance.constraints import WordTarget, resample_mask
+from magedit.images.masks import Box
+from magedit.inversion import Inverted
+from magedit.methods.base import EditedLatent
+from magedit.methods.injection import FeatureInjection, Injection
+from magedit.prompts.alignment import CONNECTORS, Encoded, align, counterparts, token_indices
+from magedit.report import Ratios, ResultMeasures
+
+
+def word_targets(
+    prompt: str,
+    encoded: Encoded,
+    regions: Sequence[Region],
+    masks: Sequence[Tensor],
+    layers: Sequence[Layer],
+    config: EditConfig,
+) -> tuple[WordTarget, ...]:
+    """The words of all regions as token indices, each with its region's mask at the resolutions of ``layers``.
+
+    Args:
+        prompt: the target prompt, ``encoded`` its tokens.
+        regions: checked regions (`magedit.prompts.alignment.check_edit`).
+        masks: one per region, (side, side) of 0 and 1, at the working crop's size.
+        layers: the guidance layers.
+        config: how masks are resampled.
+
+    Raises:
+        WordNotFound: a word is no whole word of the prompt.
+    """
+    targets = []
+    for index, (region, mask) in enumerate(zip(regions, masks, strict=True)):
+        spans = {word: token_indices(prompt, encoded, word) for word in (*region.words, *region.negative_words)}
+        rivals = tuple(sorted(set(range(1, len(encoded.ids) - 1)).difference(*spans.values())))
+        resampled = {layer.side: resample_mask(mask, layer.side, config.mask_resampling).flatten() for layer in layers}
+        for words, negative in ((region.words, False), (region.negative_words, True)):
+            targets += [WordTarget(index, spans[word], resampled, region.strength, negative, rivals) for word in words]
+    return tuple(targets)
+
+
+def injection_between(
+    unet: UNet2DConditionModel,
+    source: tuple[str, Encoded],
+    target: tuple[str, Encoded],
+    length: int,
+    layers: tuple[Layer, ...],
+    words: Sequence[WordTarget],
+    config: EditConfig,
+    device: torch.device,
+) -> Injection | FeatureInjection:
+    """What the edit takes over from the source; arguments as `Injection.between`, ``words`` those that are guided.
+
+    Raises:
+        WordNotFound, CheckpointError: see `Injection.between`, `FeatureInjection.of`.
+    """
+    if config.on_pnp:
+        return FeatureInjection.of(unet, layers, config)
+    keep_own = config.guided_steps > 0 and not config.inject_edit_words
+    own = {token for word in words for token in word.tokens} if keep_own else set()
+    return Injection.between(source, target, length, layers, config, device, own=own)
+
+
+def blend_tokens(
+    source_prompt: str, source: Encoded, target: Encoded, words: Sequence[WordTarget]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The token indices of w in the source and of w* in the target prompt whose maps LocalBlend unites, ascending.
+
+    w* are the edit words, negative words aside, and w what stands in their place (P2P 2208.01626, local editing: the
+    original and the new word). Where the target only leaves words out there is no w*, and w are the words that it lacks
+    without those that name nothing (`magedit.prompts.alignment.CONNECTORS`): the words of a removal name what fills
+    the place, which is mostly where nothing is to change.
+    """
+    alignment = align(source.ids, target.ids, len(target.ids))
+    kept = set(alignment.mapper)
+    lost = [n for n in range(len(source.ids)) if n not in kept]
+    if lost and min(kept) >= 0:
+        things = tuple(n for n in lost if source_prompt[slice(*source.offsets[n])].strip().lower() not in CONNECTORS)
+        if things:
+            return things, ()
+    edited = tuple(sorted({token for word in words if not word.negative for token in word.tokens}))
+    return counterparts(alignment, edited), edited
+
+
+def edit_values(
+    inverted: Inverted, source: Encoded, target: Encoded, embedding: Tensor, config: EditConfig
+) -> tuple[Tensor | None, ...]:
+    """What the edit's cross attention takes its values from at each step; None: the target prompt's ``embedding``.
+
+    In the first steps the words that both prompts share take the learned values of the source, new words their own
+    embedding's (StyleDiffusion, arXiv 2303.15649, 3.3).
+    """
+    if not inverted.values:
+        return (None,) * config.steps
+    alignment = align(source.ids, target.ids, embedding.shape[1])
+    shared = torch.tensor(alignment.alpha, device=embedding.device)[None, :, None]
+    taken = [max(k, 0) for k in alignment.mapper]
+    until = int(config.style_replace * config.steps)
+    return tuple(
+        shared * values[:, taken] + (1 - shared) * embedding if i < until else None
+        for i, values in enumerate(inverted.values)
+    )
+
+
+def changeable(union: Image.Image, found: Tensor | None, box: Box) -> Image.Image:
+    """The mask inside which the result may differ: the given ones' ``union``, cut to what a method ``found``, (h, w)
+    at latent resolution of the working crop ``box``."""
+    if found is None:
+        return union
+    cells = Image.fromarray((found.cpu().numpy() * 255).astype("uint8"), mode="L")
+    side = box[2] - box[0]
+    whole = Image.new("L", union.size)
+    whole.paste(cells.resize((side, side), Image.Resampling.NEAREST), box[:2])
+    cut = ImageChops.darker(union, whole)
+    return cut if cut.getbbox() else union
+
+
+def result_measures(
+    config: EditConfig, edited: EditedLatent, outside_difference: int, flagged: bool | None
+) -> ResultMeasures:
+    """What is reported of one result, edited under ``config``."""
+    return ResultMeasures(
+        method=config.method,
+        seed=config.seed,
+        strength=config.strength,
+        before=mean_ratios([step.before for step in edited.trace]),
+        after=mean_ratios([step.after for step in edited.trace]),
+        updates=sum(step.iterations for step in edited.trace),
+        outside_difference=outside_difference,
+        nsfw_content_detected=flagged,
+    )
+
+
+def mean_ratios(steps: Sequence[Sequence[Ratios]]) -> tuple[Ratios, ...]:
+    """Per region, the mean over steps."""
+    return tuple(
+        Ratios(
+            token=sum(r.token for r in region) / len(region),
+            spatial=sum(r.spatial for r in region) / len(region),
+        )
+        for region in zip(*steps, strict=True)
+    )

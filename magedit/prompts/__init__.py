@@ -1,0 +1,1 @@
+"""Reading prompts: words, tokens, alignment and the kind of edit. Free of torch."""

@@ -1,0 +1,234 @@
+"""`python -m magedit.demo`: train, export and evaluate the demo checkpoint, and look at its scenes."""
+
+import json
+import random
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from PIL import Image
+
+from magedit.config import EditConfig
+from magedit.demo import checkpoint_path, edit_set, instruct_checkpoint_path
+from magedit.demo.draw import draw_scene
+from magedit.demo.scene import sample_scene
+from recipes.presets import PRESETS, Preset
+
+CHECKPOINT = checkpoint_path()
+INSTRUCT_CHECKPOINT = instruct_checkpoint_path()
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The demo's rooms, recipe and checkpoint.")
+
+PresetName = Annotated[str, typer.Option("--preset", help=f"One of {', '.join(PRESETS)}.")]
+State = Annotated[Path, typer.Option("--state", help="Folder of snapshots, curves and latents.")]
+Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
+Cells = Annotated[int, typer.Option(help="Side in cells of the attention maps that guidance reads by default.")]
+STEP_SIZE = 15.0
+"""Guidance step size written into an exported checkpoint; measured on the demo edits with 15 updates a step."""
+SPATIAL_STEP_SIZE = 0.2
+"""The same for the spatial ratio."""
+
+StepSize = Annotated[float, typer.Option(help="Step size of guidance by default.")]
+SpatialStepSize = Annotated[float, typer.Option(help="The same for the spatial ratio.")]
+Start = Annotated[
+    Path | None,
+    typer.Option("--start", help="Folder of a checkpoint whose UNet and text encoder are trained on; its VAE stays."),
+]
+Longer = Annotated[int | None, typer.Option(min=1, help="Samples of the stage, in place of the preset's.")]
+Share = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="Share of the UNet stage's learning rates to begin with, falling linearly from there: for a trained "
+        "`--start`, which the full rates would first undo.",
+    ),
+]
+
+
+def _preset(
+    name: str,
+    text: int | None = None,
+    vae: int | None = None,
+    unet: int | None = None,
+    share: float | None = None,
+    seed: int | None = None,
+) -> Preset:
+    if name not in PRESETS:
+        raise typer.BadParameter(f"preset {name!r} is unknown: use one of {', '.join(PRESETS)}")
+    preset = PRESETS[name]
+    if text:
+        preset = replace(preset, text=replace(preset.text, schedule=replace(preset.text.schedule, samples=text)))
+    if vae:
+        preset = replace(preset, vae=replace(preset.vae, schedule=replace(preset.vae.schedule, samples=vae)))
+    if unet:
+        preset = replace(preset, unet=replace(preset.unet, schedule=replace(preset.unet.schedule, samples=unet)))
+    if share is not None:
+        full = preset.unet.schedule
+        gentle = replace(full, muon=share * full.muon, adam=share * full.adam, decay=1.0)
+        preset = replace(preset, unet=replace(preset.unet, schedule=gentle))
+    if seed is not None:
+        preset = replace(preset, seed=seed)
+    return preset
+
+
+Seed = Annotated[int | None, typer.Option(help="Which rooms, in place of the preset's: others, for training on.")]
+
+
+@app.command()
+def train(
+    preset: PresetName = "cpu-128",
+    state: State = Path(".cache/demo-training"),
+    out: Out = CHECKPOINT,
+    processes: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 1,
+    budget_s: Annotated[float | None, typer.Option(help="Stop after so many seconds; run again to go on.")] = None,
+    guidance_resolution: Cells = 16,
+    guidance_step_size: StepSize = STEP_SIZE,
+    spatial_step_size: SpatialStepSize = SPATIAL_STEP_SIZE,
+    text_samples: Longer = None,
+    vae_samples: Longer = None,
+    unet_samples: Longer = None,
+    unet_rate: Share = None,
+    start: Start = None,
+    seed: Seed = None,
+) -> None:
+    """Train the checkpoint; after a kill the same command goes on from the last snapshots."""
+    from recipes.export import Guidance
+    from recipes.loop import OutOfBudgetError
+    from recipes.recipe import train_in_processes
+
+    try:
+        train_in_processes(
+            _preset(preset, text_samples, vae_samples, unet_samples, unet_rate, seed),
+            state=state,
+            out=out,
+            guidance=Guidance(
+                resolution=guidance_resolution, step_size=guidance_step_size, spatial_step_size=spatial_step_size
+            ),
+            processes=processes,
+            budget_s=budget_s,
+            start=start,
+        )
+    except OutOfBudgetError as error:
+        typer.echo(str(error))
+        raise typer.Exit(3) from error
+    typer.echo(f"checkpoint: {out}")
+
+
+@app.command()
+def train_instruct(
+    preset: PresetName = "cpu-128",
+    state: State = Path(".cache/demo-instruct"),
+    out: Out = INSTRUCT_CHECKPOINT,
+    start: Annotated[Path, typer.Option("--start", help="Folder of the checkpoint to train on.")] = CHECKPOINT,
+    budget_s: Annotated[float | None, typer.Option(help="Stop after so many seconds; run again to go on.")] = None,
+    samples: Longer = None,
+) -> None:
+    """Train the checkpoint on to edit by instruction, on one thread; after a kill the same command goes on."""
+    import torch
+
+    from recipes.instruct import train_instruct
+    from recipes.loop import OutOfBudgetError, Run
+
+    torch.set_num_threads(1)
+    recipe = _preset(preset)
+    if samples:
+        schedule = replace(recipe.instruct.schedule, samples=samples)
+        recipe = replace(recipe, instruct=replace(recipe.instruct, schedule=schedule))
+    deadline = None if budget_s is None else time.monotonic() + budget_s
+    state.mkdir(parents=True, exist_ok=True)
+    try:
+        train_instruct(
+            recipe, Run(state=state, seed=recipe.seed, snapshot_s=recipe.snapshot_s, deadline=deadline), out, start
+        )
+    except OutOfBudgetError as error:
+        typer.echo(str(error))
+        raise typer.Exit(3) from error
+    typer.echo(f"checkpoint: {out}")
+
+
+@app.command()
+def export(
+    preset: PresetName = "cpu-128",
+    state: State = Path(".cache/demo-training"),
+    out: Out = CHECKPOINT,
+    guidance_resolution: Cells = 16,
+    guidance_step_size: StepSize = STEP_SIZE,
+    spatial_step_size: SpatialStepSize = SPATIAL_STEP_SIZE,
+    text_samples: Longer = None,
+    vae_samples: Longer = None,
+    start: Start = None,
+) -> None:
+    """Write a checkpoint of what a run in progress has reached."""
+    from recipes.export import Guidance
+    from recipes.recipe import export_snapshot
+
+    guidance = Guidance(
+        resolution=guidance_resolution, step_size=guidance_step_size, spatial_step_size=spatial_step_size
+    )
+    seen = export_snapshot(_preset(preset, text_samples, vae_samples), state, out, guidance, start)
+    typer.echo(f"checkpoint after {seen} samples: {out}")
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[Path, typer.Option(help="Folder of the checkpoint to measure.")] = CHECKPOINT,
+    out: Out = Path("demo-evaluation"),
+    prompts: Annotated[int, typer.Option(min=1, help="Prompts to draw.")] = 64,
+    pictures: Annotated[int, typer.Option(min=1, help="Pictures for VAE and attention.")] = 64,
+    inversions: Annotated[int, typer.Option(min=1, help="Pictures to invert.")] = 32,
+    edits: Annotated[int, typer.Option(min=0, help="Edits of each kind in each set, with and without guidance.")] = 5,
+    steps: Annotated[int, typer.Option(min=2, help="DDIM steps.")] = 50,
+    seed: Annotated[int, typer.Option(help="Which held-out rooms.")] = 0,
+    device: Annotated[str, typer.Option(help="Torch device.")] = "cpu",
+    processes: Annotated[int, typer.Option(min=1, help="Processes that carry out the edits.")] = 1,
+) -> None:
+    """Measure a checkpoint: `evaluation.json` and picture grids in a folder."""
+    import torch
+
+    from magedit.demo import evaluate as measure
+    from magedit.demo.model import DemoModel
+
+    torch.set_num_threads(1)  # a second thread costs more than it brings at these sizes
+    out.mkdir(parents=True, exist_ok=True)
+    model = DemoModel.load(checkpoint, device)
+    side = int(json.loads((checkpoint / "model_index.json").read_text())["guidance_resolution"])
+    figures: dict[str, Any] = {}
+    table = out / "evaluation.json"
+    figures["vae"] = measure.vae_quality(model, pictures, seed=seed)
+    figures["inversion"] = measure.inversion_quality(model, inversions, steps=steps, seed=seed)
+    figures["attention"] = measure.attention_pointing(model, pictures, side, seed=seed)
+    figures["prompts"], grid = measure.prompt_following(model, prompts, steps=steps, seed=seed)
+    grid.save(out / "prompts.png")
+    table.write_text(json.dumps(figures, indent=2) + "\n")
+    if edits:
+        configs = {name: EditConfig(method=name, steps=steps) for name in ("p2p", "mag-edit")}
+        figures["edits"], grid = measure.edit_quality(
+            checkpoint, edit_set(edits, seed), configs, device=device, processes=processes
+        )
+        grid.save(out / "edits.png")
+        table.write_text(json.dumps(figures, indent=2) + "\n")
+    typer.echo(json.dumps(figures, indent=2))
+
+
+@app.command()
+def scenes(
+    out: Out = Path("scenes.png"),
+    seed: Annotated[int, typer.Option(help="Which rooms.")] = 0,
+    rows: Annotated[int, typer.Option(min=1)] = 4,
+    columns: Annotated[int, typer.Option(min=1)] = 6,
+    size: Annotated[int, typer.Option(min=16, help="Pixels a side of one picture.")] = 256,
+) -> None:
+    """Write a contact sheet of rooms."""
+    rng = random.Random(seed)
+    sheet = Image.new("RGB", (columns * size, rows * size))
+    for index in range(rows * columns):
+        sheet.paste(draw_scene(sample_scene(rng), size), (index % columns * size, index // columns * size))
+    sheet.save(out)
+    typer.echo(f"{rows * columns} rooms: {out}")
+
+
+if __name__ == "__main__":
+    app()

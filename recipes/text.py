@@ -1,0 +1,122 @@
+"""The text encoder stage: CLIPTextModel learns to tag captions, before it learns on with the UNet.
+
+Each noun must tell its class and what was said before it, the last word of each mention everything that was
+said of the thing, the end token what the room holds: so a word's hidden state carries what the UNet is to
+draw for it.
+"""
+
+import random
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from magedit.demo.captions import Caption, Mention, caption_scene
+from magedit.demo.model import tokenize
+from magedit.demo.palette import COLOURS, FLOORS, KINDS, PATTERNS, SIDES, WALLS
+from magedit.demo.scene import sample_scene
+from recipes.presets import Preset, TextRecipe
+from recipes.tokenizer import LENGTH
+
+TAGS: dict[str, tuple[str | None, ...]] = {
+    "kind": KINDS,
+    "colour": (None, *COLOURS),
+    "pattern": (None, *PATTERNS),
+    "side": (None, *SIDES),
+    "number": ("0", "1", "2"),
+}
+"""What a mention's words are tagged with; None where it is not said."""
+ROOM_TAGS: dict[str, tuple[str | None, ...]] = {"wall": (None, *WALLS), "floor": (None, *FLOORS)}
+
+
+def build_text_encoder(recipe: TextRecipe, tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """An untrained text encoder for this tokenizer."""
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=recipe.width,
+        intermediate_size=4 * recipe.width,
+        projection_dim=recipe.width,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads,
+        max_position_embeddings=LENGTH,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return CLIPTextModel(config)
+
+
+def tags_at(caption: Caption, mention: Mention, word: int) -> list[int]:
+    """The tags (indices in the order of `TAGS`) that `word` of a mention must tell: what was said by then."""
+    said = caption.words[mention.start : word + 1]
+    values = {
+        "kind": mention.kind,
+        "colour": mention.colour if mention.colour in said else None,
+        "pattern": mention.pattern if mention.pattern in said else None,
+        "side": mention.side if mention.side in said else None,
+        "number": str(len(mention.things)),
+    }
+    return [options.index(values[name]) for name, options in TAGS.items()]
+
+
+class _Tagger(nn.Module):
+    """The encoder with one linear head per tag; the heads are thrown away."""
+
+    def __init__(self, encoder: CLIPTextModel, width: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.heads = nn.ModuleDict({name: nn.Linear(width, len(options)) for name, options in TAGS.items()})
+        self.room_heads = nn.ModuleDict({name: nn.Linear(width, len(tags)) for name, tags in ROOM_TAGS.items()})
+        self.present_head = nn.Linear(width, len(KINDS))
+
+
+class TextStage:
+    """Cross entropy of the tags."""
+
+    name = "text"
+    average = 0.0
+
+    def __init__(self, preset: Preset, tokenizer: CLIPTokenizer) -> None:
+        self.schedule = preset.text.schedule
+        self.tokenizer = tokenizer
+        self.device = torch.device(preset.device)
+        self.tagger = _Tagger(build_text_encoder(preset.text, tokenizer), preset.text.width).to(self.device)
+        self.model: nn.Module = self.tagger
+
+    def loss(self, seed: str, progress: float) -> tuple[Tensor, dict[str, float]]:
+        """See `Stage.loss`; logs the share of words whose tags are all right."""
+        del progress
+        rng = random.Random(seed)
+        captions = [caption_scene(sample_scene(rng), rng) for _ in range(self.schedule.batch)]
+        ids = tokenize(self.tokenizer, [caption.text for caption in captions]).to(self.device)
+        hidden = self.tagger.encoder(ids).last_hidden_state
+        rows, columns, targets = [], [], []
+        for row, caption in enumerate(captions):
+            for mention in caption.mentions:
+                for word in {mention.noun, mention.end}:
+                    rows.append(row)
+                    columns.append(word + 1)  # the start token comes first
+                    targets.append(tags_at(caption, mention, word))
+        states, truth = hidden[rows, columns], torch.tensor(targets, device=self.device)
+        loss = hidden.new_zeros(())
+        right = torch.ones(len(rows), dtype=torch.bool, device=self.device)
+        for index, head in enumerate(self.tagger.heads.values()):
+            scores = head(states)
+            loss = loss + F.cross_entropy(scores, truth[:, index])
+            right &= scores.argmax(1) == truth[:, index]
+        ends = hidden[range(len(captions)), [len(caption.words) + 1 for caption in captions]]
+        for name, head in self.tagger.room_heads.items():
+            said = torch.tensor(
+                [ROOM_TAGS[name].index(getattr(caption, name)) for caption in captions], device=self.device
+            )
+            loss = loss + 0.3 * F.cross_entropy(head(ends), said)
+        present = torch.tensor(
+            [
+                [any(m.kind == kind and not m.negated for m in caption.mentions) for kind in KINDS]
+                for caption in captions
+            ],
+            device=self.device,
+        )
+        loss = loss + F.binary_cross_entropy_with_logits(self.tagger.present_head(ends), present.float())
+        return loss, {"right": right.float().mean().item()}

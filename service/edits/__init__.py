@@ -1,0 +1,1 @@
+"""Edits over HTTP: form, validation, submission and representation."""

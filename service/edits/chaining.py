@@ -1,0 +1,76 @@
+"""A result of a finished edit as the picture of the next one, without an upload."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+from PIL import Image
+
+from jobs.errors import JobExpired, JobNotReady, JobNotSucceeded
+from jobs.schema import JobRecord, State
+from service.backend import Backend
+from service.edits.form import EditForm, invalid
+from service.errors import NoSuchFile
+from service.images.uploads import UploadLimits, read_image
+
+
+class Lineage(TypedDict, total=False):
+    """The fields of a record that say where its picture comes from."""
+
+    source_edit: str
+    source_result: int
+    ancestors: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Result ``number`` of ``edit``, decoded: RGB or RGBA."""
+
+    edit: JobRecord
+    number: int
+    image: Image.Image
+
+    @property
+    def prompt(self) -> str:
+        """What the picture shows, as far as is known."""
+        return self.edit.request.target_prompt
+
+    @property
+    def lineage(self) -> Lineage:
+        """The new record's share."""
+        return Lineage(
+            source_edit=self.edit.id, source_result=self.number, ancestors=(*self.edit.ancestors, self.edit.id)
+        )
+
+
+def find_source(form: EditForm, tenant: str, backend: Backend) -> Source | None:
+    """The picture that `source_edit` names, None if the form brings its own.
+
+    The new edit gets a copy: what becomes of the source afterwards does not matter to it.
+
+    Raises:
+        RequestValidationError: an image is sent too.
+        JobNotFound, JobNotReady, JobNotSucceeded, JobExpired, NoSuchFile, ObjectNotFound: there is no such result.
+    """
+    if form.source_edit is None:
+        return None
+    if form.image is not None:
+        raise invalid("source_edit", "give `image` or `source_edit`, not both")
+    record = backend.records.require(form.source_edit, tenant)
+    if not record.state.is_terminal:
+        raise JobNotReady(f"source_edit {record.id} is {record.state}: wait until it has succeeded")
+    if record.state is not State.SUCCEEDED:
+        raise JobNotSucceeded(f"source_edit {record.id} is {record.state}: it has no result to edit")
+    if record.is_expired(backend.records.now()):
+        raise JobExpired(f"the pictures of source_edit {record.id} were kept as long as the service keeps them")
+    if form.source_result >= len(record.results):
+        raise NoSuchFile(
+            f"source_edit {record.id} has {len(record.results)} result(s), counted from 0", field="source_result"
+        )
+    data = backend.store.get(record.results[form.source_result].key)
+    settings = backend.settings
+    # What a worker wrote is no upload: its bytes are not counted.
+    limits = UploadLimits(max_bytes=len(data), max_pixels=settings.max_pixels, max_side=settings.max_side)
+    image = read_image(data, field="source_edit", limits=limits)
+    return Source(edit=record, number=form.source_result, image=image)

@@ -1,0 +1,130 @@
+"""A new edit: check everything, keep the inputs, write the record, put it in line. In that order nothing is lost.
+
+Whatever is refused is refused before anything is stored. Whatever is recorded is carried out: if putting it in line
+fails, the reaper finds the open record and does it. What an `Idempotency-Key` adds is told in `jobs.idempotency`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import structlog
+
+from jobs.errors import JobError, QueueUnavailable, Unavailable
+from jobs.idempotency import Reservation
+from jobs.schema import JobRecord, new_id
+from jobs.storage import image_key, job_prefix, mask_key
+from jobs.webhooks.message import check_url
+from service.backend import Backend
+from service.bearer_auth import Caller
+from service.edits.chaining import Lineage, find_source
+from service.edits.form import EditForm
+from service.edits.idempotency import Keyed
+from service.edits.validation import check
+from service.images.png import write_png
+from service.middleware.request_id import Origin
+
+log = structlog.get_logger(__name__)
+
+PNG = "image/png"
+
+
+class Submitted(NamedTuple):
+    """An accepted edit; ``replayed``: an earlier request with the same `Idempotency-Key` made it."""
+
+    record: JobRecord
+    replayed: bool = False
+
+
+def submit(
+    form: EditForm, *, caller: Caller, backend: Backend, origin: Origin, keyed: Keyed | None = None
+) -> Submitted:
+    """Accept an edit; its record is durable when this returns.
+
+    Raises:
+        MAGEditError, RequestError, RequestValidationError: the edit is refused; nothing was stored.
+        JobError: not now, not here, not for this caller or not with this key; nothing was stored.
+    """
+    job = new_id()
+    if keyed is None:
+        return Submitted(_submit(form, job, None, caller, backend, origin))
+    found = backend.idempotency.reserve(caller.tenant, keyed.value, keyed.fingerprint(), job)
+    if isinstance(found, str):
+        return Submitted(backend.records.bound(found, caller.tenant), replayed=True)
+    try:
+        record = _submit(form, job, found, caller, backend, origin)
+    except QueueUnavailable:
+        # The record may be there, only the answer lost: others wait until the reservation ends by itself.
+        raise
+    except Exception:
+        _release(backend, found)
+        raise
+    return Submitted(record, replayed=record.id != job)
+
+
+def _submit(
+    form: EditForm, job: str, reservation: Reservation | None, caller: Caller, backend: Backend, origin: Origin
+) -> JobRecord:
+    if form.webhook_url is not None:
+        check_url(form.webhook_url, private=backend.settings.webhook_private)
+    # Before the pictures are decoded, which costs far more than a refusal.
+    backend.room.require(caller.tenant, caller.limits)
+    info = backend.models.require(form.model or backend.settings.default_model).info
+    tenant = caller.tenant
+    source = find_source(form, tenant, backend)
+    request, image, masks = check(form, info, backend.tokenizer(info), backend.settings, source)
+    inputs = {image_key(tenant, job): image}
+    inputs |= {mask_key(tenant, job, number): mask for number, mask in enumerate(masks)}
+    image_name, *mask_names = inputs
+    lineage = source.lineage if source else Lineage()
+    try:
+        for key, picture in inputs.items():
+            backend.store.put(key, write_png(picture), PNG)
+        record = backend.records.create(
+            JobRecord(
+                id=job,
+                tenant=tenant,
+                request=request,
+                image=image_name,
+                masks=tuple(mask_names),
+                webhook_url=form.webhook_url,
+                request_id=origin.request_id,
+                traceparent=origin.traceparent,
+                **lineage,
+            ),
+            limits=caller.limits,
+            reservation=reservation,
+        )
+    except QueueUnavailable:
+        # The record may be there and only the answer lost; it needs its inputs then.
+        raise
+    except JobError:
+        _discard(backend, tenant, job)
+        raise
+    if record.id != job:
+        # A repetition of this request was faster.
+        _discard(backend, tenant, job)
+        return record
+    try:
+        backend.queue.enqueue(record)
+    except Unavailable as error:
+        # The record is durable and open: the reaper puts it in line. The caller has been promised nothing less.
+        log.warning("not put in line yet", job=job, reason=error.code)
+    log.info("edit accepted", job=job, tenant=tenant, model=record.model)
+    return record
+
+
+def _release(backend: Backend, reservation: Reservation) -> None:
+    """Free the key of a request that was refused, as far as Redis answers."""
+    try:
+        backend.idempotency.release(reservation)
+    except QueueUnavailable:
+        log.warning("the Idempotency-Key of a refused edit stays reserved for a while", job=reservation.id)
+
+
+def _discard(backend: Backend, tenant: str, job: str) -> None:
+    """Remove the inputs of an edit that was not accepted, as far as storage answers."""
+    try:
+        backend.store.delete_prefix(job_prefix(tenant, job))
+    except Unavailable:
+        log.warning("inputs of a refused edit were left in storage", job=job)

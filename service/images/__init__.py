@@ -1,0 +1,1 @@
+"""Uploaded pictures: validation, limits and PNG encoding."""

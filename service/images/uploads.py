@@ -1,0 +1,195 @@
+"""Uploaded pictures: checked before they are decoded, then rewritten as plain PNG.
+
+What is stored never is the uploaded file: it is decoded and encoded again, so that no metadata, no trailing data
+and no second format inside the same bytes (a polyglot) reaches storage, worker or result. Documented rules:
+
+- PNG, JPEG and WebP only; the bytes decide, not the declared type. Of an animation the first frame counts.
+- The declared size is held against the limits before any pixel is decoded, and so is the number of a JPEG's scans.
+- EXIF orientation is applied, to images and masks.
+- An ICC profile is converted to sRGB. One that is sRGB leaves the pixels alone; one that is damaged or of another
+  colour model than the picture is ignored: sRGB is assumed, as it is without a profile.
+- Grey, palette and CMYK become RGB; 16 bits a channel become 8.
+- Transparency is kept; a picture whose every pixel is opaque becomes RGB.
+- A mask keeps its own channels until `magedit.images.masks.read_mask` reads it by the mask mode.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from dataclasses import dataclass
+
+from PIL import Image, ImageChops, ImageCms, ImageOps
+
+from service.errors import ImageTooCostly, ImageTooLarge, UnreadableImage, UnsupportedImageType, UploadTooLarge
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+SRGB_TOLERANCE = 2
+"""A profile that moves no colour by more than this (0..255) is sRGB, written with other curves or rounding."""
+
+MAX_SCANS = 50
+"""Most scans of a JPEG. Each goes over the whole picture, however few bytes it has (libjpeg-turbo, "Two Issues with the
+JPEG Standard", LJT-01-004); encoders write 10 to 30."""
+
+DECODE_S = 10.0
+"""Most processor time of one decoding, in seconds: twenty times what the largest picture takes. Not wall time, of which
+a busy machine takes more for any picture."""
+
+# First bytes of the three formats (RFC 2083 3.1, ITU T.81 B.1.1.3, WebP container specification).
+_JPEG = b"\xff\xd8\xff"
+_SIGNATURES = (b"\x89PNG\r\n\x1a\n", _JPEG, b"RIFF")
+
+# The markers that end coded data (ITU T.81, B.1.1.2 and table B.1): not a stuffed byte, a restart, or what libjpeg
+# passes over there.
+_MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")
+_EOI, _SOS = 0xD9, 0xDA
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadLimits:
+    """What one uploaded picture may be: bytes of the part, pixels in all, pixels of the longer side."""
+
+    max_bytes: int
+    max_pixels: int
+    max_side: int
+
+
+def read_image(data: bytes, *, field: str, limits: UploadLimits) -> Image.Image:
+    """Decode an uploaded image into RGB, or RGBA if it is transparent anywhere; 8 bits, sRGB, upright, no metadata.
+
+    Raises `UploadTooLarge`, `UnsupportedImageType`, `ImageTooLarge`, `ImageTooCostly` or `UnreadableImage`, each naming
+    ``field``.
+    """
+    image, profile = _decode(data, field=field, limits=limits)
+    return _to_rgb(image, profile)
+
+
+def read_mask_image(data: bytes, *, field: str, limits: UploadLimits) -> Image.Image:
+    """Decode an uploaded mask, upright, in the mode it came in. Raises as `read_image`."""
+    image, _ = _decode(data, field=field, limits=limits)
+    return image
+
+
+def _decode(data: bytes, *, field: str, limits: UploadLimits) -> tuple[Image.Image, bytes | None]:
+    """The decoded upright picture and its ICC profile."""
+    if len(data) > limits.max_bytes:
+        raise UploadTooLarge(
+            f"`{field}` has {len(data)} bytes; at most {limits.max_bytes} are accepted. Send a smaller file.",
+            field=field,
+        )
+    if not data.startswith(_SIGNATURES):
+        raise UnsupportedImageType(
+            f"`{field}` is no PNG, JPEG or WebP picture. Convert it to one of them.", field=field
+        )
+    if data.startswith(_JPEG) and _has_too_many_scans(data):
+        raise ImageTooCostly(
+            f"`{field}` has more than {MAX_SCANS} JPEG scans. Save it again with an ordinary encoder, or as PNG.",
+            field=field,
+        )
+    try:
+        image = Image.open(_Paced(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageTooLarge(
+            f"`{field}` declares far more pixels than the accepted {limits.max_pixels}. Scale it down.",
+            field=field,
+        ) from error
+    except Exception as error:
+        # Damaged headers make Pillow's readers raise nearly anything (struct.error, SyntaxError, ...).
+        raise UnreadableImage(f"`{field}` is damaged: its header cannot be read.", field=field) from error
+    width, height = image.size
+    if width * height > limits.max_pixels or max(width, height) > limits.max_side:
+        raise ImageTooLarge(
+            f"`{field}` is {width}x{height}; at most {limits.max_pixels} pixels and {limits.max_side} a side are "
+            "accepted. Scale it down.",
+            field=field,
+        )
+    try:
+        profile = image.info.get("icc_profile")
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+    except _TooSlow as error:
+        raise ImageTooCostly(
+            f"`{field}` takes more than {DECODE_S:g} s to decode. Scale it down, or save it again.", field=field
+        ) from error
+    except Exception as error:
+        raise UnreadableImage(f"`{field}` is damaged or cut off: it cannot be decoded.", field=field) from error
+    return upright, profile if isinstance(profile, bytes) else None
+
+
+class _TooSlow(Exception):
+    """Decoding has taken `DECODE_S`."""
+
+
+class _Paced(io.BytesIO):
+    """A file that can be read for `DECODE_S` of the thread's processor time: decoders ask for one piece after another,
+    in the thread that decodes."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._until = time.thread_time() + DECODE_S
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if time.thread_time() > self._until:
+            raise _TooSlow
+        return super().read(size)
+
+
+def _has_too_many_scans(data: bytes) -> bool:
+    """Whether a JPEG has more than `MAX_SCANS`: its segments are passed over as libjpeg does, up to the end of the
+    picture, so that what is in them (a preview, say) or follows it (a film) does not count."""
+    at, scans = len(_JPEG) - 1, 0
+    while (marker := _MARKER.search(data, at)) is not None:
+        kind, at = marker[1][0], marker.end()
+        if kind == _EOI:
+            return False
+        scans += kind == _SOS
+        if scans > MAX_SCANS:
+            return True
+        at += max(2, int.from_bytes(data[at : at + 2], "big"))
+    return False
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit grey (modes I;16 and I) scaled to 8 bits; every other mode as it is."""
+    if image.mode.startswith("I"):
+        # 65535 / 257 = 255: black and white stay exact.
+        return image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
+    return image
+
+
+def _to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """RGB in sRGB, with an alpha channel if any pixel is not opaque."""
+    image = _eight_bits(image)
+    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+    model = _COLOUR_MODEL.get(image.mode, "RGB")
+    colours = image if image.mode == model else image.convert(model)
+    rgb = _to_srgb(colours, profile) if profile else colours.convert("RGB")
+    if alpha is not None and alpha.getextrema() != (255, 255):
+        rgb.putalpha(alpha)
+    return rgb
+
+
+# The modes whose own colour model is not RGB; a profile is written for that.
+_COLOUR_MODEL = {"1": "L", "L": "L", "LA": "L", "CMYK": "CMYK"}
+
+
+def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), image.mode, "RGB")
+        if image.mode == "RGB" and _keeps_colours(transform):
+            return image
+        converted = ImageCms.applyTransform(image, transform)
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image.convert("RGB")
+    return converted if converted is not None else image.convert("RGB")
+
+
+def _keeps_colours(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Whether no colour of a 16 x 16 x 16 cube moves by more than `SRGB_TOLERANCE`."""
+    levels = range(0, 256, 17)
+    cube = Image.new("RGB", (256, 16))
+    cube.putdata([(r, g, b) for r in levels for g in levels for b in levels])
+    moved = ImageChops.difference(cube, ImageCms.applyTransform(cube, transform) or cube)
+    return max(high for _, high in moved.getextrema()) <= SRGB_TOLERANCE  # type: ignore[misc]

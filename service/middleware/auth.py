@@ -1,0 +1,103 @@
+"""What every request passes before a byte of its body is read: its key, and its tenant's rates.
+
+Everything below `GUARDED` needs a key; what is open is open because it is elsewhere. A route says by its dependency
+(`service.deps`) which scope the key must have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from redis import Redis
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from jobs.errors import JobError
+from jobs.settings import Settings
+from jobs.tenants.api_keys import ApiKeys
+from jobs.tenants.limits import RateLimiter
+from service.bearer_auth import LOCAL, SCRAPER, Authenticator, Caller
+from service.edits.views import EDITS
+from service.errors import NoKey, RequestError, ScopeMissing
+from service.middleware.rate_limits import default_limits, rates_of, take
+from service.problems import error_response
+
+GUARDED = ("/v1", "/metrics")
+"""First parts of the paths that need a key."""
+
+SUBMIT_SCOPE = "edits:write"
+"""What a key must have to submit an edit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """Who is let in. Safe to share between threads."""
+
+    authenticator: Authenticator
+    limiter: RateLimiter
+
+    @classmethod
+    def of(cls, redis: Redis, settings: Settings) -> Gate:
+        """The gate of a front end."""
+        authenticator = Authenticator(
+            ApiKeys(redis), cache_s=settings.key_cache_s, default_limits=default_limits(settings)
+        )
+        return cls(authenticator=authenticator, limiter=RateLimiter(redis))
+
+    def enter(self, token: str, *, submits: bool) -> tuple[Caller, Mapping[str, str]]:
+        """Who calls, and the headers that its answer shall have. Raises InvalidKey, RateLimited, QueueUnavailable."""
+        caller = self.authenticator.caller(token)
+        return caller, take(self.limiter, caller.tenant, rates_of(caller.limits, submits=submits))
+
+
+class GateMiddleware:
+    """Puts the `Caller` into the request's state, or answers 401 or 429."""
+
+    def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
+        self.app = app
+        self.asks = settings.auth == "keys"
+        self.metrics_open = settings.metrics_open
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        caller: Caller | None = LOCAL
+        headers: Mapping[str, str] = {}
+        app = self.app
+        if self.asks:
+            try:
+                caller, headers = await self._enter(scope)
+            except (RequestError, JobError) as error:
+                await error_response(error)(scope, receive, send)
+                return
+            if caller is not None and _submits(scope) and SUBMIT_SCOPE not in caller.scopes:
+                # Here too, and not in the route alone: that has read the whole body by then.
+                app = error_response(ScopeMissing(SUBMIT_SCOPE))
+        scope.setdefault("state", {})["caller"] = caller
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(headers)
+            await send(message)
+
+        await app(scope, receive, send_with_headers if headers else send)
+
+    async def _enter(self, scope: Scope) -> tuple[Caller | None, Mapping[str, str]]:
+        """The caller; None: the address is open."""
+        path: str = scope["path"]
+        if not any(path == each or path.startswith(each + "/") for each in GUARDED):
+            return None, {}
+        if path == "/metrics" and self.metrics_open:
+            return SCRAPER, {}
+        kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
+        if kind.lower() != "bearer":
+            raise NoKey
+        gate: Gate = scope["app"].state.gate
+        return await run_in_threadpool(gate.enter, token.strip(), submits=_submits(scope))
+
+
+def _submits(scope: Scope) -> bool:
+    return bool(scope["method"] == "POST" and scope["path"] == EDITS)

@@ -1,0 +1,89 @@
+"""The supervisor with real supervisor."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli import supervisor
+from cli.supervisor import Program, ProgramDied, Supervised, stop_all
+from tests.conftest import alive, wait_until
+
+READY = "print('ready', flush=True)\n"
+WAITS = READY + "import time; time.sleep(600)"
+STUBBORN = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + READY + "time.sleep(600)"
+
+
+def program(code: str, name: str = "program") -> Program:
+    return Program(name=name, command=(sys.executable, "-c", code), environment=dict(os.environ), grace_s=5.0)
+
+
+@pytest.fixture
+def started() -> Iterator[list[Supervised]]:
+    """Programs to stop at the end."""
+    programs: list[Supervised] = []
+    yield programs
+    stop_all(programs)
+    assert not any(each.alive for each in programs)
+
+
+def start(code: str, started: list[Supervised], tmp_path: Path, name: str = "program") -> Supervised:
+    """Start and wait until it says that it is ready."""
+    supervised = Supervised(program(code, name), tmp_path)
+    started.append(supervised)
+    wait_until(lambda: "ready" in supervised.log_tail())
+    return supervised
+
+
+def test_stop_all_stops_all(started: list[Supervised], tmp_path: Path) -> None:
+    pids = [start(WAITS, started, tmp_path, name).pid for name in ("one", "two")]
+    stop_all(started)
+    assert not any(alive(pid) for pid in pids)
+
+
+def test_what_ignores_sigterm_is_killed(started: list[Supervised], tmp_path: Path) -> None:
+    stubborn = Supervised(
+        Program(name="stubborn", command=(sys.executable, "-c", STUBBORN), environment=dict(os.environ), grace_s=0.1),
+        tmp_path,
+    )
+    started.append(stubborn)
+    wait_until(lambda: "ready" in stubborn.log_tail())
+    stop_all([stubborn])
+    assert not alive(stubborn.pid)
+
+
+def test_what_dies_is_started_again(started: list[Supervised], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "RESTART_DELAY_S", 0.01)
+    one = start(WAITS, started, tmp_path)
+    first = one.pid
+    assert not one.revive()
+    os.kill(first, signal.SIGKILL)
+    wait_until(one.revive)
+    assert one.alive
+    assert one.pid != first
+    assert one.restarts == 1
+
+
+def test_what_dies_young_waits_longer_each_time(
+    started: list[Supervised], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "RESTART_DELAY_S", 0.01)
+    monkeypatch.setattr(supervisor, "RESTART_DELAY_MAX_S", 0.05)
+    one = start(READY, started, tmp_path)
+    began = time.monotonic()
+    wait_until(lambda: one.revive() and one.restarts == 4)
+    # 0.01 + 0.02 + 0.04 + 0.05 (the longest): a lower bound, whatever the machine does meanwhile.
+    assert time.monotonic() - began >= 0.12
+
+
+def test_an_early_end_shows_the_log(started: list[Supervised], tmp_path: Path) -> None:
+    one = start(READY + "raise SystemExit('no checkpoint here')", started, tmp_path)
+    wait_until(lambda: not one.alive)
+    with pytest.raises(ProgramDied, match="no checkpoint here"):
+        one.require_alive()

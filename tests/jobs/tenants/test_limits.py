@@ -1,0 +1,61 @@
+"""Rates: exact, over all who ask, and gone when unused."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from jobs import keys
+from jobs.tenants.limits import Rate, RateLimiter
+from tests.conftest import wait_until
+from tests.jobs.desk import Desk
+
+SLOW = Rate("slow", quota=5, window_s=3600)
+
+
+@pytest.fixture
+def limiter(desk: Desk) -> RateLimiter:
+    return RateLimiter(desk.redis)
+
+
+def test_the_quota_and_not_one_more(limiter: RateLimiter) -> None:
+    remaining = [limiter.take("acme", [SLOW]).left[0].remaining for _ in range(5)]
+    assert remaining == [4, 3, 2, 1, 0]
+    refused = limiter.take("acme", [SLOW])
+    assert refused.refused == SLOW
+    # One comes back every 3600 / 5 seconds, all of them after 3600.
+    assert refused.retry_after_s == pytest.approx(720, abs=10)
+    assert refused.left[0].remaining == 0
+    assert refused.left[0].reset_s == pytest.approx(3600, abs=10)
+    # What is refused costs nothing.
+    assert limiter.take("acme", [SLOW]).retry_after_s <= refused.retry_after_s
+
+
+def test_one_comes_back_after_its_interval(limiter: RateLimiter) -> None:
+    quick = Rate("quick", quota=2, window_s=1)
+    assert [limiter.take("acme", [quick]).refused for _ in range(2)] == [None, None]
+    assert limiter.take("acme", [quick]).refused == quick
+    wait_until(lambda: limiter.take("acme", [quick]).refused is None)
+
+
+def test_tenants_and_rates_are_apart(limiter: RateLimiter) -> None:
+    other = Rate("other", quota=1, window_s=3600)
+    assert limiter.take("acme", [SLOW, other]).refused is None
+    # The second refuses, so the first is not charged either.
+    for _ in range(9):
+        taken = limiter.take("acme", [SLOW, other])
+        assert (taken.refused, taken.left[0].remaining) == (other, 4)
+    assert limiter.take("acme", [SLOW]).refused is None
+    assert limiter.take("someone-else", [SLOW, other]).refused is None
+
+
+def test_many_at_once_get_the_quota_together(limiter: RateLimiter) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(lambda _: limiter.take("acme", [SLOW]), range(40)))
+    assert sum(each.refused is None for each in taken) == SLOW.quota
+
+
+def test_an_idle_tenant_leaves_nothing(limiter: RateLimiter, desk: Desk) -> None:
+    limiter.take("acme", [Rate("quick", quota=10, window_s=1)])
+    wait_until(lambda: desk.redis.keys(keys.RATE + "*") == [])

@@ -1,0 +1,32 @@
+"""A checkpoint in one line."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from magedit.backbones.fingerprint import fingerprint
+from magedit.pipelines.mag_edit import MAGEditPipeline
+from tests.magedit.conftest import CHECKPOINT, load_pipeline
+
+
+def test_the_same_weights_have_one_fingerprint_wherever_they_lie(pipe: MAGEditPipeline, tmp_path: Path) -> None:
+    shutil.copytree(CHECKPOINT, tmp_path / "copy")
+    copy = MAGEditPipeline.from_pretrained(tmp_path / "copy")
+    unused = fingerprint(copy)
+    copy.tokenizer(["a room"], padding="max_length", max_length=20, truncation=True)
+    assert fingerprint(pipe) == unused == fingerprint(copy)
+
+
+def test_one_changed_weight_or_another_number_format_gives_another(pipe: MAGEditPipeline) -> None:
+    known = {fingerprint(pipe), fingerprint(load_pipeline(dtype=torch.bfloat16))}
+    changed = load_pipeline()
+    weight: Any = changed.unet.conv_out.weight
+    weight.data[0, 0, 0].add_(1e-6)
+    known.add(fingerprint(changed))
+    weight.data.copy_(weight.data.flip(0))
+    known.add(fingerprint(changed))
+    assert len(known) == 4

@@ -1,0 +1,89 @@
+"""The parameters: bounds, defaults and step windows."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+import typing
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import Doc
+
+from magedit.config import GOVERNED, PRESETS, SEED_MAX, EditConfig, Region
+
+
+def test_the_defaults_are_the_papers_step_windows() -> None:
+    config = EditConfig()
+    assert (config.guided_steps, config.iterations, config.self_replace_until, config.blend_from) == (25, 15, 25, 35)
+    assert config.cross_replace_until(config.cross_replace) == 40
+
+
+def test_what_is_given_wins_over_the_preset() -> None:
+    assert EditConfig.preset("balanced") == EditConfig()
+    assert EditConfig.preset("fast", steps=30).steps == 30
+    assert EditConfig.preset("exact").inversion == "null-text"
+    assert {name for values in PRESETS.values() for name in values} == GOVERNED
+    for name in GOVERNED:
+        assert len({getattr(EditConfig.preset(preset), name) for preset in PRESETS}) > 1
+
+
+def test_the_fast_preset_pushes_as_far_in_fewer_steps() -> None:
+    configs = EditConfig.preset("balanced"), EditConfig.preset("fast")
+    balanced, fast = (config.guided_steps * config.iterations for config in configs)
+    assert abs(fast / balanced - 1) < 0.02
+
+
+@pytest.mark.parametrize("config", [EditConfig(method="p2p"), EditConfig(strength=0.0), EditConfig(max_iterations=0)])
+def test_without_guidance_nothing_is_guided_but_measured_all_the_same(config: EditConfig) -> None:
+    assert (config.guided_steps, config.iterations) == (0, 0)
+    assert config.measured_steps == 25
+
+
+def test_guidance_may_begin_later() -> None:
+    later = EditConfig(guided_from=0.04)
+    assert (later.guided_from_step, later.guided_steps, later.measured_steps) == (2, 23, 25)
+    assert EditConfig(guided_from=0.04, steps=20).guided_from_step == 0
+    assert EditConfig(guided_from=0.9).guided_steps == 0
+    assert not EditConfig(guided_from=0.9).is_guided
+
+
+def test_strength_is_shared_between_scale_and_iterations() -> None:
+    assert EditConfig(strength=0.25, max_iterations=16).iterations == 2
+    assert EditConfig(strength=0.001, max_iterations=2).iterations == 1
+
+
+def test_results_are_seeds_by_strengths() -> None:
+    config = EditConfig(n=2, sweep=(0.0, 0.5, 1.0), seed=SEED_MAX, steps=9)
+    assert config.results == len(config.variants) == 6
+    assert [(each.seed, each.strength) for each in config.variants] == [
+        (seed, strength) for seed in (SEED_MAX, 0) for strength in (0.0, 0.5, 1.0)
+    ]
+    assert all((each.results, each.steps, each.variants) == (1, 9, (each,)) for each in config.variants)
+    assert EditConfig(n=2, strength=0.3).variants[1] == EditConfig(seed=1, strength=0.3)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("steps", 1), ("steps", 251), ("strength", 1.1), ("guidance_scale", 0.5), ("seed", -1)]
+)
+def test_values_out_of_bounds_are_refused_wherever_the_config_is_read(field: str, value: float) -> None:
+    with pytest.raises(ValidationError, match=field):
+        TypeAdapter(EditConfig).validate_python({field: value})
+
+
+@pytest.mark.parametrize("kind", [EditConfig, Region])
+def test_every_field_says_what_it_is(kind: type) -> None:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    for field in dataclasses.fields(kind):
+        docs = [meta for meta in getattr(hints[field.name], "__metadata__", ()) if isinstance(meta, Doc)]
+        assert docs, field.name
+
+
+def test_configuration_loads_without_torch() -> None:
+    code = (
+        "import sys, magedit, magedit.config, magedit.errors, magedit.report, magedit.prompts.alignment, "
+        "magedit.images.masks, magedit.images.heatmap; "
+        "assert not {'torch', 'diffusers', 'transformers'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

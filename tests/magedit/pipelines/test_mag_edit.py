@@ -1,0 +1,367 @@
+"""The pipeline: loading, checking, editing, leaving everything as it was."""
+
+from __future__ import annotations
+
+import gc
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from diffusers import PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from PIL import Image, ImageChops, ImageDraw
+from torch import Tensor
+from transformers import CLIPConfig, CLIPImageProcessor
+
+from magedit.config import ConstraintName, EditConfig, InversionName, MethodName, Region
+from magedit.errors import (
+    CheckpointError,
+    EditCanceled,
+    EmptyMask,
+    MaskMismatch,
+    NoGuidanceLayers,
+    NothingToGuide,
+    NotTogether,
+    PromptTooLong,
+    RegionMismatch,
+    UnknownMethod,
+    WordNotFound,
+)
+from magedit.images.masks import outside_difference, paste_radius, union, working_crop
+from magedit.images.transparency import flatten
+from magedit.methods.catalog import METHOD_CARDS
+from magedit.methods.registry import METHODS
+from magedit.pipelines.mag_edit import MAGEditOutput, MAGEditPipeline
+from magedit.report import Progress, Stage
+from tests.magedit.conftest import CHECKPOINT, Room, load_pipeline
+
+QUICK = EditConfig(steps=4, max_iterations=1, null_text_iterations=1, style_iterations=1, tune_steps=1)
+
+
+def run(pipe: MAGEditPipeline, room: Room, config: EditConfig = QUICK, **options: Any) -> MAGEditOutput:
+    return pipe(room.image, [room.mask], room.source, room.target, (), config, **options)
+
+
+def test_what_the_checkpoint_is_is_read_from_it(pipe: MAGEditPipeline) -> None:
+    assert (pipe.vae_factor, pipe.latent_side, pipe.size, pipe.guidance_side, pipe.max_tokens) == (8, 32, 256, 8, 77)
+
+
+@pytest.mark.parametrize(
+    ("method", "inversion"),
+    [(name, inversion) for name in METHODS for inversion in METHOD_CARDS[name].inversions or ("direct",)],
+)
+def test_every_method_edits_with_every_inversion_that_it_takes(
+    pipe: MAGEditPipeline, room: Room, method: MethodName, inversion: InversionName
+) -> None:
+    config = replace(QUICK, method=method, inversion=inversion)
+    output = run(pipe, room, config)
+    assert isinstance(output.images, list)
+    (result,) = output.images
+    radius = output.measures.dilation
+    assert radius == paste_radius(output.measures.crop, config.paste_margin)
+    assert result.size == room.image.size
+    assert output.measures.outside_difference == 0
+    assert outside_difference(room.image, result, room.mask, radius) == 0
+    assert ImageChops.difference(room.image, result).getbbox() is not None
+    assert output.measures.unet_truncated_forward >= (2 if method == "mag-edit" else 0)
+    assert output.measures.unet_backward >= (2 if method == "mag-edit" else 0)
+    assert len(output.measures.trace) == config.measured_steps
+    assert len(output.attention) == 1
+    assert output.attention[0].shape == (8, 8)
+    assert len(output.attention_steps) == config.measured_steps
+    assert torch.allclose(torch.stack([step[0] for step in output.attention_steps]).mean(0), output.attention[0])
+
+
+@pytest.mark.parametrize("constraint", ["token", "spatial", "both"])
+def test_guidance_raises_the_ratio_that_it_maximises(pipe: MAGEditPipeline, room: Room, constraint: Any) -> None:
+    config = EditConfig(steps=6, max_iterations=6, scale=2.0, constraint=constraint)
+    guided = run(pipe, room, config)
+    plain = run(pipe, room, replace(config, method="p2p"), inversion=guided.inversion)
+    token = guided.measures.after[0].token - plain.measures.after[0].token
+    spatial = guided.measures.after[0].spatial - plain.measures.after[0].spatial
+    assert (token if constraint == "token" else spatial) > 1e-3
+
+
+@pytest.mark.parametrize("size", [(256, 256), (400, 300), (90, 130), (900, 120)])
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+def test_any_size_comes_back_in_its_own_size(pipe: MAGEditPipeline, size: tuple[int, int], mode: str) -> None:
+    image = Image.effect_noise(size, 60).convert(mode)
+    mask = Image.new("L", size)
+    ImageDraw.Draw(mask).rectangle((size[0] // 2, size[1] // 2, size[0] // 2 + 20, size[1] // 2 + 20), fill=255)
+    output = pipe(image, [mask], "a sofa", "a red sofa", (), replace(QUICK, method="p2p", steps=2))
+    assert isinstance(output.images, list)
+    assert output.images[0].size == size
+    assert output.images[0].mode == ("RGBA" if mode == "RGBA" else "RGB")
+    assert (
+        outside_difference(image.convert("RGB"), output.images[0].convert("RGB"), mask, output.measures.dilation) == 0
+    )
+    assert output.measures.crop == working_crop(mask, 256, QUICK.crop_context)
+
+
+def test_regions_have_their_own_masks_and_words(pipe: MAGEditPipeline, room: Room) -> None:
+    other = Image.new("L", room.image.size)
+    ImageDraw.Draw(other).rectangle((170, 30, 220, 80), fill=255)
+    output = pipe(
+        room.image,
+        [room.mask, other],
+        "a room with a red sofa and a lamp",
+        "a room with a green sofa and a yellow lamp",
+        [Region(words=("green",)), Region(words=("yellow", "lamp"), negative_words=("sofa",), strength=0.5)],
+        QUICK,
+    )
+    assert output.measures.words == (("green",), ("yellow", "lamp"))
+    assert len(output.measures.after) == len(output.attention) == 2
+    assert isinstance(output.images, list)
+    both = union([room.mask, other])
+    assert outside_difference(room.image, output.images[0], both, output.measures.dilation) == 0
+
+
+def test_a_mask_one_pixel_wide_is_edited_without_nan(pipe: MAGEditPipeline, room: Room) -> None:
+    mask = Image.new("L", room.image.size)
+    ImageDraw.Draw(mask).line((101, 20, 101, 220), fill=255)
+    output = run(pipe, replace(room, mask=mask))
+    assert 0 < output.measures.after[0].token < 1
+
+
+def test_the_same_edit_gives_the_same_pixels_and_an_inversion_is_reused(pipe: MAGEditPipeline, room: Room) -> None:
+    first = run(pipe, room)
+    again = run(pipe, room)
+    reused = run(pipe, room, inversion=first.inversion)
+    for other in (again, reused):
+        assert isinstance(first.images, list)
+        assert isinstance(other.images, list)
+        assert first.images[0].tobytes() == other.images[0].tobytes()
+    assert Stage.INVERT not in reused.measures.stage_seconds
+    assert reused.measures.unet_forward == first.measures.unet_forward - QUICK.steps
+
+
+def test_edit_after_edit_leaves_no_tensor_behind(pipe: MAGEditPipeline, room: Room) -> None:
+    def living() -> int:
+        gc.collect()
+        return sum(1 for each in gc.get_objects() if type(each) is torch.Tensor)
+
+    quick = replace(QUICK, steps=2, max_iterations=3)
+    run(pipe, room, quick)
+    before = living()
+    for _ in range(4):
+        run(pipe, room, quick)
+    assert living() == before
+
+
+def test_fresh_noise_comes_from_the_seed(pipe: MAGEditPipeline, room: Room) -> None:
+    config = replace(QUICK, method="p2p", eta=1.0)
+    latents = [
+        run(pipe, room, replace(config, seed=seed), output_type="latent", generator=generator).images
+        for seed, generator in ((1, None), (1, None), (2, None), (0, torch.Generator().manual_seed(1)))
+    ]
+    assert all(isinstance(latent, torch.Tensor) for latent in latents)
+    assert torch.equal(latents[0], latents[1])  # type: ignore[arg-type]
+    assert torch.equal(latents[0], latents[3])  # type: ignore[arg-type]
+    assert not torch.equal(latents[0], latents[2])  # type: ignore[arg-type]
+
+
+def test_progress_is_reported_after_every_pass_and_only_grows(pipe: MAGEditPipeline, room: Room) -> None:
+    reports: list[Progress] = []
+    output = run(pipe, room, on_progress=reports.append)
+    measures = output.measures
+    passes = measures.unet_forward + measures.unet_truncated_forward + measures.unet_backward
+    assert len(reports) >= passes
+    fractions = [report.fraction for report in reports]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == pytest.approx(1.0)
+    assert list(dict.fromkeys(report.stage for report in reports)) == [
+        Stage.PREPARE,
+        Stage.INVERT,
+        Stage.EDIT,
+        Stage.DECODE,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("size", "selected"),
+    [
+        ((1600, 1200), [(700, 100, 701, 1100)]),  # a lamp post, one pixel wide
+        ((301, 1999), [(300, 1998, 301, 1999)]),  # one pixel in the corner
+        ((17, 900), [(0, 0, 1, 1), (16, 899, 17, 900)]),  # two, as far apart as they can be
+        ((40, 30), [(20, 15, 21, 16)]),
+    ],
+)
+def test_odd_pictures_and_thin_masks(
+    pipe: MAGEditPipeline, room: Room, size: tuple[int, int], selected: list[tuple[int, int, int, int]]
+) -> None:
+    image = Image.effect_noise(size, 60).convert("RGB")
+    mask = Image.new("L", size)
+    for box in selected:
+        mask.paste(255, box)
+    output = pipe(image, [mask], room.source, room.target, (), QUICK)
+    (result,) = output.images
+    assert result.size == size
+    assert outside_difference(image, result, mask, output.measures.dilation) == 0
+    (ratios,) = output.measures.after
+    assert 0 < ratios.token < 1
+    assert 0 < ratios.spatial < 1
+    assert output.measures.trace[0].losses[0] > 0
+
+
+def test_the_alpha_of_a_picture_comes_back(pipe: MAGEditPipeline, room: Room) -> None:
+    image = room.image.convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").point(lambda v: min(255, 2 * v)))
+    (result,) = pipe(image, [room.mask], room.source, room.target, (), QUICK).images
+    (flat,) = pipe(flatten(image), [room.mask], room.source, room.target, (), QUICK).images
+    assert result.getchannel("A").tobytes() == image.getchannel("A").tobytes()
+    assert np.asarray(ImageChops.difference(flatten(result), flat)).max() <= 1
+    assert result.crop((0, 0, 256, 100)).tobytes() == image.crop((0, 0, 256, 100)).tobytes()
+
+
+@pytest.mark.parametrize("stop_at", [Stage.INVERT, Stage.EDIT])
+def test_a_canceled_edit_leaves_the_unet_as_it_was(pipe: MAGEditPipeline, room: Room, stop_at: Stage) -> None:
+    before = dict(pipe.unet.attn_processors)
+    flags = [parameter.requires_grad for parameter in pipe.unet.parameters()]
+
+    def cancel(progress: Progress) -> None:
+        if progress.stage == stop_at and progress.step == 1:
+            raise EditCanceled("stop")
+
+    with pytest.raises(EditCanceled):
+        run(pipe, room, on_progress=cancel)
+    assert pipe.unet.attn_processors == before
+    assert [parameter.requires_grad for parameter in pipe.unet.parameters()] == flags
+    assert torch.is_grad_enabled()
+
+
+def test_the_step_callback_follows_diffusers_convention(pipe: MAGEditPipeline, room: Room) -> None:
+    steps: list[tuple[int, int]] = []
+
+    def clear(owner: MAGEditPipeline, step: int, timestep: int, state: dict[str, Any]) -> dict[str, Any]:
+        assert owner is pipe
+        steps.append((step, timestep))
+        return {"latents": torch.zeros_like(state["latents"])}
+
+    output = run(pipe, room, callback_on_step_end=clear, output_type="latent")
+    assert steps == [(0, 751), (1, 501), (2, 251), (3, 1)]
+    assert isinstance(output.images, torch.Tensor)
+    assert not output.images.any()
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"masks": []}, MaskMismatch),
+        ({"masks": [Image.new("L", (10, 10), 255)]}, MaskMismatch),
+        ({"masks": [Image.new("L", (256, 256))]}, EmptyMask),
+        ({"regions": [Region(), Region()]}, RegionMismatch),
+        ({"regions": [Region(words=("purple",))]}, WordNotFound),
+        ({"target_prompt": "red " * 90}, PromptTooLong),
+        ({"target_prompt": "a room with a red sofa"}, NothingToGuide),
+        ({"config": replace(QUICK, method="magic")}, UnknownMethod),  # type: ignore[arg-type]
+        ({"config": replace(QUICK, inversion="magic")}, UnknownMethod),  # type: ignore[arg-type]
+        ({"config": replace(QUICK, method="blended-latent", inversion="null-text")}, NotTogether),
+        ({"config": replace(QUICK, method="magicbrush")}, NotTogether),
+    ],
+)
+def test_what_does_not_fit_is_an_error_before_any_work(
+    pipe: MAGEditPipeline, room: Room, change: dict[str, Any], error: type[Exception]
+) -> None:
+    arguments: dict[str, Any] = {
+        "image": room.image,
+        "masks": [room.mask],
+        "source_prompt": room.source,
+        "target_prompt": room.target,
+        "config": QUICK,
+    }
+    stages: list[Stage] = []
+    with pytest.raises(error):
+        pipe(**(arguments | change), on_progress=lambda progress: stages.append(progress.stage))
+    assert Stage.INVERT not in stages
+
+
+def test_the_guidance_resolution_is_the_checkpoints_own(room: Room) -> None:
+    sixteen = load_pipeline(guidance_resolution=16)
+    assert run(sixteen, room).attention[0].shape == (16, 16)
+    with pytest.raises(NoGuidanceLayers, match="12x12"):
+        run(load_pipeline(guidance_resolution=12), room)
+
+
+def test_half_precision_edits_with_fp32_latents(room: Room) -> None:
+    output = run(load_pipeline(dtype=torch.bfloat16), room, output_type="latent")
+    assert isinstance(output.images, torch.Tensor)
+    assert output.images.dtype == torch.float32
+    assert output.images.isfinite().all()
+
+
+def test_v_prediction_is_read_from_the_checkpoint(pipe: MAGEditPipeline, room: Room) -> None:
+    other = load_pipeline()
+    other.scheduler.register_to_config(prediction_type="v_prediction")
+    latents = [run(p, room, output_type="latent").images for p in (pipe, other)]
+    assert all(isinstance(latent, torch.Tensor) and latent.isfinite().all() for latent in latents)
+    assert not torch.allclose(latents[0], latents[1])  # type: ignore[arg-type]
+
+
+def test_a_checkpoint_with_another_scheduler_edits_with_ddim(tmp_path: Path, room: Room) -> None:
+    stock = StableDiffusionPipeline.from_pretrained(CHECKPOINT)
+    stock.scheduler = PNDMScheduler.from_config(stock.scheduler.config, skip_prk_steps=True)
+    stock.save_pretrained(tmp_path / "pndm")
+    other: MAGEditPipeline = MAGEditPipeline.from_pretrained(tmp_path / "pndm")
+    assert type(other.scheduler).__name__ == "DDIMScheduler"
+    first, second = (run(p, room, output_type="latent").images for p in (other, load_pipeline()))
+    assert torch.equal(first, second)  # type: ignore[arg-type]
+
+
+def test_a_saved_pipeline_loads_again_with_its_own_keys(tmp_path: Path) -> None:
+    load_pipeline(guidance_resolution=16, guidance_step_size=1.5).save_pretrained(tmp_path / "saved")
+    again: MAGEditPipeline = MAGEditPipeline.from_pretrained(tmp_path / "saved")
+    assert again.guidance_side == 16
+    assert again.config.guidance_step_size == 1.5
+    # And a folder of plain Stable Diffusion takes the keys in its model_index.json.
+    shutil.copytree(CHECKPOINT, tmp_path / "plain")
+    index = tmp_path / "plain" / "model_index.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"guidance_resolution": 16}))
+    plain: MAGEditPipeline = MAGEditPipeline.from_pretrained(tmp_path / "plain")
+    assert plain.guidance_side == 16
+
+
+def test_each_constraint_has_the_step_size_of_the_checkpoint(room: Room) -> None:
+    def latent(constraint: ConstraintName, pipe: MAGEditPipeline, **given: Any) -> Tensor:
+        config = EditConfig(steps=2, max_iterations=1, constraint=constraint, **given)
+        images = run(pipe, room, config, output_type="latent").images
+        assert isinstance(images, Tensor)
+        return images
+
+    both = load_pipeline(guidance_step_size=4.0, spatial_step_size=0.5)
+    for constraint, scale in (("token", 4.0), ("spatial", 0.5)):
+        name = cast("ConstraintName", constraint)
+        assert torch.equal(latent(name, both), latent(name, load_pipeline(guidance_step_size=scale)))
+    weighed = latent("both", load_pipeline(guidance_step_size=4.0), spatial_weight=0.125)
+    assert torch.equal(latent("both", both), weighed)
+    assert not torch.equal(latent("both", load_pipeline(guidance_step_size=4.0)), weighed)
+
+
+def test_a_safety_checker_of_the_checkpoint_is_asked(pipe: MAGEditPipeline, room: Room) -> None:
+    vision = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 32,
+        "patch_size": 8,
+    }
+    checker = StableDiffusionSafetyChecker(CLIPConfig(vision_config=vision, projection_dim=16)).eval()
+    # Far above any cosine: this concept is always seen.
+    checker.concept_embeds_weights.data[:] = -10.0
+    extractor = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    checked = load_pipeline(safety_checker=checker, feature_extractor=extractor)
+    output = run(checked, room)
+    assert output.nsfw_content_detected == [True]
+    assert output.measures.nsfw_content_detected is True
+    assert run(pipe, room).measures.nsfw_content_detected is None
+
+
+def test_inpainting_checkpoints_are_refused(pipe: MAGEditPipeline) -> None:
+    unet = UNet2DConditionModel.from_config({**pipe.unet.config, "in_channels": 9})
+    with pytest.raises(CheckpointError, match="takes 9 channels, the VAE gives 4"):
+        MAGEditPipeline(pipe.vae, pipe.text_encoder, pipe.tokenizer, unet, pipe.scheduler)

@@ -1,0 +1,183 @@
+"""Words, tokens and alignment, against the recorded vectors and by property."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from magedit.config import Region
+from magedit.errors import NothingToGuide, PromptNotSupported, PromptTooLong, WordNotFound
+from magedit.prompts.alignment import (
+    Tokenize,
+    added_phrases,
+    align,
+    check_edit,
+    check_prompt,
+    find_word,
+    from_tokenizers,
+    replacement_matrix,
+    token_indices,
+    whole_words,
+)
+from tests.magedit.conftest import CHECKPOINT, VECTORS
+
+PAIRS: list[dict[str, Any]] = json.loads((VECTORS / "prompts.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def tokenize() -> Tokenize:
+    return from_tokenizers((CHECKPOINT / "tokenizer" / "tokenizer.json").read_text())
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair["target"])
+def test_tokens_alignment_and_words_agree_with_the_vectors(pair: dict[str, Any], tokenize: Tokenize) -> None:
+    source, target = tokenize(pair["source"]), tokenize(pair["target"])
+    assert list(source.ids) == pair["source_ids"]
+    assert list(target.ids) == pair["target_ids"]
+    alignment = align(source.ids, target.ids, 77)
+    assert list(alignment.mapper) == pair["refine_mapper"]
+    assert list(alignment.alpha) == pair["refine_alpha"]
+    for word, indices in pair["words"].items():
+        assert list(token_indices(pair["target"], target, word)) == indices
+
+
+@pytest.mark.parametrize("pair", [pair for pair in PAIRS if "replace_nonzero" in pair], ids=lambda pair: pair["target"])
+def test_replacement_matrix_agrees_with_the_vectors(pair: dict[str, Any], tokenize: Tokenize) -> None:
+    matrix = replacement_matrix(pair["source"], pair["target"], tokenize(pair["source"]), tokenize(pair["target"]), 77)
+    entries = [[s, t, weight] for s, row in enumerate(matrix) for t, weight in enumerate(row) if weight]
+    assert entries == pair["replace_nonzero"]
+
+
+def test_replacement_needs_prompts_of_equal_length(tokenize: Tokenize) -> None:
+    with pytest.raises(WordNotFound, match="source has 3, the target 4") as caught:
+        replacement_matrix("a red sofa", "a dark red sofa", tokenize("a red sofa"), tokenize("a dark red sofa"), 77)
+    assert caught.value.field == "injection"
+
+
+@pytest.mark.parametrize(
+    ("spec", "found"),
+    [
+        ("Red", ["red", "red"]),
+        ("red[2]", ["red"]),
+        ("red-striped", ["red-striped"]),
+        ("red sofa", ["red sofa"]),
+        ("sofa", ["sofa"]),
+        ("cat's", ["cat's"]),
+    ],
+)
+def test_words_are_found_as_whole_words(spec: str, found: list[str]) -> None:
+    prompt = "A red sofa, a red carpet; the cat's red-striped bed."
+    assert [prompt[a:b] for a, b in find_word(prompt, spec)] == found
+
+
+@pytest.mark.parametrize("spec", ["so", "striped", "blue", "red[3]", "", "sofa red", "[1]"])
+def test_a_word_that_is_not_there_is_an_error_that_names_it(spec: str) -> None:
+    prompt = "A red sofa, a red carpet; the cat's red-striped bed."
+    with pytest.raises(WordNotFound) as caught:
+        find_word(prompt, spec)
+    assert repr(spec) in caught.value.message
+    assert prompt in caught.value.message
+    assert caught.value.field == "words"
+
+
+def test_occurrences_pick_their_own_tokens(tokenize: Tokenize) -> None:
+    prompt = "a red sofa and a red carpet"
+    encoded = tokenize(prompt)
+    first, second = (token_indices(prompt, encoded, f"red[{n}]") for n in (1, 2))
+    assert (*first, *second) == token_indices(prompt, encoded, "red")
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "phrases"),
+    [
+        ("a red sofa", "a green sofa", ("green sofa",)),
+        ("a sofa and a lamp", "a pink striped sofa and a lamp", ("pink striped sofa",)),
+        ("a red sofa and a lamp", "a red sofa and a red lamp", ("red lamp",)),
+        ("a red lamp and a lamp", "a red lamp and a red lamp", ("red lamp[2]",)),
+        ("a sofa, a lamp", "a red, sofa, a lamp", ("red",)),
+        ("a ball on a sofa", "a table on a sofa", ("table",)),
+        ("a pink sofa", "a plaid pink sofa", ("plaid pink sofa",)),
+        ("a big old pink sofa", "a red big old pink sofa", ("red big old",)),
+        ("a sofa", "a sofa and a red lamp", ("red lamp",)),
+        ("a sofa", "the sofa", ("the",)),
+        ("a sofa", "sofa red", ("red",)),
+        ("a red sofa and a lamp", "a red sofa", ()),
+    ],
+)
+def test_added_phrases_are_new_qualities_with_their_things(
+    source: str, target: str, phrases: tuple[str, ...], tokenize: Tokenize
+) -> None:
+    encoded = tokenize(target)
+    assert added_phrases(target, tokenize(source), encoded) == phrases
+    for phrase in phrases:
+        assert token_indices(target, encoded, phrase)
+
+
+tokens = st.lists(st.integers(0, 5), max_size=20)
+
+
+@given(tokens, tokens)
+def test_alignment_keeps_order_and_matches_equal_tokens(source: list[int], target: list[int]) -> None:
+    alignment = align(source, target, 20)
+    matched = [(k, n) for n, k in enumerate(alignment.mapper[: len(target)]) if k >= 0]
+    assert all(source[k] == target[n] for k, n in matched)
+    assert [k for k, _ in matched] == sorted({k for k, _ in matched})
+    assert all(a == (k >= 0) for a, k in zip(alignment.alpha, alignment.mapper, strict=True))
+
+
+@given(tokens)
+def test_a_prompt_aligns_with_itself(source: list[int]) -> None:
+    alignment = align(source, source, 20)
+    assert alignment.mapper == tuple(range(20))
+    assert set(alignment.alpha) <= {1.0}
+
+
+def test_a_target_longer_than_the_positions_cannot_be_aligned() -> None:
+    with pytest.raises(ValueError, match="3 tokens"):
+        align([1], [1, 2, 3], 2)
+
+
+@given(st.text(max_size=40))
+def test_every_whole_word_is_found_at_its_own_place(prompt: str) -> None:
+    for a, b in whole_words(prompt):
+        assert (a, b) in find_word(prompt, prompt[a:b])
+
+
+def test_too_long_prompts_are_refused_with_both_lengths(tokenize: Tokenize) -> None:
+    with pytest.raises(PromptTooLong, match="80 tokens, the model takes 75") as caught:
+        check_prompt(tokenize, "red " * 80, max_tokens=77, field="source_prompt")
+    assert caught.value.field == "source_prompt"
+
+
+def test_words_outside_a_closed_vocabulary_are_named(tokenize: Tokenize) -> None:
+    with pytest.raises(PromptNotSupported, match=r"not know: elephant. It knows: a, red, sofa"):
+        check_prompt(tokenize, "a Red elephant", max_tokens=77, field="target_prompt", vocabulary={"a", "red", "sofa"})
+
+
+def test_regions_without_words_get_what_is_added(tokenize: Tokenize) -> None:
+    source, target = "a red sofa", "a green sofa"
+    regions = check_edit(tokenize, source, target, [Region(), Region(words=("sofa",), strength=0.5)], max_tokens=77)
+    assert regions == (Region(words=("green sofa",)), Region(words=("sofa",), strength=0.5))
+
+
+def test_guidance_without_any_word_is_an_error(tokenize: Tokenize) -> None:
+    with pytest.raises(NothingToGuide, match="adds no word"):
+        check_edit(tokenize, "a red sofa", "a sofa", [Region()], max_tokens=77)
+    assert check_edit(tokenize, "a red sofa", "a sofa", [Region()], max_tokens=77, needs_words=False) == (Region(),)
+
+
+def test_negative_words_are_checked_too(tokenize: Tokenize) -> None:
+    with pytest.raises(WordNotFound, match="'white'"):
+        check_edit(tokenize, "a sofa", "a red sofa", [Region(negative_words=("white",))], max_tokens=77)
+    regions = [Region(negative_words=("sofa",))]
+    assert check_edit(tokenize, "a sofa", "a red sofa", regions, max_tokens=77)[0].negative_words == ("sofa",)
+
+
+def test_a_replaced_word_is_sent_to_the_negative_prompt(tokenize: Tokenize) -> None:
+    with pytest.raises(WordNotFound, match="negative_prompt"):
+        check_edit(tokenize, "a white sofa", "a red sofa", [Region(negative_words=("white",))], max_tokens=77)

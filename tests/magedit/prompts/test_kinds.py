@@ -1,0 +1,89 @@
+"""The kind of an edit, by its prompts, and what follows from it."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from magedit.config import EditConfig
+from magedit.demo import edit_set
+from magedit.prompts.kinds import (
+    KIND_GOVERNED,
+    KIND_NAMES,
+    KINDS,
+    EditKind,
+    KindName,
+    config_for,
+    filling_words,
+    kind_of,
+    vanishing,
+    with_kind,
+)
+
+SOURCE = "a room with a red sofa, an orange lamp and a white ball"
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [
+        (SOURCE, "attribute"),
+        ("a room with a green sofa, an orange lamp and a white ball", "attribute"),
+        ("a room with a red sofa, a purple lamp and a white ball", "attribute"),
+        ("a room with a dotted red sofa, an orange lamp and a white ball", "attribute"),
+        ("a room with a sofa, an orange lamp and a white ball", "attribute"),
+        ("a room with a red sofa, an orange lamp and a white table", "replacement"),
+        ("a room with a red sofa, a plant in a blue pot and a white ball", "replacement"),
+        ("a room with a red sofa, an orange lamp, a clock and a white ball", "addition"),
+        ("a room with a red sofa, an orange lamp and a white ball on a table", "addition"),
+        ("a room with a red sofa and a white ball", "removal"),
+        ("a room with a red sofa, an orange lamp", "removal"),
+        ("a green room with a red sofa, an orange lamp", "removal"),
+    ],
+)
+def test_the_prompts_tell_the_kind(target: str, kind: EditKind) -> None:
+    assert kind_of(SOURCE, target) == kind
+
+
+def test_the_demos_edits_are_told_right() -> None:
+    named = {"colour": "attribute", "part": "attribute", "pattern": "attribute"}
+    edits = edit_set(4, seed=3)
+    wrong = [
+        edit.name
+        for edit in edits
+        if kind_of(edit.source_prompt, edit.target_prompt) != named.get(edit.kind, edit.kind)
+    ]
+    assert wrong == []
+
+
+def test_what_vanishes_and_what_fills_its_place() -> None:
+    assert vanishing(SOURCE, "a room with a red sofa and a white ball") == "an orange lamp"
+    assert vanishing(SOURCE, SOURCE) == ""
+    assert filling_words("a mint room with a wooden floor, a ball") == ("mint room", "wooden floor")
+    assert filling_words("a ball on green grass under the sky") == ("green grass", "sky")
+    assert filling_words("a ball") == ()
+
+
+def test_what_is_given_wins_over_the_kind() -> None:
+    bare = "a room with a red sofa and a white ball"
+    plain = config_for(SOURCE, bare)
+    assert plain == EditConfig(**KINDS["removal"], negative_prompt="an orange lamp")
+    chosen = config_for(SOURCE, bare, self_replace=0.5, negative_prompt="", steps=9)
+    assert (chosen.self_replace, chosen.negative_prompt, chosen.steps) == (0.5, "", 9)
+    assert chosen.cross_replace == KINDS["removal"]["cross_replace"]
+    assert config_for(SOURCE, bare, kind="attribute") == EditConfig(**KINDS["attribute"])
+
+
+def test_the_released_algorithm_and_other_methods_stay_as_published() -> None:
+    bare = "a room with a red sofa and a white ball"
+    assert config_for(SOURCE, bare, preset="exact") == EditConfig.preset("exact")
+    assert config_for(SOURCE, bare, preset="exact", kind="removal").self_replace == KINDS["removal"]["self_replace"]
+    for config in (EditConfig(method="p2p"), EditConfig(injection="pnp")):
+        assert with_kind(config, "auto", SOURCE, bare, given=(), preset="balanced") == ("removal", config)
+
+
+def test_the_table_is_complete() -> None:
+    assert set(KINDS) == set(get_args(EditKind)) == set(KIND_NAMES) - {"auto"}
+    assert set(get_args(KindName)) == set(KIND_NAMES)
+    for name in KIND_GOVERNED - {"negative_prompt"}:
+        assert any(getattr(EditConfig(**values), name) != getattr(EditConfig(), name) for values in KINDS.values())

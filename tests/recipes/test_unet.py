@@ -1,0 +1,66 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from recipes.presets import TOY
+from recipes.text import build_text_encoder
+from recipes.tokenizer import build_tokenizer
+from recipes.unet import NOISY_SNR, UnetStage, build_scheduler, build_unet, encode_shard, training_scene
+from recipes.vae import build_vae
+
+
+def test_every_block_has_cross_attention() -> None:
+    unet = build_unet(TOY.unet, 64, TOY.text.width)
+    for block in (*unet.down_blocks, unet.mid_block, *unet.up_blocks):
+        assert block.has_cross_attention
+
+
+def test_the_scheduler_has_stable_diffusions_betas() -> None:
+    config = build_scheduler().config
+    assert (config.beta_start, config.beta_end, config.beta_schedule) == (0.00085, 0.012, "scaled_linear")
+    assert (config.steps_offset, config.set_alpha_to_one, config.clip_sample) == (1, False, False)
+
+
+def test_the_training_set_repeats() -> None:
+    assert training_scene(1, 5) == training_scene(1, 5) != training_scene(1, 6)
+
+
+def test_a_shard_is_made_once(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    vae = build_vae(TOY.vae, TOY.size).eval()
+    latents = encode_shard(vae, TOY, 0, tmp_path)
+    assert latents.shape == (TOY.unet.pictures, 4, 8, 8)
+    assert latents.dtype == torch.float16
+    stored = (tmp_path / "latents-000.pt").stat().st_mtime_ns
+    torch.testing.assert_close(encode_shard(vae, TOY, 0, tmp_path), latents)
+    assert (tmp_path / "latents-000.pt").stat().st_mtime_ns == stored
+
+
+def test_the_loss_depends_on_its_seed_alone(tmp_path: Path) -> None:
+    tokenizer = build_tokenizer(tmp_path)
+    stage = UnetStage(TOY, tokenizer, build_text_encoder(TOY.text, tokenizer), torch.randn(16, 4, 8, 8).half())
+    with torch.no_grad():
+        first = stage.loss("a", 0.0)[0].item()
+        assert stage.loss("a", 0.0)[0].item() == first != stage.loss("b", 0.0)[0].item()
+
+
+def test_noisy_time_steps_have_their_share(tmp_path: Path) -> None:
+    tokenizer = build_tokenizer(tmp_path)
+    stage = UnetStage(TOY, tokenizer, build_text_encoder(TOY.text, tokenizer), torch.randn(16, 4, 8, 8).half())
+    snr = stage.alphas / (1 - stage.alphas)
+    steps = [stage.timestep(number / 1000) for number in range(1000)]
+    assert steps == sorted(steps)
+    assert (steps[0], steps[-1]) == (0, len(snr) - 1)
+    assert sum(bool(snr[step] < NOISY_SNR) for step in steps) == pytest.approx(1000 * TOY.unet.noisy, abs=2)
+
+
+@pytest.mark.parametrize("tune_text", [True, False])
+def test_the_text_encoder_learns_if_it_shall(tmp_path: Path, tune_text: bool) -> None:
+    tokenizer = build_tokenizer(tmp_path)
+    preset = replace(TOY, unet=replace(TOY.unet, tune_text=tune_text))
+    stage = UnetStage(preset, tokenizer, build_text_encoder(TOY.text, tokenizer), torch.randn(16, 4, 8, 8).half())
+    stage.loss("a", 0.0)[0].backward()  # type: ignore[no-untyped-call]
+    assert all((weight.grad is not None) == tune_text for weight in stage.encoder.parameters())
+    assert all(weight.grad is not None for weight in stage.unet.parameters())

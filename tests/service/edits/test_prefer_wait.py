@@ -1,0 +1,128 @@
+"""`Prefer: wait`: who waits gets the end, holds nothing up, and can hang up."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from jobs.settings import Settings
+from service.app import create_app
+from service.edits.prefer_wait import preferred_wait
+from service.edits.watcher import Watch
+from tests.conftest import wait_until
+from tests.service.conftest import Announce, Form, WorkerSide, serving
+
+
+@pytest.mark.parametrize(
+    ("values", "seconds"),
+    [
+        (["wait=10"], 10),
+        (["respond-async, wait=10"], 10),
+        (["respond-async", 'WAIT = "3"; foo=1'], 3),
+        (["wait=1, wait=2"], 1),
+        (["wait"], None),
+        (["wait=-1"], None),
+        (["wait=soon"], None),
+        ([], None),
+    ],
+)
+def test_the_preference(values: Sequence[str], seconds: int | None) -> None:
+    assert preferred_wait(values) == seconds
+
+
+@pytest.fixture
+def app(settings: Settings) -> FastAPI:
+    return create_app(settings)
+
+
+@pytest.fixture
+def waiter(app: FastAPI, settings: Settings, announce: Announce) -> Iterator[httpx.Client]:
+    """A client that waits for up to 20 s."""
+    announce()
+    with serving(settings, app=app) as client:
+        client.headers["Prefer"] = "wait=20"
+        yield client
+
+
+def waiting(app: FastAPI) -> int:
+    """How many edits are waited for."""
+    watch: Watch = app.state.watch
+    return watch.watched
+
+
+def test_the_end_is_the_answer(waiter: httpx.Client, app: FastAPI, form: Form, worker_side: WorkerSide) -> None:
+    def work() -> None:
+        wait_until(lambda: waiting(app) == 1)
+        (edit_id,) = worker_side.records.open_ids()
+        worker_side.succeed(worker_side.claim(edit_id))
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(work)
+        answer = form.send(waiter)
+        done.result()
+    assert (answer.status_code, answer.json()["state"]) == (200, "succeeded")
+    assert answer.headers["preference-applied"] == "wait=20"
+    assert answer.headers["location"] == answer.json()["links"]["self"]
+    assert "retry-after" not in answer.headers
+
+
+def test_a_finished_edit_is_replayed_at_once(waiter: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
+    waiter.headers.update({"Idempotency-Key": "k", "Prefer": "wait=1"})
+    first = form.send(waiter)
+    assert (first.status_code, first.json()["state"]) == (202, "queued")
+    assert first.headers["preference-applied"] == "wait=1"
+    assert int(first.headers["retry-after"]) >= 1
+    worker_side.fail(worker_side.claim(first.json()["id"]))
+    again = form.send(waiter)
+    assert (again.status_code, again.json()["state"], again.json()["id"]) == (200, "failed", first.json()["id"])
+    assert again.headers["idempotent-replayed"] == "true"
+
+
+def test_the_wait_is_bounded_and_can_be_off(settings: Settings, announce: Announce, form: Form) -> None:
+    announce()
+    for most, applied in ((1, "wait=1"), (0, None)):
+        with serving(settings.model_copy(update={"max_wait_s": most})) as client:
+            client.headers["Prefer"] = "wait=500"
+            began = time.monotonic()
+            answer = form.send(client)
+            assert answer.status_code == 202
+            assert answer.headers.get("preference-applied") == applied
+            assert time.monotonic() - began < 15
+
+
+def test_who_hangs_up_waits_no_longer_and_the_edit_goes_on(
+    waiter: httpx.Client, app: FastAPI, form: Form, worker_side: WorkerSide
+) -> None:
+    with pytest.raises(httpx.ReadTimeout):
+        waiter.post("/v1/edits", files=form.files, data=form.data, timeout=1.5)
+    wait_until(lambda: len(worker_side.queue.waiting("demo")) == 1)
+    wait_until(lambda: waiting(app) == 0, 10)
+    assert worker_side.queue.waiting("demo") == worker_side.records.open_ids()
+
+
+def test_many_who_wait_hold_nobody_up(waiter: httpx.Client, app: FastAPI, form: Form, worker_side: WorkerSide) -> None:
+    # More than the threads of the front end (anyio's 40).
+    many = 48
+    answers: list[httpx.Response] = []
+
+    def submit() -> None:
+        answers.append(httpx.post(f"{waiter.base_url}/v1/edits", files=form.files, data=form.data, timeout=60,
+                                  headers={"Prefer": "wait=30"}))  # fmt: skip
+
+    threads = [threading.Thread(target=submit) for _ in range(many)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: waiting(app) == many)
+    assert len(waiter.get("/v1/edits", params={"limit": 100}).json()["edits"]) == many
+    for edit_id in worker_side.records.open_ids():
+        worker_side.records.request_cancel(edit_id)
+    for thread in threads:
+        thread.join()
+    assert [answer.status_code for answer in answers] == [200] * many
+    assert {answer.json()["state"] for answer in answers} == {"canceled"}

@@ -1,0 +1,365 @@
+"""Submitting over real HTTP: what is accepted is kept and in line, what is refused leaves nothing behind."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+from pydantic import SecretStr
+
+from jobs.connection import connect
+from jobs.queue import JobQueue
+from jobs.records import Records
+from jobs.settings import Settings
+from jobs.storage import ObjectStore, job_prefix
+from service.images.upload_limiter import Slots
+from tests.conftest import free_port, wait_until
+from tests.service.conftest import SIZE, Announce, Form, assert_problem, encode, mask, picture, serving
+
+
+def assert_nothing_kept(settings: Settings) -> None:
+    """No record, nothing in line, nothing in storage."""
+    with connect(settings) as redis:
+        records = Records(redis, settings)
+        assert records.list("local").records == ()
+        assert records.open_ids() == set()
+        assert JobQueue(redis, records).depth("demo") == 0
+    assert ObjectStore.from_settings(settings).keys("local/") == []
+
+
+def test_an_accepted_edit_is_kept_and_in_line(client: httpx.Client, form: Form, settings: Settings) -> None:
+    form.data |= {"steps": "10", "equalizer": '{"purple": 2}', "artifacts": ["attention"], "output_format": "webp"}
+    response = form.send(client)
+    assert response.status_code == 202, response.text
+    edit = response.json()
+    assert response.headers["location"] == edit["links"]["self"] == f"/v1/edits/{edit['id']}"
+    assert int(response.headers["retry-after"]) >= 1
+    assert edit["state"] == "queued"
+    assert edit["queue_position"] == 0
+
+    with connect(settings) as redis:
+        records = Records(redis, settings)
+        record = records.require(edit["id"], "local")
+        assert JobQueue(redis, records).position(record) == 0
+        assert records.open_ids() == {record.id}
+    assert record.request.config.steps == 10
+    assert record.request.config.equalizer == {"purple": 2.0}
+    assert record.request.artifacts == ("attention",)
+    assert [region.words for region in record.request.regions] == [("purple carpet",)]
+    store = ObjectStore.from_settings(settings)
+    assert set(store.keys(job_prefix("local", record.id))) == {record.image, *record.masks}
+    stored_mask = Image.open(io.BytesIO(store.get(record.masks[0])))
+    assert (stored_mask.mode, stored_mask.size, stored_mask.getbbox()) == ("L", SIZE, (10, 10, 30, 30))
+
+
+def test_a_mask_on_a_turned_photo_is_told_why_it_does_not_fit(client: httpx.Client, form: Form) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    form.files[0] = ("image", encode(Image.new("RGB", SIZE), "JPEG", exif=exif))
+    problem = assert_problem(form.send(client), 422, "mask_size_mismatch", "mask")
+    assert "EXIF" in problem["detail"]
+
+
+def test_several_regions_pair_with_their_masks(client: httpx.Client, form: Form, settings: Settings) -> None:
+    form.files.append(("mask", mask(box=(40, 10, 60, 40))))
+    form.data["regions"] = json.dumps([{"words": ["purple"]}, {"words": ["room"], "strength": 0.5}])
+    response = form.send(client)
+    assert response.status_code == 202, response.text
+    regions = response.json()["request"]["regions"]
+    assert [(region["words"], region["strength"]) for region in regions] == [(["purple"], 1.0), (["room"], 0.5)]
+    with connect(settings) as redis:
+        assert len(Records(redis, settings).require(response.json()["id"], "local").masks) == 2
+
+
+def test_black_and_transparent_masks_are_stored_as_white_ones(
+    client: httpx.Client, form: Form, settings: Settings
+) -> None:
+    store = ObjectStore.from_settings(settings)
+    black = Image.new("L", SIZE, 255)
+    black.paste(0, (10, 10, 30, 30))
+    transparent = Image.new("RGBA", SIZE, "white")
+    transparent.paste((0, 0, 0, 0), (10, 10, 30, 30))
+    for mode, image in (("black", black), ("alpha", transparent)):
+        form.files[1] = ("mask", encode(image))
+        form.data["mask_mode"] = mode
+        edit = form.send(client).json()
+        with connect(settings) as redis:
+            record = Records(redis, settings).require(edit["id"], "local")
+        assert Image.open(io.BytesIO(store.get(record.masks[0]))).getbbox() == (10, 10, 30, 30)
+
+
+REFUSED: dict[str, tuple[dict[str, bytes], dict[str, Any], int, str, str | None]] = {
+    "not an image": ({"image": b"hello, this is text"}, {}, 415, "unsupported_image_type", "image"),
+    "another format": ({"image": encode(Image.new("RGB", SIZE), "GIF")}, {}, 415, "unsupported_image_type", "image"),
+    "truncated image": ({"image": picture()[:-60]}, {}, 422, "image_unreadable", "image"),
+    "truncated mask": ({"mask": mask()[:-30]}, {}, 422, "image_unreadable", "mask"),
+    "mask is text": ({"mask": b"white"}, {}, 415, "unsupported_image_type", "mask"),
+    "mask of another size": ({"mask": mask((40, 30), (1, 1, 9, 9))}, {}, 422, "mask_size_mismatch", "mask"),
+    "empty mask": ({"mask": mask(box=None)}, {}, 422, "mask_empty", "mask"),
+    "no alpha": ({}, {"mask_mode": "alpha"}, 422, "mask_empty", "mask"),
+    "word not there": ({}, {"words": ["zebra"]}, 422, "word_not_in_target_prompt", "words"),
+    "prompt too long": (
+        {},
+        {"target_prompt": "a purple carpet a room a room a room a room a room"},
+        422,
+        "prompt_too_long",
+        "target_prompt",
+    ),
+    "unknown word": ({}, {"target_prompt": "a room with a zebra"}, 422, "prompt_not_supported", "target_prompt"),
+    "no new word": ({}, {"target_prompt": "a room with a green carpet"}, 422, "no_edit_words", "words"),
+    "unknown method": ({}, {"method": "magic"}, 422, "invalid_request", "method"),
+    "method the model lacks": ({}, {"inversion": "null-text"}, 422, "unknown_method", "inversion"),
+    "steps out of bounds": ({}, {"steps": "1000"}, 422, "invalid_request", "steps"),
+    "no number": ({}, {"strength": "much"}, 422, "invalid_request", "strength"),
+    "not finite": ({}, {"guidance_scale": "nan"}, 422, "invalid_request", "guidance_scale"),
+    "broken JSON": ({}, {"equalizer": "{"}, 422, "invalid_request", "equalizer"),
+    "equalizer out of bounds": ({}, {"equalizer": '{"purple": 99}'}, 422, "invalid_request", "equalizer.purple"),
+    "equalizer word": ({}, {"equalizer": '{"zebra": 2}'}, 422, "word_not_in_target_prompt", "equalizer"),
+    "misspelled field": ({}, {"stpes": "10"}, 422, "unknown_field", "stpes"),
+    "unknown priority": ({}, {"priority": "high"}, 422, "invalid_request", "priority"),
+    "deadline in the past": ({}, {"deadline_s": "0"}, 422, "invalid_request", "deadline_s"),
+    "deadline in a month": ({}, {"deadline_s": "2592000"}, 422, "invalid_request", "deadline_s"),
+    "unknown artifact": ({}, {"artifacts": ["losses"]}, 422, "invalid_request", "artifacts.0"),
+    "unknown format": ({}, {"output_format": "bmp"}, 422, "invalid_request", "output_format"),
+    "empty prompt": ({}, {"target_prompt": ""}, 422, "invalid_request", "target_prompt"),
+    "regions for one mask": ({}, {"regions": "[{}, {}]"}, 422, "region_mismatch", "regions"),
+    "words twice": ({}, {"regions": "[{}]", "words": ["purple"]}, 422, "region_mismatch", "words"),
+    "unknown model": ({}, {"model": "sd9"}, 422, "unknown_model", "model"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_names_the_field_and_leaves_nothing(
+    name: str, client: httpx.Client, form: Form, settings: Settings
+) -> None:
+    files, data, status, code, field = REFUSED[name]
+    form.files = [(each, files.get(each, content)) for each, content in form.files]
+    form.data |= data
+    assert_problem(form.send(client), status, code, field)
+    assert_nothing_kept(settings)
+
+
+def test_a_mask_of_another_size_is_told_both_sizes(client: httpx.Client, form: Form) -> None:
+    form.files[1] = ("mask", mask((40, 30), (1, 1, 9, 9)))
+    detail = form.send(client).json()["detail"]
+    assert "40x30" in detail
+    assert "64x48" in detail
+
+
+def test_the_second_of_two_masks_is_named(client: httpx.Client, form: Form, settings: Settings) -> None:
+    form.files.append(("mask", mask(box=None)))
+    form.data["regions"] = json.dumps([{"words": ["purple"]}, {"words": ["room"]}])
+    assert_problem(form.send(client), 422, "mask_empty", "mask.1")
+    assert_nothing_kept(settings)
+
+
+def test_two_masks_need_regions(client: httpx.Client, form: Form, settings: Settings) -> None:
+    form.files.append(("mask", mask()))
+    assert_problem(form.send(client), 422, "region_mismatch", "regions")
+    assert_nothing_kept(settings)
+
+
+def test_an_unknown_model_is_told_the_known_ones(client: httpx.Client, form: Form, announce: Announce) -> None:
+    announce(name="sd14")
+    form.data["model"] = "sd9"
+    detail = form.send(client).json()["detail"]
+    assert "demo" in detail
+    assert "sd14" in detail
+
+
+@pytest.mark.parametrize("missing", ["image", "mask"])
+def test_a_missing_file_is_named(missing: str, client: httpx.Client, form: Form, settings: Settings) -> None:
+    form.files = [each for each in form.files if each[0] != missing]
+    assert_problem(form.send(client), 422, "invalid_request", missing)
+    assert_nothing_kept(settings)
+
+
+def test_a_missing_prompt_is_named(client: httpx.Client, form: Form, settings: Settings) -> None:
+    del form.data["target_prompt"]
+    assert_problem(form.send(client), 422, "invalid_request", "target_prompt")
+    assert_nothing_kept(settings)
+
+
+def test_a_body_that_is_no_form_is_415(client: httpx.Client, settings: Settings) -> None:
+    assert_problem(client.post("/v1/edits", json={"image": "x"}), 415, "unsupported_media_type", None)
+    assert_problem(client.post("/v1/edits", content=b""), 415, "unsupported_media_type", None)
+    assert_nothing_kept(settings)
+
+
+def test_a_broken_form_is_400(client: httpx.Client, settings: Settings) -> None:
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    assert_problem(
+        client.post("/v1/edits", content=b"--y\r\nnonsense", headers=headers), 400, "malformed_request", None
+    )
+    assert_nothing_kept(settings)
+
+
+@pytest.fixture
+def small(settings: Settings, announce: Announce) -> Iterator[httpx.Client]:
+    """A client of a front end with tight limits."""
+    announce()
+    limits = {"max_upload_bytes": 20_000, "max_body_bytes": 100_000, "max_pixels": 4000, "max_side": 100}
+    with serving(settings.model_copy(update=limits)) as client:
+        yield client
+
+
+def test_a_part_with_too_many_bytes_is_413(small: httpx.Client, form: Form, settings: Settings) -> None:
+    form.files[0] = ("image", picture() + b"\0" * 20_000)
+    assert_problem(form.send(small), 413, "upload_too_large", "image")
+    assert_nothing_kept(settings)
+
+
+@pytest.mark.parametrize("size", [(120, 4), (90, 90)])
+def test_too_many_pixels_are_413(size: tuple[int, int], small: httpx.Client, form: Form, settings: Settings) -> None:
+    form.files[0] = ("image", picture(size))
+    problem = assert_problem(form.send(small), 413, "image_too_large", "image")
+    assert f"{size[0]}x{size[1]}" in problem["detail"]
+    assert_nothing_kept(settings)
+
+
+def test_a_body_with_too_many_bytes_is_413(small: httpx.Client, form: Form, settings: Settings) -> None:
+    form.files[0] = ("image", b"\0" * 2_000_000)
+    assert_problem(form.send(small), 413, "upload_too_large", None)
+    assert_nothing_kept(settings)
+
+
+def test_a_body_of_undeclared_length_is_cut_off(small: httpx.Client, settings: Settings) -> None:
+    def endless() -> Iterator[bytes]:
+        yield b'--x\r\ncontent-disposition: form-data; name="image"; filename="a"\r\n\r\n'
+        for _ in range(40):
+            yield b"\0" * 10_000
+
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    assert_problem(small.post("/v1/edits", content=endless(), headers=headers), 413, "upload_too_large", None)
+    assert_nothing_kept(settings)
+
+
+def test_a_decompression_bomb_is_413(client: httpx.Client, form: Form, settings: Settings) -> None:
+    form.files[0] = ("image", encode(Image.new("1", (13_000, 13_000))))
+    assert len(form.files[0][1]) < 50_000
+    assert_problem(form.send(client), 413, "image_too_large", "image")
+    assert_nothing_kept(settings)
+
+
+def test_no_live_worker_is_503(settings: Settings, announce: Announce, form: Form) -> None:
+    announce(ttl_s=-1)
+    with serving(settings) as client:
+        response = form.send(client)
+    assert_problem(response, 503, "no_worker", "model")
+    assert int(response.headers["retry-after"]) > 0
+    assert_nothing_kept(settings)
+
+
+def test_a_full_queue_is_503(settings: Settings, announce: Announce, form: Form) -> None:
+    announce()
+    with serving(settings.model_copy(update={"queue_limit": 1})) as client:
+        first = form.send(client)
+        response = form.send(client)
+    assert first.status_code == 202
+    assert_problem(response, 503, "queue_full", None)
+    assert int(response.headers["retry-after"]) > 0
+    with connect(settings) as redis:
+        assert [each.id for each in Records(redis, settings).list("local").records] == [first.json()["id"]]
+    stored = ObjectStore.from_settings(settings).keys("local/")
+    assert {key.split("/")[1] for key in stored} == {first.json()["id"]}
+
+
+def test_redis_away_is_503(settings: Settings, form: Form) -> None:
+    away = {"redis_url": f"redis://127.0.0.1:{free_port()}/0", "redis_retries": 0}
+    with serving(settings.model_copy(update=away)) as client:
+        response = form.send(client)
+    assert_problem(response, 503, "queue_unavailable", None)
+    assert int(response.headers["retry-after"]) > 0
+    assert_nothing_kept(settings)
+
+
+def test_storage_away_is_503(settings: Settings, announce: Announce, form: Form) -> None:
+    announce()
+    away = {
+        "storage_url": "s3://bucket",
+        "s3_endpoint": f"http://127.0.0.1:{free_port()}",
+        "s3_access_key_id": "key",
+        "s3_secret_access_key": SecretStr("secret"),
+        "storage_retries": 0,
+    }
+    with serving(settings.model_copy(update=away)) as client:
+        response = form.send(client)
+    assert_problem(response, 503, "storage_unavailable", None)
+    assert int(response.headers["retry-after"]) > 0
+    assert_nothing_kept(settings)
+
+
+def test_what_would_be_refused_is_not_decoded(
+    settings: Settings, announce: Announce, form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce()
+
+    def decoded(*_: object, **__: object) -> None:
+        raise AssertionError("decoded")
+
+    with serving(settings.model_copy(update={"queue_limit": 1})) as client:
+        edit = form.send(client, {"Idempotency-Key": "one"}).json()
+        monkeypatch.setattr("service.edits.validation.read_image", decoded)
+        assert_problem(form.send(client), 503, "queue_full")
+        # What was accepted before is told all the same.
+        assert form.send(client, {"Idempotency-Key": "one"}).json()["id"] == edit["id"]
+
+
+def test_few_uploads_are_taken_in_at_a_time_and_status_waits_for_none(
+    settings: Settings, announce: Announce, form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce()
+    within, most, go, lock = 0, 0, threading.Event(), threading.Lock()
+
+    def decode(*_: object, **__: object) -> Image.Image:
+        nonlocal within, most
+        with lock:
+            within += 1
+            most = max(most, within)
+        go.wait(30)
+        with lock:
+            within -= 1
+        return Image.new("RGB", SIZE)
+
+    monkeypatch.setattr("service.edits.validation.read_image", decode)
+    with serving(settings.model_copy(update={"submits_at_a_time": 2})) as client, ThreadPoolExecutor(45) as pool:
+        sent = [pool.submit(form.send, client) for _ in range(45)]
+        wait_until(lambda: within == 2)
+        began = time.monotonic()
+        assert client.get("/v1/edits").status_code == 200
+        assert time.monotonic() - began < 2
+        go.set()
+        assert {each.result().status_code for each in sent} == {202}
+    assert most == 2
+
+
+def test_who_waits_too_long_for_a_place_is_told_to_come_again(
+    settings: Settings, announce: Announce, form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce()
+    monkeypatch.setattr(Slots.__init__, "__kwdefaults__", {"patience_s": 0.1})
+    begun, go = threading.Event(), threading.Event()
+
+    def decode(*_: object, **__: object) -> Image.Image:
+        begun.set()
+        go.wait(30)
+        return Image.new("RGB", SIZE)
+
+    monkeypatch.setattr("service.edits.validation.read_image", decode)
+    with serving(settings.model_copy(update={"submits_at_a_time": 1})) as client, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(form.send, client)
+        begun.wait(10)
+        answer = form.send(client)
+        assert_problem(answer, 503, "busy")
+        assert int(answer.headers["retry-after"]) > 0
+        go.set()
+        assert first.result().status_code == 202
+        assert form.send(client).status_code == 202

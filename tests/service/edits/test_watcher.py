@@ -1,0 +1,124 @@
+"""One look for all who wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+
+from jobs.errors import QueueUnavailable
+from jobs.schema import State
+from service.edits.watcher import LOOK_S, NOTHING, Snapshot, Watch
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def snapshot(revision: int, state: State = State.RUNNING) -> Snapshot:
+    return Snapshot(revision=revision, state=state, cancel_requested=False, edit="{}", progress="{}")
+
+
+class Edits:
+    """Stands in for the records: what a look finds, and what it was asked."""
+
+    def __init__(self, **now: Snapshot | None) -> None:
+        self.now = now
+        self.asked: list[dict[str, int]] = []
+        self.away = False
+
+    def look(self, seen: Mapping[str, int]) -> Mapping[str, Snapshot | None]:
+        self.asked.append(dict(seen))
+        if self.away:
+            raise QueueUnavailable("away")
+        return {
+            job_id: found
+            for job_id, revision in seen.items()
+            if (found := self.now.get(job_id)) is None or found.revision > revision
+        }
+
+
+async def test_many_listeners_one_question() -> None:
+    edits = Edits(a=snapshot(3), b=snapshot(0))
+    watch = Watch(edits.look)
+
+    async def listen(job_id: str) -> list[int]:
+        revisions = [NOTHING]
+        with watch.watching(job_id):
+            while True:
+                found = await watch.after(job_id, revisions[-1])
+                assert found is not None
+                revisions.append(found.revision)
+                if found.state.is_terminal:
+                    return revisions[1:]
+
+    listeners = [asyncio.create_task(listen("a" if number % 2 else "b")) for number in range(500)]
+    await asyncio.sleep(4 * LOOK_S)
+    assert watch.watched == 2
+    edits.now |= {"a": snapshot(4), "b": snapshot(1, State.FAILED)}
+    await asyncio.sleep(4 * LOOK_S)
+    edits.now["a"] = snapshot(9, State.SUCCEEDED)
+    heard = await asyncio.wait_for(asyncio.gather(*listeners), 30)
+    assert heard == [[3, 4, 9] if number % 2 else [0, 1] for number in range(500)]
+    # Asked of both edits at first, with what was known of them, and of nothing once nobody listens.
+    assert edits.asked[0] == {"a": NOTHING, "b": NOTHING}
+    assert {"a": 3, "b": 0} in edits.asked
+    assert edits.asked[-1] == {"a": 4}
+    assert watch.watched == 0
+    asked = len(edits.asked)
+    await asyncio.sleep(4 * LOOK_S)
+    assert len(edits.asked) == asked
+
+
+async def test_an_edit_that_is_gone() -> None:
+    edits = Edits(a=None)
+    assert await asyncio.wait_for(Watch(edits.look).end("a"), 30) is None
+
+
+async def test_the_end_is_awaited_over_an_outage() -> None:
+    edits = Edits(a=snapshot(1))
+    watch = Watch(edits.look)
+    end = asyncio.create_task(watch.end("a"))
+    await asyncio.sleep(2 * LOOK_S)
+    edits.away = True
+    await asyncio.sleep(2 * LOOK_S)
+    assert not end.done()
+    edits.now["a"] = snapshot(2, State.CANCELED)
+    edits.away = False
+    found = await asyncio.wait_for(end, 30)
+    assert found is not None
+    assert found.state is State.CANCELED
+
+
+async def test_who_comes_later_learns_at_once_what_is_known() -> None:
+    edits = Edits(a=snapshot(5))
+    watch = Watch(edits.look)
+    with watch.watching("a"):
+        await watch.after("a", NOTHING)
+        edits.away = True
+        with watch.watching("a"):
+            found = await asyncio.wait_for(watch.after("a", 4), 5)
+        assert found == snapshot(5)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(watch.after("a", 5), 3 * LOOK_S)
+    assert watch.watched == 0
+
+
+async def test_a_fault_of_a_look_ends_no_waiting() -> None:
+    edits = Edits(a=snapshot(1))
+    faults = [RuntimeError("a bug"), KeyError("another")]
+
+    def look(seen: Mapping[str, int]) -> Mapping[str, Snapshot | None]:
+        if faults:
+            raise faults.pop()
+        return edits.look(seen)
+
+    watch = Watch(look)
+    async with asyncio.timeout(20):
+        with watch.watching("a"):
+            assert await watch.after("a", NOTHING) == snapshot(1)
+    assert faults == []

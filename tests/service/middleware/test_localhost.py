@@ -1,0 +1,73 @@
+"""A service without keys answers nobody's web page but its own, and only by the names of its machine."""
+
+from __future__ import annotations
+
+import socket
+
+import httpx
+import pytest
+
+from jobs.connection import connect
+from jobs.settings import Settings
+from jobs.tenants.api_keys import ApiKeys
+from tests.service.conftest import Announce, Form, assert_problem, serving
+
+FOREIGN = ["example.com", "127.0.0.1.example.com", "example.com:80", "169.254.1.1", "[2001:db8::1]", "a[b", "x", ""]
+OWN = ["127.0.0.1", "127.0.0.1:8000", "localhost", "LOCALHOST:80", "a.localhost", "[::1]", "[::1]:8000", "127.9.9.9"]
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+@pytest.mark.parametrize("path", ["/", "/v1/edits", "/livez", "/openapi.json"])
+def test_a_name_that_leads_here_does_not_open(host: str, path: str, client: httpx.Client) -> None:
+    problem = assert_problem(client.get(path, headers={"Host": host}), 421, "foreign_host")
+    assert "MAGEDIT_AUTH=keys" in problem["detail"]
+
+
+@pytest.mark.parametrize("host", OWN)
+def test_the_names_of_this_machine_open(host: str, client: httpx.Client) -> None:
+    assert client.get("/v1/edits", headers={"Host": host}).status_code == 200
+
+
+def test_a_request_without_host_is_no_browsers(client: httpx.Client) -> None:
+    with socket.create_connection(("127.0.0.1", client.base_url.port or 0)) as raw:
+        raw.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+        assert raw.recv(100).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://example.com"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "http://["},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+)
+def test_another_page_changes_nothing(headers: dict[str, str], client: httpx.Client, form: Form) -> None:
+    edit_id = form.send(client).json()["id"]
+    assert_problem(form.send(client, headers), 403, "foreign_origin")
+    assert_problem(client.put(f"/v1/edits/{edit_id}/cancel", headers=headers), 403, "foreign_origin")
+    assert_problem(client.delete(f"/v1/edits/{edit_id}", headers=headers), 403, "foreign_origin")
+    # A link from there is no harm.
+    edits = client.get("/v1/edits", headers=headers).json()["edits"]
+    assert [(edit["id"], edit["state"]) for edit in edits] == [(edit_id, "queued")]
+
+
+def test_its_own_page_does(client: httpx.Client, form: Form) -> None:
+    own = {"Origin": str(client.base_url).rstrip("/"), "Sec-Fetch-Site": "same-origin"}
+    assert form.send(client, own).status_code == 202
+
+
+def test_where_keys_are_asked_for_a_key_is_enough(settings: Settings, announce: Announce, form: Form) -> None:
+    announce()
+    with connect(settings) as redis, serving(settings.model_copy(update={"auth": "keys"})) as client:
+        _, key = ApiKeys(redis).create("acme")
+        asked = {"Authorization": f"Bearer {key}", "Host": "example.com", "Origin": "https://example.org"}
+        assert form.send(client, asked).status_code == 202
+
+
+def test_whoever_allows_everybody_gets_everybody(settings: Settings, announce: Announce, form: Form) -> None:
+    announce()
+    with serving(settings.model_copy(update={"allow_anonymous": True})) as client:
+        assert form.send(client, {"Host": "example.com", "Origin": "https://example.org"}).status_code == 202

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from jobs.errors import ObjectNotFound, StoreUnavailable
+from jobs.settings import Settings
+from jobs.storage import ObjectStore
+from tests.conftest import wait_until
+from worker import retrying_store
+from worker.progress import AttemptEnded, Reporter, Stop
+from worker.retrying_store import PatientStore
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    """A folder whose `t` is a file: nothing below it can be read or written until `back`."""
+    monkeypatch.setattr(retrying_store, "PAUSE_S", 0.01)
+    store = ObjectStore.from_settings(Settings(state_dir=tmp_path))
+    store.put("t/a", b"before", "text/plain")
+    shutil.move(tmp_path / "objects" / "t", tmp_path / "away")
+    (tmp_path / "objects" / "t").write_text("")
+    return store
+
+
+def back(tmp_path: Path) -> None:
+    (tmp_path / "objects" / "t").unlink()
+    shutil.move(tmp_path / "away", tmp_path / "objects" / "t")
+
+
+def test_an_outage_is_waited_out(store: ObjectStore, tmp_path: Path) -> None:
+    patient = PatientStore(store, Reporter(), 60)
+    returning = threading.Timer(0.2, back, [tmp_path])
+    returning.start()
+    assert patient.get("t/a") == b"before"
+    patient.put("t/b", b"after", "text/plain")
+    assert store.get("t/b") == b"after"
+
+
+def test_patience_ends(store: ObjectStore) -> None:
+    with pytest.raises(StoreUnavailable):
+        PatientStore(store, Reporter(), 0.05).put("t/b", b"x", "text/plain")
+
+
+def test_what_is_not_there_is_not_waited_for(store: ObjectStore) -> None:
+    with pytest.raises(ObjectNotFound):
+        PatientStore(store, Reporter(), 60).get("u/a")
+
+
+def test_waiting_is_a_sign_of_life_and_can_be_stopped(store: ObjectStore) -> None:
+    report = Reporter()
+    ended: list[Stop] = []
+
+    def read() -> None:
+        try:
+            PatientStore(store, report, 60).get("t/a")
+        except AttemptEnded as error:
+            ended.append(error.reason)
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    report._alive -= 100
+    wait_until(lambda: report.silence_s < 50)
+    report.stop(Stop.CANCELED)
+    reading.join()
+    assert ended == [Stop.CANCELED]

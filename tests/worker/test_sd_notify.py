@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from cli.notify_socket import Ear
+from worker.sd_notify import Supervisor
+
+
+def test_a_supervisor_that_listens_is_told(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.setblocking(False)
+        supervisor = Supervisor({"NOTIFY_SOCKET": str(tmp_path / "s"), "WATCHDOG_USEC": "3600000000"})
+        supervisor.ready()
+        for _ in range(3):
+            supervisor.alive()
+        assert [listener.recv(99), listener.recv(99)] == [b"READY=1", b"WATCHDOG=1"]
+        with pytest.raises(BlockingIOError):
+            listener.recv(99)  # once is enough for a quarter of an hour
+
+
+def test_abstract_addresses(tmp_path: Path) -> None:
+    name = f"magedit-test-{tmp_path.name}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind("\0" + name)
+        Supervisor({"NOTIFY_SOCKET": "@" + name}).ready()
+        assert listener.recv(99) == b"READY=1"
+
+
+@pytest.mark.parametrize("address", ["", "/nowhere/at/all"])
+def test_without_a_supervisor_nothing_happens(address: str) -> None:
+    supervisor = Supervisor({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "1000"})
+    supervisor.ready()
+    supervisor.alive()
+
+
+def test_a_supervisor_that_does_not_read_holds_nobody_up() -> None:
+    ear = Ear()
+    supervisor = Supervisor(ear.environment(1e-6))
+    for _ in range(10_000):
+        supervisor.alive()
+    assert ear.heard()
+    assert not ear.heard()
+    ear.close()

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from jobs import keys
+from jobs.schema import JobRecord
+from jobs.webhooks.deliveries import Deliveries, Delivery, DeliveryState, Taken
+from jobs.webhooks.secrets import WebhookSecrets
+from tests.conftest import running, wait_until
+from tests.jobs.desk import Desk
+from tests.worker.conftest import environment
+from tests.worker.receiver import Receiver
+from worker.webhooks.delivery import Deliverer
+
+
+@pytest.fixture
+def open_desk(desk: Desk) -> Desk:
+    """A service that may call loopback."""
+    desk.settings = desk.settings.model_copy(update={"webhook_private": True, "webhook_timeout_s": 5.0})
+    return desk
+
+
+@pytest.fixture
+def receiver(open_desk: Desk) -> Iterator[Receiver]:
+    """Takes everything that is signed."""
+    with Receiver(WebhookSecrets(open_desk.redis).valid("local")[0], lambda _: 204).listening() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def deliverer(open_desk: Desk) -> Deliverer:
+    """Without pauses."""
+    return Deliverer(open_desk.redis, open_desk.settings, pauses_s=(0, 0, 0, 0))
+
+
+def how(desk: Desk, record: JobRecord) -> Delivery:
+    return Deliveries(desk.redis).of(record.id)
+
+
+def test_a_receiver_verifies_what_it_gets(open_desk: Desk, receiver: Receiver, deliverer: Deliverer) -> None:
+    record = open_desk.cancel(webhook_url=receiver.url + "/hook?token=1")
+    assert deliverer.deliver() == 1
+    ((message, event),) = receiver.accepted
+    assert message == f"msg_{record.id}"
+    assert (event["type"], event["data"]["id"]) == ("edit.canceled", record.id)
+    assert receiver.paths == ["/hook?token=1"]
+    delivery = how(open_desk, record)
+    assert delivery.state is DeliveryState.DELIVERED
+    assert [attempt.status for attempt in delivery.attempts] == [204]
+    assert deliverer.deliver() == 0
+
+
+def test_a_rotated_secret_still_verifies(open_desk: Desk, receiver: Receiver, deliverer: Deliverer) -> None:
+    WebhookSecrets(open_desk.redis).rotate("local")
+    open_desk.cancel(webhook_url=receiver.url)
+    deliverer.deliver()
+    assert len(receiver.accepted) == 1
+
+
+@pytest.mark.parametrize("status", [301, 307, 400, 500])
+def test_what_is_not_2xx_is_tried_again(status: int, open_desk: Desk, receiver: Receiver, deliverer: Deliverer) -> None:
+    receiver.answer = lambda number: status if number < 3 else 200
+    record = open_desk.cancel(webhook_url=receiver.url)
+    while deliverer.deliver():
+        pass
+    assert [attempt.status for attempt in how(open_desk, record).attempts] == [status, status, 200]
+    assert [message for message, _ in receiver.accepted] == [f"msg_{record.id}"]
+    assert receiver.paths == ["/"] * 3
+
+
+def test_gone_ends_it(open_desk: Desk, receiver: Receiver, deliverer: Deliverer) -> None:
+    receiver.answer = lambda _: 410
+    record = open_desk.cancel(webhook_url=receiver.url)
+    while deliverer.deliver():
+        pass
+    assert receiver.requests == 1
+    assert how(open_desk, record).state is DeliveryState.FAILED
+
+
+def test_nothing_inside_is_called(open_desk: Desk, receiver: Receiver) -> None:
+    settings = open_desk.settings.model_copy(update={"webhook_private": False})
+    record = open_desk.cancel(webhook_url=receiver.url.replace("http:", "https:"))
+    Deliverer(open_desk.redis, settings).deliver()
+    (attempt,) = how(open_desk, record).attempts
+    assert attempt.error == "the host leads to an address that is not public"
+    assert receiver.requests == 0
+
+
+def test_an_edit_that_is_gone_is_told_to_nobody(open_desk: Desk, receiver: Receiver, deliverer: Deliverer) -> None:
+    record = open_desk.cancel(webhook_url=receiver.url)
+    open_desk.redis.delete(keys.EDIT + record.id)
+    deliverer.deliver()
+    assert receiver.requests == 0
+    assert Deliveries(open_desk.redis).due() == 0
+
+
+def test_a_killed_deliverer_loses_nothing(open_desk: Desk, receiver: Receiver) -> None:
+    """The process dies while the receiver thinks; another makes all deliveries, that one with them."""
+    receiver.gate.clear()
+    records = [open_desk.cancel(webhook_url=receiver.url) for _ in range(3)]
+    command, env = [sys.executable, "-m", "worker.webhooks"], environment(open_desk.settings)
+    with running(command, env=env) as process:
+        wait_until(lambda: receiver.requests == 3, what="deliveries under way")
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    receiver.secret = WebhookSecrets(open_desk.redis).valid("local")[0]
+    receiver.answer = lambda number: 200 if number > 3 else 500
+    receiver.gate.set()
+    for record in records:
+        # The lease of the dead one ends.
+        open_desk.redis.zadd(keys.WEBHOOKS, {record.id: 0})
+    with running(command, env=env) as process:
+        wait_until(lambda: len(receiver.accepted) == 3, what="deliveries")
+        wait_until(lambda: all(how(open_desk, each).state is DeliveryState.DELIVERED for each in records))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert {message for message, _ in receiver.accepted} == {f"msg_{record.id}" for record in records}
+    for record in records:
+        first, second = how(open_desk, record).attempts
+        assert (first.status, first.seconds, second.status) == (None, None, 200)
+
+
+def test_a_worker_delivers(open_desk: Desk, receiver: Receiver, spawn: object) -> None:
+    assert callable(spawn)
+    spawn(webhook_private=True)
+    record = open_desk.submit(webhook_url=receiver.url)
+    wait_until(lambda: len(receiver.accepted) == 1, what="delivery")
+    ((_, event),) = receiver.accepted
+    assert event["type"] == "edit.succeeded"
+    assert event["data"]["results"][0]["href"] == f"/v1/edits/{record.id}/result/0"
+
+
+def test_no_error_ends_it(open_desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    deliverer = Deliverer(open_desk.redis, open_desk.settings)
+    failed, stop, take = threading.Event(), threading.Event(), Deliveries.take
+
+    def fails_once(self: Deliveries, most: int) -> tuple[Taken, ...]:
+        if failed.is_set():
+            return take(self, most)
+        failed.set()
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(Deliveries, "take", fails_once)
+    open_desk.cancel(webhook_url=receiver.url)
+    thread = threading.Thread(target=deliverer.run, args=(stop,))
+    thread.start()
+    wait_until(lambda: len(receiver.accepted) == 1 or not thread.is_alive(), what="delivery")
+    stop.set()
+    thread.join()
+    assert failed.is_set()
+    assert len(receiver.accepted) == 1
+
+
+def test_a_record_of_another_version_is_tried_again_later(
+    open_desk: Desk, receiver: Receiver, deliverer: Deliverer
+) -> None:
+    foreign, record = (open_desk.cancel(webhook_url=receiver.url) for _ in range(2))
+    open_desk.redis.hset(keys.EDIT + foreign.id, "field_of_tomorrow", "1")
+    assert deliverer.deliver() == 2
+    assert [message for message, _ in receiver.accepted] == [f"msg_{record.id}"]
+    assert how(open_desk, foreign).state is DeliveryState.PENDING

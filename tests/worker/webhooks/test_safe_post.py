@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Sequence
+
+import httpx
+import pytest
+
+from tests.conftest import free_port
+from tests.worker.receiver import dripping
+from worker.webhooks.safe_post import CannotSend, Resolve, post, resolve
+
+CONTEXT = httpx.create_ssl_context()
+
+
+def send(url: str, *, private: bool = True, timeout_s: float = 5, resolve: Resolve = resolve) -> int:
+    return post(url, {"x": "y"}, b"{}", timeout_s=timeout_s, private=private, context=CONTEXT, resolve=resolve)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9/", "http://localhost:9/", "http://[::1]:9/", "http://2130706433:9/"]
+)
+def test_nothing_inside_is_reached(url: str) -> None:
+    with pytest.raises(CannotSend, match=r"not public|no address"):
+        send(url, private=False)
+
+
+@pytest.mark.parametrize("addresses", [["10.0.0.1"], ["93.184.215.14", "169.254.169.254"], ["::ffff:127.0.0.1"]])
+def test_a_name_with_any_address_inside_is_not_called(addresses: Sequence[str]) -> None:
+    with pytest.raises(CannotSend, match="not public"):
+        send("https://hooks.example/", private=False, resolve=lambda _host, _port: addresses)
+
+
+def test_the_address_that_was_looked_at_is_the_one_that_is_called() -> None:
+    asked: list[tuple[str, int]] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        port = listener.getsockname()[1]
+
+        def once(host: str, at: int) -> Sequence[str]:
+            asked.append((host, at))
+            return ["127.0.0.1"]
+
+        with pytest.raises(CannotSend):
+            send(f"http://no-such-name.invalid:{port}/", timeout_s=0.5, resolve=once)
+        connection, _ = listener.accept()
+        with connection:
+            request = connection.recv(65536).decode()
+    assert asked == [("no-such-name.invalid", port)]
+    assert f"Host: no-such-name.invalid:{port}" in request
+
+
+def test_the_next_address_is_tried() -> None:
+    with socket.create_server(("127.0.0.2", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(CannotSend, match="no answer"):
+            send(f"http://a.invalid:{port}/", timeout_s=0.5, resolve=lambda _host, _port: ["127.0.0.1", "127.0.0.2"])
+        connection, _ = listener.accept()
+        connection.close()
+
+
+def test_a_slow_answer_ends_at_the_deadline() -> None:
+    with dripping(0.05) as url:
+        began = time.monotonic()
+        with pytest.raises(CannotSend, match=r"no answer in 0\.5 s"):
+            send(url, timeout_s=0.5)
+        assert time.monotonic() - began < 10
+
+
+def test_nobody_listens() -> None:
+    with pytest.raises(CannotSend, match="takes no connection"):
+        send(f"http://127.0.0.1:{free_port()}/")
+
+
+def test_no_tls_and_an_untrusted_certificate() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(CannotSend):
+            send(f"https://127.0.0.1:{port}/", timeout_s=0.5)
+
+
+def test_a_name_without_address() -> None:
+    with pytest.raises(CannotSend, match="no address"):
+        resolve("no-such-name.invalid", 443)
+
+
+def test_the_context_checks_names() -> None:
+    assert CONTEXT.verify_mode is ssl.CERT_REQUIRED
+    assert CONTEXT.check_hostname

@@ -1,0 +1,112 @@
+"""One request by several methods: their edits one after the other, their results numbered through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+from PIL import Image
+
+from magedit.config import EditConfig, Region
+from magedit.meter import expected_work
+from magedit.methods.catalog import METHOD_CARDS
+from magedit.report import EditMeasures
+from worker.inversion_cache import Slot
+from worker.model import Edited, Editor
+from worker.progress import Reporter
+
+Inputs = tuple[Image.Image, Sequence[Image.Image], str, str, Sequence[Region]]
+"""Image, masks, source prompt, target prompt and regions."""
+
+
+@dataclass(frozen=True)
+class Several:
+    """The edits of several methods as one edit: results in their order, costs added up."""
+
+    parts: tuple[Edited, ...]
+
+    @property
+    def images(self) -> Sequence[Image.Image]:
+        """Every result."""
+        return tuple(chain.from_iterable(part.images for part in self.parts))
+
+    @property
+    def measures(self) -> EditMeasures:
+        """The first edit's, with all results and with the costs of all."""
+        every = [part.measures for part in self.parts]
+        seconds: dict[str, float] = {}
+        for each in every:
+            for stage, more in each.stage_seconds.items():
+                seconds[stage] = round(seconds.get(stage, 0.0) + more, 4)
+        verdicts = [each.nsfw_content_detected for each in every if each.nsfw_content_detected is not None]
+        return replace(
+            every[0],
+            unet_forward=sum(each.unet_forward for each in every),
+            unet_truncated_forward=sum(each.unet_truncated_forward for each in every),
+            unet_backward=sum(each.unet_backward for each in every),
+            stage_seconds=seconds,
+            outside_difference=max(each.outside_difference for each in every),
+            nsfw_content_detected=any(verdicts) if verdicts else None,
+            results=tuple(chain.from_iterable(each.results for each in every)),
+        )
+
+    @property
+    def inversion(self) -> Any:
+        """The first edit's."""
+        return self.parts[0].inversion
+
+    @property
+    def attention(self) -> Sequence[Any]:
+        """The first result's."""
+        return self.parts[0].attention
+
+    @property
+    def attention_steps(self) -> Sequence[Sequence[Any]]:
+        """The first result's."""
+        return self.parts[0].attention_steps
+
+    def only(self, number: int) -> Edited:
+        """Result ``number`` as if it were the only one."""
+        for part in self.parts:
+            if number < len(part.images):
+                return part.only(number)
+            number -= len(part.images)
+        raise IndexError(number)
+
+
+def edit_by(
+    editor: Editor,
+    inputs: Inputs,
+    configs: Sequence[EditConfig],
+    report: Reporter,
+    slot_for: Callable[[EditConfig], Slot | None],
+) -> Several:
+    """Edit once per configuration; an inversion that is stored, or that an earlier one made, is not made again.
+
+    Args:
+        editor: the model.
+        inputs: what is edited, as ``editor`` takes it.
+        configs: one per method.
+        report: takes the progress; each edit has its share of the expected work.
+        slot_for: where the inversion of a configuration is kept, if it is.
+
+    Raises:
+        MAGEditError, AttemptEnded: as ``editor`` and ``report`` do.
+    """
+    made: dict[tuple[Any, ...], Any] = {}
+    parts: list[Edited] = []
+    work = [sum(expected_work(config, inverted=False).values()) for config in configs]
+    for number, config in enumerate(configs):
+        report.share(sum(work[:number]) / sum(work), work[number] / sum(work))
+        inverts = bool(METHOD_CARDS[config.method].inversions)
+        wanted = tuple(sorted(config.inversion_settings.items()))
+        slot = slot_for(config) if inverts and wanted not in made else None
+        found = (made.get(wanted) or (slot.find() if slot else None)) if inverts else None
+        kept = slot.keep if slot else None
+        edited = editor(*inputs, config, inversion=found, on_progress=report, on_inverted=kept)
+        if inverts:
+            made[wanted] = edited.inversion
+        parts.append(edited)
+    return Several(tuple(parts))

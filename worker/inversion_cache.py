@@ -1,0 +1,107 @@
+"""Inversions that are kept: the same picture with another target prompt, or a second attempt, need not invert again.
+
+An inversion is found by what it depends on: the pixels of the working crop, its place, the source prompt, steps and
+method with their parameters, the checkpoint's weights, number format and kind of device. It belongs to a tenant. What
+is damaged or half written counts as absent; what cannot be stored is not worth failing an edit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import structlog
+from PIL import Image
+
+from jobs.errors import ObjectNotFound, StoreUnavailable
+from jobs.schema import ModelInfo
+from jobs.storage import ObjectStore, inversion_key
+from magedit.config import EditConfig
+from magedit.images.masks import Box, take, union, working_crop
+from magedit.images.transparency import flatten
+
+if TYPE_CHECKING:
+    from magedit.pipelines.output import Inversion
+
+CONTENT_TYPE = "application/octet-stream"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """Where the inversion of one edit is kept, if it is."""
+
+    store: ObjectStore
+    key: str
+    box: Box
+    image_size: tuple[int, int]
+    source_prompt: str
+    config: EditConfig
+
+    def find(self) -> Inversion | None:
+        """The stored inversion, None if there is none that can be read."""
+        # What needs torch loads with the first edit, not with this module.
+        from magedit.pipelines.serialization import parse
+
+        try:
+            data = self.store.get(self.key)
+            return parse(
+                data,
+                box=self.box,
+                image_size=self.image_size,
+                source_prompt=self.source_prompt,
+                config=self.config,
+            )
+        except ObjectNotFound:
+            return None
+        except (StoreUnavailable, ValueError) as error:
+            log.warning("stored inversion not used", key=self.key, reason=str(error))
+            return None
+
+    def keep(self, inversion: Inversion) -> None:
+        """Store ``inversion``, if storage answers."""
+        from magedit.pipelines.serialization import dump
+
+        try:
+            self.store.put(self.key, dump(inversion.inverted), CONTENT_TYPE)
+        except StoreUnavailable:
+            log.warning("inversion not stored: object storage is away", key=self.key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inversions:
+    """The stored inversions of one loaded model; ``fingerprint`` tells its weights from others'."""
+
+    store: ObjectStore
+    info: ModelInfo
+    fingerprint: str
+
+    def slot(
+        self, tenant: str, image: Image.Image, masks: Sequence[Image.Image], source_prompt: str, config: EditConfig
+    ) -> Slot:
+        """The place of the inversion that this edit needs."""
+        size = self.info.image_size
+        box = working_crop(union(masks), size, config.crop_context)
+        parts = {
+            "pixels": sha256(take(flatten(image), box, size).tobytes()).hexdigest(),
+            "box": box,
+            "image_size": image.size,
+            "source_prompt": source_prompt,
+            "settings": config.inversion_settings,
+            "weights": self.fingerprint,
+            "dtype": self.info.dtype,
+            "device": self.info.device.partition(":")[0],
+        }
+        name = sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        return Slot(
+            store=self.store,
+            key=inversion_key(tenant, name),
+            box=box,
+            image_size=image.size,
+            source_prompt=source_prompt,
+            config=config,
+        )

@@ -1,0 +1,30 @@
+"""`python -m worker.webhooks`: delivers webhooks until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import structlog
+
+from jobs.connection import connect
+from jobs.observability.logs import configure_logging
+from jobs.settings import Settings
+from worker.webhooks.delivery import Deliverer
+
+log = structlog.get_logger()
+
+
+def main() -> None:
+    """Deliver until SIGTERM or SIGINT."""
+    configure_logging()
+    settings = Settings()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    log.info("deliverer ready")
+    Deliverer(connect(settings), settings).run(stop)
+
+
+if __name__ == "__main__":
+    main()
