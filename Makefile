@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo up test soak fuzz check format bench bench-speed bench-load bench-memory bench-quality gallery openapi clean
+.PHONY: demo up test soak fuzz check format bench bench-speed bench-load bench-memory bench-quality bench-prompts gallery openapi clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.run  ## Start the whole stack, run a real edit over HTTP, save the pictures in demo-output/
@@ -55,6 +55,9 @@ bench-load: $(VENV)/.run  ## What one front end bears: latency, rate and CPU of 
 
 bench-quality: $(VENV)/.run  ## Edits with known truth, with and without guidance; goes on after a kill (QUALITY="--table methods")
 	$(BIN)/python -m benchmarks.quality $(QUALITY)
+
+bench-prompts: $(VENV)/.run  ## Pairs of prompts: right in kind, in default words, in both; milliseconds and memory
+	$(BIN)/python -m benchmarks.prompts
 
 gallery: $(VENV)/.run  ## Draw docs/gallery.png: a row per kind of edit, from the shipped checkpoint
 	$(BIN)/python -m magedit.demo.gallery

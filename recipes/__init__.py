@@ -1,1 +1,1 @@
-"""The training recipe of the demo checkpoint: text encoder, VAE, UNet, each resumable at any kill."""
+"""How shipped data is made: the demo checkpoint's training recipe (text encoder, VAE, UNet), the prompts' lexicon."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from magedit.config import Region
 from magedit.errors import NothingToGuide, PromptNotSupported, PromptTooLong, WordNotFound
+from magedit.prompts.words import fold, folded_words, whole_words
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -31,7 +32,6 @@ FOLLOWING = 2
 """Words behind a new quality that belong to its phrase, at most: its thing may have other qualities, as in "a striped
 blue sofa"."""
 
-_WORD = re.compile(r"\w+(?:['’-]\w+)*")
 _SPEC = re.compile(r"^(?P<word>.*?)(?:\[(?P<nth>[1-9]\d*)\])?$", re.DOTALL)
 
 
@@ -73,13 +73,8 @@ def from_tokenizers(tokenizer_json: str) -> Tokenize:
     return tokenize
 
 
-def whole_words(prompt: str) -> list[tuple[int, int]]:
-    """Character spans of the prompt's whole words; hyphens and apostrophes inside a word belong to it."""
-    return [match.span() for match in _WORD.finditer(prompt)]
-
-
 def find_word(prompt: str, spec: str, *, field: str = "words") -> list[tuple[int, int]]:
-    """Character spans at which ``spec`` stands in ``prompt`` as whole words, ignoring case.
+    """Character spans at which ``spec`` stands in ``prompt`` as whole words, told apart as `fold` does.
 
     ``spec`` is a word or a phrase of several words; ``spec[2]`` picks its second occurrence, else all are returned.
 
@@ -88,9 +83,9 @@ def find_word(prompt: str, spec: str, *, field: str = "words") -> list[tuple[int
     """
     match = _SPEC.match(spec.strip())
     assert match is not None  # the pattern matches every string
-    wanted = [match["word"][a:b].lower() for a, b in whole_words(match["word"])]
+    wanted = folded_words(match["word"])
     spans = whole_words(prompt)
-    words = [prompt[a:b].lower() for a, b in spans]
+    words = folded_words(prompt)
     found = [
         (spans[i][0], spans[i + len(wanted) - 1][1])
         for i in range(len(words) - len(wanted) + 1)
@@ -194,7 +189,7 @@ def replacement_matrix(
     swaps = [
         (_tokens_within(encoded_source, a), _tokens_within(encoded_target, b))
         for a, b in zip(spans_s, spans_t, strict=True)
-        if source[a[0] : a[1]].lower() != target[b[0] : b[1]].lower()
+        if fold(source[slice(*a)]) != fold(target[slice(*b)])
     ]
     matrix = [[0.0] * length for _ in range(length)]
     i = j = 0
@@ -273,7 +268,7 @@ def check_prompt(
         if unknown:
             raise PromptNotSupported(
                 f"{field} has words that this model does not know: {', '.join(unknown)}. "
-                f"It knows: {', '.join(sorted(word for word in vocabulary if _WORD.fullmatch(word)))}",
+                f"It knows: {', '.join(sorted(word for word in vocabulary if whole_words(word) == [(0, len(word))]))}",
                 field=field,
             )
     return encoded

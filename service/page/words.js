@@ -1,15 +1,17 @@
 // Words of prompts as magedit.prompts.alignment reads them. Tokens are taken to be whole words and single signs, which is exact
 // for a word-level tokenizer and close for CLIP's; the service has the last word.
 
-export const LETTER = "[\\p{L}\\p{N}_]";
-const WORD = new RegExp(`${LETTER}+(?:['’-]${LETTER}+)*`, "gu");
+export const LETTER = "[\\p{L}\\p{M}\\p{N}_]";
+const EMOJI = "\\p{RI}\\p{RI}|\\p{Extended_Pictographic}(?:\\uFE0F|\\p{EMod}|\\u200D\\p{Extended_Pictographic})*";
+const WORD = new RegExp(`${LETTER}+(?:['’‘ʼ＇\\-‐‑]${LETTER}+)*|${EMOJI}`, "gu");
+const SAME = { "’": "'", "‘": "'", "ʼ": "'", "＇": "'", "‐": "-", "‑": "-", "\uFE0F": "" };
 /** Words that no thing and no quality is named by. */
 export const CONNECTORS = new Set("a an the and or with without no in on of at by near under , ; . : &".split(" "));
 /** Words behind a new quality that belong to its phrase, at most. */
 const FOLLOWING = 2;
-const TOKEN = new RegExp(`${LETTER}+|[^\\s\\p{L}\\p{N}_]`, "gu");
+const TOKEN = new RegExp(`${LETTER}+|[^\\s\\p{L}\\p{M}\\p{N}_]`, "gu");
 
-/** [start, end) of every whole word; hyphens and apostrophes inside a word belong to it. */
+/** [start, end) of every whole word; hyphens and apostrophes inside a word belong to it, and an emoji is a word. */
 export function wholeWords(prompt) {
   return spans(prompt, WORD);
 }
@@ -71,8 +73,13 @@ export function spans(text, pattern) {
   return [...text.matchAll(pattern)].map((match) => [match.index, match.index + match[0].length]);
 }
 
+/** What the spellings of a word have in common. */
+function fold(word) {
+  return word.replace(/[’‘ʼ＇‐‑\uFE0F]/gu, (sign) => SAME[sign]).normalize("NFKC").toLowerCase();
+}
+
 export function texts(text, found) {
-  return found.map(([start, end]) => text.slice(start, end).toLowerCase());
+  return found.map(([start, end]) => fold(text.slice(start, end)));
 }
 
 /** Needleman-Wunsch as in magedit.prompts.alignment.align: match 1, mismatch -1, gap 0. For each of the target's the

@@ -21,8 +21,8 @@ from magedit.prompts.alignment import (
     from_tokenizers,
     replacement_matrix,
     token_indices,
-    whole_words,
 )
+from magedit.prompts.words import whole_words
 from tests.magedit.conftest import CHECKPOINT, VECTORS
 
 PAIRS: list[dict[str, Any]] = json.loads((VECTORS / "prompts.json").read_text())

@@ -17,8 +17,9 @@ from magedit.config import Region
 from magedit.demo import checkpoint_path
 from magedit.demo.named import DEMO_EDITS, demo_edit
 from magedit.errors import WordNotFound
-from magedit.prompts.alignment import Tokenize, added_phrases, find_word, from_tokenizers, whole_words
+from magedit.prompts.alignment import Tokenize, added_phrases, find_word, from_tokenizers
 from magedit.prompts.kinds import config_for, filling_words, kind_of, with_filling
+from magedit.prompts.words import whole_words
 from tests.service.page.conftest import visiting
 
 PROMPTS = (
@@ -30,6 +31,7 @@ PROMPTS = (
     "the red lamp and the blue pillow and a red ball",
     "ein grünes Sofa – c'est l’été",
     "no window",
+    "a 🐶 on the cafe\u0301’s T‑shirt, 👍🏽 1️⃣ 🇫🇷",
     "a room with a red carpet on a wooden floor, a lamp",
     "a lamp",
     "a room",
@@ -37,7 +39,21 @@ PROMPTS = (
     "a sofa",
     "a green sofa under the sky, and grass",
 )
-SPECS = ("red", "red carpet", "red[2]", "red[3]", "RED pillow", "car", "sofa's", "l’été", "red[0]", " , ")
+SPECS = (
+    "red",
+    "red carpet",
+    "red[2]",
+    "red[3]",
+    "RED pillow",
+    "car",
+    "sofa's",
+    "l’été",
+    "red[0]",
+    " , ",
+    "🐶",
+    "café's t-shirt",
+    "👍🏽",
+)
 SETTINGS: tuple[dict[str, Any], ...] = (
     {},
     {"method": "p2p"},
@@ -55,7 +71,7 @@ SETTINGS: tuple[dict[str, Any], ...] = (
 READ = """async ([pairs, prompts, specs, settings]) => {
   const [words, kinds] = await Promise.all([import("/page/words.js"), import("/page/kinds.js")]);
   return {
-    spans: prompts.map(words.wholeWords),
+    spans: prompts.map((prompt) => words.wholeWords(prompt).map(([start, end]) => prompt.slice(start, end))),
     fresh: pairs.map(([source, target]) => words.addedPhrases(source, target)),
     standard: pairs.map(([source, target]) => kinds.defaultWords(source, target)),
     kinds: pairs.map(([source, target]) => kinds.kindOf(source, target)),
@@ -63,7 +79,9 @@ READ = """async ([pairs, prompts, specs, settings]) => {
     guided: pairs.map(([source, target]) =>
       settings.map((each) => kinds.isGuided((name) => each[name] ?? "", source, target, false)),
     ),
-    found: prompts.map((prompt) => specs.map((spec) => words.findWord(prompt, spec))),
+    found: prompts.map((prompt) =>
+      specs.map((spec) => words.findWord(prompt, spec).map(([a, b]) => [prompt.slice(0, a), prompt.slice(a, b)])),
+    ),
   };
 }"""
 
@@ -87,10 +105,13 @@ def word_level() -> Tokenize:
     return from_tokenizers(tokenizer.to_str())
 
 
-def spans(prompt: str, spec: str) -> list[list[int]]:
-    """Where the service finds ``spec``; nowhere if it refuses it."""
+def found(prompt: str, spec: str) -> list[list[str]]:
+    """Where the service finds ``spec``, as the text before and the word; nowhere if it refuses it.
+
+    Python counts characters, JavaScript UTF-16 units: numbers would differ behind an emoji.
+    """
     try:
-        return [list(span) for span in find_word(prompt, spec)]
+        return [[prompt[:a], prompt[a:b]] for a, b in find_word(prompt, spec)]
     except WordNotFound:
         return []
 
@@ -123,8 +144,8 @@ def test_words_are_read_as_the_service_reads_them(browser: Browser, shared_clien
     with visiting(browser, str(shared_client.base_url)) as page:
         shown = [{name: text(value) for name, value in each.items()} for each in SETTINGS]
         read = page.evaluate(READ, [pairs, PROMPTS, SPECS, shown])
-    assert read["spans"] == [[list(span) for span in whole_words(prompt)] for prompt in PROMPTS]
-    assert read["found"] == [[spans(prompt, spec) for spec in SPECS] for prompt in PROMPTS]
+    assert read["spans"] == [[prompt[a:b] for a, b in whole_words(prompt)] for prompt in PROMPTS]
+    assert read["found"] == [[found(prompt, spec) for spec in SPECS] for prompt in PROMPTS]
     assert read["fresh"] == expected
     assert read["standard"] == defaults
     assert read["kinds"] == [kind_of(*pair) for pair in pairs]

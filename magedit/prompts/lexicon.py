@@ -1,0 +1,47 @@
+"""English words with their word classes, from WordNet 3.0, in a file of this package (`recipes.lexicon` makes it).
+
+Each line of the file is a word form and its classes: four digits, how often it is a noun, verb, adjective and adverb
+(0: never; 1: is one, but never in WordNet's tagged texts; then one more for each doubling of the count), and letters
+for what it names: ``m`` a material, ``c`` a colour, ``i`` an irregular form, whose base follows, ``p`` a plural among
+them. Compound nouns of two words are joined by ``_``.
+"""
+
+from __future__ import annotations
+
+import gzip
+from bisect import bisect_left
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import NamedTuple
+
+FILE = "wordnet.txt.gz"
+
+
+class Entry(NamedTuple):
+    """A word form: how often it is a noun, verb, adjective, adverb (0 to 9, logarithmic), what it names, its base."""
+
+    noun: int = 0
+    verb: int = 0
+    adjective: int = 0
+    adverb: int = 0
+    names: str = ""
+    base: str = ""
+
+
+@cache
+def _lines() -> list[str]:
+    """The lines of the file in their order; read once."""
+    text = gzip.decompress((files(__package__) / FILE).read_bytes()).decode()
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+@lru_cache(maxsize=4096)
+def entry(word: str) -> Entry | None:
+    """What the file has for this form of a word in lower case."""
+    lines = _lines()
+    at = bisect_left(lines, f"{word} ")
+    if at == len(lines) or not lines[at].startswith(f"{word} "):
+        return None
+    _, counts, names, base, *_ = (*lines[at].split(" "), "", "")
+    noun, verb, adjective, adverb = map(int, counts)
+    return Entry(noun, verb, adjective, adverb, names, base)

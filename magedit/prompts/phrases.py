@@ -1,0 +1,204 @@
+"""Noun phrases of a prompt, and what joins them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from magedit.prompts import tagger
+from magedit.prompts.lexicon import entry
+from magedit.prompts.words import fold, whole_words, words_and_marks
+
+PHRASE: Final = "NP"
+JOINING: Final = frozenset((tagger.CONJUNCTION, tagger.MARK))
+VERBS: Final = frozenset((tagger.VERB, tagger.THIRD, tagger.ACTIVE, tagger.PASSIVE, tagger.COPULA))
+
+_NUMBERS: Final = """
+1 a an one another single lone solitary
+2 two both couple pair
+3 three
+4 four
+5 five several few
+6 six
+7 seven
+8 eight
+9 nine
+10 ten many multiple various numerous
+11 eleven
+12 twelve dozen
+20 twenty
+30 thirty
+100 hundred
+"""
+_NUMBER: Final = {
+    word: float(value) for value, *words in (line.split() for line in _NUMBERS.split("\n") if line) for word in words
+}
+_PLURAL: Final = 2.5  # "dogs": more than one; of how many it says nothing
+_FRONTS: Final = frozenset(("front", "top", "back", "spite", "lieu", "place"))
+_OWNER_AND_NUMBER: Final = r"(?P<owner>(?:[DQ]*(?:M*A)*N*S)*)(?P<number>[DQ]*)"
+_COUNTED: Final = re.compile(
+    rf"{_OWNER_AND_NUMBER}(?<=[DQS])(?P<qualities>(?:M*A(?:[CU](?=M*A))?|N(?=AN))*)(?P<nouns>N+)"
+)
+"""A noun phrase by the classes of its words; one with a determiner may list its qualities ("a big, red ball")."""
+_BARE: Final = re.compile(r"(?P<owner>)(?P<number>)(?P<qualities>(?:M*A(?:C(?=M*A))?|N(?=AN))*)(?P<nouns>N+)")
+"""A noun phrase without a determiner, where a comma parts tags ("masterpiece, red dress")."""
+_QUALITY: Final = re.compile(r"M+A*|A+")
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """Words [start, end) of a prompt: a noun phrase, or one other word or quality, with its word class. Each is itself
+    alone; `like` tells whether two say the same."""
+
+    kind: str
+    start: int
+    end: int
+    words: tuple[str, ...]
+    """The folded words."""
+    named: int
+    """Its first word after owner, determiners and numbers."""
+    owner: tuple[str, ...] = ()
+    number: float = 0.0
+    head: str = ""
+    """Of a noun phrase: the singular of its last noun."""
+
+    @property
+    def is_phrase(self) -> bool:
+        """Whether it is a noun phrase."""
+        return self.kind == PHRASE
+
+    @property
+    def compound(self) -> str:
+        """The compound noun of two words that the phrase ends with, if the lexicon has it: "palm_tree"."""
+        name = f"{self.core[-2]}_{self.head}" if len(self.core) > 1 else ""
+        return name if name and entry(name) else ""
+
+    @property
+    def core(self) -> tuple[str, ...]:
+        """A noun phrase's qualities and nouns."""
+        return self.words[self.named - self.start :]
+
+    def names(self, letter: str) -> bool:
+        """Whether the noun phrase is a bare word for a material (``m``) or a colour (``c``)."""
+        found = entry(self.head) if len(self.core) == 1 else None
+        return found is not None and letter in found.names
+
+    def like(self, other: Unit) -> bool:
+        """Whether both say the same; articles do not count."""
+        if self.is_phrase and other.is_phrase:
+            return (self.core, self.owner, self.number) == (other.core, other.owner, other.number)
+        return self.kind == other.kind and self.words == other.words
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt cut into words and units; ``words`` are folded, ``classes`` has a letter for each of them."""
+
+    text: str
+    spans: tuple[tuple[int, int], ...]
+    words: tuple[str, ...]
+    classes: str
+    units: tuple[Unit, ...]
+
+    @property
+    def unknown(self) -> list[str]:
+        """The words in letters that no English lexicon has."""
+        return [
+            word
+            for word in self.words
+            if word[:1].isalpha() and len(word) > 1 and not tagger.is_known(word.removesuffix("'s"))
+        ]
+
+    def slice(self, start: int, end: int) -> str:
+        """The text from word ``start`` to before word ``end``."""
+        return self.text[self.spans[start][0] : self.spans[end - 1][1]] if start < end else ""
+
+    def pick(self, start: int, end: int) -> str:
+        """The specification that finds these words alone: with ``[n]`` where they stand in the prompt several times."""
+        wanted = [word for word in self.words[start:end] if _is_word(word)]
+        whole = [place for place, word in enumerate(self.words) if _is_word(word)]
+        names = [self.words[place] for place in whole]
+        found = [k for k in range(len(names) - len(wanted) + 1) if names[k : k + len(wanted)] == wanted]
+        text = self.slice(start, end)
+        if len(found) < 2:
+            return text
+        nth = sum(whole[k] <= start for k in found)
+        return f"{text}[{max(1, nth)}]"
+
+    def extent(self, unit: Unit) -> tuple[int, int]:
+        """A noun phrase's words with what it is of: "a basket of eggs"."""
+        following = self.units[self.units.index(unit) + 1 :][:2]
+        if len(following) == 2 and following[0].words == ("of",) and following[1].is_phrase:
+            return unit.start, following[1].end
+        return unit.start, unit.end
+
+
+def parse(text: str) -> Prompt:
+    """Cut a prompt into noun phrases and what joins them."""
+    spans = words_and_marks(text)
+    words = tuple(fold(text[a:b]) for a, b in spans)
+    letters = _classes(words)
+    return Prompt(text, tuple(spans), words, letters, tuple(_units(words, letters)))
+
+
+def _is_word(word: str) -> bool:
+    return bool(whole_words(word))
+
+
+def _classes(words: Sequence[str]) -> str:
+    """A letter for each word; nouns alike whatever their number."""
+    found = tagger.classes(words)
+    for n, letter in enumerate(found):
+        before = found[n - 1] if n else tagger.START
+        after = found[n + 1] if n + 1 < len(found) else tagger.END
+        is_last = after not in "AMNKSCI" and before in "DIQSAGZ"
+        if letter == tagger.ADJECTIVE and is_last and not {"N", "K"}.isdisjoint(tagger.candidates(words[n])):
+            found[n] = tagger.NOUN  # "fields of lavender"
+        elif letter == tagger.NUMBER and words[n] in ("one", "ones") and before == tagger.ADJECTIVE:
+            found[n] = tagger.NOUN  # "the red one"
+        elif n and words[n] == "of" and words[n - 1] in _FRONTS and found[n - 2 : n - 1] == [tagger.PREPOSITION]:
+            found[n - 1] = tagger.PREPOSITION
+    return "".join(tagger.NOUN if letter == tagger.PLURAL else letter for letter in found)
+
+
+def _units(words: tuple[str, ...], letters: str) -> list[Unit]:
+    found = []
+    at = 0
+    while at < len(words):
+        if letters[at] == tagger.PICTURE:
+            found.append(Unit(PHRASE, at, at + 1, words[at : at + 1], named=at, number=1.0, head=words[at]))
+            at += 1
+            continue
+        if match := _COUNTED.match(letters, at) or _BARE.match(letters, at):
+            found.append(_phrase(words, match))
+            at = match.end()
+            continue
+        quality = _QUALITY.match(letters, at)
+        end = quality.end() if quality else at + 1
+        kind = tagger.ADJECTIVE if "A" in letters[at:end] else letters[at]
+        found.append(Unit(kind, at, end, words[at:end], named=at))
+        at = end
+    return found
+
+
+def _phrase(words: tuple[str, ...], match: re.Match[str]) -> Unit:
+    head = words[match.end() - 1]
+    base = tagger.base_noun(head)
+    said = words[match.start("number") : match.end("nouns")]
+    number = next((_number(word) for word in reversed(said) if _number(word)), _PLURAL if base != head else 1.0)
+    return Unit(
+        PHRASE,
+        match.start(),
+        match.end(),
+        words[match.start() : match.end()],
+        named=match.start("qualities"),
+        owner=words[match.start("owner") : match.end("owner")],
+        number=number,
+        head=base,
+    )
+
+
+def _number(word: str) -> float:
+    return float(word[:6]) if word.isascii() and word.isdigit() else _NUMBER.get(word, 0.0)

@@ -1,0 +1,143 @@
+"""Reading an edit from its two prompts: its kind, the phrases it is about, and whether that is sure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from magedit.prompts import tagger
+from magedit.prompts.alignment import align
+from magedit.prompts.changes import Change, EditKind, changes
+from magedit.prompts.phrases import Prompt, parse
+
+BY_FREEDOM: Final[tuple[EditKind, ...]] = ("replacement", "addition", "removal", "attribute")
+"""The kinds, the one that needs the most freedom first: an edit with several changes is of that kind."""
+
+_FILLING = """
+wall floor ceiling ground grass lawn field sky sea water river lake sand beach snow road street pavement room background
+"""
+FILLING: Final = frozenset(_FILLING.split())
+"""Words for what a thing stands in front of ("stuff" of COCO-Stuff, arXiv 1612.03716, its outdoor and indoor classes
+that surround things)."""
+
+MOST_UNKNOWN: Final = 0.4
+"""Share of words that no English lexicon has beyond which prompts count as of another language (from 3 words on)."""
+MOST_CELLS: Final = 10_000
+"""Phrases and joining words of the source times those of the target, at most; longer prompts are read by words."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What two prompts ask for. ``unsure`` says why it may be wrong; empty where it is sure."""
+
+    source: str
+    target: str
+    kind: EditKind
+    changes: tuple[Change, ...]
+    filling: tuple[str, ...] = ()
+    """Phrases of the target prompt for what can fill a removed thing's place (`FILLING`)."""
+    equalizer: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    """Factors that the target prompt's weights stand for; see `magedit.prompts.weights`."""
+    unsure: str = ""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What is guided by default: a phrase of the target prompt for each change, none for what vanishes."""
+        return tuple(dict.fromkeys(change.words for change in self.changes if change.words))
+
+    @property
+    def vanishing(self) -> str:
+        """What the target prompt lacks, phrase by phrase; empty if it lacks nothing."""
+        found = [change.before for change in self.changes if change.kind == "removal"]
+        found = found or [change.before for change in self.changes if change.kind == "replacement"]
+        return ", ".join(dict.fromkeys(filter(None, found)))
+
+
+def read_prompts(source: str, target: str) -> Reading:
+    """Read what changes from prompt ``source`` to ``target``; English prompts, in sentences or in lists of tags.
+
+    What is not sure is read word by word, by the alignment of the two prompts; no text is refused.
+    """
+    old, new = parse(source), parse(target)
+    found, unsure = _read(old, new)
+    kinds = {change.kind for change in found}
+    return Reading(
+        source,
+        target,
+        kind=next((kind for kind in BY_FREEDOM if kind in kinds), "attribute"),
+        changes=found,
+        filling=tuple(dict.fromkeys(new.slice(unit.named, unit.end) for unit in new.units if unit.head in FILLING)),
+        unsure=unsure,
+    )
+
+
+def _read(old: Prompt, new: Prompt) -> tuple[tuple[Change, ...], str]:
+    """The changes, and why they may be wrong."""
+    if old.words == new.words:
+        return (), ""
+    if len(old.units) * len(new.units) > MOST_CELLS:
+        return tuple(_by_words(old, new)), "the prompts are too long to be read by their grammar"
+    unknown = dict.fromkeys((*old.unknown, *new.unknown))
+    letters = {word for word in (*old.words, *new.words) if word[:1].isalpha()}
+    if (len(unknown) > MOST_UNKNOWN * len(letters) and len(unknown) > 2) or any(map(_is_foreign, letters)):
+        return tuple(_by_words(old, new)), "the prompts do not look like English"
+    found = changes(old, new)
+    if not found and any(word not in ("a", "an", "the", ",", ".", "and") for word in _differing(old, new)):
+        by_words = tuple(_by_words(old, new))
+        return by_words, "the prompts differ in no thing and no quality"
+    if sorted(old.words) == sorted(new.words):
+        return found, "the prompts have the same words in another order"
+    return found, ""
+
+
+def _is_foreign(word: str) -> bool:
+    """Whether a word has letters of another script than Latin."""
+    return any(sign.isalpha() and ord(sign) > 0x24F and not 0x1E00 <= ord(sign) <= 0x1EFF for sign in word)
+
+
+def _differing(old: Prompt, new: Prompt) -> list[str]:
+    left = list(old.words)
+    found = []
+    for word in new.words:
+        if word in left:
+            left.remove(word)
+        else:
+            found.append(word)
+    return found + left
+
+
+def _by_words(old: Prompt, new: Prompt) -> Iterator[Change]:
+    """The changes by the alignment of the words alone: each run of other words is a phrase."""
+    numbers = {word: number for number, word in enumerate(dict.fromkeys((*old.words, *new.words)))}
+    mapper = align([numbers[word] for word in old.words], [numbers[word] for word in new.words], len(new.words)).mapper
+    kept = [(k, n) for n, k in enumerate(mapper) if k >= 0]
+    at_old = at_new = 0
+    for k, n in (*kept, (len(old.words), len(new.words))):
+        start, end = _named(new, at_new, n)
+        first, last = _named(old, at_old, k)
+        if start < end:
+            kind: EditKind = "replacement" if first < last else "addition"
+            yield Change(kind, old.slice(first, last), new.slice(start, end), new.pick(start, end))
+        elif first < last:
+            yield Change("removal", old.slice(first, last), "", "")
+        at_old, at_new = k + 1, n + 1
+
+
+def _named(prompt: Prompt, start: int, end: int) -> tuple[int, int]:
+    """The words from ``start`` to before ``end`` without marks and English function words around them; all words where
+    there are no others."""
+    empty = "DICUXRBO"
+    first, last = start, end
+    while first < last and prompt.classes[first] in empty:
+        first += 1
+    while last > first and prompt.classes[last - 1] in empty:
+        last -= 1
+    if first == last:
+        first, last = start, end
+        while first < last and prompt.classes[first] == tagger.MARK:
+            first += 1
+        while last > first and prompt.classes[last - 1] == tagger.MARK:
+            last -= 1
+    return first, last

@@ -1,0 +1,112 @@
+"""Weights in a prompt, as Stable Diffusion web UI writes them: ``(word:1.3)``, ``((word))``, ``[word]``."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from magedit.errors import PromptNotSupported
+from magedit.prompts.phrases import parse
+from magedit.prompts.tagger import MARK
+
+STEP: Final = 1.1
+"""A pair of round brackets multiplies by it, a pair of square ones divides."""
+
+_PART = re.compile(
+    r"""
+    \\(?P<escaped>[()\[\]\\])
+    | :\s*(?P<weight>[+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*(?=\))
+    | (?P<bracket>[()\[\]])
+    | (?P<text>[^\\()\[\]:]+|[\\:])
+    """,
+    re.VERBOSE,
+)
+_OTHER = re.compile(r"<\w+:[^<>]*>|\bBREAK\b|\bAND\b")
+
+
+class Weighted(NamedTuple):
+    """A prompt without its brackets, and the factor of each phrase that had one."""
+
+    prompt: str
+    equalizer: dict[str, float]
+
+
+class _Open(NamedTuple):
+    bracket: str
+    at: int
+    """Where it stands in the text, from 0."""
+    first: int
+    """The first part that it weighs."""
+
+
+def read_weights(text: str, *, field: str) -> Weighted:
+    """Take the weights out of a prompt; a phrase is what stands between marks under the same weight.
+
+    A backslash before a bracket makes it one of the prompt's own.
+
+    Raises:
+        PromptNotSupported: a bracket is left open or was never opened, or the text has what no weight is: a schedule
+            (``[a:b:0.5]``), an alternation (``[a|b]``), ``<lora:...>``, ``AND`` or ``BREAK``; ``field`` is to blame.
+    """
+    if other := _OTHER.search(text):
+        raise PromptNotSupported(f"{field} has {other[0]!r}: of the web UI's syntax only weights are read", field=field)
+    parts: list[tuple[str, float]] = []
+    stack: list[_Open] = []
+    for match in _PART.finditer(text):
+        if match["bracket"] in ("(", "["):
+            stack.append(_Open(match["bracket"], match.start(), len(parts)))
+        elif match["bracket"]:
+            opened = _closed(stack, match["bracket"], match.start(), field)
+            _weigh(parts, opened.first, STEP if opened.bracket == "(" else 1 / STEP)
+        elif match["weight"] and stack and stack[-1].bracket == "(":
+            # The closing bracket that follows multiplies too.
+            _weigh(parts, stack[-1].first, float(match["weight"]) / STEP)
+        else:
+            said = match["escaped"] or match["text"] or match[0]
+            if stack and stack[-1].bracket == "[" and ("|" in said or said == ":"):
+                raise PromptNotSupported(
+                    f"{field} has {text[stack[-1].at :][:40]!r}: [a:b:0.5] and [a|b] change a prompt between steps, "
+                    "which an edit's prompt cannot; [word] lowers a weight",
+                    field=field,
+                )
+            parts.append((said, 1.0))
+    if stack:
+        raise PromptNotSupported(
+            f"{field} has {stack[-1].bracket!r} at character {stack[-1].at + 1} that is never closed: close it, or "
+            f"write \\{stack[-1].bracket} for the sign itself",
+            field=field,
+        )
+    return _weighted(parts)
+
+
+def _closed(stack: list[_Open], bracket: str, at: int, field: str) -> _Open:
+    opening = {")": "(", "]": "["}[bracket]
+    if not stack or stack[-1].bracket != opening:
+        raise PromptNotSupported(
+            f"{field} has {bracket!r} at character {at + 1} that no {opening!r} opens: write \\{bracket} for "
+            "the sign itself",
+            field=field,
+        )
+    return stack.pop()
+
+
+def _weigh(parts: list[tuple[str, float]], first: int, factor: float) -> None:
+    parts[first:] = [(said, weight * factor) for said, weight in parts[first:]]
+
+
+def _weighted(parts: list[tuple[str, float]]) -> Weighted:
+    text = "".join(said for said, _ in parts)
+    weights = [weight for said, weight in parts for _ in said]
+    prompt = parse(text)
+    equalizer: dict[str, float] = {}
+    start = 0
+    of = [round(weights[first], 4) for first, _ in prompt.spans]
+    for end in range(1, len(prompt.spans) + 1):
+        is_cut = (
+            end == len(prompt.spans) or of[end] != of[start] or "U" in (prompt.classes[end - 1], prompt.classes[end])
+        )
+        if is_cut:
+            if of[start] != 1.0 and prompt.classes[start] != MARK:
+                equalizer[prompt.pick(start, end)] = of[start]
+            start = end
+    return Weighted(text, equalizer)

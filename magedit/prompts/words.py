@@ -1,0 +1,36 @@
+"""Whole words of a prompt, and when two of them count as the same."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+import regex
+
+_LETTER: Final = r"[\p{L}\p{M}\p{N}_]"
+_EMOJI: Final = r"\p{RI}\p{RI}|\p{Extended_Pictographic}(?:\uFE0F|\p{EMod}|\u200D\p{Extended_Pictographic})*"
+_WORD: Final = regex.compile(rf"{_LETTER}+(?:['’‘ʼ＇\-‐‑]{_LETTER}+)*|{_EMOJI}")
+_SIGNS: Final = regex.compile(rf"{_WORD.pattern}|[^\s\p{{M}}]\p{{M}}*")
+_SAME: Final = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "＇": "'", "‐": "-", "‑": "-", "\ufe0f": None})
+
+
+def whole_words(prompt: str) -> list[tuple[int, int]]:
+    """Character spans of the prompt's whole words; hyphens and apostrophes inside a word belong to it, and an emoji is
+    a word."""
+    return [match.span() for match in _WORD.finditer(prompt)]
+
+
+def words_and_marks(prompt: str) -> list[tuple[int, int]]:
+    """Character spans of the whole words and of every other sign but spaces."""
+    return [match.span() for match in _SIGNS.finditer(prompt)]
+
+
+def fold(text: str) -> str:
+    """What the spellings of a word have in common: case, composed and decomposed accents, typographic apostrophes and
+    hyphens do not tell words apart."""
+    return unicodedata.normalize("NFKC", text.translate(_SAME)).lower()
+
+
+def folded_words(prompt: str) -> list[str]:
+    """The whole words, folded."""
+    return [fold(prompt[a:b]) for a, b in whole_words(prompt)]
