@@ -22,11 +22,11 @@ def service_redis() -> Iterator[Redis]:
     console = Console(stderr=True)
     with explained(console):
         settings = read_settings()
-        url = settings.redis_url
         if "redis_url" not in settings.model_fields_set:
-            url = EmbeddedRedis(settings.state_dir / "redis").url
+            own = {"redis_url": EmbeddedRedis(settings.state_dir / "redis").url, "redis_password": None}
+            settings = settings.model_copy(update=own)
         try:
-            with connect(settings.model_copy(update={"redis_url": url})) as redis:
+            with connect(settings) as redis:
                 yield redis
         except QueueUnavailable as error:
             console.print("[red]Redis does not answer: start `magedit up`, or set MAGEDIT_REDIS_URL[/red]")

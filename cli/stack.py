@@ -111,8 +111,9 @@ class Stack:
 
     def environment(self) -> dict[str, str]:
         """What every process of the stack gets."""
-        redis_url = self.redis.url if self.redis else self.settings.redis_url
-        return environment_of(self.settings.model_copy(update={"state_dir": self.state, "redis_url": redis_url}))
+        # Whoever can enter the folder of our own server needs no password.
+        own = {"redis_url": self.redis.url, "redis_password": None} if self.redis else {}
+        return environment_of(self.settings.model_copy(update={"state_dir": self.state, **own}))
 
     def wait_ready(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Wait until the front end, Redis, storage and a worker are ready, or ``stopped()`` says to give up.

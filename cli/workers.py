@@ -13,8 +13,8 @@ import structlog
 from pydantic import SecretStr
 
 from cli.supervisor import Program, Supervised, stop_all
-from jobs.connection import BACKOFF_CAP_S
 from jobs.settings import Settings
+from worker.sd_notify import silence_s
 
 ENV_PREFIX = str(Settings.model_config["env_prefix"])
 
@@ -23,9 +23,6 @@ WATCH_S = 0.5
 
 PROCESS_EXIT_S = 10.0
 """What a worker needs to exit after its grace time for the running edit, in seconds."""
-
-SILENCE_MIN_S = 30.0
-"""A worker is given this long without a word, in seconds, however fast Redis is to answer."""
 
 log = structlog.get_logger()
 
@@ -58,15 +55,6 @@ def worker_programs(settings: Settings, workers: int, environment: Mapping[str, 
             grace_s=settings.stop_grace_s + PROCESS_EXIT_S,
             silence_s=silence_s(settings),
         )
-
-
-def silence_s(settings: Settings) -> float:
-    """How long a worker's heartbeat may be silent, in seconds.
-
-    Twice the longest that one command keeps it waiting, to a Redis server that neither answers nor refuses.
-    """
-    attempt_s = 2 * settings.redis_timeout_s + BACKOFF_CAP_S
-    return max(SILENCE_MIN_S, 2 * (settings.redis_retries + 1) * attempt_s)
 
 
 def keep_working(programs: Iterable[Program]) -> None:

@@ -36,8 +36,10 @@ def connect(settings: Settings) -> Redis:
     A command may therefore run twice when its answer was lost: every script of `jobs.lua.scripts` can be
     repeated. Replies are bytes, as RQ needs them.
     """
+    password = settings.redis_password.get_secret_value() if settings.redis_password else None
     return Redis.from_url(
         settings.redis_url,
+        password=password,
         socket_timeout=settings.redis_timeout_s,
         socket_connect_timeout=settings.redis_timeout_s,
         health_check_interval=15,
@@ -47,6 +49,12 @@ def connect(settings: Settings) -> Redis:
             supported_errors=(RedisConnectionError, RedisTimeoutError),
         ),
     )
+
+
+def longest_command_s(settings: Settings) -> float:
+    """How long one command with all its repetitions may keep its caller waiting, in seconds: for a server that neither
+    answers nor refuses."""
+    return (settings.redis_retries + 1) * (2 * settings.redis_timeout_s + BACKOFF_CAP_S)
 
 
 def is_away(error: RedisError) -> bool:

@@ -30,6 +30,11 @@ class Settings(BaseSettings):
         repr=False,
         description="Redis with the job records and the queue: `redis://`, `rediss://` or `unix://`.",
     )
+    redis_password: SecretStr | None = Field(
+        default=None,
+        description="Password of Redis, as it is: unlike one in the address it needs no percent-encoding. One in the "
+        "address goes before.",
+    )
     redis_timeout_s: float = Field(
         default=5.0,
         gt=0,
@@ -88,6 +93,12 @@ class Settings(BaseSettings):
     )
     worker_metrics_host: str = Field(
         default="127.0.0.1", description="Address on which they are offered; they need no key."
+    )
+
+    heartbeat_file: Path | None = Field(
+        default=None,
+        description="File that a worker, reaper or deliverer touches while it works, for `python -m worker.alive`: a "
+        "liveness probe that asks neither Redis nor storage. Empty: none.",
     )
 
     # The model that a worker serves

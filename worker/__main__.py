@@ -62,7 +62,7 @@ def serve(served: ServedModel, settings: Settings) -> int:
 
 def await_redis(settings: Settings) -> None:
     """Return when Redis answers: nothing is gained by ending while it starts."""
-    redis, supervisor = connect(settings), Supervisor()
+    redis, supervisor = connect(settings), Supervisor(settings.heartbeat_file)
     while True:
         supervisor.alive()
         try:
@@ -79,6 +79,7 @@ def main() -> int:
     """The process of one worker."""
     configure_logging()
     settings = Settings()
+    Supervisor(settings.heartbeat_file).starting()
     served = load(settings)
     await_redis(settings)
     return serve(served, settings)

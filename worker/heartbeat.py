@@ -58,7 +58,7 @@ class Heartbeat:
         self._renewed = 0.0
         self._announced = -self._period_s
         self._give_up_at: float | None = None
-        self._supervisor = Supervisor()
+        self._supervisor = Supervisor(settings.heartbeat_file)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 

@@ -32,6 +32,7 @@ from jobs.records import Expired, Place, Records
 from jobs.settings import Settings
 from jobs.storage import INVERSIONS, ObjectStore, job_prefix
 from worker.orphans import Orphans
+from worker.sd_notify import Supervisor
 
 # The lock outlives this many sweep intervals without being given back, and this many seconds at least: one that dies or
 # is stopped in its sweep holds up all others for so long, in addition to the lease of the edit that they wait for.
@@ -84,16 +85,20 @@ class Reaper:
         self._queue = JobQueue(redis, self._records)
         self._orphans = Orphans(redis, self._records, store, settings)
 
-    def run(self, stop: threading.Event) -> None:
-        """Sweep and keep house until ``stop`` is set; outages are waited out, and no error ends it."""
+    def run(self, stop: threading.Event, alive: Callable[[], None] = lambda: None) -> None:
+        """Sweep and keep house until ``stop`` is set; outages are waited out, and no error ends it. ``alive`` is called
+        before each sweep."""
         chores = (stop, "housekeeping", self.keep_house_in_turn)
         house = threading.Thread(target=self._repeat, args=chores, name="housekeeping", daemon=True)
         house.start()
-        self._repeat(stop, "sweep", self.sweep_alone)
+        self._repeat(stop, "sweep", self.sweep_alone, alive)
         house.join(HOUSE_JOIN_S)
 
-    def _repeat(self, stop: threading.Event, what: str, work: Callable[[], object]) -> None:
+    def _repeat(
+        self, stop: threading.Event, what: str, work: Callable[[], object], alive: Callable[[], None] = lambda: None
+    ) -> None:
         while not stop.wait(self._settings.reaper_interval_s):
+            alive()
             try:
                 work()
             except QueueUnavailable:
@@ -239,7 +244,9 @@ def main() -> None:
     redis = connect(settings)
     with suppress(QueueUnavailable):
         warn_unless_durable(redis)
-    Reaper(redis, ObjectStore.from_settings(settings), settings).run(stop)
+    supervisor = Supervisor(settings.heartbeat_file)
+    supervisor.starting()
+    Reaper(redis, ObjectStore.from_settings(settings), settings).run(stop, supervisor.alive)
 
 
 if __name__ == "__main__":

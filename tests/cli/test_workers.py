@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from cli.workers import SILENCE_MIN_S, silence_s, worker_programs
+from cli.workers import worker_programs
 from jobs.schema import State
 from jobs.settings import Settings
 from tests.conftest import alive, descendants, wait_until
 from tests.jobs.desk import Desk
 from tests.worker.conftest import CHECKPOINT, environment
+from worker.sd_notify import silence_s
 
 # `keep_working` with painters (tests.worker.painter) for workers and a supervisor of less patience.
 SUPERVISOR = """
@@ -160,9 +161,9 @@ def test_the_command_with_a_real_worker(desk: Desk) -> None:
     assert desk.models.workers() == set()
 
 
-def test_patience_covers_a_server_that_hangs() -> None:
-    assert silence_s(Settings(redis_timeout_s=1, redis_retries=0)) == SILENCE_MIN_S
-    assert silence_s(Settings(redis_timeout_s=10, redis_retries=4)) == 2 * 5 * 21
-    (program,) = worker_programs(Settings(stop_grace_s=7), 1, {})
+def test_a_worker_has_time_to_hand_back_and_is_watched() -> None:
+    settings = Settings(stop_grace_s=7)
+    (program,) = worker_programs(settings, 1, {})
     assert program.command[-2:] == ("-m", "worker")
     assert program.grace_s > 7
+    assert program.silence_s == silence_s(settings)

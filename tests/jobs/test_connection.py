@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from redis import Redis
 from redis.client import Pipeline
-from redis.exceptions import ResponseError
+from redis.exceptions import AuthenticationError, ResponseError
 
 from jobs.connection import connect, redis_errors
 from jobs.errors import QueueUnavailable
@@ -113,3 +114,16 @@ def test_commands_outlive_a_restart_of_the_server(tmp_path: Path) -> None:
         assert reader.communicate(timeout=30)[0] == b"value\n"
         assert redis.get("key") == b"value"
     redis.close()
+
+
+def test_a_password_apart_from_the_address_needs_no_encoding(tmp_path: Path) -> None:
+    password = "a/b@c:d%25#?e"
+    with redis_server(tmp_path) as url, connect(Settings(redis_url=url)) as open_redis:
+        open_redis.config_set("requirepass", password)
+        with connect(Settings(redis_url=url, redis_password=SecretStr(password))) as redis:
+            assert redis.ping()
+        with (
+            connect(Settings(redis_url=url, redis_password=SecretStr("other"))) as redis,
+            pytest.raises(AuthenticationError),
+        ):
+            redis.ping()

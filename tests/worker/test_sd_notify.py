@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from cli.notify_socket import Ear
-from worker.sd_notify import Supervisor
+from jobs.settings import Settings
+from worker.sd_notify import SILENCE_MIN_S, Supervisor, silence_s
 
 
 def test_a_supervisor_that_listens_is_told(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "s"))
         listener.setblocking(False)
-        supervisor = Supervisor({"NOTIFY_SOCKET": str(tmp_path / "s"), "WATCHDOG_USEC": "3600000000"})
+        supervisor = Supervisor(environment={"NOTIFY_SOCKET": str(tmp_path / "s"), "WATCHDOG_USEC": "3600000000"})
         supervisor.ready()
         for _ in range(3):
             supervisor.alive()
@@ -26,22 +27,44 @@ def test_abstract_addresses(tmp_path: Path) -> None:
     name = f"magedit-test-{tmp_path.name}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind("\0" + name)
-        Supervisor({"NOTIFY_SOCKET": "@" + name}).ready()
+        Supervisor(environment={"NOTIFY_SOCKET": "@" + name}).ready()
         assert listener.recv(99) == b"READY=1"
 
 
 @pytest.mark.parametrize("address", ["", "/nowhere/at/all"])
 def test_without_a_supervisor_nothing_happens(address: str) -> None:
-    supervisor = Supervisor({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "1000"})
+    supervisor = Supervisor(environment={"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "1000"})
     supervisor.ready()
     supervisor.alive()
 
 
 def test_a_supervisor_that_does_not_read_holds_nobody_up() -> None:
     ear = Ear()
-    supervisor = Supervisor(ear.environment(1e-6))
+    supervisor = Supervisor(environment=ear.environment(1e-6))
     for _ in range(10_000):
         supervisor.alive()
     assert ear.heard()
     assert not ear.heard()
     ear.close()
+
+
+def test_patience_covers_a_server_that_hangs() -> None:
+    assert silence_s(Settings(redis_timeout_s=1, redis_retries=0)) == SILENCE_MIN_S
+    assert silence_s(Settings(redis_timeout_s=10, redis_retries=4)) == 2 * 5 * 21
+
+
+def test_a_file_is_touched_once_it_lives_and_seldom(tmp_path: Path) -> None:
+    beat = tmp_path / "alive"
+    beat.touch()
+    supervisor = Supervisor(beat, {})
+    supervisor.starting()
+    assert not beat.exists()  # an earlier process's
+    supervisor.alive()
+    assert beat.exists()
+    beat.unlink()
+    supervisor.alive()
+    assert not beat.exists()  # not at every call
+
+
+def test_a_file_that_cannot_be_touched_ends_nothing(tmp_path: Path) -> None:
+    Supervisor(tmp_path / "no folder" / "alive", {}).alive()

@@ -10,6 +10,7 @@ import structlog
 from jobs.connection import connect
 from jobs.observability.logs import configure_logging
 from jobs.settings import Settings
+from worker.sd_notify import Supervisor
 from worker.webhooks.delivery import Deliverer
 
 log = structlog.get_logger()
@@ -23,7 +24,9 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     log.info("deliverer ready")
-    Deliverer(connect(settings), settings).run(stop)
+    supervisor = Supervisor(settings.heartbeat_file)
+    supervisor.starting()
+    Deliverer(connect(settings), settings).run(stop, supervisor.alive)
 
 
 if __name__ == "__main__":

@@ -67,10 +67,12 @@ class Deliverer:
         jittered = tuple(pause * (1 + JITTER * random.random()) for pause in pauses_s)
         self._deliveries = Deliveries(redis, lease_s=settings.webhook_timeout_s + LEASE_MARGIN_S, pauses_s=jittered)
 
-    def run(self, stop: threading.Event) -> None:
-        """Deliver until ``stop`` is set; outages are waited out."""
+    def run(self, stop: threading.Event, alive: Callable[[], None] = lambda: None) -> None:
+        """Deliver until ``stop`` is set; outages are waited out. ``alive`` is called before each look at
+        the queue."""
         sending: list[threading.Thread] = []
         while not stop.wait(POLL_S):
+            alive()
             sending = [each for each in sending if each.is_alive()]
             try:
                 due = self._deliveries.take(SENDERS - len(sending)) if len(sending) < SENDERS else ()
