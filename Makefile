@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo up test soak fuzz check format bench bench-speed bench-load bench-memory bench-quality bench-prompts gallery openapi clean
+.PHONY: demo up test containers soak fuzz check format bench bench-speed bench-load bench-memory bench-quality bench-prompts gallery openapi clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.run  ## Start the whole stack, run a real edit over HTTP, save the pictures in demo-output/
@@ -20,6 +20,9 @@ up: $(VENV)/.run  ## Serve until Ctrl-C
 test: $(VENV)/.dev  ## All tests but the slow ones; as root on Debian it installs Chromium for the page's
 	$(BIN)/python -m tests.browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+containers: $(VENV)/.dev  ## Build the images and start the compose file, as root on Debian 12; elsewhere it says why not
+	$(BIN)/python -m tests.containers $(CONTAINERS)
 
 # A soak that goes on has had its model-based lives.
 soak: $(VENV)/.dev  ## Long model-based lives, then kill everything for most of an hour (SOAK="--resume" goes on after a kill)

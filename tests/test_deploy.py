@@ -1,4 +1,4 @@
-"""Dockerfile and docker-compose.yml are true of the project. No container engine runs here."""
+"""Dockerfile and docker-compose.yml are true of the project; `make containers` starts them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import SecretStr
 from pydantic_settings import SettingsError
 
 from cli.__main__ import app
@@ -53,13 +54,25 @@ def modules(text: str) -> Iterator[str]:
     yield from re.findall(r'"-m", "([\w.]+)"', text.replace("'", '"'))
 
 
+def default(text: str) -> str:
+    """What Compose makes of a value where no variable is set."""
+    return re.sub(r"\$\{\w+:-((?:[^${}]|\$\{[^}]*\})*)\}", lambda found: default(found[1]), text)
+
+
 def images() -> Iterator[str]:
-    yield from re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
-    yield from (each["image"] for each in SERVICES.values() if "build" not in each)
+    yield from re.findall(r"^ARG PYTHON_IMAGE=(\S+)", DOCKERFILE, re.MULTILINE)
+    yield from (default(each["image"]) for each in SERVICES.values() if "build" not in each)
 
 
 def test_both_targets_are_there() -> None:
-    assert set(STAGES) == {"wheel", *TARGETS}
+    assert set(STAGES) == {"requirements", "wheel", "base", *TARGETS}
+
+
+def test_both_images_have_one_base() -> None:
+    bases = dict(re.findall(r"^FROM (\S+) AS (\w+)", DOCKERFILE, re.MULTILINE))
+    assert bases == {"${PYTHON_IMAGE}": "base", "base": "worker"}
+    assert DOCKERFILE.count("FROM base AS ") == 2
+    assert "# syntax=" not in DOCKERFILE  # it would ask a registry for another builder
 
 
 @pytest.mark.parametrize("image", sorted(set(images())))
@@ -91,13 +104,41 @@ def test_nothing_secret_reaches_an_image() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_extras_and_constraints(target: str) -> None:
-    run = " ".join(instructions(target, "RUN"))
-    (extras,) = re.findall(r"magedit\[([\w,]+)\]", run)
-    assert extras.split(",") == [target, "tracing"]
-    assert set(extras.split(",")) <= set(PROJECT["optional-dependencies"])
-    assert "--constraint /tmp/constraints.txt" in run
-    assert "constraints.txt /tmp/constraints.txt" in instructions(target, "COPY")
+def test_requirements_are_constrained_and_come_before_the_source(target: str) -> None:
+    requirements, wheel = (line for line in instructions(target, "RUN") if "pip install" in line)
+    assert f"source=/requirements/{target}.txt" in requirements
+    assert "from=wheel" not in requirements
+    assert "--no-deps" in wheel
+    files = {"constraints.txt", "constraints-cuda.txt"} if target == "worker" else {"constraints.txt"}
+    assert set(re.findall(r"--constraint /tmp/(\S+)", requirements)) == files
+    assert instructions("base", "COPY") == ["constraints.txt constraints-cuda.txt /tmp/"]
+
+
+def test_the_requirements_are_the_projects(tmp_path: Path) -> None:
+    program = re.search(r"RUN python <<END\n(.*?)\nEND\n", (ROOT / "Dockerfile").read_text(), re.DOTALL)
+    assert program
+    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    subprocess.run([sys.executable, "-c", program[1]], cwd=tmp_path, check=True)
+    extras = PROJECT["optional-dependencies"]
+    for target in TARGETS:
+        names = (tmp_path / f"{target}.txt").read_text().splitlines()
+        assert names == [*PROJECT["dependencies"], *extras[target], *extras["tracing"]]
+
+
+def pins(file: str) -> dict[str, str]:
+    lines = (line for line in (ROOT / file).read_text().splitlines() if not line.startswith("#"))
+    return {name: version for name, _, version in (line.partition("==") for line in lines)}
+
+
+def test_what_cuda_adds_is_pinned_and_nothing_twice() -> None:
+    cuda, common = pins("constraints-cuda.txt"), pins("constraints.txt")
+    assert not set(cuda) & set(common)
+    assert all(cuda.values())
+    for needed in ("nvidia-cublas", "nvidia-cudnn-cu13", "nvidia-nccl-cu13", "cuda-toolkit", "triton"):
+        assert needed in cuda
+    # The driver that the image asks for is that of its CUDA libraries.
+    (required,) = re.findall(r'NVIDIA_REQUIRE_CUDA="cuda>=(\d+)\.0"', DOCKERFILE)
+    assert cuda["cuda-toolkit"].split(".")[0] == required
 
 
 def test_the_front_ends_extra_has_no_torch() -> None:
@@ -107,8 +148,9 @@ def test_the_front_ends_extra_has_no_torch() -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_nothing_runs_as_root(target: str) -> None:
-    (user,) = instructions(target, "USER")
-    assert f"--uid 10001 --create-home --shell /usr/sbin/nologin {user}" in " ".join(instructions(target, "RUN"))
+    # By number: Kubernetes' runAsNonRoot reads no names.
+    assert instructions(target, "USER") == ["10001:10001"]
+    assert "useradd --uid 10001 --gid 10001 --create-home" in " ".join(instructions("base", "RUN"))
     after = STAGES[target][[line.startswith("USER") for line in STAGES[target]].index(True) :]
     assert not any(line.startswith(("RUN", "COPY")) for line in after)
 
@@ -122,8 +164,9 @@ def test_targets_have_health_checks_and_commands(target: str) -> None:
 def test_entry_points_exist() -> None:
     commands = [*instructions("service", "CMD"), *instructions("worker", "CMD"), *instructions("worker", "HEALTHCHECK")]
     commands += [str(each.get("command", "")) for each in OURS.values()]
+    commands += [str(each["healthcheck"]["test"]) for each in OURS.values() if "healthcheck" in each]
     found = {module for command in commands for module in modules(command)}
-    assert {"service", "worker", "worker.webhooks", "worker.health", "worker.reaper"} == found
+    assert {"service", "worker", "worker.alive", "worker.health", "worker.reaper", "worker.webhooks"} == found
     for module in found:
         name = f"{module}.__main__" if module in {"service", "worker"} else module
         assert importlib.util.find_spec(name) is not None, module
@@ -137,7 +180,12 @@ def test_what_runs_in_the_image_without_torch_needs_none() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def environment(service: dict[str, Any]) -> dict[str, str]:
+OTHERS = {"HF_TOKEN"}
+"""Variables that libraries read."""
+
+
+def environment(service: dict[str, Any]) -> dict[str, str | None]:
+    """None: passed on if it is set."""
     found = service.get("environment", {})
     assert isinstance(found, dict)
     return found
@@ -147,7 +195,7 @@ def environment(service: dict[str, Any]) -> dict[str, str]:
 def test_every_variable_is_a_setting(name: str) -> None:
     known = environment(OURS[name])
     assert known
-    assert set(known) <= VARIABLES
+    assert set(known) - OTHERS <= VARIABLES
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -159,12 +207,14 @@ def test_every_variable_of_the_images_is_a_setting(target: str) -> None:
 @pytest.mark.parametrize("name", OURS)
 def test_the_settings_accept_what_compose_gives(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, value in environment(OURS[name]).items():
-        monkeypatch.setenv(variable, re.sub(r"\$\{[^}]+\}", "secret", str(value)))
+        if value is not None:
+            monkeypatch.setenv(variable, re.sub(r"\$\{\w+:\?[^}]+\}", "a/b@c", default(value)))
     try:
         settings = Settings()
     except SettingsError as error:
         pytest.fail(str(error))
-    assert settings.redis_url == "redis://:secret@redis:6379/0"
+    assert settings.redis_url == "redis://redis:6379/0"
+    assert settings.redis_password == SecretStr("a/b@c")
     assert settings.storage_url is not None
     assert settings.storage_url.startswith("s3://magedit/")
 
@@ -187,6 +237,7 @@ def test_who_reaches_it_needs_a_key() -> None:
         (env["MAGEDIT_API_HOST"], env["MAGEDIT_AUTH"]),
         (given["MAGEDIT_API_HOST"], given["MAGEDIT_AUTH"]),
     ):
+        assert host is not None
         assert not is_loopback(host)
         assert auth == "keys"
     assert "MAGEDIT_ALLOW_ANONYMOUS" not in (ROOT / "docker-compose.yml").read_text() + DOCKERFILE
@@ -197,17 +248,17 @@ def test_nothing_but_the_front_end_is_published() -> None:
 
 
 def test_redis_keeps_what_it_accepts() -> None:
-    command = SERVICES["redis"]["command"]
-    for option in ("--requirepass", "--appendonly yes", "--appendfsync always", "--maxmemory-policy noeviction"):
-        assert option in command
+    (script,) = SERVICES["redis"]["command"]
+    for line in ("dir /data", "appendonly yes", "appendfsync always", "maxmemory-policy noeviction"):
+        assert line in script.splitlines()
     assert SERVICES["redis"]["volumes"] == ["redis:/data"]
 
 
 def test_the_bucket_is_made_before_it_is_used() -> None:
-    bucket = re.match(r"s3://([^/]+)/", environment(SERVICES["service"])["MAGEDIT_STORAGE_URL"])
+    bucket = re.match(r"s3://([^/]+)/", str(environment(SERVICES["service"])["MAGEDIT_STORAGE_URL"]))
     assert bucket is not None
-    assert f"s3.bucket.create -name {bucket[1]}" in SERVICES["s3-bucket"]["entrypoint"][-1]
-    assert f"Write:{bucket[1]}" in COMPOSE["configs"]["s3-identities"]["content"]
+    assert f"s3.bucket.create -name {bucket[1]}" in SERVICES["s3-bucket"]["command"][0]
+    assert f"Write:{bucket[1]}" in SERVICES["s3"]["command"][0]
     for each in OURS.values():
         assert each["depends_on"]["s3-bucket"]["condition"] == "service_completed_successfully"
         assert each["depends_on"]["redis"]["condition"] == "service_healthy"
@@ -236,12 +287,22 @@ def test_workers_are_supervised_inside_and_outside() -> None:
         assert SERVICES[name]["restart"] == "unless-stopped"
 
 
-def test_every_secret_is_asked_for_in_the_example() -> None:
+def test_the_example_names_every_variable() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
-    asked = set(re.findall(r"\$\{(\w+)", text))
-    given = {line.split("=")[0] for line in (ROOT / ".env.example").read_text().splitlines() if "=" in line}
-    assert asked == {name for name in given if not name.startswith("#")}
-    assert all(f"${{{name}:?" in text for name in asked)
+    required = set(re.findall(r"\$\{(\w+):\?", text))
+    passed = {name for each in OURS.values() for name, value in environment(each).items() if value is None}
+    passed |= {name for each in OURS.values() for name in each["build"]["args"]}
+    lines = [line for line in (ROOT / ".env.example").read_text().splitlines() if re.match(r"#?\w+=", line)]
+    given = {line.partition("=")[0] for line in lines}
+    assert required == {name for name in given if not name.startswith("#")}
+    assert set(re.findall(r"\$\{(\w+)", text)) | passed == {name.removeprefix("#") for name in given}
+
+
+def test_the_examples_values_are_the_defaults() -> None:
+    text = (ROOT / "docker-compose.yml").read_text() + DOCKERFILE.replace("ARG PYTHON_IMAGE=", "${PYTHON_IMAGE:-")
+    for name in ("WORKER_MEMORY", "REDIS_MAXMEMORY", "REDIS_IMAGE", "SEAWEEDFS_IMAGE", "PYTHON_IMAGE"):
+        (value,) = re.findall(rf"^#{name}=(\S+)", (ROOT / ".env.example").read_text(), re.MULTILINE)
+        assert f"${{{name}:-{value}" in text
 
 
 def test_versions_agree() -> None:
@@ -250,6 +311,14 @@ def test_versions_agree() -> None:
         assert each["build"]["target"] in TARGETS
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_container_is_hardened_and_limited(name: str) -> None:
+    each = SERVICES[name]
+    assert each["read_only"] is True
+    assert each["cap_drop"] == ["ALL"]
+    assert {"mem_limit", "cpus", "pids_limit", "logging"} <= set(each)
+
+
 def test_volumes_are_declared() -> None:
-    used = {volume.split(":")[0] for each in SERVICES.values() for volume in each.get("volumes", [])}
+    used = {default(volume).split(":")[0] for each in SERVICES.values() for volume in each.get("volumes", [])}
     assert used == set(COMPOSE["volumes"])
