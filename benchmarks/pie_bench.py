@@ -30,7 +30,7 @@ from magedit.config import EditConfig, Region
 from magedit.errors import WordNotFound
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.prompts.alignment import find_word
-from magedit.prompts.kinds import with_filling, with_kind
+from magedit.prompts.kinds import filling_between, with_kind
 
 SIDE = 512
 """Side of the data set's pictures in pixels."""
@@ -141,11 +141,10 @@ def resolved(name: str, item: Item, config: EditConfig) -> tuple[Item, EditConfi
     if name not in BY_KIND:
         return item, config
     prompts = (item.source_prompt, item.target_prompt)
-    (region,) = with_filling([Region(words=item.words)], *prompts)
     # The unguided row stays unguided, whatever its kind's strength.
     given = [] if config.is_guided else ["strength"]
     _, fitted = with_kind(config, "auto", *prompts, given=given, preset="balanced", has_words=bool(item.words))
-    return replace(item, words=region.words), fitted
+    return replace(item, words=item.words or filling_between(*prompts)), fitted
 
 
 def run(

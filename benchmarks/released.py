@@ -108,9 +108,8 @@ def released_edit(
     meter: Meter,
 ) -> Tensor:
     """The edited latent (1, C, h, w) of an inverted image; every pass is whole and counted as such by ``meter``."""
-    encoded = check_edit(
-        pipe.tokenize, inversion.source_prompt, target_prompt, regions, max_tokens=pipe.max_tokens, needs_words=True
-    )
+    prompts = (inversion.source_prompt, target_prompt)
+    encoded = check_edit(pipe.tokenize, *prompts, regions, max_tokens=pipe.max_tokens, needs_words=True).regions
     task = pipe._task(
         list(masks), inversion.source_prompt, target_prompt, encoded, config, inversion, meter, None, None
     )

@@ -53,7 +53,9 @@ def describe(edit: Edit) -> str:
 
 
 def print_finished(edit: Edit, console: Console) -> None:
-    """Ratios and cost, once there are any."""
+    """Ratios and cost, once there are any, and what may not be as expected."""
+    for each in edit.warnings:
+        console.print(f"note: {each.message}", markup=False)
     if edit.measures is not None:
         table = measures_table(edit)
         # An edit without words (by instruction, or unguided where nothing is added) has none.

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
-from jobs.schema import JobRecord
+import structlog
+from pydantic import ValidationError
+
+from jobs.schema import AnyRecord, JobRecord, UnreadableRecord
+
+log = structlog.get_logger()
 
 # Fields that are text as they are; all others are JSON.
 _TEXT = frozenset({"id", "tenant", "image", "state", "worker", "webhook_url", "request_id", "traceparent"})
@@ -27,6 +33,46 @@ def decode(fields: Mapping[bytes, bytes]) -> JobRecord:
     return JobRecord.model_validate(
         {name: value if name in _TEXT else json.loads(value) for name, value in decoded.items()}
     )
+
+
+def read(job_id: str, fields: Mapping[bytes, bytes]) -> AnyRecord:
+    """The record of a hash, or what can be told of it."""
+    try:
+        return decode(fields)
+    except ValueError as error:
+        log.warning("record not readable: another version's?", job=job_id, reason=str(error))
+        return _remains(job_id, fields)
+
+
+def request_parts(request: bytes) -> dict[str, str]:
+    """Model and priority of a request, whatever version of this program wrote the rest. Raises ValueError."""
+    try:
+        asked = json.loads(request)
+        return {"model": str(asked["model"]), "priority": str(asked.get("priority", "normal"))}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no request: {error!r}") from error
+
+
+def _remains(job_id: str, fields: Mapping[bytes, bytes]) -> UnreadableRecord:
+    known: dict[str, object] = {}
+    for field in UnreadableRecord.model_fields:
+        value = fields.get(field.encode())
+        try:
+            if value is not None:
+                known[field] = value.decode() if field in _TEXT else json.loads(value)
+        except ValueError:
+            continue
+    with suppress(ValueError):
+        known |= request_parts(fields.get(b"request", b""))
+    known = {"tenant": ""} | known | {"id": job_id}
+    while True:
+        try:
+            return UnreadableRecord.model_validate(known)
+        except ValidationError as error:
+            # Each turn leaves out what is wrong: at the latest when nothing but id and tenant is left, it is valid.
+            for wrong in error.errors():
+                known.pop(str(wrong["loc"][0]), None)
+            known = {"tenant": ""} | known | {"id": job_id}
 
 
 def decode_pairs(pairs: Sequence[bytes]) -> JobRecord:

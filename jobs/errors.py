@@ -6,6 +6,7 @@
     │   ├── JobNotReady      no result yet
     │   ├── JobNotSucceeded  finished without a result
     │   └── AlreadyFinished  too late to cancel
+    ├── RecordUnreadable     another version of this program wrote its record, or it is damaged
     ├── JobExpired           its results are no longer kept
     ├── ObjectNotFound       storage has no such object
     ├── TooManyUnfinished    the tenant has as many unfinished edits as it may
@@ -69,6 +70,13 @@ class AlreadyFinished(JobConflict):
     """The edit has finished: it can no longer be canceled."""
 
     code = "already_finished"
+
+
+class RecordUnreadable(JobError):
+    """The edit's record was written by another version of this program, or is damaged: it can be looked at, canceled
+    and deleted, and nothing else."""
+
+    code = "record_unreadable"
 
 
 class JobExpired(JobError):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from jobs.schema import JobRecord, ModelStatus, State
+from jobs.schema import AnyRecord, ModelStatus, State
 from magedit.meter import relative_work
 
 # Below this finished fraction the pace of an edit says nothing about its end yet.
 MEASURABLE_FRACTION = 0.1
 
 
-def estimate(record: JobRecord, position: int | None, model: ModelStatus | None, now: float) -> float | None:
+def estimate(record: AnyRecord, position: int | None, model: ModelStatus | None, now: float) -> float | None:
     """Seconds until the edit is done, None where nothing is known (or it is over).
 
     Args:
@@ -22,7 +22,13 @@ def estimate(record: JobRecord, position: int | None, model: ModelStatus | None,
         fraction = record.progress.fraction
         if fraction >= MEASURABLE_FRACTION:
             return max(0.0, now - record.started_at) * (1 - fraction) / fraction
-    if record.state.is_terminal or model is None or model.step_seconds is None or model.workers == 0:
+    if (
+        record.request is None
+        or record.state.is_terminal
+        or model is None
+        or model.step_seconds is None
+        or model.workers == 0
+    ):
         return None
     whole = model.step_seconds * sum(config.steps * relative_work(config) for config in record.request.configs)
     if record.state is State.RUNNING:

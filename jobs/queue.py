@@ -17,7 +17,7 @@ from jobs import keys
 from jobs.connection import redis_errors
 from jobs.lua import scripts
 from jobs.records import Place, Records
-from jobs.schema import PRIORITIES, JobRecord, Priority, State, id_time
+from jobs.schema import PRIORITIES, AnyRecord, JobRecord, Priority, State, id_time
 
 # What a job is called in RQ. Workers take jobs of this name only, and call their own function: nothing that
 # is written in Redis is ever imported.
@@ -82,7 +82,7 @@ class JobQueue:
         return self.positions([record])[0]
 
     @redis_errors()
-    def positions(self, records: Sequence[JobRecord]) -> tuple[int | None, ...]:
+    def positions(self, records: Sequence[AnyRecord]) -> tuple[int | None, ...]:
         """`position` of each record, in one round trip for all."""
         waiting = [record for record in records if record.state is State.QUEUED]
         if not waiting:
@@ -117,7 +117,7 @@ class JobQueue:
         made = id_time(first.decode()) if first else None
         return max(0.0, self._records.now() - made) if made is not None else 0.0
 
-    def remove(self, record: JobRecord | Place) -> None:
+    def remove(self, record: AnyRecord | Place) -> None:
         """Take an edit out of RQ, wherever it is there."""
         self.remove_id(record.id, record.model)
 

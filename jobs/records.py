@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple, cast
@@ -12,7 +11,7 @@ from redis import Redis
 
 from jobs import keys
 from jobs.connection import redis_errors
-from jobs.encoding import decode, decode_pairs, encode, flat
+from jobs.encoding import decode_pairs, encode, flat, read, request_parts
 from jobs.errors import (
     AlreadyFinished,
     JobExpired,
@@ -20,12 +19,13 @@ from jobs.errors import (
     KeyReused,
     QueueFull,
     QuotaExhausted,
+    RecordUnreadable,
     StoreUnavailable,
     TooManyUnfinished,
 )
 from jobs.idempotency import Reservation
 from jobs.lua import scripts
-from jobs.schema import JobRecord, Priority, Problem, State, StoredObject, id_time
+from jobs.schema import UNREADABLE, AnyRecord, JobRecord, Priority, Problem, State, StoredObject, id_time
 from jobs.settings import Settings
 from jobs.tenants.limits import Limits
 from magedit.report import EditMeasures, Progress
@@ -66,7 +66,7 @@ class Hold(StrEnum):
 class Page(NamedTuple):
     """Records, newest first, and the cursor of the next page (None: this is the last)."""
 
-    records: tuple[JobRecord, ...]
+    records: tuple[AnyRecord, ...]
     cursor: str | None
 
 
@@ -127,6 +127,7 @@ class Records:
             StoreUnavailable: the id is so old that its inputs may have been swept.
             KeyReused: the key is bound to an edit of another payload.
             JobExpired: the edit that the key is bound to is gone.
+            RecordUnreadable: another version of this program has just made the edit that the key is bound to.
         """
         born = id_time(record.id)
         options = (self._limit, record.request.deadline_s or "", "" if born is None else born, self._orphan_age_s)
@@ -150,28 +151,32 @@ class Records:
         if answer[0] == b"reused":
             raise KeyReused
         if answer[0] == b"replay":
-            return self.bound(answer[1].decode(), record.tenant)
+            return _readable(self.bound(answer[1].decode(), record.tenant))
         return decode_pairs(answer[1])
 
-    def bound(self, job_id: str, tenant: str) -> JobRecord:
+    def bound(self, job_id: str, tenant: str) -> AnyRecord:
         """The edit that an `Idempotency-Key` of the tenant is bound to. Raises JobExpired if it is gone."""
         try:
-            return self.require(job_id, tenant)
+            return self.look(job_id, tenant)
         except JobNotFound as error:
             raise JobExpired(f"the edit of this Idempotency-Key, {job_id}, has expired or was deleted") from error
 
     @redis_errors()
-    def get(self, job_id: str) -> JobRecord | None:
-        """The record, or None."""
+    def get(self, job_id: str) -> AnyRecord | None:
+        """The record, as far as it can be read, or None."""
         fields = cast("dict[bytes, bytes]", self.redis.hgetall(keys.EDIT + job_id))
-        return decode(fields) if fields else None
+        return read(job_id, fields) if fields else None
 
-    def require(self, job_id: str, tenant: str) -> JobRecord:
-        """The tenant's record. Raises JobNotFound, for another tenant's id too."""
+    def look(self, job_id: str, tenant: str) -> AnyRecord:
+        """The tenant's record, as far as it can be read. Raises JobNotFound, for another tenant's id too."""
         record = self.get(job_id)
         if record is None or record.tenant != tenant:
             raise JobNotFound(f"there is no edit {job_id!r}")
         return record
+
+    def require(self, job_id: str, tenant: str) -> JobRecord:
+        """The tenant's record. Raises JobNotFound as `look`, RecordUnreadable."""
+        return _readable(self.look(job_id, tenant))
 
     @redis_errors()
     def list(self, tenant: str, state: State | None = None, limit: int = 20, cursor: str | None = None) -> Page:
@@ -183,30 +188,13 @@ class Records:
         return Page(records, ids[limit - 1].decode() if len(ids) > limit else None)
 
     @redis_errors()
-    def get_many(self, job_ids: Iterable[str]) -> tuple[JobRecord, ...]:
-        """The records of those ids that have one, in order, in one round trip, without those that cannot be read."""
-        return tuple(record for record in self.found(job_ids).values() if record is not None)
-
-    @redis_errors()
-    def found(self, job_ids: Iterable[str]) -> dict[str, JobRecord | None]:
-        """The records of those ids that have one, in order, in one round trip.
-
-        None: it has one that this program cannot read, of another version for example.
-        """
+    def get_many(self, job_ids: Iterable[str]) -> tuple[AnyRecord, ...]:
+        """The records of those ids that have one, in order, in one round trip, as far as they can be read."""
         job_ids = list(job_ids)
         pipeline = self.redis.pipeline(transaction=False)
         for job_id in job_ids:
             pipeline.hgetall(keys.EDIT + job_id)
-        records: dict[str, JobRecord | None] = {}
-        for job_id, fields in zip(job_ids, pipeline.execute(), strict=True):
-            if not fields:
-                continue
-            try:
-                records[job_id] = decode(fields)
-            except ValueError as error:
-                log.warning("record not readable: another version's?", job=job_id, reason=str(error))
-                records[job_id] = None
-        return records
+        return tuple(read(job_id, fields) for job_id, fields in zip(job_ids, pipeline.execute(), strict=True) if fields)
 
     @redis_errors()
     def revisions(self, job_ids: Sequence[str]) -> dict[str, int | None]:
@@ -328,9 +316,9 @@ class Records:
             if request is None:
                 continue
             try:
-                asked = json.loads(request)
-                found.append(Place(job_id, asked["model"], asked.get("priority", "normal"), int(attempt or 0)))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                asked = request_parts(request)
+                found.append(Place(job_id, asked["model"], cast("Priority", asked["priority"]), int(attempt or 0)))
+            except ValueError as error:
                 log.error("no telling where this edit belongs", job=job_id, reason=repr(error))
         return tuple(found)
 
@@ -368,6 +356,12 @@ class Records:
         """The time by the clock of Redis, in Unix seconds."""
         seconds, microseconds = self.redis.time()
         return seconds + microseconds / 1e6
+
+
+def _readable(record: AnyRecord) -> JobRecord:
+    if not isinstance(record, JobRecord):
+        raise RecordUnreadable(UNREADABLE)
+    return record
 
 
 def _fence(claim: JobRecord) -> tuple[str, str, int]:

@@ -6,13 +6,14 @@ import re
 import secrets
 import time
 from enum import StrEnum
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from jobs.errors import RecordUnreadable
 from magedit.config import EditConfig, InversionName, MethodName, Region
 from magedit.prompts.kinds import EditKind
-from magedit.report import EditMeasures, Progress, ResultMeasures
+from magedit.report import EditMeasures, EditWarning, Progress, ResultMeasures
 
 OutputFormat = Literal["png", "jpeg", "webp"]
 ArtifactName = Literal["attention", "trace", "difference", "crop"]
@@ -23,6 +24,11 @@ Prompt = Annotated[str, Field(min_length=1, max_length=1000)]
 DeadlineS = Annotated[float, Field(ge=1, le=7 * 24 * 3600)]
 # A tenant's name is a part of storage keys and of Redis keys.
 Tenant = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+UNREADABLE = (
+    "Another version of this service wrote the record of this edit, or it is damaged. It can be canceled and deleted; "
+    "to have the edit, submit it again."
+)
 
 _ID = re.compile(r"[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}")
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
@@ -60,9 +66,12 @@ class State(StrEnum):
 
 
 class Frozen(BaseModel):
-    """Base of the schema: immutable, and a name that is not a field is an error."""
+    """Base of the schema: immutable, and a name that is not a field is an error.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Values that are made already are held against their bounds too: what is written can be read back.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", revalidate_instances="always")
 
 
 class EditRequest(Frozen):
@@ -87,6 +96,9 @@ class EditRequest(Frozen):
         default=None,
         description="Seconds from acceptance within which a worker must begin: else the edit fails with the code "
         "`deadline`. One that has begun may finish; one that is to begin again, its worker lost, may not.",
+    )
+    warnings: tuple[EditWarning, ...] = Field(
+        default=(), description="What the caller may not expect of the edit as it was accepted."
     )
     kind: EditKind = Field(default="attribute", description="What kind of edit it is, `auto` resolved.")
     config: EditConfig = Field(default_factory=EditConfig, description="How to edit.")
@@ -189,6 +201,11 @@ class JobRecord(Frozen):
         """The seed of the first result."""
         return self.request.config.seed
 
+    @property
+    def warnings(self) -> tuple[EditWarning, ...]:
+        """What the caller may not expect."""
+        return self.request.warnings
+
     def result_measures(self, number: int) -> ResultMeasures | None:
         """What is known of result ``number`` alone."""
         results = self.measures.results if self.measures else ()
@@ -197,6 +214,52 @@ class JobRecord(Frozen):
     def is_expired(self, now: float) -> bool:
         """Whether the results were to be kept only until before ``now`` (Unix seconds)."""
         return self.expires_at is not None and now >= self.expires_at
+
+
+class UnreadableRecord(Frozen):
+    """What can be told of an edit whose record this version cannot read: enough to show, cancel and delete it."""
+
+    id: str
+    tenant: str
+    model: str = Field(default="", description="Empty: not even that can be read.")
+    priority: Priority = "normal"
+    webhook_url: str | None = None
+    request_id: str | None = None
+    traceparent: str | None = None
+    revision: int = 0
+    state: State = State.FAILED
+    attempt: int = 0
+    cancel_requested: bool = False
+    created_at: float = 0.0
+    deadline_at: float | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    expires_at: float | None = None
+
+    # What a `JobRecord` has besides, so that both are shown by one function.
+    request: ClassVar[None] = None
+    source_edit: ClassVar[None] = None
+    source_result: ClassVar[None] = None
+    seed: ClassVar[None] = None
+    progress: ClassVar[None] = None
+    measures: ClassVar[None] = None
+    ancestors: ClassVar[tuple[str, ...]] = ()
+    warnings: ClassVar[tuple[EditWarning, ...]] = ()
+    results: ClassVar[tuple[StoredObject, ...]] = ()
+    artifacts: ClassVar[tuple[StoredObject, ...]] = ()
+
+    @property
+    def problem(self) -> Problem:
+        """Why there is so little to see."""
+        return Problem(
+            title="The edit's record cannot be read",
+            status=500,
+            detail=UNREADABLE,
+            code=RecordUnreadable.code,
+        )
+
+
+AnyRecord = JobRecord | UnreadableRecord
 
 
 class ModelInfo(Frozen):

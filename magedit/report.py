@@ -33,6 +33,16 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EditWarning:
+    """Something about an accepted edit that its caller may not expect. ``code`` is stable; ``field`` names the
+    parameter that changes it."""
+
+    code: str
+    message: str
+    field: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ratios:
     """Token ratio v and spatial ratio a of one region (paper 4.2), each in 0..1, mean over heads and layers."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Path, Request, Security
 from fastapi.security import HTTPBearer, SecurityScopes
 
-from jobs.schema import JobRecord
+from jobs.schema import AnyRecord, JobRecord
 from service.backend import Backend as BackendType
 from service.bearer_auth import Caller
 from service.edits.watcher import Watch
@@ -72,8 +72,19 @@ def _own_edit(
     return backend.records.require(edit_id, caller.tenant)
 
 
-OwnEdit = Annotated[JobRecord, Security(_own_edit, scopes=["edits:read"])]
-"""The caller's edit of the path's id, to look at; 404 for every other id."""
+def _any_own_edit(
+    edit_id: EditId,
+    caller: Annotated[Caller, Depends(_caller)],
+    backend: Backend,
+) -> AnyRecord:
+    return backend.records.look(edit_id, caller.tenant)
 
-OwnEditToChange = Annotated[JobRecord, Security(_own_edit, scopes=["edits:write"])]
+
+OwnEdit = Annotated[JobRecord, Security(_own_edit, scopes=["edits:read"])]
+"""The caller's edit of the path's id, to read; 404 for every other id, 500 if its record cannot be read."""
+
+AnyOwnEdit = Annotated[AnyRecord, Security(_any_own_edit, scopes=["edits:read"])]
+"""The caller's edit of the path's id, to look at, even if its record cannot be read; 404 for every other id."""
+
+OwnEditToChange = Annotated[AnyRecord, Security(_any_own_edit, scopes=["edits:write"])]
 """The same, to change it."""

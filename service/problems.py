@@ -61,6 +61,7 @@ KINDS: Mapping[type[Exception], Kind] = MappingProxyType(
         job.JobNotReady: Kind(HTTPStatus.CONFLICT, "The edit has not finished"),
         job.JobNotSucceeded: Kind(HTTPStatus.CONFLICT, "The edit has no result"),
         job.AlreadyFinished: Kind(HTTPStatus.CONFLICT, "The edit has already finished"),
+        job.RecordUnreadable: Kind(_500, "The edit's record cannot be read"),
         job.JobExpired: Kind(HTTPStatus.GONE, "The result has expired"),
         job.ObjectNotFound: Kind(HTTPStatus.GONE, "The picture is no longer kept"),
         job.TooManyUnfinished: Kind(HTTPStatus.TOO_MANY_REQUESTS, "Too many unfinished edits"),

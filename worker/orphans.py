@@ -91,12 +91,12 @@ class Orphans:
 
     def _orphans(self, jobs: list[tuple[str, str]]) -> Iterator[str]:
         now = self._records.now()
-        known = self._records.found(job_id for _, job_id in jobs)
+        known = {record.id: record for record in self._records.get_many(job_id for _, job_id in jobs)}
         for tenant, job_id in jobs:
             if job_id in known:
                 record = known[job_id]
                 # What cannot be read is not unknown: its edit may be under way on another version's worker.
-                if record is not None:
+                if isinstance(record, JobRecord):
                     yield from self._leftovers(record, now)
             elif now - (id_time(job_id) or now) > self._age_s:
                 yield job_prefix(tenant, job_id)

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from jobs.errors import WebhookRefused
-from jobs.schema import Frozen, JobRecord, Problem, State
+from jobs.schema import AnyRecord, Frozen, Problem, State
 from jobs.webhooks.addresses import is_public
 
 URL_MAX: Final = 2000
@@ -97,7 +97,7 @@ def _may_be_public(host: str) -> bool:
     return is_public(host)
 
 
-def event_of(record: JobRecord) -> WebhookEvent:
+def event_of(record: AnyRecord) -> WebhookEvent:
     """What is told of a finished edit: always the same, however often it is told."""
     assert record.state.is_terminal
     assert record.finished_at is not None

@@ -16,6 +16,7 @@ from .aio import AsyncClient
 from .calls import DamagedFile, Picture, ServiceError, form_data
 from .models import (
     Edit,
+    EditWarning,
     FieldError,
     File,
     Measures,
@@ -36,6 +37,7 @@ __all__ = [
     "Client",
     "DamagedFile",
     "Edit",
+    "EditWarning",
     "FieldError",
     "File",
     "Measures",

@@ -106,6 +106,14 @@ class Result(File):
     strength: float | None = None
 
 
+class EditWarning(Answer):
+    """Something about an accepted edit that its caller may not expect."""
+
+    code: str
+    message: str
+    field: str | None = None
+
+
 class Edit(Answer):
     """An edit as it stands."""
 
@@ -119,6 +127,7 @@ class Edit(Answer):
     attempt: int
     seed: int | None
     timings: Timings
+    warnings: tuple[EditWarning, ...] = ()
     measures: Measures | None
     source_edit: str | None = None
     history: tuple[str, ...] = ()

@@ -1,7 +1,17 @@
 """Parameters of an edit: types, bounds, defaults, presets. Free of torch."""
 
-from magedit.config.edit_config import GOVERNED, PRESET_DOC, PRESETS, SEED_MAX, STRENGTH_POWER, EditConfig
+from magedit.config.edit_config import (
+    GOVERNED,
+    NEGATIVE_PROMPT_MAX,
+    PRESET_DOC,
+    PRESETS,
+    SEED_MAX,
+    STRENGTH_POWER,
+    EditConfig,
+)
 from magedit.config.types import (
+    WORD_MAX,
+    WORDS_MAX,
     ConstraintName,
     Fraction,
     InjectionName,
@@ -18,10 +28,13 @@ from magedit.config.types import (
 
 __all__ = [
     "GOVERNED",
+    "NEGATIVE_PROMPT_MAX",
     "PRESETS",
     "PRESET_DOC",
     "SEED_MAX",
     "STRENGTH_POWER",
+    "WORDS_MAX",
+    "WORD_MAX",
     "ConstraintName",
     "EditConfig",
     "Fraction",

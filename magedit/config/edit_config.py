@@ -35,6 +35,9 @@ from magedit.config.windows import Windows
 SEED_MAX = 2**63 - 1
 """Largest seed: what torch and JSON readers with 64-bit integers both take."""
 
+NEGATIVE_PROMPT_MAX = 1000
+"""Longest negative prompt, in characters."""
+
 STRENGTH_POWER = 1.5
 """Power of `strength` in the step size and in the number of guidance updates. Measured on the demo's edits: the token
 ratio rises by like amounts with each tenfold of the total push, most of it below a tenth of the paper's."""
@@ -96,7 +99,7 @@ class EditConfig(Windows):
     ] = "token"
     negative_prompt: Annotated[
         str,
-        MaxLen(1000),
+        MaxLen(NEGATIVE_PROMPT_MAX),
         Doc(
             "What the edit is steered away from: the unconditional half's prompt in the edit branch, in place of the "
             "inversion's."

@@ -18,8 +18,14 @@ PresetName = Literal["exact", "balanced", "fast"]
 MaskResampling = Literal["coverage", "nearest"]
 MaskMode = Literal["white", "black", "alpha"]
 
+WORD_MAX = 100
+"""Longest edit word or phrase, in characters."""
+
+WORDS_MAX = 16
+"""Edit words of one region, at most."""
+
 Fraction = Annotated[float, Ge(0.0), Le(1.0)]
-Word = Annotated[str, MaxLen(100)]
+Word = Annotated[str, MaxLen(WORD_MAX)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +34,7 @@ class Region:
 
     words: Annotated[
         tuple[Word, ...],
-        MaxLen(16),
+        MaxLen(WORDS_MAX),
         Doc(
             "Whole words of the target prompt that must win cross attention inside the mask (S* of the paper, 4.2). "
             "`word[2]` picks the second occurrence. Empty: the phrases that the target prompt adds to the source "
@@ -37,7 +43,7 @@ class Region:
     ] = ()
     negative_words: Annotated[
         tuple[Word, ...],
-        MaxLen(16),
+        MaxLen(WORDS_MAX),
         Doc(
             "Words of the target prompt whose token ratio is pushed down inside the mask; for extreme changes. A word "
             "that the target prompt replaces has no attention in the edit: name it in `negative_prompt`."

@@ -38,7 +38,7 @@ from magedit.pipelines.plan import (
     word_targets,
 )
 from magedit.prompts.alignment import Encoded, check_edit, check_prompt
-from magedit.prompts.kinds import config_for, with_filling
+from magedit.prompts.kinds import config_for, filling_between
 from magedit.report import EditMeasures, ResultMeasures, Stage
 
 PAPER_SCALE = 2.5
@@ -232,10 +232,11 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             self.tokenize,
             source_prompt,
             target_prompt,
-            with_filling(regions or [Region()] * len(masks), source_prompt, target_prompt),
+            regions or [Region()] * len(masks),
             max_tokens=self.max_tokens,
+            filling=filling_between(source_prompt, target_prompt),
             needs_words=config.is_guided,
-        )
+        ).regions
         check_prompt(self.tokenize, config.negative_prompt, max_tokens=self.max_tokens, field="negative_prompt")
         reused = inversion is not None
         meter = Meter(expected_work(config, inverted=reused), on_progress)

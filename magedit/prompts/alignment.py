@@ -11,11 +11,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from magedit.config import Region
+from magedit.config import WORD_MAX, WORDS_MAX, Region
 from magedit.errors import NothingToGuide, PromptNotSupported, PromptTooLong, WordNotFound
 from magedit.prompts.words import fold, folded_words, whole_words
+from magedit.report import EditWarning
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -274,6 +275,13 @@ def check_prompt(
     return encoded
 
 
+class EditWords(NamedTuple):
+    """The regions of an edit with their words, and what is to be said about those that were found."""
+
+    regions: tuple[Region, ...]
+    warnings: tuple[EditWarning, ...]
+
+
 def check_edit(
     tokenize: Tokenize,
     source: str,
@@ -282,21 +290,30 @@ def check_edit(
     *,
     max_tokens: int,
     vocabulary: Collection[str] | None = None,
+    filling: Sequence[str] = (),
     needs_words: bool = True,
-) -> tuple[Region, ...]:
-    """Check prompts and words of an edit; regions without words get what the target prompt adds (`added_phrases`).
+) -> EditWords:
+    """Check prompts and words of an edit; regions without words get ``filling``, else what the target prompt adds
+    (`added_phrases`): the first `WORDS_MAX` phrases of at most `WORD_MAX` characters.
 
     ``needs_words`` is False for methods and strengths without guidance, which can do without edit words.
 
     Raises:
         PromptTooLong, PromptNotSupported: see `check_prompt`.
         WordNotFound: a word of a region is no whole word of the target prompt.
-        NothingToGuide: a region has no words and the target prompt adds none.
+        NothingToGuide: a region has no words and the target prompt adds none, or none that is short enough.
     """
     check = partial(check_prompt, tokenize, max_tokens=max_tokens, vocabulary=vocabulary)
     encoded_source = check(source, field="source_prompt")
     encoded_target = check(target, field="target_prompt")
-    added = added_phrases(target, encoded_source, encoded_target)
+    found = tuple(filling) or added_phrases(target, encoded_source, encoded_target)
+    short = tuple(phrase for phrase in found if len(phrase) <= WORD_MAX)
+    if found and not short and needs_words and not all(region.words for region in regions):
+        raise NothingToGuide(
+            f"what the target prompt adds, {found[0][:40]!r}..., is a phrase of {len(found[0])} characters; one that "
+            f"is guided has at most {WORD_MAX}: name shorter ones in `words`"
+        )
+    added = short[:WORDS_MAX]
     resolved = []
     for region in regions:
         if not region.words and not added and needs_words:
@@ -310,7 +327,22 @@ def check_edit(
         for word in region.negative_words:
             _find_negative(source, target, word)
         resolved.append(region)
-    return tuple(resolved)
+    left_out = () if all(region.words for region in regions) else tuple(each for each in found if each not in added)
+    return EditWords(tuple(resolved), _left_out(found, left_out))
+
+
+def _left_out(found: Sequence[str], left_out: Sequence[str]) -> tuple[EditWarning, ...]:
+    if not left_out:
+        return ()
+    shown = ", ".join(repr(phrase if len(phrase) <= WORD_MAX else f"{phrase[:40]}...") for phrase in left_out)
+    return (
+        EditWarning(
+            code="words_left_out",
+            message=f"the target prompt adds {len(found)} phrases; a region has at most {WORDS_MAX}, of at most "
+            f"{WORD_MAX} characters each. Left out: {shown}. To choose, name the words in `words`",
+            field="words",
+        ),
+    )
 
 
 def _find_negative(source: str, target: str, word: str) -> None:

@@ -6,12 +6,12 @@ Free of torch. What a caller gives always wins over a kind's defaults.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
 
-from magedit.config import EditConfig, PresetName, Region
+from magedit.config import NEGATIVE_PROMPT_MAX, EditConfig, PresetName
 from magedit.prompts.alignment import CONNECTORS, align
 
 EditKind = Literal["attribute", "replacement", "addition", "removal"]
@@ -95,9 +95,13 @@ def _kind(change: Change) -> EditKind:
 
 
 def vanishing(source: str, target: str) -> str:
-    """The words that ``target`` lacks, phrase by phrase; empty if it lacks none."""
-    phrases = [_stripped(change.before) for change in changes(source, target) if change.before]
-    return ", ".join(" ".join(phrase) for phrase in phrases if phrase)
+    """The words that ``target`` lacks, phrase by phrase, as many as a negative prompt holds; empty if it lacks none."""
+    found = ""
+    for change in changes(source, target):
+        if phrase := " ".join(_stripped(change.before)):
+            longer = f"{found}, {phrase}" if found else phrase
+            found = longer if len(longer) <= NEGATIVE_PROMPT_MAX else found
+    return found
 
 
 def filling_words(target: str) -> tuple[str, ...]:
@@ -113,12 +117,11 @@ def filling_words(target: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def with_filling(regions: Sequence[Region], source: str, target: str) -> tuple[Region, ...]:
-    """The regions; where ``target`` only leaves words out, those without words get what fills the place."""
+def filling_between(source: str, target: str) -> tuple[str, ...]:
+    """The phrases of ``target`` for what fills the place of a thing that it leaves out; empty if it adds anything."""
     if not vanishing(source, target) or any(change.after for change in changes(source, target)):
-        return tuple(regions)
-    filling = filling_words(target)
-    return tuple(region if region.words else replace(region, words=filling) for region in regions)
+        return ()
+    return filling_words(target)
 
 
 def with_kind(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobs.schema import JobRecord
+from jobs.schema import AnyRecord
 from service.backend import Backend
 from service.edits.views import Edit, edit_view
 
 
-def view_of(record: JobRecord, backend: Backend) -> Edit:
+def view_of(record: AnyRecord, backend: Backend) -> Edit:
     """The view of one record."""
     return views_of([record], backend)[0]
 
 
-def views_of(records: Sequence[JobRecord], backend: Backend) -> tuple[Edit, ...]:
+def views_of(records: Sequence[AnyRecord], backend: Backend) -> tuple[Edit, ...]:
     """The views of ``records``; what only unfinished edits need is asked once, if there is one."""
     if all(record.state.is_terminal for record in records):
         return tuple(edit_view(record, position=None, model=None, now=0.0) for record in records)

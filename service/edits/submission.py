@@ -12,7 +12,7 @@ import structlog
 
 from jobs.errors import JobError, QueueUnavailable, Unavailable
 from jobs.idempotency import Reservation
-from jobs.schema import JobRecord, new_id
+from jobs.schema import AnyRecord, JobRecord, new_id
 from jobs.storage import image_key, job_prefix, mask_key
 from jobs.webhooks.message import check_url
 from service.backend import Backend
@@ -32,7 +32,7 @@ PNG = "image/png"
 class Submitted(NamedTuple):
     """An accepted edit; ``replayed``: an earlier request with the same `Idempotency-Key` made it."""
 
-    record: JobRecord
+    record: AnyRecord
     replayed: bool = False
 
 

@@ -17,8 +17,8 @@ from magedit.config import EditConfig, MaskMode, Region
 from magedit.errors import InvalidEdit, NotTogether, RegionMismatch, UnknownMethod
 from magedit.images.masks import check_mask, read_mask
 from magedit.methods.catalog import CHOSEN, METHOD_CARDS, check_together, for_method
-from magedit.prompts.alignment import Tokenize, check_edit, check_prompt, find_word
-from magedit.prompts.kinds import EditKind, with_filling, with_kind
+from magedit.prompts.alignment import EditWords, Tokenize, check_edit, check_prompt, find_word
+from magedit.prompts.kinds import EditKind, filling_between, with_kind
 from service.edits.chaining import Source
 from service.edits.form import EditForm, invalid
 from service.images.uploads import UploadLimits, read_image, read_mask_image
@@ -64,9 +64,8 @@ def check(
     )
     kind = fit(configs[0])[0]
     configs = tuple(fit(config)[1] for config in configs)
-    regions = with_filling(regions, form.source_prompt, form.target_prompt)
-    regions = _check_words(form, regions, configs, info, tokenize)
-    request = _request(form, kind, configs, info, regions)
+    words = _check_words(form, regions, configs, info, tokenize)
+    request = _request(form, kind, configs, info, words)
     image, masks = _pictures(form, settings, source)
     return Checked(request, image, masks)
 
@@ -132,7 +131,7 @@ def _check_prompt(prompt: str, field: str, info: ModelInfo, tokenize: Tokenize) 
 
 def _check_words(
     form: EditForm, regions: Sequence[Region], configs: Sequence[EditConfig], info: ModelInfo, tokenize: Tokenize
-) -> tuple[Region, ...]:
+) -> EditWords:
     """The regions with their words resolved, checked with the model's own tokenizer."""
     assert form.source_prompt is not None
     resolved = check_edit(
@@ -142,6 +141,7 @@ def _check_words(
         regions,
         max_tokens=info.max_prompt_tokens,
         vocabulary=info.vocabulary,
+        filling=filling_between(form.source_prompt, form.target_prompt),
         needs_words=any(config.is_guided for config in configs),
     )
     for negative in {config.negative_prompt for config in configs}:
@@ -153,7 +153,7 @@ def _check_words(
 
 
 def _request(
-    form: EditForm, kind: EditKind, configs: tuple[EditConfig, ...], info: ModelInfo, regions: tuple[Region, ...]
+    form: EditForm, kind: EditKind, configs: tuple[EditConfig, ...], info: ModelInfo, words: EditWords
 ) -> EditRequest:
     assert form.source_prompt is not None
     try:
@@ -161,7 +161,8 @@ def _request(
             model=info.name,
             source_prompt=form.source_prompt,
             target_prompt=form.target_prompt,
-            regions=regions,
+            regions=words.regions,
+            warnings=words.warnings,
             output_format=form.output_format,
             artifacts=tuple(dict.fromkeys(form.artifacts)),
             priority=form.priority,

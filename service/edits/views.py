@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.eta import estimate
-from jobs.schema import EditRequest, JobRecord, ModelStatus, Priority, Problem, State, StoredObject
-from magedit.report import EditMeasures, Progress
+from jobs.schema import AnyRecord, EditRequest, JobRecord, ModelStatus, Priority, Problem, State, StoredObject
+from magedit.report import EditMeasures, EditWarning, Progress
 
 EDITS = "/v1/edits"
 
@@ -66,7 +66,7 @@ class Edit(View):
     id: str
     state: State
     model: str
-    request: EditRequest
+    request: EditRequest | None = Field(description="null: the record cannot be read, as `problem` says.")
     source_edit: str | None = Field(description="The edit whose result was edited further; null: an upload was.")
     source_result: int | None
     history: tuple[str, ...] = Field(
@@ -80,12 +80,15 @@ class Edit(View):
     cancel_requested: bool
     seed: int | None
     timings: Timings
+    warnings: tuple[EditWarning, ...] = Field(
+        description="What may not be as expected; it has been accepted all the same."
+    )
     measures: EditMeasures | None
     results: tuple[Result, ...]
     artifacts: tuple[File, ...]
     deadline_at: datetime | None = Field(description="It fails if no worker has begun it by then.")
     expires_at: datetime | None = Field(description="Until when a finished edit and its pictures are kept.")
-    problem: Problem | None = Field(description="Why it failed.")
+    problem: Problem | None = Field(description="Why it failed, or cannot be shown.")
     webhook_url: str | None = Field(description="Who is told when it has ended.")
     links: Links
 
@@ -127,7 +130,7 @@ class Models(View):
     models: tuple[Model, ...]
 
 
-def edit_view(record: JobRecord, *, position: int | None, model: ModelStatus | None, now: float) -> Edit:
+def edit_view(record: AnyRecord, *, position: int | None, model: ModelStatus | None, now: float) -> Edit:
     """The view of ``record`` at ``now`` (Unix seconds), ``position`` in line, with its model's pace."""
     return Edit(
         id=record.id,
@@ -145,6 +148,7 @@ def edit_view(record: JobRecord, *, position: int | None, model: ModelStatus | N
         cancel_requested=record.cancel_requested,
         seed=record.seed,
         timings=_timings(record),
+        warnings=record.warnings,
         measures=record.measures,
         results=tuple(_result(record, number) for number in range(len(record.results))),
         artifacts=artifact_files(record),
@@ -162,22 +166,22 @@ def edit_view(record: JobRecord, *, position: int | None, model: ModelStatus | N
     )
 
 
-def path(record: JobRecord) -> str:
+def path(record: AnyRecord) -> str:
     """The edit's own path."""
     return f"{EDITS}/{record.id}"
 
 
-def artifact_files(record: JobRecord) -> tuple[File, ...]:
+def artifact_files(record: AnyRecord) -> tuple[File, ...]:
     """The edit's artifacts."""
     return tuple(_file(each, f"{path(record)}/artifacts/{each.name}") for each in record.artifacts)
 
 
-def _eta_s(record: JobRecord, position: int | None, model: ModelStatus | None, now: float) -> float | None:
+def _eta_s(record: AnyRecord, position: int | None, model: ModelStatus | None, now: float) -> float | None:
     seconds = estimate(record, position, model, now)
     return None if seconds is None else round(seconds, 1)
 
 
-def _timings(record: JobRecord) -> Timings:
+def _timings(record: AnyRecord) -> Timings:
     created, started, finished = record.created_at, record.started_at, record.finished_at
     return Timings(
         created_at=datetime.fromtimestamp(created, UTC),
@@ -192,8 +196,8 @@ def _time(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def _result(record: JobRecord, number: int) -> Result:
-    own = record.result_measures(number)
+def _result(record: AnyRecord, number: int) -> Result:
+    own = record.result_measures(number) if isinstance(record, JobRecord) else None
     return Result(
         href=f"{path(record)}/result/{number}",
         method=own.method if own else None,

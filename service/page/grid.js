@@ -114,7 +114,7 @@ async function fromAddress() {
   const turn = (asked += 1);
   try {
     const edits = await Promise.all(ids.map((id) => json(`/v1/edits/${id}`)));
-    if (turn === asked) start(edits);
+    if (turn === asked) start(edits.filter(({ request }) => request));
   } catch (error) {
     if (turn === asked) show(error);
   }

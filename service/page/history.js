@@ -95,7 +95,7 @@ function item(edit) {
         "span",
         { class: "what" },
         h("b", {}, words(edit)),
-        h("span", { class: "prompt muted" }, edit.request.target_prompt),
+        h("span", { class: "prompt muted" }, edit.request?.target_prompt ?? ""),
         h("span", { class: `state ${edit.state}` }, edit.state),
         h("time", { datetime: time.toISOString(), class: "muted" }, time.toLocaleString()),
       ),
@@ -104,7 +104,9 @@ function item(edit) {
 }
 
 /** What was to change, in a few words. */
-function words({ request: { regions, target_prompt: prompt } }) {
+function words({ request, problem }) {
+  if (!request) return problem.title;
+  const { regions, target_prompt: prompt } = request;
   return regions.map((region) => region.words.join(", ")).filter(Boolean).join("; ") || prompt;
 }
 

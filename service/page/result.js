@@ -95,13 +95,12 @@ async function run(edit, signal) {
 }
 
 function heading(edit) {
-  const { target_prompt: target } = edit.request;
-  byId("outcome-prompt").textContent = target;
+  byId("outcome-prompt").textContent = edit.request?.target_prompt ?? "";
 }
 
 async function finish(edit, signal, number = 0) {
   progress.hide();
-  if (edit?.state !== "succeeded") {
+  if (edit?.state !== "succeeded" || !edit.request) {
     if (edit) heading(edit);
     byId("finished").replaceChildren(progress.ending(edit));
     return;

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from jobs import errors as job
-from jobs.schema import JobRecord, State
+from jobs.schema import AnyRecord, State
 from jobs.storage import job_prefix
 from magedit import errors as edit
 from service import errors as refused
@@ -182,7 +182,7 @@ def list_edits(
 def get_edit(request: Request, edit_id: EditId, caller: Reader, backend: Backend) -> Response:
     """State, progress, place in line and estimate; once finished, measures and results."""
     # Not by `OwnEdit`, which takes another thread: this is what is asked for most.
-    record = backend.records.require(edit_id, caller.tenant)
+    record = backend.records.look(edit_id, caller.tenant)
     return json_answer(request, view_of(record, backend), _retry(record))
 
 
@@ -207,7 +207,7 @@ def cancel_edit(record: OwnEditToChange, backend: Backend) -> Response:
     if record.state is State.QUEUED:
         backend.queue.remove(record)
     status = HTTPStatus.ACCEPTED if requested else HTTPStatus.OK
-    after = backend.records.require(record.id, record.tenant)
+    after = backend.records.look(record.id, record.tenant)
     body = view_of(after, backend).model_dump_json()
     return Response(body, status_code=status, media_type="application/json", headers=_retry(after))
 
@@ -231,18 +231,18 @@ def delete_edit(record: OwnEditToChange, backend: Backend) -> Response:
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
-def _accepted(record: JobRecord, backend: BackendType, *, waited: bool) -> tuple[JobRecord, Edit]:
+def _accepted(record: AnyRecord, backend: BackendType, *, waited: bool) -> tuple[AnyRecord, Edit]:
     """The accepted edit, looked at again if its caller ``waited``, and its view."""
     try:
         if waited:
-            record = backend.records.require(record.id, record.tenant)
+            record = backend.records.look(record.id, record.tenant)
         return record, view_of(record, backend)
     except job.QueueUnavailable:
         # It is accepted, whatever became of Redis since: an error would make the caller send it again.
         return record, edit_view(record, position=None, model=None, now=record.created_at)
 
 
-def _retry(record: JobRecord) -> dict[str, str]:
+def _retry(record: AnyRecord) -> dict[str, str]:
     if record.state.is_terminal:
         return {}
     return {"Retry-After": str(POLL_RUNNING_S if record.state is State.RUNNING else POLL_QUEUED_S)}

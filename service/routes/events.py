@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.sse import EventSourceResponse, format_sse_event
 
-from jobs.schema import JobRecord, State
-from service.deps import OwnEdit, WatchDep
+from jobs.schema import AnyRecord, State
+from service.deps import AnyOwnEdit, WatchDep
 from service.edits.views import EDITS
 from service.edits.watcher import NOTHING, Snapshot, Watch
 from service.openapi.responses import REDIS_AWAY, problems
@@ -62,7 +62,7 @@ router = APIRouter(prefix=EDITS + "/{edit_id}", tags=["edits"])
 )
 async def get_events(
     request: Request,
-    record: OwnEdit,
+    record: AnyOwnEdit,
     watch: WatchDep,
     last_event_id: Annotated[str | None, Header(description="The id of the last event that was received.")] = None,
 ) -> Response:
@@ -77,7 +77,7 @@ async def get_events(
     return EventSourceResponse(_events(watch, record.id, seen), headers=headers)
 
 
-def _seen(last_event_id: str | None, record: JobRecord) -> int:
+def _seen(last_event_id: str | None, record: AnyRecord) -> int:
     """The revision that the caller has; `NOTHING` if it has none, or one that never was."""
     text = (last_event_id or "").strip()
     revision = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else NOTHING

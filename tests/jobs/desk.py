@@ -70,9 +70,7 @@ class Desk:
 
     def get(self, record: JobRecord) -> JobRecord:
         """The record as it is now."""
-        found = self.records.get(record.id)
-        assert found is not None
-        return found
+        return self.records.require(record.id, record.tenant)
 
     def is_in(self, record: JobRecord, *states: State) -> bool:
         """Whether the edit is in one of these states now."""

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from jobs import keys
 from jobs.errors import AlreadyFinished, QueueFull
 from jobs.records import Hold
-from jobs.schema import PRIORITIES, JobRecord, Priority, Problem, State
+from jobs.schema import PRIORITIES, JobRecord, Priority, Problem, State, UnreadableRecord
 from magedit.report import EditMeasures, Progress, Stage
 from tests.jobs.desk import Desk, pass_deadline
 from worker.reaper import Reaper
@@ -68,7 +68,9 @@ class JobLife(RuleBasedStateMachine):
         return [job_id for job_id in self.accepted if job_id not in self.deleted]
 
     def now(self, job_id: str) -> JobRecord | None:
-        return self.records.get(job_id)
+        found = self.records.get(job_id)
+        assert not isinstance(found, UnreadableRecord)
+        return found
 
     def holds(self, claim: JobRecord) -> bool:
         """Whether the claim is the one that counts."""
@@ -309,7 +311,8 @@ class JobLife(RuleBasedStateMachine):
 
     @invariant()
     def everything_holds(self) -> None:
-        kept = {record.id: record for record in self.records.get_many(self.accepted)}
+        found = self.records.get_many(self.accepted)
+        kept = {record.id: record for record in found if isinstance(record, JobRecord)}
         self._nothing_is_lost_or_doubled(kept)
         self._what_is_over_stays_as_it_is(kept)
         self._lists_agree_with_the_records([record for record in kept.values() if record.id not in self.buried])

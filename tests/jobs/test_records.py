@@ -8,9 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from jobs import keys
-from jobs.errors import AlreadyFinished, JobNotFound, QueueFull, QueueUnavailable, StoreUnavailable
+from jobs.errors import (
+    AlreadyFinished,
+    JobNotFound,
+    QueueFull,
+    QueueUnavailable,
+    RecordUnreadable,
+    StoreUnavailable,
+)
 from jobs.records import Hold, Records
-from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject
+from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject, UnreadableRecord
 from jobs.settings import Settings
 from magedit.config import EditConfig, Region
 from magedit.report import EditMeasures, Progress, Ratios, Stage
@@ -391,9 +398,7 @@ def test_expired_edits_say_so_for_a_while(desk: Desk) -> None:
     records.bury(record.id)
     assert records.expired() == ()
     assert records.list("local").records == ()
-    buried = records.get(record.id)
-    assert buried is not None
-    assert buried.is_expired(records.now())
+    assert desk.get(record).is_expired(records.now())
     assert 0 < desk.redis.ttl(keys.EDIT + record.id) <= 24 * 3600
 
 
@@ -445,7 +450,15 @@ def test_a_record_that_cannot_be_read_costs_no_other(desk: Desk) -> None:
     first, foreign, last = desk.submit(), desk.submit(priority="low"), desk.submit()
     desk.redis.hset(keys.EDIT + foreign.id, "field_of_tomorrow", "1")
     ids = [first.id, foreign.id, last.id]
-    assert [record.id for record in desk.records.get_many(ids)] == [first.id, last.id]
-    assert desk.records.found([*ids, "0" * 32]) == {first.id: first, foreign.id: None, last.id: last}
-    assert [record.id for record in desk.records.list("local").records] == [last.id, first.id]
+    found = desk.records.get_many([*ids, "0" * 32])
+    assert found == (first, desk.records.look(foreign.id, "local"), last)
+    remains = found[1]
+    assert isinstance(remains, UnreadableRecord)
+    assert (remains.id, remains.state, remains.model, remains.priority) == (foreign.id, State.QUEUED, "demo", "low")
+    assert remains.created_at == foreign.created_at
+    with pytest.raises(RecordUnreadable):
+        desk.records.require(foreign.id, "local")
+    with pytest.raises(JobNotFound):
+        desk.records.require(foreign.id, "acme")
+    assert [record.id for record in desk.records.list("local").records] == [last.id, foreign.id, first.id]
     assert desk.records.places([*ids, "0" * 32])[1] == (foreign.id, "demo", "low", 0)

@@ -60,7 +60,8 @@ def take(settings: Settings) -> Census:
     redis, store = connect(settings), ObjectStore.from_settings(settings)
     records = Records(redis, settings)
     census = Census(leftovers=leftovers(settings))
-    census.records = {record.id: record for record in records.get_many(sorted(_named(redis, keys.EDIT)))}
+    found = records.get_many(sorted(_named(redis, keys.EDIT)))
+    census.records = {record.id: record for record in found if isinstance(record, JobRecord)}
     for name in ("all", *State):
         members = cast("list[bytes]", redis.zrange(f"{keys.TENANT}{TENANT}:{name}", 0, -1))
         census.index[name] = _texts(members)

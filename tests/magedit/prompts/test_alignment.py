@@ -161,21 +161,25 @@ def test_words_outside_a_closed_vocabulary_are_named(tokenize: Tokenize) -> None
 
 def test_regions_without_words_get_what_is_added(tokenize: Tokenize) -> None:
     source, target = "a red sofa", "a green sofa"
-    regions = check_edit(tokenize, source, target, [Region(), Region(words=("sofa",), strength=0.5)], max_tokens=77)
+    regions = check_edit(
+        tokenize, source, target, [Region(), Region(words=("sofa",), strength=0.5)], max_tokens=77
+    ).regions
     assert regions == (Region(words=("green sofa",)), Region(words=("sofa",), strength=0.5))
 
 
 def test_guidance_without_any_word_is_an_error(tokenize: Tokenize) -> None:
     with pytest.raises(NothingToGuide, match="adds no word"):
         check_edit(tokenize, "a red sofa", "a sofa", [Region()], max_tokens=77)
-    assert check_edit(tokenize, "a red sofa", "a sofa", [Region()], max_tokens=77, needs_words=False) == (Region(),)
+    assert check_edit(tokenize, "a red sofa", "a sofa", [Region()], max_tokens=77, needs_words=False).regions == (
+        Region(),
+    )
 
 
 def test_negative_words_are_checked_too(tokenize: Tokenize) -> None:
     with pytest.raises(WordNotFound, match="'white'"):
         check_edit(tokenize, "a sofa", "a red sofa", [Region(negative_words=("white",))], max_tokens=77)
     regions = [Region(negative_words=("sofa",))]
-    assert check_edit(tokenize, "a sofa", "a red sofa", regions, max_tokens=77)[0].negative_words == ("sofa",)
+    assert check_edit(tokenize, "a sofa", "a red sofa", regions, max_tokens=77).regions[0].negative_words == ("sofa",)
 
 
 def test_a_replaced_word_is_sent_to_the_negative_prompt(tokenize: Tokenize) -> None:

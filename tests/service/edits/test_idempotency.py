@@ -19,6 +19,7 @@ from jobs.connection import connect
 from jobs.errors import QueueUnavailable
 from jobs.queue import JobQueue
 from jobs.records import Records
+from jobs.schema import JobRecord
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
 from jobs.tenants.api_keys import ApiKeys
@@ -270,6 +271,7 @@ def test_front_ends_killed_on_the_way(
         # What was accepted has its inputs, and is in line at the latest when the reaper has come by.
         Reaper(redis, store, short).sweep()
         for record in records.list("local").records:
+            assert isinstance(record, JobRecord)
             assert all(store.size(key) for key in (record.image, *record.masks))
         assert JobQueue(redis, records).waiting("demo") == made
 

@@ -13,12 +13,11 @@ from tokenizers.normalizers import Lowercase
 from tokenizers.pre_tokenizers import Split
 from tokenizers.processors import TemplateProcessing
 
-from magedit.config import Region
 from magedit.demo import checkpoint_path
 from magedit.demo.named import DEMO_EDITS, demo_edit
 from magedit.errors import WordNotFound
 from magedit.prompts.alignment import Tokenize, added_phrases, find_word, from_tokenizers
-from magedit.prompts.kinds import config_for, filling_words, kind_of, with_filling
+from magedit.prompts.kinds import config_for, filling_between, filling_words, kind_of
 from magedit.prompts.words import whole_words
 from tests.service.page.conftest import visiting
 
@@ -123,8 +122,7 @@ def added(tokenize: Tokenize, source: str, target: str) -> list[str]:
 
 def standard(tokenize: Tokenize, source: str, target: str) -> list[str]:
     """The words that a region without any gets."""
-    (region,) = with_filling([Region()], source, target)
-    return list(region.words) or added(tokenize, source, target)
+    return list(filling_between(source, target)) or added(tokenize, source, target)
 
 
 def guided(settings: dict[str, Any], source: str, target: str) -> bool:
