@@ -23,8 +23,7 @@ def figures(pipe: MAGEditPipeline, name: str) -> dict[str, float]:
     with pytest.MonkeyPatch.context() as patch:
         run = vectors.free_run(pipe, patch, name, case)
     iterations = case["iters"]
-    losses = torch.tensor([loss for step in run.output.measures.trace for loss in step.losses])
-    wanted = run.vectors["token_ratio_loss"] * case["scale"]
+    losses, wanted = vectors.losses_of(run)
     result = {
         "VAE latent": relative(vectors.vae_latent(run, pipe), run.vectors["vae_latent"]),
         "inversion, 50 steps": max(
@@ -33,14 +32,6 @@ def figures(pipe: MAGEditPipeline, name: str) -> dict[str, float]:
         ),
         "75 losses, free run": float(((losses - wanted).abs() / wanted).max()),
     }
-    for index, step in enumerate((0, 12, 24)):
-        result[f"gradient at step {step}, free run"] = max(
-            relative(run.gradients[step * iterations + k], run.vectors["gradient"][index * iterations + k])
-            for k in range(iterations)
-        )
-        result[f"optimised latent at step {step}, free run"] = relative(
-            run.optimised[step][0], run.vectors["optimised_latent"][index]
-        )
     for step in (0, 1, 12, 24, 34):
         result[f"null embedding of step {step}, free run"] = relative(
             run.inverted.unconditional[step][0], vectors.recorded(run, "null_embeddings", step)
@@ -48,6 +39,19 @@ def figures(pipe: MAGEditPipeline, name: str) -> dict[str, float]:
         result[f"edit latent after step {step}, free run"] = relative(
             run.after[step][0], vectors.recorded(run, "latents_after_step", step)[1]
         )
+    forced = vectors.forced_run(run, pipe)
+    for kind, edited in (("free run", run), ("forced", forced)):
+        losses, wanted = vectors.losses_of(edited)
+        for index, step in enumerate(vectors.GUIDED):
+            steps = slice(step * iterations, (step + 1) * iterations)
+            result[f"losses of step {step}, {kind}"] = float(((losses - wanted).abs() / wanted)[steps].max())
+            result[f"gradient at step {step}, {kind}"] = max(
+                relative(edited.gradients[step * iterations + k], run.vectors["gradient"][index * iterations + k])
+                for k in range(iterations)
+            )
+            result[f"optimised latent at step {step}, {kind}"] = relative(
+                edited.optimised[step][0], run.vectors["optimised_latent"][index]
+            )
     for before, step in vectors.CONSECUTIVE:
         embedding, latent = vectors.forced_optimisation(run, pipe, before, step)
         result[f"null embedding of step {step}, forced"] = relative(
@@ -56,7 +60,7 @@ def figures(pipe: MAGEditPipeline, name: str) -> dict[str, float]:
         result[f"source latent after step {step}, forced"] = relative(
             latent[0], vectors.recorded(run, "latents_after_step", step)[0]
         )
-    for step, (got, recorded) in vectors.forced_edits(run, pipe).items():
+    for step, (got, recorded) in vectors.edit_latents(run, forced, pipe).items():
         result[f"edit latent after step {step}, forced"] = relative(got, recorded)
     return result
 

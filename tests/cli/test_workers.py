@@ -15,7 +15,7 @@ import pytest
 from cli.workers import worker_programs
 from jobs.schema import State
 from jobs.settings import Settings
-from tests.conftest import alive, descendants, wait_until
+from tests.conftest import PATIENCE_S, alive, descendants, wait_until
 from tests.jobs.desk import Desk
 from tests.worker.conftest import CHECKPOINT, environment
 from worker.sd_notify import silence_s
@@ -97,7 +97,7 @@ def test_what_is_killed_is_started_again_and_its_edit_carried_out(
     wait_until(lambda: len(desk.models.workers() - {first}) == 2, what="a worker in its place")
     started = descendants(supervisor.pid)
     supervisor.send_signal(signal.SIGTERM)
-    assert supervisor.wait(30) == 0
+    assert supervisor.wait(PATIENCE_S) == 0
     assert desk.models.workers() == set()
     assert not any(alive(pid) for pid in started)
 
@@ -133,7 +133,7 @@ def test_a_second_signal_hands_back_at_once(desk: Desk, supervise: Callable[...,
     with pytest.raises(subprocess.TimeoutExpired):
         supervisor.wait(0.7)  # the edit has its grace time
     supervisor.send_signal(signal.SIGTERM)
-    assert supervisor.wait(15) == 0
+    assert supervisor.wait(PATIENCE_S) == 0
     assert (desk.get(record).state, desk.get(record).handed_back) == (State.QUEUED, 1)
 
 
@@ -152,7 +152,7 @@ def test_the_command_with_a_real_worker(desk: Desk) -> None:
         try:
             wait_until(lambda: process.poll() is not None or bool(desk.models.workers()), 60, "worker")
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0
+            assert process.wait(PATIENCE_S) == 0
         finally:
             process.kill()
         assert process.stderr is not None

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 from magedit.client import Client
-from tests.conftest import alive, descendants, free_port, wait_until
+from tests.conftest import PATIENCE_S, alive, descendants, free_port, wait_until
 from tests.e2e.conftest import CHECKPOINT, PROMPTS, QUICK
 
 
@@ -34,7 +34,7 @@ def up(state: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
             yield process, f"http://127.0.0.1:{port}"
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(60)
+            process.wait(PATIENCE_S)
 
 
 def await_ready(process: subprocess.Popen[str], url: str) -> None:

@@ -12,7 +12,7 @@ from tests.jobs.desk import Desk
 
 @pytest.fixture
 def desk(settings: Settings) -> Iterator[Desk]:
-    """The job side of a service with short times."""
-    desk = Desk(settings.model_copy(update={"lease_s": 0.2, "max_attempts": 2}))
+    """The job side of a service; a lease ends when the test says so (`tests.jobs.desk.lapse`)."""
+    desk = Desk(settings.model_copy(update={"lease_s": 600.0, "max_attempts": 2}))
     yield desk
     desk.close()

@@ -99,6 +99,13 @@ def pass_deadline(desk: Desk, record: JobRecord) -> None:
     desk.redis.zadd(keys.DEADLINES, {record.id: at}, xx=True)
 
 
+def lapse(desk: Desk, record: JobRecord) -> None:
+    """Let the edit's lease run out, as its time to live does when nobody renews it."""
+    lease = keys.LEASE + record.id
+    assert 0 < desk.redis.pttl(lease) <= 1000 * desk.settings.lease_s
+    desk.redis.delete(lease)
+
+
 def aged(seconds: float) -> str:
     """A job id as it was made so long ago."""
     made = new_id()

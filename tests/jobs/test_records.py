@@ -22,7 +22,7 @@ from jobs.settings import Settings
 from magedit.config import EditConfig, Region
 from magedit.report import EditMeasures, Progress, Ratios, Stage
 from tests.conftest import free_port, wait_until
-from tests.jobs.desk import Desk, aged, pass_deadline
+from tests.jobs.desk import Desk, aged, lapse, pass_deadline
 
 PROBLEM = Problem(title="t", status=500, detail="d", code="c")
 RESULT = StoredObject(name="r.png", key="k", content_type="image/png", size=1, sha256="00", width=2, height=3)
@@ -40,11 +40,6 @@ def claimed(desk: Desk, worker: str = "w1") -> JobRecord:
     claim = desk.records.claim(record.id, worker)
     assert claim is not None
     return claim
-
-
-def lapse(desk: Desk, record: JobRecord) -> None:
-    """Wait until the lease has run out."""
-    wait_until(lambda: not desk.redis.exists(keys.LEASE + record.id))
 
 
 def test_a_record_comes_back_as_it_went(desk: Desk) -> None:

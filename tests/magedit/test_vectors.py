@@ -1,14 +1,14 @@
 """The whole algorithm against vectors recorded from the authors' program, fp32 on a CPU (tests/data/vectors).
 
-Null-text inversion amplifies rounding on this random checkpoint: a relative change of 1e-6 in z_0 moves the optimised
-embeddings by 1e-3 (norm) after 3 steps and by 6e-2 after 50 (`benchmarks/conditioning.py`). So everything up to the
-first optimised steps is compared in one free run, and the later steps are *forced*: each starts from the recorded
-state, so that its result depends on this program's step alone.
+A free run cannot be held to recorded numbers: null-text inversion amplifies rounding on this random checkpoint, and two
+instruction sets round differently. So each step is *forced*: it starts from the recorded state, and its result depends
+on that step alone. Its tolerance is the rounding of one pass times its measured amplification.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import sqrt
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
+from magedit.backbones.ddim import guided_noise
 from magedit.backbones.stable_diffusion.denoiser import Denoiser, frozen
 from magedit.config import EditConfig, Region
 from magedit.guidance.constraints import resample_mask
@@ -35,7 +36,23 @@ STEPS = (0, 1, 12, 24, 25, 34, 35, 49)
 CONSECUTIVE = ((0, 1), (24, 25), (34, 35))
 """Recorded steps that follow one another, so that the second can be forced from the first."""
 
-TOLERANCE = 1e-3
+GUIDED = (0, 12, 24)
+"""Steps whose gradients and optimised latents are recorded."""
+
+ROUNDING = 5e-6
+"""How differently one pass may round, relative to its result. Measured: up to 1.3e-6 between SSE 4.1, AVX2 and AVX-512;
+the rest is for processors that nobody measured."""
+
+# By how much a result moves, relative to the change of the recorded state that it is computed from
+# (`python -m benchmarks.conditioning`, the largest of both cases and all steps, rounded up).
+TRAJECTORY = 200 * ROUNDING
+NULL_EMBEDDING = 200 * ROUNDING
+GRADIENT = 200 * ROUNDING
+LATENT = 100 * ROUNDING
+LOSS = 10 * ROUNDING
+
+FREE_LOSS = 2e-2
+"""The losses of a free run, in which the change of one pass goes through all others."""
 
 
 @dataclass
@@ -144,30 +161,37 @@ def vae_latent(run: Run, pipe: MAGEditPipeline) -> Tensor:
 
 def test_latent_and_inversion(run: Run, pipe: MAGEditPipeline) -> None:
     latents = run.inverted.latents
-    assert relative(vae_latent(run, pipe), run.vectors["vae_latent"]) < 1e-5
-    assert relative(latents[0], run.vectors["inverted"]) < TOLERANCE
+    assert relative(vae_latent(run, pipe), run.vectors["vae_latent"]) < ROUNDING
+    assert relative(latents[0], run.vectors["inverted"]) < TRAJECTORY
     for index, steps in enumerate((1, 10, 25, 40, 50)):
-        assert relative(latents[50 - steps][0], run.vectors["ddim_latents"][index]) < TOLERANCE
-
-
-def test_first_null_embeddings_and_latents_of_the_free_run(run: Run) -> None:
-    for step in (0, 1):
-        assert relative(run.inverted.unconditional[step][0], recorded(run, "null_embeddings", step)) < TOLERANCE
-        assert relative(run.after[step][0], recorded(run, "latents_after_step", step)[1]) < TOLERANCE
+        assert relative(latents[50 - steps][0], run.vectors["ddim_latents"][index]) < TRAJECTORY
 
 
 def test_every_loss_of_the_free_run(run: Run) -> None:
-    losses = torch.tensor([loss for step in run.output.measures.trace for loss in step.losses])
+    losses, wanted = losses_of(run)
+    assert ((losses - wanted).abs() / wanted).max() < FREE_LOSS
+
+
+def losses_of(run: Run) -> tuple[Tensor, Tensor]:
+    """The traced losses and the recorded ones."""
+    traced = torch.tensor([loss for step in run.output.measures.trace for loss in step.losses])
     # The release records L, this program traces scale * L.
-    wanted = run.vectors["token_ratio_loss"] * run.case["scale"]
-    assert ((losses - wanted).abs() / wanted).max() < TOLERANCE
+    return traced, run.vectors["token_ratio_loss"] * run.case["scale"]
 
 
-def test_gradients_and_optimised_latent_of_the_first_step(run: Run) -> None:
-    iterations = run.case["iters"]
-    for k in range(iterations):
-        assert relative(run.gradients[k], run.vectors["gradient"][k]) < TOLERANCE
-    assert relative(run.optimised[0][0], run.vectors["optimised_latent"][0]) < TOLERANCE
+def test_each_null_text_step_goes_on_from_the_one_before(run: Run, pipe: MAGEditPipeline) -> None:
+    for step in (1, 2, 30):
+        embedding, latent = optimised_from(
+            run, pipe, step, run.inverted.sampled[step], run.inverted.unconditional[step - 1]
+        )
+        assert relative(embedding, run.inverted.unconditional[step]) < NULL_EMBEDDING
+        assert relative(latent, run.inverted.sampled[step + 1]) < LATENT
+
+
+def test_the_first_null_text_optimisation_forced_at_the_recorded_noise(run: Run, pipe: MAGEditPipeline) -> None:
+    embedding, latent = optimised_from(run, pipe, 0, run.vectors["inverted"], pipe._embed(""))
+    assert relative(embedding[0], recorded(run, "null_embeddings", 0)) < NULL_EMBEDDING
+    assert relative(latent[0], recorded(run, "latents_after_step", 0)[0]) < LATENT
 
 
 @pytest.mark.parametrize(("before", "step"), CONSECUTIVE)
@@ -175,54 +199,107 @@ def test_null_text_optimisation_forced_at_each_recorded_pair(
     run: Run, pipe: MAGEditPipeline, before: int, step: int
 ) -> None:
     embedding, latent = forced_optimisation(run, pipe, before, step)
-    assert relative(embedding[0], recorded(run, "null_embeddings", step)) < TOLERANCE
-    assert relative(latent[0], recorded(run, "latents_after_step", step)[0]) < TOLERANCE
+    assert relative(embedding[0], recorded(run, "null_embeddings", step)) < NULL_EMBEDDING
+    assert relative(latent[0], recorded(run, "latents_after_step", step)[0]) < LATENT
 
 
 def forced_optimisation(run: Run, pipe: MAGEditPipeline, before: int, step: int) -> tuple[Tensor, Tensor]:
     """Embedding and source latent of ``step``, from the recorded ones of the step ``before`` it."""
+    return optimised_from(
+        run, pipe, step, recorded(run, "latents_after_step", before)[:1], recorded(run, "null_embeddings", before)[None]
+    )
+
+
+def optimised_from(
+    run: Run, pipe: MAGEditPipeline, step: int, current: Tensor, embedding: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Embedding and source latent of ``step``, from the source latent and the embedding that it starts with."""
     denoiser = pipe._denoiser(run.config, Meter({}))
     with torch.no_grad(), frozen(pipe.unet):
         task = InversionTask(
             denoiser, run.inverted.latents[-1], pipe._embed(run.case["source"]), pipe._embed(""), run.config
         )
-        return optimise(
-            task,
-            step,
-            recorded(run, "latents_after_step", before)[:1],
-            run.inverted.latents[step + 1],
-            recorded(run, "null_embeddings", before)[None],
-        )
+        return optimise(task, step, current, run.inverted.latents[step + 1], embedding)
 
 
-def test_edit_steps_forced_at_each_recorded_pair(run: Run, pipe: MAGEditPipeline) -> None:
-    for got, wanted in forced_edits(run, pipe).values():
-        assert relative(got, wanted) < TOLERANCE
+@pytest.fixture(scope="module")
+def forced(run: Run, pipe: MAGEditPipeline) -> Run:
+    """The case again, with every recorded state put in its place."""
+    return forced_run(run, pipe)
 
 
-def forced_edits(run: Run, pipe: MAGEditPipeline) -> dict[int, tuple[Tensor, Tensor]]:
-    """Per step that follows a recorded one: the edit latent after it, from the recorded state, and the recorded one."""
+def test_losses_gradients_and_optimised_latents_forced_at_each_recorded_step(run: Run, forced: Run) -> None:
+    losses, wanted = losses_of(forced)
+    iterations = run.case["iters"]
+    for index, step in enumerate(GUIDED):
+        for k in range(step * iterations, (step + 1) * iterations):
+            recorded_gradient = run.vectors["gradient"][index * iterations + k % iterations]
+            assert abs(losses[k] - wanted[k]) / wanted[k] < LOSS
+            assert relative(forced.gradients[k], recorded_gradient) < GRADIENT
+        assert relative(forced.optimised[step][0], run.vectors["optimised_latent"][index]) < LATENT
+
+
+def test_edit_steps_forced_at_each_recorded_state(run: Run, forced: Run, pipe: MAGEditPipeline) -> None:
+    for got, wanted in edit_latents(run, forced, pipe).values():
+        assert relative(got, wanted) < LATENT
+
+
+def forced_run(run: Run, pipe: MAGEditPipeline) -> Run:
+    """The case edited again, where each step that is recorded, or follows a recorded one, starts from that state."""
     source = list(run.inverted.latents)
     unconditional = list(run.inverted.unconditional)
     for step in STEPS:
         unconditional[step] = recorded(run, "null_embeddings", step)[None]
         source[step + 1] = recorded(run, "latents_after_step", step)[:1]
-    inverted = Inverted(tuple(source), tuple(unconditional), exact=True)
+    force = {before: recorded(run, "latents_after_step", before)[1] for before, _ in CONSECUTIVE}
+    source[0] = run.vectors["inverted"]
+    for index, step in enumerate(GUIDED[1:], start=1):
+        source[step] = source_before(run, pipe, step)
+        force[step - 1] = edit_before(run, pipe, index)
     with pytest.MonkeyPatch.context() as patch:
-        again = edit(
+        return edit(
             pipe,
             patch,
             run.vectors,
             run.config,
             run.case,
-            inversion=replace(run.output.inversion, inverted=inverted),
-            force={before: recorded(run, "latents_after_step", before)[1] for before, _ in CONSECUTIVE},
+            inversion=replace(run.output.inversion, inverted=Inverted(tuple(source), tuple(unconditional), exact=True)),
+            force=force,
         )
-    inside = blend_mask(run, pipe)
+
+
+def source_before(run: Run, pipe: MAGEditPipeline, step: int) -> Tensor:
+    """The source latent from which guided sampling came to the recorded one of ``step``, by fixed-point iteration."""
+    denoiser, after = pipe._denoiser(run.config, Meter({})), recorded(run, "latents_after_step", step)[:1]
+    schedule = denoiser.schedule
+    t = schedule.timesteps[step]
+    shrink = sqrt(schedule.alpha(t - schedule.stride) / schedule.alpha(t))
+    latent = after
+    with torch.no_grad():
+        source, unconditional = pipe._embed(run.case["source"]), recorded(run, "null_embeddings", step)[None]
+        for _ in range(20):
+            noise = guided_noise(
+                denoiser.noise(latent, t, unconditional), denoiser.noise(latent, t, source), run.config.guidance_scale
+            )
+            latent = latent + (after - schedule.step(noise, t, latent)) / shrink
+    return latent
+
+
+def edit_before(run: Run, pipe: MAGEditPipeline, index: int) -> Tensor:
+    """The edit latent before the guidance at step ``GUIDED[index]``: the optimised one with its updates taken back."""
+    schedule = pipe._denoiser(run.config, Meter({})).schedule
+    sigma, iterations = schedule.sigma(schedule.timesteps[GUIDED[index]]), run.case["iters"]
+    updates = run.vectors["gradient"][index * iterations : (index + 1) * iterations].sum(0)[0]
+    return run.vectors["optimised_latent"][index] + mask(run, pipe) * sigma * updates
+
+
+def edit_latents(run: Run, forced: Run, pipe: MAGEditPipeline) -> dict[int, tuple[Tensor, Tensor]]:
+    """Per forced step: the edit latent after it and the recorded one, inside the mask where the step blends."""
+    inside = max_pool2d(mask(run, pipe)[None], 3, stride=1, padding=1)[0]
     pairs = {}
-    for _, step in CONSECUTIVE:
+    for step in sorted({*GUIDED, *(step for _, step in CONSECUTIVE)}):
         source_after, wanted = recorded(run, "latents_after_step", step)
-        got = again.after[step][0]
+        got = forced.after[step][0]
         if step >= run.config.blend_from:
             # The vectors were recorded before the blend of their step.
             assert torch.equal(got * (1 - inside), source_after * (1 - inside))
@@ -231,10 +308,10 @@ def forced_edits(run: Run, pipe: MAGEditPipeline) -> dict[int, tuple[Tensor, Ten
     return pairs
 
 
-def blend_mask(run: Run, pipe: MAGEditPipeline) -> Tensor:
-    """D of the case, at latent resolution."""
+def mask(run: Run, pipe: MAGEditPipeline) -> Tensor:
+    """M of the case, at latent resolution."""
     union = torch.zeros(pipe.size, pipe.size)
-    for mask in run.case["masks"]:
-        pixels = torch.tensor(list(Image.open(VECTORS / mask).convert("L").get_flattened_data()))
+    for each in run.case["masks"]:
+        pixels = torch.tensor(list(Image.open(VECTORS / each).convert("L").get_flattened_data()))
         union = torch.maximum(union, (pixels.view(pipe.size, pipe.size) >= 128).float())
-    return max_pool2d(resample_mask(union, pipe.latent_side, "nearest")[None], 3, stride=1, padding=1)[0]
+    return resample_mask(union, pipe.latent_side, "nearest")

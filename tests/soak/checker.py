@@ -20,8 +20,9 @@ The rules, by the name of their violations:
 - `index`: the tenant's lists and the records disagree;
 - `answer`: a front end gave an answer that no fault explains.
 
-A picture that has expired by the end was fetched by its caller, and then counts as seen; where the soak itself was dead
-meanwhile, there was no caller. Younger objects that no record names are no violation: they are listed as orphans.
+A picture that has expired by the end was fetched by its caller, or the caller came too late and was told so. Where the
+soak itself was dead meanwhile, there was no caller. Younger objects that no record names are no violation: they are
+listed as orphans.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ class Evidence:
     max_attempts: int
     orphan_s: float = float("inf")
     """Age at which pictures that no record names are swept, with the pause between two searches, in seconds."""
+    swept_within_s: float = SWEPT_WITHIN_S
 
     def is_expired(self, record: JobRecord) -> bool:
         """Whether it was to be kept only until before the census."""
@@ -181,7 +183,8 @@ def failures(evidence: Evidence) -> Iterator[Violation]:
 
 def pictures(evidence: Evidence) -> Iterator[Violation]:
     census = evidence.census
-    fetched = {line["id"] for line in of(evidence.lines, "fetched")}
+    # Who asked too late was told so; whether it was too late, `expiries` says.
+    fetched = {line["id"] for line in of(evidence.lines, "fetched", "gone")}
     heard = {line["id"] for line in of(evidence.lines, "accepted")} - fetched
     since = max((line["t"] for line in of(evidence.lines, "run")), default=0.0)
     owed = {each for each in heard if each in census.records and (census.records[each].finished_at or 0.0) > since}
@@ -245,7 +248,7 @@ def expiries(evidence: Evidence) -> Iterator[Violation]:
         if record is not None and not record.is_expired(line["t"] + CLOCK_ERROR_S):
             yield Violation("expiry", line["id"], "gone before its time")
     for record in census.records.values():
-        if record.is_expired(census.at - SWEPT_WITHIN_S) and (
+        if record.is_expired(census.at - evidence.swept_within_s) and (
             record.id in census.index["all"] or census.objects.get(record.id)
         ):
             yield Violation("expiry", record.id, "there long after its time")
@@ -254,7 +257,7 @@ def expiries(evidence: Evidence) -> Iterator[Violation]:
 def swept(evidence: Evidence) -> Iterator[Violation]:
     for edit_id, keys in _orphans(evidence.census).items():
         made = id_time(edit_id)
-        if made is not None and evidence.census.at - made > evidence.orphan_s + SWEPT_WITHIN_S:
+        if made is not None and evidence.census.at - made > evidence.orphan_s + evidence.swept_within_s:
             yield Violation("orphan", edit_id, f"{len(keys)} objects, such as {keys[0]}")
 
 

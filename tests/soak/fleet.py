@@ -29,7 +29,7 @@ from tests.worker.conftest import CHECKPOINT, environment
 SAMPLE_SIZE = 16
 """Side of the checkpoint's latents: a quarter of the work of the one that the other tests use."""
 
-READY_S = 120.0
+READY_S = 900.0
 """Longest wait for the first start, in seconds: it imports torch."""
 
 
@@ -74,7 +74,7 @@ class Process:
         """End it and wait for that."""
         if self._process is not None:
             self._process.send_signal(number)
-            self._process.wait(30)
+            self._process.wait(120)
             self._process = None
 
 

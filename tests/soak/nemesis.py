@@ -136,12 +136,21 @@ class Nemesis:
             Fault.STOP_WORKER: signal.SIGSTOP,
             Fault.TERM_WORKER: signal.SIGTERM,
         }[event.fault]
+        if event.calm and not self._freeze(slot, pid):
+            return False
         self._note(event, slot, pid)
         self._fleet.workers.send(slot, number)
         if number is signal.SIGSTOP:
             undo = partial(self._wake, slot, pid)
             self._undo.append((time.monotonic() + event.lasts_s, event, undo))
         return True
+
+    def _freeze(self, slot: int, pid: int) -> bool:
+        """Stop a worker that is to die with an edit in hand; False, and it goes on, if it was just done with it."""
+        self._fleet.workers.send(slot, signal.SIGSTOP)
+        if not (held := self._holds(pid, low=False)):
+            self._fleet.workers.send(slot, signal.SIGCONT)
+        return held
 
     def _wake(self, slot: int, pid: int) -> None:
         if self._fleet.workers.pids[slot] == pid:

@@ -82,6 +82,8 @@ class Plan:
     """One soak. Times in seconds; shares are 0..1."""
 
     seed: int = 1
+    timed: bool = True
+    """Whether promises of time are held; a machine with other work breaks them, none of those of order and count."""
     jobs: int = 1000
     """Edits to get accepted."""
     faults: dict[str, int] = field(default_factory=lambda: dict(FULL))
@@ -100,7 +102,7 @@ class Plan:
     limit_s: float = 3600.0
     """Longest time until the faults end; a soak that reaches it is incomplete, which is a failure."""
     drain_s: float = 120.0
-    """Time for what is unfinished when the faults end."""
+    """Longest time for what is unfinished when the faults end."""
     result_ttl_s: float = 300.0
     """How long finished edits are kept: so short that most expire under fire."""
     orphan_age_s: float = 120.0

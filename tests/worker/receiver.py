@@ -12,6 +12,8 @@ from typing import Any
 
 from standardwebhooks.webhooks import Webhook
 
+from tests.conftest import PATIENCE_S
+
 
 class Receiver:
     """Verifies what it gets and answers as told; ``answer(number)`` gives the status of the nth request, from 1."""
@@ -37,7 +39,7 @@ class Receiver:
                 number = receiver.requests
                 body = self.rfile.read(int(self.headers["content-length"]))
                 event = Webhook(receiver.secret).verify(body, dict(self.headers))
-                receiver.gate.wait(30)
+                receiver.gate.wait(PATIENCE_S)
                 status = receiver.answer(number)
                 if 200 <= status < 300:
                     receiver.accepted.append((self.headers["webhook-id"], event))

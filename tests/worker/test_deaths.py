@@ -16,7 +16,7 @@ from rq.job import Job
 
 from cli.embedded_redis import EmbeddedRedis
 from jobs.schema import State
-from tests.conftest import S3_BUCKET, S3_KEY, S3_SECRET, free_port, listens, running, wait_until
+from tests.conftest import PATIENCE_S, S3_BUCKET, S3_KEY, S3_SECRET, free_port, listens, running, wait_until
 from tests.jobs.desk import Desk
 from tests.worker.conftest import Process
 from tests.worker.test_gpu_worker import attempts, ends, leaves_rq, runs
@@ -29,7 +29,7 @@ def test_killed_at_the_claim(desk: Desk, spawn: Spawn, gates: Path) -> None:
     first = spawn()
     (gates / "die-at-claim").touch()
     record = desk.submit()
-    assert first.wait(20) == -signal.SIGKILL
+    assert first.wait(PATIENCE_S) == -signal.SIGKILL
     assert desk.is_in(record, State.QUEUED)
     assert desk.queue.taken("demo") == {record.id}
     spawn()
@@ -41,7 +41,7 @@ def test_killed_between_storing_and_committing(desk: Desk, spawn: Spawn, gates: 
     first = spawn()
     (gates / "die-at-commit").touch()
     record = desk.submit()
-    assert first.wait(20) == -signal.SIGKILL
+    assert first.wait(PATIENCE_S) == -signal.SIGKILL
     assert attempts(desk, record) == {"1"}
     assert not desk.get(record).state.is_terminal
     spawn()
@@ -55,7 +55,7 @@ def test_killed_right_after_the_commit(desk: Desk, spawn: Spawn, gates: Path) ->
     first = spawn()
     (gates / "die-after-commit").touch()
     record = desk.submit()
-    assert first.wait(20) == -signal.SIGKILL
+    assert first.wait(PATIENCE_S) == -signal.SIGKILL
     done = ends(desk, record)
     assert (done.state, done.attempt) == (State.SUCCEEDED, 1)
     spawn()  # its reaper tidies up
@@ -70,7 +70,7 @@ def test_killed_while_it_waits(desk: Desk, spawn: Spawn) -> None:
     records = [desk.submit(priority=each) for each in ("normal", "low", "normal")]
     assert {ends(desk, record).state for record in records} == {State.SUCCEEDED}
     second.send_signal(signal.SIGTERM)
-    assert second.wait(10) == 0
+    assert second.wait(PATIENCE_S) == 0
 
 
 def test_a_late_zombie_leaves_nothing_behind(desk: Desk, spawn: Spawn, gates: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_late_zombie_leaves_nothing_behind(desk: Desk, spawn: Spawn, gates: Pa
     done = ends(desk, record)
     zombie.send_signal(signal.SIGCONT)
     zombie.send_signal(signal.SIGTERM)
-    assert zombie.wait(20) == 0
+    assert zombie.wait(PATIENCE_S) == 0
     assert desk.get(record) == done
     assert attempts(desk, record) == {"2"}
 
@@ -189,7 +189,7 @@ def test_cancel_and_stop_reach_an_edit_that_waits_for_storage(s3_desk: Desk, spa
     wait_until(lambda: desk.is_in(canceled, State.CANCELED))
     wait_until(lambda: desk.is_in(handed_back, State.RUNNING))
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert (desk.get(handed_back).state, desk.get(handed_back).handed_back) == (State.QUEUED, 1)
 
 

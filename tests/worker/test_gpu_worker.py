@@ -21,7 +21,7 @@ from jobs.connection import connect
 from jobs.queue import queue_name
 from jobs.schema import JobRecord, State
 from jobs.storage import attempt_prefix, job_prefix, sha256
-from tests.conftest import redis_server, wait_until
+from tests.conftest import PATIENCE_S, redis_server, wait_until
 from tests.jobs.desk import BOX, SIZE, Desk
 from tests.worker.conftest import Process
 from tests.worker.painter import COLOUR, painting_model
@@ -31,7 +31,7 @@ from worker.heartbeat import EXIT_RESTART
 Spawn = Callable[..., Process]
 
 
-def ends(desk: Desk, record: JobRecord, timeout_s: float = 30) -> JobRecord:
+def ends(desk: Desk, record: JobRecord, timeout_s: float = PATIENCE_S) -> JobRecord:
     """The record when it is terminal, its objects checked against it."""
     wait_until(lambda: desk.get(record).state.is_terminal, timeout_s, f"end of {record.id}")
     done = desk.get(record)
@@ -72,7 +72,7 @@ def test_an_edit_is_carried_out_and_committed(desk: Desk, spawn: Spawn) -> None:
     leaves_rq(desk, record)
     wait_until(lambda: desk.models.all()["demo"].step_seconds is not None)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert desk.models.workers() == set()
     assert Worker.all(connection=desk.redis) == []
 
@@ -158,7 +158,7 @@ def test_a_zombie_wakes_up_and_commits_nothing(desk: Desk, spawn: Spawn, gates: 
     zombies_next = [desk.submit() for _ in range(4)]
     wait_until(lambda: all(desk.get(next_).state.is_terminal for next_ in zombies_next))
     zombie.send_signal(signal.SIGTERM)
-    assert zombie.wait(10) == 0
+    assert zombie.wait(PATIENCE_S) == 0
     assert desk.get(record) == done
     assert attempts(desk, record) == {"2"}
 
@@ -195,7 +195,7 @@ def test_a_poison_edit_cannot_take_the_fleet_down(desk: Desk, spawn: Spawn) -> N
     poison = desk.submit("die")
     for _ in range(2):
         process = spawn()
-        assert process.wait(20) == -signal.SIGKILL
+        assert process.wait(PATIENCE_S) == -signal.SIGKILL
         wait_until(lambda: desk.models.workers() == set())
     spawn()
     failed = ends(desk, poison)
@@ -218,7 +218,7 @@ def test_a_worker_whose_model_broke_ends_itself(desk: Desk, spawn: Spawn, gates:
     (gates / "broken").touch()
     process = spawn()
     breaking, waiting = desk.submit("break"), desk.submit()
-    assert process.wait(20) == EXIT_RESTART
+    assert process.wait(PATIENCE_S) == EXIT_RESTART
     assert [desk.get(breaking).state, desk.get(waiting).state] == [State.FAILED, State.QUEUED]
     spawn()
     assert ends(desk, waiting).attempt == 1
@@ -228,7 +228,7 @@ def test_a_model_that_does_not_answer_is_noticed(desk: Desk, spawn: Spawn, gates
     (gates / "stuck").touch()
     process = spawn(watchdog_s=0.5)
     breaking = desk.submit("break")
-    assert process.wait(20) == EXIT_RESTART
+    assert process.wait(PATIENCE_S) == EXIT_RESTART
     assert desk.is_in(breaking, State.FAILED)
 
 
@@ -245,7 +245,7 @@ def test_a_model_that_answers_late_is_no_hang(desk: Desk, spawn: Spawn, gates: P
 def test_a_loop_that_crashed_asks_for_a_new_process(spawn: Spawn, gates: Path) -> None:
     process = spawn()
     (gates / "crash").touch()
-    assert process.wait(20) == EXIT_RESTART
+    assert process.wait(PATIENCE_S) == EXIT_RESTART
 
 
 def test_a_record_of_another_version_costs_no_worker(desk: Desk, spawn: Spawn) -> None:
@@ -280,7 +280,7 @@ def test_sigterm_lets_the_edit_finish(desk: Desk, spawn: Spawn, gates: Path) -> 
     runs(desk, record)
     process.send_signal(signal.SIGTERM)
     (gates / "hold").unlink()
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert desk.get(record).state is State.SUCCEEDED
     assert desk.get(waiting).attempt == 0
 
@@ -291,7 +291,7 @@ def test_sigterm_hands_back_what_takes_too_long(desk: Desk, spawn: Spawn, gates:
     record = desk.submit("hold")
     runs(desk, record)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE_S) == 0
     back = desk.get(record)
     assert (back.state, back.attempt, back.handed_back) == (State.QUEUED, 1, 1)
     assert desk.queue.position(back) == 0
@@ -308,7 +308,7 @@ def test_a_second_sigterm_does_not_wait(desk: Desk, spawn: Spawn, gates: Path) -
     process.send_signal(signal.SIGTERM)
     time.sleep(0.1)  # two pending signals of one kind are one
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert desk.get(record).state is State.QUEUED
 
 
@@ -316,7 +316,7 @@ def test_the_watchdog_ends_a_hung_worker(desk: Desk, spawn: Spawn, gates: Path) 
     (gates / "hang").touch()
     process = spawn(watchdog_s=0.5)
     record = desk.submit("hang")
-    assert process.wait(20) == EXIT_RESTART
+    assert process.wait(PATIENCE_S) == EXIT_RESTART
     (gates / "hang").unlink()
     spawn()
     assert (ends(desk, record).state, desk.get(record).attempt) == (State.SUCCEEDED, 2)
@@ -337,7 +337,7 @@ def test_redis_restarts_under_a_running_edit(desk: Desk, gates: Path, tmp_path: 
         assert (done.state, done.attempt) == (State.SUCCEEDED, 1)
         assert ends(own, own.submit()).state is State.SUCCEEDED
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE_S) == 0
         own.close()
 
 

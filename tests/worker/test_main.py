@@ -14,7 +14,7 @@ from jobs.settings import Settings
 from jobs.storage import sha256
 from magedit.config import EditConfig
 from magedit.report import Stage
-from tests.conftest import running, wait_until
+from tests.conftest import PATIENCE_S, running, wait_until
 from tests.jobs.desk import Desk
 from tests.worker.conftest import CHECKPOINT, environment
 
@@ -42,5 +42,5 @@ def test_a_worker_from_start_to_end(s3_desk: Desk) -> None:
         assert subprocess.run([sys.executable, "-m", "worker.health"], env=env, check=False).returncode == 0
         assert desk.models.require("demo").workers == 1
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE_S) == 0
     assert desk.models.all()["demo"].workers == 0

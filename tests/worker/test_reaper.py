@@ -17,7 +17,7 @@ from jobs.records import Records
 from jobs.schema import JobRecord, State
 from jobs.settings import Settings
 from jobs.storage import job_prefix
-from tests.conftest import running, wait_until
+from tests.conftest import PATIENCE_S, running, wait_until
 from tests.jobs.desk import Desk, pass_deadline
 from tests.worker.conftest import environment
 from worker.reaper import LOCK_INTERVALS, LOCK_MIN_S, Chores, Reaper, Sweep
@@ -106,7 +106,7 @@ def test_the_reaper_alone_stops_when_asked(desk: Desk) -> None:
     with running([sys.executable, "-m", "worker.reaper"], env=environment(desk.settings)) as process:
         wait_until(lambda: desk.queue.position(lost) == 0)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_S) == 0
 
 
 def test_one_sweeps_at_a_time(desk: Desk, reaper: Reaper) -> None:
@@ -195,13 +195,13 @@ def test_storage_that_hangs_holds_up_no_lost_edit(desk: Desk, reaper: Reaper, mo
 
     def hang(_: str) -> int:
         hanging.set()
-        go_on.wait(30)
+        go_on.wait(PATIENCE_S)
         return 0
 
     monkeypatch.setattr(desk.store, "delete_prefix", hang)
     make_expired(desk)
     with repeating(reaper):
-        assert hanging.wait(5)
+        assert hanging.wait(PATIENCE_S)
         lost = taken(desk)
         wait_until(lambda: desk.queue.position(lost) == 0, 5)
         assert not go_on.is_set()
@@ -241,7 +241,7 @@ def test_killed_in_its_sweep_it_leaves_the_rest_to_the_next(desk: Desk) -> None:
     lost = [taken(desk) for _ in range(4)]
     env = environment(desk.settings)
     with running([sys.executable, "-c", DIES_IN_ITS_SWEEP], env=env) as first:
-        assert first.wait(20) == -signal.SIGKILL
+        assert first.wait(PATIENCE_S) == -signal.SIGKILL
     assert desk.queue.depth("demo") == 1
     assert 0 < desk.redis.pttl(keys.REAPER_LOCK) <= 1000 * max(LOCK_MIN_S, LOCK_INTERVALS * 0.1)
     with running([sys.executable, "-m", "worker.reaper"], env=env):

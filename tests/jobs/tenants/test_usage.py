@@ -14,8 +14,7 @@ from jobs.tenants.limits import Limits
 from jobs.tenants.usage import Counts, UsageCounts, bounds
 from magedit.config import EditConfig
 from magedit.report import EditMeasures
-from tests.conftest import wait_until
-from tests.jobs.desk import Desk
+from tests.jobs.desk import Desk, lapse
 
 COST = EditMeasures(unet_forward=100, unet_truncated_forward=40, unet_backward=5)
 PROBLEM = Problem(title="t", status=500, detail="d", code="c")
@@ -58,7 +57,7 @@ def test_every_way_to_end_is_counted_once(desk: Desk, counts: UsageCounts) -> No
 def test_a_worker_that_died_is_one_failure(desk: Desk, counts: UsageCounts) -> None:
     claim = claimed(desk)
     for attempt in range(desk.settings.max_attempts):
-        wait_until(lambda: not desk.redis.exists(keys.LEASE + claim.id))
+        lapse(desk, claim)
         desk.queue.remove(claim)
         desk.queue.requeue(claim)
         desk.records.claim(claim.id, f"w{attempt}")

@@ -12,7 +12,7 @@ from jobs import keys
 from jobs.schema import JobRecord
 from jobs.webhooks.deliveries import Deliveries, Delivery, DeliveryState, Taken
 from jobs.webhooks.secrets import WebhookSecrets
-from tests.conftest import running, wait_until
+from tests.conftest import PATIENCE_S, running, wait_until
 from tests.jobs.desk import Desk
 from tests.worker.conftest import environment
 from tests.worker.receiver import Receiver
@@ -119,7 +119,7 @@ def test_a_killed_deliverer_loses_nothing(open_desk: Desk, receiver: Receiver) -
         wait_until(lambda: len(receiver.accepted) == 3, what="deliveries")
         wait_until(lambda: all(how(open_desk, each).state is DeliveryState.DELIVERED for each in records))
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE_S) == 0
     assert {message for message, _ in receiver.accepted} == {f"msg_{record.id}" for record in records}
     for record in records:
         first, second = how(open_desk, record).attempts
