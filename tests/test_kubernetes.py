@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import shutil
@@ -18,8 +19,10 @@ from pydantic_settings import SettingsError
 
 from cli.workers import PROCESS_EXIT_S
 from jobs.settings import Settings
+from service import metrics
 from service.__main__ import GRACE_S
 from tests.test_deploy import OTHERS, OURS, TARGETS, VARIABLES
+from worker import telemetry
 
 FOLDER = Path(__file__).parents[1] / "deploy" / "kubernetes"
 OVERLAYS = sorted(each.name for each in (FOLDER / "overlays").iterdir())
@@ -212,7 +215,7 @@ def test_the_line_is_read_as_it_is_told() -> None:
     told = next(environment("keda", container) for each, _, container in pods("keda") if each == name)
     query = scaled["spec"]["triggers"][0]["metadata"]["query"]
     assert set(re.findall(r'model="([^"]+)"', query)) == {told["MAGEDIT_MODEL"]}
-    sources = "".join(Path(FOLDER.parents[1], file).read_text() for file in ("service/metrics.py", "worker/observe.py"))
+    sources = inspect.getsource(metrics) + inspect.getsource(telemetry)
     for metric in re.findall(r"magedit_\w+", query):
         assert f'"{metric}"' in sources
     # Without a worker of its model an edit is refused: 0 would never be left again.
