@@ -17,6 +17,9 @@ Box = tuple[int, int, int, int]
 MASK_THRESHOLD = 128
 """Grey value (0..255) from which a pixel of a grey mask counts as selected."""
 
+SHADE = 8
+"""Values of a mask that differ by more than this (0..255) were meant to differ; a JPEG of one colour has up to 3."""
+
 BLUR_RADIUS_MAX = 100
 """Radius in pixels up to which one selected pixel survives an 8-bit mean along a line: 255 / 201 is above 1."""
 
@@ -27,27 +30,65 @@ OUTLINE_COLOUR = (255, 0, 110)
 def read_mask(image: Image.Image, mode: MaskMode) -> Image.Image:
     """A mask (L, 0/255) from any picture: ``white`` or ``black`` pixels, or transparent ones (``alpha``), are edited.
 
-    With ``white`` and ``black`` a transparent pixel is not selected, whatever colour it hides.
+    A mask of the values 0 and 1 alone, as programs write it, counts as black and white. With ``white`` and ``black`` a
+    transparent pixel is not selected, whatever colour it hides.
 
     Raises:
-        EmptyMask: ``alpha`` is asked for and the picture has no transparency.
+        EmptyMask: ``alpha`` is asked for and the picture has no transparency; no pixel is selected; or every pixel is,
+            though the picture has two shades. Says what was seen and how to mend it.
     """
     if mode == "alpha":
         if not image.has_transparency_data:
             raise EmptyMask("mask_mode is 'alpha', but the mask has no alpha channel: send one, or use 'white'")
-        grey = ImageChops.invert(image.convert("RGBA").getchannel("A"))
-    elif image.mode in {"I;16", "I;16B", "I", "F"}:
-        high = max(255.0, float(image.getextrema()[1] or 0))  # type: ignore[arg-type]
-        grey = image.convert("F").point(lambda v: v * (255.0 / high)).convert("L")
-    elif image.has_transparency_data:
-        canvas = Image.new("L", image.size, 255 if mode == "black" else 0)
-        canvas.paste(image.convert("LA").getchannel("L"), mask=image.convert("RGBA").getchannel("A"))
-        grey = canvas
+        level = _level(image.convert("RGBA").getchannel("A"))
     else:
-        grey = image.convert("L")
-    if mode == "black":
-        grey = ImageChops.invert(grey)
-    return grey.point(lambda v: 255 if v >= MASK_THRESHOLD else 0)
+        level = _level(_luminance(image))
+    selected = level.point(lambda v: 255 if (v >= MASK_THRESHOLD) == (mode == "white") else 0)
+    if mode != "alpha" and image.has_transparency_data:
+        shown = image.convert("RGBA").getchannel("A").point(lambda v: 255 if v >= MASK_THRESHOLD else 0)
+        selected = ImageChops.multiply(selected, shown)
+    _require_choice(selected, level, mode, transparent=image.has_transparency_data)
+    return selected
+
+
+def _luminance(image: Image.Image) -> Image.Image:
+    """The luminance of the picture's own colours (L), 16 bits scaled to 8; transparency is not looked at."""
+    if image.mode in {"I;16", "I;16B", "I", "F"}:
+        high = max(255.0, float(image.getextrema()[1] or 0))  # type: ignore[arg-type]
+        return image.convert("F").point(lambda v: v * (255.0 / high)).convert("L")
+    return image.convert("LA").getchannel("L") if image.has_transparency_data else image.convert("L")
+
+
+def _level(channel: Image.Image) -> Image.Image:
+    """The channel; if it has no other values than 0 and 1, these as 0 and 255."""
+    return channel.point(lambda v: 255 * v) if channel.getextrema()[1] == 1 else channel
+
+
+def _require_choice(selected: Image.Image, level: Image.Image, mode: MaskMode, *, transparent: bool) -> None:
+    """Raises EmptyMask if ``selected`` is nothing, or all of a picture that was drawn with two shades of ``level``."""
+    low, high = (int(value) for value in level.getextrema())  # type: ignore[arg-type]
+    seen = f"its alpha is {low} to {high}" if mode == "alpha" else f"its luminance is {low} to {high}"
+    counts, paint, keep = _WORDS[mode]
+    if selected.getbbox() is None:
+        cure = f"{paint} what to edit"
+        if mode != "alpha" and transparent:
+            cure += ", or use mask_mode 'alpha' if it is the transparent part"
+        elif mode == "black":
+            cure += ", or use mask_mode 'white' if the white part is what to edit"
+        raise EmptyMask(f"the mask selects no pixel: {seen} (of 255), and {counts} counts as selected. {cure}".strip())
+    if selected.getextrema()[0] == 255 and high - low > SHADE:
+        raise EmptyMask(
+            f"the mask selects every pixel though it has several shades: {seen} (of 255), and {counts} counts as "
+            f"selected. {keep} what to keep"
+        )
+
+
+# For each mode: what is selected, how to draw what is edited, how to draw what is not.
+_WORDS: dict[MaskMode, tuple[str, str, str]] = {
+    "white": ("128 or more", "Paint white", "Paint black"),
+    "black": ("less than 128", "Paint black", "Paint white"),
+    "alpha": ("less than 128", "Make transparent", "Make opaque"),
+}
 
 
 def check_mask(mask: Image.Image, size: tuple[int, int]) -> None:
@@ -55,14 +96,11 @@ def check_mask(mask: Image.Image, size: tuple[int, int]) -> None:
 
     Raises:
         MaskMismatch: the sizes differ; names both.
-        EmptyMask: no pixel is selected.
     """
     if mask.size != size:
         raise MaskMismatch(
             f"mask is {mask.width}x{mask.height}, image is {size[0]}x{size[1]}: they must have the same size"
         )
-    if mask.getbbox() is None:
-        raise EmptyMask("the mask selects no pixel: mark what to edit, or set mask_mode to what you painted")
 
 
 def union(masks: Sequence[Image.Image]) -> Image.Image:
@@ -86,7 +124,7 @@ def working_crop(mask: Image.Image, size: int, context: float) -> Box:
         left, top = (width - side) // 2, (height - side) // 2
         return left, top, left + side, top + side
     bbox = mask.getbbox()
-    assert bbox is not None  # check_mask has refused empty masks
+    assert bbox is not None  # read_mask has refused empty masks
     longer = max(bbox[2] - bbox[0], bbox[3] - bbox[1])
     side = min(max(size, round(longer * (1 + 2 * context))), max(width, height))
     return (

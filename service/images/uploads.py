@@ -5,9 +5,10 @@ and no second format inside the same bytes (a polyglot) reaches storage, worker 
 
 - PNG, JPEG and WebP only; the bytes decide, not the declared type. Of an animation the first frame counts.
 - The declared size is held against the limits before any pixel is decoded, and so is the number of a JPEG's scans.
-- EXIF orientation is applied, to images and masks.
-- An ICC profile is converted to sRGB. One that is sRGB leaves the pixels alone; one that is damaged or of another
-  colour model than the picture is ignored: sRGB is assumed, as it is without a profile.
+- Metadata never makes a picture damaged: it is taken out before the file is decoded (`service.images.metadata`).
+- EXIF orientation is applied, to images and masks; what XMP says of it is not, as in viewers.
+- An ICC profile is converted to sRGB. One that is sRGB leaves the pixels alone; one that is damaged, of another colour
+  model than the picture, or longer than 16 MB is ignored: sRGB is assumed, as it is without a profile.
 - Grey, palette and CMYK become RGB; 16 bits a channel become 8.
 - Transparency is kept; a picture whose every pixel is opaque becomes RGB.
 - A mask keeps its own channels until `magedit.images.masks.read_mask` reads it by the mask mode.
@@ -20,9 +21,10 @@ import re
 import time
 from dataclasses import dataclass
 
-from PIL import Image, ImageChops, ImageCms, ImageOps
+from PIL import Image, ImageChops, ImageCms
 
 from service.errors import ImageTooCostly, ImageTooLarge, UnreadableImage, UnsupportedImageType, UploadTooLarge
+from service.images.metadata import JPEG, PNG, RIFF, plain
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 SRGB_TOLERANCE = 2
@@ -37,8 +39,18 @@ DECODE_S = 10.0
 a busy machine takes more for any picture."""
 
 # First bytes of the three formats (RFC 2083 3.1, ITU T.81 B.1.1.3, WebP container specification).
-_JPEG = b"\xff\xd8\xff"
-_SIGNATURES = (b"\x89PNG\r\n\x1a\n", _JPEG, b"RIFF")
+_SIGNATURES = (PNG, JPEG, RIFF)
+
+# What turns a picture upright that lies in its file in each of these ways (EXIF 2.32, tag 0x0112).
+_TURNED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 # The markers that end coded data (ITU T.81, B.1.1.2 and table B.1): not a stuffed byte, a restart, or what libjpeg
 # passes over there.
@@ -82,13 +94,14 @@ def _decode(data: bytes, *, field: str, limits: UploadLimits) -> tuple[Image.Ima
         raise UnsupportedImageType(
             f"`{field}` is no PNG, JPEG or WebP picture. Convert it to one of them.", field=field
         )
-    if data.startswith(_JPEG) and _has_too_many_scans(data):
+    if data.startswith(JPEG) and _has_too_many_scans(data):
         raise ImageTooCostly(
             f"`{field}` has more than {MAX_SCANS} JPEG scans. Save it again with an ordinary encoder, or as PNG.",
             field=field,
         )
+    stripped, profile, orientation = plain(data)
     try:
-        image = Image.open(_Paced(data), formats=FORMATS)
+        image = Image.open(_Paced(stripped), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageTooLarge(
             f"`{field}` declares far more pixels than the accepted {limits.max_pixels}. Scale it down.",
@@ -105,16 +118,15 @@ def _decode(data: bytes, *, field: str, limits: UploadLimits) -> tuple[Image.Ima
             field=field,
         )
     try:
-        profile = image.info.get("icc_profile")
         image.load()
-        upright = ImageOps.exif_transpose(image)
+        upright = image.transpose(_TURNED[orientation]) if orientation in _TURNED else image
     except _TooSlow as error:
         raise ImageTooCostly(
             f"`{field}` takes more than {DECODE_S:g} s to decode. Scale it down, or save it again.", field=field
         ) from error
     except Exception as error:
         raise UnreadableImage(f"`{field}` is damaged or cut off: it cannot be decoded.", field=field) from error
-    return upright, profile if isinstance(profile, bytes) else None
+    return upright, profile
 
 
 class _TooSlow(Exception):
@@ -138,7 +150,7 @@ class _Paced(io.BytesIO):
 def _has_too_many_scans(data: bytes) -> bool:
     """Whether a JPEG has more than `MAX_SCANS`: its segments are passed over as libjpeg does, up to the end of the
     picture, so that what is in them (a preview, say) or follows it (a film) does not count."""
-    at, scans = len(_JPEG) - 1, 0
+    at, scans = len(JPEG) - 1, 0
     while (marker := _MARKER.search(data, at)) is not None:
         kind, at = marker[1][0], marker.end()
         if kind == _EOI:

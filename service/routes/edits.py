@@ -80,7 +80,10 @@ router = APIRouter(prefix=EDITS, tags=["edits"])
             TOO_SLOW,
             INVALID,
             edit.MaskMismatch("mask is 400x300, image is 640x480: they must have the same size"),
-            edit.EmptyMask("the mask selects no pixel: mark what to edit, or set mask_mode to what you painted"),
+            edit.EmptyMask(
+                "the mask selects no pixel: its luminance is 0 to 76 (of 255), and 128 or more counts as selected. "
+                "Paint white what to edit"
+            ),
             edit.WordNotFound("'purple' is not a whole word of the target prompt 'a red carpet'"),
             edit.PromptTooLong("target_prompt has 90 tokens, the model takes 75: shorten it"),
             edit.PromptNotSupported("target_prompt has words that this model does not know: zeppelin"),

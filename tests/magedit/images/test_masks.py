@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -71,9 +73,68 @@ def test_a_mask_of_another_size_names_both_sizes() -> None:
         check_mask(rectangle((4, 3), (0, 0, 2, 2)), (8, 6))
 
 
-def test_an_empty_mask_is_an_error() -> None:
-    with pytest.raises(EmptyMask, match="selects no pixel"):
-        check_mask(Image.new("L", (8, 8)), (8, 8))
+UPLOADS = Path(__file__).parents[2] / "data" / "uploads"
+
+
+def test_a_mask_of_zeros_and_ones_is_taken_as_black_and_white() -> None:
+    with Image.open(UPLOADS / "mask-0-1.png") as mask:
+        assert mask.getextrema() == (0, 1)
+        expected = mask.point(lambda v: 255 * v)
+        assert read_mask(mask, "white").tobytes() == expected.tobytes()
+        assert read_mask(mask, "black").tobytes() == ImageChops.invert(expected).tobytes()
+        deep, colour = mask.convert("I").convert("I;16"), mask.convert("RGB")
+        assert read_mask(deep, "white").tobytes() == read_mask(colour, "white").tobytes() == expected.tobytes()
+        alpha = Image.merge("RGBA", (*colour.split(), mask))
+        assert read_mask(alpha, "alpha").tobytes() == ImageChops.invert(expected).tobytes()
+
+
+@pytest.mark.parametrize("mode", ["white", "black"])
+def test_a_red_mask_is_refused_in_either_mode_and_told_what_was_seen(mode: MaskMode) -> None:
+    with Image.open(UPLOADS / "mask-red-on-black.png") as mask, pytest.raises(EmptyMask) as caught:
+        read_mask(mask, mode)
+    # The luminance of pure red (ITU-R BT.601): 0.299 of 255.
+    assert "luminance is 0 to 76 (of 255)" in caught.value.message
+    assert "Paint white" in caught.value.message
+    assert "mask_mode" not in caught.value.message
+
+
+def shades(low: int, high: int) -> Image.Image:
+    mask = Image.new("L", (8, 8), low)
+    mask.paste(high, (1, 1, 4, 3))
+    return mask
+
+
+def hole(mask: Image.Image) -> Image.Image:
+    """The mask with a transparent corner."""
+    clear = mask.convert("RGBA")
+    clear.paste((0, 0, 0, 0), (0, 0, 2, 2))
+    return clear
+
+
+@pytest.mark.parametrize(
+    ("mask", "mode", "told"),
+    [
+        (shades(0, 0), "white", "selects no pixel: its luminance is 0 to 0 (of 255), and 128 or more"),
+        (shades(0, 127), "white", "selects no pixel: its luminance is 0 to 127"),
+        (shades(255, 255), "black", "use mask_mode 'white' if the white part is what to edit"),
+        (shades(255, 150), "black", "selects no pixel: its luminance is 150 to 255 (of 255), and less than 128"),
+        (hole(shades(0, 0)), "white", "use mask_mode 'alpha' if it is the transparent part"),
+        (shades(0, 9), "black", "selects every pixel though it has several shades: its luminance is 0 to 9"),
+        (shades(255, 150), "white", "Paint black what to keep"),
+        (shades(0, 0).convert("RGBA"), "alpha", "selects no pixel: its alpha is 255 to 255"),
+    ],
+)
+def test_a_mask_that_chooses_nothing_is_told_what_was_seen(mask: Image.Image, mode: MaskMode, told: str) -> None:
+    with pytest.raises(EmptyMask) as caught:
+        read_mask(mask, mode)
+    assert told in caught.value.message
+
+
+@pytest.mark.parametrize(("value", "mode"), [(255, "white"), (0, "black"), (200, "white"), (247, "white")])
+def test_a_mask_of_one_shade_may_select_everything(value: int, mode: MaskMode) -> None:
+    assert area(read_mask(shades(value, value), mode)) == 64
+    # A JPEG does not keep one shade exactly.
+    assert area(read_mask(shades(value, min(255, value + 8)), mode)) == 64
 
 
 def test_union_is_the_maximum() -> None:
