@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> None:
     os.set_inheritable(network, True)
     # The tests are the first process of their namespace, and keep the file open.
     os.environ[HOST_NETWORK] = f"/proc/1/fd/{network}"
-    tests = [sys.executable, "-m", "pytest", "-m", "slow", "tests/containers", *arguments]
+    tests = [sys.executable, "-m", "pytest", "-m", "slow", "-v", "-s", "tests/containers", *arguments]
     space = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
     os.execvp(space[0], [*space, *tests])
 
