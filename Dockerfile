@@ -35,7 +35,7 @@ RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels 
 
 
 FROM ${PYTHON_IMAGE} AS base
-ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONSAFEPATH=1
 RUN groupadd --gid 10001 magedit \
     && useradd --uid 10001 --gid 10001 --create-home --shell /usr/sbin/nologin magedit
 COPY constraints.txt constraints-cuda.txt /tmp/

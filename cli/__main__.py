@@ -1,4 +1,4 @@
-"""`magedit`: start the service on this machine, submit edits, look at them, see the demo."""
+"""The `magedit` command: runs the service, its workers and the demo, and edits pictures."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+import magedit
+from cli import edits
+from cli.console import make_console
 from cli.demo import report, run_demo
-from cli.display import describe, print_finished
-from cli.edit import API_KEY, edit
+from cli.edit import edit
 from cli.errors import explained, read_settings
 from cli.keys import app as keys_app
 from cli.options import with_config_options
@@ -23,17 +24,29 @@ from cli.stack import Stack, free_port
 from cli.webhooks import app as webhooks_app
 from cli.workers import environment_of, keep_working, worker_programs
 from jobs.observability.logs import configure_logging
-from magedit.client import Client
 from magedit.demo import DEMO_EDITS
 
 WATCH_S = 0.5
 """Pause between two looks at the processes, in seconds."""
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
-Server = Annotated[str, typer.Option(help="Address of the service.")]
 Workers = Annotated[int, typer.Option(min=1, help="Worker processes; each loads the checkpoint once.")]
-DEFAULT_SERVER = "http://127.0.0.1:8000"
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"magedit {magedit.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Localized image editing: edit a picture, or run the service and its workers."""
 
 
 @app.command()
@@ -41,17 +54,22 @@ def up(
     workers: Workers = 1,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the front end; 0: any free one.")] = None,
 ) -> None:
-    """Serve on this machine until Ctrl-C. Edits and pictures stay in the state folder for the next time."""
-    console = Console()
+    """Run the whole service on this machine until Ctrl-C. Edits and pictures are kept in the state folder."""
+    console = make_console()
     with explained(console), _stop_signals() as stopped:
         settings = read_settings() if port is None else read_settings(api_port=port)
         # Without an address of a Redis server one is started here.
         embedded = "redis_url" not in settings.model_fields_set
         with Stack(settings, workers=workers, embedded=embedded) as stack:
             console.print(f"starting; logs are in {stack.logs}")
-            stack.wait_ready(stopped.is_set)
+            stack.wait_ready(stopped.is_set, console.print)
             if not stopped.is_set():
-                console.print(f"ready: {stack.url} (contract: {stack.url}/docs); Ctrl-C stops it")
+                console.print(f"ready: {stack.url} (API: {stack.url}/docs); Ctrl-C stops it")
+                if settings.model != stack.settings.default_model:
+                    console.print(
+                        f"requests must name model={settings.model}: the default model, "
+                        f"{stack.settings.default_model}, has no worker here (MAGEDIT_DEFAULT_MODEL)"
+                    )
             while not stopped.wait(WATCH_S):
                 for name in stack.revive():
                     console.print(f"{name} had ended and was started again")
@@ -60,11 +78,12 @@ def up(
 
 @app.command()
 def worker(workers: Workers = 1) -> None:
-    """Work: keep worker processes alive until SIGTERM or Ctrl-C. Settings are those of `python -m worker`."""
-    with explained(Console(stderr=True)):
+    """Keep worker processes alive until SIGTERM or Ctrl-C. Settings are those of `python -m worker`."""
+    with explained(make_console(stderr=True)):
         settings = read_settings()
         configure_logging()
-        keep_working(worker_programs(settings, workers, environment_of(settings)))
+        status = keep_working(worker_programs(settings, workers, environment_of(settings)))
+    raise typer.Exit(status)
 
 
 app.command()(edit)
@@ -72,20 +91,11 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(webhooks_app, name="webhooks")
 
 
-@app.command()
-def status(
-    edit_id: Annotated[str, typer.Argument(metavar="ID")],
-    server: Server = DEFAULT_SERVER,
-    key: Annotated[str | None, typer.Option(envvar=API_KEY, help="API key, where the service asks for one.")] = None,
-) -> None:
-    """Say how an edit stands."""
-    console = Console()
-    with explained(console), Client(server, key=key) as client:
-        found = client.get(edit_id)
-        console.print(f"edit {found.id}: {describe(found)}")
-        if found.problem:
-            console.print(f"{found.problem.title}: {found.problem.detail}")
-        print_finished(found, console)
+app.command("list")(edits.list_edits)
+app.command()(edits.show)
+app.command()(edits.cancel)
+app.command()(edits.delete)
+app.command(hidden=True)(edits.status)
 
 
 @app.command()
@@ -96,10 +106,10 @@ def demo(
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the pictures.")] = Path("demo-output"),
     **config: Any,
 ) -> None:
-    """Start the service, run one edit through it, save its pictures, stop the service."""
+    """Start the service, run one demo edit through it, save its pictures, stop the service."""
     if name not in DEMO_EDITS:
         raise typer.BadParameter(f"there is no demo edit {name!r}; there are: {', '.join(DEMO_EDITS)}")
-    console = Console()
+    console = make_console()
     # SIGTERM unwinds the context managers too, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with explained(console), tempfile.TemporaryDirectory(prefix="magedit-") as folder:
@@ -108,7 +118,7 @@ def demo(
         settings = read_settings(**own, auth="off")
         with Stack(settings, workers=1, embedded=True) as stack:
             with console.status("starting the service"):
-                stack.wait_ready()
+                stack.wait_ready(tell=console.print)
             console.print(f"service at {stack.url}: front end, Redis, one worker with its checkpoint loaded")
             report(run_demo(stack.url, name, out, console, **config), console)
 

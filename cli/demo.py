@@ -34,7 +34,7 @@ def run_demo(server: str, name: str, folder: Path, console: Console, **config: A
     """
     asked = demo_edit(name)
     source, mask = asked.image(), asked.mask()
-    console.print(f"[bold]{asked.source_prompt}[/bold]\n-> [bold]{asked.target_prompt}[/bold]")
+    console.print(f"{asked.source_prompt}\n-> {asked.target_prompt}", style="bold")
     with Client(server) as client:
         edit = _submit(client, asked, source, mask, config)
         edit = follow(client, edit.id, console)

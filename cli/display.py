@@ -1,4 +1,4 @@
-"""What the person sees: a progress bar while an edit runs, a table when it is done."""
+"""Terminal output of an edit: a progress bar while it runs, tables when it is done."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def follow(client: Client, edit_id: str, console: Console) -> Edit:
 
 def progress_bar(console: Console) -> Progress:
     """A bar with description, share and time; tasks count to 1."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     return Progress(*columns, console=console)
 
 

@@ -9,7 +9,9 @@ from typing import Annotated, Any, get_args
 import typer
 from rich.console import Console
 
+from cli.console import make_console
 from cli.display import follow, print_finished
+from cli.edits import API_KEY
 from cli.errors import explained, read_settings
 from cli.options import json_array, with_config_options
 from jobs.schema import ArtifactName, OutputFormat, Priority
@@ -18,9 +20,6 @@ from magedit.config import MaskMode
 
 FORMATS: dict[str, OutputFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 """Format of the result by the ending of the file it is saved in."""
-
-API_KEY = "MAGEDIT_API_KEY"
-"""Variable with the API key of this shell's user."""
 
 HERE, THERE = "Without a server", "With --server"
 
@@ -42,62 +41,80 @@ def edit(
     *,
     source_prompt: Annotated[
         str | None,
-        typer.Option("--from", help="What the picture shows. Default with --source-edit: what that was to show."),
+        typer.Option("--from", help="What the picture shows. Default with --source-edit: its target prompt."),
     ] = None,
-    target_prompt: Annotated[str, typer.Option("--to", help="What it shall show.")],
+    target_prompt: Annotated[str, typer.Option("--to", help="What it shows after the edit.")],
     out: Annotated[Path, typer.Option(dir_okay=False, help="Where to save the result; its ending says the format.")],
     words: Annotated[
         list[str] | None,
         typer.Option(help="Word of the target prompt for the mask; repeatable. Default: the new ones."),
     ] = None,
     regions: Annotated[
-        Any, typer.Option(metavar="JSON", parser=json_array, help="Several masks: one object of words per mask.")
+        Any,
+        typer.Option(
+            hidden=True, metavar="JSON", parser=json_array, help="Several masks: one object of words per mask."
+        ),
     ] = None,
-    mask_mode: Annotated[MaskMode | None, typer.Option(help="Which part of the mask is edited.")] = None,
-    output_format: Annotated[OutputFormat | None, typer.Option(help="Format, whatever the ending.")] = None,
+    mask_mode: Annotated[MaskMode | None, typer.Option(hidden=True, help="Which part of the mask is edited.")] = None,
+    output_format: Annotated[
+        OutputFormat | None, typer.Option(hidden=True, help="Format, whatever the ending.")
+    ] = None,
     artifacts: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="|".join(get_args(ArtifactName)), help="What to save besides, next to the result; repeatable."
+            hidden=True,
+            metavar="|".join(get_args(ArtifactName)),
+            help="What to save besides, next to the result; repeatable.",
         ),
     ] = None,
     compare: Annotated[
         list[str] | None,
-        typer.Option(metavar="METHOD", help="Several methods in place of --method, a result of each; repeatable."),
+        typer.Option(
+            hidden=True, metavar="METHOD", help="Several methods in place of --method, a result of each; repeatable."
+        ),
     ] = None,
     checkpoint: Annotated[
         str | None,
         typer.Option(help="Folder or hub id of a Stable Diffusion checkpoint. Default: demo.", rich_help_panel=HERE),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="`cpu`, `cuda`, `cuda:1`. Default: CUDA if there is one.", rich_help_panel=HERE)
+        str | None,
+        typer.Option(hidden=True, help="`cpu`, `cuda`, `cuda:1`. Default: CUDA if there is one.", rich_help_panel=HERE),
     ] = None,
     server: Annotated[
         str | None, typer.Option(help="Let the service at this address do it.", rich_help_panel=THERE)
     ] = None,
     key: Annotated[
         str | None,
-        typer.Option(envvar=API_KEY, help="API key, where the service asks for one.", rich_help_panel=THERE),
+        typer.Option(
+            hidden=True, envvar=API_KEY, help="API key, where the service asks for one.", rich_help_panel=THERE
+        ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Which model. Default: the service's own.", rich_help_panel=THERE)
+        str | None, typer.Option(hidden=True, help="Which model. Default: the service's own.", rich_help_panel=THERE)
     ] = None,
     priority: Annotated[
-        Priority | None, typer.Option(help="`low`: after all normal edits.", rich_help_panel=THERE)
+        Priority | None, typer.Option(hidden=True, help="`low`: after all normal edits.", rich_help_panel=THERE)
     ] = None,
     deadline_s: Annotated[
-        float | None, typer.Option(min=1, help="Seconds within which it must begin, or fail.", rich_help_panel=THERE)
+        float | None,
+        typer.Option(hidden=True, min=1, help="Seconds within which it must begin, or fail.", rich_help_panel=THERE),
     ] = None,
     source_edit: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="Edit further what this edit made, in place of IMAGE.", rich_help_panel=THERE),
+        typer.Option(
+            hidden=True,
+            metavar="ID",
+            help="Edit further what this edit made, in place of IMAGE.",
+            rich_help_panel=THERE,
+        ),
     ] = None,
     source_result: Annotated[
-        int | None, typer.Option(min=0, help="Which result of it. Default: 0.", rich_help_panel=THERE)
+        int | None, typer.Option(hidden=True, min=0, help="Which result of it. Default: 0.", rich_help_panel=THERE)
     ] = None,
     **config: Any,
 ) -> None:
-    """Edit a picture inside a mask and save the result.
+    """Edit a picture inside a mask and save the result; `--help-all` lists every parameter.
 
     The checkpoint is loaded and used in this process; with `--server` a service does it. Ctrl-C ends the edit.
     """
@@ -126,7 +143,7 @@ def edit(
         "output_format": output_format or _format_of(out),
         **config,
     }
-    console = Console()
+    console = make_console()
     with explained(console):
         # Before the work: after it a folder that cannot be made would cost its result.
         out.parent.mkdir(parents=True, exist_ok=True)

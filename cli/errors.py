@@ -1,4 +1,4 @@
-"""What can be expected to go wrong ends a command with a sentence, not with a traceback."""
+"""Expected failures of a command: a sentence on the console and an exit status, no traceback."""
 
 from __future__ import annotations
 
@@ -10,48 +10,50 @@ import httpx
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.text import Text
 
+from cli.console import make_console
 from cli.embedded_redis import EmbeddedRedisError
 from cli.stack import StackError
 from cli.supervisor import ProgramDied
-from jobs.settings import Settings
+from jobs.settings import Settings, explain, unknown_variables
 from magedit.client import ServiceError
 
 
-class WrongSetting(Exception):
+class InvalidSetting(Exception):
     """A variable of the environment, or an option in its place, is not what its setting takes."""
 
 
-class NoModel(Exception):
+class ModelUnavailable(Exception):
     """The checkpoint cannot be loaded in this process; the message says which and why."""
 
 
 def read_settings(**given: Any) -> Settings:
-    """The settings of the environment with those given in their place.
+    """The settings of the environment with those given in their place; warns of variables that are no settings.
 
     Raises:
-        WrongSetting: names the variable and what is wrong with it.
+        InvalidSetting: names the variable and what is wrong with it.
     """
+    console = make_console(stderr=True)
+    for warning in unknown_variables():
+        console.print(f"warning: {warning}", style="yellow")
     try:
         return Settings(**given)
     except ValidationError as error:
-        names = ("_".join(str(part) for part in each["loc"]).upper() for each in error.errors())
-        reasons = (each["msg"] for each in error.errors())
-        told = "; ".join(f"MAGEDIT_{name}: {reason}" for name, reason in zip(names, reasons, strict=True))
-        raise WrongSetting(told) from error
+        raise InvalidSetting(explain(error)) from error
 
 
 @contextmanager
 def explained(console: Console) -> Iterator[None]:
-    """Print what went wrong and leave with status 1."""
+    """Print what went wrong and exit with status 1."""
     try:
         yield
     except ServiceError as error:
-        console.print(f"[red]{error.problem.title}[/red]: {error.problem.detail}")
+        console.print(Text.assemble((error.problem.title, "red"), f": {error.problem.detail}"))
         raise typer.Exit(1) from error
-    except (StackError, ProgramDied, EmbeddedRedisError, WrongSetting, NoModel) as error:
-        console.print(f"[red]{error}[/red]")
+    except (StackError, ProgramDied, EmbeddedRedisError, InvalidSetting, ModelUnavailable) as error:
+        console.print(Text(str(error), "red"))
         raise typer.Exit(1) from error
     except httpx.TransportError as error:
-        console.print(f"[red]the service cannot be reached: {error}[/red]")
+        console.print(Text(f"the service cannot be reached: {error}", "red"))
         raise typer.Exit(1) from error

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 from pydantic import TypeAdapter, ValidationError
-from rich.console import Console
 from rich.table import Table
 
+from cli.console import make_console
 from cli.service_redis import service_redis
 from jobs.schema import Tenant
 from jobs.tenants.api_keys import CALLER_SCOPES, SCOPES, ApiKey, ApiKeys, Scope
@@ -87,7 +87,7 @@ def create(
         scopes = [scope_name(each) for each in scope] if scope else CALLER_SCOPES
         limits = Limits.model_validate(dict(each.split("=") for each in limit or ()))
         key, token = api_keys.create(tenant, scopes, limits=limits, expires_in_s=expires)
-    Console(stderr=True).print(f"key {key.id} of {tenant}: {', '.join(key.scopes)}; it is shown this once")
+    make_console(stderr=True).print(f"key {key.id} of {tenant}: {', '.join(key.scopes)}; it is shown this once")
     typer.echo(token)
 
 
@@ -104,7 +104,7 @@ def show() -> None:
             limits = " ".join(f"{name}={value}" for name, value in key.limits.model_dump(exclude_unset=True).items())
             times = (_day(key.created_at), _day(key.last_used_at))
             table.add_row(key.id, key.tenant, " ".join(key.scopes), limits, *times, _state(key, now))
-    Console().print(table)
+    make_console().print(table)
 
 
 @app.command()

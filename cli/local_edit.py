@@ -15,7 +15,7 @@ from rich.console import Console
 from transformers.utils import logging as transformers_logging
 
 from cli.display import progress_bar
-from cli.errors import NoModel
+from cli.errors import ModelUnavailable
 from jobs import schema
 from jobs.errors import JobError
 from jobs.schema import JobRecord, State, new_id
@@ -43,7 +43,7 @@ class Here:
     """A loaded checkpoint and the objects of its edits, all in memory. ``console`` shows what happens."""
 
     def __init__(self, settings: Settings, console: Console) -> None:
-        """Load the checkpoint. Raises NoModel."""
+        """Load the checkpoint. Raises ModelUnavailable."""
         self._settings = settings.model_copy(update={"storage_url": "memory:"})
         self._console = console
         self._store = ObjectStore.from_settings(self._settings)
@@ -129,11 +129,13 @@ def _load(settings: Settings) -> ServedModel:
     try:
         return load(settings)
     except CheckpointError as error:
-        raise NoModel(f"the checkpoint {name!r} cannot be used: {error.message}") from error
+        raise ModelUnavailable(f"the checkpoint {name!r} cannot be used: {error.message}") from error
     except (OSError, ValueError) as error:
-        raise NoModel(f"the checkpoint {name!r} cannot be loaded: {_first_line(error)}") from error
+        raise ModelUnavailable(f"the checkpoint {name!r} cannot be loaded: {_first_line(error)}") from error
     except (RuntimeError, AssertionError) as error:
-        raise NoModel(f"{name!r} cannot be used on the device {settings.device!r}: {_first_line(error)}") from error
+        raise ModelUnavailable(
+            f"{name!r} cannot be used on the device {settings.device!r}: {_first_line(error)}"
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

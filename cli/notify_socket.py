@@ -1,4 +1,4 @@
-"""Where a supervised program says that it lives: the datagram socket of sd_notify(3)."""
+"""The sd_notify(3) socket on which a supervised program reports that it is alive."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 _MESSAGE_BYTES = 4096
 
 
-class Ear:
-    """Hears one program. What it says does not matter: that it says something is the news."""
+class NotifySocket:
+    """Receives one program's messages. Their content does not matter: any message means that it is alive."""
 
     def __init__(self) -> None:
         # A folder that only this user can enter; a path short enough for a socket.
@@ -21,11 +21,11 @@ class Ear:
         self._socket.bind(str(self._folder / "notify"))
 
     def environment(self, silence_s: float) -> dict[str, str]:
-        """The variables by which the program finds this ear, and learns how long it may be silent."""
+        """The variables that tell the program this socket and how long it may be silent, in seconds."""
         return {"NOTIFY_SOCKET": str(self._folder / "notify"), "WATCHDOG_USEC": str(int(silence_s * 1e6))}
 
-    def heard(self) -> bool:
-        """Whether the program has said something since the last time."""
+    def received(self) -> bool:
+        """Whether a message has arrived since the last call."""
         news = False
         while True:
             try:
@@ -34,6 +34,6 @@ class Ear:
                 return news
 
     def close(self) -> None:
-        """Hear no more."""
+        """Close the socket and remove its folder."""
         self._socket.close()
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import typer
 from redis import Redis
-from rich.console import Console
 
+from cli.console import make_console
 from cli.embedded_redis import EmbeddedRedis
 from cli.errors import explained, read_settings
 from jobs.connection import connect
@@ -19,7 +19,7 @@ from jobs.errors import QueueUnavailable
 def service_redis() -> Iterator[Redis]:
     """A client of it: where no Redis server is named, of the one that `magedit up` runs. Explains itself and exits if
     there is none."""
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     with explained(console):
         settings = read_settings()
         if "redis_url" not in settings.model_fields_set:
@@ -29,5 +29,5 @@ def service_redis() -> Iterator[Redis]:
             with connect(settings) as redis:
                 yield redis
         except QueueUnavailable as error:
-            console.print("[red]Redis does not answer: start `magedit up`, or set MAGEDIT_REDIS_URL[/red]")
+            console.print("Redis does not answer: start `magedit up`, or set MAGEDIT_REDIS_URL", style="red")
             raise typer.Exit(1) from error

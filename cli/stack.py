@@ -1,22 +1,24 @@
-"""The whole service on one machine: Redis (if none is given), front end and workers as processes.
+"""The whole service on one machine: Redis (unless one is given), front end and workers as processes.
 
-Everything it keeps (jobs, pictures, logs) is in the state folder, so that a later start finds it again.
+Jobs, pictures and logs are kept in the state folder, where a later start finds them again.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Self
 
 import httpx
+from redis.connection import parse_url
 
+from cli.downloads import Downloads
 from cli.embedded_redis import EmbeddedRedis
-from cli.supervisor import Program, Supervised, stop_all
+from cli.supervisor import PYTHON, Program, Supervised, stop_all
 from cli.workers import environment_of, worker_programs
 from jobs.settings import Settings
 
@@ -24,7 +26,14 @@ FRONT_END_GRACE_S = 10.0
 """Time the front end has to finish its requests when it is stopped, in seconds."""
 
 READY_TIMEOUT_S = 300.0
-"""Longest wait for the first worker: it loads and warms its checkpoint, in seconds."""
+"""Longest wait for the first worker: it loads and warms its checkpoint, in seconds. A download may take any time, as
+long as it moves."""
+
+NAME_AFTER_S = 5.0
+"""Pause between two messages that name what is still missing, in seconds."""
+
+Tell = Callable[[str], None]
+"""Takes a sentence about the start, for the person who waits."""
 
 
 class StackError(Exception):
@@ -42,9 +51,16 @@ class Stack:
     """Start, watch and stop the processes. A context manager: leaving it stops every process it started."""
 
     def __init__(self, settings: Settings, *, workers: int, embedded: bool) -> None:
-        """``embedded``: run a Redis server of our own in the state folder; else use ``settings.redis_url``."""
+        """``embedded``: run a Redis server of our own in the state folder; else use ``settings.redis_url``.
+
+        Where no default model is set, it is the one that the workers serve.
+        """
+        update: dict[str, object] = {}
         if settings.api_port == 0:
-            settings = settings.model_copy(update={"api_port": free_port(settings.api_host)})
+            update["api_port"] = free_port(settings.api_host)
+        if "default_model" not in settings.model_fields_set:
+            update["default_model"] = settings.model
+        settings = settings.model_copy(update=update)
         self.settings = settings
         self.workers = workers
         self.state = Path(settings.state_dir).resolve()
@@ -67,6 +83,7 @@ class Stack:
 
     def __enter__(self) -> Self:
         self.lock()
+        self._require_free_port()
         self.logs.mkdir(exist_ok=True)
         try:
             self._start()
@@ -95,6 +112,27 @@ class Stack:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    def _require_free_port(self) -> None:
+        """Before anything starts: a program that listens there already would answer in the front end's place.
+
+        Raises:
+            StackError: names host and port.
+        """
+        host, port = self.settings.api_host, self.settings.api_port
+        try:
+            family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind, proto) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+        except OSError as error:
+            self._unlock()
+            if error.errno == errno.EADDRINUSE:
+                raise StackError(
+                    f"port {port} of {host} is in use by another program: stop that program, or choose another port "
+                    "with --port or MAGEDIT_API_PORT"
+                ) from error
+            raise StackError(f"the front end cannot listen on {host}, port {port}: {error.strerror}") from error
+
     def _start(self) -> None:
         if self.redis is not None:
             self.redis.wait_gone()
@@ -105,8 +143,8 @@ class Stack:
 
     def _programs(self) -> Iterator[Program]:
         environment = self.environment()
-        python = (sys.executable, "-m")
-        yield Program(name="service", command=(*python, "service"), environment=environment, grace_s=FRONT_END_GRACE_S)
+        command = (*PYTHON, "-m", "service")
+        yield Program(name="service", command=command, environment=environment, grace_s=FRONT_END_GRACE_S)
         yield from worker_programs(self.settings, self.workers, environment)
 
     def environment(self) -> dict[str, str]:
@@ -115,22 +153,61 @@ class Stack:
         own = {"redis_url": self.redis.url, "redis_password": None} if self.redis else {}
         return environment_of(self.settings.model_copy(update={"state_dir": self.state, **own}))
 
-    def wait_ready(self, stopped: Callable[[], bool] = lambda: False) -> None:
+    def wait_ready(self, stopped: Callable[[], bool] = lambda: False, tell: Tell = lambda _: None) -> None:
         """Wait until the front end, Redis, storage and a worker are ready, or ``stopped()`` says to give up.
+
+        ``tell`` gets a sentence every few seconds about what is missing, and how far a download is.
 
         Raises:
             ProgramDied: a process ended meanwhile; the message holds the end of its log.
-            StackError: not ready within `READY_TIMEOUT_S`.
+            StackError: not ready within `READY_TIMEOUT_S`, not counting a download that moves; the message names the
+                missing part and its log.
         """
+        downloads = Downloads(self.settings.checkpoint)
+        deadline, tell_at = time.monotonic() + READY_TIMEOUT_S, time.monotonic() + NAME_AFTER_S
         with httpx.Client(base_url=self.url, timeout=5.0) as client:
+            while missing := self._missing(client):
+                if stopped():
+                    return
+                self._require_alive()
+                now = time.monotonic()
+                if downloads.moved():
+                    deadline = now + READY_TIMEOUT_S
+                if now > deadline:
+                    raise StackError(f"not ready after {READY_TIMEOUT_S:.0f} s: {'; '.join(missing)}")
+                if now > tell_at:
+                    tell_at = now + NAME_AFTER_S
+                    tell("; ".join([*missing, *downloads.progress()]))
+                time.sleep(0.25)
+        self._require_alive()
 
-            def ready() -> bool:
-                try:
-                    return stopped() or client.get("/readyz").status_code == httpx.codes.OK
-                except httpx.TransportError:
-                    return False
+    def _require_alive(self) -> None:
+        for process in self.processes:
+            process.require_alive()
 
-            _await(ready, self.processes, timeout_s=READY_TIMEOUT_S, pause_s=0.25)
+    def _missing(self, client: httpx.Client) -> list[str]:
+        """What is not ready yet, a sentence each."""
+        try:
+            answer = client.get("/readyz")
+        except httpx.TransportError:
+            return [f"waiting for the front end (log: {self.logs / 'service.log'})"]
+        if answer.status_code == httpx.codes.OK:
+            return []
+        reasons = {each["field"]: each["message"] for each in answer.json().get("errors", ())}
+        named = {
+            "redis": f"waiting for Redis at {self._redis_address()}: {reasons.get('redis')} (MAGEDIT_REDIS_URL)",
+            "storage": f"waiting for the object storage: {reasons.get('storage')} (MAGEDIT_STORAGE_URL)",
+            "worker": f"waiting for a worker to load {self.settings.checkpoint or 'the demo checkpoint'} "
+            f"(log: {self.logs / 'worker-0.log'})",
+        }
+        return [named.get(part, f"waiting for {part}: {reason}") for part, reason in reasons.items()] or [
+            f"waiting for the front end: it answers {answer.status_code} (log: {self.logs / 'service.log'})"
+        ]
+
+    def _redis_address(self) -> str:
+        """Where Redis is, without its password."""
+        given: dict[str, object] = parse_url(self.redis.url if self.redis else self.settings.redis_url)  # type: ignore[no-untyped-call]
+        return str(given.get("path") or f"{given.get('host', 'localhost')}:{given.get('port', 6379)}")
 
     def revive(self) -> list[str]:
         """Start again what has died; the names of what was started."""
@@ -142,6 +219,9 @@ class Stack:
         if self._redis_process is not None:
             stop_all([self._redis_process])
         self._processes, self._redis_process = [], None
+        self._unlock()
+
+    def _unlock(self) -> None:
         if self._lock is not None:
             self._lock.close()
             self._lock = None

@@ -1,4 +1,4 @@
-"""A small supervisor: starts programs, restarts what dies, kills what hangs, stops all of them by process id.
+"""A process supervisor: starts programs, restarts those that die, kills those that hang, stops all by pid.
 
 Each program runs in a session of its own, so that Ctrl-C in the terminal reaches the supervisor alone and the
 programs stop in the supervisor's order; and under `cli.child`, so that none outlives a killed supervisor.
@@ -16,7 +16,11 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.notify_socket import Ear
+from cli.notify_socket import NotifySocket
+
+PYTHON = (sys.executable, "-P")
+"""The interpreter for programs of this project. ``-P``: a `worker.py` in the working folder is not imported in place of
+the project's own package."""
 
 RESTART_DELAY_S = 1.0
 """Pause before a program that died is started again; doubled each time it dies young."""
@@ -28,8 +32,7 @@ YOUNG_S = 30.0
 """A program that lived shorter than this died young."""
 
 START_SILENCE_S = 1800.0
-"""How long a program that is to say that it lives may take for its first word, in seconds: a worker downloads and loads
-its checkpoint before."""
+"""How long a program may take until its first sd_notify message, in seconds: a worker loads its checkpoint before."""
 
 _KILL_WAIT_S = 10.0
 
@@ -38,7 +41,7 @@ _KILL_WAIT_S = 10.0
 class Program:
     """One process to keep alive: ``name`` for logs, ``command``, its whole ``environment``, time to stop in seconds.
 
-    ``silence_s``: how long it may say nothing (sd_notify) before it is taken to hang, in seconds; None: it is mute.
+    ``silence_s``: how long it may send no sd_notify message before it counts as hung, in seconds; None: it sends none.
     """
 
     name: str
@@ -62,8 +65,8 @@ class Supervised:
         self.restarts = 0
         self.hung = False
         """Whether the last process to end was killed because it hung."""
-        self._ear = Ear() if program.silence_s is not None else None
-        self._heard: float | None = None
+        self._notify = NotifySocket() if program.silence_s is not None else None
+        self._last_message: float | None = None
         self._delay = RESTART_DELAY_S
         self._restart_at: float | None = None
         self._process = self._spawn()
@@ -83,16 +86,21 @@ class Supervised:
         """Exit status of the current process (negative: the signal that ended it), None while it runs."""
         return self._process.poll()
 
+    @property
+    def misconfigured(self) -> bool:
+        """Whether it ended with EX_CONFIG (sysexits.h): started again with the same settings it would end again."""
+        return self.status == os.EX_CONFIG
+
     def _spawn(self) -> subprocess.Popen[bytes]:
         self._started = time.monotonic()
         environment = dict(self.program.environment)
-        if self._ear is not None and self.program.silence_s is not None:
-            environment |= self._ear.environment(self.program.silence_s)
-            self._ear.heard()
-            self._heard = None
+        if self._notify is not None and self.program.silence_s is not None:
+            environment |= self._notify.environment(self.program.silence_s)
+            self._notify.received()
+            self._last_message = None
         with self.log.open("ab") if self.log else nullcontext() as output:
             return subprocess.Popen(
-                (sys.executable, "-m", "cli.child", str(os.getpid()), *self.program.command),
+                (*PYTHON, "-m", "cli.child", str(os.getpid()), *self.program.command),
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -102,17 +110,19 @@ class Supervised:
 
     def _hangs(self) -> bool:
         """Whether it has been silent for too long."""
-        if self._ear is None or self.program.silence_s is None:
+        if self._notify is None or self.program.silence_s is None:
             return False
-        if self._ear.heard():
-            self._heard = time.monotonic()
-        if self._heard is None:
+        if self._notify.received():
+            self._last_message = time.monotonic()
+        if self._last_message is None:
             return time.monotonic() - self._started > START_SILENCE_S
-        return time.monotonic() - self._heard > self.program.silence_s
+        return time.monotonic() - self._last_message > self.program.silence_s
 
     def revive(self) -> bool:
         """Start the program again if it died and its pause is over; whether it was started now. Kills one that hangs,
-        so that the next call finds it dead."""
+        so that the next call finds it dead. One that says that it cannot be configured as it is stays ended."""
+        if self.misconfigured:
+            return False
         if self.alive:
             if self._hangs():
                 self.hung = True
@@ -163,8 +173,8 @@ class Supervised:
 
     def close(self) -> None:
         """Forget the process, which has ended."""
-        if self._ear is not None:
-            self._ear.close()
+        if self._notify is not None:
+            self._notify.close()
 
 
 def stop_all(programs: Iterable[Supervised]) -> None:

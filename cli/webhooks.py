@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from cli.console import make_console
 from cli.keys import duration, tenant_name
 from cli.service_redis import service_redis
 from jobs.webhooks.secrets import OVERLAP_S, WebhookSecrets
@@ -40,5 +40,5 @@ def rotate(
     overlap_s = OVERLAP_S if overlap is None else int(overlap)
     with service_redis() as redis:
         fresh = WebhookSecrets(redis).rotate(tenant, overlap_s=overlap_s)
-    Console(stderr=True).print(f"the one before goes on signing beside it for {overlap_s} s")
+    make_console(stderr=True).print(f"the one before goes on signing beside it for {overlap_s} s")
     typer.echo(fresh)

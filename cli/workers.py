@@ -1,10 +1,9 @@
-"""Worker processes under a supervisor: `magedit worker` keeps some alive, `magedit up` has some in its stack."""
+"""Worker processes under a supervisor, for `magedit worker` and `magedit up`."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from types import FrameType
@@ -12,11 +11,9 @@ from types import FrameType
 import structlog
 from pydantic import SecretStr
 
-from cli.supervisor import Program, Supervised, stop_all
-from jobs.settings import Settings
+from cli.supervisor import PYTHON, Program, Supervised, stop_all
+from jobs.settings import ENV_PREFIX, Settings
 from worker.sd_notify import silence_s
-
-ENV_PREFIX = str(Settings.model_config["env_prefix"])
 
 WATCH_S = 0.5
 """Pause between two looks at the processes, in seconds."""
@@ -50,17 +47,18 @@ def worker_programs(settings: Settings, workers: int, environment: Mapping[str, 
             environment = {**environment, f"{ENV_PREFIX}WORKER_METRICS_PORT": port}
         yield Program(
             name=f"worker-{number}",
-            command=(sys.executable, "-m", "worker"),
+            command=(*PYTHON, "-m", "worker"),
             environment=environment,
             grace_s=settings.stop_grace_s + PROCESS_EXIT_S,
             silence_s=silence_s(settings),
         )
 
 
-def keep_working(programs: Iterable[Program]) -> None:
+def keep_working(programs: Iterable[Program]) -> int:
     """Run ``programs`` until SIGTERM or SIGINT, in the main thread; their output is this process's.
 
-    One that ends is started again, whatever its exit status; one that hangs is killed and started again. The first
+    One that ends is started again, one that hangs is killed and started again. One that ends with EX_CONFIG (a setting
+    or a checkpoint that cannot work) ends them all. Returns the exit status: 0, or EX_CONFIG. The first
     signal lets each finish or hand back its edit within its grace time; a further one is passed on, and a worker then
     hands back at once. No process is left.
     """
@@ -81,7 +79,11 @@ def keep_working(programs: Iterable[Program]) -> None:
         while not stopped.wait(WATCH_S):
             for each in running:
                 _watch(each, told)
+            if any(each.misconfigured for each in running):
+                log.error("a worker cannot work as it is configured: mend the setting named above, then start it again")
+                return os.EX_CONFIG
         log.info("stopping", workers=len(running))
+        return 0
     finally:
         stop_all(running)
         for number, handler in previous.items():

@@ -12,6 +12,7 @@ from jobs import keys
 from jobs.connection import redis_errors
 from jobs.errors import NoWorkerForModel, UnknownModel
 from jobs.schema import ModelInfo, ModelStatus
+from jobs.settings import Settings
 
 # How long a tokenizer outlives its last announcement, in seconds.
 TOKENIZER_TTL_S = 24 * 3600
@@ -96,6 +97,14 @@ class Models:
     def all(self) -> dict[str, ModelStatus]:
         """Every model that was ever announced, with its live workers, in one round trip."""
         return self.look().models
+
+    def default(self, settings: Settings) -> str:
+        """The model of a request that names none: the default model or, where none is set, the only one served."""
+        name = settings.default_model
+        if "default_model" in settings.model_fields_set:
+            return name
+        served = [each for each, status in self.all().items() if status.workers]
+        return served[0] if len(served) == 1 else name
 
     def require(self, name: str) -> ModelStatus:
         """The model with at least one live worker. Raises UnknownModel, NoWorkerForModel."""

@@ -5,11 +5,14 @@ Nothing is read at import: each entry point builds one `Settings()` and passes i
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from magedit.passes import BATCH_RESULTS
@@ -240,7 +243,10 @@ class Settings(BaseSettings):
     max_results: int = Field(
         default=8, ge=1, le=64, description="Most results of one edit: its `n` times the strengths of its `sweep`."
     )
-    default_model: str = Field(default="demo", description="Model of a request that names none.")
+    default_model: str = Field(
+        default="demo",
+        description="Model of a request that names none. Not set: the only model that is served, where it is only one.",
+    )
     queue_limit: int = Field(
         default=1000,
         ge=1,
@@ -331,6 +337,31 @@ class Settings(BaseSettings):
                 "MAGEDIT_API_HOST to a loopback address, or this to true if whoever reaches it may do everything"
             )
         return allowed
+
+
+ENV_PREFIX = str(Settings.model_config["env_prefix"])
+
+OTHER_VARIABLES = frozenset({"MAGEDIT_API_KEY"})
+"""Variables of this prefix that are no settings: the key that the command line calls a service with."""
+
+
+def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """A sentence for each variable that has the prefix of the settings and is none of them."""
+    known = {ENV_PREFIX + name.upper() for name in Settings.model_fields} | OTHER_VARIABLES
+    unknown = sorted(name for name in environment if name.upper().startswith(ENV_PREFIX) and name.upper() not in known)
+    return [f"the variable {name} is no setting and has no effect{_meant(name, known)}" for name in unknown]
+
+
+def _meant(name: str, known: frozenset[str] | set[str]) -> str:
+    nearest = get_close_matches(name.upper(), sorted(known), n=1, cutoff=0.75)
+    return f": did you mean {nearest[0]}?" if nearest else ""
+
+
+def explain(error: ValidationError) -> str:
+    """What is wrong with the settings, by the names of their variables."""
+    return "; ".join(
+        f"{ENV_PREFIX}{'_'.join(str(part) for part in each['loc']).upper()}: {each['msg']}" for each in error.errors()
+    )
 
 
 def is_loopback(host: str) -> bool:

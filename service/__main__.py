@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import uvicorn
 
-from jobs.observability.logs import configure_logging
-from jobs.settings import Settings
+from jobs.process import start
 from service.app import create_app
 
 KEEP_ALIVE_S = 75
@@ -15,8 +14,7 @@ GRACE_S = 8
 
 def main() -> None:
     """Read the settings and serve."""
-    configure_logging()
-    settings = Settings()
+    settings = start()
     uvicorn.run(
         create_app(settings),
         host=settings.api_host,

@@ -1,7 +1,8 @@
-"""`python -m worker`: load and warm the model once, announce it, then work until SIGTERM or SIGINT."""
+"""`python -m worker`: loads and warms the model once, announces it, then works until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -11,10 +12,11 @@ import structlog
 from jobs.connection import connect, redis_errors
 from jobs.durability import warn_unless_durable
 from jobs.errors import QueueUnavailable
-from jobs.observability.logs import configure_logging
 from jobs.observability.tracing import tracer, tracer_provider
+from jobs.process import start
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
+from magedit.errors import CheckpointError
 from worker.gpu_worker import AWAY_PAUSE_S, GpuWorker
 from worker.heartbeat import EXIT_RESTART
 from worker.model import ServedModel, load
@@ -76,11 +78,14 @@ def await_redis(settings: Settings) -> None:
 
 
 def main() -> int:
-    """The process of one worker."""
-    configure_logging()
-    settings = Settings()
+    """The process of one worker; its exit status: EX_CONFIG where a new start with the same settings is no use."""
+    settings = start()
     Supervisor(settings.heartbeat_file).starting()
-    served = load(settings)
+    try:
+        served = load(settings)
+    except CheckpointError as error:
+        log.error("the checkpoint cannot be used", checkpoint=settings.checkpoint or "demo", reason=error.message)
+        return os.EX_CONFIG
     await_redis(settings)
     return serve(served, settings)
 

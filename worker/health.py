@@ -12,6 +12,9 @@ from jobs.errors import QueueUnavailable
 from jobs.models import Models
 from jobs.settings import Settings
 
+TIMEOUT_S = 2.0
+"""Longest wait for Redis, in seconds."""
+
 
 def is_serving(redis: Redis, host: str) -> bool:
     """Whether a worker of ``host`` has a live announcement; False while Redis is away."""
@@ -21,5 +24,14 @@ def is_serving(redis: Redis, host: str) -> bool:
         return False
 
 
+def main() -> int:
+    """One question without retries: the container engine asks again, and its own time limit is short."""
+    settings = Settings()
+    impatient = settings.model_copy(
+        update={"redis_retries": 0, "redis_timeout_s": min(settings.redis_timeout_s, TIMEOUT_S)}
+    )
+    return 0 if is_serving(connect(impatient), socket.gethostname()) else 1
+
+
 if __name__ == "__main__":
-    sys.exit(0 if is_serving(connect(Settings()), socket.gethostname()) else 1)
+    sys.exit(main())

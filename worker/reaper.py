@@ -26,7 +26,7 @@ from jobs import keys
 from jobs.connection import connect, redis_errors
 from jobs.durability import warn_unless_durable
 from jobs.errors import QueueUnavailable, StoreUnavailable
-from jobs.observability.logs import configure_logging
+from jobs.process import start
 from jobs.queue import JobQueue
 from jobs.records import Expired, Place, Records
 from jobs.settings import Settings
@@ -236,8 +236,7 @@ class Reaper:
 
 def main() -> None:
     """Sweep until SIGTERM or SIGINT."""
-    configure_logging()
-    settings = Settings()
+    settings = start()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -23,7 +23,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 def list_models(request: Request, backend: Backend) -> Response:
     """The models that workers have offered, and whether one is live for each."""
     models = tuple(_model(status, backend.queue.depth(name)) for name, status in backend.models.all().items())
-    return json_answer(request, Models(default=backend.settings.default_model, models=models))
+    return json_answer(request, Models(default=backend.models.default(backend.settings), models=models))
 
 
 def _model(status: ModelStatus, queued: int) -> Model:

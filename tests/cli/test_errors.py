@@ -9,7 +9,9 @@ import pytest
 import typer
 from rich.console import Console
 
-from cli.errors import NoModel, WrongSetting, explained, read_settings
+from cli.console import make_console
+from cli.display import progress_bar
+from cli.errors import InvalidSetting, ModelUnavailable, explained, read_settings
 from cli.stack import StackError
 from magedit.client import Problem, ServiceError
 
@@ -21,8 +23,8 @@ REFUSED = ServiceError(Problem(title="Mask", status=422, detail="the mask is emp
     [
         (REFUSED, "Mask: the mask is empty"),
         (StackError("the port is taken"), "the port is taken"),
-        (WrongSetting("MAGEDIT_LEASE_S: what"), "MAGEDIT_LEASE_S"),
-        (NoModel("the checkpoint 'x' cannot be loaded"), "checkpoint 'x'"),
+        (InvalidSetting("MAGEDIT_LEASE_S: what"), "MAGEDIT_LEASE_S"),
+        (ModelUnavailable("the checkpoint 'x' cannot be loaded"), "checkpoint 'x'"),
         (httpx.ConnectError("refused"), "cannot be reached: refused"),
     ],
 )
@@ -42,5 +44,15 @@ def test_a_fault_of_ours_is_not_hidden() -> None:
 def test_a_wrong_setting_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_settings(device="cpu").device == "cpu"
     monkeypatch.setenv("MAGEDIT_LEASE_S", "soon")
-    with pytest.raises(WrongSetting, match="MAGEDIT_LEASE_S"):
+    with pytest.raises(InvalidSetting, match="MAGEDIT_LEASE_S"):
         read_settings()
+
+
+def test_brackets_are_text(capsys: pytest.CaptureFixture[str]) -> None:
+    said = "run `pip install 'magedit[embedded]'` [v2] [/b]"
+    with pytest.raises(typer.Exit), explained(make_console()):
+        raise StackError(said)
+    assert capsys.readouterr().out.split() == said.split()
+    with progress_bar(make_console()) as bar:
+        bar.add_task(said)
+    assert said in " ".join(capsys.readouterr().out.split())

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from cli.errors import NoModel
+from cli.errors import ModelUnavailable
 from cli.local_edit import Here
 from jobs.settings import Settings
 from magedit.client import ServiceError
@@ -50,5 +50,5 @@ def test_a_failed_edit_says_why_as_a_worker_does(here: Here) -> None:
 
 
 def test_a_checkpoint_that_is_none_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NoModel, match=str(tmp_path)):
+    with pytest.raises(ModelUnavailable, match=str(tmp_path)):
         Here(Settings(checkpoint=str(tmp_path), device="cpu"), Console(file=io.StringIO()))

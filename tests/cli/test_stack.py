@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from cli.stack import Stack, StackError
+from cli import stack as module
+from cli.stack import Stack, StackError, free_port
 from jobs.settings import Settings
 
 
@@ -53,3 +55,44 @@ def test_one_stack_a_state_folder(tmp_path: Path) -> None:
     one.stop()
     other.lock()
     other.stop()
+
+
+def test_a_port_in_use_is_named_before_anything_starts(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        one = stack(tmp_path, api_port=port)
+        with pytest.raises(StackError, match=f"port {port} of 127.0.0.1 is in use"):
+            one.__enter__()
+        assert one.processes == []
+    # The state folder is free again.
+    one.lock()
+    one.stop()
+
+
+def test_the_served_model_is_the_default_where_none_is_set(tmp_path: Path) -> None:
+    assert stack(tmp_path, model="sd15").settings.default_model == "sd15"
+    chosen = Settings(state_dir=tmp_path, model="sd15", default_model="other")
+    assert Stack(chosen, workers=1, embedded=True).settings.default_model == "other"
+
+
+def test_missing_parts_are_named_while_they_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "NAME_AFTER_S", 0.0)
+    port = free_port()
+    settings = Settings(
+        state_dir=tmp_path, redis_url=f"redis://:secret@127.0.0.1:{port}/0", redis_retries=0, api_port=free_port()
+    )
+    said: list[str] = []
+    with Stack(settings, workers=0, embedded=False) as one:
+        one.wait_ready(lambda: any("Redis" in each for each in said), said.append)
+    assert "waiting for the front end" in said[0]
+    assert f"waiting for Redis at 127.0.0.1:{port}" in said[-1]
+    assert "secret" not in said[-1]
+
+
+def test_what_takes_too_long_is_named_with_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "READY_TIMEOUT_S", 0.0)
+    one = stack(tmp_path, api_port=free_port())
+    with pytest.raises(StackError, match=r"waiting for the front end .*service\.log"):
+        one.wait_ready()

@@ -1,4 +1,4 @@
-"""The supervisor with real supervisor."""
+"""The supervisor, with real processes."""
 
 from __future__ import annotations
 
@@ -87,3 +87,26 @@ def test_an_early_end_shows_the_log(started: list[Supervised], tmp_path: Path) -
     wait_until(lambda: not one.alive)
     with pytest.raises(ProgramDied, match="no checkpoint here"):
         one.require_alive()
+
+
+@pytest.mark.parametrize("module", ["worker", "jobs", "service", "cli", "rq"])
+def test_files_of_the_working_folder_are_not_imported(
+    module: str, started: list[Supervised], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"{module}.py").write_text("raise SystemExit(99)")
+    monkeypatch.chdir(tmp_path)
+    command = (*supervisor.PYTHON, "-c", "import worker.__main__, service.app, cli.__main__; raise SystemExit(7)")
+    one = Supervised(Program(name="one", command=command, environment=dict(os.environ), grace_s=5.0), tmp_path)
+    started.append(one)
+    wait_until(lambda: not one.alive, what="the end")
+    assert one.status == 7, one.log_tail()
+
+
+def test_a_program_that_says_it_is_misconfigured_stays_ended(
+    started: list[Supervised], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "RESTART_DELAY_S", 0.0)
+    one = start(READY + f"raise SystemExit({os.EX_CONFIG})", started, tmp_path)
+    wait_until(lambda: not one.alive, what="the end")
+    assert one.misconfigured
+    assert not any(one.revive() for _ in range(5))

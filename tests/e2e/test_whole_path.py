@@ -138,10 +138,20 @@ def test_the_command_line(s3_stack: Stack, files: tuple[Path, Path], tmp_path: P
     assert "yellow" in done.stdout
     assert "UNet" in done.stdout
     edit_id = done.stdout.split()[1]
-    shown = subprocess.run(
-        [*magedit, "status", edit_id, "--server", s3_stack.url], capture_output=True, text=True, check=True
-    )
-    assert "succeeded" in shown.stdout
+    server = ["--server", s3_stack.url]
+    said = {
+        command: subprocess.run([*magedit, *command, *server], capture_output=True, text=True, check=False).stdout
+        for command in (("show", edit_id), ("list",), ("cancel", edit_id))
+    }
+    assert "succeeded" in said["show", edit_id]
+    assert edit_id in said["list",]
+    assert "finished" in said["cancel", edit_id]
+    for command, text in said.items():
+        assert max(map(len, text.splitlines())) <= 80, command
+    deleted = subprocess.run([*magedit, "delete", edit_id, *server], capture_output=True, text=True, check=True)
+    assert "deleted" in deleted.stdout
+    gone = subprocess.run([*magedit, "show", edit_id, *server], capture_output=True, text=True, check=False)
+    assert gone.returncode == 1
 
     wrong = subprocess.run([*magedit, *edit, *prompts, "--words", "zebra"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 1

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from jobs.settings import Settings
+from jobs.settings import Settings, unknown_variables
 
 
 def test_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,3 +51,17 @@ def test_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAGEDIT_REDIS_URL", "redis://:hidden@127.0.0.1/0")
     monkeypatch.setenv("MAGEDIT_S3_SECRET_ACCESS_KEY", "hidden")
     assert "hidden" not in repr(Settings())
+
+
+def test_variables_that_are_no_settings_are_named() -> None:
+    environment = {
+        "MAGEDIT_REDIS_ULR": "",
+        "MAGEDIT_COLOUR": "",
+        "MAGEDIT_API_KEY": "",
+        "magedit_device": "",
+        "HOME": "",
+    }
+    assert unknown_variables(environment) == [
+        "the variable MAGEDIT_COLOUR is no setting and has no effect",
+        "the variable MAGEDIT_REDIS_ULR is no setting and has no effect: did you mean MAGEDIT_REDIS_URL?",
+    ]

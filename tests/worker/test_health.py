@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
+
+import pytest
 
 from jobs.connection import connect
 from jobs.settings import Settings
@@ -10,7 +14,7 @@ from tests.conftest import free_port
 from tests.jobs.desk import Desk
 from tests.worker.conftest import environment
 from tests.worker.painter import painting_model
-from worker.health import is_serving
+from worker.health import is_serving, main
 
 
 def test_healthy_while_a_worker_of_this_host_announces_itself(desk: Desk, gates: Path) -> None:
@@ -24,6 +28,28 @@ def test_healthy_while_a_worker_of_this_host_announces_itself(desk: Desk, gates:
 def test_unhealthy_without_redis() -> None:
     settings = Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0", redis_retries=0)
     assert not is_serving(connect(settings), "host")
+
+
+def test_redis_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("MAGEDIT_REDIS_URL", f"redis://127.0.0.1:{server.getsockname()[1]}/0")
+        asked = 0
+
+        def refuse() -> None:
+            nonlocal asked
+            while True:
+                try:
+                    server.accept()[0].close()
+                except OSError:
+                    return
+                asked += 1
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        assert main() == 1
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    assert asked == 1
 
 
 def test_it_is_a_program_for_health_checks(desk: Desk) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.notify_socket import Ear
+from cli.notify_socket import NotifySocket
 from jobs.settings import Settings
 from worker.sd_notify import SILENCE_MIN_S, Supervisor, silence_s
 
@@ -39,13 +39,13 @@ def test_without_a_supervisor_nothing_happens(address: str) -> None:
 
 
 def test_a_supervisor_that_does_not_read_holds_nobody_up() -> None:
-    ear = Ear()
-    supervisor = Supervisor(environment=ear.environment(1e-6))
+    notify = NotifySocket()
+    supervisor = Supervisor(environment=notify.environment(1e-6))
     for _ in range(10_000):
         supervisor.alive()
-    assert ear.heard()
-    assert not ear.heard()
-    ear.close()
+    assert notify.received()
+    assert not notify.received()
+    notify.close()
 
 
 def test_patience_covers_a_server_that_hangs() -> None:

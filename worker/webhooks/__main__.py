@@ -8,8 +8,7 @@ import threading
 import structlog
 
 from jobs.connection import connect
-from jobs.observability.logs import configure_logging
-from jobs.settings import Settings
+from jobs.process import start
 from worker.sd_notify import Supervisor
 from worker.webhooks.delivery import Deliverer
 
@@ -18,8 +17,7 @@ log = structlog.get_logger()
 
 def main() -> None:
     """Deliver until SIGTERM or SIGINT."""
-    configure_logging()
-    settings = Settings()
+    settings = start()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

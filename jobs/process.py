@@ -1,0 +1,29 @@
+"""The start that every process of the service shares: logging, settings, and what is wrong with them."""
+
+from __future__ import annotations
+
+import os
+
+import structlog
+from pydantic import ValidationError
+
+from jobs.observability.logs import configure_logging
+from jobs.settings import Settings, explain, unknown_variables
+
+log = structlog.get_logger()
+
+
+def start() -> Settings:
+    """Configure logging and read the settings; variables that are no settings are logged.
+
+    Raises:
+        SystemExit: with EX_CONFIG, after a setting that cannot be used was logged: a new start would end alike.
+    """
+    configure_logging()
+    for warning in unknown_variables():
+        log.warning(warning)
+    try:
+        return Settings()
+    except ValidationError as error:
+        log.error(explain(error))
+        raise SystemExit(os.EX_CONFIG) from error
