@@ -3,13 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
-# One thread a process: two spinning OpenMP threads collapse as soon as anything else runs (README, Threads).
+# One thread a process: two spinning OpenMP threads collapse as soon as anything else runs (docs/models.md, Threads).
 export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
+# MkDocs prints advertising otherwise.
+export NO_MKDOCS_2_WARNING ?= 1
 
-.PHONY: demo up test containers soak fuzz check format bench bench-speed bench-load bench-memory bench-quality bench-prompts gallery openapi clean
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*  \#\#.*/\1/p' $(MAKEFILE_LIST))
 .DELETE_ON_ERROR:
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: $(VENV)/.run  ## Start the whole stack, run a real edit over HTTP, save the pictures in demo-output/
 	$(BIN)/magedit demo
@@ -32,12 +37,15 @@ soak: $(VENV)/.dev  ## Long model-based lives, then kill everything for most of 
 fuzz: $(VENV)/.dev  ## 5,000 mutated uploads, and the whole contract with random requests: no fault of the service
 	$(BIN)/python -m pytest tests/fuzz
 
-check: $(VENV)/.dev  ## Lint, format, types, import walls, OpenAPI file
+check: $(VENV)/.dev  ## Lint, format, types, import rules, spelling, generated files, documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m codespell_lib
 	$(BIN)/python -m service.openapi check
+	$(BIN)/python -m tools.reference check
+	$(BIN)/python -m mkdocs build --quiet --strict --site-dir .cache/site
 
 format: $(VENV)/.dev  ## Put imports and format in order
 	$(BIN)/ruff check --fix .
@@ -64,6 +72,12 @@ bench-prompts: $(VENV)/.run  ## Pairs of prompts: right in kind, in default word
 
 gallery: $(VENV)/.run  ## Draw docs/gallery.png: a row per kind of edit, from the shipped checkpoint
 	$(BIN)/python -m magedit.demo.gallery
+
+docs: $(VENV)/.dev  ## Serve the documentation on http://127.0.0.1:8001 until Ctrl-C
+	$(BIN)/python -m mkdocs serve --dev-addr 127.0.0.1:8001
+
+reference: $(VENV)/.dev  ## Write docs/reference from the code
+	$(BIN)/python -m tools.reference write
 
 openapi: $(VENV)/.run  ## Write openapi/openapi.json
 	$(BIN)/python -m service.openapi write

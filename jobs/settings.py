@@ -23,7 +23,7 @@ DAY_S = 24 * 3600
 
 
 class Settings(BaseSettings):
-    """Typed settings; the README's table is generated from the descriptions below."""
+    """Typed settings; docs/reference/settings.md is generated from the descriptions below."""
 
     model_config = SettingsConfigDict(env_prefix="MAGEDIT_", frozen=True, extra="forbid")
 
