@@ -15,8 +15,8 @@ from rich.console import Console
 
 from magedit.backbones.stable_diffusion.denoiser import frozen
 from magedit.config import EditConfig
-from magedit.inversion import InversionTask, Inverted
-from magedit.inversion.null_text import null_text
+from magedit.inversion.base import InversionTask, Inverted
+from magedit.inversion.null_text.loop import null_text
 from magedit.meter import Meter
 from magedit.pipelines.mag_edit import MAGEditPipeline
 

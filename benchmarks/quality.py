@@ -35,8 +35,9 @@ from magedit.demo.evaluate import judge_edit, load_pipeline, psnr
 from magedit.demo.instructions import instruction
 from magedit.demo.model import DemoModel
 from magedit.errors import EditDiverged, InvalidEdit
+from magedit.inversion.registry import inversion_settings
 from magedit.meter import planned
-from magedit.methods.catalog import METHOD_CARDS
+from magedit.methods.registry import METHODS
 from magedit.passes import Passes
 from magedit.pipelines.instruct import InstructPipeline
 from magedit.pipelines.mag_edit import MAGEditPipeline
@@ -79,7 +80,7 @@ class Inversions:
 
     @staticmethod
     def _key(edit: DemoEdit, config: EditConfig) -> str:
-        return json.dumps([edit.source_prompt, config.inversion_settings], sort_keys=True)
+        return json.dumps([edit.source_prompt, inversion_settings(config)], sort_keys=True)
 
     def of(self, edit: DemoEdit, config: EditConfig) -> tuple[Inversion | None, float]:
         """The inversion to begin with, and the seconds that it took; none: the edit makes its own."""
@@ -94,7 +95,7 @@ class Inversions:
     def _shared(config: EditConfig) -> bool:
         """Whether the inversion's passes are known beforehand; an optimisation's are only counted as it runs."""
         stages = planned(config, inverted=False)
-        return bool(METHOD_CARDS[config.method].inversions) and Stage.OPTIMIZE not in stages
+        return bool(METHODS[config.method].inversions) and Stage.OPTIMIZE not in stages
 
 
 def measure(
@@ -182,7 +183,7 @@ def _work(edit: DemoEdit, rows: Mapping[str, EditConfig]) -> list[Figures]:
 
 
 def _is_instructed(config: EditConfig) -> bool:
-    return METHOD_CARDS[config.method].own_checkpoint
+    return METHODS[config.method].own_checkpoint
 
 
 def has_twin(edit: DemoEdit) -> bool:

@@ -21,7 +21,8 @@ from magedit.backbones.stable_diffusion.attention import Edit, LayerEdit
 from magedit.backbones.stable_diffusion.denoiser import frozen
 from magedit.config import EditConfig, Region
 from magedit.guidance.constraints import constraint_loss
-from magedit.inversion import INVERSIONS, InversionTask
+from magedit.inversion.base import InversionTask
+from magedit.inversion.registry import INVERSIONS
 from magedit.meter import Meter
 from magedit.methods.base import EditTask
 from magedit.pipelines.mag_edit import MAGEditPipeline
@@ -92,7 +93,7 @@ def released_inversion(
         task = InversionTask(
             pipe._denoiser(config, meter), pipe._encode(image), pipe._embed(prompt), pipe._embed(""), config
         )
-        inverted = INVERSIONS[config.inversion](task)
+        inverted = INVERSIONS[config.inversion].load()(task)
     assert image.size == mask.size == (pipe.size, pipe.size)
     return Inversion(inverted, box, image.size, prompt, config)
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from magedit.config import EditConfig
-from magedit.methods.catalog import INVERSION_CARDS, METHOD_CARDS
+from magedit.inversion.registry import INVERSIONS
+from magedit.methods.registry import METHODS
 from magedit.passes import Passes
 from magedit.report import Progress, Stage
 
@@ -81,11 +82,11 @@ class Meter:
 
 def planned(config: EditConfig, *, inverted: bool) -> dict[Stage, Passes]:
     """UNet passes per stage that ``config`` plans; those of the inversion only if it is not ``inverted`` already."""
-    card = METHOD_CARDS[config.method]
+    card = METHODS[config.method]
     passes = {Stage.PREPARE: Passes(), Stage.INVERT: Passes(), Stage.DECODE: Passes()}
     if card.inversions and not inverted:
         passes[Stage.INVERT] = Passes(forward=config.steps)
-        passes |= INVERSION_CARDS[config.inversion].plan(config)
+        passes |= INVERSIONS[config.inversion].plan(config)
     plans = [card.shared(config), *(card.plan(each) for each in config.variants)]
     for stage, more in chain.from_iterable(plan.items() for plan in plans):
         passes[stage] = passes.get(stage, Passes()) + more

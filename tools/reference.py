@@ -15,9 +15,11 @@ from typer.cli import get_docs_for_click
 from cli.__main__ import app as cli_app
 from jobs.records import ENDED_BY_REDIS
 from jobs.settings import Settings
+from magedit.card import Paper
 from magedit.config import GOVERNED, EditConfig
+from magedit.inversion.registry import INVERSIONS
 from magedit.meter import planned
-from magedit.methods.catalog import INVERSION_CARDS, METHOD_CARDS, Paper
+from magedit.methods.registry import METHODS
 from magedit.passes import Passes
 from magedit.prompts.kinds import KIND_GOVERNED
 from service.app import create_app
@@ -55,13 +57,13 @@ def methods() -> str:
             ", ".join(name.replace("_", " ") for name in card.inputs if name != "image"),
             f"{sum(planned(EditConfig(method=card.name), inverted=False).values(), Passes()).work:g}",
         )
-        for card in METHOD_CARDS.values()
+        for card in METHODS.values()
     ]
     inversion_rows = []
-    for card in INVERSION_CARDS.values():
+    for card in INVERSIONS.values():
         stages = card.plan(EditConfig(inversion=card.name)).values()
         work = sum(stages, Passes(forward=EditConfig().steps)).work
-        inversion_rows.append((f"`{card.name}`", _link(card.paper), card.summary, f"{work:g}"))
+        inversion_rows.append((f"`{card.name}`", ", ".join(map(_link, card.papers)), card.summary, f"{work:g}"))
     return "\n\n".join(
         (
             "# Methods and parameters",
@@ -188,10 +190,10 @@ def _form_default(name: str, schema: dict[str, Any]) -> str:
 
 
 def _readers(name: str) -> str:
-    readers: list[str] = [card.name for card in METHOD_CARDS.values() if name in card.parameters]
-    readers += [card.name for card in INVERSION_CARDS.values() if name in card.parameters]
+    readers: list[str] = [card.name for card in METHODS.values() if name in card.parameters]
+    readers += [card.name for card in INVERSIONS.values() if name in card.parameters]
     # What all methods read needs no list.
-    return "" if set(METHOD_CARDS) <= set(readers) else ", ".join(f"`{reader}`" for reader in readers)
+    return "" if set(METHODS) <= set(readers) else ", ".join(f"`{reader}`" for reader in readers)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from magedit.images.charts import COLOURS, Series, chart, stack
 from magedit.images.heatmap import difference, grid, heat_map, panels, reduced
 from magedit.images.masks import Box, outline, take, union
 from magedit.images.transparency import flatten
-from magedit.methods.catalog import METHOD_CARDS
+from magedit.methods.registry import METHODS
 from magedit.report import Ratios, Stage, StepTrace
 from worker.model import Edited
 
@@ -89,7 +89,7 @@ def _comparison(image: Image.Image, masks: Sequence[Image.Image], edited: Edited
                 "changed": round(sum(changed) / len(changed), 3),
                 **{name: getattr(cost, name) for name in ("unet_forward", "unet_truncated_forward", "unet_backward")},
                 "seconds": round(sum(cost.stage_seconds.values()), 3),
-                "inversion_reused": cost.inversion_reused if METHOD_CARDS[own.method].inversions else None,
+                "inversion_reused": cost.inversion_reused if METHODS[own.method].inversions else None,
                 "inversion_seconds": _inversion_seconds(own.method, cost.stage_seconds),
             }
         )
@@ -98,7 +98,7 @@ def _comparison(image: Image.Image, masks: Sequence[Image.Image], edited: Edited
 
 def _inversion_seconds(method: MethodName, stages: Mapping[str, float]) -> float:
     """What of an edit's stages was its inversion; a method that inverts nothing may optimise something else."""
-    inverting = (Stage.INVERT, Stage.OPTIMIZE) if METHOD_CARDS[method].inversions else ()
+    inverting = (Stage.INVERT, Stage.OPTIMIZE) if METHODS[method].inversions else ()
     return round(sum(stages.get(stage, 0.0) for stage in inverting), 3)
 
 

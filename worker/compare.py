@@ -10,8 +10,9 @@ from typing import Any
 from PIL import Image
 
 from magedit.config import EditConfig, Region
+from magedit.inversion.registry import inversion_settings
 from magedit.meter import expected_work
-from magedit.methods.catalog import METHOD_CARDS
+from magedit.methods.registry import METHODS
 from magedit.report import EditMeasures
 from worker.inversion_cache import Slot
 from worker.model import Edited, Editor
@@ -100,8 +101,8 @@ def edit_by(
     work = [sum(expected_work(config, inverted=False).values()) for config in configs]
     for number, config in enumerate(configs):
         report.share(sum(work[:number]) / sum(work), work[number] / sum(work))
-        inverts = bool(METHOD_CARDS[config.method].inversions)
-        wanted = tuple(sorted(config.inversion_settings.items()))
+        inverts = bool(METHODS[config.method].inversions)
+        wanted = tuple(sorted(inversion_settings(config).items()))
         slot = slot_for(config) if inverts and wanted not in made else None
         found = (made.get(wanted) or (slot.find() if slot else None)) if inverts else None
         kept = slot.keep if slot else None

@@ -14,7 +14,7 @@ from jobs.storage import ObjectStore, artifact_key, result_key, sha256
 from magedit.config import EditConfig
 from magedit.images.transparency import flatten
 from magedit.meter import expected_work
-from magedit.methods.catalog import METHOD_CARDS
+from magedit.methods.registry import METHODS
 from magedit.report import EditMeasures
 from worker.artifacts import all_artifacts
 from worker.compare import edit_by
@@ -78,7 +78,7 @@ def run(
     # One unguided edit, of the first seed: results of other seeds have none to be compared with.
     compare = "attention" in request.artifacts and request.config.is_guided
     plain = replace(request.config.variants[0], strength=0.0)
-    inverts = bool(METHOD_CARDS[request.config.method].inversions)
+    inverts = bool(METHODS[request.config.method].inversions)
     slot = inversions and inverts and inversions.slot(claim.tenant, image, masks, request.source_prompt, request.config)
     found = slot.find() if slot else None
     share = _comparison_share(request.config, plain, inverted=found is not None) if compare else 0.0

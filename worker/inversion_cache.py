@@ -22,6 +22,7 @@ from jobs.storage import ObjectStore, inversion_key
 from magedit.config import EditConfig
 from magedit.images.masks import Box, take, union, working_crop
 from magedit.images.transparency import flatten
+from magedit.inversion.registry import inversion_settings
 
 if TYPE_CHECKING:
     from magedit.pipelines.output import Inversion
@@ -91,7 +92,7 @@ class Inversions:
             "box": box,
             "image_size": image.size,
             "source_prompt": source_prompt,
-            "settings": config.inversion_settings,
+            "settings": inversion_settings(config),
             "weights": self.fingerprint,
             "dtype": self.info.dtype,
             "device": self.info.device.partition(":")[0],

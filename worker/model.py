@@ -15,8 +15,9 @@ from jobs.models import tokenizer_sha256
 from jobs.schema import ModelInfo
 from jobs.settings import Settings
 from magedit.config import EditConfig, Region
+from magedit.inversion.registry import INVERSIONS
 from magedit.meter import OnProgress
-from magedit.methods.catalog import INVERSION_CARDS, METHOD_CARDS
+from magedit.methods.registry import METHODS
 from magedit.report import EditMeasures
 
 
@@ -98,7 +99,7 @@ def load(settings: Settings) -> ServedModel:
         save_memory(pipe, device)
     else:
         pipe.to(device)
-    methods = (pipe.method,) if instructed else tuple(c.name for c in METHOD_CARDS.values() if not c.own_checkpoint)
+    methods = (pipe.method,) if instructed else tuple(c.name for c in METHODS.values() if not c.own_checkpoint)
     tokenizer_json = pipe.tokenizer_json()
     info = ModelInfo(
         name=settings.model,
@@ -110,7 +111,7 @@ def load(settings: Settings) -> ServedModel:
         methods=methods,
         inversions=()
         if instructed
-        else tuple(card.name for card in INVERSION_CARDS.values() if dtype == "float32" or not card.full_precision),
+        else tuple(card.name for card in INVERSIONS.values() if dtype == "float32" or not card.full_precision),
         device=device,
         dtype=dtype,
     )

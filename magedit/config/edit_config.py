@@ -5,7 +5,7 @@ form, the CLI and OpenAPI read bounds, defaults and descriptions from their fiel
 
 Sources: *paper* is MAG-Edit (arXiv 2312.11396), *P2P* Prompt-to-Prompt (arXiv 2208.01626), *NTI* null-text
 inversion (arXiv 2211.09794), *NPI* negative-prompt inversion (arXiv 2305.16807), *direct* Direct Inversion
-(arXiv 2310.01506). What each method is and which parameters it reads: `magedit.methods.catalog`.
+(arXiv 2310.01506). What each method is and which parameters it reads: `magedit.methods.registry`.
 """
 
 from __future__ import annotations
@@ -75,23 +75,11 @@ class EditConfig(Windows):
 
     method: Annotated[
         MethodName,
-        Doc(
-            "`mag-edit`: mask-based attention-adjusted guidance (paper). `p2p`: the same without guidance (P2P). "
-            "`pnp`: injected features and self attention (arXiv 2211.12572). `diffedit`: decoding inside a mask "
-            "(arXiv 2210.11427). `blended-latent`: the target prompt alone inside the mask (arXiv 2206.02779). "
-            "`sine`: a model tuned on the picture (arXiv 2212.04489). `instruct-pix2pix`, `magicbrush`: the target "
-            "prompt is an instruction, on checkpoints of their own (arXiv 2211.09800, 2306.10012). "
-            "`GET /v1/methods` tells more."
-        ),
+        Doc("The editing method; `GET /v1/methods` tells what each is, reads and costs."),
     ] = "mag-edit"
     inversion: Annotated[
         InversionName,
-        Doc(
-            "How the image becomes a latent trajectory: `direct` keeps the DDIM trajectory as the source branch "
-            "(exact, no optimisation), `ddim` nothing added, `null-text` optimises the unconditional embedding per "
-            "step (NTI), `negative-prompt` takes the source prompt as the unconditional one (NPI), `proximal` also "
-            "drops the small part of guidance (arXiv 2306.05414), `style` learns value embeddings (arXiv 2303.15649)."
-        ),
+        Doc("How the image becomes a latent trajectory, for methods that invert."),
     ] = "direct"
     constraint: Annotated[
         ConstraintName,

@@ -45,18 +45,6 @@ class Windows:
         return int(self.guided_from * self.steps)
 
     @property
-    def inversion_settings(self) -> dict[str, float | str]:
-        """The parameters that an inversion depends on, by name."""
-        names = ["steps", "inversion"]
-        if self.inversion in {"null-text", "style"}:
-            names.append("guidance_scale")
-        if self.inversion == "null-text":
-            names += [name for name in self.__dataclass_fields__ if name.startswith("null_text")]
-        if self.inversion == "style":
-            names.append("style_iterations")
-        return {name: getattr(self, name) for name in names}
-
-    @property
     def on_pnp(self) -> bool:
         """Whether the source enters as PnP's features and not as Prompt-to-Prompt's maps."""
         return self.method == "pnp" or (self.method == "mag-edit" and self.injection == "pnp")

@@ -12,7 +12,7 @@ from magedit.backbones.stable_diffusion.attention import Layer
 from magedit.backbones.stable_diffusion.denoiser import Denoiser
 from magedit.config import EditConfig
 from magedit.guidance.constraints import WordTarget
-from magedit.inversion import Inverted
+from magedit.inversion.base import Inverted
 from magedit.methods.injection import FeatureInjection, Injection
 from magedit.report import StepTrace
 

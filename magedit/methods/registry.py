@@ -1,28 +1,19 @@
-"""The registry of editing methods: name to loop."""
+"""The methods by name: each is a module or a folder here, and a name in `magedit.config.MethodName`. Free of torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from types import MappingProxyType
+from typing import get_args
 
 from magedit.config import MethodName
-from magedit.methods.base import EditedLatent, EditTask, Method, in_turn
-from magedit.methods.blended_latent import blended_latent
-from magedit.methods.diffedit import diffedit
-from magedit.methods.mag_edit import mag_edit
-from magedit.methods.p2p import p2p
-from magedit.methods.pnp import pnp
-from magedit.methods.sine import sine
+from magedit.methods.card import MethodCard
 
-METHODS: Mapping[MethodName, Method] = MappingProxyType(
-    {
-        "mag-edit": mag_edit,
-        "p2p": p2p,
-        "pnp": pnp,
-        "diffedit": in_turn(diffedit),
-        "blended-latent": in_turn(blended_latent),
-        "sine": sine,
-    }
-)
 
-__all__ = ["METHODS", "EditTask", "EditedLatent", "Method"]
+def _card(name: MethodName) -> MethodCard:
+    card: MethodCard = import_module(f"magedit.methods.{name.replace('-', '_')}").CARD
+    return card
+
+
+METHODS: Mapping[MethodName, MethodCard] = MappingProxyType({name: _card(name) for name in get_args(MethodName)})

@@ -9,7 +9,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from magedit.backbones.ddim import guided_noise
-from magedit.inversion.proximal import RECONSTRUCTION_BELOW, prox
+from magedit.inversion.proximal.loop import RECONSTRUCTION_BELOW, prox
 from magedit.methods.base import EditTask
 
 

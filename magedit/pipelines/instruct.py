@@ -18,10 +18,10 @@ from magedit.config import EditConfig, MethodName, Region
 from magedit.errors import MaskMismatch, NotTogether
 from magedit.images import masks as pixels
 from magedit.images.transparency import flatten, restore
-from magedit.inversion import Inverted
+from magedit.inversion.base import Inverted
 from magedit.meter import Meter, OnProgress, expected_work
 from magedit.methods.base import EditedLatent
-from magedit.methods.catalog import check_together
+from magedit.methods.compatibility import check_together
 from magedit.pipelines.output import Inversion, MAGEditOutput
 from magedit.report import EditMeasures, ResultMeasures, Stage
 

@@ -22,10 +22,11 @@ from magedit.errors import CheckpointError, MaskMismatch, NotTogether, RegionMis
 from magedit.guidance.constraints import resample_mask
 from magedit.images import masks as pixels
 from magedit.images.transparency import flatten, restore
-from magedit.inversion import INVERSIONS, InversionTask, Inverted
+from magedit.inversion.base import InversionTask, Inverted
+from magedit.inversion.registry import INVERSIONS
 from magedit.meter import Meter, OnProgress, expected_work
 from magedit.methods.base import EditTask
-from magedit.methods.catalog import METHOD_CARDS, check_together
+from magedit.methods.compatibility import check_together
 from magedit.methods.registry import METHODS
 from magedit.passes import BATCH_RESULTS
 from magedit.pipelines.output import Inversion, MAGEditOutput
@@ -226,7 +227,8 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
                 f"{len(masks)} mask(s) and {len(regions)} region(s): give one region per mask, or none"
             )
         check_together(config)
-        if METHOD_CARDS[config.method].own_checkpoint:
+        load = METHODS[config.method].load
+        if load is None:
             raise NotTogether(f"method {config.method!r} needs a checkpoint of InstructPix2Pix layout; this is none")
         regions = check_edit(
             self.tokenize,
@@ -243,7 +245,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         with frozen(self.unet), own_attention(self.unet):
             if inversion is None:
                 inversion = self._invert(image, union, source_prompt, config, meter)
-                if on_inverted is not None and METHOD_CARDS[config.method].inversions:
+                if on_inverted is not None and METHODS[config.method].inversions:
                     on_inverted(inversion)
             else:
                 box = pixels.working_crop(union, self.size, config.crop_context)
@@ -254,7 +256,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
                 self._task(masks, *prompts, regions, each, inversion, meter, generator, callback_on_step_end)
                 for each in config.variants
             ]
-            edited = METHODS[config.method](tasks)
+            edited = load()(tasks)
         radius = pixels.paste_radius(inversion.box, config.paste_margin)
         pictures: list[Image.Image] = []
         own: list[ResultMeasures] = []
@@ -317,8 +319,8 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             source, empty = self._embed(source_prompt), self._embed("")
             meter.stepped()
         task = InversionTask(self._denoiser(config, meter), latent, source, empty, config)
-        if METHOD_CARDS[config.method].inversions:
-            inverted = INVERSIONS[config.inversion](task)
+        if METHODS[config.method].inversions:
+            inverted = INVERSIONS[config.inversion].load()(task)
         else:
             inverted = Inverted((latent,), (empty,) * config.steps, exact=True)
         return Inversion(inverted, box, image.size, source_prompt, config)

@@ -12,9 +12,10 @@ from torch import Tensor
 from magedit.config import EditConfig
 from magedit.errors import UnknownMethod
 from magedit.images.masks import Box
-from magedit.inversion import Inverted
+from magedit.inversion.base import Inverted
+from magedit.inversion.registry import inversion_settings
 from magedit.methods.base import EditedLatent
-from magedit.methods.catalog import METHOD_CARDS
+from magedit.methods.registry import METHODS
 from magedit.report import EditMeasures
 
 
@@ -38,8 +39,8 @@ class Inversion:
         Raises:
             UnknownMethod: another size, crop, prompt, or setting that the inversion depends on (field ``inversion``).
         """
-        made_with, asked_for = self.config.inversion_settings, config.inversion_settings
-        inverts = bool(METHOD_CARDS[config.method].inversions)
+        made_with, asked_for = inversion_settings(self.config), inversion_settings(config)
+        inverts = bool(METHODS[config.method].inversions)
         for name, mine, asked in (
             ("image size", self.image_size, image_size),
             ("working crop", self.box, box),
@@ -51,7 +52,7 @@ class Inversion:
                     f"the given inversion was made with {name} {mine!r}, the edit has {asked!r}: invert again",
                     field="inversion",
                 )
-        if inverts and not METHOD_CARDS[self.config.method].inversions:
+        if inverts and not METHODS[self.config.method].inversions:
             raise UnknownMethod(
                 f"the given inversion is of method {self.config.method!r}, which inverts nothing: invert again",
                 field="inversion",

@@ -13,7 +13,7 @@ from magedit.backbones.stable_diffusion.attention import Layer
 from magedit.config import EditConfig, Region
 from magedit.guidance.constraints import WordTarget, resample_mask
 from magedit.images.masks import Box
-from magedit.inversion import Inverted
+from magedit.inversion.base import Inverted
 from magedit.methods.base import EditedLatent
 from magedit.methods.injection import FeatureInjection, Injection
 from magedit.prompts.alignment import CONNECTORS, Encoded, align, counterparts, token_indices

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from magedit.config import EditConfig
 from magedit.images.masks import Box
-from magedit.inversion import Inverted
+from magedit.inversion.base import Inverted
 from magedit.pipelines.output import Inversion
 
 _LATENTS, _UNCONDITIONAL, _EXACT, _CHECKSUM = "latents", "unconditional", "exact", "sha256"

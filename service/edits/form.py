@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from annotated_types import MaxLen
@@ -19,6 +19,10 @@ from typing_extensions import Doc
 
 from jobs.schema import ArtifactName, DeadlineS, EditRequest, OutputFormat, Priority, Prompt
 from magedit.config import GOVERNED, PRESET_DOC, PRESETS, EditConfig, MaskMode, MethodName, PresetName, Region, Word
+from magedit.inversion.card import InversionCard
+from magedit.inversion.registry import INVERSIONS
+from magedit.methods.card import MethodCard
+from magedit.methods.registry import METHODS
 from magedit.prompts.kinds import KIND_DOC, KIND_GOVERNED, KINDS, KindName
 from service.errors import UnknownField, UnsupportedBody
 
@@ -29,6 +33,15 @@ def _doc(owner: type, name: str) -> str:
     """The `Doc` of a dataclass field."""
     hint = get_type_hints(owner, include_extras=True)[name]
     return next(str(extra.documentation) for extra in hint.__metadata__ if isinstance(extra, Doc))
+
+
+def _config_doc(name: str) -> str:
+    """What a parameter of `EditConfig` is; of a name with cards what each of its values is, too."""
+    cards: dict[str, Iterable[MethodCard | InversionCard]] = {
+        "method": METHODS.values(),
+        "inversion": INVERSIONS.values(),
+    }
+    return " ".join((_doc(EditConfig, name), *(f"`{card.name}`: {card.summary}" for card in cards.get(name, ()))))
 
 
 def _description(name: str) -> str | None:
@@ -144,7 +157,7 @@ def _config_parameters() -> list[inspect.Parameter]:
     hints = get_type_hints(EditConfig, include_extras=True)
     parameters = []
     for field in dataclasses.fields(EditConfig):
-        hint, description = hints[field.name], _doc(EditConfig, field.name)
+        hint, description = hints[field.name], _config_doc(field.name)
         if field.name in _OPEN:
             form = Form(description=f"{description} Empty: {_when_empty(field.name)}.")
             parameters.append(_parameter(field.name, Annotated[hint | None, form], None))

@@ -16,7 +16,8 @@ from jobs.settings import Settings
 from magedit.config import EditConfig, MaskMode, Region
 from magedit.errors import InvalidEdit, NotTogether, RegionMismatch, UnknownMethod
 from magedit.images.masks import check_mask, read_mask
-from magedit.methods.catalog import CHOSEN, METHOD_CARDS, check_together, for_method
+from magedit.methods.compatibility import CHOSEN, check_together, for_method
+from magedit.methods.registry import METHODS
 from magedit.prompts.alignment import EditWords, Tokenize, check_edit, check_prompt, find_word
 from magedit.prompts.kinds import EditKind, filling_between, with_kind
 from service.edits.chaining import Source
@@ -44,7 +45,7 @@ def check(
     for config in configs:
         _check_methods(config, info)
     if form.source_prompt is None:
-        if source is None and any("source_prompt" in METHOD_CARDS[config.method].inputs for config in configs):
+        if source is None and any("source_prompt" in METHODS[config.method].inputs for config in configs):
             raise invalid("source_prompt", "Field required")
         if source is None:
             # The target prompt stands for it; what is wrong with it is wrong at its own field.
@@ -78,7 +79,7 @@ def _configs(form: EditForm, info: ModelInfo) -> tuple[EditConfig, ...]:
         return (replace(form.config, method=info.methods[0]),)
     if len(set(form.compare)) < len(form.compare):
         raise invalid("compare", "a method is named twice; `n` and `sweep` make more results of one")
-    used, default = {name for method in form.compare for name in METHOD_CARDS[method].parameters}, EditConfig()
+    used, default = {name for method in form.compare for name in METHODS[method].parameters}, EditConfig()
     for name in CHOSEN:
         if name not in used and getattr(form.config, name) != getattr(default, name):
             raise NotTogether(f"none of {', '.join(form.compare)} has a use for {name}: leave it out", field=name)
@@ -88,7 +89,7 @@ def _configs(form: EditForm, info: ModelInfo) -> tuple[EditConfig, ...]:
 def _check_methods(config: EditConfig, info: ModelInfo) -> None:
     if config.method not in info.methods:
         raise UnknownMethod(f"model {info.name!r} has no method {config.method!r}; it has {', '.join(info.methods)}")
-    if METHOD_CARDS[config.method].inversions and config.inversion not in info.inversions:
+    if METHODS[config.method].inversions and config.inversion not in info.inversions:
         raise UnknownMethod(
             f"model {info.name!r} has no inversion {config.inversion!r}; it has {', '.join(info.inversions)}",
             field="inversion",

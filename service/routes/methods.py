@@ -9,9 +9,11 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field, TypeAdapter
 from typing_extensions import Doc
 
+from magedit.card import Paper
 from magedit.config import EditConfig
+from magedit.inversion.registry import INVERSIONS
 from magedit.meter import planned
-from magedit.methods.catalog import INVERSION_CARDS, METHOD_CARDS, Paper
+from magedit.methods.registry import METHODS
 from magedit.passes import Passes
 from service.deps import READER, Backend
 from service.edits.views import View
@@ -91,18 +93,18 @@ def list_methods(request: Request, backend: Backend) -> Response:
             inputs=card.inputs,
             inversions=card.inversions,
         )
-        for card in METHOD_CARDS.values()
+        for card in METHODS.values()
     )
     inversions = tuple(
         Inversion(
             name=card.name,
             models=tuple(model for model, info in live.items() if card.name in info.inversions),
             summary=card.summary,
-            papers=(_source(card.paper),),
+            papers=tuple(map(_source, card.papers)),
             parameters=("steps", *card.parameters),
             passes=_cost([Passes(forward=EditConfig().steps), *card.plan(EditConfig(inversion=card.name)).values()]),
         )
-        for card in INVERSION_CARDS.values()
+        for card in INVERSIONS.values()
     )
     return json_answer(request, Methods(methods=methods, inversions=inversions, parameters=_parameters()))
 

@@ -62,7 +62,7 @@ def latents(pipe: MAGEditPipeline, room: Room, inversion: Inversion, config: Edi
 
 def passed_again(patch: pytest.MonkeyPatch) -> None:
     # The package exports the function of the same name.
-    module = sys.modules["magedit.methods.p2p"]
+    module = sys.modules["magedit.methods.p2p.loop"]
     once = module._pass_source
 
     def thrice(*args: Any) -> Any:
@@ -139,7 +139,7 @@ def halves_apart(patch: pytest.MonkeyPatch) -> None:
             task.denoiser.noise(latent, t, embedding),
         )
 
-    for module in ("magedit.methods.sampling", "magedit.methods.p2p"):
+    for module in ("magedit.methods.sampling", "magedit.methods.p2p.loop"):
         patch.setattr(sys.modules[module], "halves", halves)
 
 

@@ -23,8 +23,8 @@ from magedit.backbones.stable_diffusion.denoiser import Denoiser, frozen
 from magedit.config import EditConfig, Region
 from magedit.guidance.constraints import resample_mask
 from magedit.guidance.descent import Descent, Guided
-from magedit.inversion import InversionTask, Inverted
-from magedit.inversion.null_text import optimise
+from magedit.inversion.base import InversionTask, Inverted
+from magedit.inversion.null_text.loop import optimise
 from magedit.meter import Meter
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.pipelines.output import Inversion, MAGEditOutput

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from jobs.settings import Settings
-from magedit.methods.catalog import INVERSION_CARDS, METHOD_CARDS
+from magedit.inversion.registry import INVERSIONS
+from magedit.methods.registry import METHODS
 from service.openapi.contract import codes
 from tools.reference import FOLDER, PAGES, main, methods, problems, settings
 
@@ -31,7 +32,7 @@ def test_every_setting_has_a_row_that_says_what_it_is() -> None:
 def test_every_method_inversion_and_form_field_has_a_row() -> None:
     schemas = json.loads(OPENAPI.read_text())["components"]["schemas"]
     form = next(schema for name, schema in schemas.items() if name.startswith("Body_"))
-    assert first_cells(methods()) == [*METHOD_CARDS, *INVERSION_CARDS, *form["properties"]]
+    assert first_cells(methods()) == [*METHODS, *INVERSIONS, *form["properties"]]
 
 
 def test_every_problem_code_has_a_row_with_its_status() -> None:

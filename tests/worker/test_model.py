@@ -15,7 +15,8 @@ from jobs.settings import Settings
 from magedit.config import EditConfig, Region
 from magedit.errors import NotTogether
 from magedit.images.masks import outside_difference
-from magedit.methods.catalog import INVERSION_CARDS, METHOD_CARDS
+from magedit.inversion.registry import INVERSIONS
+from magedit.methods.registry import METHODS
 from magedit.prompts.alignment import from_tokenizers
 from tests.jobs.desk import Desk, png
 from tests.magedit.pipelines.test_instruct import instruct_checkpoint
@@ -33,8 +34,8 @@ def test_what_a_loaded_model_announces(real_model: ServedModel) -> None:
     info = real_model.info
     assert (info.name, info.checkpoint, info.device, info.dtype) == ("demo", str(CHECKPOINT), "cpu", "float32")
     assert (info.image_size, info.max_prompt_tokens) == (256, 77)
-    assert info.methods == tuple(card.name for card in METHOD_CARDS.values() if not card.own_checkpoint)
-    assert info.inversions == tuple(INVERSION_CARDS)
+    assert info.methods == tuple(card.name for card in METHODS.values() if not card.own_checkpoint)
+    assert info.inversions == tuple(INVERSIONS)
     assert info.tokenizer_sha256 == tokenizer_sha256(real_model.tokenizer_json)
 
 
@@ -65,7 +66,7 @@ def test_how_many_results_share_a_batch_is_a_setting(settings: Settings) -> None
 def test_a_model_in_half_precision_serves_no_inversion_that_needs_more(settings: Settings) -> None:
     half = load(settings.model_copy(update={"dtype": "bfloat16"})).info
     assert half.dtype == "bfloat16"
-    assert set(INVERSION_CARDS) - set(half.inversions) == {"null-text"}
+    assert set(INVERSIONS) - set(half.inversions) == {"null-text"}
 
 
 def test_a_folder_without_a_checkpoint(tmp_path: Path) -> None:

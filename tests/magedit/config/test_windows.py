@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from magedit.config import EditConfig
 
 
@@ -26,17 +24,3 @@ def test_the_first_steps_of_style_learn_most() -> None:
     updates = [EditConfig(style_iterations=10).style_updates(i) for i in range(50)]
     assert (updates[0], updates[10], updates[49]) == (10, 4, 1)
     assert updates == sorted(updates, reverse=True)
-
-
-@pytest.mark.parametrize(
-    ("inversion", "names"),
-    [
-        ("direct", set()),
-        ("null-text", {"guidance_scale", "null_text_iterations", "null_text_learning_rate", "null_text_tolerance"}),
-        ("style", {"guidance_scale", "style_iterations"}),
-        ("proximal", set()),
-    ],
-)
-def test_an_inversion_depends_on_what_it_reads(inversion: str, names: set[str]) -> None:
-    settings = EditConfig(inversion=inversion).inversion_settings  # type: ignore[arg-type]
-    assert set(settings) == {"steps", "inversion"} | names

@@ -9,7 +9,7 @@ import torch
 
 from magedit.backbones.stable_diffusion.denoiser import frozen
 from magedit.config import EditConfig
-from magedit.inversion import InversionTask
+from magedit.inversion.base import InversionTask
 from magedit.meter import Meter
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import Room

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from magedit.inversion.base import InversionTask
-from magedit.inversion.ddim import ddim, trajectory
+from magedit.inversion.ddim.loop import ddim, trajectory
 
 
 def test_the_trajectory_starts_at_noise_and_ends_at_the_image(task: InversionTask) -> None:

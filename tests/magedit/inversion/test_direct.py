@@ -9,7 +9,7 @@ import torch
 from magedit.config import EditConfig, InversionName
 from magedit.images.masks import working_crop
 from magedit.inversion.base import InversionTask
-from magedit.inversion.direct import direct
+from magedit.inversion.direct.loop import direct
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import Room
 from tests.magedit.methods.conftest import Trained, latent_of, trained

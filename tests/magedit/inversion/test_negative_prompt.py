@@ -6,7 +6,7 @@ import torch
 
 from magedit.backbones.ddim import guided_noise
 from magedit.inversion.base import InversionTask
-from magedit.inversion.negative_prompt import negative_prompt
+from magedit.inversion.negative_prompt.loop import negative_prompt
 
 
 def test_guidance_has_no_effect_on_the_source_branch(task: InversionTask) -> None:

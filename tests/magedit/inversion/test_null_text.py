@@ -8,8 +8,8 @@ import torch
 
 from magedit.backbones.ddim import guided_noise
 from magedit.inversion.base import InversionTask
-from magedit.inversion.ddim import trajectory
-from magedit.inversion.null_text import null_text, optimise
+from magedit.inversion.ddim.loop import trajectory
+from magedit.inversion.null_text.loop import null_text, optimise
 
 
 def test_optimisation_brings_the_guided_step_closer_to_the_trajectory(task: InversionTask) -> None:

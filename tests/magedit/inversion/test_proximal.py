@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from magedit.config import EditConfig
-from magedit.inversion.proximal import prox
+from magedit.inversion.proximal.loop import prox
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import Room, relative
 

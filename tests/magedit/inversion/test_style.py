@@ -9,7 +9,7 @@ import torch
 from magedit.backbones.ddim import guided_noise
 from magedit.backbones.stable_diffusion.attention import editing, find_layers, with_values
 from magedit.inversion.base import InversionTask
-from magedit.inversion.style import ValueMapper, style
+from magedit.inversion.style.loop import ValueMapper, style
 from tests.magedit.conftest import relative
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from magedit.config import EditConfig
 from magedit.errors import UnknownMethod
-from magedit.inversion import Inverted
+from magedit.inversion.base import Inverted
 from magedit.pipelines.output import Inversion
 
 BOX, SIZE, PROMPT = (0, 0, 64, 64), (64, 64), "a sofa"

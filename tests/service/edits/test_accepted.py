@@ -21,7 +21,8 @@ from jobs.schema import JobRecord
 from jobs.settings import Settings
 from magedit.config import NEGATIVE_PROMPT_MAX, WORD_MAX, WORDS_MAX
 from magedit.errors import MAGEditError
-from magedit.methods.catalog import INVERSION_CARDS, METHOD_CARDS
+from magedit.inversion.registry import INVERSIONS
+from magedit.methods.registry import METHODS
 from magedit.prompts.alignment import Tokenize, from_tokenizers
 from service.edits.form import FIELDS, parse_form
 from service.edits.validation import check
@@ -47,9 +48,7 @@ def open_tokenizer(words: tuple[str, ...]) -> str:
 
 KNOWN = (*SEVENTEEN.replace(",", " ,").split(), "wall", "floor", "grass", "without", "with", "red", "n" * 101)
 TOKENIZE: Tokenize = from_tokenizers(open_tokenizer(tuple(dict.fromkeys(KNOWN))))
-INFO = model_info(
-    vocabulary=None, max_prompt_tokens=10_000, methods=tuple(METHOD_CARDS), inversions=tuple(INVERSION_CARDS)
-)
+INFO = model_info(vocabulary=None, max_prompt_tokens=10_000, methods=tuple(METHODS), inversions=tuple(INVERSIONS))
 IMAGE, MASK = picture(), mask()
 
 word = st.one_of(st.sampled_from(KNOWN), st.text(max_size=8))
@@ -76,9 +75,9 @@ forms = st.fixed_dictionaries(
         "equalizer": words_of_numbers,
         "cross_replace_words": words_of_numbers,
         "sweep": st.lists(number_text, max_size=70),
-        "method": st.sampled_from(sorted(METHOD_CARDS)),
-        "inversion": st.sampled_from(sorted(INVERSION_CARDS)),
-        "compare": st.lists(st.sampled_from(sorted(METHOD_CARDS)), max_size=9),
+        "method": st.sampled_from(sorted(METHODS)),
+        "inversion": st.sampled_from(sorted(INVERSIONS)),
+        "compare": st.lists(st.sampled_from(sorted(METHODS)), max_size=9),
         "kind": st.sampled_from(("auto", "attribute", "replacement", "addition", "removal")),
         "preset": st.sampled_from(("exact", "balanced", "fast")),
         "artifacts": st.lists(st.sampled_from(("attention", "trace", "crop")), max_size=9),

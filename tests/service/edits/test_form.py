@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 
 from jobs.settings import Settings
 from magedit.config import PRESETS, EditConfig, PresetName
-from magedit.methods.catalog import METHOD_CARDS
+from magedit.methods.registry import METHODS
 from service.app import create_app
 from service.edits.form import FIELDS, parse_form, read_form
 from service.problems import validation_problem
@@ -37,7 +37,7 @@ def test_bounds_defaults_and_descriptions_come_from_the_dataclass() -> None:
     assert steps["description"].endswith("as `preset` has it (`exact` 50, `balanced` 50, `fast` 20).")
     assert form["properties"]["preset"]["enum"] == list(PRESETS)
     method = form["properties"]["method"]
-    assert method["anyOf"][0]["enum"] == list(METHOD_CARDS)
+    assert method["anyOf"][0]["enum"] == list(METHODS)
     assert method["description"].endswith("Empty: `mag-edit`, or what a model without it has in its place.")
     assert form["properties"]["equalizer"]["contentMediaType"] == "application/json"
     sweep = form["properties"]["sweep"]

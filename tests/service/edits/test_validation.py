@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from jobs.settings import Settings
 from magedit.config import EditConfig
 from magedit.errors import MAGEditError, MaskMismatch, NotTogether, UnknownMethod, WordNotFound
-from magedit.methods.catalog import METHOD_CARDS
+from magedit.methods.registry import METHODS
 from magedit.prompts.alignment import from_tokenizers
 from magedit.prompts.kinds import KINDS
 from service.edits.form import parse_form
@@ -26,9 +26,7 @@ PROMPTS: dict[str, Any] = {
 
 def checked(*, size: tuple[int, int] = SIZE, settings: Settings | None = None, **data: Any) -> Checked:
     form = parse_form(picture(size), [mask()], PROMPTS | data)
-    return check(
-        form, model_info(methods=tuple(METHOD_CARDS)), from_tokenizers(tokenizer_json()), settings or Settings()
-    )
+    return check(form, model_info(methods=tuple(METHODS)), from_tokenizers(tokenizer_json()), settings or Settings())
 
 
 def test_what_can_be_carried_out_is_resolved() -> None:

@@ -7,7 +7,7 @@ import dataclasses
 import httpx
 
 from magedit.config import EditConfig
-from magedit.methods.catalog import METHOD_CARDS
+from magedit.methods.registry import METHODS
 from tests.service.conftest import Announce, Form
 
 
@@ -17,7 +17,7 @@ def test_methods_with_their_models_and_parameters(client: httpx.Client, announce
     response = client.get("/v1/methods")
     body = response.json()
     methods = {each["name"]: each for each in body["methods"]}
-    assert set(methods) == set(METHOD_CARDS)
+    assert set(methods) == set(METHODS)
     assert {name: each["models"] for name, each in methods.items() if each["models"]} == {
         "mag-edit": ["demo"],
         "p2p": ["demo", "sd14"],

@@ -51,7 +51,7 @@ def test_an_optimised_inversion_is_the_same_to_the_bit(
     with counting(pipe.unet.conv_in) as calls:
         once = invert()
     for name in ("null_text", "style"):
-        monkeypatch.setattr(sys.modules[f"magedit.inversion.{name}"], "one_prefix", lambda _unet: nullcontext())
+        monkeypatch.setattr(sys.modules[f"magedit.inversion.{name}.loop"], "one_prefix", lambda _unet: nullcontext())
     with counting(pipe.unet.conv_in) as anew:
         every = invert()
     for one, other in zip(

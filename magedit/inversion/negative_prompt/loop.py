@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from magedit.inversion.base import InversionTask, Inverted
-from magedit.inversion.ddim import trajectory
+from magedit.inversion.ddim.loop import trajectory
 
 
 def negative_prompt(task: InversionTask) -> Inverted:

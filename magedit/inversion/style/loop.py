@@ -20,8 +20,8 @@ from magedit.backbones.stable_diffusion.attention import (
 )
 from magedit.backbones.stable_diffusion.prefix_cache import one_prefix
 from magedit.inversion.base import InversionTask, Inverted
-from magedit.inversion.ddim import trajectory
-from magedit.inversion.null_text import LEARNING_RATE_DECAY, TOLERANCE_GROWTH
+from magedit.inversion.ddim.loop import trajectory
+from magedit.inversion.null_text.loop import LEARNING_RATE_DECAY, TOLERANCE_GROWTH
 from magedit.report import Stage
 
 LEARNING_RATE = 1e-2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from magedit.methods.base import EditedLatent, EditTask
-from magedit.methods.p2p import denoise
+from magedit.methods.p2p.loop import denoise
 
 
 def pnp(tasks: Sequence[EditTask]) -> tuple[EditedLatent, ...]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from magedit.config import ProximalNorm
 from magedit.inversion.base import InversionTask, Inverted
-from magedit.inversion.negative_prompt import negative_prompt
+from magedit.inversion.negative_prompt.loop import negative_prompt
 
 RECONSTRUCTION_BELOW = 400
 """Timestep (0..999) below which the latent is pulled towards the source (published program: 400)."""

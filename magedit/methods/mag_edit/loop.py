@@ -10,7 +10,7 @@ from torch import Tensor
 from magedit.guidance.constraints import constraint_loss, have_won, measure
 from magedit.guidance.descent import Descent
 from magedit.methods.base import EditedLatent, EditTask
-from magedit.methods.p2p import Guidance, denoise
+from magedit.methods.p2p.loop import Guidance, denoise
 
 
 def mag_edit(tasks: Sequence[EditTask]) -> tuple[EditedLatent, ...]:

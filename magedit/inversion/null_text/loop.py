@@ -10,7 +10,7 @@ from magedit.backbones.ddim import guided_noise
 from magedit.backbones.stable_diffusion.prefix_cache import one_prefix
 from magedit.errors import NotTogether
 from magedit.inversion.base import InversionTask, Inverted
-from magedit.inversion.ddim import trajectory
+from magedit.inversion.ddim.loop import trajectory
 from magedit.report import Stage
 
 LEARNING_RATE_DECAY = 0.01

@@ -1,0 +1,29 @@
+"""The card of an inversion. Free of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from magedit.card import Card
+from magedit.config import InversionName
+
+if TYPE_CHECKING:
+    from magedit.inversion.base import Invert
+
+
+@dataclass(frozen=True, kw_only=True)
+class InversionCard(Card):
+    """One inversion; ``plan`` gives the passes beyond the T of the trajectory itself.
+
+    ``made_with``: those of ``parameters`` that the trajectory depends on, besides ``steps``. ``keeps_source``: the
+    source branch is stored and need not be sampled again. ``full_precision``: it needs a UNet in float32. ``load``
+    gives the function, and loads torch.
+    """
+
+    name: InversionName
+    load: Callable[[], Invert]
+    made_with: tuple[str, ...] = ()
+    keeps_source: bool = False
+    full_precision: bool = False

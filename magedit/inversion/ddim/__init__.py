@@ -1,0 +1,25 @@
+"""Plain DDIM inversion (Song et al., arXiv 2010.02502)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from magedit.card import Paper
+from magedit.inversion.card import InversionCard
+
+if TYPE_CHECKING:
+    from magedit.inversion.base import Invert
+
+
+def _load() -> Invert:
+    from magedit.inversion.ddim.loop import ddim
+
+    return ddim
+
+
+CARD = InversionCard(
+    name="ddim",
+    summary="The DDIM trajectory; the source is sampled again from its end.",
+    papers=(Paper(title="Denoising Diffusion Implicit Models", arxiv="2010.02502"),),
+    load=_load,
+)

@@ -1,0 +1,26 @@
+"""Proximal guidance on negative-prompt inversion (Han et al., arXiv 2306.05414)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from magedit.card import Paper
+from magedit.inversion.card import InversionCard
+
+if TYPE_CHECKING:
+    from magedit.inversion.base import Invert
+
+
+def _load() -> Invert:
+    from magedit.inversion.proximal.loop import proximal
+
+    return proximal
+
+
+CARD = InversionCard(
+    name="proximal",
+    summary="Negative-prompt inversion whose guidance keeps only its largest part: less changes by chance.",
+    papers=(Paper(title="Proximal Guidance", arxiv="2306.05414"),),
+    load=_load,
+    parameters=("guidance_scale", "proximal_norm", "proximal_quantile", "proximal_reconstruction"),
+)

@@ -1,0 +1,37 @@
+"""StyleDiffusion: prompt-embedding inversion (Li et al., arXiv 2303.15649)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from magedit.card import Paper
+from magedit.config import EditConfig
+from magedit.inversion.card import InversionCard
+from magedit.passes import Passes
+from magedit.report import Stage
+
+if TYPE_CHECKING:
+    from magedit.inversion.base import Invert
+
+
+def _load() -> Invert:
+    from magedit.inversion.style.loop import style
+
+    return style
+
+
+def _plan(config: EditConfig) -> Mapping[Stage, Passes]:
+    updates = sum(map(config.style_updates, range(config.steps)))
+    return {Stage.OPTIMIZE: Passes(forward=2 * config.steps + updates, truncated=config.steps, backward=updates)}
+
+
+CARD = InversionCard(
+    name="style",
+    summary="Trains a small network per picture that gives the values of cross attention, keys left alone.",
+    papers=(Paper(title="StyleDiffusion", arxiv="2303.15649"),),
+    load=_load,
+    parameters=("guidance_scale", "style_iterations", "style_replace"),
+    made_with=("guidance_scale", "style_iterations"),
+    plan=_plan,
+)

@@ -1,0 +1,77 @@
+"""The card of a method, and groups of parameters that several methods read. Free of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from magedit.card import Card, Plan, no_passes
+from magedit.config import EditConfig, InversionName, MethodName
+from magedit.inversion.registry import INVERSIONS
+from magedit.passes import Passes
+from magedit.report import Stage
+
+if TYPE_CHECKING:
+    from magedit.methods.base import Method
+
+InputName = Literal["image", "mask", "source_prompt", "target_prompt", "words"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodCard(Card):
+    """One method.
+
+    ``inputs`` are the parts of a request that it looks at, ``inversions`` those it can start from (none: it inverts
+    nothing), ``parameters`` those that it reads besides ``method`` and ``inversion``; ``plan`` gives the passes of one
+    result per stage, without those of the inversion and without ``shared``, those that all results of an edit share.
+    ``load`` gives the loop, and loads torch; None: the method is a pipeline of its own (`magedit.pipelines.instruct`)
+    on checkpoints of its own, which no other method can use.
+    """
+
+    name: MethodName
+    inputs: tuple[InputName, ...]
+    inversions: tuple[InversionName, ...]
+    load: Callable[[], Method] | None
+    shared: Plan = no_passes
+
+    @property
+    def own_checkpoint(self) -> bool:
+        """Whether it needs a checkpoint that was made for it."""
+        return self.load is None
+
+
+WHOLE_EDIT: Final[tuple[InputName, ...]] = ("image", "mask", "source_prompt", "target_prompt")
+ALL_INVERSIONS: Final[tuple[InversionName, ...]] = tuple(INVERSIONS)
+
+SAMPLING: Final = (
+    *("steps", "guidance_scale", "negative_prompt", "mask_resampling", "crop_context", "paste_margin"),
+    *("eta", "seed", "n"),
+)
+INVERTED: Final = (*SAMPLING, "variation")
+MEASURED: Final = ("guided_fraction",)
+BLEND: Final = ("blend_fraction",)
+PROMPT_TO_PROMPT: Final = (
+    *("injection", "cross_replace", "cross_replace_words", "self_replace", "self_replace_max_positions", "equalizer"),
+)
+INSTRUCTED: Final = (
+    *("steps", "guidance_scale", "image_guidance_scale", "negative_prompt", "crop_context", "paste_margin"),
+    *("eta", "seed", "n"),
+)
+
+
+def every_step(config: EditConfig) -> Mapping[Stage, Passes]:
+    """A pass for each step."""
+    return {Stage.EDIT: Passes(forward=config.steps)}
+
+
+def without_skipped(config: EditConfig) -> Mapping[Stage, Passes]:
+    """A pass for each step that is taken."""
+    return {Stage.EDIT: Passes(forward=config.steps - config.skipped_steps)}
+
+
+def source_branch(config: EditConfig) -> Mapping[Stage, Passes]:
+    """What the steps need of the source: all of it, or only the maps where its latents are stored."""
+    if INVERSIONS[config.inversion].keeps_source:
+        return {Stage.EDIT: Passes(truncated=config.source_steps)}
+    return {Stage.EDIT: Passes(forward=config.steps)}

@@ -1,0 +1,41 @@
+"""DiffEdit (Couairon et al., arXiv 2210.11427)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from magedit.card import Paper
+from magedit.config import EditConfig
+from magedit.methods.card import ALL_INVERSIONS, INVERTED, MEASURED, WHOLE_EDIT, MethodCard, without_skipped
+from magedit.passes import Passes
+from magedit.report import Stage
+
+if TYPE_CHECKING:
+    from magedit.methods.base import Method
+
+
+def _load() -> Method:
+    from magedit.methods.base import in_turn
+    from magedit.methods.diffedit.loop import diffedit
+
+    return in_turn(diffedit)
+
+
+def _plan(config: EditConfig) -> Mapping[Stage, Passes]:
+    contrast = config.mask_maps if config.mask_source == "own" else 0
+    return {Stage.EDIT: without_skipped(config)[Stage.EDIT] + Passes(forward=contrast)}
+
+
+CARD = MethodCard(
+    name="diffedit",
+    summary="Decodes the target prompt from a middle noise level inside the mask, the trajectory outside; finds the "
+    "mask itself if it is told to.",
+    papers=(Paper(title="DiffEdit", arxiv="2210.11427"),),
+    inputs=WHOLE_EDIT,
+    # StyleDiffusion learns values of a source branch, which this method does not sample.
+    inversions=tuple(name for name in ALL_INVERSIONS if name != "style"),
+    parameters=(*INVERTED, *MEASURED, "skip_fraction", "mask_source", "mask_maps", "mask_ratio"),
+    load=_load,
+    plan=_plan,
+)

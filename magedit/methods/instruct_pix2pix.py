@@ -1,0 +1,17 @@
+"""InstructPix2Pix (Brooks et al., arXiv 2211.09800); its loop is `magedit.pipelines.instruct`."""
+
+from __future__ import annotations
+
+from magedit.card import Paper
+from magedit.methods.card import INSTRUCTED, MethodCard, every_step
+
+CARD = MethodCard(
+    name="instruct-pix2pix",
+    summary="Follows an instruction, with a checkpoint that was trained to.",
+    papers=(Paper(title="InstructPix2Pix", arxiv="2211.09800"),),
+    inputs=("image", "mask", "target_prompt"),
+    inversions=(),
+    parameters=INSTRUCTED,
+    load=None,
+    plan=every_step,
+)

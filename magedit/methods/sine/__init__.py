@@ -1,0 +1,45 @@
+"""SINE: single-image editing with a model tuned on the one picture (Zhang et al., arXiv 2212.04489)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from magedit.card import Paper
+from magedit.config import EditConfig
+from magedit.methods.card import BLEND, MEASURED, SAMPLING, WHOLE_EDIT, MethodCard
+from magedit.passes import Passes
+from magedit.report import Stage
+
+if TYPE_CHECKING:
+    from magedit.methods.base import Method
+
+
+def _load() -> Method:
+    from magedit.methods.sine.loop import sine
+
+    return sine
+
+
+def _plan(config: EditConfig) -> Mapping[Stage, Passes]:
+    return {Stage.EDIT: Passes(forward=config.steps + config.tuned_steps)}
+
+
+def _tuning(config: EditConfig) -> Mapping[Stage, Passes]:
+    return {Stage.OPTIMIZE: Passes(forward=config.tune_steps, backward=config.tune_steps)}
+
+
+CARD = MethodCard(
+    name="sine",
+    summary="Tunes a copy of the model on the one picture, then samples under both models' guidance.",
+    papers=(Paper(title="SINE", arxiv="2212.04489"),),
+    inputs=WHOLE_EDIT,
+    inversions=(),
+    parameters=(
+        *(*SAMPLING, *MEASURED, *BLEND),
+        *("tune_steps", "tune_learning_rate", "tune_weight", "tune_fraction"),
+    ),
+    load=_load,
+    plan=_plan,
+    shared=_tuning,
+)

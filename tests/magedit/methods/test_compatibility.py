@@ -1,0 +1,49 @@
+"""What goes together, and what a comparison leaves out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from magedit.config import EditConfig
+from magedit.errors import NotTogether, UnknownMethod
+from magedit.methods.compatibility import check_together, for_method
+from magedit.methods.registry import METHODS
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"method": "blended-latent", "inversion": "null-text"}, "inversion"),
+        ({"method": "p2p", "injection": "pnp"}, "injection"),
+        ({"method": "pnp", "equalizer": {"red": 2.0}}, "equalizer"),
+        ({"method": "pnp", "local_blend": 0.3}, "local_blend"),
+        ({"injection": "pnp", "local_blend": 0.3}, "local_blend"),
+        ({"skip_fraction": 0.5}, "skip_fraction"),
+        ({"method": "p2p", "sweep": (0.5, 1.0)}, "sweep"),
+        ({"method": "diffedit", "inversion": "style"}, "inversion"),
+        ({"method": "blended-latent", "mask_source": "own"}, "mask_source"),
+    ],
+)
+def test_what_makes_no_sense_together_is_refused_at_its_field(change: dict[str, Any], field: str) -> None:
+    with pytest.raises(NotTogether) as caught:
+        check_together(EditConfig(**change))
+    assert caught.value.field == field
+
+
+def test_a_comparison_leaves_out_what_a_method_has_no_use_for() -> None:
+    config = EditConfig(inversion="null-text", local_blend=0.3, skip_fraction=0.4, scale=2.0)
+    guided, blended = for_method(config, "mag-edit"), for_method(config, "blended-latent")
+    assert (guided.local_blend, guided.skip_fraction, guided.inversion) == (0.3, None, "null-text")
+    assert (blended.local_blend, blended.skip_fraction, blended.inversion) == (None, 0.4, "direct")
+    assert guided.scale == blended.scale == 2.0
+    for each in (guided, blended):
+        check_together(each)
+
+
+def test_what_serves_another_method_is_no_contradiction() -> None:
+    for name in METHODS:
+        check_together(EditConfig(method=name, constraint="spatial", scale=3.0, blend_fraction=0.1))
+    with pytest.raises(UnknownMethod):
+        check_together(EditConfig(method="magic"))  # type: ignore[arg-type]
