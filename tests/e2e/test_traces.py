@@ -17,7 +17,7 @@ from redis import Redis
 from jobs import keys
 from jobs.models import tokenizer_sha256
 from jobs.settings import Settings
-from tests.conftest import free_port, running, wait_until
+from tests.conftest import PATIENCE_S, free_port, running, wait_until
 from tests.service.conftest import mask, picture, tokenizer_json
 from tests.worker.conftest import environment
 
@@ -77,7 +77,7 @@ def test_a_trace_from_request_to_worker(settings: Settings, tmp_path: Path) -> N
         with (
             running([sys.executable, "-m", "service"], env=env),
             running([sys.executable, "-m", "tests.worker.painter", str(tmp_path)], env=env),
-            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client,
         ):
             wait_until(lambda: _ready(client), 60, "front end and worker")
             answer = client.post(

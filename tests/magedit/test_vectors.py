@@ -39,20 +39,20 @@ CONSECUTIVE = ((0, 1), (24, 25), (34, 35))
 GUIDED = (0, 12, 24)
 """Steps whose gradients and optimised latents are recorded."""
 
-ROUNDING = 5e-6
-"""How differently one pass may round, relative to its result. Measured: up to 1.3e-6 between SSE 4.1, AVX2 and AVX-512;
-the rest is for processors that nobody measured."""
+ROUNDING = 1e-5
+"""By how much one pass may differ between two processors, relative to its result: 1.3e-6 is the most that was measured
+(SSE 4.1, AVX2 and AVX-512, the VAE's pass), and no processor is known to be ten times worse."""
 
-# By how much a result moves, relative to the change of the recorded state that it is computed from
-# (`python -m benchmarks.conditioning`, the largest of both cases and all steps, rounded up).
-TRAJECTORY = 200 * ROUNDING
-NULL_EMBEDDING = 200 * ROUNDING
-GRADIENT = 200 * ROUNDING
-LATENT = 100 * ROUNDING
-LOSS = 10 * ROUNDING
+# Tolerance of a result: rounding, times by how much the result moves for a relative change of 1 in the recorded state
+# that it is computed from. Measured with changes of 1e-6 (`python -m benchmarks.conditioning`), rounded up.
+TRAJECTORY = 100 * ROUNDING
+NULL_EMBEDDING = 100 * ROUNDING  # Adam's first updates are the gradient's signs, whatever its size
+GRADIENT = 20 * ROUNDING
+LATENT = 15 * ROUNDING
+LOSS = 1 * ROUNDING
 
-FREE_LOSS = 2e-2
-"""The losses of a free run, in which the change of one pass goes through all others."""
+FREE_LOSS = 2000 * ROUNDING
+"""The losses of a free run, in which 50 steps of null-text inversion carry on what the first passes round."""
 
 
 @dataclass
@@ -82,7 +82,14 @@ def run(request: pytest.FixtureRequest, pipe: MAGEditPipeline, cases: dict[str, 
         return free_run(pipe, patch, request.param, cases[request.param])
 
 
-def free_run(pipe: MAGEditPipeline, patch: pytest.MonkeyPatch, name: str, case: dict[str, Any]) -> Run:
+def free_run(
+    pipe: MAGEditPipeline,
+    patch: pytest.MonkeyPatch,
+    name: str,
+    case: dict[str, Any],
+    *,
+    vectors: dict[str, Tensor] | None = None,
+) -> Run:
     """The case ``name`` from its recorded VAE latent to its result, with this program's numbers alone."""
     config = EditConfig.preset(
         "exact",
@@ -96,7 +103,7 @@ def free_run(pipe: MAGEditPipeline, patch: pytest.MonkeyPatch, name: str, case: 
     )
     assert config.guided_steps == case["guided_steps"]
     assert config.steps - config.blend_from == case["blend_last_steps"]
-    vectors = load_file(VECTORS / f"{name}.safetensors")
+    vectors = vectors or load_file(VECTORS / f"{name}.safetensors")
     # One processor's VAE is 1e-6 off another's, which is what the run amplifies.
     patch.setattr(MAGEditPipeline, "_encode", lambda *_: vectors["vae_latent"])
     return edit(pipe, patch, vectors, config, case)

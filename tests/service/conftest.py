@@ -29,7 +29,7 @@ from jobs.settings import Settings
 from jobs.storage import ObjectStore, artifact_key, result_key, sha256
 from magedit.report import EditMeasures, Progress, Ratios, ResultMeasures, Stage
 from service.app import create_app
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE_S, wait_until
 
 SIZE = (64, 48)
 WORDS = ("a", "room", "with", "green", "purple", "carpet")
@@ -127,7 +127,7 @@ def serving(settings: Settings, *, app: FastAPI | None = None) -> Iterator[httpx
     try:
         wait_until(lambda: server.started or not thread.is_alive(), what="front end")
         port = server.servers[0].sockets[0].getsockname()[1]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client:
             yield client
     finally:
         server.should_exit = True

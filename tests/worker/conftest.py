@@ -23,12 +23,14 @@ CHECKPOINT = Path(__file__).parent.parent / "data" / "tiny-checkpoint"
 
 @pytest.fixture
 def desk(settings: Settings) -> Iterator[Desk]:
-    """The job side of a service whose times are short enough to wait for."""
+    """The job side of a service whose reapers look often; a lease ends when the test says so (`tests.jobs.desk.lapse`),
+    not when a worker is slow."""
     times = {
-        "lease_s": 0.6,
+        "lease_s": 600.0,
         "reaper_interval_s": 0.1,
         "reaper_grace_s": 0.2,
-        "stop_grace_s": 10.0,
+        "stop_grace_s": 600.0,
+        "watchdog_s": 600.0,
         "progress_interval_s": 0.05,
         "max_attempts": 2,
     }

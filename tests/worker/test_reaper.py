@@ -18,7 +18,7 @@ from jobs.schema import JobRecord, State
 from jobs.settings import Settings
 from jobs.storage import job_prefix
 from tests.conftest import PATIENCE_S, running, wait_until
-from tests.jobs.desk import Desk, pass_deadline
+from tests.jobs.desk import Desk, lapse, pass_deadline
 from tests.worker.conftest import environment
 from worker.reaper import LOCK_INTERVALS, LOCK_MIN_S, Chores, Reaper, Sweep
 
@@ -80,7 +80,9 @@ def test_lost_edits_go_to_the_head_of_their_line(desk: Desk, reaper: Reaper) -> 
 def test_an_edit_whose_lease_ran_out_is_requeued(desk: Desk, reaper: Reaper) -> None:
     record = taken(desk)
     desk.records.claim(record.id, "w")
-    wait_until(lambda: reaper.sweep().requeued == (record.id,))
+    assert reaper.sweep() == Sweep()
+    lapse(desk, record)
+    assert reaper.sweep().requeued == (record.id,)
     assert (desk.get(record).state, desk.get(record).attempt) == (State.QUEUED, 1)
 
 
@@ -110,18 +112,18 @@ def test_the_reaper_alone_stops_when_asked(desk: Desk) -> None:
 
 
 def test_one_sweeps_at_a_time(desk: Desk, reaper: Reaper) -> None:
-    with desk.redis.lock(keys.REAPER_LOCK, timeout=10):
+    with desk.redis.lock(keys.REAPER_LOCK, timeout=600):
         assert reaper.sweep_alone() is None
     desk.redis.delete(keys.SWEPT)
     assert reaper.sweep_alone() == Sweep()
 
 
 def test_many_reapers_sweep_no_more_often_than_one(desk: Desk) -> None:
-    settings = desk.settings.model_copy(update={"reaper_interval_s": 30.0})
+    settings = desk.settings.model_copy(update={"reaper_interval_s": 600.0})
     reapers = [Reaper(desk.redis, desk.store, settings) for _ in range(5)]
     assert [reaper.sweep_alone() for reaper in reapers] == [Sweep()] + [None] * 4
     assert [reaper.keep_house_in_turn() for reaper in reapers] == [Chores()] + [None] * 4
-    assert all(25_000 < desk.redis.pttl(key) <= 30_000 for key in (keys.SWEPT, keys.HOUSE_KEPT))
+    assert all(0 < desk.redis.pttl(key) <= 600_000 for key in (keys.SWEPT, keys.HOUSE_KEPT))
 
 
 def test_a_sweep_fetches_no_line(desk: Desk, reaper: Reaper, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,16 +179,16 @@ def test_an_error_in_one_phase_costs_no_other_and_ends_no_reaper(
         monkeypatch.setattr(part, name, fails)
     lost, expired = taken(desk), make_expired(desk)
     with repeating(reaper) as thread:
-        wait_until(lambda: desk.queue.position(lost) == 0, 5)
-        wait_until(lambda: desk.redis.zcard(keys.EXPIRY) == 0, 5)
+        wait_until(lambda: desk.queue.position(lost) == 0)
+        wait_until(lambda: desk.redis.zcard(keys.EXPIRY) == 0)
         monkeypatch.setattr(reaper, "sweep", fails)
         monkeypatch.setattr(reaper, "keep_house", fails)
         desk.redis.delete(keys.SWEPT)
-        wait_until(lambda: bool(desk.redis.exists(keys.SWEPT)), 5)
+        wait_until(lambda: bool(desk.redis.exists(keys.SWEPT)))
         assert thread.is_alive()
         monkeypatch.undo()
         again = taken(desk)
-        wait_until(lambda: desk.queue.position(again) == 0, 5)
+        wait_until(lambda: desk.queue.position(again) == 0)
     assert desk.store.keys(job_prefix("local", expired.id)) == []
 
 
@@ -195,7 +197,7 @@ def test_storage_that_hangs_holds_up_no_lost_edit(desk: Desk, reaper: Reaper, mo
 
     def hang(_: str) -> int:
         hanging.set()
-        go_on.wait(PATIENCE_S)
+        go_on.wait(2 * PATIENCE_S)
         return 0
 
     monkeypatch.setattr(desk.store, "delete_prefix", hang)
@@ -203,7 +205,7 @@ def test_storage_that_hangs_holds_up_no_lost_edit(desk: Desk, reaper: Reaper, mo
     with repeating(reaper):
         assert hanging.wait(PATIENCE_S)
         lost = taken(desk)
-        wait_until(lambda: desk.queue.position(lost) == 0, 5)
+        wait_until(lambda: desk.queue.position(lost) == 0)
         assert not go_on.is_set()
         go_on.set()
 
@@ -217,7 +219,7 @@ def test_expiry_makes_room_in_a_full_redis(desk: Desk, reaper: Reaper) -> None:
         with pytest.raises(OutOfMemoryError):
             desk.redis.set("full?", 1)
         with repeating(reaper):
-            wait_until(lambda: desk.redis.zcard(keys.EXPIRY) == 0, 5, "expiry")
+            wait_until(lambda: desk.redis.zcard(keys.EXPIRY) == 0, what="expiry")
     finally:
         desk.redis.config_set("maxmemory", 0)
     assert [desk.store.keys(job_prefix("local", each.id)) for each in (expired, late)] == [[], []]
@@ -243,7 +245,8 @@ def test_killed_in_its_sweep_it_leaves_the_rest_to_the_next(desk: Desk) -> None:
     with running([sys.executable, "-c", DIES_IN_ITS_SWEEP], env=env) as first:
         assert first.wait(PATIENCE_S) == -signal.SIGKILL
     assert desk.queue.depth("demo") == 1
-    assert 0 < desk.redis.pttl(keys.REAPER_LOCK) <= 1000 * max(LOCK_MIN_S, LOCK_INTERVALS * 0.1)
+    # What it holds runs out; -2: it has.
+    assert desk.redis.pttl(keys.REAPER_LOCK) in {-2, *range(int(1000 * max(LOCK_MIN_S, LOCK_INTERVALS * 0.1)) + 1)}
     with running([sys.executable, "-m", "worker.reaper"], env=env):
         wait_until(lambda: desk.queue.depth("demo") == len(lost))
     assert set(desk.line()) == {record.id for record in lost}

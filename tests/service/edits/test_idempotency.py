@@ -254,7 +254,7 @@ def test_front_ends_killed_on_the_way(
         form.data["seed"] = str(number)
         key = {"Idempotency-Key": f"key-{number}"}
         with pytest.raises(httpx.TransportError):
-            httpx.post(f"http://127.0.0.1:{port}/v1/edits", files=form.files, data=form.data, headers=key, timeout=30)
+            httpx.post(f"http://127.0.0.1:{port}/v1/edits", files=form.files, data=form.data, headers=key, timeout=None)
         recorded = set(listed(survivor)) - made
         assert len(recorded) == (1 if death in {"record", "in line"} else 0), death
         # Some callers repeat at once and together, and one later.
@@ -279,6 +279,6 @@ def test_front_ends_killed_on_the_way(
 def post(client: httpx.Client, form: Form, key: dict[str, str]) -> httpx.Response:
     """Send for as long as the service says that the first request is under way, on a connection of its own."""
     while True:
-        answer = httpx.post(f"{client.base_url}/v1/edits", files=form.files, data=form.data, headers=key, timeout=30)
+        answer = httpx.post(f"{client.base_url}/v1/edits", files=form.files, data=form.data, headers=key, timeout=None)
         if answer.status_code != 409:
             return answer

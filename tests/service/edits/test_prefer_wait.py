@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import socket
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +15,7 @@ from jobs.settings import Settings
 from service.app import create_app
 from service.edits.prefer_wait import preferred_wait
 from service.edits.watcher import Watch
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE_S, wait_until
 from tests.service.conftest import Announce, Form, WorkerSide, serving
 
 
@@ -36,17 +36,20 @@ def test_the_preference(values: Sequence[str], seconds: int | None) -> None:
     assert preferred_wait(values) == seconds
 
 
+LONG = f"wait={2 * PATIENCE_S:g}"
+
+
 @pytest.fixture
 def app(settings: Settings) -> FastAPI:
-    return create_app(settings)
+    return create_app(settings.model_copy(update={"max_wait_s": int(2 * PATIENCE_S)}))
 
 
 @pytest.fixture
 def waiter(app: FastAPI, settings: Settings, announce: Announce) -> Iterator[httpx.Client]:
-    """A client that waits for up to 20 s."""
+    """A client that waits for as long as it may."""
     announce()
     with serving(settings, app=app) as client:
-        client.headers["Prefer"] = "wait=20"
+        client.headers["Prefer"] = LONG
         yield client
 
 
@@ -67,7 +70,7 @@ def test_the_end_is_the_answer(waiter: httpx.Client, app: FastAPI, form: Form, w
         answer = form.send(waiter)
         done.result()
     assert (answer.status_code, answer.json()["state"]) == (200, "succeeded")
-    assert answer.headers["preference-applied"] == "wait=20"
+    assert answer.headers["preference-applied"] == LONG
     assert answer.headers["location"] == answer.json()["links"]["self"]
     assert "retry-after" not in answer.headers
 
@@ -89,20 +92,21 @@ def test_the_wait_is_bounded_and_can_be_off(settings: Settings, announce: Announ
     for most, applied in ((1, "wait=1"), (0, None)):
         with serving(settings.model_copy(update={"max_wait_s": most})) as client:
             client.headers["Prefer"] = "wait=500"
-            began = time.monotonic()
             answer = form.send(client)
             assert answer.status_code == 202
             assert answer.headers.get("preference-applied") == applied
-            assert time.monotonic() - began < 15
 
 
 def test_who_hangs_up_waits_no_longer_and_the_edit_goes_on(
     waiter: httpx.Client, app: FastAPI, form: Form, worker_side: WorkerSide
 ) -> None:
-    with pytest.raises(httpx.ReadTimeout):
-        waiter.post("/v1/edits", files=form.files, data=form.data, timeout=1.5)
-    wait_until(lambda: len(worker_side.queue.waiting("demo")) == 1)
-    wait_until(lambda: waiting(app) == 0, 10)
+    request = waiter.build_request("POST", "/v1/edits", files=form.files, data=form.data)
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    with socket.create_connection(("127.0.0.1", waiter.base_url.port or 0), PATIENCE_S) as connection:
+        connection.sendall(f"POST /v1/edits HTTP/1.1\r\n{head}\r\n".encode() + request.read())
+        wait_until(lambda: waiting(app) == 1)
+    # Long before the time that it would have waited.
+    wait_until(lambda: waiting(app) == 0)
     assert worker_side.queue.waiting("demo") == worker_side.records.open_ids()
 
 
@@ -112,8 +116,10 @@ def test_many_who_wait_hold_nobody_up(waiter: httpx.Client, app: FastAPI, form: 
     answers: list[httpx.Response] = []
 
     def submit() -> None:
-        answers.append(httpx.post(f"{waiter.base_url}/v1/edits", files=form.files, data=form.data, timeout=60,
-                                  headers={"Prefer": "wait=30"}))  # fmt: skip
+        url = f"{waiter.base_url}/v1/edits"
+        answers.append(
+            httpx.post(url, files=form.files, data=form.data, timeout=2 * PATIENCE_S, headers={"Prefer": LONG})
+        )
 
     threads = [threading.Thread(target=submit) for _ in range(many)]
     for thread in threads:

@@ -10,6 +10,7 @@ import pytest
 from jobs.errors import QueueUnavailable
 from jobs.schema import State
 from service.edits.watcher import LOOK_S, NOTHING, Snapshot, Watch
+from tests.conftest import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -46,23 +47,29 @@ async def test_many_listeners_one_question() -> None:
     edits = Edits(a=snapshot(3), b=snapshot(0))
     watch = Watch(edits.look)
 
-    async def listen(job_id: str) -> list[int]:
-        revisions = [NOTHING]
+    async def listen(number: int) -> list[int]:
+        revisions, job_id = [NOTHING], "a" if number % 2 else "b"
         with watch.watching(job_id):
             while True:
                 found = await watch.after(job_id, revisions[-1])
                 assert found is not None
                 revisions.append(found.revision)
+                last[number] = found.revision
                 if found.state.is_terminal:
                     return revisions[1:]
 
-    listeners = [asyncio.create_task(listen("a" if number % 2 else "b")) for number in range(500)]
-    await asyncio.sleep(4 * LOOK_S)
+    async def all_heard(revision: int) -> None:
+        await asyncio.to_thread(wait_until, lambda: last.count(revision) == len(last) // 2)
+
+    last = [NOTHING] * 500
+    listeners = [asyncio.create_task(listen(number)) for number in range(len(last))]
+    await all_heard(3)
+    await all_heard(0)
     assert watch.watched == 2
     edits.now |= {"a": snapshot(4), "b": snapshot(1, State.FAILED)}
-    await asyncio.sleep(4 * LOOK_S)
+    await all_heard(4)
     edits.now["a"] = snapshot(9, State.SUCCEEDED)
-    heard = await asyncio.wait_for(asyncio.gather(*listeners), 30)
+    heard = await asyncio.wait_for(asyncio.gather(*listeners), PATIENCE_S)
     assert heard == [[3, 4, 9] if number % 2 else [0, 1] for number in range(500)]
     # Asked of both edits at first, with what was known of them, and of nothing once nobody listens.
     assert edits.asked[0] == {"a": NOTHING, "b": NOTHING}
@@ -76,20 +83,26 @@ async def test_many_listeners_one_question() -> None:
 
 async def test_an_edit_that_is_gone() -> None:
     edits = Edits(a=None)
-    assert await asyncio.wait_for(Watch(edits.look).end("a"), 30) is None
+    assert await asyncio.wait_for(Watch(edits.look).end("a"), PATIENCE_S) is None
+
+
+async def asked_again(edits: Edits) -> None:
+    """Return after two more looks, the second of which began after this call."""
+    before = len(edits.asked)
+    await asyncio.to_thread(wait_until, lambda: len(edits.asked) >= before + 2)
 
 
 async def test_the_end_is_awaited_over_an_outage() -> None:
     edits = Edits(a=snapshot(1))
     watch = Watch(edits.look)
     end = asyncio.create_task(watch.end("a"))
-    await asyncio.sleep(2 * LOOK_S)
+    await asked_again(edits)
     edits.away = True
-    await asyncio.sleep(2 * LOOK_S)
+    await asked_again(edits)
     assert not end.done()
     edits.now["a"] = snapshot(2, State.CANCELED)
     edits.away = False
-    found = await asyncio.wait_for(end, 30)
+    found = await asyncio.wait_for(end, PATIENCE_S)
     assert found is not None
     assert found.state is State.CANCELED
 
@@ -101,7 +114,7 @@ async def test_who_comes_later_learns_at_once_what_is_known() -> None:
         await watch.after("a", NOTHING)
         edits.away = True
         with watch.watching("a"):
-            found = await asyncio.wait_for(watch.after("a", 4), 5)
+            found = await asyncio.wait_for(watch.after("a", 4), PATIENCE_S)
         assert found == snapshot(5)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(watch.after("a", 5), 3 * LOOK_S)
@@ -118,7 +131,7 @@ async def test_a_fault_of_a_look_ends_no_waiting() -> None:
         return edits.look(seen)
 
     watch = Watch(look)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         with watch.watching("a"):
             assert await watch.after("a", NOTHING) == snapshot(1)
     assert faults == []

@@ -14,8 +14,9 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 from cli.stack import Stack
 from jobs.settings import Settings
 from tests import browser as chromium
+from tests.conftest import PATIENCE_S
 
-TIMEOUT_MS = 60_000
+TIMEOUT_MS = 1000 * PATIENCE_S
 """Longest wait for anything on the page: edits are real, and the machine may be busy."""
 
 
@@ -52,7 +53,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def client(client: httpx.Client) -> Iterator[httpx.Client]:
     """One that keeps no connection: beside a browser it may be idle for as long as the server keeps one."""
     limits = httpx.Limits(max_keepalive_connections=0)
-    with httpx.Client(base_url=client.base_url, timeout=30, limits=limits) as client:
+    with httpx.Client(base_url=client.base_url, timeout=PATIENCE_S, limits=limits) as client:
         yield client
 
 

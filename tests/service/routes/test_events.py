@@ -15,7 +15,7 @@ from jobs.settings import Settings
 from service.app import create_app
 from service.edits.watcher import Watch
 from service.routes import events
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE_S, wait_until
 from tests.service.conftest import Announce, Form, WorkerSide, assert_problem, serving
 
 
@@ -153,7 +153,7 @@ def test_more_listeners_than_threads(own: httpx.Client, app: FastAPI, form: Form
     watch: Watch = app.state.watch
     edit_id = form.send(own).json()["id"]
     with ThreadPoolExecutor(many) as pool, httpx.Client(
-        base_url=own.base_url, timeout=60, limits=httpx.Limits(max_connections=many)
+        base_url=own.base_url, timeout=PATIENCE_S, limits=httpx.Limits(max_connections=many)
     ) as client:  # fmt: skip
         ends = [pool.submit(lambda: list(follow(client, edit_id))) for _ in range(many)]
         wait_until(lambda: sum(watch._watchers.values()) == many)

@@ -2,20 +2,21 @@ from __future__ import annotations
 
 import socket
 import ssl
-import time
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import httpx
 import pytest
 
-from tests.conftest import free_port
+from tests.conftest import PATIENCE_S, free_port
 from tests.worker.receiver import dripping
 from worker.webhooks.safe_post import CannotSend, Resolve, post, resolve
 
 CONTEXT = httpx.create_ssl_context()
 
 
-def send(url: str, *, private: bool = True, timeout_s: float = 5, resolve: Resolve = resolve) -> int:
+def send(url: str, *, private: bool = True, timeout_s: float = PATIENCE_S, resolve: Resolve = resolve) -> int:
     return post(url, {"x": "y"}, b"{}", timeout_s=timeout_s, private=private, context=CONTEXT, resolve=resolve)
 
 
@@ -27,6 +28,23 @@ def test_nothing_inside_is_reached(url: str) -> None:
         send(url, private=False)
 
 
+@contextmanager
+def hanging_up(host: str) -> Iterator[tuple[int, list[str]]]:
+    """A port on which a request is read and the connection closed; the requests."""
+    requests: list[str] = []
+    with socket.create_server((host, 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                requests.append(connection.recv(65536).decode())
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1], requests
+        thread.join(PATIENCE_S)
+
+
 @pytest.mark.parametrize("addresses", [["10.0.0.1"], ["93.184.215.14", "169.254.169.254"], ["::ffff:127.0.0.1"]])
 def test_a_name_with_any_address_inside_is_not_called(addresses: Sequence[str]) -> None:
     with pytest.raises(CannotSend, match="not public"):
@@ -35,38 +53,29 @@ def test_a_name_with_any_address_inside_is_not_called(addresses: Sequence[str]) 
 
 def test_the_address_that_was_looked_at_is_the_one_that_is_called() -> None:
     asked: list[tuple[str, int]] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
-        port = listener.getsockname()[1]
+    with hanging_up("127.0.0.1") as (port, requests):
 
         def once(host: str, at: int) -> Sequence[str]:
             asked.append((host, at))
             return ["127.0.0.1"]
 
         with pytest.raises(CannotSend):
-            send(f"http://no-such-name.invalid:{port}/", timeout_s=0.5, resolve=once)
-        connection, _ = listener.accept()
-        with connection:
-            request = connection.recv(65536).decode()
+            send(f"http://no-such-name.invalid:{port}/", resolve=once)
+    (request,) = requests
     assert asked == [("no-such-name.invalid", port)]
     assert f"Host: no-such-name.invalid:{port}" in request
 
 
 def test_the_next_address_is_tried() -> None:
-    with socket.create_server(("127.0.0.2", 0)) as listener:
-        port = listener.getsockname()[1]
-        with pytest.raises(CannotSend, match="no answer"):
-            send(f"http://a.invalid:{port}/", timeout_s=0.5, resolve=lambda _host, _port: ["127.0.0.1", "127.0.0.2"])
-        connection, _ = listener.accept()
-        connection.close()
+    with hanging_up("127.0.0.2") as (port, requests), pytest.raises(CannotSend, match="broke off"):
+        send(f"http://a.invalid:{port}/", resolve=lambda _host, _port: ["127.0.0.1", "127.0.0.2"])
+    assert len(requests) == 1
 
 
 def test_a_slow_answer_ends_at_the_deadline() -> None:
-    with dripping(0.05) as url:
-        began = time.monotonic()
-        with pytest.raises(CannotSend, match=r"no answer in 0\.5 s"):
-            send(url, timeout_s=0.5)
-        assert time.monotonic() - began < 10
+    """Without it this would go on for ever."""
+    with dripping(0.05) as url, pytest.raises(CannotSend, match=r"no answer in 0\.5 s"):
+        send(url, timeout_s=0.5)
 
 
 def test_nobody_listens() -> None:
