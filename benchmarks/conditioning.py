@@ -19,8 +19,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from magedit.backbones.stable_diffusion.denoiser import frozen
-from magedit.inversion import InversionTask
-from magedit.inversion.ddim import trajectory
+from magedit.inversion.base import InversionTask
+from magedit.inversion.ddim.loop import trajectory
 from magedit.meter import Meter
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit import test_vectors as vectors

@@ -79,7 +79,7 @@ def test_a_trace_from_request_to_worker(settings: Settings, tmp_path: Path) -> N
             running([sys.executable, "-m", "tests.worker.painter", str(tmp_path)], env=env),
             httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client,
         ):
-            wait_until(lambda: _ready(client), 60, "front end and worker")
+            wait_until(lambda: _ready(client), what="front end and worker")
             answer = client.post(
                 "/v1/edits",
                 files=[("image", picture()), ("mask", mask())],

@@ -76,7 +76,7 @@ def test_start_edit_stop_start(tmp_path: Path, files: tuple[Path, Path]) -> None
     assert not any(alive(pid) for pid in started)
 
     with up(state) as (process, url), Client(url) as client:
-        wait_until(lambda: answers(url), 60, "the front end")
+        wait_until(lambda: answers(url), what="the front end")
         assert client.get(done.id) == done
         assert client.result(done.id) == result
 
@@ -95,4 +95,4 @@ def test_start_edit_stop_start(tmp_path: Path, files: tuple[Path, Path]) -> None
         started = descendants(process.pid)
         assert len(started) == 3
         process.kill()
-        wait_until(lambda: not any(alive(pid) for pid in started), 60, "the end of every process")
+        wait_until(lambda: not any(alive(pid) for pid in started), what="the end of every process")

@@ -15,7 +15,7 @@ from redis.exceptions import AuthenticationError, ResponseError
 from jobs.connection import connect, redis_errors
 from jobs.errors import QueueUnavailable
 from jobs.settings import Settings
-from tests.conftest import free_port, redis_server, wait_until
+from tests.conftest import PATIENCE_S, free_port, redis_server, wait_until
 
 
 def test_an_absent_server_is_one_kind_of_error() -> None:
@@ -111,7 +111,7 @@ def test_commands_outlive_a_restart_of_the_server(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
     )
     with redis_server(tmp_path):
-        assert reader.communicate(timeout=30)[0] == b"value\n"
+        assert reader.communicate(timeout=PATIENCE_S)[0] == b"value\n"
         assert redis.get("key") == b"value"
     redis.close()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.conftest import free_port, wait_until
+from tests.conftest import PATIENCE_S, free_port, wait_until
 
 HEAD_LIMIT = 64 * 1024
 """What h11 reads of a request's head before it gives up."""
@@ -44,7 +44,7 @@ def serving(redis_url: str, folder: Path) -> Iterator[tuple[subprocess.Popen[byt
 def test_it_serves_and_stops_on_sigterm(redis_url: str, tmp_path: Path) -> None:
     with serving(redis_url, tmp_path) as (process, _):
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        process.wait(PATIENCE_S)
 
 
 def test_a_head_without_end_is_cut_off(redis_url: str, tmp_path: Path) -> None:

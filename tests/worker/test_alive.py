@@ -53,6 +53,6 @@ def test_each_program_lives_while_redis_is_away(module: str, tmp_path: Path) -> 
 
     assert status() == 1
     with running([sys.executable, "-m", module], env=env, stdout=subprocess.DEVNULL) as process:
-        wait_until(lambda: process.poll() is not None or beat.exists(), 120, "first sign of life")
+        wait_until(lambda: process.poll() is not None or beat.exists(), what="first sign of life")
         assert process.poll() is None
         assert status() == 0

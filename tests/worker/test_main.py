@@ -31,7 +31,7 @@ def test_a_worker_from_start_to_end(s3_desk: Desk) -> None:
     record = desk.submit("red", config=EditConfig(steps=3, max_iterations=1), artifacts=("attention",))
     env = environment(desk.settings)
     with running([sys.executable, "-m", "worker"], env=env) as process:
-        wait_until(lambda: process.poll() is not None or desk.get(record).state.is_terminal, 120, "edit")
+        wait_until(lambda: process.poll() is not None or desk.get(record).state.is_terminal, what="edit")
         done = desk.get(record)
         assert done.state is State.SUCCEEDED, done.problem
         for stored in (*done.results, *done.artifacts):

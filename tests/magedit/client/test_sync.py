@@ -16,7 +16,7 @@ from jobs.connection import connect
 from jobs.settings import Settings
 from jobs.tenants.api_keys import ApiKeys
 from magedit.client import Client, DamagedFile, Edit, ServiceError
-from tests.conftest import free_port
+from tests.conftest import PATIENCE_S, free_port
 from tests.service.conftest import WorkerSide, mask, picture, serving
 
 PROMPTS: dict[str, Any] = {
@@ -40,7 +40,7 @@ def test_submit_watch_fetch(service: Client, worker_side: WorkerSide) -> None:
         looked = threading.Event()
 
         def work() -> None:
-            looked.wait(10)
+            looked.wait(PATIENCE_S)
             claim = worker_side.claim(edit.id)
             worker_side.progress(claim, 0.5)
             worker_side.succeed(claim)

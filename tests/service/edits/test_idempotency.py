@@ -25,7 +25,7 @@ from jobs.storage import ObjectStore
 from jobs.tenants.api_keys import ApiKeys
 from service.edits.idempotency import KEY_MAX, parse_key
 from service.errors import InvalidIdempotencyKey
-from tests.conftest import free_port, listens, wait_until
+from tests.conftest import PATIENCE_S, free_port, listens, wait_until
 from tests.service.conftest import Announce, Form, WorkerSide, assert_problem, mask, serving
 from worker.reaper import Reaper
 
@@ -232,7 +232,7 @@ def doomed(short: Settings) -> Iterator[dict[str, int]]:
             wait_until(lambda: process.poll() is not None or all(listens(port) for port in ports.values()))
             yield ports
             # All have died, or it waits in vain.
-            process.wait(10)
+            process.wait(PATIENCE_S)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
