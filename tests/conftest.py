@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 from pydantic import SecretStr
 from redis import Redis
 
@@ -23,6 +25,11 @@ from jobs.settings import Settings
 S3_KEY, S3_SECRET, S3_BUCKET = "test-key", "test-secret", "bucket"
 PATIENCE_S = 180.0
 """How long a test waits for what must happen: on a machine however busy, only a hang takes longer."""
+
+
+# Hypothesis times every example and the making of it, which a busy machine fails.
+examples.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+examples.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)

@@ -100,10 +100,10 @@ def pass_deadline(desk: Desk, record: JobRecord) -> None:
 
 
 def lapse(desk: Desk, record: JobRecord) -> None:
-    """Let the edit's lease run out, as its time to live does when nobody renews it."""
+    """Let the edit's lease run out, and what RQ keeps as long: as times to live do when nobody renews them."""
     lease = keys.LEASE + record.id
     assert 0 < desk.redis.pttl(lease) <= 1000 * desk.settings.lease_s
-    desk.redis.delete(lease)
+    desk.redis.delete(lease, *desk.redis.keys(f"rq:execution:{record.id}:*"))
 
 
 def aged(seconds: float) -> str:

@@ -95,6 +95,8 @@ def test_it_renews_the_lease_of_a_silent_edit(desk: Desk, beating: Beating) -> N
     desk.redis.pexpire(lease, half_ms)
     wait_until(lambda: desk.redis.pttl(lease) > half_ms)
     beating.heart.release()
+    # Nobody renews it any more.
+    desk.redis.pexpire(lease, 100)
     wait_until(lambda: not desk.redis.exists(lease))
 
 

@@ -122,7 +122,9 @@ def test_a_jpeg_without_jfif_keeps_the_colours_that_adobe_says() -> None:
     assert difference < 40 < max(abs(a - b) for a, b in zip(COLOURS.tobytes(), raw.tobytes(), strict=True))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_no_metadata_makes_a_picture_damaged(data: st.DataObject) -> None:
     """Whatever the bytes, also those that begin like the real thing: the pixels are read as without them, or turned."""

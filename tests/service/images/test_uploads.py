@@ -343,7 +343,9 @@ def test_a_mask_keeps_its_alpha() -> None:
     assert mask.mode == "RGBA"
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_damaged_files_never_raise_anything_else(data: st.DataObject) -> None:
     """Flipped bytes anywhere: a picture or an error of ours, never another exception."""
