@@ -123,7 +123,7 @@ def released_edit(
                 with torch.enable_grad():
                     variable = latent.detach().requires_grad_(True)
                     task.denoiser.noise(variable, t, task.target)
-                    loss = task.scale * constraint_loss(
+                    loss = task.step_size * constraint_loss(
                         {name: maps.kept[name] for name in sides}, sides, task.words, config
                     )
                     (gradient,) = torch.autograd.grad(loss, variable)

@@ -49,7 +49,7 @@ def run_demo(server: str, name: str, folder: Path, console: Console, **config: A
         files.append(folder / file)
     assert edit.measures is not None
     after = Image.open(io.BytesIO(result)).convert("RGB")
-    outside = outside_difference(source, after, mask, edit.measures.dilation)
+    outside = outside_difference(source, after, mask, edit.measures.paste_margin_px)
     return Outcome(edit=edit, files=tuple(files), outside=outside)
 
 
@@ -60,7 +60,7 @@ def report(outcome: Outcome, console: Console) -> None:
     console.print(measures_table(outcome.edit))
     console.print(cost(outcome.edit))
     console.print(
-        f"largest difference of a pixel outside the mask (dilated by {measures.dilation} px): {outcome.outside}"
+        f"largest difference of a pixel outside the mask (dilated by {measures.paste_margin_px} px): {outcome.outside}"
     )
     for file in sorted(outcome.files):
         console.print(f"  {file}")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import structlog
 from pydantic import ValidationError
 
 from jobs.schema import AnyRecord, JobRecord, UnreadableRecord
+from magedit.config.types import RENAMED, RENAMED_IN_REGION
 
 log = structlog.get_logger()
 
@@ -31,8 +33,26 @@ def decode(fields: Mapping[bytes, bytes]) -> JobRecord:
     """The record of a hash. Raises ValueError if this program cannot read it, as one of another version."""
     decoded = {name.decode(): value.decode() for name, value in fields.items()}
     return JobRecord.model_validate(
-        {name: value if name in _TEXT else json.loads(value) for name, value in decoded.items()}
+        _renamed({name: value if name in _TEXT else json.loads(value) for name, value in decoded.items()})
     )
+
+
+def _renamed(record: dict[str, Any]) -> dict[str, Any]:
+    """``record`` with the present names of what an earlier program wrote: edits outlive an upgrade."""
+    request, measures = record.get("request") or {}, record.get("measures") or {}
+    _rename(request.get("config", {}), RENAMED)
+    for config in request.get("compare", ()):
+        _rename(config, RENAMED)
+    for region in request.get("regions", ()):
+        _rename(region, RENAMED_IN_REGION)
+    _rename(measures, {"dilation": "paste_margin_px"})
+    return record
+
+
+def _rename(values: dict[str, Any], renamed: Mapping[str, str]) -> None:
+    for before, now in renamed.items():
+        if before in values:
+            values[now] = values.pop(before)
 
 
 def read(job_id: str, fields: Mapping[bytes, bytes]) -> AnyRecord:

@@ -119,10 +119,10 @@ class NoGuidanceLayers(CheckpointError):
 
 
 class EditDiverged(MAGEditError):
-    """The latent became NaN or infinite; a smaller scale is the cure."""
+    """The latent became NaN or infinite; a smaller `guidance_step_size` is the cure."""
 
     code = "edit_diverged"
-    default_field = "scale"
+    default_field = "guidance_step_size"
 
 
 class EditCanceled(MAGEditError):

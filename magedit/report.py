@@ -86,7 +86,7 @@ class EditMeasures:
     ``before`` and ``after`` hold one `Ratios` per region: means over the guided steps, before each step's updates and
     in its sampling pass; they and ``trace`` are the first result's, ``results`` has each one's. ``unguided`` holds the
     same means of the first result without guidance, when that was run for comparison. ``crop`` is the working crop
-    (left, top, right, bottom) and ``dilation`` the radius by which paste-back dilates the mask, both in pixels of the
+    (left, top, right, bottom) and ``paste_margin_px`` by how much paste-back dilates the mask, both in pixels of the
     input. ``outside_difference`` is the largest absolute difference (0..255) of any pixel outside the dilated mask
     between input and results; 0 by construction, measured all the same. ``inversion_reused``: the edit started from an
     inversion that was there already. ``nsfw_content_detected`` is the verdict of the checkpoint's safety checker on
@@ -102,7 +102,7 @@ class EditMeasures:
     unet_backward: int = 0
     stage_seconds: dict[str, float] = field(default_factory=dict)
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)
-    dilation: int = 0
+    paste_margin_px: int = 0
     outside_difference: int = 0
     inversion_reused: bool = False
     nsfw_content_detected: bool | None = None

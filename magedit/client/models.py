@@ -74,7 +74,7 @@ class Measures(Answer):
     stage_seconds: dict[str, float]
     crop: tuple[int, int, int, int]
     outside_difference: int
-    dilation: int
+    paste_margin_px: int
     inversion_reused: bool = False
     results: tuple[ResultMeasures, ...] = ()
 

@@ -1,4 +1,4 @@
-"""What an edit is made of: every parameter once, with bound, unit, default and source.
+"""Parameters of an edit, each defined once: type, bounds, unit, default and source.
 
 These frozen dataclasses are the single definition. The library takes them as they are; the job schema, the HTTP
 form, the CLI and OpenAPI read bounds, defaults and descriptions from their fields. Free of torch.
@@ -19,6 +19,7 @@ from annotated_types import Ge, Le, MaxLen
 from typing_extensions import Doc
 
 from magedit.config.types import (
+    RENAMED,
     ConstraintName,
     Fraction,
     InjectionName,
@@ -29,6 +30,7 @@ from magedit.config.types import (
     PresetName,
     ProximalNorm,
     Word,
+    refuse_renamed,
 )
 from magedit.config.windows import Windows
 
@@ -73,6 +75,10 @@ class EditConfig(Windows):
     """How to edit. A default is the paper's or the named source's, where its description gives no other; step windows
     scale with ``steps``. `EditConfig.preset` gives other starting points."""
 
+    def __new__(cls, **given: object) -> Self:
+        refuse_renamed("EditConfig", given, RENAMED)
+        return super().__new__(cls)
+
     method: Annotated[
         MethodName,
         Doc("The editing method; `GET /v1/methods` tells what each is, reads and costs."),
@@ -98,11 +104,12 @@ class EditConfig(Windows):
     strength: Annotated[
         Fraction,
         Doc(
-            "How far guidance goes: multiplies `scale` and `max_iterations` by its power 1.5 each, so that the total "
-            "push grows with its cube; the words' ratio grows with the logarithm of the push. 0: the unguided edit."
+            "How far guidance goes: multiplies `guidance_step_size` and `max_iterations` by its power 1.5 each, so "
+            "that the total push grows with its cube; the words' ratio grows with the logarithm of the push. 0: the "
+            "unguided edit."
         ),
     ] = 1.0
-    scale: Annotated[
+    guidance_step_size: Annotated[
         float | None,
         Ge(0.0),
         Le(10_000.0),

@@ -1,9 +1,11 @@
-"""The names that can be asked for, and what a region is. Free of torch; `magedit.config` hands all of it on."""
+"""Types of an edit's parameters: the choices of each, and a region. Free of torch."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from types import MappingProxyType
+from typing import Annotated, Literal, Self
 
 from annotated_types import Ge, Le, MaxLen
 from typing_extensions import Doc
@@ -28,9 +30,27 @@ Fraction = Annotated[float, Ge(0.0), Le(1.0)]
 Word = Annotated[str, MaxLen(WORD_MAX)]
 
 
+RENAMED: Mapping[str, str] = MappingProxyType({"scale": "guidance_step_size"})
+"""Parameters by an earlier name; it is refused with the present one."""
+
+RENAMED_IN_REGION: Mapping[str, str] = MappingProxyType({"strength": "weight"})
+"""The same of a region's."""
+
+
+def refuse_renamed(owner: str, given: Iterable[str], renamed: Mapping[str, str]) -> None:
+    """Raise TypeError that names the present name if a ``given`` one is an earlier name."""
+    for name in given:
+        if name in renamed:
+            raise TypeError(f"{owner} has no parameter {name!r}: it is now {renamed[name]!r}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Region:
     """One place to edit: the words that must win inside its mask. Masks pair with regions by position."""
+
+    def __new__(cls, **given: object) -> Self:
+        refuse_renamed("Region", given, RENAMED_IN_REGION)
+        return super().__new__(cls)
 
     words: Annotated[
         tuple[Word, ...],
@@ -49,4 +69,4 @@ class Region:
             "that the target prompt replaces has no attention in the edit: name it in `negative_prompt`."
         ),
     ] = ()
-    strength: Annotated[Fraction, Doc("Weight of this region's loss relative to the other regions, 0..1.")] = 1.0
+    weight: Annotated[Fraction, Doc("Weight of this region's loss relative to the other regions, 0..1.")] = 1.0

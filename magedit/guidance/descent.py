@@ -41,8 +41,8 @@ class _Point:
 class Descent:
     """The guidance of one result's noise latent at one timestep, so that the edit words win (paper 4.1, algorithm 1).
 
-    ``iterations`` times: z* <- z* - M * sigma_t * d(scale * L)/dz*. These are Euler steps of length 1 along the
-    gradient flow dz*/ds = -M sigma_t d(scale * L)/dz*. With a ``tolerance`` they are taken several at a time, as an
+    ``iterations`` times: z* <- z* - M * sigma_t * d(step_size * L)/dz*. These are Euler steps of length 1 along the
+    gradient flow dz*/ds = -M sigma_t d(step_size * L)/dz*. With a ``tolerance`` they are taken several at a time, as an
     integrator with step-size control takes them (Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I,
     II.4): the next stride is the one over which the gradient would change by ``tolerance`` if it goes on changing as
     it does, at most half of the iterations, so that every step looks at the gradient twice at least; a stride over
@@ -59,7 +59,7 @@ class Descent:
         iterations: number of updates.
         tolerance: relative change of the gradient (norm over M) that one stride may span.
         stride: updates that the first gradient serves, if there is a tolerance.
-        scale: step size; sigma: noise-to-signal ratio at this timestep.
+        step_size: of one update; sigma: noise-to-signal ratio at this timestep.
         mask: M at latent resolution, (h, w) of 0 and 1.
     """
 
@@ -70,7 +70,7 @@ class Descent:
     iterations: int
     tolerance: float = 0.0
     stride: int = 1
-    scale: float
+    step_size: float
     sigma: float
     mask: Tensor
 
@@ -85,7 +85,7 @@ class Descent:
 
     def look(self, maps: Mapping[str, Tensor]) -> Tensor | None:
         """The value whose gradient is to be followed, given the maps of ``latent``; None: there is none, it is over."""
-        value = self.scale * self.loss(maps)
+        value = self.step_size * self.loss(maps)
         self._losses.append(float(value.detach()))
         if not self._before or self.won is not None:
             seen = {name: m.detach() for name, m in maps.items()}
@@ -118,7 +118,8 @@ class Descent:
         """
         if not torch.isfinite(self.latent).all():
             raise EditDiverged(
-                f"the latent is no longer finite after guidance with scale {self.scale}: use a smaller scale"
+                f"the latent is no longer finite after guidance with step size {self.step_size:g}: use a smaller "
+                "guidance_step_size"
             )
         return Guided(self.latent, tuple(self._losses), self._before, self._done, self.stride)
 

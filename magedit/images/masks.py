@@ -213,7 +213,7 @@ def _selected(value: float) -> int:
     return 255 if value > 0 else 0
 
 
-def paste_radius(box: Box, margin: float) -> int:
+def paste_margin_px(box: Box, margin: float) -> int:
     """Radius by which paste-back dilates the mask, in input pixels: ``margin`` of the crop's side, at least 1."""
     return max(1, round(margin * (box[2] - box[0])))
 

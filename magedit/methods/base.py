@@ -26,7 +26,7 @@ class EditTask:
 
     ``source`` and ``target`` are prompt embeddings (1, tokens, width), ``negative`` stands in for the inversion's
     unconditional embedding in the edit branch. ``mask`` is M, the union of all regions' masks at latent resolution
-    (h, w), ``blend_mask`` D, M dilated by 3x3; 0 and 1. ``scale`` is the guidance step size. ``guidance_layers`` are
+    (h, w), ``blend_mask`` D, M dilated by 3x3; 0 and 1. ``step_size`` is that of guidance. ``guidance_layers`` are
     the layers whose maps are read. ``blend_tokens`` are the edit words' token indices in the source and in the target
     prompt. ``renoised``: the latent that the edit begins with takes fresh noise inside M. ``layers`` are all attention
     layers, ``values[i]`` what cross attention takes its values from in the edit's step i, None: from the target prompt
@@ -48,7 +48,7 @@ class EditTask:
     regions: int
     mask: Tensor
     blend_mask: Tensor
-    scale: float
+    step_size: float
     generator: torch.Generator
     renoised: bool
     on_step: OnStep | None

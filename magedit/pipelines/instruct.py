@@ -121,19 +121,19 @@ class InstructPipeline:
         original, image = image, flatten(image)
         box = pixels.working_crop(union, self.size, config.crop_context)
         meter = Meter(expected_work(config, inverted=True), on_progress)
-        radius = pixels.paste_radius(box, config.paste_margin)
+        margin = pixels.paste_margin_px(box, config.paste_margin)
         crop, results, pictures, latents = pixels.take(image, box, self.size), [], [], []
         for each in config.variants:
             picture, latent, flagged = self._sample(crop, target_prompt, each, meter)
             latents.append(latent)
-            pasted = pixels.paste_back(image, picture, union, box, radius)
+            pasted = pixels.paste_back(image, picture, union, box, margin)
             pictures.append(restore(pasted, original))
             results.append(
                 ResultMeasures(
                     method=each.method,
                     seed=each.seed,
                     strength=each.strength,
-                    outside_difference=pixels.outside_difference(image, pasted, union, radius),
+                    outside_difference=pixels.outside_difference(image, pasted, union, margin),
                     nsfw_content_detected=flagged,
                 )
             )
@@ -146,7 +146,7 @@ class InstructPipeline:
                 unet_forward=meter.forward,
                 stage_seconds={name: round(seconds, 4) for name, seconds in meter.seconds.items()},
                 crop=box,
-                dilation=radius,
+                paste_margin_px=margin,
                 outside_difference=max(each.outside_difference for each in results),
                 nsfw_content_detected=any(flags) if checked else None,
                 results=tuple(results),

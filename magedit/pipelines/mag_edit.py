@@ -55,9 +55,9 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
     Loads any folder or hub id of Stable Diffusion 1.x/2.x layout with `from_pretrained`; sizes, VAE factor and
     prediction type are read from it. Three keys of its ``model_index.json`` are this program's own, all optional:
     ``guidance_resolution``, the side of the cross-attention maps that guidance reads (default: a quarter of the
-    latent's), ``guidance_step_size``, its default ``scale`` (default 2.5), and ``spatial_step_size``, the same for the
-    spatial ratio, whose gradient may be of quite another size (default: ``guidance_step_size``); the quotient of the
-    two weighs the losses of ``both``.
+    latent's), ``guidance_step_size``, the default of the parameter of that name (2.5), and ``spatial_step_size``, the
+    same for the spatial ratio, whose gradient may be of quite another size (default: ``guidance_step_size``); the
+    quotient of the two weighs the losses of ``both``.
 
     The weights are never changed, and a call leaves the UNet as it found it however it ends. Nothing is kept on
     ``self`` between calls. ``batch_results``, which may be set, is how many results of one edit may go through the UNet
@@ -257,7 +257,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
                 for each in config.variants
             ]
             edited = load()(tasks)
-        radius = pixels.paste_radius(inversion.box, config.paste_margin)
+        margin = pixels.paste_margin_px(inversion.box, config.paste_margin)
         pictures: list[Image.Image] = []
         own: list[ResultMeasures] = []
         with meter.stage(Stage.DECODE, len(edited)):
@@ -267,8 +267,8 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
                     picture = self._decode(each.latent)
                     flagged = self._check_safety(picture)
                     changing = changeable(union, each.mask, inversion.box)
-                    pasted = pixels.paste_back(image, picture, changing, inversion.box, radius)
-                    difference = pixels.outside_difference(image, pasted, union, radius)
+                    pasted = pixels.paste_back(image, picture, changing, inversion.box, margin)
+                    difference = pixels.outside_difference(image, pasted, union, margin)
                     pictures.append(restore(pasted, original))
                 own.append(result_measures(variant, each, difference, flagged))
                 meter.stepped()
@@ -286,7 +286,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
                 unet_backward=meter.backward,
                 stage_seconds={name: round(seconds, 4) for name, seconds in meter.seconds.items()},
                 crop=inversion.box,
-                dilation=radius,
+                paste_margin_px=margin,
                 outside_difference=max(each.outside_difference for each in own),
                 inversion_reused=reused,
                 nsfw_content_detected=any(flags) if checked else None,
@@ -352,7 +352,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             return changed
 
         embedding = self._embed(target_prompt)
-        scale, config = self._step_size(config)
+        step_size, config = self._step_size(config)
         return EditTask(
             denoiser=self._denoiser(config, meter),
             inverted=inversion.inverted,
@@ -378,7 +378,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             regions=len(regions),
             mask=mask,
             blend_mask=torch.nn.functional.max_pool2d(mask[None], 3, stride=1, padding=1)[0],
-            scale=scale * config.strength**STRENGTH_POWER,
+            step_size=step_size * config.strength**STRENGTH_POWER,
             generator=generator or torch.Generator("cpu").manual_seed(config.seed),
             renoised=generator is not None or config.seed != 0,
             on_step=on_step if callback is not None else None,
@@ -388,10 +388,10 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         """The step size of guidance at full strength, and the configuration with `both` weighed for this checkpoint."""
         token = self.config.guidance_step_size
         spatial = self.config.spatial_step_size or token
-        scale = spatial if config.constraint == "spatial" else token
+        step_size = spatial if config.constraint == "spatial" else token
         if config.constraint == "both":
             config = replace(config, spatial_weight=config.spatial_weight * spatial / token)
-        return scale if config.scale is None else config.scale, config
+        return step_size if config.guidance_step_size is None else config.guidance_step_size, config
 
     def _denoiser(self, config: EditConfig, meter: Meter) -> Denoiser:
         return Denoiser(self.unet, Schedule.from_scheduler(self.scheduler, config.steps), meter, self.batch_results)

@@ -46,7 +46,7 @@ def word_targets(
         rivals = tuple(sorted(set(range(1, len(encoded.ids) - 1)).difference(*spans.values())))
         resampled = {layer.side: resample_mask(mask, layer.side, config.mask_resampling).flatten() for layer in layers}
         for words, negative in ((region.words, False), (region.negative_words, True)):
-            targets += [WordTarget(index, spans[word], resampled, region.strength, negative, rivals) for word in words]
+            targets += [WordTarget(index, spans[word], resampled, region.weight, negative, rivals) for word in words]
     return tuple(targets)
 
 

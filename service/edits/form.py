@@ -19,6 +19,7 @@ from typing_extensions import Doc
 
 from jobs.schema import ArtifactName, DeadlineS, EditRequest, OutputFormat, Priority, Prompt
 from magedit.config import GOVERNED, PRESET_DOC, PRESETS, EditConfig, MaskMode, MethodName, PresetName, Region, Word
+from magedit.config.types import RENAMED
 from magedit.inversion.card import InversionCard
 from magedit.inversion.registry import INVERSIONS
 from magedit.methods.card import MethodCard
@@ -230,6 +231,8 @@ async def require_known_fields(request: Request) -> None:
     form = await request.form()
     for name in form:
         if name not in FIELDS:
+            if name in RENAMED:
+                raise UnknownField(f"there is no field {name!r}: it is now {RENAMED[name]!r}", field=name)
             raise UnknownField(f"there is no field {name!r}; there are: {', '.join(sorted(FIELDS))}", field=name)
 
 

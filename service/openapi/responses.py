@@ -110,7 +110,7 @@ FINISHED = _RECORD.model_copy(
             unet_backward=375,
             stage_seconds={"prepare": 0.5, "invert": 9.0, "edit": 50.0, "decode": 0.5},
             crop=(0, 0, 128, 128),
-            dilation=4,
+            paste_margin_px=4,
         ),
         "results": (
             StoredObject(

@@ -12,7 +12,7 @@ from magedit.meter import Meter
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import Room
 
-CONFIG = EditConfig.preset("exact", steps=4, max_iterations=2, null_text_iterations=1, scale=20.0)
+CONFIG = EditConfig.preset("exact", steps=4, max_iterations=2, null_text_iterations=1, guidance_step_size=20.0)
 LARGEST_DIFFERENCE = 1e-3
 """Of latents with values up to 3, by rounding alone in four coarse steps; measured: 1e-4."""
 

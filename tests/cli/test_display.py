@@ -55,7 +55,7 @@ MEASURES: dict[str, Any] = {
     "stage_seconds": {"invert": 1.0, "edit": 9.5},
     "crop": [0, 0, 128, 128],
     "outside_difference": 0,
-    "dilation": 4,
+    "paste_margin_px": 4,
 }
 
 

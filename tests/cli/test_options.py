@@ -37,7 +37,8 @@ def test_every_parameter_is_an_option(app: typer.Typer, given: dict[str, Any]) -
 
 
 def test_values_have_their_types(app: typer.Typer, given: dict[str, Any]) -> None:
-    arguments = ["--steps", "10", "--strength", "0.5", "--method", "p2p", "--scale", "3", "--equalizer", '{"red": 2}']
+    arguments = ["--steps", "10", "--strength", "0.5", "--method", "p2p", "--guidance-step-size", "3"]
+    arguments += ["--equalizer", '{"red": 2}']
     arguments += ["--preset", "fast", "--kind", "removal", "--sweep", "0", "--sweep", "0.5"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
@@ -45,7 +46,7 @@ def test_values_have_their_types(app: typer.Typer, given: dict[str, Any]) -> Non
         "steps": 10,
         "strength": 0.5,
         "method": "p2p",
-        "scale": 3.0,
+        "guidance_step_size": 3.0,
         "equalizer": {"red": 2},
         "preset": "fast",
         "kind": "removal",

@@ -39,7 +39,7 @@ def finished(stack: Stack, job: str) -> bytes:
         assert done.state == "succeeded", done.problem
         content = client.result(job)
     assert done.measures is not None
-    assert outside_difference(room(), Image.open(io.BytesIO(content)), carpet(), done.measures.dilation) == 0
+    assert outside_difference(room(), Image.open(io.BytesIO(content)), carpet(), done.measures.paste_margin_px) == 0
     return content
 
 

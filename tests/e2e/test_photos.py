@@ -64,7 +64,7 @@ def test_a_large_phone_photo_in_display_p3_that_lies_on_its_side(service: Client
         upright, ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
     )
     assert source is not None
-    assert outside_difference(source, result, mask, edit.measures.dilation) == 0
+    assert outside_difference(source, result, mask, edit.measures.paste_margin_px) == 0
     assert ImageChops.difference(source, result).getbbox() is not None
 
 
@@ -80,7 +80,7 @@ def test_thin_masks_on_odd_pictures(service: Client, size: tuple[int, int], line
     edit, result = edited(service, encoded(image, "PNG"), mask, artifacts=["attention"])
     assert edit.measures is not None
     assert result.size == size
-    assert outside_difference(image, result, mask, edit.measures.dilation) == 0
+    assert outside_difference(image, result, mask, edit.measures.paste_margin_px) == 0
     assert 0 < edit.measures.after[0].spatial < 1
 
 

@@ -54,7 +54,7 @@ def test_submit_watch_fetch(service: Client, s3_stack: Stack, files: tuple[Path,
     assert done.measures is not None
     assert done.measures.words == (("yellow carpet",),)
     assert done.measures.unet_forward > 0
-    assert_edited(service.result(done.id), done.measures.dilation)
+    assert_edited(service.result(done.id), done.measures.paste_margin_px)
     names = {each.name for each in done.artifacts}
     assert {"attention-before-0.png", "attention-after-0.png", "overview.png"} <= names
     Image.open(io.BytesIO(service.artifact(done.id, "overview.png"))).verify()
@@ -169,7 +169,7 @@ def test_a_comparison(service: Client, files: tuple[Path, Path]) -> None:
     results = [service.result(done.id, number) for number in range(len(methods))]
     assert len(set(results)) == len(methods)
     for result in results:
-        assert_edited(result, done.measures.dilation)
+        assert_edited(result, done.measures.paste_margin_px)
     rows = json.loads(service.artifact(done.id, "comparison.json"))
     assert [row["method"] for row in rows] == methods
     assert [row["inversion_reused"] for row in rows] == [done.measures.inversion_reused, True, None]
@@ -187,7 +187,7 @@ def test_a_chain_of_edits(s3_stack: Stack, service: Client, files: tuple[Path, P
     assert (second.source_edit, second.history) == (first.id, (first.id, second.id))
     assert second.measures is not None
     assert second.measures.words == (("striped carpet",),)
-    assert_edited(service.result(second.id), second.measures.dilation)
+    assert_edited(service.result(second.id), second.measures.paste_margin_px)
     assert service.result(second.id) != service.result(first.id)
 
     # The copy outlives its source, and the shell goes on from there.
@@ -202,7 +202,7 @@ def test_a_chain_of_edits(s3_stack: Stack, service: Client, files: tuple[Path, P
     assert third.history == (first.id, second.id, third.id)
     assert out.read_bytes() == service.result(third.id)
     # Three edits in one mask: of the upload nothing else differs.
-    assert outside_difference(room(), Image.open(out).convert("RGB"), carpet(), second.measures.dilation) == 0
+    assert outside_difference(room(), Image.open(out).convert("RGB"), carpet(), second.measures.paste_margin_px) == 0
 
 
 def test_the_demo(s3_stack: Stack, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def record(**changes: Any) -> JobRecord:
             model="demo",
             source_prompt='ein "Zimmer" 🛋',
             target_prompt="b",
-            regions=(Region(words=("b",), strength=0.25), Region()),
+            regions=(Region(words=("b",), weight=0.25), Region()),
             config=EditConfig(steps=3, equalizer={"b": 2.0}),
         ),
         "image": "acme/image.png",
@@ -73,3 +73,16 @@ def test_what_another_version_wrote_is_a_value_error() -> None:
     for wrong in ({b"field_of_tomorrow": b"1"}, {b"masks": b"no JSON"}, {b"state": b"lost"}):
         with pytest.raises(ValueError, match=r"."):
             decode(good | wrong)
+
+
+def test_records_of_an_earlier_version_are_read_with_the_present_names() -> None:
+    whole = record(request=record().request.model_copy(update={"compare": (EditConfig(guidance_step_size=2.0),)}))
+    fields = encode(whole)
+    request = fields["request"].replace('"guidance_step_size"', '"scale"').replace('"weight"', '"strength"')
+    measures = fields["measures"].replace('"paste_margin_px"', '"dilation"')
+    assert '"scale"' in request
+    assert '"dilation"' in measures
+    earlier = {
+        name.encode(): value.encode() for name, value in (fields | {"request": request, "measures": measures}).items()
+    }
+    assert decode(earlier) == whole

@@ -47,9 +47,9 @@ def test_a_record_comes_back_as_it_went(desk: Desk) -> None:
         model="demo",
         source_prompt='ein "Zimmer" 🛋',
         target_prompt="b",
-        regions=(Region(words=("b",), strength=0.25), Region()),
+        regions=(Region(words=("b",), weight=0.25), Region()),
         artifacts=("attention",),
-        config=EditConfig(steps=3, equalizer={"b": 2.0}, scale=1.5),
+        config=EditConfig(steps=3, equalizer={"b": 2.0}, guidance_step_size=1.5),
     )
     record = JobRecord(tenant="t", request=request, image="i", masks=("m0", "m1"))
     kept = desk.records.create(record)

@@ -24,7 +24,7 @@ from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.pipelines.output import Inversion
 from tests.magedit.conftest import VECTORS, Room, load_pipeline
 
-CONFIG = EditConfig.preset("exact", steps=2, max_iterations=2, null_text_iterations=1, scale=20.0)
+CONFIG = EditConfig.preset("exact", steps=2, max_iterations=2, null_text_iterations=1, guidance_step_size=20.0)
 
 
 @pytest.fixture(scope="module")

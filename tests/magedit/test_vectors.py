@@ -95,7 +95,7 @@ def free_run(
         "exact",
         steps=case["steps"],
         guidance_scale=case["guidance_scale"],
-        scale=case["scale"],
+        guidance_step_size=case["scale"],
         max_iterations=case["iters"],
         cross_replace=case["cross_replace_steps"],
         self_replace=case["self_replace_steps"],

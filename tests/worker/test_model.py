@@ -135,7 +135,7 @@ def test_an_edit_by_instruction_is_diffusers_own_inside_the_mask(
     assert part.crop(box).tobytes() == wanted.crop(box).tobytes()
     mask = Image.new("L", part.size)
     mask.paste(255, box)
-    assert outside_difference(picture(), part, mask, finished.measures.dilation) == 0
+    assert outside_difference(picture(), part, mask, finished.measures.paste_margin_px) == 0
     assert finished.measures.unet_forward == 3
 
 

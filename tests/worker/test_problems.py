@@ -11,7 +11,7 @@ from worker.problems import problem_of
     ("error", "status", "code", "field"),
     [
         (WordNotFound("'gren' is no word of the target prompt"), 422, "word_not_in_target_prompt", "words"),
-        (EditDiverged("NaN at step 3"), 500, "edit_diverged", "scale"),
+        (EditDiverged("NaN at step 3"), 500, "edit_diverged", "guidance_step_size"),
         (CheckpointError("no UNet"), 500, "checkpoint_error", "model"),
     ],
 )

@@ -27,7 +27,7 @@ LOOKS = 2.2
 """Gradients of a guided step when one serves several updates: measured, 53 to 58 in 25 steps of the demo's edits."""
 
 GUIDANCE = (
-    *("constraint", "strength", "sweep", "scale", "max_iterations", "gradient_tolerance"),
+    *("constraint", "strength", "sweep", "guidance_step_size", "max_iterations", "gradient_tolerance"),
     *("stop_margin", "stop_contrast", *MEASURED, "guided_from"),
     *("token_weight", "spatial_weight", "spatial_lambda", "inject_edit_words"),
 )

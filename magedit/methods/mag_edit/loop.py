@@ -39,7 +39,7 @@ def _guidance(task: EditTask) -> Guidance:
             iterations=config.iterations,
             tolerance=config.gradient_tolerance,
             stride=stride,
-            scale=task.scale,
+            step_size=task.step_size,
             sigma=task.denoiser.schedule.sigma(t),
             mask=task.mask,
         )

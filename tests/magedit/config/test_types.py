@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from magedit import config
+import pickle
+from copy import copy
+from dataclasses import replace
+
+import pytest
+
+from magedit import EditConfig, Region, config
 from magedit.config import types
 
 
 def test_what_config_hands_on_is_what_there_is() -> None:
     assert config.Region is types.Region
     assert config.MethodName is types.MethodName
+
+
+def test_an_earlier_name_is_refused_with_the_present_one() -> None:
+    with pytest.raises(TypeError, match="it is now 'weight'"):
+        Region(strength=0.5)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="it is now 'guidance_step_size'"):
+        EditConfig(scale=2.0)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="it is now 'guidance_step_size'"):
+        EditConfig.preset("fast", scale=2.0)
+    assert replace(EditConfig(steps=9), seed=3) == copy(pickle.loads(pickle.dumps(EditConfig(steps=9, seed=3))))

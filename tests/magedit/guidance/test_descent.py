@@ -23,13 +23,13 @@ def attend(latent: Tensor) -> dict[str, Tensor]:
     return {"a": latent[0].flatten(1).T.softmax(-1)[None]}
 
 
-def begin(negative: bool = False, scale: float = 1.0, iterations: int = ITERATIONS, **options: Any) -> Descent:
+def begin(negative: bool = False, step_size: float = 1.0, iterations: int = ITERATIONS, **options: Any) -> Descent:
     word = WordTarget(0, (1,), {2: MASK.flatten()}, negative=negative)
     return Descent(
         latent=torch.zeros(1, 3, 2, 2),
         ratios=lambda maps: measure(maps, {"a": 2}, [word], 1),
         iterations=iterations,
-        scale=scale,
+        step_size=step_size,
         sigma=2.0,
         mask=MASK,
         **{"loss": lambda m: constraint_loss(m, {"a": 2}, [word], EditConfig()), **options},
@@ -60,7 +60,7 @@ def test_a_negative_word_is_pushed_down() -> None:
 
 def test_a_latent_that_leaves_its_range_is_an_error_that_names_the_scale() -> None:
     with pytest.raises(EditDiverged, match="inf"):
-        drive(scale=float("inf"), iterations=2)
+        drive(step_size=float("inf"), iterations=2)
 
 
 def test_without_a_tolerance_it_is_the_papers_loop() -> None:
@@ -76,14 +76,14 @@ def test_without_a_tolerance_it_is_the_papers_loop() -> None:
 @pytest.mark.parametrize(("tolerance", "error", "most"), [(0.01, 0.005, 30), (0.02, 0.01, 15), (0.1, 0.05, 4)])
 def test_strides_arrive_where_single_updates_do_with_fewer_gradients(tolerance: float, error: float, most: int) -> None:
     # A small step: strides are for gradients that change little from update to update.
-    single, strides = drive(scale=0.02), drive(scale=0.02, tolerance=tolerance)
+    single, strides = drive(step_size=0.02), drive(step_size=0.02, tolerance=tolerance)
     assert strides.updates == single.updates == ITERATIONS
     assert len(strides.losses) <= most
     assert float((strides.latent - single.latent).norm() / single.latent.norm()) < error
 
 
 def test_every_step_looks_at_the_gradient_twice_whatever_it_begins_with() -> None:
-    assert len(drive(scale=1e-3, tolerance=1.0, stride=1000).losses) == 2
+    assert len(drive(step_size=1e-3, tolerance=1.0, stride=1000).losses) == 2
 
 
 def test_a_stride_that_was_too_long_is_taken_back() -> None:
@@ -92,8 +92,8 @@ def test_a_stride_that_was_too_long_is_taken_back() -> None:
         distance: Tensor = maps["a"][0, 0, 1] - 0.5
         return distance**2
 
-    single = drive(scale=2.0, loss=valley)
-    strides = drive(scale=2.0, loss=valley, tolerance=0.3, stride=20)
+    single = drive(step_size=2.0, loss=valley)
+    strides = drive(step_size=2.0, loss=valley, tolerance=0.3, stride=20)
     assert strides.losses[1] > strides.losses[0] / 2
     assert strides.losses[-1] < 1e-3
     assert abs(share(strides) - share(single)) < 0.03
@@ -122,7 +122,7 @@ def test_a_gradient_of_zero_is_no_obstacle() -> None:
 def test_results_side_by_side_are_each_as_alone_and_leave_when_they_are_over() -> None:
     options: list[dict[str, Any]] = [
         {},
-        {"scale": 0.02, "tolerance": 0.02},
+        {"step_size": 0.02, "tolerance": 0.02},
         {"negative": True, "iterations": 3},
         {"won": lambda maps: float(maps["a"][0, 0, 1]) > 0.5},
         {"iterations": 0},

@@ -18,7 +18,7 @@ from magedit.images.masks import (
     outline,
     outside_difference,
     paste_back,
-    paste_radius,
+    paste_margin_px,
     read_mask,
     take,
     union,
@@ -230,9 +230,9 @@ def test_dilation_at_the_border_is_cut_by_it() -> None:
     assert dilate(rectangle((20, 20), (0, 17, 3, 20)), 4).getbbox() == (0, 13, 7, 20)
 
 
-def test_the_paste_radius_is_a_share_of_the_crop_and_at_least_one_pixel() -> None:
-    assert paste_radius((0, 0, 512, 512), 1 / 64) == 8
-    assert paste_radius((-8, 0, 24, 32), 0.0) == 1
+def test_the_paste_margin_px_is_a_share_of_the_crop_and_at_least_one_pixel() -> None:
+    assert paste_margin_px((0, 0, 512, 512), 1 / 64) == 8
+    assert paste_margin_px((-8, 0, 24, 32), 0.0) == 1
 
 
 def test_the_feather_is_whole_inside_and_nothing_outside() -> None:
@@ -249,7 +249,7 @@ def test_pasting_back_keeps_every_pixel_outside_the_dilated_mask(size: tuple[int
     before = Image.effect_noise(size, 80).convert("RGB")
     mask = rectangle(size, (size[0] // 3, size[1] // 3, size[0] // 2, size[1] // 2))
     box = working_crop(mask, 64, 0.5)
-    radius = paste_radius(box, 1 / 16)
+    radius = paste_margin_px(box, 1 / 16)
     edited = ImageChops.invert(take(before, box, 64))
     after = paste_back(before, edited, mask, box, radius)
     assert after.size == size

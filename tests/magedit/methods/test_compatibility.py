@@ -33,17 +33,17 @@ def test_what_makes_no_sense_together_is_refused_at_its_field(change: dict[str, 
 
 
 def test_a_comparison_leaves_out_what_a_method_has_no_use_for() -> None:
-    config = EditConfig(inversion="null-text", local_blend=0.3, skip_fraction=0.4, scale=2.0)
+    config = EditConfig(inversion="null-text", local_blend=0.3, skip_fraction=0.4, guidance_step_size=2.0)
     guided, blended = for_method(config, "mag-edit"), for_method(config, "blended-latent")
     assert (guided.local_blend, guided.skip_fraction, guided.inversion) == (0.3, None, "null-text")
     assert (blended.local_blend, blended.skip_fraction, blended.inversion) == (None, 0.4, "direct")
-    assert guided.scale == blended.scale == 2.0
+    assert guided.guidance_step_size == blended.scale == 2.0
     for each in (guided, blended):
         check_together(each)
 
 
 def test_what_serves_another_method_is_no_contradiction() -> None:
     for name in METHODS:
-        check_together(EditConfig(method=name, constraint="spatial", scale=3.0, blend_fraction=0.1))
+        check_together(EditConfig(method=name, constraint="spatial", guidance_step_size=3.0, blend_fraction=0.1))
     with pytest.raises(UnknownMethod):
         check_together(EditConfig(method="magic"))  # type: ignore[arg-type]

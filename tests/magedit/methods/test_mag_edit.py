@@ -22,7 +22,11 @@ NEW = (Region(words=("green",)),)
 def test_without_push_it_is_prompt_to_prompt(pipe: MAGEditPipeline, room: Room) -> None:
     latents = [
         pipe(room.image, [room.mask], room.source, room.target, NEW, config, output_type="latent").images
-        for config in (replace(CONFIG, scale=0.0), replace(CONFIG, method="p2p"), replace(CONFIG, strength=0.0))
+        for config in (
+            replace(CONFIG, guidance_step_size=0.0),
+            replace(CONFIG, method="p2p"),
+            replace(CONFIG, strength=0.0),
+        )
     ]
     assert torch.equal(latents[0], latents[1])  # type: ignore[arg-type]
     assert torch.equal(latents[1], latents[2])  # type: ignore[arg-type]
@@ -98,10 +102,10 @@ def test_two_regions_that_overlap_both_change_and_each_follows_its_own_strength(
     other = Image.new("L", room.image.size)
     ImageDraw.Draw(other).rectangle((120, 100, 220, 160), fill=255)
     source, target = "a room with a red sofa and a lamp", "a room with a green sofa and a yellow lamp"
-    config = EditConfig(steps=6, max_iterations=6, scale=2.0)
+    config = EditConfig(steps=6, max_iterations=6, guidance_step_size=2.0)
 
-    def edit(strength: float, method: MethodName = "mag-edit") -> MAGEditOutput:
-        regions = [Region(words=("green",)), Region(words=("yellow",), strength=strength)]
+    def edit(weight: float, method: MethodName = "mag-edit") -> MAGEditOutput:
+        regions = [Region(words=("green",)), Region(words=("yellow",), weight=weight)]
         return pipe(room.image, [room.mask, other], source, target, regions, replace(config, method=method))
 
     plain, weak, full = edit(1.0, "p2p"), edit(0.1), edit(1.0)
@@ -116,7 +120,7 @@ def test_two_regions_that_overlap_both_change_and_each_follows_its_own_strength(
     assert gains[1][1] > 2 * gains[0][1]
     assert isinstance(full.images, list)
     both = union([room.mask, other])
-    assert outside_difference(room.image, full.images[0], both, full.measures.dilation) == 0
+    assert outside_difference(room.image, full.images[0], both, full.measures.paste_margin_px) == 0
     for mask in (room.mask, other):
         changed = ImageChops.difference(room.image, full.images[0]).crop(mask.getbbox())
         assert changed.getbbox() is not None

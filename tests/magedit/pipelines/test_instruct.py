@@ -61,7 +61,7 @@ def test_it_edits_inside_the_mask_alone(instructed: InstructPipeline, room: Room
     (result,) = output.images
     assert result.size == room.image.size
     assert ImageChops.difference(room.image, result).getbbox() is not None
-    assert outside_difference(room.image, result, room.mask, output.measures.dilation) == 0
+    assert outside_difference(room.image, result, room.mask, output.measures.paste_margin_px) == 0
     assert (output.measures.unet_forward, output.measures.outside_difference) == (3, 0)
 
 

@@ -32,7 +32,7 @@ from magedit.errors import (
     UnknownMethod,
     WordNotFound,
 )
-from magedit.images.masks import outside_difference, paste_radius, union, working_crop
+from magedit.images.masks import outside_difference, paste_margin_px, union, working_crop
 from magedit.images.transparency import flatten
 from magedit.methods.registry import METHODS
 from magedit.pipelines.mag_edit import MAGEditOutput, MAGEditPipeline
@@ -61,8 +61,8 @@ def test_every_method_edits_with_every_inversion_that_it_takes(
     output = run(pipe, room, config)
     assert isinstance(output.images, list)
     (result,) = output.images
-    radius = output.measures.dilation
-    assert radius == paste_radius(output.measures.crop, config.paste_margin)
+    radius = output.measures.paste_margin_px
+    assert radius == paste_margin_px(output.measures.crop, config.paste_margin)
     assert result.size == room.image.size
     assert output.measures.outside_difference == 0
     assert outside_difference(room.image, result, room.mask, radius) == 0
@@ -78,7 +78,7 @@ def test_every_method_edits_with_every_inversion_that_it_takes(
 
 @pytest.mark.parametrize("constraint", ["token", "spatial", "both"])
 def test_guidance_raises_the_ratio_that_it_maximises(pipe: MAGEditPipeline, room: Room, constraint: Any) -> None:
-    config = EditConfig(steps=6, max_iterations=6, scale=2.0, constraint=constraint)
+    config = EditConfig(steps=6, max_iterations=6, guidance_step_size=2.0, constraint=constraint)
     guided = run(pipe, room, config)
     plain = run(pipe, room, replace(config, method="p2p"), inversion=guided.inversion)
     token = guided.measures.after[0].token - plain.measures.after[0].token
@@ -96,9 +96,8 @@ def test_any_size_comes_back_in_its_own_size(pipe: MAGEditPipeline, size: tuple[
     assert isinstance(output.images, list)
     assert output.images[0].size == size
     assert output.images[0].mode == ("RGBA" if mode == "RGBA" else "RGB")
-    assert (
-        outside_difference(image.convert("RGB"), output.images[0].convert("RGB"), mask, output.measures.dilation) == 0
-    )
+    before, after = image.convert("RGB"), output.images[0].convert("RGB")
+    assert outside_difference(before, after, mask, output.measures.paste_margin_px) == 0
     assert output.measures.crop == working_crop(mask, 256, QUICK.crop_context)
 
 
@@ -110,14 +109,14 @@ def test_regions_have_their_own_masks_and_words(pipe: MAGEditPipeline, room: Roo
         [room.mask, other],
         "a room with a red sofa and a lamp",
         "a room with a green sofa and a yellow lamp",
-        [Region(words=("green",)), Region(words=("yellow", "lamp"), negative_words=("sofa",), strength=0.5)],
+        [Region(words=("green",)), Region(words=("yellow", "lamp"), negative_words=("sofa",), weight=0.5)],
         QUICK,
     )
     assert output.measures.words == (("green",), ("yellow", "lamp"))
     assert len(output.measures.after) == len(output.attention) == 2
     assert isinstance(output.images, list)
     both = union([room.mask, other])
-    assert outside_difference(room.image, output.images[0], both, output.measures.dilation) == 0
+    assert outside_difference(room.image, output.images[0], both, output.measures.paste_margin_px) == 0
 
 
 def test_a_mask_one_pixel_wide_is_edited_without_nan(pipe: MAGEditPipeline, room: Room) -> None:
@@ -200,7 +199,7 @@ def test_odd_pictures_and_thin_masks(
     output = pipe(image, [mask], room.source, room.target, (), QUICK)
     (result,) = output.images
     assert result.size == size
-    assert outside_difference(image, result, mask, output.measures.dilation) == 0
+    assert outside_difference(image, result, mask, output.measures.paste_margin_px) == 0
     (ratios,) = output.measures.after
     assert 0 < ratios.token < 1
     assert 0 < ratios.spatial < 1

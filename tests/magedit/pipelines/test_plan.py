@@ -17,7 +17,7 @@ def test_each_word_of_each_region_is_a_target_with_its_regions_mask(pipe: MAGEdi
     masks = [torch.zeros(256, 256), torch.zeros(256, 256)]
     masks[0][:32] = 1
     masks[1][:, :64] = 1
-    regions = [Region(words=("red", "sofa")), Region(words=("green",), negative_words=("red",), strength=0.5)]
+    regions = [Region(words=("red", "sofa")), Region(words=("green",), negative_words=("red",), weight=0.5)]
     layers = [Layer("a", True, 8), Layer("b", True, 16)]
     targets = word_targets(prompt, pipe.tokenize(prompt), regions, masks, layers, EditConfig())
     assert [(t.region, t.tokens, t.weight, t.negative) for t in targets] == [

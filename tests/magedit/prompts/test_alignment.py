@@ -162,9 +162,9 @@ def test_words_outside_a_closed_vocabulary_are_named(tokenize: Tokenize) -> None
 def test_regions_without_words_get_what_is_added(tokenize: Tokenize) -> None:
     source, target = "a red sofa", "a green sofa"
     regions = check_edit(
-        tokenize, source, target, [Region(), Region(words=("sofa",), strength=0.5)], max_tokens=77
+        tokenize, source, target, [Region(), Region(words=("sofa",), weight=0.5)], max_tokens=77
     ).regions
-    assert regions == (Region(words=("green sofa",)), Region(words=("sofa",), strength=0.5))
+    assert regions == (Region(words=("green sofa",)), Region(words=("sofa",), weight=0.5))
 
 
 def test_guidance_without_any_word_is_an_error(tokenize: Tokenize) -> None:

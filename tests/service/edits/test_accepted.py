@@ -60,9 +60,19 @@ prompt = st.one_of(
 number = st.one_of(st.integers(-2, 300), st.floats(width=32), st.sampled_from(["nan", "inf", "-inf", "1e400", "0.5"]))
 number_text = number.map(str)
 words_of_numbers = st.dictionaries(word, st.floats(-20, 20), max_size=20).map(json.dumps)
-region = st.fixed_dictionaries({}, optional={"words": st.lists(word, max_size=20), "strength": st.floats(-1, 2)})
+region = st.fixed_dictionaries({}, optional={"words": st.lists(word, max_size=20), "weight": st.floats(-1, 2)})
 NUMBERS = (
-    *("steps", "guidance_scale", "strength", "scale", "max_iterations", "seed", "n", "cross_replace", "skip_fraction"),
+    *(
+        "steps",
+        "guidance_scale",
+        "strength",
+        "guidance_step_size",
+        "max_iterations",
+        "seed",
+        "n",
+        "cross_replace",
+        "skip_fraction",
+    ),
     *("local_blend", "eta", "deadline_s", "paste_margin"),
 )
 forms = st.fixed_dictionaries(
