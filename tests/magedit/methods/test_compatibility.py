@@ -37,7 +37,7 @@ def test_a_comparison_leaves_out_what_a_method_has_no_use_for() -> None:
     guided, blended = for_method(config, "mag-edit"), for_method(config, "blended-latent")
     assert (guided.local_blend, guided.skip_fraction, guided.inversion) == (0.3, None, "null-text")
     assert (blended.local_blend, blended.skip_fraction, blended.inversion) == (None, 0.4, "direct")
-    assert guided.guidance_step_size == blended.scale == 2.0
+    assert guided.guidance_step_size == blended.guidance_step_size == 2.0
     for each in (guided, blended):
         check_together(each)
 
