@@ -291,7 +291,8 @@ def test_a_lost_edit_is_not_begun_again_after_its_deadline(desk: Desk, reaper: R
     desk.records.claim(record.id, "w")
     pass_deadline(desk, record)
     assert reaper.sweep() == Sweep()
-    wait_until(lambda: reaper.sweep().requeued == (record.id,))
+    lapse(desk, record)
+    assert reaper.sweep().requeued == (record.id,)
     failed = desk.get(record)
     assert failed.problem is not None
     assert (failed.state, failed.problem.code, failed.attempt) == (State.FAILED, "deadline", 1)

@@ -21,6 +21,7 @@ from redis import Redis
 from jobs.errors import QueueUnavailable
 from jobs.observability.tracing import trace_id_of
 from jobs.records import Records
+from jobs.schema import UnreadableRecord
 from jobs.settings import Settings
 from jobs.webhooks.deliveries import PAUSES_S, Deliveries, Taken, Verdict
 from jobs.webhooks.message import event_of, message_id, signed_headers
@@ -113,6 +114,10 @@ class Deliverer:
         record = self._records.get(taken.id)
         if record is None or record.webhook_url is None or not record.state.is_terminal:
             self._deliveries.drop(taken.id)
+            return
+        if isinstance(record, UnreadableRecord):
+            # Due again when its lease ends: the version that wrote it can tell everything.
+            logger.warning("not delivered: the record is not readable, another version's?")
             return
         body = event_of(record).model_dump_json().encode()
         now = int(time.time())
