@@ -316,6 +316,7 @@ def test_few_uploads_are_taken_in_at_a_time_and_status_waits_for_none(
     settings: Settings, announce: Announce, form: Form, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     announce()
+    monkeypatch.setattr(Slots.__init__, "__kwdefaults__", {"patience_s": 600.0})
     within, most, go, lock = 0, 0, threading.Event(), threading.Lock()
 
     def decode(*_: object, **__: object) -> Image.Image:
