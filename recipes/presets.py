@@ -43,6 +43,12 @@ class VaeRecipe:
     """Share of the stage, at its end, on whole pictures (batches of the same number of pixels)."""
     kl: float = 1e-4
     """Weight of the KL term (mean over latent elements) beside L1 + 2 MSE."""
+    latents: int = 4
+    """Channels of the latent."""
+    attention: bool = True
+    """Whether the middle blocks attend over all cells: without, a VAE taught on crops suits pictures of any size."""
+    bfloat16: bool = False
+    """Whether convolutions compute in bfloat16 (weights stay float32)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +99,52 @@ class InstructRecipe:
     """Share of the samples without instruction, without picture, and without both, each (section 3.2.1)."""
     short: float = 0.3
     """Share of the instructions that name a thing by its class alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowRecipe:
+    """SD3Transformer2DModel with two CLIP text encoders: rectified flow (Esser et al. 2024, arXiv 2403.03206)."""
+
+    layers: int
+    heads: int
+    head_width: int
+    patch: int
+    schedule: Schedule
+    pictures: int
+    """Pictures whose latents are computed beforehand and drawn from at random."""
+    empty: float = 0.1
+    """Share of empty captions, for classifier-free guidance."""
+    padded: float = 0.5
+    """Share of the batches with the zeros that a pipeline without T5 encoder appends to the words."""
+    mean: float = 0.8
+    """Mean of the times' logit: above 0, more of them are noisy (section 3.1, logit-normal sampling)."""
+    deviation: float = 1.2
+    """Standard deviation of the times' logit."""
+    shift: float = 3.0
+    """Shift of the scheduler's time steps (section 5.3.2)."""
+    average: float = 0.999
+    """Decay of the exponential moving average of the weights, per step."""
+    bfloat16: bool = False
+    """Whether matrix products compute in bfloat16 (weights stay float32)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowPreset:
+    """The recipe of a checkpoint in Stable Diffusion 3's layout."""
+
+    name: str
+    seed: int
+    size: int
+    """Side of the pictures in pixels."""
+    vae: VaeRecipe
+    text: TextRecipe
+    """The first text encoder, and the schedule on which both learn to tag."""
+    second_text: TextRecipe
+    """The second text encoder; its schedule is not used."""
+    flow: FlowRecipe
+    device: str = "cpu"
+    snapshot_s: float = 120.0
+    """Seconds between two snapshots of the training state."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,3 +254,64 @@ TOY: Final = Preset(
 )
 
 PRESETS: Final[Mapping[str, Preset]] = {preset.name: preset for preset in (CPU_128, GPU_256, TOY)}
+
+_TAGGING = Schedule(samples=40_000, batch=32, muon=0.01, adam=2e-3, warmup=1600)
+
+FLOW_256: Final = FlowPreset(
+    name="flow-256",
+    seed=23,
+    size=256,
+    vae=VaeRecipe(
+        channels=(16, 16, 32, 64),
+        layers=1,
+        groups=4,
+        crop=64,
+        whole=0.12,
+        kl=2e-4,
+        latents=8,
+        attention=False,
+        bfloat16=True,
+        schedule=Schedule(samples=140_000, batch=16, muon=0.02, adam=2e-3, warmup=800, decay=0.8),
+    ),
+    text=TextRecipe(width=64, layers=3, heads=4, schedule=_TAGGING),
+    second_text=TextRecipe(width=32, layers=2, heads=2, schedule=_TAGGING),
+    flow=FlowRecipe(
+        layers=6,
+        heads=4,
+        head_width=32,
+        patch=2,
+        pictures=12_000,
+        bfloat16=True,
+        schedule=Schedule(samples=400_000, batch=16, muon=0.01, adam=1e-3, warmup=1600, decay=0.4),
+    ),
+)
+
+_TOY_TAGGING = Schedule(samples=64, batch=8, muon=0.01, adam=2e-3, warmup=8)
+
+FLOW_TOY: Final = FlowPreset(
+    name="flow-toy",
+    seed=23,
+    size=64,
+    snapshot_s=0.0,
+    vae=VaeRecipe(
+        channels=(4, 4, 8, 8),
+        layers=1,
+        groups=4,
+        crop=32,
+        latents=8,
+        attention=False,
+        schedule=Schedule(samples=64, batch=4, muon=0.02, adam=2e-3, warmup=8),
+    ),
+    text=TextRecipe(width=16, layers=2, heads=2, schedule=_TOY_TAGGING),
+    second_text=TextRecipe(width=8, layers=2, heads=2, schedule=_TOY_TAGGING),
+    flow=FlowRecipe(
+        layers=2,
+        heads=2,
+        head_width=8,
+        patch=2,
+        pictures=16,
+        schedule=Schedule(samples=64, batch=4, muon=0.01, adam=1e-3, warmup=8),
+    ),
+)
+
+FLOW_PRESETS: Final[Mapping[str, FlowPreset]] = {preset.name: preset for preset in (FLOW_256, FLOW_TOY)}

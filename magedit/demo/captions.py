@@ -5,7 +5,7 @@ A caption is a list of words, each of which is one token of the demo's tokenizer
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from magedit.demo.palette import KINDS, PATTERNED
@@ -55,7 +55,7 @@ class Caption:
     @property
     def text(self) -> str:
         """The caption as one string."""
-        return " ".join(self.words).replace(" ,", ",")
+        return " ".join(self.words).replace(" ,", ",").replace(" .", ".")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +77,8 @@ class Style:
     """Share of "the" where "a" would do."""
     pair: float = 0.7
     """Share of two like pillows told as "two ... pillows"."""
+    told: int | None = None
+    """At most so many things are told of; None for no limit."""
 
 
 TERSE: Final = Style(side=0.0)
@@ -165,6 +167,8 @@ def _phrases(scene: Scene, style: Style, rng: random.Random) -> list[_Phrase]:
         for _ in range(rng.randint(1, 2)):
             if len(indices) > 2:
                 indices.remove(rng.choice(indices))
+    if style.told is not None:
+        indices = sorted(rng.sample(indices, min(style.told, len(indices))))
     if rng.random() < style.shuffle:
         rng.shuffle(indices)
     pillows = tuple(index for index in indices if scene.things[index].kind == "pillow")
@@ -224,3 +228,122 @@ def caption_scene(scene: Scene, rng: random.Random, style: Style = Style()) -> C
     if len(words) > MAX_WORDS:
         return caption_scene(scene, rng, TERSE)
     return Caption(words=tuple(words), mentions=tuple(mentions), wall=wall, floor=floor)
+
+
+VERBS: Final[dict[str, tuple[str, ...]]] = {
+    "window": ("is", "opens"),
+    "curtain": ("hangs",),
+    "picture": ("hangs",),
+    "clock": ("hangs",),
+    "lamp": ("stands",),
+    "plant": ("stands", "grows"),
+    "sofa": ("stands",),
+    "pillow": ("lies", "rests"),
+    "carpet": ("lies",),
+    "table": ("stands",),
+    "ball": ("lies", "rests"),
+}
+"""What each class does in a sentence; of two things the verb loses its "s"."""
+NEAR_BY: Final = 28
+"""Drawing units between the middles of two things that still count as one above the other."""
+
+
+def _plural(verb: str) -> str:
+    return "are" if verb == "is" else verb.removesuffix("s")
+
+
+def _relations(scene: Scene, thing: Thing) -> list[str]:
+    """Where a thing is, told by what is around it: every phrase is true."""
+    sofa = next((other for other in scene.things if other.kind == "sofa"), None)
+    carpet = next((other for other in scene.things if other.kind == "carpet"), None)
+    if thing.kind in ("window", "picture", "clock"):
+        over = sofa is not None and abs(sofa.x - thing.x) <= NEAR_BY
+        return ["on the wall", *(["above the sofa"] if over else [])]
+    if thing.kind == "curtain":
+        return ["at the window"]
+    if thing.kind == "pillow":
+        return ["on the sofa"]
+    if thing.kind in ("lamp", "plant"):
+        return ["beside the sofa", "next to the sofa"] if sofa is not None else ["in the corner"]
+    if thing.kind == "carpet":
+        return ["on the floor", *(["in front of the sofa"] if sofa is not None else [])]
+    if thing.kind in ("table", "ball"):
+        on = carpet is not None and abs(carpet.x - thing.x) <= NEAR_BY
+        front = sofa is not None and abs(sofa.x - thing.x) <= NEAR_BY
+        return [*(["on the carpet"] if on else ["on the floor"]), *(["in front of the sofa"] if front else [])]
+    return ["in the room"]
+
+
+def _clause(scene: Scene, phrase: _Phrase, style: Style, rng: random.Random) -> _Phrase:
+    """A phrase without a place made a sentence, with a place or without."""
+    if phrase.negated:
+        return replace(phrase, words=["there", "is", *phrase.words], noun=phrase.noun + 2)
+    thing = scene.things[phrase.things[0]]
+    several = len(phrase.things) > 1
+    verb = rng.choice(VERBS[thing.kind])
+    verb = _plural(verb) if several else verb
+    place, side = "", None
+    drawn = rng.random()
+    if drawn < style.side and not several:
+        side = thing.side
+        place = f"in the {side}" if side == "middle" else f"on the {side}"
+        place += " of the sofa" if thing.kind == "pillow" else rng.choice(("", "", " of the room"))
+    elif drawn < 0.5 + style.side / 2:
+        place = rng.choice(_relations(scene, thing))
+    where = place.split()
+    form = rng.random()
+    if form < 0.2 and place:  # "on the left stands a red sofa"
+        before = [*where, verb]
+    elif form < 0.35 or (not place and form < 0.8) or (verb == "is" and not place):  # "there is a red sofa on the left"
+        before = ["there", "are" if several else "is"]
+    else:
+        before = []
+    after = [] if before[: len(where)] == where and where else where
+    if not before:
+        after = [verb, *after]
+    # a relation names another thing: what is said of this one ends before it
+    return replace(phrase, words=[*before, *phrase.words, *after], noun=len(before) + phrase.noun, side=side)
+
+
+def tell_scene(scene: Scene, rng: random.Random, style: Style = Style()) -> Caption:
+    """A caption of a room in sentences with verbs; what does not fit `MAX_WORDS` is told in fewer words."""
+    wall = scene.wall if rng.random() < style.room else None
+    floor = scene.floor if rng.random() < style.room else None
+    opening = f"in a {wall} room" if wall else "in a room" if rng.random() < 0.2 else ""
+    words: list[str] = opening.split()
+    if floor:
+        words += ["with" if words else "on", article(floor), floor, "floor"]
+    mentions: list[Mention] = []
+    phrases = _phrases(scene, replace(style, side=0.0), rng)
+    full_stop = rng.random() < 0.4
+    for number, phrase in enumerate(phrases):
+        clause = _clause(scene, phrase, style, rng)
+        if number:
+            words += ["."] if full_stop else ["and"] if number == len(phrases) - 1 or rng.random() < 0.2 else [","]
+        start = len(words)
+        words += clause.words
+        mentions.append(
+            Mention(
+                kind=clause.kind,
+                noun=start + clause.noun,
+                start=start,
+                end=len(words) - 1 if clause.side or clause.negated else start + clause.noun,
+                colour=clause.colour,
+                pattern=clause.pattern,
+                side=clause.side,
+                negated=clause.negated,
+                things=clause.things,
+            )
+        )
+    if len(words) > MAX_WORDS:
+        return tell_scene(scene, rng, replace(style, side=style.side / 2, told=(style.told or len(scene.things)) - 1))
+    return Caption(words=tuple(words), mentions=tuple(mentions), wall=wall, floor=floor)
+
+
+def varied_caption(scene: Scene, rng: random.Random) -> Caption:
+    """A list or sentences, of everything or of up to three things, in drawn styles."""
+    drawn = rng.random()
+    style = Style() if drawn < 0.75 else replace(TERSE, colour=1.0, pattern=1.0, omission=0.0, negation=0.0)
+    if rng.random() < 0.2:
+        style = replace(style, told=rng.randint(1, 3))
+    return tell_scene(scene, rng, style) if rng.random() < 0.35 else caption_scene(scene, rng, style)

@@ -231,6 +231,15 @@ def _tile(piece: Piece, scale: float, size: tuple[int, int]) -> Image.Image:
             for column in range(row % 2, columns, 2):
                 x, y = column * step, row * step
                 draw.ellipse((x + 0.25 * scale, y + 0.25 * scale, x + step, y + step), fill=piece.second)
+    elif piece.pattern == "checked":
+        for row in range(rows):
+            for column in range(row % 2, columns, 2):
+                corner = (column * step, row * step, (column + 1) * step - 1, (row + 1) * step - 1)
+                draw.rectangle(corner, fill=piece.second)
+    elif piece.pattern == "zigzag":
+        for row in range(-1, rows + 1, 2):
+            edge = [(column * step, (row + column % 2) * step) for column in range(columns + 2)]
+            draw.polygon([*edge, *((x, y + step) for x, y in reversed(edge))], fill=piece.second)
     else:
         half = mix(piece.paint, piece.second, 0.5)
         for column in range(0, columns, 2):

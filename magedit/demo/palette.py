@@ -25,6 +25,8 @@ WALLS: Final[dict[str, RGB]] = {
 FLOORS: Final[dict[str, RGB]] = {"wooden": (200, 162, 122), "grey": (170, 170, 168), "brown": (140, 112, 100)}
 
 PATTERNS: Final = ("plain", "striped", "dotted", "plaid")
+MORE_PATTERNS: Final = ("checked", "zigzag")
+"""Patterns of `scene.sample_varied_scene` only: the sets of edits and their judge keep to `PATTERNS`."""
 SIDES: Final = ("left", "middle", "right")
 KINDS: Final = (
     "window",

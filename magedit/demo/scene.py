@@ -9,7 +9,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from magedit.demo.palette import COLOURS, FLOORS, KINDS, PATTERNED, PATTERNS, SIDES, UNCOLOURED, WALLS
+from magedit.demo.palette import (
+    COLOURS,
+    FLOORS,
+    KINDS,
+    MORE_PATTERNS,
+    PATTERNED,
+    PATTERNS,
+    SIDES,
+    UNCOLOURED,
+    WALLS,
+)
 
 UNITS: Final = 128
 GRID: Final = 4
@@ -17,6 +27,8 @@ WALL_SLOTS: Final = {"left": 24, "middle": 64, "right": 104}
 SIDE_SLOTS: Final = {"left": 14, "right": 114}
 FRONT_SLOTS: Final = {"left": 36, "right": 92}
 PILLOW_SLOTS: Final = {"left": -16, "right": 16}
+SOFA_SHIFTS: Final = {"left": -20, "right": 20}
+"""How far a sofa of `sample_varied_scene` may stand from the middle."""
 PAINT_ORDER: Final = (
     "window",
     "curtain",
@@ -54,8 +66,9 @@ class Thing:
             raise ValueError(f"class {self.kind!r} is unknown: use one of {', '.join(KINDS)}")
         if (self.colour is None) != (self.kind in UNCOLOURED) or self.colour not in (None, *COLOURS):
             raise ValueError(f"colour {self.colour!r} does not suit a {self.kind}: use one of {', '.join(COLOURS)}")
-        if self.pattern not in PATTERNS or (self.pattern != "plain" and self.kind not in PATTERNED):
-            raise ValueError(f"pattern {self.pattern!r} does not suit a {self.kind}: use one of {', '.join(PATTERNS)}")
+        patterns = PATTERNS + MORE_PATTERNS if self.kind in PATTERNED else PATTERNS[:1]
+        if self.pattern not in patterns:
+            raise ValueError(f"pattern {self.pattern!r} does not suit a {self.kind}: use one of {', '.join(patterns)}")
         if self.side not in SIDES:
             raise ValueError(f"side {self.side!r} is unknown: use one of {', '.join(SIDES)}")
 
@@ -161,3 +174,19 @@ def sample_scene(rng: random.Random) -> Scene:
         scene = scene.with_things(things)
         if 2 <= len(things) <= 9 and not clashes(scene):
             return scene
+
+
+def sample_varied_scene(rng: random.Random) -> Scene:
+    """A room of more variety than `sample_scene` draws: the sofa also on the left or right, and `MORE_PATTERNS`."""
+    scene = sample_scene(rng)
+    side = rng.choice((None, *SOFA_SHIFTS))
+    shift = SOFA_SHIFTS[side] if side else 0
+    things = []
+    for thing in scene.things:
+        moved = thing
+        if thing.kind in ("sofa", "pillow"):
+            moved = replace(thing, x=thing.x + shift, side=side if side and thing.kind == "sofa" else thing.side)
+        if moved.pattern != "plain" and rng.random() < 0.6:
+            moved = replace(moved, pattern=rng.choice(MORE_PATTERNS))
+        things.append(moved)
+    return scene.with_things(things)

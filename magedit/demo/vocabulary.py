@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from magedit.demo.captions import PLURALS, SYNONYMS
-from magedit.demo.palette import COLOURS, FLOORS, KINDS, PATTERNS, SIDES, WALLS
+from magedit.demo.palette import COLOURS, FLOORS, KINDS, MORE_PATTERNS, PATTERNS, SIDES, WALLS
 
 FILE: Final = "vocabulary.json"
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
@@ -43,6 +43,13 @@ INSTRUCTIONS: Final[dict[str, tuple[str, ...]]] = GROUPS | {
     "instructions": ("make", "turn", "into", "replace", "add", "remove")
 }
 """The vocabulary of a checkpoint that edits by instruction."""
+TOLD: Final[dict[str, tuple[str, ...]]] = GROUPS | {
+    "patterns": PATTERNS + MORE_PATTERNS,
+    "verbs": ("is", "are", "stands", "hangs", "hang", "lies", "lie", "rests", "rest", "grows", "opens"),
+    "places": ("above", "beside", "next", "to", "at", "front", "corner", "wall"),
+    "stops": (".",),
+}
+"""The vocabulary of a checkpoint that also reads sentences (`captions.tell_scene`)."""
 
 
 class UnknownWordError(ValueError):

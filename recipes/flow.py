@@ -1,0 +1,286 @@
+"""The stages of a checkpoint in Stable Diffusion 3's layout: two text encoders that tag, a transformer of flows.
+
+Rectified flow (Liu et al. 2022, arXiv 2209.03003) with joint attention (Esser et al. 2024, arXiv 2403.03206).
+"""
+
+import math
+import random
+from collections.abc import Callable
+from typing import Any, Final
+
+import torch
+import torch.nn.functional as F
+from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel
+from diffusers.models.attention_processor import Attention
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
+
+from magedit.demo.captions import Caption, Mention, caption_scene, varied_caption
+from magedit.demo.palette import COLOURS, FLOORS, KINDS, MORE_PATTERNS, PATTERNS, SIDES, WALLS
+from magedit.demo.presets import FlowPreset, FlowRecipe, TextRecipe
+from magedit.demo.scene import Scene, sample_scene, sample_varied_scene
+from magedit.demo.training.tokenizer import LENGTH
+from magedit.demo.training.vae import FACTOR
+
+PADDING: Final = 256
+"""Zero vectors that `StableDiffusion3Pipeline` appends to the words by default where there is no T5 encoder."""
+VARIED: Final = 0.35
+"""Share of the rooms that are drawn by `sample_varied_scene`."""
+TAGS: Final[dict[str, tuple[str | None, ...]]] = {
+    "kind": KINDS,
+    "colour": (None, *COLOURS),
+    "pattern": (None, *PATTERNS, *MORE_PATTERNS),
+    "side": (None, *SIDES),
+    "number": ("0", "1", "2"),
+}
+"""What a mention's words are tagged with; None where it is not said."""
+ROOM_TAGS: Final[dict[str, tuple[str | None, ...]]] = {"wall": (None, *WALLS), "floor": (None, *FLOORS)}
+
+
+def flow_scene(seed: int, index: int) -> Scene:
+    """The `index`-th room of the training set."""
+    rng = random.Random(f"{seed}/flow/{index}")
+    return sample_varied_scene(rng) if rng.random() < VARIED else sample_scene(rng)
+
+
+def build_encoder(recipe: TextRecipe, tokenizer: CLIPTokenizer) -> CLIPTextModelWithProjection:
+    """An untrained text encoder with projection; the words' states come from its last layer but one."""
+    return CLIPTextModelWithProjection(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=recipe.width,
+            intermediate_size=4 * recipe.width,
+            projection_dim=recipe.width,
+            num_hidden_layers=recipe.layers,
+            num_attention_heads=recipe.heads,
+            max_position_embeddings=LENGTH,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def build_transformer(preset: FlowPreset) -> SD3Transformer2DModel:
+    """An untrained transformer for this preset's pictures and words."""
+    recipe = preset.flow
+    words = preset.text.width + preset.second_text.width
+    side = preset.size // FACTOR
+    return SD3Transformer2DModel(
+        sample_size=side,
+        patch_size=recipe.patch,
+        in_channels=preset.vae.latents,
+        out_channels=preset.vae.latents,
+        num_layers=recipe.layers,
+        attention_head_dim=recipe.head_width,
+        num_attention_heads=recipe.heads,
+        joint_attention_dim=words,
+        caption_projection_dim=recipe.heads * recipe.head_width,
+        pooled_projection_dim=words,
+        pos_embed_max_size=side // recipe.patch,
+        qk_norm="rms_norm",
+    )
+
+
+def build_flow_scheduler(recipe: FlowRecipe) -> FlowMatchEulerDiscreteScheduler:
+    """Euler steps from noise to picture, more of them where it is noisy."""
+    return FlowMatchEulerDiscreteScheduler(shift=recipe.shift)
+
+
+def encode_words(
+    tokenizer: CLIPTokenizer, encoders: list[CLIPTextModelWithProjection], texts: list[str]
+) -> tuple[Tensor, Tensor]:
+    """The words' states (n, 77, d) and what stands for the whole texts (n, d), of all encoders side by side.
+
+    As `StableDiffusion3Pipeline` has them, but without the zeros that it appends for want of T5.
+    """
+    ids = tokenizer(texts, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt").input_ids
+    read = [encoder(ids.to(encoder.device), output_hidden_states=True) for encoder in encoders]
+    return torch.cat([one.hidden_states[-2] for one in read], -1), torch.cat([one.text_embeds for one in read], -1)
+
+
+class _Tagger(nn.Module):
+    """Both encoders with one linear head per tag; the heads are thrown away."""
+
+    def __init__(self, encoders: list[CLIPTextModelWithProjection], width: int) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleList(encoders)
+        self.heads = nn.ModuleDict({name: nn.Linear(width, len(options)) for name, options in TAGS.items()})
+        self.room_heads = nn.ModuleDict({name: nn.Linear(width, len(tags)) for name, tags in ROOM_TAGS.items()})
+        self.present_head = nn.Linear(width, len(KINDS))
+
+
+def tags_at(caption: Caption, mention: Mention, word: int) -> list[int]:
+    """The tags (indices in the order of `TAGS`) that `word` of a mention must tell: what was said by then."""
+    said = caption.words[mention.start : word + 1]
+    values = {
+        "kind": mention.kind,
+        "colour": mention.colour if mention.colour in said else None,
+        "pattern": mention.pattern if mention.pattern in said else None,
+        "side": mention.side if mention.side in said else None,
+        "number": str(len(mention.things)),
+    }
+    return [options.index(values[name]) for name, options in TAGS.items()]
+
+
+class TowersStage:
+    """Cross entropy of the tags, read from the states and the pooled vectors that the transformer will see."""
+
+    name = "towers"
+    average = 0.0
+
+    def __init__(self, preset: FlowPreset, tokenizer: CLIPTokenizer) -> None:
+        self.schedule = preset.text.schedule
+        self.tokenizer = tokenizer
+        self.device = torch.device(preset.device)
+        encoders = [build_encoder(recipe, tokenizer) for recipe in (preset.text, preset.second_text)]
+        self.tagger = _Tagger(encoders, preset.text.width + preset.second_text.width).to(self.device)
+        self.encoders = encoders
+        self.model: nn.Module = self.tagger
+
+    def loss(self, seed: str, progress: float) -> tuple[Tensor, dict[str, float]]:
+        """See `Stage.loss`; logs the share of words whose tags are all right."""
+        del progress
+        rng = random.Random(seed)
+        captions = []
+        for _ in range(self.schedule.batch):
+            scene = sample_varied_scene(rng) if rng.random() < VARIED else sample_scene(rng)
+            captions.append(varied_caption(scene, rng))
+        states, pooled = encode_words(self.tokenizer, self.encoders, [caption.text for caption in captions])
+        rows, columns, targets = [], [], []
+        for row, caption in enumerate(captions):
+            for mention in caption.mentions:
+                for word in {mention.noun, mention.end}:
+                    rows.append(row)
+                    columns.append(word + 1)  # the start token comes first
+                    targets.append(tags_at(caption, mention, word))
+        read, truth = states[rows, columns], torch.tensor(targets, device=self.device)
+        loss = states.new_zeros(())
+        right = torch.ones(len(rows), dtype=torch.bool, device=self.device)
+        for index, head in enumerate(self.tagger.heads.values()):
+            scores = head(read)
+            loss = loss + F.cross_entropy(scores, truth[:, index])
+            right &= scores.argmax(1) == truth[:, index]
+        for name, head in self.tagger.room_heads.items():
+            said = [ROOM_TAGS[name].index(getattr(caption, name)) for caption in captions]
+            loss = loss + 0.3 * F.cross_entropy(head(pooled), torch.tensor(said, device=self.device))
+        present = torch.tensor(
+            [
+                [any(m.kind == kind and not m.negated for m in caption.mentions) for kind in KINDS]
+                for caption in captions
+            ],
+            device=self.device,
+        )
+        loss = loss + F.binary_cross_entropy_with_logits(self.tagger.present_head(pooled), present.float())
+        return loss, {"right": right.float().mean().item()}
+
+
+class CountedColumn:
+    """Joint attention in which the last key counts `times` times: the softmax of as many equal columns, for one.
+
+    Equal columns stay equal through all blocks, for they have no position; so the output is exactly that of all.
+    """
+
+    def __init__(self, times: int) -> None:
+        self.bias = math.log(times)
+
+    def __call__(
+        self, attn: Attention, hidden_states: Tensor, encoder_hidden_states: Tensor, **_: Any
+    ) -> tuple[Tensor, Tensor]:
+        """The processor's interface: states of the image (n, i, d) and of the words (n, w, d)."""
+        number, cells = hidden_states.shape[:2]
+
+        def split(states: Tensor) -> Tensor:
+            return states.view(number, -1, attn.heads, states.shape[-1] // attn.heads).transpose(1, 2)
+
+        query = [attn.norm_q(split(attn.to_q(hidden_states)))]
+        key = [attn.norm_k(split(attn.to_k(hidden_states)))]
+        query.append(attn.norm_added_q(split(attn.add_q_proj(encoder_hidden_states))))
+        key.append(attn.norm_added_k(split(attn.add_k_proj(encoder_hidden_states))))
+        value = torch.cat([split(attn.to_v(hidden_states)), split(attn.add_v_proj(encoder_hidden_states))], 2)
+        joint = torch.cat(query, 2)
+        bias = joint.new_zeros(1, 1, 1, value.shape[2])
+        bias[..., -1] = self.bias
+        mixed = F.scaled_dot_product_attention(joint, torch.cat(key, 2), value, attn_mask=bias)
+        mixed = mixed.transpose(1, 2).reshape(number, value.shape[2], -1)
+        words = mixed[:, cells:]
+        return attn.to_out[0](mixed[:, :cells]), words if attn.context_pre_only else attn.to_add_out(words)
+
+
+class FlowStage:
+    """Mean squared error of the velocity at stratified logit-normal times; the text encoders learn too.
+
+    `model` holds all that learns: "transformer", "text_encoder" and "text_encoder_2". A part of the batches sees the
+    zeros that a pipeline without T5 appends, so that the checkpoint draws alike with them and without.
+    """
+
+    name = "flow"
+
+    def __init__(
+        self,
+        preset: FlowPreset,
+        tokenizer: CLIPTokenizer,
+        encoders: list[CLIPTextModelWithProjection],
+        latents: Tensor,
+        scene: Callable[[int], Scene] | None = None,
+    ) -> None:
+        self.preset = preset
+        self.recipe = preset.flow
+        self.schedule = preset.flow.schedule
+        self.average = preset.flow.average
+        self.device = torch.device(preset.device)
+        self.tokenizer = tokenizer
+        self.latents = latents
+        self.transformer = build_transformer(preset)
+        self.processor = self.transformer.transformer_blocks[0].attn.processor
+        self.encoders = [encoder.requires_grad_(True) for encoder in encoders]
+        parts = {"transformer": self.transformer, "text_encoder": encoders[0], "text_encoder_2": encoders[1]}
+        self.model: nn.Module = nn.ModuleDict(parts).to(self.device)
+
+    def time(self, share: float) -> float:
+        """The time at `share`, in (0, 1), of the distribution they are drawn from: 0 the picture, 1 the noise."""
+        normal = math.sqrt(2) * torch.erfinv(torch.tensor(2 * share - 1, dtype=torch.float64)).item()
+        return 1 / (1 + math.exp(-self.recipe.mean - self.recipe.deviation * normal))
+
+    def velocity(self, noisy: Tensor, time: Tensor, texts: list[str], padded: bool) -> Tensor:
+        """What the transformer predicts at times (n,) for latents (n, c, h, w); `padded`: with the zeros."""
+        words, pooled = encode_words(self.tokenizer, self.encoders, texts)
+        if padded:
+            words = F.pad(words, (0, 0, 0, 1))
+        self.transformer.set_attn_processor(CountedColumn(PADDING) if padded else self.processor)
+        predicted: Tensor = self.transformer(
+            noisy,
+            encoder_hidden_states=words,
+            pooled_projections=pooled,
+            timestep=time * 1000,
+            return_dict=False,
+        )[0]
+        return predicted
+
+    def loss(self, seed: str, progress: float) -> tuple[Tensor, dict[str, float]]:
+        """See `Stage.loss`; logs the error at the noisier and at the clearer half of the times."""
+        del progress
+        rng = random.Random(seed)
+        number = self.schedule.batch
+        indices = [rng.randrange(len(self.latents)) for _ in range(number)]
+        texts = []
+        for index in indices:
+            empty = rng.random() < self.recipe.empty
+            texts.append("" if empty else self.caption(index, rng))
+        clean = self.latents[indices].float().to(self.device)
+        noise_source = torch.Generator(self.device).manual_seed(rng.getrandbits(62))
+        noise = torch.randn(clean.shape, generator=noise_source, device=self.device)
+        shares = [min(max((index + rng.random()) / number, 1e-5), 1 - 1e-5) for index in range(number)]
+        time = torch.tensor([self.time(share) for share in shares], device=self.device)
+        level = time[:, None, None, None]
+        padded = rng.random() < self.recipe.padded
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
+            predicted = self.velocity((1 - level) * clean + level * noise, time, texts, padded)
+        error = F.mse_loss(predicted.float(), noise - clean, reduction="none").mean((1, 2, 3))
+        half = number // 2
+        return error.mean(), {"clear": error[:half].mean().item(), "noisy": error[half:].mean().item()}
+
+    def caption(self, index: int, rng: random.Random) -> str:
+        """A caption of a room of the training set, drawn afresh."""
+        scene = flow_scene(self.preset.seed, index)
+        return (varied_caption if rng.random() < 0.6 else caption_scene)(scene, rng).text
