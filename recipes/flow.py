@@ -5,24 +5,22 @@ Rectified flow (Liu et al. 2022, arXiv 2209.03003) with joint attention (Esser e
 
 import math
 import random
-from typing import Any, Final
+from typing import Final
 
 import torch
 import torch.nn.functional as F
 from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel
-from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
 
 from magedit.demo.captions import Caption, Mention, caption_scene, varied_caption
+from magedit.demo.flow_model import PADDING, JointAttention, encode_words
 from magedit.demo.palette import COLOURS, FLOORS, KINDS, MORE_PATTERNS, PATTERNS, SIDES, WALLS
 from magedit.demo.presets import FlowPreset, FlowRecipe, TextRecipe
 from magedit.demo.scene import Scene, sample_scene, sample_varied_scene
 from magedit.demo.training.tokenizer import LENGTH
 from magedit.demo.training.vae import FACTOR
 
-PADDING: Final = 256
-"""Zero vectors that `StableDiffusion3Pipeline` appends to the words by default where there is no T5 encoder."""
 VARIED: Final = 0.35
 """Share of the rooms that are drawn by `sample_varied_scene`."""
 TAGS: Final[dict[str, tuple[str | None, ...]]] = {
@@ -84,18 +82,6 @@ def build_transformer(preset: FlowPreset) -> SD3Transformer2DModel:
 def build_flow_scheduler(recipe: FlowRecipe) -> FlowMatchEulerDiscreteScheduler:
     """Euler steps from noise to picture, more of them where it is noisy."""
     return FlowMatchEulerDiscreteScheduler(shift=recipe.shift)
-
-
-def encode_words(
-    tokenizer: CLIPTokenizer, encoders: list[CLIPTextModelWithProjection], texts: list[str]
-) -> tuple[Tensor, Tensor]:
-    """The words' states (n, 77, d) and what stands for the whole texts (n, d), of all encoders side by side.
-
-    As `StableDiffusion3Pipeline` has them, but without the zeros that it appends for want of T5.
-    """
-    ids = tokenizer(texts, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt").input_ids
-    read = [encoder(ids.to(encoder.device), output_hidden_states=True) for encoder in encoders]
-    return torch.cat([one.hidden_states[-2] for one in read], -1), torch.cat([one.text_embeds for one in read], -1)
 
 
 class _Tagger(nn.Module):
@@ -172,49 +158,6 @@ class TowersStage:
         )
         loss = loss + F.binary_cross_entropy_with_logits(self.tagger.present_head(pooled), present.float())
         return loss, {"right": right.float().mean().item()}
-
-
-class JointAttention:
-    """Joint attention written out, which trains faster on a CPU in bfloat16 than the fused one.
-
-    The last key may count `times` times: the softmax of as many equal columns, for the price of one. Columns that are
-    equal stay so through all blocks, for they have no position; the output is exactly that of all of them.
-    """
-
-    def __init__(self, times: int = 1) -> None:
-        self.bias = math.log(times)
-
-    def __call__(
-        self, attn: Attention, hidden_states: Tensor, encoder_hidden_states: Tensor, **_: Any
-    ) -> tuple[Tensor, Tensor]:
-        """The processor's interface: states of the image (n, i, d) and of the words (n, w, d)."""
-        number, cells = hidden_states.shape[:2]
-
-        def split(states: Tensor) -> Tensor:
-            return states.view(number, -1, attn.heads, states.shape[-1] // attn.heads).transpose(1, 2)
-
-        query = torch.cat(
-            [
-                attn.norm_q(split(attn.to_q(hidden_states))),
-                attn.norm_added_q(split(attn.add_q_proj(encoder_hidden_states))),
-            ],
-            2,
-        )
-        key = torch.cat(
-            [
-                attn.norm_k(split(attn.to_k(hidden_states))),
-                attn.norm_added_k(split(attn.add_k_proj(encoder_hidden_states))),
-            ],
-            2,
-        )
-        value = torch.cat([split(attn.to_v(hidden_states)), split(attn.add_v_proj(encoder_hidden_states))], 2)
-        scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-1, -2))
-        if self.bias:
-            scores[..., -1] += self.bias
-        mixed = torch.matmul(scores.softmax(-1), value)
-        mixed = mixed.transpose(1, 2).reshape(number, value.shape[2], -1)
-        words = mixed[:, cells:]
-        return attn.to_out[0](mixed[:, :cells]), words if attn.context_pre_only else attn.to_add_out(words)
 
 
 class FlowStage:
