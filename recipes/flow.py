@@ -16,10 +16,10 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokeni
 from magedit.demo.captions import Caption, Mention, caption_scene, varied_caption
 from magedit.demo.flow_model import PADDING, JointAttention, encode_words
 from magedit.demo.palette import COLOURS, FLOORS, KINDS, MORE_PATTERNS, PATTERNS, SIDES, WALLS
-from magedit.demo.presets import FlowPreset, FlowRecipe, TextRecipe
+from recipes.presets import FlowPreset, FlowRecipe, TextRecipe
 from magedit.demo.scene import Scene, sample_scene, sample_varied_scene
-from magedit.demo.training.tokenizer import LENGTH
-from magedit.demo.training.vae import FACTOR
+from recipes.tokenizer import LENGTH
+from recipes.vae import FACTOR
 
 VARIED: Final = 0.35
 """Share of the rooms that are drawn by `sample_varied_scene`."""
