@@ -1,11 +1,12 @@
-"""`python -m magedit.demo`: train, export and evaluate the demo checkpoint, and look at its scenes."""
+"""`python -m recipes`: train, export and evaluate the demo checkpoint, and look at its scenes."""
 
 import json
 import random
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from PIL import Image
@@ -14,7 +15,10 @@ from magedit.config import EditConfig
 from magedit.demo import checkpoint_path, edit_set, instruct_checkpoint_path
 from magedit.demo.draw import draw_scene
 from magedit.demo.scene import sample_scene
-from recipes.presets import PRESETS, Preset
+from recipes.presets import FLOW_PRESETS, PRESETS, FlowPreset, Preset
+
+if TYPE_CHECKING:
+    from recipes.processes import Work
 
 CHECKPOINT = checkpoint_path()
 INSTRUCT_CHECKPOINT = instruct_checkpoint_path()
@@ -42,7 +46,7 @@ Share = Annotated[
     typer.Option(
         min=0.0,
         max=1.0,
-        help="Share of the UNet stage's learning rates to begin with, falling linearly from there: for a trained "
+        help="Share of the stage's learning rates to begin with, falling linearly from there: for a trained "
         "`--start`, which the full rates would first undo.",
     ),
 ]
@@ -74,7 +78,39 @@ def _preset(
     return preset
 
 
+def _flow_preset(name: str, samples: int | None, share: float | None, seed: int | None) -> FlowPreset:
+    if name not in FLOW_PRESETS:
+        raise typer.BadParameter(f"preset {name!r} is unknown: use one of {', '.join(FLOW_PRESETS)}")
+    preset = FLOW_PRESETS[name]
+    schedule = preset.flow.schedule
+    if samples:
+        schedule = replace(schedule, samples=samples)
+    if share is not None:
+        schedule = replace(schedule, muon=share * schedule.muon, adam=share * schedule.adam, decay=1.0)
+    preset = replace(preset, flow=replace(preset.flow, schedule=schedule))
+    return preset if seed is None else replace(preset, seed=seed)
+
+
 Seed = Annotated[int | None, typer.Option(help="Which rooms, in place of the preset's: others, for training on.")]
+Processes = Annotated[int, typer.Option(min=1, help="Processes of one thread each.")]
+Budget = Annotated[float | None, typer.Option(help="Stop after so many seconds; run again to go on.")]
+FlowPresetName = Annotated[str, typer.Option("--preset", help=f"One of {', '.join(FLOW_PRESETS)}.")]
+
+
+def _train(
+    work: "Work", preset: Preset | FlowPreset, state: Path, out: Path, processes: int, budget_s: float | None
+) -> None:
+    """Does the work, and ends with code 3 where the budget was spent first."""
+    from recipes.loop import OutOfBudgetError, Run
+    from recipes.processes import train_in_processes
+
+    run = Run(state=state, seed=preset.seed, snapshot_s=preset.snapshot_s)
+    try:
+        train_in_processes(work, run, processes=processes, budget_s=budget_s)
+    except OutOfBudgetError as error:
+        typer.echo(str(error))
+        raise typer.Exit(3) from error
+    typer.echo(f"checkpoint: {out}")
 
 
 @app.command()
@@ -82,8 +118,8 @@ def train(
     preset: PresetName = "cpu-128",
     state: State = Path(".cache/demo-training"),
     out: Out = CHECKPOINT,
-    processes: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 1,
-    budget_s: Annotated[float | None, typer.Option(help="Stop after so many seconds; run again to go on.")] = None,
+    processes: Processes = 1,
+    budget_s: Budget = None,
     guidance_resolution: Cells = 16,
     guidance_step_size: StepSize = STEP_SIZE,
     spatial_step_size: SpatialStepSize = SPATIAL_STEP_SIZE,
@@ -96,25 +132,36 @@ def train(
 ) -> None:
     """Train the checkpoint; after a kill the same command goes on from the last snapshots."""
     from recipes.export import Guidance
-    from recipes.loop import OutOfBudgetError
-    from recipes.recipe import train_in_processes
+    from recipes.recipe import train_all
 
-    try:
-        train_in_processes(
-            _preset(preset, text_samples, vae_samples, unet_samples, unet_rate, seed),
-            state=state,
-            out=out,
-            guidance=Guidance(
-                resolution=guidance_resolution, step_size=guidance_step_size, spatial_step_size=spatial_step_size
-            ),
-            processes=processes,
-            budget_s=budget_s,
-            start=start,
-        )
-    except OutOfBudgetError as error:
-        typer.echo(str(error))
-        raise typer.Exit(3) from error
-    typer.echo(f"checkpoint: {out}")
+    chosen = _preset(preset, text_samples, vae_samples, unet_samples, unet_rate, seed)
+    guidance = Guidance(
+        resolution=guidance_resolution, step_size=guidance_step_size, spatial_step_size=spatial_step_size
+    )
+    work = partial(train_all, preset=chosen, out=out, guidance=guidance, start=start)
+    _train(work, chosen, state, out, processes, budget_s)
+
+
+@app.command()
+def train_flow(
+    preset: FlowPresetName = "flow-256",
+    state: State = Path(".cache/demo-flow"),
+    out: Out = Path("flow-checkpoint"),
+    processes: Processes = 1,
+    budget_s: Budget = None,
+    samples: Longer = None,
+    rate: Share = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--start", help="Folder of a checkpoint of this layout that is trained on; its VAE stays."),
+    ] = None,
+    seed: Seed = None,
+) -> None:
+    """Train a checkpoint in Stable Diffusion 3's layout; after a kill the same command goes on."""
+    from recipes.flow_recipe import train_flow
+
+    chosen = _flow_preset(preset, samples, rate, seed)
+    _train(partial(train_flow, preset=chosen, out=out, start=start), chosen, state, out, processes, budget_s)
 
 
 @app.command()
@@ -180,36 +227,49 @@ def evaluate(
     pictures: Annotated[int, typer.Option(min=1, help="Pictures for VAE and attention.")] = 64,
     inversions: Annotated[int, typer.Option(min=1, help="Pictures to invert.")] = 32,
     edits: Annotated[int, typer.Option(min=0, help="Edits of each kind in each set, with and without guidance.")] = 5,
-    steps: Annotated[int, typer.Option(min=2, help="DDIM steps.")] = 50,
+    steps: Annotated[
+        int | None, typer.Option(min=2, help="Sampling steps: 28 of a flow, 50 of DDIM unless said.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Which held-out rooms.")] = 0,
     device: Annotated[str, typer.Option(help="Torch device.")] = "cpu",
     processes: Annotated[int, typer.Option(min=1, help="Processes that carry out the edits.")] = 1,
 ) -> None:
-    """Measure a checkpoint: `evaluation.json` and picture grids in a folder."""
+    """Measure a checkpoint of either layout: `evaluation.json` and picture grids in a folder."""
     import torch
 
     from magedit.demo import evaluate as measure
+    from magedit.demo.flow_model import FlowModel
     from magedit.demo.model import DemoModel
 
     torch.set_num_threads(1)  # a second thread costs more than it brings at these sizes
     out.mkdir(parents=True, exist_ok=True)
-    model = DemoModel.load(checkpoint, device)
-    side = int(json.loads((checkpoint / "model_index.json").read_text())["guidance_resolution"])
+    is_flow = (checkpoint / "transformer").is_dir()
+    model = FlowModel.load(checkpoint, device) if is_flow else DemoModel.load(checkpoint, device)
+    steps = steps or (28 if is_flow else 50)
     figures: dict[str, Any] = {}
     table = out / "evaluation.json"
-    figures["vae"] = measure.vae_quality(model, pictures, seed=seed)
-    figures["inversion"] = measure.inversion_quality(model, inversions, steps=steps, seed=seed)
-    figures["attention"] = measure.attention_pointing(model, pictures, side, seed=seed)
-    figures["prompts"], grid = measure.prompt_following(model, prompts, steps=steps, seed=seed)
+
+    def note(**found: Any) -> None:
+        figures.update(found)
+        table.write_text(json.dumps(figures, indent=2) + "\n")
+
+    drawn, grid = measure.prompt_following(model, prompts, steps=steps, seed=seed)
     grid.save(out / "prompts.png")
-    table.write_text(json.dumps(figures, indent=2) + "\n")
-    if edits:
+    note(prompts=drawn)
+    note(vae=measure.vae_quality(model, pictures, seed=seed))
+    note(inversion=measure.inversion_quality(model, inversions, steps=steps, seed=seed))
+    if isinstance(model, FlowModel):
+        note(attention=measure.flow_pointing(model, pictures, seed=seed))
+    else:
+        side = int(json.loads((checkpoint / "model_index.json").read_text())["guidance_resolution"])
+        note(attention=measure.attention_pointing(model, pictures, side, seed=seed))
+    if edits and not is_flow:
         configs = {name: EditConfig(method=name, steps=steps) for name in ("p2p", "mag-edit")}
-        figures["edits"], grid = measure.edit_quality(
+        table_of_edits, grid = measure.edit_quality(
             checkpoint, edit_set(edits, seed), configs, device=device, processes=processes
         )
         grid.save(out / "edits.png")
-        table.write_text(json.dumps(figures, indent=2) + "\n")
+        note(edits=table_of_edits)
     typer.echo(json.dumps(figures, indent=2))
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +11,17 @@ import torch
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
+    DiffusionPipeline,
+    FlowMatchEulerDiscreteScheduler,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
     StableDiffusionInstructPix2PixPipeline,
     StableDiffusionPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from magedit.demo.vocabulary import GROUPS, INSTRUCTIONS, write_vocabulary
+from magedit.demo.vocabulary import GROUPS, INSTRUCTIONS, TOLD, write_vocabulary
 
 KEPT = ("README.md",)
 """Files of an earlier export that are written by hand and stay."""
@@ -52,9 +57,6 @@ def export_checkpoint(
     agree. A UNet of more channels in than out makes a checkpoint that edits by instruction, for which there is no
     `guidance`.
     """
-    fresh = out.with_name(f"{out.name}.{os.getpid()}.tmp")
-    tokenizer.backend_tokenizer.no_padding()  # what the last call asked for would be stored
-    tokenizer.backend_tokenizer.no_truncation()
     by_instruction = unet.config.in_channels > unet.config.out_channels
     layout = StableDiffusionInstructPix2PixPipeline if by_instruction else StableDiffusionPipeline
     pipeline = layout(
@@ -68,18 +70,66 @@ def export_checkpoint(
         image_encoder=None,
         requires_safety_checker=False,
     )
+    keys = {}
+    if guidance is not None:
+        keys = {
+            "guidance_resolution": guidance.resolution,
+            "guidance_step_size": guidance.step_size,
+            "spatial_step_size": guidance.spatial_step_size,
+        }
+    _store(out, pipeline, tokenizer, keys, INSTRUCTIONS if by_instruction else GROUPS)
+
+
+def export_flow_checkpoint(
+    out: Path,
+    *,
+    vae: AutoencoderKL,
+    encoders: Sequence[CLIPTextModelWithProjection],
+    tokenizer: CLIPTokenizer,
+    transformer: SD3Transformer2DModel,
+    scheduler: FlowMatchEulerDiscreteScheduler,
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """Replaces the folder `out` by a checkpoint in Stable Diffusion 3's layout; a kill leaves the old or the new one.
+
+    Types as `export_checkpoint` stores them. There is no T5 encoder; `max_sequence_length` in `model_index.json` says
+    how many zero vectors stand for its words: none are needed, and the default of `StableDiffusion3Pipeline` suits.
+    """
+    first, second = encoders
+    pipeline = StableDiffusion3Pipeline(
+        vae=vae.to(dtype=dtype),
+        text_encoder=first,
+        tokenizer=tokenizer,
+        text_encoder_2=second,
+        tokenizer_2=tokenizer,
+        text_encoder_3=None,
+        tokenizer_3=None,
+        transformer=transformer.to(dtype=dtype),
+        scheduler=scheduler,
+    )
+    _store(out, pipeline, tokenizer, {"max_sequence_length": 0}, TOLD)
+
+
+def _store(
+    out: Path,
+    pipeline: DiffusionPipeline,
+    tokenizer: CLIPTokenizer,
+    keys: Mapping[str, float],
+    vocabulary: Mapping[str, tuple[str, ...]],
+) -> None:
+    """Replaces the folder `out` by the pipeline's, with further keys of its index and its vocabulary."""
+    fresh = out.with_name(f"{out.name}.{os.getpid()}.tmp")
+    tokenizer.backend_tokenizer.no_padding()  # what the last call asked for would be stored
+    tokenizer.backend_tokenizer.no_truncation()
     pipeline.save_pretrained(fresh, safe_serialization=True)
     for file in fresh.glob("*/config.json"):
         config = json.loads(file.read_text())
         if config.pop("_name_or_path", None) is not None:  # a folder of this machine
             file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     index = json.loads((fresh / "model_index.json").read_text())
-    if guidance is not None:
-        index["guidance_resolution"] = guidance.resolution
-        index["guidance_step_size"] = guidance.step_size
-        index["spatial_step_size"] = guidance.spatial_step_size
+    index |= keys
     (fresh / "model_index.json").write_text(json.dumps(index, indent=2, sort_keys=True) + "\n")
-    write_vocabulary(fresh, INSTRUCTIONS if by_instruction else GROUPS)
+    write_vocabulary(fresh, vocabulary)
     for name in KEPT:
         if (out / name).exists():
             shutil.copy2(out / name, fresh / name)

@@ -16,8 +16,8 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokeni
 from magedit.demo.captions import Caption, Mention, caption_scene, varied_caption
 from magedit.demo.flow_model import PADDING, JointAttention, encode_words
 from magedit.demo.palette import COLOURS, FLOORS, KINDS, MORE_PATTERNS, PATTERNS, SIDES, WALLS
-from recipes.presets import FlowPreset, FlowRecipe, TextRecipe
 from magedit.demo.scene import Scene, sample_scene, sample_varied_scene
+from recipes.presets import FlowPreset, FlowRecipe, TextRecipe
 from recipes.tokenizer import LENGTH
 from recipes.vae import FACTOR
 
@@ -34,10 +34,14 @@ TAGS: Final[dict[str, tuple[str | None, ...]]] = {
 ROOM_TAGS: Final[dict[str, tuple[str | None, ...]]] = {"wall": (None, *WALLS), "floor": (None, *FLOORS)}
 
 
+def draw_room(rng: random.Random) -> Scene:
+    """A room to learn from."""
+    return sample_varied_scene(rng) if rng.random() < VARIED else sample_scene(rng)
+
+
 def flow_scene(seed: int, index: int) -> Scene:
     """The `index`-th room of the training set."""
-    rng = random.Random(f"{seed}/flow/{index}")
-    return sample_varied_scene(rng) if rng.random() < VARIED else sample_scene(rng)
+    return draw_room(random.Random(f"{seed}/flow/{index}"))
 
 
 def build_encoder(recipe: TextRecipe, tokenizer: CLIPTokenizer) -> CLIPTextModelWithProjection:
@@ -127,10 +131,7 @@ class TowersStage:
         """See `Stage.loss`; logs the share of words whose tags are all right."""
         del progress
         rng = random.Random(seed)
-        captions = []
-        for _ in range(self.schedule.batch):
-            scene = sample_varied_scene(rng) if rng.random() < VARIED else sample_scene(rng)
-            captions.append(varied_caption(scene, rng))
+        captions = [varied_caption(draw_room(rng), rng) for _ in range(self.schedule.batch)]
         states, pooled = encode_words(self.tokenizer, self.encoders, [caption.text for caption in captions])
         rows, columns, targets = [], [], []
         for row, caption in enumerate(captions):

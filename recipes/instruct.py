@@ -16,12 +16,12 @@ from magedit.demo.instructions import instruction, undone
 from magedit.demo.sets import sample_edits
 from magedit.demo.vocabulary import INSTRUCTIONS
 from recipes.export import export_checkpoint
+from recipes.latents import ENCODED_AT_ONCE
 from recipes.loop import Run, save_atomically, train
 from recipes.presets import Preset
 from recipes.text import build_text_encoder
-from recipes.tokenizer import build_tokenizer
+from recipes.tokenizer import kept_tokenizer
 from recipes.unet import (
-    ENCODED_AT_ONCE,
     Examples,
     UnetStage,
     build_scheduler,
@@ -119,7 +119,7 @@ def train_instruct(preset: Preset, run: Run, out: Path, start: Path) -> None:
     """
     torch.manual_seed(preset.seed)
     old = CLIPTokenizer.from_pretrained(start / "tokenizer")
-    tokenizer = build_tokenizer(run.state / "tokenizer", INSTRUCTIONS)
+    tokenizer = kept_tokenizer(run.state / "tokenizer", INSTRUCTIONS)
     encoder = teach_words(CLIPTextModel.from_pretrained(start / "text_encoder"), old, preset, tokenizer)
     vae = AutoencoderKL.from_pretrained(start / "vae", torch_dtype=torch.float32).requires_grad_(False).eval()
     edits = training_edits(preset)

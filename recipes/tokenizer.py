@@ -1,5 +1,6 @@
 """The tokenizer: byte-pair encoding in CLIP's layout, each word of the demo's vocabulary one token."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -17,6 +18,18 @@ def _words(groups: Mapping[str, Iterable[str]]) -> Iterator[str]:
     for words in groups.values():
         for word in words:
             yield from [word] * 1000
+
+
+def kept_tokenizer(folder: Path, groups: Mapping[str, Iterable[str]] = GROUPS) -> CLIPTokenizer:
+    """The tokenizer in `folder`, or one built there: each building gives letters other ids, so weights need the first.
+
+    A kill leaves a whole one or none.
+    """
+    if not folder.exists():
+        fresh = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+        build_tokenizer(fresh, groups)
+        fresh.rename(folder)
+    return CLIPTokenizer.from_pretrained(folder)
 
 
 def build_tokenizer(folder: Path, groups: Mapping[str, Iterable[str]] = GROUPS) -> CLIPTokenizer:

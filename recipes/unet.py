@@ -3,25 +3,19 @@ encoder learns with it."""
 
 import random
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from magedit.demo.captions import caption_scene
 from magedit.demo.model import tokenize
 from magedit.demo.scene import Scene, sample_scene
-from recipes.loop import save_atomically
 from recipes.presets import Preset, UnetRecipe
-from recipes.vae import FACTOR, LATENT_CHANNELS, pixels
+from recipes.vae import FACTOR, LATENT_CHANNELS
 
-SHARD = 1000
-"""Latents per file: what a kill may cost."""
-ENCODED_AT_ONCE = 8
-"""Pictures per pass of the encoder."""
 NOISY_SNR = 0.5
 """Signal-to-noise ratio below which a time step counts as noisy (`UnetRecipe.noisy`)."""
 
@@ -58,27 +52,6 @@ def build_scheduler() -> DDIMScheduler:
 def training_scene(seed: int, index: int) -> Scene:
     """The `index`-th room of the training set."""
     return sample_scene(random.Random(f"{seed}/picture/{index}"))
-
-
-@torch.no_grad()
-def encode_shard(vae: AutoencoderKL, preset: Preset, number: int, folder: Path) -> Tensor:
-    """Latents (posterior means, float16) of one shard of the training set, from its file or made and
-    stored."""
-    path = folder / f"latents-{number:03d}.pt"
-    if path.exists():
-        kept: Tensor = torch.load(path, weights_only=True)
-        return kept
-    count = min(SHARD, preset.unet.pictures - number * SHARD)
-    scenes = [training_scene(preset.seed, number * SHARD + index) for index in range(count)]
-    device = next(vae.parameters()).device
-    latents = torch.cat(
-        [
-            vae.encode(pixels(scenes[start : start + ENCODED_AT_ONCE], preset.size).to(device)).latent_dist.mean.cpu()
-            for start in range(0, count, ENCODED_AT_ONCE)
-        ]
-    ).half()
-    save_atomically(latents, path)
-    return latents
 
 
 @dataclass(frozen=True, kw_only=True)

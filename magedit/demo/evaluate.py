@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,9 +18,10 @@ from rich.progress import track
 from magedit.backbones.ddim import Schedule
 from magedit.backbones.stable_diffusion.attention import capturing, find_layers, guidance_layers
 from magedit.config import EditConfig, Region
-from magedit.demo.captions import Caption, Style, caption_scene
+from magedit.demo.captions import Caption, Mention, Style, caption_scene
 from magedit.demo.draw import draw_mask, draw_scene
 from magedit.demo.edits import DemoEdit
+from magedit.demo.flow_model import FlowModel
 from magedit.demo.judge import find_things, satisfied, shows
 from magedit.demo.model import DemoModel
 from magedit.demo.scene import Scene, sample_scene
@@ -28,6 +29,30 @@ from magedit.pipelines.mag_edit import MAGEditPipeline
 
 POINTING_STEPS = (0.3, 0.5, 0.7)
 """Noise levels (shares of the training schedule) at which attention maps are read."""
+
+
+FLOW_TIMES = (0.4, 0.6, 0.8)
+"""Times, of a flow from 0 (picture) to 1 (noise), at which attention maps are read."""
+
+
+class Painter(Protocol):
+    """A checkpoint of any family, as the measures of pictures need it."""
+
+    @property
+    def size(self) -> int:
+        """Side of the pictures in pixels."""
+
+    def encode(self, picture: Image.Image) -> torch.Tensor:
+        """The latent of a picture."""
+
+    def decode(self, latents: torch.Tensor) -> list[Image.Image]:
+        """The pictures of latents."""
+
+    def draw(self, prompts: list[str], *, steps: int, seed: int = 0) -> list[Image.Image]:
+        """Pictures of prompts, with guidance."""
+
+    def invert_and_redraw(self, latent: torch.Tensor, prompt: str, *, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The noise of a latent, and the latent again, both without guidance."""
 
 
 @dataclass
@@ -76,12 +101,12 @@ def _side_by_side(rows: Iterable[Sequence[Image.Image]], size: int) -> Image.Ima
 
 
 def prompt_following(
-    model: DemoModel, number: int, *, steps: int = 50, seed: int = 0
+    model: Painter, number: int, *, steps: int = 50, seed: int = 0
 ) -> tuple[dict[str, Any], Image.Image]:
     """Things asked for and drawn in the right colour and pattern, of drawn pictures and of true ones (the
     ceiling).
 
-    The true pictures pass through the VAE too, so that the ceiling is what a perfect UNet would reach.
+    The true pictures pass through the VAE too, so that the ceiling is what a perfect model would reach.
     """
     style = Style(omission=0.0, synonym=0.0, negation=0.0, article=0.0)
     rooms = held_out(number, seed, style)
@@ -107,7 +132,7 @@ def prompt_following(
     return {"prompts": number, **figures, "by_class": tallies["drawn"].table()}, _side_by_side(rows, 128)
 
 
-def vae_quality(model: DemoModel, number: int, *, seed: int = 0) -> dict[str, float]:
+def vae_quality(model: Painter, number: int, *, seed: int = 0) -> dict[str, float]:
     """PSNR in dB of pictures that pass through the VAE: mean over rooms, and the worst."""
     values = []
     for scene, _ in held_out(number, seed, Style()):
@@ -116,8 +141,8 @@ def vae_quality(model: DemoModel, number: int, *, seed: int = 0) -> dict[str, fl
     return {"pictures": number, "mean_db": round(fmean(values), 2), "worst_db": round(min(values), 2)}
 
 
-def inversion_quality(model: DemoModel, number: int, *, steps: int = 50, seed: int = 0) -> dict[str, float]:
-    """DDIM inversion and sampling back, without guidance: PSNR in dB against the VAE's picture and the true
+def inversion_quality(model: Painter, number: int, *, steps: int = 50, seed: int = 0) -> dict[str, float]:
+    """Inversion and sampling back, without guidance: PSNR in dB against the VAE's picture and the true
     one."""
     against_vae, against_true, vae, deviations = [], [], [], []
     for scene, caption in track(held_out(number, seed, Style()), "inversion"):
@@ -161,10 +186,7 @@ def attention_pointing(model: DemoModel, number: int, side: int, *, seed: int = 
                 model.noise(alpha**0.5 * latent + (1 - alpha) ** 0.5 * noise, timestep, text)
                 total += torch.stack([one.mean(0) for one in maps.values()]).mean(0).cpu()
         for mention in caption.mentions:
-            mask = np.zeros((side, side))
-            for thing in mention.things:
-                shown = draw_mask(scene, scene.things[thing], size=model.size)
-                mask = np.maximum(mask, np.asarray(shown.resize((side, side), Image.Resampling.BOX)) / 255)
+            mask = _mask_of(scene, mention, side, model.size)
             heat = total[:, mention.noun + 1].view(side, side).numpy()
             tally.note(mention.kind, bool(mask.flatten()[heat.argmax()] > 0))
             shares.append(float((heat * mask).sum() / heat.sum()))
@@ -175,6 +197,49 @@ def attention_pointing(model: DemoModel, number: int, side: int, *, seed: int = 
         "in_mask": round(fmean(shares), 4),
         "area": round(fmean(areas), 4),
         "by_class": tally.table(),
+    }
+
+
+def _mask_of(scene: Scene, mention: Mention, side: int, size: int) -> NDArray[np.float64]:
+    """The share of each of `side` x `side` cells that the things of a mention cover."""
+    mask = np.zeros((side, side))
+    for thing in mention.things:
+        shown = draw_mask(scene, scene.things[thing], size=size)
+        mask = np.maximum(mask, np.asarray(shown.resize((side, side), Image.Resampling.BOX)) / 255)
+    return mask
+
+
+def flow_pointing(model: FlowModel, number: int, *, seed: int = 0) -> dict[str, Any]:
+    """Whether a noun's map points at its object, by block of the transformer and time of the flow.
+
+    "pointing" is the share of nouns whose strongest cell touches the object, at each of `FLOW_TIMES`; "in_mask" the
+    mean share of the map (over all cells) inside it, "area" what chance gives.
+    """
+    pointing: dict[tuple[int, float], list[float]] = {}
+    inside: dict[tuple[int, float], list[float]] = {}
+    areas = []
+    for index, (scene, caption) in enumerate(
+        track(held_out(number, seed, Style(negation=0.0, omission=0.0)), "attention")
+    ):
+        latent = model.encode(draw_scene(scene, model.size))
+        maps = {time: model.word_maps(latent, time, caption.text, seed=seed + index) for time in FLOW_TIMES}
+        for mention in caption.mentions:
+            mask = _mask_of(scene, mention, next(iter(maps.values())).shape[1], model.size)
+            areas.append(float(mask.mean()))
+            for time, blocks in maps.items():
+                for block, heats in enumerate(blocks[..., mention.noun + 1].numpy()):
+                    pointing.setdefault((block, time), []).append(float(mask.flatten()[heats.argmax()] > 0))
+                    inside.setdefault((block, time), []).append(float((heats * mask).sum() / heats.sum()))
+    return {
+        "nouns": len(areas),
+        "area": round(fmean(areas), 4),
+        "by_block": {
+            block: {
+                "pointing": {time: round(fmean(pointing[block, time]), 4) for time in FLOW_TIMES},
+                "in_mask": {time: round(fmean(inside[block, time]), 4) for time in FLOW_TIMES},
+            }
+            for block in sorted({block for block, _ in pointing})
+        },
     }
 
 

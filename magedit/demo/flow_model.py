@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +25,9 @@ def encode_words(
 
     As `StableDiffusion3Pipeline` has them, but without the zeros that it appends for want of T5.
     """
-    ids = tokenizer(texts, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt").input_ids
+    ids = tokenizer(
+        texts, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
+    ).input_ids
     read = [encoder(ids.to(encoder.device), output_hidden_states=True) for encoder in encoders]
     return torch.cat([one.hidden_states[-2] for one in read], -1), torch.cat([one.text_embeds for one in read], -1)
 
@@ -121,7 +124,8 @@ class FlowModel:
         array = torch.from_numpy(np.array(picture.convert("RGB")))
         pixels = array.permute(2, 0, 1)[None].contiguous().float() / 127.5 - 1
         latent: Tensor = self.vae.encode(pixels.to(self.device)).latent_dist.mean
-        return (latent - self.vae.config.shift_factor) * self.vae.config.scaling_factor
+        unit: Tensor = (latent - self.vae.config.shift_factor) * self.vae.config.scaling_factor
+        return unit
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> list[Image.Image]:
@@ -157,7 +161,7 @@ class FlowModel:
         latents = torch.randn(len(prompts), channels, side, side, generator=noise).to(self.device)
         words, pooled = self.embed([""] * len(prompts) + prompts)
         times = self.times(steps)
-        for time, following in zip(times, times[1:], strict=False):
+        for time, following in pairwise(times):
             both = self.velocity(torch.cat([latents, latents]), time, (words, pooled))
             without, with_text = both.chunk(2)
             latents = latents + (following - time) * (without + scale * (with_text - without))
@@ -168,10 +172,11 @@ class FlowModel:
         """Euler inversion of a latent and sampling back, both without guidance: the noise and the latent again."""
         text, times = self.embed([prompt]), self.times(steps)
         inverted = latent
-        for time, following in zip(times[-2::-1], times[:0:-1], strict=True):
-            inverted = inverted + (time - following) * self.velocity(inverted, time, text)
+        for clearer, noisier in pairwise(reversed(times)):
+            # asked at the noisier time, not at the latent's own: the velocity of a clean latent is ill defined
+            inverted = inverted + (noisier - clearer) * self.velocity(inverted, noisier, text)
         redrawn = inverted
-        for time, following in zip(times, times[1:], strict=False):
+        for time, following in pairwise(times):
             redrawn = redrawn + (following - time) * self.velocity(redrawn, time, text)
         return inverted, redrawn
 
