@@ -22,6 +22,7 @@ from diffusers import (
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from magedit.demo.vocabulary import GROUPS, INSTRUCTIONS, TOLD, write_vocabulary
+from recipes.silence import build_silent_t5
 
 KEPT = ("README.md",)
 """Files of an earlier export that are written by hand and stay."""
@@ -92,18 +93,19 @@ def export_flow_checkpoint(
 ) -> None:
     """Replaces the folder `out` by a checkpoint in Stable Diffusion 3's layout; a kill leaves the old or the new one.
 
-    Types as `export_checkpoint` stores them. There is no T5 encoder; `max_sequence_length` in `model_index.json` says
-    how many zero vectors stand for its words: none are needed, and the default of `StableDiffusion3Pipeline` suits.
+    Types as `export_checkpoint` stores them. The third text encoder, T5, is silent; `max_sequence_length` in
+    `model_index.json` says how many of its states are needed: none, though those of the pipeline's default do no harm.
     """
     first, second = encoders
+    tokenizer_3, third = build_silent_t5(transformer.config.joint_attention_dim)
     pipeline = StableDiffusion3Pipeline(
         vae=vae.to(dtype=dtype),
         text_encoder=first,
         tokenizer=tokenizer,
         text_encoder_2=second,
         tokenizer_2=tokenizer,
-        text_encoder_3=None,
-        tokenizer_3=None,
+        text_encoder_3=third,
+        tokenizer_3=tokenizer_3,
         transformer=transformer.to(dtype=dtype),
         scheduler=scheduler,
     )

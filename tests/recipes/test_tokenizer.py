@@ -7,7 +7,7 @@ from transformers import CLIPTokenizer
 from magedit.demo.captions import caption_scene
 from magedit.demo.scene import sample_scene
 from magedit.demo.vocabulary import GROUPS
-from recipes.tokenizer import build_tokenizer
+from recipes.tokenizer import build_tokenizer, kept_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +36,12 @@ def test_captions_fit_and_words_are_tokens(tokenizer: CLIPTokenizer) -> None:
 
 def test_other_words_fall_apart_into_letters(tokenizer: CLIPTokenizer) -> None:
     assert len(tokenizer("zebra").input_ids) > 3
+
+
+def test_a_tokenizer_that_is_there_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "tokenizer"
+    first = kept_tokenizer(folder).get_vocab()
+    stored = (folder / "tokenizer.json").read_bytes()
+    assert kept_tokenizer(folder).get_vocab() == first
+    assert (folder / "tokenizer.json").read_bytes() == stored
+    assert [path.name for path in tmp_path.iterdir()] == ["tokenizer"]

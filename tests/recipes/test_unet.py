@@ -7,8 +7,7 @@ import torch
 from recipes.presets import TOY
 from recipes.text import build_text_encoder
 from recipes.tokenizer import build_tokenizer
-from recipes.unet import NOISY_SNR, UnetStage, build_scheduler, build_unet, encode_shard, training_scene
-from recipes.vae import build_vae
+from recipes.unet import NOISY_SNR, UnetStage, build_scheduler, build_unet, training_scene
 
 
 def test_every_block_has_cross_attention() -> None:
@@ -25,17 +24,6 @@ def test_the_scheduler_has_stable_diffusions_betas() -> None:
 
 def test_the_training_set_repeats() -> None:
     assert training_scene(1, 5) == training_scene(1, 5) != training_scene(1, 6)
-
-
-def test_a_shard_is_made_once(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    vae = build_vae(TOY.vae, TOY.size).eval()
-    latents = encode_shard(vae, TOY, 0, tmp_path)
-    assert latents.shape == (TOY.unet.pictures, 4, 8, 8)
-    assert latents.dtype == torch.float16
-    stored = (tmp_path / "latents-000.pt").stat().st_mtime_ns
-    torch.testing.assert_close(encode_shard(vae, TOY, 0, tmp_path), latents)
-    assert (tmp_path / "latents-000.pt").stat().st_mtime_ns == stored
 
 
 def test_the_loss_depends_on_its_seed_alone(tmp_path: Path) -> None:

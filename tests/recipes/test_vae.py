@@ -1,10 +1,13 @@
 import random
+from dataclasses import replace
 
+import pytest
 import torch
 from diffusers import AutoencoderKL
 
 from magedit.demo.scene import sample_scene
-from recipes.presets import TOY
+from recipes.flow import draw_room
+from recipes.presets import FLOW_TOY, TOY
 from recipes.vae import VaeStage, build_vae, normalize_latents, pixels, psnr
 
 
@@ -44,3 +47,18 @@ def test_normalizing_keeps_the_picture_and_gives_unit_latents() -> None:
 
 def test_psnr_of_a_known_error() -> None:
     assert abs(psnr(0.04) - 20.0) < 1e-9
+
+
+def test_the_middle_blocks_attend_only_if_they_shall() -> None:
+    torch.manual_seed(0)
+    vae = build_vae(FLOW_TOY.vae, 64)
+    assert vae.encoder.mid_block.attentions[0] is None is vae.decoder.mid_block.attentions[0]
+    assert vae.config.latent_channels == 8
+
+
+def test_bfloat16_changes_little() -> None:
+    torch.manual_seed(0)
+    stage = VaeStage(FLOW_TOY, draw_room)
+    exact = stage.loss("a", 0.0)[0].item()
+    stage.recipe = replace(stage.recipe, bfloat16=True)
+    assert stage.loss("a", 0.0)[0].item() == pytest.approx(exact, rel=0.02)

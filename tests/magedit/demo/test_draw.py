@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from magedit.demo.draw import draw_mask, draw_scene, parts
-from magedit.demo.palette import COLOURED_PART, KINDS
+from magedit.demo.palette import COLOURED_PART, KINDS, MORE_PATTERNS, PATTERNS
 from magedit.demo.scene import Scene, Thing, sample_scene
 
 
@@ -46,10 +46,10 @@ def test_what_stands_in_front_is_not_in_the_mask() -> None:
 
 def test_patterns_show() -> None:
     pictures = []
-    for pattern in ("plain", "striped", "dotted", "plaid"):
+    for pattern in PATTERNS + MORE_PATTERNS:
         carpet = Thing(kind="carpet", x=64, y=112, colour="blue", pattern=pattern, form="round")
         pictures.append(draw_scene(Scene(wall="mint", floor="brown", things=(carpet,))).tobytes())
-    assert len(set(pictures)) == 4
+    assert len(set(pictures)) == 6
 
 
 def test_unknown_parts_are_refused() -> None:

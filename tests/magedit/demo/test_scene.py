@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from magedit.demo.palette import KINDS
-from magedit.demo.scene import PAINT_ORDER, Scene, Thing, clashes, sample_scene
+from magedit.demo.palette import KINDS, MORE_PATTERNS
+from magedit.demo.scene import PAINT_ORDER, Scene, Thing, clashes, sample_scene, sample_varied_scene
 
 
 def test_scenes_are_the_same_for_a_seed_and_hold_every_class() -> None:
@@ -32,6 +32,12 @@ def test_find_names_what_the_room_holds() -> None:
     scene = Scene(wall="cream", floor="grey", things=(Thing(kind="sofa", x=64, y=72, colour="blue"),))
     with pytest.raises(ValueError, match=r"names 0 things.*middle sofa"):
         scene.find("lamp")
+
+
+def test_varied_rooms_have_more_patterns_and_the_sofa_on_every_side() -> None:
+    things = [thing for seed in range(80) for thing in sample_varied_scene(random.Random(seed)).things]
+    assert {thing.pattern for thing in things} >= set(MORE_PATTERNS)
+    assert {thing.side for thing in things if thing.kind == "sofa"} == {"left", "middle", "right"}
 
 
 @pytest.mark.parametrize(
