@@ -1,1 +1,1 @@
-"""How shipped data is made: the demo checkpoint's training recipe (text encoder, VAE, UNet), the prompts' lexicon."""
+"""The training recipes of the demo checkpoints: text encoders, VAE, UNet or transformer, each resumable at any kill."""

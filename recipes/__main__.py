@@ -95,6 +95,10 @@ Seed = Annotated[int | None, typer.Option(help="Which rooms, in place of the pre
 Processes = Annotated[int, typer.Option(min=1, help="Processes of one thread each.")]
 Budget = Annotated[float | None, typer.Option(help="Stop after so many seconds; run again to go on.")]
 FlowPresetName = Annotated[str, typer.Option("--preset", help=f"One of {', '.join(FLOW_PRESETS)}.")]
+FlowStart = Annotated[
+    Path | None,
+    typer.Option("--start", help="Folder of a checkpoint of this layout that is trained on; its VAE stays."),
+]
 
 
 def _train(
@@ -151,10 +155,7 @@ def train_flow(
     budget_s: Budget = None,
     samples: Longer = None,
     rate: Share = None,
-    start: Annotated[
-        Path | None,
-        typer.Option("--start", help="Folder of a checkpoint of this layout that is trained on; its VAE stays."),
-    ] = None,
+    start: FlowStart = None,
     seed: Seed = None,
 ) -> None:
     """Train a checkpoint in Stable Diffusion 3's layout; after a kill the same command goes on."""
@@ -216,6 +217,20 @@ def export(
         resolution=guidance_resolution, step_size=guidance_step_size, spatial_step_size=spatial_step_size
     )
     seen = export_snapshot(_preset(preset, text_samples, vae_samples), state, out, guidance, start)
+    typer.echo(f"checkpoint after {seen} samples: {out}")
+
+
+@app.command()
+def export_flow(
+    preset: FlowPresetName = "flow-256",
+    state: State = Path(".cache/demo-flow"),
+    out: Out = Path("flow-checkpoint"),
+    start: FlowStart = None,
+) -> None:
+    """Write a checkpoint of what a run of `train-flow` in progress has reached."""
+    from recipes.flow_recipe import export_flow_snapshot
+
+    seen = export_flow_snapshot(_flow_preset(preset, None, None, None), state, out, start)
     typer.echo(f"checkpoint after {seen} samples: {out}")
 
 

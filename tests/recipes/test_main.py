@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import pytest
 import torch
 from PIL import Image
 from typer.testing import CliRunner
@@ -23,9 +24,16 @@ def test_unknown_presets_are_refused() -> None:
     assert "preset 'huge' is unknown: use one of cpu-128" in result.output
 
 
-def test_a_spent_budget_ends_with_its_own_code(tmp_path: Path) -> None:
+def test_unknown_flow_presets_are_refused() -> None:
+    result = CliRunner().invoke(app, ["train-flow", "--preset", "toy"], env={"COLUMNS": "200", "NO_COLOR": "1"})
+    assert result.exit_code == 2
+    assert "preset 'toy' is unknown: use one of flow-256, flow-toy" in result.output
+
+
+@pytest.mark.parametrize("command", [["train", "--preset", "toy"], ["train-flow", "--preset", "flow-toy"]])
+def test_a_spent_budget_ends_with_its_own_code(tmp_path: Path, command: list[str]) -> None:
     state = ["--state", str(tmp_path / "state"), "--out", str(tmp_path / "out")]
-    result = CliRunner().invoke(app, ["train", "--preset", "toy", *state, "--budget-s", "0"])
+    result = CliRunner().invoke(app, [*command, *state, "--budget-s", "0"])
     assert result.exit_code == 3, result.output
     assert "run again" in result.output
     assert not (tmp_path / "out").exists()
