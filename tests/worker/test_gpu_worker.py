@@ -257,7 +257,12 @@ def test_a_record_of_another_version_costs_no_worker(desk: Desk, spawn: Spawn) -
     desk.records.create(foreign)
     desk.redis.hset(keys.EDIT + foreign.id, "field_of_tomorrow", "1")
     desk.queue.enqueue(foreign)
-    wait_until(lambda: desk.redis.hget(keys.EDIT + foreign.id, "state") == b"failed", what="its end")
+
+    def failed_for_good() -> bool:
+        desk.redis.delete(keys.LEASE + foreign.id)  # as it runs out: who cannot read what it claimed renews nothing
+        return desk.redis.hget(keys.EDIT + foreign.id, "state") == b"failed"
+
+    wait_until(failed_for_good, what="its end")
     desk.redis.hdel(keys.EDIT + foreign.id, "field_of_tomorrow")
     failed = desk.get(foreign)
     assert failed.problem is not None
