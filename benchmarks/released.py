@@ -112,7 +112,7 @@ def released_edit(
     prompts = (inversion.source_prompt, target_prompt)
     encoded = check_edit(pipe.tokenize, *prompts, regions, max_tokens=pipe.max_tokens, needs_words=True).regions
     task = pipe._task(
-        list(masks), inversion.source_prompt, target_prompt, encoded, config, inversion, meter, None, None
+        list(masks), inversion.source_prompt, target_prompt, encoded, config, inversion, meter, pipe._embed, None, None
     )
     schedule, sides = task.denoiser.schedule, {layer.name: layer.side for layer in task.guidance_layers}
     source = latent = task.inverted.latents[0]

@@ -105,14 +105,16 @@ class Here:
                         stage = f"{news.stage} {news.step}/{news.steps}"
                         bar.update(task, description=stage, completed=news.fraction)
 
+            report = Shown()
             try:
-                finished = work.run(claim, self._served.editor, self._store, Shown())
+                finished = work.run(claim, self._served.editor, self._store, report)
             except MAGEditError as error:
                 raise _refused(failure_of(error)) from error
             bar.update(task, description="succeeded", completed=1.0)
         done = {
             "state": State.SUCCEEDED,
             "finished_at": time.time(),
+            "progress": report.last,
             "measures": finished.measures,
             "results": finished.results,
             "artifacts": finished.artifacts,

@@ -245,13 +245,16 @@ class Records:
         measures: EditMeasures,
         results: Sequence[StoredObject],
         artifacts: Sequence[StoredObject] = (),
+        progress: Progress | None = None,
     ) -> State | None:
-        """Finish with stored results.
+        """Finish with stored results, and with the ``progress`` that the edit ended at.
 
         Returns the state that now holds (`canceled` if that was accepted before), None if this attempt is no
         longer the record's.
         """
         done = {"measures": measures, "results": tuple(results), "artifacts": tuple(artifacts)}
+        if progress is not None:
+            done["progress"] = progress
         return self._finish(claim, State.SUCCEEDED, done)
 
     def commit_failure(self, claim: JobRecord, problem: Problem) -> State | None:

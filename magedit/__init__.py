@@ -16,6 +16,10 @@ __all__ = ["EditConfig", "MAGEditOutput", "MAGEditPipeline", "Region"]
 __version__ = "0.1.0"
 
 
+def __dir__() -> list[str]:
+    return sorted((*__all__, "__version__", "__doc__"))
+
+
 def __getattr__(name: str) -> Any:
     if name in {"MAGEditPipeline", "MAGEditOutput"}:
         from magedit.pipelines import mag_edit

@@ -2,6 +2,7 @@
 
     MAGEditError
     ├── InvalidEdit              the request cannot be carried out; the caller can mend it
+    │   ├── InvalidParameter     a value that its parameter does not take
     │   ├── WordNotFound         an edit word is no whole word of the target prompt
     │   ├── PromptTooLong        more tokens than the text encoder takes
     │   ├── PromptNotSupported   the checkpoint does not know a word of the prompt
@@ -40,6 +41,12 @@ class InvalidEdit(MAGEditError):
     """The request cannot be carried out as asked; the message says what to change."""
 
     code = "invalid_edit"
+
+
+class InvalidParameter(InvalidEdit):
+    """A value is out of its parameter's bounds, or of another type."""
+
+    code = "invalid_request"
 
 
 class WordNotFound(InvalidEdit):

@@ -37,6 +37,11 @@ class Kind:
     title: str
 
 
+INVALID_REQUEST = edit.InvalidParameter.code
+"""Code of fields whose values are not what they take."""
+
+INVALID_TITLE = "Invalid request"
+
 _422 = HTTPStatus.UNPROCESSABLE_ENTITY
 _503 = HTTPStatus.SERVICE_UNAVAILABLE
 _500 = HTTPStatus.INTERNAL_SERVER_ERROR
@@ -44,6 +49,7 @@ _500 = HTTPStatus.INTERNAL_SERVER_ERROR
 KINDS: Mapping[type[Exception], Kind] = MappingProxyType(
     {
         edit.InvalidEdit: Kind(_422, "The edit cannot be carried out as asked"),
+        edit.InvalidParameter: Kind(_422, INVALID_TITLE),
         edit.WordNotFound: Kind(_422, "A word is not in the target prompt"),
         edit.PromptTooLong: Kind(_422, "The prompt is too long"),
         edit.PromptNotSupported: Kind(_422, "The model does not know a word of the prompt"),
@@ -119,7 +125,7 @@ def validation_problem(error: RequestValidationError) -> Problem:
     """The problem document of fields whose values are not what they take."""
     errors = [FieldError(field=_field(each["loc"]), message=each["msg"]) for each in error.errors()]
     detail = "; ".join(f"`{each.field}`: {each.message}" for each in errors)
-    return _problem(_422, INVALID_REQUEST, detail, title="Invalid request", errors=errors)
+    return _problem(_422, INVALID_REQUEST, detail, title=INVALID_TITLE, errors=errors)
 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
@@ -220,9 +226,6 @@ def _on_http(request: Request, error: Exception) -> Response:
         return _http_problem(error.status_code, headers={"Allow": allowed})
     return _http_problem(error.status_code, detail=str(error.detail), headers=error.headers)
 
-
-INVALID_REQUEST = "invalid_request"
-"""Code of fields whose values are not what they take."""
 
 # Code and detail of what the framework answers by itself.
 FRAMEWORK: Mapping[int, tuple[str, str]] = MappingProxyType(

@@ -176,7 +176,9 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
             seen.ended(state)
         else:
             state = self._insist(
-                lambda: self._records.commit_success(claim, finished.measures, finished.results, finished.artifacts),
+                lambda: self._records.commit_success(
+                    claim, finished.measures, finished.results, finished.artifacts, report.last
+                ),
                 report,
             )
             seen.ended(state, finished.measures if state is State.SUCCEEDED else None)

@@ -94,6 +94,7 @@ def load(settings: Settings) -> ServedModel:
     instructed = takes_instructions(checkpoint)
     kind: Any = InstructPipeline if instructed else MAGEditPipeline
     pipe = kind.from_pretrained(checkpoint, dtype=getattr(torch, dtype))
+    pipe.set_progress_bar_config(disable=True)
     pipe.batch_results = settings.batch_results
     if settings.low_memory:
         save_memory(pipe, device)

@@ -36,6 +36,7 @@ class Reporter:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._news: Progress | None = None
+        self._last: Progress | None = None
         self._stop: Stop | None = None
         self._alive = time.monotonic()
         self._before, self._part = 0.0, 1.0
@@ -49,7 +50,7 @@ class Reporter:
             fraction=self._before + self._part * progress.fraction,
         )
         with self._lock:
-            self._news = scaled
+            self._news = self._last = scaled
         self.check()
 
     def share(self, before: float, part: float) -> None:
@@ -76,6 +77,11 @@ class Reporter:
         with self._lock:
             news, self._news = self._news, None
         return news
+
+    @property
+    def last(self) -> Progress | None:
+        """The newest progress, told or not; None before the first."""
+        return self._last
 
     @property
     def silence_s(self) -> float:

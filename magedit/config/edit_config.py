@@ -18,6 +18,7 @@ from typing import Annotated, Any, Self
 from annotated_types import Ge, Le, MaxLen
 from typing_extensions import Doc
 
+from magedit.config.parameters import parameters
 from magedit.config.types import (
     RENAMED,
     ConstraintName,
@@ -70,10 +71,12 @@ GOVERNED = frozenset(name for preset in PRESETS.values() for name in preset)
 """The parameters whose default depends on the preset."""
 
 
+@parameters
 @dataclass(frozen=True, kw_only=True)
 class EditConfig(Windows):
     """How to edit. A default is the paper's or the named source's, where its description gives no other; step windows
-    scale with ``steps``. `EditConfig.preset` gives other starting points."""
+    scale with ``steps``. `EditConfig.preset` gives other starting points. What is not ``given`` takes, in an edit, the
+    defaults of the edit's kind (`magedit.prompts.kinds`), as in the service."""
 
     def __new__(cls, **given: object) -> Self:
         refuse_renamed("EditConfig", given, RENAMED)
@@ -344,7 +347,9 @@ class EditConfig(Windows):
     @classmethod
     def preset(cls, name: PresetName, **given: Any) -> Self:
         """The configuration of preset ``name``; parameters that are ``given`` win over it."""
-        return cls(**{**PRESETS[name], **given})
+        config = cls(**{**PRESETS[name], **given})
+        # `exact` is the released program's algorithm, whatever kind of edit it is: nothing is open.
+        return replace(config) if name == "exact" else config
 
     @property
     def variants(self) -> tuple[Self, ...]:

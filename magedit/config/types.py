@@ -10,6 +10,8 @@ from typing import Annotated, Literal, Self
 from annotated_types import Ge, Le, MaxLen
 from typing_extensions import Doc
 
+from magedit.config.parameters import Parameters, parameters
+
 MethodName = Literal["mag-edit", "p2p", "pnp", "diffedit", "blended-latent", "sine", "instruct-pix2pix", "magicbrush"]
 InversionName = Literal["direct", "ddim", "null-text", "negative-prompt", "proximal", "style"]
 ConstraintName = Literal["token", "spatial", "both"]
@@ -44,8 +46,9 @@ def refuse_renamed(owner: str, given: Iterable[str], renamed: Mapping[str, str])
             raise TypeError(f"{owner} has no parameter {name!r}: it is now {renamed[name]!r}")
 
 
+@parameters
 @dataclass(frozen=True, kw_only=True)
-class Region:
+class Region(Parameters):
     """One place to edit: the words that must win inside its mask. Masks pair with regions by position."""
 
     def __new__(cls, **given: object) -> Self:
@@ -70,3 +73,10 @@ class Region:
         ),
     ] = ()
     weight: Annotated[Fraction, Doc("Weight of this region's loss relative to the other regions, 0..1.")] = 1.0
+
+    def __post_init__(self) -> None:
+        """As every parameter; one word or phrase by itself is a tuple of one."""
+        for name in ("words", "negative_words"):
+            if isinstance(value := getattr(self, name), str):
+                object.__setattr__(self, name, (value,))
+        super().__post_init__()

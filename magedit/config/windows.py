@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import ceil, exp
 from types import MappingProxyType
-from typing import Any, ClassVar
 
+from magedit.config.parameters import Parameters
 from magedit.config.types import InjectionName, InversionName, MethodName
 
 SKIPPED: Mapping[MethodName, float] = MappingProxyType({"blended-latent": 0.25, "diffedit": 0.5})
 """`skip_fraction` of the methods that have one, from their papers."""
 
 
-class Windows:
+class Windows(Parameters):
     """The derived half of `magedit.config.EditConfig`, whose fields these are."""
 
-    __dataclass_fields__: ClassVar[dict[str, Any]]
     method: MethodName
     inversion: InversionName
     injection: InjectionName

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from magedit.config import EditConfig, MethodName
-from magedit.errors import NotTogether, UnknownMethod
-from magedit.inversion.registry import INVERSIONS
+from magedit.errors import NotTogether
 from magedit.methods.registry import METHODS
 
 CHOSEN = ("sweep", "equalizer", "cross_replace_words", "local_blend", "skip_fraction", "mask_source")
@@ -29,14 +28,9 @@ def check_together(config: EditConfig) -> None:
     """Whether the method can start from the inversion and has a use for what was chosen.
 
     Raises:
-        UnknownMethod: there is no such method or inversion.
         NotTogether: it cannot; says why, names the parameter and the cure.
     """
     method, inversion, default = config.method, config.inversion, EditConfig()
-    if method not in METHODS:
-        raise UnknownMethod(f"method {method!r} is none of {', '.join(METHODS)}")
-    if inversion not in INVERSIONS:
-        raise UnknownMethod(f"inversion {inversion!r} is none of {', '.join(INVERSIONS)}", field="inversion")
     card = METHODS[method]
     if not card.inversions and inversion != default.inversion:
         raise NotTogether(

@@ -7,6 +7,7 @@ MagicBrush (arXiv 2306.10012) is the same layout tuned on edits made by people. 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import torch
@@ -15,14 +16,17 @@ from PIL import Image
 from torch import Tensor
 
 from magedit.config import EditConfig, MethodName, Region
-from magedit.errors import MaskMismatch, NotTogether
+from magedit.errors import NotTogether
 from magedit.images import masks as pixels
-from magedit.images.transparency import flatten, restore
+from magedit.images.inputs import Picture
+from magedit.images.transparency import restore
 from magedit.inversion.base import Inverted
 from magedit.meter import Meter, OnProgress, expected_work
 from magedit.methods.base import EditedLatent
 from magedit.methods.compatibility import check_together
+from magedit.pipelines.inputs import as_config, check_prompts, read_inputs
 from magedit.pipelines.output import Inversion, MAGEditOutput
+from magedit.pipelines.progress import shown
 from magedit.report import EditMeasures, ResultMeasures, Stage
 
 _NO_LATENT = torch.empty(0)
@@ -48,6 +52,7 @@ class InstructPipeline:
     def __init__(self, pipe: StableDiffusionInstructPix2PixPipeline, method: MethodName = "instruct-pix2pix") -> None:
         pipe.set_progress_bar_config(disable=True)
         self._pipe = pipe
+        self._bar: dict[str, Any] = {}
         self.method: MethodName = method
 
     @classmethod
@@ -69,6 +74,10 @@ class InstructPipeline:
             return getattr(self._pipe, name)
         raise AttributeError(name)
 
+    def set_progress_bar_config(self, **options: Any) -> None:
+        """How the progress bar of a call looks, as tqdm takes it; ``disable=True``: there is none."""
+        self._bar = options
+
     @property
     def size(self) -> int:
         """Side of the checkpoint's pictures in pixels."""
@@ -87,11 +96,11 @@ class InstructPipeline:
     @torch.no_grad()
     def __call__(
         self,
-        image: Image.Image,
-        masks: Sequence[Image.Image],
+        image: Picture,
+        masks: Picture | Sequence[Picture],
         source_prompt: str,
         target_prompt: str,
-        regions: Sequence[Region] = (),
+        regions: Region | Sequence[Region] = (),
         config: EditConfig | None = None,
         *,
         inversion: Inversion | None = None,
@@ -108,41 +117,39 @@ class InstructPipeline:
             InvalidEdit: masks do not fit.
         """
         del regions, inversion, on_inverted
-        config = config or EditConfig(method=self.method)
+        config, inputs = as_config(config), read_inputs(image, masks)
+        check_prompts(target_prompt=target_prompt)
+        if "method" not in config.given:
+            config = replace(config, method=self.method)
         check_together(config)
         if config.method != self.method:
             raise NotTogether(f"this checkpoint edits by {self.method!r}, not by {config.method!r}")
-        if not masks:
-            raise MaskMismatch("no mask is given: send one, white where the picture may change")
-        read = [pixels.read_mask(mask, "white") for mask in masks]
-        for mask in read:
-            pixels.check_mask(mask, image.size)
-        union = pixels.union(read)
-        original, image = image, flatten(image)
+        image, union = inputs.image, inputs.union
         box = pixels.working_crop(union, self.size, config.crop_context)
-        meter = Meter(expected_work(config, inverted=True), on_progress)
         margin = pixels.paste_margin_px(box, config.paste_margin)
         crop, results, pictures, latents = pixels.take(image, box, self.size), [], [], []
-        for each in config.variants:
-            picture, latent, flagged = self._sample(crop, target_prompt, each, meter)
-            latents.append(latent)
-            pasted = pixels.paste_back(image, picture, union, box, margin)
-            pictures.append(restore(pasted, original))
-            results.append(
-                ResultMeasures(
-                    method=each.method,
-                    seed=each.seed,
-                    strength=each.strength,
-                    outside_difference=pixels.outside_difference(image, pasted, union, margin),
-                    nsfw_content_detected=flagged,
+        with shown(self._bar, on_progress) as report:
+            meter = Meter(expected_work(config, inverted=True), report)
+            for each in config.variants:
+                picture, latent, flagged = self._sample(crop, target_prompt, each, meter)
+                latents.append(latent)
+                pasted = pixels.paste_back(image, picture, union, box, margin)
+                pictures.append(restore(pasted, inputs.original))
+                results.append(
+                    ResultMeasures(
+                        method=each.method,
+                        seed=each.seed,
+                        strength=each.strength,
+                        outside_difference=pixels.outside_difference(image, pasted, union, margin),
+                        nsfw_content_detected=flagged,
+                    )
                 )
-            )
         flags = [each.nsfw_content_detected for each in results]
         checked = flags[0] is not None
         return MAGEditOutput(
             images=pictures,
             measures=EditMeasures(
-                words=tuple(() for _ in masks),
+                words=tuple(() for _ in inputs.masks),
                 unet_forward=meter.forward,
                 stage_seconds={name: round(seconds, 4) for name, seconds in meter.seconds.items()},
                 crop=box,

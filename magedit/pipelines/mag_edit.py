@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,10 +20,11 @@ from magedit.backbones.ddim import Schedule
 from magedit.backbones.stable_diffusion.attention import find_layers, guidance_layers, own_attention
 from magedit.backbones.stable_diffusion.denoiser import Denoiser, frozen
 from magedit.config import STRENGTH_POWER, EditConfig, Region
-from magedit.errors import CheckpointError, MaskMismatch, NotTogether, RegionMismatch
+from magedit.errors import CheckpointError, NotTogether, RegionMismatch
 from magedit.guidance.constraints import resample_mask
 from magedit.images import masks as pixels
-from magedit.images.transparency import flatten, restore
+from magedit.images.inputs import Picture
+from magedit.images.transparency import restore
 from magedit.inversion.base import InversionTask, Inverted
 from magedit.inversion.registry import INVERSIONS
 from magedit.meter import Meter, OnProgress, expected_work
@@ -29,6 +32,7 @@ from magedit.methods.base import EditTask
 from magedit.methods.compatibility import check_together
 from magedit.methods.registry import METHODS
 from magedit.passes import BATCH_RESULTS
+from magedit.pipelines.inputs import Inputs, as_config, as_regions, check_prompts, read_inputs
 from magedit.pipelines.output import Inversion, MAGEditOutput
 from magedit.pipelines.plan import (
     blend_tokens,
@@ -38,8 +42,9 @@ from magedit.pipelines.plan import (
     result_measures,
     word_targets,
 )
+from magedit.pipelines.progress import shown
 from magedit.prompts.alignment import Encoded, check_edit, check_prompt
-from magedit.prompts.kinds import config_for, filling_between
+from magedit.prompts.kinds import filling_between, with_kind
 from magedit.report import EditMeasures, ResultMeasures, Stage
 
 PAPER_SCALE = 2.5
@@ -156,8 +161,8 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
     @torch.no_grad()
     def invert(
         self,
-        image: Image.Image,
-        masks: Sequence[Image.Image],
+        image: Picture,
+        masks: Picture | Sequence[Picture],
         source_prompt: str,
         *,
         config: EditConfig | None = None,
@@ -168,25 +173,25 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         Raises:
             InvalidEdit: see `__call__`.
         """
-        config = config or EditConfig()
+        config = as_config(config)
         check_together(config)
-        union = pixels.union(self._read_masks(image, masks))
+        inputs = read_inputs(image, masks)
+        check_prompts(source_prompt=source_prompt)
         expected = expected_work(config, inverted=False)
         expected[Stage.EDIT] = 0.0
-        meter = Meter(expected, on_progress)
-        with frozen(self.unet), own_attention(self.unet):
-            inversion = self._invert(image, union, source_prompt, config, meter)
+        with self._shown(on_progress) as report, frozen(self.unet), own_attention(self.unet):
+            inversion = self._invert(inputs, source_prompt, config, Meter(expected, report), cache(self._embed))
         self.maybe_free_model_hooks()
         return inversion
 
     @torch.no_grad()
     def __call__(
         self,
-        image: Image.Image,
-        masks: Sequence[Image.Image],
+        image: Picture,
+        masks: Picture | Sequence[Picture],
         source_prompt: str,
         target_prompt: str,
-        regions: Sequence[Region] = (),
+        regions: Region | Sequence[Region] = (),
         config: EditConfig | None = None,
         *,
         inversion: Inversion | None = None,
@@ -199,13 +204,15 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         """Edit ``image`` inside ``masks`` so that it shows ``target_prompt`` instead of ``source_prompt``.
 
         Args:
-            image: the picture, any size; the model sees it as RGB, on white where it is transparent, and the result
-                gets its alpha back (`magedit.images.transparency`).
-            masks: one per region, each of the image's size, pixels of 128 and more are edited (see `read_mask`).
+            image: the picture, any size (`magedit.images.inputs.Picture`); the model sees it as RGB, on white where it
+                is transparent, and the result gets its alpha back (`magedit.images.transparency`).
+            masks: one, or one per region, each of the image's size, pixels of 128 and more are edited (see
+                `read_mask`).
             source_prompt: what the picture shows.
             target_prompt: what it shall show.
             regions: words per mask, in the masks' order; none: each mask gets what the target prompt adds.
-            config: how to edit; default: as `magedit.prompts.kinds.config_for` has it for the prompts.
+            config: how to edit; what it was not ``given`` is as the kind of edit has it, told by the prompts
+                (`magedit.prompts.kinds`).
             inversion: of the same image, mask union, prompt and settings (`invert`, or an earlier output's).
             generator: source of all fresh noise, which is then drawn whatever the seed; default: each result's seed.
             output_type: ``pil``, or ``latent`` for z*_0 of the working crop, (1, C, h, w).
@@ -218,10 +225,18 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             NoGuidanceLayers: the checkpoint has no maps at its guidance resolution.
             EditDiverged: guidance drove the latent out of range.
         """
-        config = config or config_for(source_prompt, target_prompt, has_words=any(region.words for region in regions))
-        original, image = image, flatten(image)
-        masks = self._read_masks(image, masks)
-        union = pixels.union(masks)
+        config, inputs, regions = as_config(config), read_inputs(image, masks), as_regions(regions)
+        check_prompts(source_prompt=source_prompt, target_prompt=target_prompt)
+        original, image, masks, union = inputs.original, inputs.image, inputs.masks, inputs.union
+        _, config = with_kind(
+            config,
+            "auto",
+            source_prompt,
+            target_prompt,
+            given=config.given,
+            preset="balanced",
+            has_words=any(region.words for region in regions),
+        )
         if regions and len(regions) != len(masks):
             raise RegionMismatch(
                 f"{len(masks)} mask(s) and {len(regions)} region(s): give one region per mask, or none"
@@ -240,38 +255,39 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             needs_words=config.is_guided,
         ).regions
         check_prompt(self.tokenize, config.negative_prompt, max_tokens=self.max_tokens, field="negative_prompt")
-        reused = inversion is not None
-        meter = Meter(expected_work(config, inverted=reused), on_progress)
-        with frozen(self.unet), own_attention(self.unet):
-            if inversion is None:
-                inversion = self._invert(image, union, source_prompt, config, meter)
-                if on_inverted is not None and METHODS[config.method].inversions:
-                    on_inverted(inversion)
-            else:
-                box = pixels.working_crop(union, self.size, config.crop_context)
-                inversion.require_fit(box, image.size, source_prompt, config)
-                inversion = inversion.to(self._execution_device)
-            prompts = (source_prompt, target_prompt)
-            tasks = [
-                self._task(masks, *prompts, regions, each, inversion, meter, generator, callback_on_step_end)
-                for each in config.variants
-            ]
-            edited = load()(tasks)
-        margin = pixels.paste_margin_px(inversion.box, config.paste_margin)
-        pictures: list[Image.Image] = []
-        own: list[ResultMeasures] = []
-        with meter.stage(Stage.DECODE, len(edited)):
-            for variant, each in zip(config.variants, edited, strict=True):
-                difference, flagged = 0, None
-                if output_type != "latent":
-                    picture = self._decode(each.latent)
-                    flagged = self._check_safety(picture)
-                    changing = changeable(union, each.mask, inversion.box)
-                    pasted = pixels.paste_back(image, picture, changing, inversion.box, margin)
-                    difference = pixels.outside_difference(image, pasted, union, margin)
-                    pictures.append(restore(pasted, original))
-                own.append(result_measures(variant, each, difference, flagged))
-                meter.stepped()
+        reused, embed = inversion is not None, cache(self._embed)
+        with self._shown(on_progress) as report:
+            meter = Meter(expected_work(config, inverted=reused), report)
+            with frozen(self.unet), own_attention(self.unet):
+                if inversion is None:
+                    inversion = self._invert(inputs, source_prompt, config, meter, embed)
+                    if on_inverted is not None and METHODS[config.method].inversions:
+                        on_inverted(inversion)
+                else:
+                    box = pixels.working_crop(union, self.size, config.crop_context)
+                    inversion.require_fit(box, image.size, source_prompt, config)
+                    inversion = inversion.to(self._execution_device)
+                prompts = (source_prompt, target_prompt)
+                tasks = [
+                    self._task(masks, *prompts, regions, each, inversion, meter, embed, generator, callback_on_step_end)
+                    for each in config.variants
+                ]
+                edited = load()(tasks)
+            margin = pixels.paste_margin_px(inversion.box, config.paste_margin)
+            pictures: list[Image.Image] = []
+            own: list[ResultMeasures] = []
+            with meter.stage(Stage.DECODE, len(edited)):
+                for variant, each in zip(config.variants, edited, strict=True):
+                    difference, flagged = 0, None
+                    if output_type != "latent":
+                        picture = self._decode(each.latent)
+                        flagged = self._check_safety(picture)
+                        changing = changeable(union, each.mask, inversion.box)
+                        pasted = pixels.paste_back(image, picture, changing, inversion.box, margin)
+                        difference = pixels.outside_difference(image, pasted, union, margin)
+                        pictures.append(restore(pasted, original))
+                    own.append(result_measures(variant, each, difference, flagged))
+                    meter.stepped()
         self.maybe_free_model_hooks()
         flags = [bool(each.nsfw_content_detected) for each in own]
         checked = own[0].nsfw_content_detected is not None
@@ -302,28 +318,24 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
 
     # --- how ---
 
-    def _read_masks(self, image: Image.Image, masks: Sequence[Image.Image]) -> list[Image.Image]:
-        if not masks:
-            raise MaskMismatch("no mask is given: send one per region")
-        read = [pixels.read_mask(mask, "white") for mask in masks]
-        for mask in read:
-            pixels.check_mask(mask, image.size)
-        return read
+    def _shown(self, on_progress: OnProgress | None) -> AbstractContextManager[OnProgress]:
+        """The progress bar of a call, as `set_progress_bar_config` has set it up."""
+        return shown(getattr(self, "_progress_bar_config", {}), on_progress)
 
     def _invert(
-        self, image: Image.Image, union: Image.Image, source_prompt: str, config: EditConfig, meter: Meter
+        self, inputs: Inputs, source_prompt: str, config: EditConfig, meter: Meter, embed: Callable[[str], Tensor]
     ) -> Inversion:
-        box = pixels.working_crop(union, self.size, config.crop_context)
+        box = pixels.working_crop(inputs.union, self.size, config.crop_context)
         with meter.stage(Stage.PREPARE, 1):
-            latent = self._encode(pixels.take(flatten(image), box, self.size))
-            source, empty = self._embed(source_prompt), self._embed("")
+            latent = self._encode(pixels.take(inputs.image, box, self.size))
+            source, empty = embed(source_prompt), embed("")
             meter.stepped()
         task = InversionTask(self._denoiser(config, meter), latent, source, empty, config)
         if METHODS[config.method].inversions:
             inverted = INVERSIONS[config.inversion].load()(task)
         else:
             inverted = Inverted((latent,), (empty,) * config.steps, exact=True)
-        return Inversion(inverted, box, image.size, source_prompt, config)
+        return Inversion(inverted, box, inputs.image.size, source_prompt, config)
 
     def _task(
         self,
@@ -334,6 +346,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         config: EditConfig,
         inversion: Inversion,
         meter: Meter,
+        embed: Callable[[str], Tensor],
         generator: torch.Generator | None,
         callback: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None,
     ) -> EditTask:
@@ -351,15 +364,15 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             changed: Tensor = callback(self, step, timestep, {"latents": latent}).get("latents", latent)
             return changed
 
-        embedding = self._embed(target_prompt)
+        embedding = embed(target_prompt)
         step_size, config = self._step_size(config)
         return EditTask(
             denoiser=self._denoiser(config, meter),
             inverted=inversion.inverted,
             config=config,
-            source=self._embed(source_prompt),
+            source=embed(source_prompt),
             target=embedding,
-            negative=self._embed(config.negative_prompt) if config.negative_prompt else None,
+            negative=embed(config.negative_prompt) if config.negative_prompt else None,
             injection=injection_between(
                 self.unet,
                 (source_prompt, source),

@@ -58,6 +58,11 @@ class Inversion:
                 field="inversion",
             )
 
+    def __repr__(self) -> str:
+        """One line, without tensors."""
+        made = ", ".join(f"{name}={value!r}" for name, value in inversion_settings(self.config).items())
+        return f"Inversion({self.source_prompt!r}, {made}, crop {self.box} of {self.image_size})"
+
     def to(self, device: torch.device) -> Inversion:
         """The same inversion on ``device``."""
         if self.inverted.latents[0].device == device:
@@ -95,6 +100,16 @@ class MAGEditOutput(BaseOutput):  # type: ignore[misc]
     attention: tuple[Tensor, ...]
     attention_steps: tuple[tuple[Tensor, ...], ...]
     nsfw_content_detected: list[bool] | None
+
+    def __repr__(self) -> str:
+        """One line: what there is, and what it cost."""
+        measures, first = self.measures, self.images[0]
+        size = "x".join(map(str, first.size if isinstance(first, Image.Image) else first.shape))
+        ratios = zip(measures.unguided or measures.before, measures.after, strict=True)
+        told = [f"token ratio {before.token:.3f} -> {after.token:.3f}" for before, after in ratios]
+        passes = measures.unet_forward + measures.unet_truncated_forward + measures.unet_backward
+        told += [f"{passes} UNet passes", f"{sum(measures.stage_seconds.values()):.1f} s"]
+        return f"MAGEditOutput({len(self.images)} of {size}, {', '.join(told)})"
 
     def only(self, number: int) -> MAGEditOutput:
         """The output as if result ``number`` were the only one; the cost stays that of all."""

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageChops, ImageCms
 
+from magedit.images.inputs import eight_bits
 from service.errors import ImageTooCostly, ImageTooLarge, UnreadableImage, UnsupportedImageType, UploadTooLarge
 from service.images.metadata import JPEG, PNG, RIFF, plain
 
@@ -162,17 +163,9 @@ def _has_too_many_scans(data: bytes) -> bool:
     return False
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey (modes I;16 and I) scaled to 8 bits; every other mode as it is."""
-    if image.mode.startswith("I"):
-        # 65535 / 257 = 255: black and white stay exact.
-        return image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
-    return image
-
-
 def _to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """RGB in sRGB, with an alpha channel if any pixel is not opaque."""
-    image = _eight_bits(image)
+    image = eight_bits(image)
     alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
     model = _COLOUR_MODEL.get(image.mode, "RGB")
     colours = image if image.mode == model else image.convert(model)

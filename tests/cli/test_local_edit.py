@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,40 @@ def test_a_loaded_checkpoint_edits_again_and_again(here: Here) -> None:
         assert len(here.fetch(each.href)) == each.size
     with Image.open(io.BytesIO(results[0])) as image:
         assert image.size == (64, 48)
+
+
+def test_the_example_of_the_library_page_gives_the_services_picture_bit_for_bit(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "library.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    for shown, here_instead in (
+        ("/models/stable-diffusion-v1-4", CHECKPOINT),
+        ('.to("cuda")', ""),
+        ('inversion="direct"', 'inversion="direct", steps=3'),
+    ):
+        assert shown in example
+        example = example.replace(shown, here_instead)
+    monkeypatch.chdir(tmp_path)
+    with Image.open(io.BytesIO(picture())) as image:
+        image.convert("RGB").save("room.jpg")
+    Path("carpet-mask.png").write_bytes(mask())
+    exec(example, {})
+    edit = here.edit(
+        Path("room.jpg").read_bytes(),
+        [mask()],
+        source_prompt="a room with a red carpet",
+        target_prompt="a room with a yellow carpet",
+        words=["yellow"],
+        constraint="token",
+        inversion="direct",
+        steps=3,
+    )
+    assert edit.progress is not None
+    assert (edit.progress.step, edit.progress.fraction) == (edit.progress.steps, 1.0)
+    with Image.open("result.png") as library, Image.open(io.BytesIO(here.fetch(edit.results[0].href))) as service:
+        assert library.tobytes() == service.tobytes()
+        assert library.tobytes() != image.convert("RGB").tobytes()
 
 
 def test_a_failed_edit_says_why_as_a_worker_does(here: Here) -> None:

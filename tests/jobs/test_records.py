@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -131,8 +132,10 @@ def test_success(desk: Desk) -> None:
     assert (claim.state, claim.attempt, claim.worker) == (State.RUNNING, 1, "w1")
     assert desk.records.renew(claim, HALF) is Hold.KEPT
     assert desk.get(claim).progress == HALF
-    assert desk.records.commit_success(claim, MEASURES, [RESULT], [RESULT]) is State.SUCCEEDED
+    last = replace(HALF, step=HALF.steps, fraction=1.0)
+    assert desk.records.commit_success(claim, MEASURES, [RESULT], [RESULT], last) is State.SUCCEEDED
     done = desk.get(claim)
+    assert done.progress == last
     assert (done.state, done.measures, done.results, done.artifacts) == (
         State.SUCCEEDED,
         MEASURES,

@@ -20,6 +20,14 @@ def test_news_is_the_newest_and_told_once() -> None:
     assert report.news() is None
 
 
+def test_the_last_progress_stays_when_it_was_told() -> None:
+    report = Reporter()
+    assert report.last is None
+    report(progress := Progress(stage=Stage.DECODE, step=1, steps=1, fraction=1.0))
+    assert report.news() == report.last == progress
+    assert (report.news(), report.last) == (None, progress)
+
+
 def test_an_attempt_of_two_edits_has_one_fraction() -> None:
     report = Reporter()
     report.share(0.75, 0.25)

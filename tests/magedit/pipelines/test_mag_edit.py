@@ -29,7 +29,6 @@ from magedit.errors import (
     NotTogether,
     PromptTooLong,
     RegionMismatch,
-    UnknownMethod,
     WordNotFound,
 )
 from magedit.images.masks import outside_difference, paste_margin_px, union, working_crop
@@ -256,8 +255,6 @@ def test_the_step_callback_follows_diffusers_convention(pipe: MAGEditPipeline, r
         ({"regions": [Region(words=("purple",))]}, WordNotFound),
         ({"target_prompt": "red " * 90}, PromptTooLong),
         ({"target_prompt": "a room with a red sofa"}, NothingToGuide),
-        ({"config": replace(QUICK, method="magic")}, UnknownMethod),  # type: ignore[arg-type]
-        ({"config": replace(QUICK, inversion="magic")}, UnknownMethod),  # type: ignore[arg-type]
         ({"config": replace(QUICK, method="blended-latent", inversion="null-text")}, NotTogether),
         ({"config": replace(QUICK, method="magicbrush")}, NotTogether),
     ],
