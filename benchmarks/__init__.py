@@ -1,0 +1,1 @@
+"""Benchmarks: speed, memory, load and edit quality. Not part of the installed package."""

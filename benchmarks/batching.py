@@ -1,4 +1,4 @@
-"""What a batch saves: UNet passes of several results one by one and in one batch, and a whole edit either way.
+"""Time saved by batching several results, per UNet pass and per edit.
 
     python -m benchmarks.batching --results 4
 

@@ -1,4 +1,4 @@
-"""How far a rounding error is carried on the tiny test checkpoint: what the tolerances of the check vectors rest on.
+"""Propagation of rounding errors on the tiny test checkpoint, from which the check vectors' tolerances are derived.
 
 Every recorded state is changed by one part in a million; printed is the largest relative change of a result over that
 change: forced from the recorded states (`tests/magedit/test_vectors.py`), and in a free run from z_0, which no tight

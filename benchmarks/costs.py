@@ -1,4 +1,4 @@
-"""What a whole edit costs, by a preset or by the released program's schedule, and the journal that keeps figures."""
+"""Cost of a whole edit by preset and by the released program's schedule, with a resumable journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one front-end process bears: status and submit with no edit and with many in line, and listeners to one edit.
+"""API load test of one front-end process: status, submission and event streams.
 
 On loopback, with a Redis server that writes every change to disk. Statuses are asked for at a given rate, however long
 the answers take (so that a slow one delays no other), submits by some callers at a time as fast as they are answered.

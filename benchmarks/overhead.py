@@ -1,4 +1,4 @@
-"""What an edit costs beside its model: outside UNet, VAE and text encoder, and outside the pipeline (`make bench`).
+"""Overhead of an edit outside its model, in the pipeline and in the service (`make bench`).
 
 The first is the process's own time (what else runs there does not count) in and outside of calls of the three, backward
 passes included; with `--sd STEPS` also on random weights of Stable Diffusion's size, where the same work weighs less.

@@ -1,4 +1,4 @@
-"""The kinds of UNet pass that edits are made of: how many rows of each an edit took, and what a row costs."""
+"""Kinds of UNet pass in an edit: rows of each, and the cost of a row."""
 
 from __future__ import annotations
 

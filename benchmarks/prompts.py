@@ -1,4 +1,4 @@
-"""How prompts are read: right in kind and default words on pairs with known answers, and what it costs.
+"""Accuracy and cost of prompt reading on labelled pairs.
 
 Each pair has a kind and the accepted lists of words. ``reported`` are pairs that an earlier reading got wrong or right
 in use, ``own`` those that the grammar was made with, ``held-out`` those that it was not. Time is a pair's, of this

@@ -1,4 +1,4 @@
-"""Tables of `benchmarks.quality`: means of what was measured of each edit, and their Markdown."""
+"""Tables of `benchmarks.quality` as Markdown."""
 
 from __future__ import annotations
 

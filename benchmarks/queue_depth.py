@@ -1,4 +1,4 @@
-"""What a long line costs: latency of submit and status with no edit and with 10,000 edits waiting.
+"""Latency of submission and status with 10,000 waiting edits.
 
 Two services side by side, each a Redis server of its own (append-only file, every write on the disk), one front-end
 process and one reaper; nobody works. In the one nothing waits, in the other the line is long. Every request goes to

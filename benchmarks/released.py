@@ -1,4 +1,4 @@
-"""The released program's schedule, written with this program's functions: what its savings are measured against.
+"""The released program's schedule, written with this program's functions, as the baseline of `benchmarks.speed`.
 
 The same algorithm as the preset `exact` (arXiv 2312.11396, with null-text inversion, arXiv 2211.09794), as the authors'
 program runs it: the source passes once per guidance iteration, no pass ends early, and every attention layer of every

@@ -1,4 +1,4 @@
-"""What `benchmarks.quality` and `benchmarks.pie_bench` compare: rows of a table, each a configuration."""
+"""Configurations compared by `benchmarks.quality` and `benchmarks.pie_bench`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A checkpoint of Stable Diffusion 1.x size with random weights, for what depends on sizes alone."""
+"""A checkpoint of Stable Diffusion 1.x size with random weights, for speed and memory benchmarks."""
 
 from __future__ import annotations
 

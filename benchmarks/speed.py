@@ -1,4 +1,4 @@
-"""What the presets save against the released program's schedule, on one device in one run (`make bench-speed`).
+"""Time of the presets against the released program's schedule, in one run on one device (`make bench-speed`).
 
 Whole edits with the demo checkpoint; with `--sd` also the passes of a random UNet of Stable Diffusion 1.x size, times
 the passes that the demo's edits took, and with `--sd-edits` whole edits with a random checkpoint of that size.

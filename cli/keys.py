@@ -1,4 +1,4 @@
-"""`magedit keys`: make, list and revoke API keys. Works on the service's Redis, not over HTTP."""
+"""`magedit keys`: create, list and revoke API keys, on the service's Redis."""
 
 from __future__ import annotations
 

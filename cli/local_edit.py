@@ -1,4 +1,6 @@
-"""An edit in this process: the service's checks and its worker's edit, without HTTP, Redis and a second process.
+"""An edit in this process, with the service's validation and the worker's edit.
+
+Loads torch: import it only to edit.
 
 Loads torch: import it only to edit.
 """

@@ -1,4 +1,4 @@
-"""The service's Redis server, for the verbs that work on it."""
+"""The Redis server of the service, for commands that work on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`magedit webhooks`: the secret that signs a tenant's webhooks. Works on the service's Redis, not over HTTP."""
+"""`magedit webhooks`: a tenant's signing secret, on the service's Redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether one more edit would be accepted, asked before the work of taking it in is done.
+"""Admission check: whether one more edit would be accepted, before its upload is processed.
 
 Only a look: what counts is what `Records.create` finds in the step that makes the record.
 """

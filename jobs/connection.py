@@ -1,4 +1,4 @@
-"""How every process talks to Redis: time limits, back-off, and one kind of error when it is away."""
+"""Connections to Redis: time limits, back-off, and one error type while it is away."""
 
 from __future__ import annotations
 

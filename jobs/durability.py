@@ -1,4 +1,4 @@
-"""Whether the Redis server keeps what it is told. Edits are promised to survive it; that is for it to keep."""
+"""Checks whether the Redis server persists its writes, on which accepted edits depend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A record as the hash that Redis keeps of it: a field each, its text as it is, everything else as JSON."""
+"""Encoding of a record as a Redis hash, one field each."""
 
 from __future__ import annotations
 

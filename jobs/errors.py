@@ -1,4 +1,4 @@
-"""Everything that can be wrong around an edit, as one tree. What can be wrong with it: `magedit.errors`.
+"""Errors of storage, queue and records. Errors of an edit itself: `magedit.errors`.
 
     JobError
     ├── JobNotFound          no such edit, or another tenant's

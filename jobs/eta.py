@@ -1,4 +1,4 @@
-"""When an edit will be done, from what was measured. Pure."""
+"""Estimated time until an edit finishes, from measured paces. Pure."""
 
 from __future__ import annotations
 

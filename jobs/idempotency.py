@@ -1,4 +1,4 @@
-"""One edit per `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07), whatever dies while it is accepted.
+"""One edit per `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07), across crashes of any process.
 
 A key is a tenant's. It is first *reserved* for the id of an edit that is being accepted, and then *bound* to the edit
 that was: in the very script that makes the record (`jobs.lua.scripts`, CREATE), so that there is no moment at which one

@@ -1,4 +1,4 @@
-"""The life of a job: which state may follow which. `jobs.lua.scripts` enforces this table inside Redis.
+"""State machine of a job, enforced inside Redis by `jobs.lua.scripts`.
 
 queued ──claim──> running ──commit──> succeeded | failed | canceled
   │  ^               │

@@ -1,4 +1,4 @@
-"""Which models can be asked for: workers announce what they serve, with a time to live."""
+"""Registry of served models: workers announce them with a time to live."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The start that every process of the service shares: logging, settings, and what is wrong with them."""
+"""Start-up of every process: logging, settings, and warnings about unknown variables."""
 
 from __future__ import annotations
 

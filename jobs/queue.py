@@ -1,4 +1,4 @@
-"""The queue: RQ, one line a model and priority, carrying ids only. What an id stands for is in its record."""
+"""The RQ queue: one per model and priority, holding ids; the data is in the records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What front end and workers agree on: the request, the record, what a finished edit holds."""
+"""Data shared by front end and workers: request, record, results."""
 
 from __future__ import annotations
 

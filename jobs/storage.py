@@ -1,4 +1,4 @@
-"""Object storage: a local folder, S3 or memory behind one small class, and every key's layout.
+"""Object storage: a local folder, S3 or memory, and the layout of its keys.
 
 {tenant}/{job}/input/image.png            what the caller sent
 {tenant}/{job}/input/mask-0.png

@@ -1,4 +1,4 @@
-"""What cards of methods and of inversions share: paper, parameters, planned passes. Free of torch."""
+"""Base of method and inversion cards: paper, parameters, planned passes. Free of torch."""
 
 from __future__ import annotations
 

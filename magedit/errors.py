@@ -1,4 +1,4 @@
-"""Everything that can be wrong with an edit, as one tree.
+"""Errors of an edit, as one tree.
 
     MAGEditError
     ├── InvalidEdit              the request cannot be carried out; the caller can mend it

@@ -1,4 +1,4 @@
-"""What an edit has cost so far, and how far it is: counts UNet passes, times stages, reports progress.
+"""Cost and progress of a running edit: UNet passes, seconds per stage, finished share.
 
 Free of torch.
 """

@@ -1,4 +1,4 @@
-"""UNet passes as the unit of cost. Free of torch."""
+"""Counts of UNet passes, the unit of cost. Free of torch."""
 
 from __future__ import annotations
 

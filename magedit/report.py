@@ -1,4 +1,4 @@
-"""What an edit reports: its progress while it runs, its measures when it is done. Free of torch."""
+"""Progress of a running edit and measures of a finished one. Free of torch."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The UNet stage: noise prediction on precomputed latents, with captions written afresh at every step; the text
-encoder learns with it."""
+"""The UNet stage: noise prediction on precomputed latents; the text encoder is trained with it."""
 
 import random
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the front end works with: settings, job records, queue, models, object storage. One of each a process."""
+"""Shared resources of a front-end process: settings, records, queue, models, object storage."""
 
 from __future__ import annotations
 

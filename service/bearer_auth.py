@@ -1,4 +1,4 @@
-"""Who calls: API keys as bearer tokens (RFC 6750)."""
+"""API keys as bearer tokens (RFC 6750)."""
 
 from __future__ import annotations
 

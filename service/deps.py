@@ -1,4 +1,4 @@
-"""Named dependencies: a route's signature says what it uses and who may call it."""
+"""Named FastAPI dependencies: resources and required API-key scopes of a route."""
 
 from __future__ import annotations
 

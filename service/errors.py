@@ -1,4 +1,4 @@
-"""What can be wrong with an HTTP request beyond what `magedit.errors` and `jobs.errors` name.
+"""Errors of an HTTP request, beside those of `magedit.errors` and `jobs.errors`.
 
 RequestError                 the request itself; ``field`` names the form field or parameter
 ├── UploadTooLarge           a part or the body has more bytes than the setting allows

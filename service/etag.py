@@ -1,4 +1,4 @@
-"""Answers with an entity tag (RFC 9110, 8.8.3): a caller that polls gets 304 while nothing has changed."""
+"""JSON responses with an entity tag (RFC 9110, 8.8.3), and 304 for unchanged ones."""
 
 from __future__ import annotations
 

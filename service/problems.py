@@ -1,4 +1,4 @@
-"""The only map from error to HTTP: every error becomes a problem document (RFC 9457), whoever raised it.
+"""Maps every error to a problem document (RFC 9457).
 
 A new error class needs one line in `KINDS`; a test walks the error trees and fails when one is missing.
 """

@@ -1,4 +1,4 @@
-"""Whether the parts that edits need answer, found out in bounded time and threads, however those parts behave."""
+"""Readiness checks of Redis, storage and workers, bounded in time and threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an edit can leave besides its result: where its words looked, how guidance went, what changed, and where."""
+"""Artifacts of an edit: attention maps, traces, difference picture and crop."""
 
 from __future__ import annotations
 

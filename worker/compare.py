@@ -1,4 +1,4 @@
-"""One request by several methods: their edits one after the other, their results numbered through."""
+"""One request by several methods, run in sequence with their results numbered through."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One claimed edit: inputs out of storage, through the model, results into storage. Commits nothing."""
+"""Runs one claimed edit: inputs from storage, through the model, results into storage. Commits nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The RQ worker. RQ brings registration, queue and loop; what keeps edits safe is ours.
+"""The RQ worker, with leases, fences and hand-back around each attempt.
 
 Why each override is here (RQ 3.0):
 

@@ -1,4 +1,4 @@
-"""The heartbeat: one thread with its own Redis connection that speaks for the worker while it computes.
+"""The heartbeat thread: announces the model, renews the lease, saves progress, receives orders to stop.
 
 It announces the model, renews the lease of the edit in hand, saves its progress and brings back orders to
 stop. It is also the watchdog: a process can be alive and its computation hung, so an edit without a sign of

@@ -1,4 +1,4 @@
-"""Inversions that are kept: the same picture with another target prompt, or a second attempt, need not invert again.
+"""Inversions kept in storage for further edits of the same picture.
 
 An inversion is found by what it depends on: the pixels of the working crop, its place, the source prompt, steps and
 method with their parameters, the checkpoint's weights, number format and kind of device. It belongs to a tenant. What

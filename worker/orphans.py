@@ -1,5 +1,7 @@
-"""Pictures that no edit knows: of a front end that died before it wrote the record, of an attempt that went on after
-its edit was over. Few and harmless, so they are searched for rarely, in small steps.
+"""Removes stored pictures that belong to no edit.
+
+A front end that died before it wrote the record leaves them, or an attempt that went on after its edit was over. They
+are few and harmless, so the search is rare and in small steps.
 
 Nothing of an edit that is unfinished or still kept is touched but what a dead attempt of it left. Inputs without a
 record are removed when their id is older than `orphan_age_s`, and a record for so old an id is refused

@@ -1,4 +1,4 @@
-"""What the record says about an edit that failed in the worker. Nothing of the program's inside gets out."""
+"""Public problem of an edit that failed in the worker, without internals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Between the edit and its heartbeat: progress goes out, the order to stop comes in. No input or output here.
+"""Exchange between an edit and its heartbeat: progress one way, the order to stop the other. No I/O.
 
 The computing thread never waits for Redis: it leaves its progress here and looks at a flag; the heartbeat
 thread saves the one and sets the other.

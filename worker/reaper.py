@@ -1,6 +1,7 @@
-"""The reaper: the only one that brings lost edits back. `python -m worker.reaper` runs it alone; each worker
-has one in a thread. A pace that all of them share makes one sweep an interval, however many they are, and a short lock
-lets one of them sweep at a time.
+"""The reaper: requeues edits whose worker died.
+
+`python -m worker.reaper` runs it alone; each worker runs one in a thread. All of them share one pace and a short lock,
+so that one sweep happens per interval.
 
 A reaper that stalls and wakes up after its lock ran out does no harm: each requeue checks, in one step inside
 Redis, that nobody holds the edit and that it is in no line.

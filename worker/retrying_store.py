@@ -1,5 +1,4 @@
-"""Storage as one attempt uses it: an outage is waited out where it meets the attempt, so that nothing that was computed
-is thrown away."""
+"""Object storage that retries through an outage, so that an attempt keeps its computed results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker tells of itself: metrics for Prometheus in a registry of its own, a span and log fields an attempt."""
+"""Prometheus metrics, trace span and log fields of a worker's attempts."""
 
 from __future__ import annotations
 

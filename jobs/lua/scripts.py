@@ -1,5 +1,6 @@
-"""The Lua scripts that change a record. Each is atomic, checks the state it starts from, and can be repeated:
-a client that lost the answer may send it again.
+"""The Lua scripts that change a record atomically.
+
+Each checks the state it starts from and can be repeated, since a client that lost the answer sends it again.
 
 All times are Redis' own, so that no machine's clock matters. Keys are built inside the scripts: one Redis
 server (with replicas), not a cluster.

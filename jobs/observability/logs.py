@@ -1,4 +1,4 @@
-"""How every process logs: one JSON object a line, on standard error. Libraries' own logs take the same form."""
+"""Structured logging: one JSON object per line on standard error."""
 
 from __future__ import annotations
 

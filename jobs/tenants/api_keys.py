@@ -1,4 +1,4 @@
-"""API keys: who may call, as which tenant, to do what. Only the SHA-256 of a secret is kept, never the secret.
+"""API keys with tenant, scopes and limits; only the SHA-256 of a secret is kept.
 
 A key is `mge_<id>_<secret>`: a public id of 64 bits, by which it is found and revoked, and a secret of 256 random bits,
 both in hex. A plain hash is enough for a secret of that size: there is nothing to guess it from.

@@ -1,4 +1,4 @@
-"""What each tenant has used, by calendar month (UTC, by the clock of Redis).
+"""Usage of each tenant per calendar month (UTC, by the clock of Redis).
 
 An edit counts as accepted with its record, and as succeeded, failed or canceled with the step that ends it: in the
 same script, so once each, whatever dies in between. UNet passes are those of succeeded edits, counted when they

@@ -1,4 +1,4 @@
-"""Which addresses on the internet the service may call on behalf of somebody else. Pure."""
+"""Public IP addresses, to which a webhook may be sent. Pure."""
 
 from __future__ import annotations
 

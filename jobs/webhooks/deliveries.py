@@ -1,4 +1,4 @@
-"""Deliveries of webhooks in Redis: due in the step that ends an edit, tried until they arrive or are given up.
+"""Webhook deliveries in Redis: created with the end of an edit, retried until delivered or given up.
 
 Whoever takes a delivery has it for a lease and is to report. If he dies, or his report is lost, it is due again when
 the lease ends: every delivery is made at least once, and its attempts are in order of their numbers, with no outcome

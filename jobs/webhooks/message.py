@@ -1,4 +1,4 @@
-"""Webhooks: what is told of a finished edit, and the signature by which its receiver knows who tells it. Pure.
+"""Payload and signature of a webhook (Standard Webhooks 1.0). Pure.
 
 Payload and signature are those of Standard Webhooks 1.0 (standardwebhooks.com).
 """

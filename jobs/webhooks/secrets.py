@@ -1,4 +1,7 @@
-"""The secrets that sign webhooks, one a tenant. A signature is made from them, so they are kept as they are."""
+"""Signing secrets of webhooks, one per tenant.
+
+Signatures are computed from them, so they are kept in the clear.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a loaded checkpoint computes with, in one line: equal for equal weights, whatever folder they came from."""
+"""Fingerprint of a loaded checkpoint's weights, equal for equal weights in any folder."""
 
 from __future__ import annotations
 

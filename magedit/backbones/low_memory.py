@@ -1,4 +1,4 @@
-"""Editing on a small card: less memory for more time."""
+"""Low-memory mode: less GPU memory for more time."""
 
 from __future__ import annotations
 

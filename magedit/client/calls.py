@@ -1,4 +1,4 @@
-"""What both clients share: how a call is made up, what its answer means, and when it is made again."""
+"""Requests, responses and retries shared by the synchronous and the asynchronous client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What both clients share of server-sent events (WHATWG HTML, 9.2): how they arrive, and what they tell of an edit."""
+"""Server-sent events (WHATWG HTML, 9.2), shared by both clients."""
 
 from __future__ import annotations
 

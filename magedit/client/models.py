@@ -1,4 +1,4 @@
-"""What the service answers, as far as a caller needs it. A later service may say more than this client knows."""
+"""Response models of the client; unknown fields of a later service are ignored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What follows from the parameters: which steps each window of an edit spans. Free of torch."""
+"""Step windows of an edit, derived from its parameters. Free of torch."""
 
 from __future__ import annotations
 

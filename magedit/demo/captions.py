@@ -1,4 +1,4 @@
-"""Captions of a room as people write them, with what each word means.
+"""Captions of a room, with the object, colour, pattern and side that each word refers to.
 
 A caption is a list of words, each of which is one token of the demo's tokenizer, so word `i` is token `i + 1`
 (token 0 is the start token) and a caption of `MAX_WORDS` words fills the text encoder's 77 positions.

@@ -1,4 +1,4 @@
-"""Edits whose true result is known: a room, what is to change, the prompts that say so, the room after it."""
+"""Edits with known truth: the room before, the change, both prompts, the room after."""
 
 import random
 import re

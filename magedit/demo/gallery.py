@@ -1,4 +1,4 @@
-"""Pictures of what editing can do, a row per kind of edit (`make gallery`): docs/gallery.png.
+"""Draws docs/gallery.png, a row per kind of edit (`make gallery`).
 
 Which edits are shown is fixed by name, not by how well they come out: the named ones, and the first plain edit of each
 kind of the benchmark's set.

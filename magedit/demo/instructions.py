@@ -1,4 +1,4 @@
-"""An edit of a room told as an instruction, for checkpoints of InstructPix2Pix layout [torch-free].
+"""Edits of a room phrased as instructions, for checkpoints of InstructPix2Pix layout. Free of torch.
 
 An instruction names the thing and what becomes of it, and nothing of the rest of the room.
 """

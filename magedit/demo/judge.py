@@ -1,4 +1,4 @@
-"""Says what a picture shows, by trying: every thing at every place, in every colour and pattern.
+"""Recognises a drawn room's objects by comparing each candidate object, colour and pattern at every position.
 
 Analysis by synthesis in place of a trained classifier: nothing to fool, nothing to ship. What it calls right
 on true pictures is the ceiling against which drawn ones are measured.

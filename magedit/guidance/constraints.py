@@ -1,4 +1,4 @@
-"""The two constraints of MAG-Edit and what they measure (paper: arXiv 2312.11396, section 4.2)."""
+"""Token ratio and spatial ratio: losses and measures (paper: arXiv 2312.11396, section 4.2)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Guidance of the noise latent: its updates, how many of them one gradient serves, and several results side by side
-(paper: arXiv 2312.11396, 4.1)."""
+"""Gradient descent on the noise latent, several updates per gradient and several results per batch.
+
+Paper: arXiv 2312.11396, section 4.1.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Line charts for people, drawn with Pillow alone; free of torch."""
+"""Line charts drawn with Pillow. Free of torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures for people: attention as a heat map over its crop, and panels side by side. Pillow only; free of torch."""
+"""Attention heat maps over a crop, and panels side by side. Pillow only, free of torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures with transparency: seen on white by the model, and given back with the alpha they came with. Pillow only.
+"""Transparent pictures: flattened on white for the model, returned with their alpha.
 
 An edit changes colours, never the alpha: whatever was transparent stays so. Free of torch.
 """

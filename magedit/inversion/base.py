@@ -1,4 +1,4 @@
-"""What every inversion takes and gives."""
+"""Inputs and outputs of an inversion."""
 
 from __future__ import annotations
 

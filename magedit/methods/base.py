@@ -1,4 +1,4 @@
-"""What every method takes and gives."""
+"""Inputs and outputs of an editing method."""
 
 from __future__ import annotations
 

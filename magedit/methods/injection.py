@@ -1,4 +1,4 @@
-"""What of the source goes where at which step, as data: Prompt-to-Prompt (arXiv 2208.01626, 4), PnP (2211.12572, 4).
+"""Schedules of injected attention and features: Prompt-to-Prompt (arXiv 2208.01626, 4), PnP (arXiv 2211.12572, 4).
 
 Prompt-to-Prompt's refine, replace, their step windows and the equalizer are all of one form: with A_s the source's map
 and A the edit's own, the injected map is ``A_s[mapped] * take + share * A``, where ``take`` and ``share`` are vectors

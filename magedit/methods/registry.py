@@ -1,4 +1,4 @@
-"""The methods by name: each is a module or a folder here, and a name in `magedit.config.MethodName`. Free of torch."""
+"""The registry of editing methods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an edit shows of itself while it samples: ratios and attention shares of its words at each measured step."""
+"""Records ratios and attention shares of the edit words at each measured step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pipeline gives: an inversion to edit from again, and the result of an edit."""
+"""Output of a pipeline: the edited pictures, measures, and an inversion to edit from again."""
 
 from __future__ import annotations
 

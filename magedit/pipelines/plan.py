@@ -1,4 +1,4 @@
-"""From a request to what the algorithm works with, and from its steps to what is reported."""
+"""Translates a request into tensors for the algorithm, and its steps into measures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What changes between two prompts, thing by thing."""
+"""Changes between two prompts, one per noun phrase."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What kind an edit is, and what follows from it: defaults of its parameters, words that fill a removed thing's place.
+"""Kinds of edit: the defaults that each sets, and the words that fill a removed object's place.
 
 Free of torch. What a caller gives always wins over a kind's defaults.
 """

@@ -1,4 +1,4 @@
-"""Alignment of two prompts by their noun phrases and what joins them."""
+"""Alignment of two prompts by their noun phrases and connectives."""
 
 from __future__ import annotations
 

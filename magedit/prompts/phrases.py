@@ -1,4 +1,4 @@
-"""Noun phrases of a prompt, and what joins them."""
+"""Noun phrases of a prompt and the connectives between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A result of a finished edit as the picture of the next one, without an upload."""
+"""The result of a finished edit as the input of the next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `Idempotency-Key` of a request, and the fingerprint of what was sent with it.
+"""The `Idempotency-Key` header and the fingerprint of a request's payload.
 
 The key is a structured string, `"..."` (RFC 9651, 3.3.3), or the same bare; both mean the same key. What a key does is
 told in `jobs.idempotency`.

@@ -1,4 +1,4 @@
-"""`Prefer: wait=n` (RFC 7240, 4.3): an answer that waits for the end of an edit."""
+"""`Prefer: wait=n` (RFC 7240, 4.3): a response that waits for the edit to finish."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records as their callers see them, with what only Redis knows of the unfinished ones: place in line and pace."""
+"""Representation of records for their callers, with queue position and estimate of unfinished ones."""
 
 from __future__ import annotations
 

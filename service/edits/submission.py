@@ -1,4 +1,6 @@
-"""A new edit: check everything, keep the inputs, write the record, put it in line. In that order nothing is lost.
+"""Submission of an edit: validate, store the inputs, write the record, enqueue.
+
+In this order a crash at any point loses no accepted edit.
 
 Whatever is refused is refused before anything is stored. Whatever is recorded is carried out: if putting it in line
 fails, the reaper finds the open record and does it. What an `Idempotency-Key` adds is told in `jobs.idempotency`.

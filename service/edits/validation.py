@@ -1,4 +1,4 @@
-"""What a new edit must be: model, methods, regions, words and pictures, checked before anything is stored."""
+"""Validation of a submitted edit, before anything is stored."""
 
 from __future__ import annotations
 

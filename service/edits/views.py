@@ -1,4 +1,4 @@
-"""What callers see of a record: no storage key, no tenant, no worker; links, times and an estimate instead."""
+"""Public view of an edit's record: links, times and an estimate; no storage key, tenant or worker."""
 
 from __future__ import annotations
 

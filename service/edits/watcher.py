@@ -1,4 +1,4 @@
-"""Who waits for edits to change, and the one task of the process that looks for all of them.
+"""Change notification of edits, with one polling task per process.
 
 Nobody who waits holds a thread or a connection to Redis. A look asks for the revisions of all watched edits in one
 round trip, and reads and renders those that changed once, however many wait for them. So memory is bounded by the

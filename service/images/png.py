@@ -1,4 +1,4 @@
-"""PNG, written fast: an upload is rewritten while its caller waits, and Pillow's encoder is most of that wait.
+"""Fast PNG encoding of uploads.
 
 That one tries all five filters on each row (W3C PNG, third edition, 12.7). Here every row has the filter Sub, made for
 the whole picture at once, and the deflate is ISA-L's: about a fifth of the time, at nearly the same size.

@@ -1,4 +1,4 @@
-"""A few places for work that takes much memory: whoever finds none free waits, and holds no thread meanwhile."""
+"""Limits how many uploads are decoded at a time; a request that waits holds no thread."""
 
 from __future__ import annotations
 

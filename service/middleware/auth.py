@@ -1,4 +1,4 @@
-"""What every request passes before a byte of its body is read: its key, and its tenant's rates.
+"""Authentication and request rates, checked before the request body is read.
 
 Everything below `GUARDED` needs a key; what is open is open because it is elsewhere. A route says by its dependency
 (`service.deps`) which scope the key must have.

@@ -1,5 +1,7 @@
-"""A request's body arrives at some pace, or the request is over: else its connection, its file on disk and its place in
-the server would be kept for as long as its sender likes."""
+"""Times out request bodies that stall or trickle.
+
+Without it a slow sender would hold a connection, a file on disk and a place in the server for as long as it likes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HEAD: what GET would answer, without its body (RFC 9110, 9.3.2). For every address, so that no route has to know."""
+"""HEAD for every route: the response of GET without its body (RFC 9110, 9.3.2)."""
 
 from __future__ import annotations
 

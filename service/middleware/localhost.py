@@ -1,4 +1,6 @@
-"""Without keys, whoever reaches the service may do everything; on one machine that is its users, and their browsers.
+"""Host and origin checks of a service that runs without API keys.
+
+Without keys anyone who reaches the service may use it; on one machine these are its users and their browsers.
 
 A page from elsewhere can make a browser send requests to loopback: by a name of its own that leads there (DNS
 rebinding: the request's Host is that name), or by a form or a script without a look at the answer (cross-site request

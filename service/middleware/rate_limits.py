@@ -1,4 +1,4 @@
-"""A tenant's rates over HTTP: which apply to a request, and how the answer tells them.
+"""Rate-limit headers and refusals (429) per tenant.
 
 `RateLimit` and `RateLimit-Policy` are those of draft-ietf-httpapi-ratelimit-headers-10: lists of items, one a policy;
 `q` a window of `w` seconds, `r` left, all back in `t` seconds.

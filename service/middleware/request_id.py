@@ -1,4 +1,4 @@
-"""Every request has an id and a trace, which its answer, its logs and the edit that it makes carry."""
+"""Request id and trace context of every request."""
 
 from __future__ import annotations
 

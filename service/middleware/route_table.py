@@ -1,4 +1,4 @@
-"""The application's addresses as a table: which route a path belongs to, whether or not it gets there."""
+"""Maps a path to its route before routing."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What the contract says beyond what the framework reads off the routes: headers of every answer, every problem code,
-a delivery with its signature."""
+"""Additions to the generated OpenAPI document: response headers, problem codes, the webhook's request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What OpenAPI shows of the answers: problems by status with an example each, and an edit as it comes and goes."""
+"""OpenAPI examples of responses: problems by status, and an edit in each state."""
 
 from __future__ import annotations
 

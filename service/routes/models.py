@@ -1,4 +1,4 @@
-"""What can be asked for."""
+"""The models that can be requested."""
 
 from __future__ import annotations
 

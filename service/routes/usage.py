@@ -1,4 +1,4 @@
-"""What the caller's tenant has used, and what is left."""
+"""A tenant's usage and remaining quota."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the delivery of an edit's webhook stands; and what is delivered, for the contract."""
+"""State of an edit's webhook delivery, and the webhook's payload for the contract."""
 
 from __future__ import annotations
 

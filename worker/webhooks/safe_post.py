@@ -1,5 +1,4 @@
-"""One POST to an address that a caller named, with nothing of ours within its reach (OWASP, "Server Side Request
-Forgery Prevention").
+"""SSRF-safe webhook POST (OWASP, "Server Side Request Forgery Prevention").
 
 The name is looked up once, every address that it has must be public, and the connection goes to the address that was
 looked at: a name that leads elsewhere a moment later (DNS rebinding) gains nothing. No proxy, no redirect, no cookie;

@@ -1,4 +1,4 @@
-"""Reading and injecting attention maps: which layers there are, and contexts that patch a UNet and restore it.
+"""Reads and injects attention maps, in contexts that restore the UNet on exit.
 
 The caller names the phase: `capturing` keeps maps of the source, `editing` injects them and reads maps of the edit.
 Conventions: the last rows of a batch are the conditional ones, one for each result that shares the pass (one, unless

@@ -1,4 +1,4 @@
-"""The UNet as the algorithm sees it: noise of a latent, and cross-attention maps without the rest of the pass."""
+"""The UNet as the algorithm calls it: predicted noise, and cross-attention maps from a truncated pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passes that differ in nothing but the embedding have the same beginning: it is computed once."""
+"""Caches prompt-independent UNet activations."""
 
 from __future__ import annotations
 

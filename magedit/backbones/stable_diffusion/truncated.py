@@ -1,4 +1,4 @@
-"""A pass of the UNet that ends with the last attention map that is needed, written out block by block.
+"""A truncated UNet pass that ends at the last attention map needed.
 
 Guidance differentiates maps, not noise: what lies behind the last map is neither computed nor differentiated.
 """
