@@ -148,15 +148,15 @@ def edit(
         # Before the work: after it a folder that cannot be made would cost its result.
         out.parent.mkdir(parents=True, exist_ok=True)
         if server is None:
-            # torch and everything that rests on it load here, and only here.
-            from cli.local_edit import Here
+            # torch and everything that rests on it load here, and only editor.
+            from cli.local_edit import LocalEditor
 
             given = {"checkpoint": checkpoint, "device": device}
             settings = read_settings(**{name: value for name, value in given.items() if value is not None})
-            here = Here(settings, console)
+            editor = LocalEditor(settings, console)
             assert picture is not None  # --source-edit goes only with --server
-            done = here.edit(picture.read_bytes(), [mask.read_bytes() for mask in pictures], **request)
-            _save(done, out, here.fetch, console)
+            done = editor.edit(picture.read_bytes(), [mask.read_bytes() for mask in pictures], **request)
+            _save(done, out, editor.fetch, console)
             return
         with Client(server, key=key) as client:
             submitted = client.submit(picture, pictures, **request, **there)

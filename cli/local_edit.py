@@ -41,7 +41,7 @@ from worker.progress import Reporter
 OWNER = "local"
 
 
-class Here:
+class LocalEditor:
     """A loaded checkpoint and the objects of its edits, all in memory. ``console`` shows what happens."""
 
     def __init__(self, settings: Settings, console: Console) -> None:

@@ -42,7 +42,7 @@ def tokenizer_sha256(tokenizer_json: str) -> str:
     return hashlib.sha256(tokenizer_json.encode()).hexdigest()
 
 
-class Look(NamedTuple):
+class ModelsSnapshot(NamedTuple):
     """The models at a time, in Unix seconds by the clock of Redis."""
 
     models: dict[str, ModelStatus]
@@ -83,7 +83,7 @@ class Models:
         return {member.decode().split(" ")[1] for member in self._live()[0]}
 
     @redis_errors()
-    def look(self) -> Look:
+    def snapshot(self) -> ModelsSnapshot:
         """Every model that was ever announced, with its live workers, and the time, in one round trip."""
         announced, infos, paces, (seconds, microseconds) = self._live()
         serving = [member.decode().split(" ")[0] for member in announced]
@@ -92,11 +92,11 @@ class Models:
             name: ModelStatus(info=_info(text), workers=serving.count(name), step_seconds=pace.get(name))
             for name, text in sorted((infos[i].decode(), infos[i + 1]) for i in range(0, len(infos), 2))
         }
-        return Look(models, int(seconds) + int(microseconds) / 1e6)
+        return ModelsSnapshot(models, int(seconds) + int(microseconds) / 1e6)
 
     def all(self) -> dict[str, ModelStatus]:
         """Every model that was ever announced, with its live workers, in one round trip."""
-        return self.look().models
+        return self.snapshot().models
 
     def default(self, settings: Settings) -> str:
         """The model of a request that names none: the default model or, where none is set, the only one served."""

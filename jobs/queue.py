@@ -133,7 +133,7 @@ class JobQueue:
     # The worker's side
 
     @redis_errors()
-    def take(self, model: str) -> tuple[str, Priority] | None:
+    def dequeue(self, model: str) -> tuple[str, Priority] | None:
         """Move the next id, in one step, to the list of taken ids: it and its line. None: nobody waits."""
         taken = self._take(keys=[*self.lines(model), self._taken(model), keys.BELL + model])
         return (taken[0].decode(), PRIORITIES[taken[1] - 1]) if taken else None

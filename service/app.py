@@ -14,7 +14,7 @@ from jobs.settings import Settings
 from service import problems
 from service.backend import Backend
 from service.edits.watcher import Watch, snapshots
-from service.images.upload_limiter import Slots
+from service.images.upload_limiter import UploadLimiter
 from service.metrics import Metrics, MetricsMiddleware
 from service.middleware.auth import Gate, GateMiddleware
 from service.middleware.body_timeout import BodyMiddleware
@@ -24,7 +24,7 @@ from service.middleware.request_id import RequestMiddleware
 from service.middleware.route_table import Routes
 from service.openapi.document import document
 from service.openapi.responses import guarded
-from service.readiness import Readiness, looks
+from service.readiness import Readiness, checks
 from service.routes import edits, events, health, methods, models, page, results, usage, webhooks
 
 DESCRIPTION = """\
@@ -43,8 +43,8 @@ def create_app(settings: Settings) -> FastAPI:
         backend = Backend.open(settings)
         app.state.backend = backend
         app.state.watch = Watch(snapshots(backend))
-        app.state.readiness = Readiness(looks(backend))
-        app.state.slots = Slots(settings.submits_at_a_time)
+        app.state.readiness = Readiness(checks(backend))
+        app.state.upload_limiter = UploadLimiter(settings.submits_at_a_time)
         app.state.gate = Gate.of(backend.redis, settings)
         yield
         backend.close()

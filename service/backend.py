@@ -10,7 +10,7 @@ from redis import Redis
 from jobs.admission import Room
 from jobs.connection import connect
 from jobs.idempotency import IdempotencyKeys
-from jobs.models import Look, Models
+from jobs.models import Models, ModelsSnapshot
 from jobs.queue import JobQueue
 from jobs.records import Records
 from jobs.schema import ModelInfo
@@ -28,16 +28,16 @@ class RecentLook:
     def __init__(self, models: Models, *, cache_s: float) -> None:
         self._models = models
         self._cache_s = cache_s
-        self._found: tuple[Look, float] | None = None
+        self._found: tuple[ModelsSnapshot, float] | None = None
 
-    def __call__(self) -> Look:
+    def __call__(self) -> ModelsSnapshot:
         """The models at this time or shortly before, with this time. Raises QueueUnavailable."""
         found, at = self._found, time.monotonic()
         if found is None or at - found[1] >= self._cache_s:
-            # Two threads may look at a time; either answer will do.
-            found = self._found = (self._models.look(), at)
-        look, since = found
-        return look._replace(now=look.now + at - since)
+            # Two threads may snapshot at a time; either answer will do.
+            found = self._found = (self._models.snapshot(), at)
+        snapshot, since = found
+        return snapshot._replace(now=snapshot.now + at - since)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class Backend:
     usage: UsageCounts
     deliveries: Deliveries
     room: Room
-    look: RecentLook
+    snapshot: RecentLook
     _tokenizers: dict[str, Tokenize] = field(default_factory=dict)
 
     @classmethod
@@ -68,7 +68,7 @@ class Backend:
             records=records,
             queue=JobQueue(redis, records),
             models=models,
-            look=RecentLook(models, cache_s=settings.model_cache_s),
+            snapshot=RecentLook(models, cache_s=settings.model_cache_s),
             store=ObjectStore.from_settings(settings),
             idempotency=IdempotencyKeys(redis, settings),
             usage=UsageCounts(redis),

@@ -12,7 +12,7 @@ from service.backend import Backend as BackendType
 from service.bearer_auth import Caller
 from service.edits.watcher import Watch
 from service.errors import NoKey, ScopeMissing
-from service.images.upload_limiter import Slots
+from service.images.upload_limiter import UploadLimiter
 from service.readiness import Readiness
 
 
@@ -29,7 +29,7 @@ def _of_app(name: str) -> Any:
 Backend = Annotated[BackendType, _of_app("backend")]
 WatchDep = Annotated[Watch, _of_app("watch")]
 ReadinessDep = Annotated[Readiness, _of_app("readiness")]
-SlotsDep = Annotated[Slots, _of_app("slots")]
+UploadLimiterDep = Annotated[UploadLimiter, _of_app("upload_limiter")]
 
 # `service.bearer_auth` reads the header; this is what the contract shows of it.
 _SCHEME = HTTPBearer(

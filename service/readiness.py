@@ -15,25 +15,25 @@ PATIENCE_S = 2.5
 """How long an answer waits for its parts, in seconds: less than health checks have patience for (Kubernetes 1 s by
 default, often set to 3 to 5; the image's own 5)."""
 
-Look = Callable[[], FieldError | None]
+Check = Callable[[], FieldError | None]
 """Asks one part, in a thread; what is wrong with it, if anything."""
 
 
 class Readiness:
-    """Looks at every part at once, one look at a time for each.
+    """Looks at every part at once, one check at a time for each.
 
-    A look that hangs holds one thread, none of the pool that answers requests, until it ends by its own time limit:
-    whoever asks meanwhile waits for the same look, and not for long. For the coroutines of one event loop.
+    A check that hangs holds one thread, none of the pool that answers requests, until it ends by its own time limit:
+    whoever asks meanwhile waits for the same check, and not for long. For the coroutines of one event loop.
     """
 
-    def __init__(self, looks: Mapping[str, Look], *, patience_s: float = PATIENCE_S) -> None:
-        """``looks`` by the name of what they look at."""
-        self._looks, self._patience_s = looks, patience_s
+    def __init__(self, checks: Mapping[str, Check], *, patience_s: float = PATIENCE_S) -> None:
+        """``checks`` by the name of what they check at."""
+        self._checks, self._patience_s = checks, patience_s
         self._under_way: dict[str, asyncio.Task[FieldError | None]] = {}
 
     async def reasons(self) -> tuple[FieldError, ...]:
-        """What is wrong, in the order of the looks; empty: the service is ready."""
-        tasks = {name: self._task(name) for name in self._looks}
+        """What is wrong, in the order of the checks; empty: the service is ready."""
+        tasks = {name: self._task(name) for name in self._checks}
         await asyncio.wait(tasks.values(), timeout=self._patience_s)
         found = (task.result() if task.done() else self._silent(name) for name, task in tasks.items())
         return tuple(reason for reason in found if reason is not None)
@@ -41,18 +41,18 @@ class Readiness:
     def _task(self, name: str) -> asyncio.Task[FieldError | None]:
         task = self._under_way.get(name)
         if task is None or task.done():
-            task = self._under_way[name] = asyncio.ensure_future(_in_own_thread(self._looks[name]))
+            task = self._under_way[name] = asyncio.ensure_future(_in_own_thread(self._checks[name]))
         return task
 
     def _silent(self, name: str) -> FieldError:
         return FieldError(field=name, message=f"no answer in {self._patience_s:g} s")
 
 
-def _in_own_thread(look: Look) -> Awaitable[FieldError | None]:
-    return to_thread.run_sync(look, limiter=CapacityLimiter(1), abandon_on_cancel=True)
+def _in_own_thread(check: Check) -> Awaitable[FieldError | None]:
+    return to_thread.run_sync(check, limiter=CapacityLimiter(1), abandon_on_cancel=True)
 
 
-def looks(backend: Backend) -> dict[str, Look]:
+def checks(backend: Backend) -> dict[str, Check]:
     """At Redis with its live workers, and at storage."""
 
     def at_redis() -> FieldError | None:

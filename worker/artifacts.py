@@ -14,7 +14,7 @@ from jobs.schema import ArtifactName
 from magedit.config import MethodName
 from magedit.images.charts import COLOURS, Series, chart, stack
 from magedit.images.heatmap import difference, grid, heat_map, panels, reduced
-from magedit.images.masks import Box, outline, take, union
+from magedit.images.masks import Box, crop_to, outline, union
 from magedit.images.transparency import flatten
 from magedit.methods.registry import METHODS
 from magedit.report import Ratios, Stage, StepTrace
@@ -130,7 +130,7 @@ def artifacts(
         yield "difference.png", difference(image, flatten(edited.images[0]))
     if "crop" in asked:
         side = min(LONGEST_SIDE, box[2] - box[0])
-        yield "crop.png", outline(take(image, box, side), take(union(masks), box, side))
+        yield "crop.png", outline(crop_to(image, box, side), crop_to(union(masks), box, side))
 
 
 def _contact_sheet(image: Image.Image, masks: Sequence[Image.Image], edited: Edited) -> Image.Image:
@@ -173,7 +173,7 @@ def _attention(
 def _strip(image: Image.Image, region: int, words: str, shown: Mapping[str, Edited]) -> Image.Image:
     """The region's maps at several steps, in a row without and a row with guidance, in the colours of one scale."""
     first = next(iter(shown.values())).measures
-    crop = take(image, first.crop, STRIP_SIDE)
+    crop = crop_to(image, first.crop, STRIP_SIDE)
     trace = first.trace
     last = len(trace) - 1
     count = min(STRIP_STEPS, len(trace))

@@ -14,7 +14,7 @@ from magedit.inversion.registry import inversion_settings
 from magedit.meter import expected_work
 from magedit.methods.registry import METHODS
 from magedit.report import EditMeasures
-from worker.inversion_cache import Slot
+from worker.inversion_cache import CachedInversion
 from worker.model import Edited, Editor
 from worker.progress import Reporter
 
@@ -82,7 +82,7 @@ def edit_by(
     inputs: Inputs,
     configs: Sequence[EditConfig],
     report: Reporter,
-    slot_for: Callable[[EditConfig], Slot | None],
+    cached_for: Callable[[EditConfig], CachedInversion | None],
 ) -> Several:
     """Edit once per configuration; an inversion that is stored, or that an earlier one made, is not made again.
 
@@ -91,7 +91,7 @@ def edit_by(
         inputs: what is edited, as ``editor`` takes it.
         configs: one per method.
         report: takes the progress; each edit has its share of the expected work.
-        slot_for: where the inversion of a configuration is kept, if it is.
+        cached_for: where the inversion of a configuration is kept, if it is.
 
     Raises:
         MAGEditError, AttemptEnded: as ``editor`` and ``report`` do.
@@ -103,7 +103,7 @@ def edit_by(
         report.share(sum(work[:number]) / sum(work), work[number] / sum(work))
         inverts = bool(METHODS[config.method].inversions)
         wanted = tuple(sorted(inversion_settings(config).items()))
-        slot = slot_for(config) if inverts and wanted not in made else None
+        slot = cached_for(config) if inverts and wanted not in made else None
         found = (made.get(wanted) or (slot.find() if slot else None)) if inverts else None
         kept = slot.keep if slot else None
         edited = editor(*inputs, config, inversion=found, on_progress=report, on_inverted=kept)

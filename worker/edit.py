@@ -18,7 +18,7 @@ from magedit.methods.registry import METHODS
 from magedit.report import EditMeasures
 from worker.artifacts import all_artifacts
 from worker.compare import edit_by
-from worker.inversion_cache import Inversions, Slot
+from worker.inversion_cache import CachedInversion, Inversions
 from worker.model import Edited, Editor
 from worker.progress import Reporter
 
@@ -68,12 +68,12 @@ def run(
     inputs = (image, masks, request.source_prompt, request.target_prompt, request.regions)
     if request.compare:
 
-        def slot_for(config: EditConfig) -> Slot | None:
+        def cached_for(config: EditConfig) -> CachedInversion | None:
             if inversions is None:
                 return None
             return inversions.slot(claim.tenant, image, masks, request.source_prompt, config)
 
-        several = edit_by(editor, inputs, request.configs, report, slot_for)
+        several = edit_by(editor, inputs, request.configs, report, cached_for)
         return _finish(claim, image, masks, several, several.measures, None, store, report, withhold=withhold)
     # One unguided edit, of the first seed: results of other seeds have none to be compared with.
     compare = "attention" in request.artifacts and request.config.is_guided

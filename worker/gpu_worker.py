@@ -47,7 +47,7 @@ from worker.model import ServedModel
 from worker.problems import problem_of
 from worker.progress import AttemptEnded, Reporter, Stop
 from worker.retrying_store import PatientStore
-from worker.telemetry import HANDED_BACK, Attempt, Observer
+from worker.telemetry import HANDED_BACK, AttemptTelemetry, Observer
 
 # How long one blocking wait for work lasts, in seconds: so soon an idle worker notices that it is to stop, and work
 # for which nobody rang.
@@ -146,7 +146,7 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
         except QueueUnavailable:
             log.warning("stopping while Redis is away: the reaper will requeue what was in hand", job=job.id)
 
-    def _attempt(self, claim: JobRecord, report: Reporter, seen: Attempt) -> None:
+    def _attempt(self, claim: JobRecord, report: Reporter, seen: AttemptTelemetry) -> None:
         log.info("edit started")
         started = time.monotonic()
         store = PatientStore(self._store, report, self._settings.storage_patience_s)
@@ -189,7 +189,7 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
             pace = seconds / sum(config.steps * relative_work(config) for config in claim.request.configs)
             self._insist(lambda: self._models.keep_pace(claim.model, pace), report)
 
-    def _stopped(self, claim: JobRecord, reason: Stop, report: Reporter, seen: Attempt) -> None:
+    def _stopped(self, claim: JobRecord, reason: Stop, report: Reporter, seen: AttemptTelemetry) -> None:
         if reason is Stop.HANDED_BACK:
             self._insist(lambda: self._edits.hand_back(claim), report)
             seen.outcome = HANDED_BACK
@@ -278,7 +278,7 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
         while not self._stop_requested:
             self._await_storage()
             try:
-                taken = self._edits.take(model)
+                taken = self._edits.dequeue(model)
                 if taken is None and timeout is not None:
                     self._edits.await_bell(model, wait_s)
                     continue

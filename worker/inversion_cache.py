@@ -20,7 +20,7 @@ from jobs.errors import ObjectNotFound, StoreUnavailable
 from jobs.schema import ModelInfo
 from jobs.storage import ObjectStore, inversion_key
 from magedit.config import EditConfig
-from magedit.images.masks import Box, take, union, working_crop
+from magedit.images.masks import Box, crop_to, union, working_crop
 from magedit.images.transparency import flatten
 from magedit.inversion.registry import inversion_settings
 
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Slot:
+class CachedInversion:
     """Where the inversion of one edit is kept, if it is."""
 
     store: ObjectStore
@@ -83,12 +83,12 @@ class Inversions:
 
     def slot(
         self, tenant: str, image: Image.Image, masks: Sequence[Image.Image], source_prompt: str, config: EditConfig
-    ) -> Slot:
+    ) -> CachedInversion:
         """The place of the inversion that this edit needs."""
         size = self.info.image_size
         box = working_crop(union(masks), size, config.crop_context)
         parts = {
-            "pixels": sha256(take(flatten(image), box, size).tobytes()).hexdigest(),
+            "pixels": sha256(crop_to(flatten(image), box, size).tobytes()).hexdigest(),
             "box": box,
             "image_size": image.size,
             "source_prompt": source_prompt,
@@ -98,7 +98,7 @@ class Inversions:
             "device": self.info.device.partition(":")[0],
         }
         name = sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-        return Slot(
+        return CachedInversion(
             store=self.store,
             key=inversion_key(tenant, name),
             box=box,

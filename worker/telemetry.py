@@ -34,7 +34,7 @@ _STEP_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 log = structlog.get_logger()
 
 
-class Attempt:
+class AttemptTelemetry:
     """One attempt as it is seen; its ``outcome`` is a state, `LOST` or `HANDED_BACK`."""
 
     def __init__(self) -> None:
@@ -80,9 +80,9 @@ class Observer:
             metric.labels(model)
 
     @contextmanager
-    def attempt(self, claim: JobRecord) -> Iterator[Attempt]:
+    def attempt(self, claim: JobRecord) -> Iterator[AttemptTelemetry]:
         """Around an attempt: its logs carry job, request and trace."""
-        seen, began = Attempt(), time.time_ns()
+        seen, began = AttemptTelemetry(), time.time_ns()
         context = context_of(claim.traceparent)
         attributes: dict[str, str | int] = {
             "magedit.job": claim.id,
@@ -118,7 +118,7 @@ class Observer:
         """Note an attempt to deliver a webhook."""
         self._webhooks.labels(state).inc()
 
-    def _note(self, claim: JobRecord, seen: Attempt, seconds: float) -> None:
+    def _note(self, claim: JobRecord, seen: AttemptTelemetry, seconds: float) -> None:
         self._running.labels(self._model).dec()
         self._edits.labels(self._model, seen.outcome).inc()
         self._seconds.labels(self._model).observe(seconds)

@@ -77,7 +77,7 @@ class Left(NamedTuple):
     reset_s: float
 
 
-class Taken(NamedTuple):
+class RateDecision(NamedTuple):
     """What is left of each rate; and, if one was used up, it and the seconds until it allows one more."""
 
     left: tuple[Left, ...]
@@ -92,7 +92,7 @@ class RateLimiter:
         self._take = redis.register_script(_TAKE)
 
     @redis_errors()
-    def take(self, tenant: str, rates: Sequence[Rate]) -> Taken:
+    def acquire(self, tenant: str, rates: Sequence[Rate]) -> RateDecision:
         """Take one from each of the tenant's rates, or, if one is used up, none from any; in one round trip.
 
         Raises QueueUnavailable.
@@ -105,5 +105,5 @@ class RateLimiter:
             for rate, (remaining, reset_ms, _) in zip(rates, triples, strict=True)
         )
         if refused == 0:
-            return Taken(left)
-        return Taken(left, rates[refused - 1], triples[refused - 1][2] / 1000)
+            return RateDecision(left)
+        return RateDecision(left, rates[refused - 1], triples[refused - 1][2] / 1000)

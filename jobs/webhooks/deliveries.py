@@ -95,7 +95,7 @@ return state
 )
 
 
-class Verdict(StrEnum):
+class DeliveryVerdict(StrEnum):
     """What becomes of a delivery after an attempt."""
 
     DELIVERED = "delivered"
@@ -103,7 +103,7 @@ class Verdict(StrEnum):
     FAILED = "failed"
 
 
-class Taken(NamedTuple):
+class ClaimedDelivery(NamedTuple):
     """A delivery in hand: the edit's id, and the number of the attempt, from 1."""
 
     id: str
@@ -119,7 +119,7 @@ class DeliveryState(StrEnum):
     FAILED = "failed"
 
 
-class Attempt(Frozen):
+class DeliveryAttempt(Frozen):
     """One attempt. ``at``: Unix seconds by the clock of Redis."""
 
     number: int
@@ -134,7 +134,7 @@ class Delivery(Frozen):
 
     state: DeliveryState
     next_at: float | None
-    attempts: tuple[Attempt, ...]
+    attempts: tuple[DeliveryAttempt, ...]
 
 
 class Deliveries:
@@ -148,17 +148,23 @@ class Deliveries:
         self._report = redis.register_script(_REPORT)
 
     @redis_errors()
-    def take(self, most: int) -> tuple[Taken, ...]:
+    def claim(self, most: int) -> tuple[ClaimedDelivery, ...]:
         """Begin an attempt of up to ``most`` deliveries that are due."""
         answer = self._take(args=[most, self._lease_s, len(self._pauses_s)])
-        return tuple(Taken(answer[i].decode(), answer[i + 1]) for i in range(0, len(answer), 2))
+        return tuple(ClaimedDelivery(answer[i].decode(), answer[i + 1]) for i in range(0, len(answer), 2))
 
     @redis_errors()
     def report(
-        self, taken: Taken, verdict: Verdict, *, seconds: float, status: int | None = None, error: str | None = None
+        self,
+        taken: ClaimedDelivery,
+        verdict: DeliveryVerdict,
+        *,
+        seconds: float,
+        status: int | None = None,
+        error: str | None = None,
     ) -> str:
         """End an attempt; the state of the delivery then, `gone` if its edit is. Repeatable."""
-        outcome = Attempt(number=taken.number, at=0, seconds=round(seconds, 3), status=status, error=error)
+        outcome = DeliveryAttempt(number=taken.number, at=0, seconds=round(seconds, 3), status=status, error=error)
         # After the last attempt there is no pause, and none is needed.
         pause_s = self._pauses_s[min(taken.number, len(self._pauses_s) - 1)]
         text = outcome.model_dump_json(exclude_none=True)
@@ -189,7 +195,7 @@ class Deliveries:
 
 def _delivery(fields: Mapping[bytes, bytes], next_at: float | None) -> Delivery:
     attempts = sorted(
-        (Attempt.model_validate_json(text) for name, text in fields.items() if name.startswith(b"attempt:")),
+        (DeliveryAttempt.model_validate_json(text) for name, text in fields.items() if name.startswith(b"attempt:")),
         key=lambda attempt: attempt.number,
     )
     unfinished = DeliveryState.WAITING if next_at is None else DeliveryState.PENDING

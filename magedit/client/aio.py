@@ -158,7 +158,7 @@ class AsyncClient:
             yield OPEN
             lines = Lines()
             async for line in response.aiter_lines():
-                if (event := lines.take(line)) is not None:
+                if (event := lines.feed(line)) is not None:
                     yield event
 
     async def _fetch(self, path: str) -> bytes:

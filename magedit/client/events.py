@@ -34,7 +34,7 @@ class Lines:
     def __init__(self) -> None:
         self._fields: dict[str, str] = {}
 
-    def take(self, line: str) -> Event | None:
+    def feed(self, line: str) -> Event | None:
         """The event that this line completes."""
         name, _, value = line.partition(":")
         if name:

@@ -12,20 +12,20 @@ State = Literal["queued", "running", "succeeded", "failed", "canceled"]
 TERMINAL: frozenset[State] = frozenset({"succeeded", "failed", "canceled"})
 
 
-class Answer(BaseModel):
+class ResponseModel(BaseModel):
     """Base of all."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class FieldError(Answer):
+class FieldError(ResponseModel):
     """One blamed parameter."""
 
     field: str
     message: str
 
 
-class Problem(Answer):
+class Problem(ResponseModel):
     """Problem details (RFC 9457)."""
 
     title: str
@@ -35,7 +35,7 @@ class Problem(Answer):
     errors: tuple[FieldError, ...] = ()
 
 
-class Progress(Answer):
+class Progress(ResponseModel):
     """``step`` of ``steps`` of the stage; ``fraction`` of the whole edit, 0..1."""
 
     stage: str
@@ -44,14 +44,14 @@ class Progress(Answer):
     fraction: float
 
 
-class Ratios(Answer):
+class Ratios(ResponseModel):
     """Token ratio and spatial ratio of one region, 0..1."""
 
     token: float
     spatial: float
 
 
-class ResultMeasures(Answer):
+class ResultMeasures(ResponseModel):
     """Ratios of one result."""
 
     method: str | None = None
@@ -61,7 +61,7 @@ class ResultMeasures(Answer):
     after: tuple[Ratios, ...]
 
 
-class Measures(Answer):
+class Measures(ResponseModel):
     """What the edit did and cost; see `EditMeasures` in the service's contract."""
 
     before: tuple[Ratios, ...]
@@ -79,7 +79,7 @@ class Measures(Answer):
     results: tuple[ResultMeasures, ...] = ()
 
 
-class Timings(Answer):
+class Timings(ResponseModel):
     """Times, and durations in seconds."""
 
     created_at: datetime
@@ -89,7 +89,7 @@ class Timings(Answer):
     running_s: float | None
 
 
-class File(Answer):
+class File(ResponseModel):
     """A picture that can be fetched."""
 
     name: str
@@ -106,7 +106,7 @@ class Result(File):
     strength: float | None = None
 
 
-class EditWarning(Answer):
+class EditWarning(ResponseModel):
     """Something about an accepted edit that its caller may not expect."""
 
     code: str
@@ -114,7 +114,7 @@ class EditWarning(Answer):
     field: str | None = None
 
 
-class Edit(Answer):
+class Edit(ResponseModel):
     """An edit as it stands."""
 
     id: str
@@ -144,14 +144,14 @@ class Edit(Answer):
         return self.state in TERMINAL
 
 
-class Page(Answer):
+class Page(ResponseModel):
     """Edits, newest first; ``next_cursor`` None: the last page."""
 
     edits: tuple[Edit, ...]
     next_cursor: str | None
 
 
-class Model(Answer):
+class Model(ResponseModel):
     """A model that can be asked for."""
 
     name: str

@@ -193,7 +193,7 @@ class Client:
             yield OPEN
             lines = Lines()
             for line in response.iter_lines():
-                if (event := lines.take(line)) is not None:
+                if (event := lines.feed(line)) is not None:
                     yield event
 
     def _fetch(self, path: str) -> bytes:

@@ -141,7 +141,7 @@ def _place(low: int, high: int, side: int, extent: int) -> int:
     return min(max((low + high - side) // 2, 0), extent - side)
 
 
-def take(image: Image.Image, box: Box, size: int) -> Image.Image:
+def crop_to(image: Image.Image, box: Box, size: int) -> Image.Image:
     """The crop ``box`` of an image, resampled to ``size`` x ``size`` pixels; beyond the image its edge is repeated."""
     width, height = image.size
     inner = (max(box[0], 0), max(box[1], 0), min(box[2], width), min(box[3], height))

@@ -127,7 +127,7 @@ class InstructPipeline:
         image, union = inputs.image, inputs.union
         box = pixels.working_crop(union, self.size, config.crop_context)
         margin = pixels.paste_margin_px(box, config.paste_margin)
-        crop, results, pictures, latents = pixels.take(image, box, self.size), [], [], []
+        crop, results, pictures, latents = pixels.crop_to(image, box, self.size), [], [], []
         with shown(self._bar, on_progress) as report:
             meter = Meter(expected_work(config, inverted=True), report)
             for each in config.variants:

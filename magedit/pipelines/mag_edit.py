@@ -327,7 +327,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
     ) -> Inversion:
         box = pixels.working_crop(inputs.union, self.size, config.crop_context)
         with meter.stage(Stage.PREPARE, 1):
-            latent = self._encode(pixels.take(inputs.image, box, self.size))
+            latent = self._encode(pixels.crop_to(inputs.image, box, self.size))
             source, empty = embed(source_prompt), embed("")
             meter.stepped()
         task = InversionTask(self._denoiser(config, meter), latent, source, empty, config)
@@ -354,7 +354,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         read = guidance_layers(layers, self.guidance_side)
         device = self._execution_device
         source, target = self.tokenize(source_prompt), self.tokenize(target_prompt)
-        crops = [pixels.take(mask, inversion.box, self.size) for mask in masks]
+        crops = [pixels.crop_to(mask, inversion.box, self.size) for mask in masks]
         region_masks = [torch.tensor(np.asarray(crop) > 0, dtype=torch.float32, device=device) for crop in crops]
         mask = resample_mask(torch.stack(region_masks).amax(0), self.latent_side, config.mask_resampling)
         words = word_targets(target_prompt, target, regions, region_masks, read, config)

@@ -24,7 +24,7 @@ class Lineage(TypedDict, total=False):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class SourceEdit:
     """Result ``number`` of ``edit``, decoded: RGB or RGBA."""
 
     edit: JobRecord
@@ -44,7 +44,7 @@ class Source:
         )
 
 
-def find_source(form: EditForm, tenant: str, backend: Backend) -> Source | None:
+def find_source(form: EditForm, tenant: str, backend: Backend) -> SourceEdit | None:
     """The picture that `source_edit` names, None if the form brings its own.
 
     The new edit gets a copy: what becomes of the source afterwards does not matter to it.
@@ -73,4 +73,4 @@ def find_source(form: EditForm, tenant: str, backend: Backend) -> Source | None:
     # What a worker wrote is no upload: its bytes are not counted.
     limits = UploadLimits(max_bytes=len(data), max_pixels=settings.max_pixels, max_side=settings.max_side)
     image = read_image(data, field="source_edit", limits=limits)
-    return Source(edit=record, number=form.source_result, image=image)
+    return SourceEdit(edit=record, number=form.source_result, image=image)

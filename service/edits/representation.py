@@ -18,7 +18,7 @@ def views_of(records: Sequence[AnyRecord], backend: Backend) -> tuple[Edit, ...]
     """The views of ``records``; what only unfinished edits need is asked once, if there is one."""
     if all(record.state.is_terminal for record in records):
         return tuple(edit_view(record, position=None, model=None, now=0.0) for record in records)
-    models, now = backend.look()
+    models, now = backend.snapshot()
     places = zip(records, backend.queue.positions(records), strict=True)
     return tuple(
         edit_view(record, position=position, model=models.get(record.model), now=now) for record, position in places

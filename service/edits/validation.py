@@ -20,7 +20,7 @@ from magedit.methods.compatibility import CHOSEN, check_together, for_method
 from magedit.methods.registry import METHODS
 from magedit.prompts.alignment import EditWords, Tokenize, check_edit, check_prompt, find_word
 from magedit.prompts.kinds import EditKind, filling_between, with_kind
-from service.edits.chaining import Source
+from service.edits.chaining import SourceEdit
 from service.edits.form import EditForm, invalid
 from service.images.uploads import UploadLimits, read_image, read_mask_image
 
@@ -34,7 +34,7 @@ class Checked(NamedTuple):
 
 
 def check(
-    form: EditForm, info: ModelInfo, tokenize: Tokenize, settings: Settings, source: Source | None = None
+    form: EditForm, info: ModelInfo, tokenize: Tokenize, settings: Settings, source: SourceEdit | None = None
 ) -> Checked:
     """Hold a form against the model and the limits of the settings; ``source`` is the picture if it is no upload.
 
@@ -178,7 +178,7 @@ def _request(
         raise RequestValidationError(found) from error
 
 
-def _pictures(form: EditForm, settings: Settings, source: Source | None) -> tuple[Image.Image, list[Image.Image]]:
+def _pictures(form: EditForm, settings: Settings, source: SourceEdit | None) -> tuple[Image.Image, list[Image.Image]]:
     """The image, and the masks as L with 0 or 255 (edit), all of one size."""
     limits = UploadLimits(
         max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels, max_side=settings.max_side

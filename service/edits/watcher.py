@@ -43,11 +43,11 @@ class Snapshot:
     progress: str
 
 
-Look = Callable[[Mapping[str, int]], Mapping[str, Snapshot | None]]
+Poll = Callable[[Mapping[str, int]], Mapping[str, Snapshot | None]]
 """Of edits by id, with the revision last seen, those that have a later one; None: the edit is gone."""
 
 
-def snapshots(backend: Backend) -> Look:
+def snapshots(backend: Backend) -> Poll:
     """Looks at the records of ``backend``. Raises QueueUnavailable."""
 
     def look(seen: Mapping[str, int]) -> Mapping[str, Snapshot | None]:
@@ -71,7 +71,7 @@ def snapshots(backend: Backend) -> Look:
 class Watch:
     """Lets coroutines of one event loop wait for edits."""
 
-    def __init__(self, look: Look) -> None:
+    def __init__(self, look: Poll) -> None:
         """``look`` is called in a thread; while it raises nothing is known to have changed."""
         self._look = look
         self._watchers: Counter[str] = Counter()

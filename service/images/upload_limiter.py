@@ -17,7 +17,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Slots:
+class UploadLimiter:
     """Runs functions in threads, some at a time, first come first served. For the coroutines of one event loop."""
 
     def __init__(self, count: int, *, patience_s: float = PATIENCE_S) -> None:

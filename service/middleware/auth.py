@@ -21,7 +21,7 @@ from jobs.tenants.limits import RateLimiter
 from service.bearer_auth import LOCAL, SCRAPER, Authenticator, Caller
 from service.edits.views import EDITS
 from service.errors import NoKey, RequestError, ScopeMissing
-from service.middleware.rate_limits import default_limits, rates_of, take
+from service.middleware.rate_limits import acquire, default_limits, rates_of
 from service.problems import error_response
 
 GUARDED = ("/v1", "/metrics")
@@ -49,7 +49,7 @@ class Gate:
     def enter(self, token: str, *, submits: bool) -> tuple[Caller, Mapping[str, str]]:
         """Who calls, and the headers that its answer shall have. Raises InvalidKey, RateLimited, QueueUnavailable."""
         caller = self.authenticator.caller(token)
-        return caller, take(self.limiter, caller.tenant, rates_of(caller.limits, submits=submits))
+        return caller, acquire(self.limiter, caller.tenant, rates_of(caller.limits, submits=submits))
 
 
 class GateMiddleware:

@@ -32,15 +32,15 @@ def rates_of(limits: Limits, *, submits: bool) -> list[Rate]:
     return [rate for rate in rates if rate.quota]
 
 
-def take(limiter: RateLimiter, tenant: str, rates: Sequence[Rate]) -> dict[str, str]:
+def acquire(limiter: RateLimiter, tenant: str, rates: Sequence[Rate]) -> dict[str, str]:
     """Count a request; the headers of its answer. Raises RateLimited, QueueUnavailable."""
     if not rates:
         return {}
-    taken = limiter.take(tenant, rates)
-    headers = rate_headers(taken.left)
-    if taken.refused is not None:
-        wait_s = max(1, math.ceil(taken.retry_after_s))
-        name, quota, window_s = taken.refused
+    decision = limiter.acquire(tenant, rates)
+    headers = rate_headers(decision.left)
+    if decision.refused is not None:
+        wait_s = max(1, math.ceil(decision.retry_after_s))
+        name, quota, window_s = decision.refused
         detail = f"a tenant may send {quota} {name} in {window_s} s; try again in {wait_s} s"
         raise RateLimited(detail, retry_after_s=wait_s, headers=headers)
     return headers

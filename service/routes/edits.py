@@ -14,7 +14,7 @@ from jobs.storage import job_prefix
 from magedit import errors as edit
 from service import errors as refused
 from service.backend import Backend as BackendType
-from service.deps import WRITER, Backend, EditId, OwnEditToChange, Reader, SlotsDep, WatchDep, Writer
+from service.deps import WRITER, Backend, EditId, OwnEditToChange, Reader, UploadLimiterDep, WatchDep, Writer
 from service.edits.form import EditFormDep, require_known_fields
 from service.edits.idempotency import HEADER as IDEMPOTENCY_KEY
 from service.edits.idempotency import REPLAYED, KeyedDep
@@ -126,7 +126,7 @@ async def create_edit(
     caller: Writer,
     backend: Backend,
     watch: WatchDep,
-    slots: SlotsDep,
+    upload_limiter: UploadLimiterDep,
     keyed: KeyedDep,
     origin: OriginDep,
     prefer: Annotated[
@@ -135,7 +135,9 @@ async def create_edit(
     ] = None,
 ) -> Response:
     """Check the request, keep it, and put it in line. Nothing of a refused request is kept."""
-    record, replayed = await slots.run(submit, form, caller=caller, backend=backend, origin=origin, keyed=keyed)
+    record, replayed = await upload_limiter.run(
+        submit, form, caller=caller, backend=backend, origin=origin, keyed=keyed
+    )
     headers = {"Location": path(record)}
     if replayed:
         headers[REPLAYED] = "true"

@@ -32,7 +32,7 @@ class Cost(View):
     whole: float = Field(description="All of them in whole forward passes: how methods compare.")
 
 
-class Source(View):
+class PaperReference(View):
     """A paper."""
 
     title: str
@@ -45,7 +45,7 @@ class Choice(View):
     name: str
     models: tuple[str, ...] = Field(description="The models with a live worker that have it.")
     summary: str
-    papers: tuple[Source, ...]
+    papers: tuple[PaperReference, ...]
     parameters: tuple[str, ...] = Field(description="The parameters that it reads; it takes no notice of others.")
     passes: Cost
 
@@ -109,8 +109,8 @@ def list_methods(request: Request, backend: Backend) -> Response:
     return json_answer(request, Methods(methods=methods, inversions=inversions, parameters=_parameters()))
 
 
-def _source(paper: Paper) -> Source:
-    return Source(title=paper.title, url=f"https://arxiv.org/abs/{paper.arxiv}")
+def _source(paper: Paper) -> PaperReference:
+    return PaperReference(title=paper.title, url=f"https://arxiv.org/abs/{paper.arxiv}")
 
 
 def _cost(stages: Iterable[Passes]) -> Cost:

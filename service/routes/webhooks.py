@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Request, Response
 from pydantic import Field
 
 from jobs.schema import JobRecord
-from jobs.webhooks.deliveries import Attempt, DeliveryState
+from jobs.webhooks.deliveries import DeliveryAttempt, DeliveryState
 from jobs.webhooks.message import WebhookEvent, message_id
 from service.deps import Backend, OwnEdit
 from service.edits.views import EDITS, View
@@ -76,7 +76,7 @@ def _view(record: JobRecord, url: str, backend: Backend) -> DeliveryView:
     )
 
 
-def _attempt(attempt: Attempt) -> AttemptView:
+def _attempt(attempt: DeliveryAttempt) -> AttemptView:
     return AttemptView(**attempt.model_dump(exclude={"at"}), at=datetime.fromtimestamp(attempt.at, UTC))
 
 

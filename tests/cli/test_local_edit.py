@@ -12,7 +12,7 @@ from PIL import Image
 from rich.console import Console
 
 from cli.errors import ModelUnavailable
-from cli.local_edit import Here
+from cli.local_edit import LocalEditor
 from jobs.settings import Settings
 from magedit.client import ServiceError
 from tests.service.conftest import mask, picture
@@ -23,27 +23,27 @@ QUICK: dict[str, Any] = {**PROMPTS, "steps": 2, "max_iterations": 1}
 
 
 @pytest.fixture(scope="module")
-def here() -> Here:
-    return Here(Settings(checkpoint=CHECKPOINT, device="cpu"), Console(file=io.StringIO()))
+def editor() -> LocalEditor:
+    return LocalEditor(Settings(checkpoint=CHECKPOINT, device="cpu"), Console(file=io.StringIO()))
 
 
-def test_a_loaded_checkpoint_edits_again_and_again(here: Here) -> None:
-    first, second = (here.edit(picture(), [mask()], **QUICK, artifacts=["attention"]) for _ in range(2))
+def test_a_loaded_checkpoint_edits_again_and_again(editor: LocalEditor) -> None:
+    first, second = (editor.edit(picture(), [mask()], **QUICK, artifacts=["attention"]) for _ in range(2))
     assert first.id != second.id
     assert first.state == second.state == "succeeded"
     assert first.measures is not None
     assert first.measures.unguided is not None
     assert first.timings.running_s is not None
-    results = [here.fetch(edit.results[0].href) for edit in (first, second)]
+    results = [editor.fetch(edit.results[0].href) for edit in (first, second)]
     assert results[0] == results[1]
     for each in first.artifacts:
-        assert len(here.fetch(each.href)) == each.size
+        assert len(editor.fetch(each.href)) == each.size
     with Image.open(io.BytesIO(results[0])) as image:
         assert image.size == (64, 48)
 
 
 def test_the_example_of_the_library_page_gives_the_services_picture_bit_for_bit(
-    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    editor: LocalEditor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = (Path(__file__).parents[2] / "docs" / "library.md").read_text()
     (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
@@ -59,7 +59,7 @@ def test_the_example_of_the_library_page_gives_the_services_picture_bit_for_bit(
         image.convert("RGB").save("room.jpg")
     Path("carpet-mask.png").write_bytes(mask())
     exec(example, {})
-    edit = here.edit(
+    edit = editor.edit(
         Path("room.jpg").read_bytes(),
         [mask()],
         source_prompt="a room with a red carpet",
@@ -71,19 +71,19 @@ def test_the_example_of_the_library_page_gives_the_services_picture_bit_for_bit(
     )
     assert edit.progress is not None
     assert (edit.progress.step, edit.progress.fraction) == (edit.progress.steps, 1.0)
-    with Image.open("result.png") as library, Image.open(io.BytesIO(here.fetch(edit.results[0].href))) as service:
+    with Image.open("result.png") as library, Image.open(io.BytesIO(editor.fetch(edit.results[0].href))) as service:
         assert library.tobytes() == service.tobytes()
         assert library.tobytes() != image.convert("RGB").tobytes()
 
 
-def test_a_failed_edit_says_why_as_a_worker_does(here: Here) -> None:
+def test_a_failed_edit_says_why_as_a_worker_does(editor: LocalEditor) -> None:
     one_pixel = mask(box=(1, 1, 2, 2))
     with pytest.raises(ServiceError, match="use 'coverage'") as caught:
-        here.edit(picture(), [one_pixel], **QUICK, mask_resampling="nearest")
+        editor.edit(picture(), [one_pixel], **QUICK, mask_resampling="nearest")
     assert caught.value.problem.title == "The edit could not be carried out"
-    assert here.edit(picture(), [mask()], **QUICK).state == "succeeded"
+    assert editor.edit(picture(), [mask()], **QUICK).state == "succeeded"
 
 
 def test_a_checkpoint_that_is_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match=str(tmp_path)):
-        Here(Settings(checkpoint=str(tmp_path), device="cpu"), Console(file=io.StringIO()))
+        LocalEditor(Settings(checkpoint=str(tmp_path), device="cpu"), Console(file=io.StringIO()))

@@ -156,7 +156,7 @@ class JobLife(RuleBasedStateMachine):
 
     def _take(self, then: str) -> None:
         lines = [self._line(priority) for priority in PRIORITIES]
-        found = self.queue.take(MODEL)
+        found = self.queue.dequeue(MODEL)
         heads = [(line[0], priority) for line, priority in zip(lines, PRIORITIES, strict=True) if line]
         assert found == (heads[0] if heads else None)
         if found and then == "claim":
@@ -374,7 +374,7 @@ class JobLife(RuleBasedStateMachine):
         for _ in range(LIMIT * (ATTEMPTS + 2)):
             self.reaper.sweep()
             self._keep_house()
-            while (found := self.queue.take(MODEL)) is not None:
+            while (found := self.queue.dequeue(MODEL)) is not None:
                 claim_now = self._claim(found[0])
                 if claim_now is not None:
                     assert self._commit(claim_now, State.SUCCEEDED) is not None

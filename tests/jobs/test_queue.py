@@ -109,7 +109,7 @@ def test_low_edits_wait_for_all_normal_ones(desk: Desk) -> None:
     assert [desk.queue.position(record) for record in (*normal, *low)] == [0, 1, 2, 3]
     assert [desk.queue.depth("demo", each) for each in (None, "normal", "low")] == [4, 2, 2]
     assert desk.queue.waiting("demo") == {record.id for record in (*normal, *low)}
-    order = [desk.queue.take("demo") for _ in range(5)]
+    order = [desk.queue.dequeue("demo") for _ in range(5)]
     assert order == [(normal[0].id, "normal"), (normal[1].id, "normal"), (low[0].id, "low"), (low[1].id, "low"), None]
     assert desk.queue.taken("demo") == {record.id for record in (*normal, *low)}
 
@@ -143,7 +143,7 @@ def test_whoever_puts_an_edit_in_line_rings_once(desk: Desk) -> None:
     desk.queue.remove(second)
     desk.queue.requeue(second)
     assert rings(desk) == 1
-    desk.queue.take("demo")
+    desk.queue.dequeue("demo")
     claim = desk.records.claim(first.id, "w")
     assert claim is not None
     desk.redis.delete(keys.BELL + "demo")
@@ -156,11 +156,11 @@ def test_a_taker_rings_on_while_edits_wait_and_silences_an_idle_bell(desk: Desk)
         desk.submit(priority=priority)
     desk.queue.await_bell("demo", 1)
     assert rings(desk) == 0
-    desk.queue.take("demo")
+    desk.queue.dequeue("demo")
     assert rings(desk) == 1
-    desk.queue.take("demo")
+    desk.queue.dequeue("demo")
     assert rings(desk) == 1
-    assert desk.queue.take("demo") is None
+    assert desk.queue.dequeue("demo") is None
     assert rings(desk) == 0
 
 
@@ -171,7 +171,7 @@ def test_idle_workers_wake_up_one_an_edit(desk: Desk, priority: str) -> None:
     patient = Desk(desk.settings.model_copy(update={"redis_timeout_s": 20 * PATIENCE_S}))
 
     def work() -> None:
-        while (found := patient.queue.take("demo")) is None:
+        while (found := patient.queue.dequeue("demo")) is None:
             patient.queue.await_bell("demo", 10 * PATIENCE_S)
         taken.append(found[0])
 
@@ -197,7 +197,7 @@ def test_what_rq_lists_as_started_goes_by_no_clock(desk: Desk) -> None:
 
 def test_an_edit_that_was_requeued_under_a_slow_worker_and_is_given_back_stands_in_line_once(desk: Desk) -> None:
     record, other = desk.submit(), desk.submit()
-    assert desk.queue.take("demo") == (record.id, "normal")
+    assert desk.queue.dequeue("demo") == (record.id, "normal")
     # The worker sleeps; a reaper finds the edit in no line and under no lease.
     assert desk.queue.requeue(record) is State.QUEUED
     claim = desk.records.claim(record.id, "worker-1")

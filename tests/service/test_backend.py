@@ -7,7 +7,7 @@ import time
 import pytest
 
 from jobs.errors import NoWorkerForModel
-from jobs.models import Look, Models
+from jobs.models import Models, ModelsSnapshot
 from jobs.settings import Settings
 from service.backend import Backend
 from tests.service.conftest import Announce, model_info
@@ -34,31 +34,31 @@ def test_a_look_at_the_models_stands_for_others_for_a_moment(
     settings: Settings, announce: Announce, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     announce()
-    asked, look = list[int](), Models.look
+    asked, look = list[int](), Models.snapshot
 
-    def counted(self: Models) -> Look:
+    def counted(self: Models) -> ModelsSnapshot:
         asked.append(1)
         return look(self)
 
-    monkeypatch.setattr(Models, "look", counted)
+    monkeypatch.setattr(Models, "snapshot", counted)
     backend = Backend.open(settings.model_copy(update={"model_cache_s": 600}))
-    first, second = backend.look(), backend.look()
+    first, second = backend.snapshot(), backend.snapshot()
     assert list(first.models) == ["demo"]
     assert first.now < second.now
     assert len(asked) == 1
     backend.close()
     kept_s = 0.05
     backend = Backend.open(settings.model_copy(update={"model_cache_s": kept_s}))
-    first = backend.look()
+    first = backend.snapshot()
     time.sleep(kept_s)
-    assert backend.look().now >= first.now + kept_s
+    assert backend.snapshot().now >= first.now + kept_s
     assert len(asked) == 3
     backend.close()
 
 
 def test_without_a_cache_every_look_is_new(settings: Settings, announce: Announce) -> None:
     backend = Backend.open(settings.model_copy(update={"model_cache_s": 0}))
-    assert backend.look().models == {}
+    assert backend.snapshot().models == {}
     announce()
-    assert list(backend.look().models) == ["demo"]
+    assert list(backend.snapshot().models) == ["demo"]
     backend.close()

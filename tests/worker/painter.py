@@ -140,14 +140,14 @@ def arrange_deaths(gates: Path) -> None:
         die_once(gates / "die-after-commit")
         return state
 
-    take = JobQueue.take
+    take = JobQueue.dequeue
 
     def crashing_take(self: JobQueue, model: str) -> tuple[str, Priority] | None:
         if (gates / "crash").exists():
             raise RuntimeError("a bug in the loop")
         return take(self, model)
 
-    setattr(JobQueue, "take", crashing_take)  # noqa: B010 (a method)
+    setattr(JobQueue, "dequeue", crashing_take)  # noqa: B010 (a method)
     for name, dying in (("claim", dying_claim), ("commit_success", dying_commit)):
         setattr(Records, name, dying)
 

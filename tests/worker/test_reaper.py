@@ -287,7 +287,7 @@ def test_late_edits_fail_without_any_worker(desk: Desk, reaper: Reaper) -> None:
 
 def test_a_lost_edit_is_not_begun_again_after_its_deadline(desk: Desk, reaper: Reaper) -> None:
     record = desk.submit(deadline_s=60)
-    desk.queue.take("demo")
+    desk.queue.dequeue("demo")
     desk.records.claim(record.id, "w")
     pass_deadline(desk, record)
     assert reaper.sweep() == Sweep()

@@ -23,7 +23,7 @@ from jobs.observability.tracing import trace_id_of
 from jobs.records import Records
 from jobs.schema import UnreadableRecord
 from jobs.settings import Settings
-from jobs.webhooks.deliveries import PAUSES_S, Deliveries, Taken, Verdict
+from jobs.webhooks.deliveries import PAUSES_S, ClaimedDelivery, Deliveries, DeliveryVerdict
 from jobs.webhooks.message import event_of, message_id, signed_headers
 from jobs.webhooks.secrets import WebhookSecrets
 from worker.webhooks.safe_post import CannotSend, Resolve, post, resolve
@@ -76,7 +76,7 @@ class Deliverer:
             alive()
             sending = [each for each in sending if each.is_alive()]
             try:
-                due = self._deliveries.take(SENDERS - len(sending)) if len(sending) < SENDERS else ()
+                due = self._deliveries.claim(SENDERS - len(sending)) if len(sending) < SENDERS else ()
             except QueueUnavailable:
                 log.warning("nothing can be delivered: Redis is away")
                 continue
@@ -95,12 +95,12 @@ class Deliverer:
 
     def deliver(self, most: int = SENDERS) -> int:
         """Make up to ``most`` deliveries that are due, one after another; how many there were."""
-        due = self._deliveries.take(most)
+        due = self._deliveries.claim(most)
         for taken in due:
             self._send(taken)
         return len(due)
 
-    def _send(self, taken: Taken) -> None:
+    def _send(self, taken: ClaimedDelivery) -> None:
         logger = log.bind(job=taken.id, delivery_attempt=taken.number)
         try:
             self._attempt(taken, logger)
@@ -110,7 +110,7 @@ class Deliverer:
         except Exception:
             logger.exception("delivery failed")
 
-    def _attempt(self, taken: Taken, logger: structlog.typing.FilteringBoundLogger) -> None:
+    def _attempt(self, taken: ClaimedDelivery, logger: structlog.typing.FilteringBoundLogger) -> None:
         record = self._records.get(taken.id)
         if record is None or record.webhook_url is None or not record.state.is_terminal:
             self._deliveries.drop(taken.id)
@@ -147,8 +147,8 @@ class Deliverer:
         logger.info("webhook sent", state=state, status=status, error=error, seconds=round(seconds, 3))
 
 
-def _verdict(status: int | None) -> Verdict:
+def _verdict(status: int | None) -> DeliveryVerdict:
     """Standard Webhooks 1.0: 2xx is success, 410 asks to stop, anything else, redirects too, is a failure."""
     if status is not None and 200 <= status < 300:
-        return Verdict.DELIVERED
-    return Verdict.FAILED if status == HTTPStatus.GONE else Verdict.RETRY
+        return DeliveryVerdict.DELIVERED
+    return DeliveryVerdict.FAILED if status == HTTPStatus.GONE else DeliveryVerdict.RETRY

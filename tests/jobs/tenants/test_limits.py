@@ -20,43 +20,43 @@ def limiter(desk: Desk) -> RateLimiter:
 
 
 def test_the_quota_and_not_one_more(limiter: RateLimiter) -> None:
-    remaining = [limiter.take("acme", [SLOW]).left[0].remaining for _ in range(5)]
+    remaining = [limiter.acquire("acme", [SLOW]).left[0].remaining for _ in range(5)]
     assert remaining == [4, 3, 2, 1, 0]
-    refused = limiter.take("acme", [SLOW])
+    refused = limiter.acquire("acme", [SLOW])
     assert refused.refused == SLOW
     # One comes back every 3600 / 5 seconds, all of them after 3600.
     assert refused.retry_after_s == pytest.approx(720, abs=PATIENCE_S)
     assert refused.left[0].remaining == 0
     assert refused.left[0].reset_s == pytest.approx(3600, abs=PATIENCE_S)
     # What is refused costs nothing.
-    assert limiter.take("acme", [SLOW]).retry_after_s <= refused.retry_after_s
+    assert limiter.acquire("acme", [SLOW]).retry_after_s <= refused.retry_after_s
 
 
 def test_one_comes_back_after_its_interval(limiter: RateLimiter) -> None:
     quick = Rate("quick", quota=2, window_s=1)
-    assert [limiter.take("acme", [quick]).refused for _ in range(2)] == [None, None]
+    assert [limiter.acquire("acme", [quick]).refused for _ in range(2)] == [None, None]
     # On a slow machine one has come back by now.
-    wait_until(lambda: limiter.take("acme", [quick]).refused == quick)
-    wait_until(lambda: limiter.take("acme", [quick]).refused is None)
+    wait_until(lambda: limiter.acquire("acme", [quick]).refused == quick)
+    wait_until(lambda: limiter.acquire("acme", [quick]).refused is None)
 
 
 def test_tenants_and_rates_are_apart(limiter: RateLimiter) -> None:
     other = Rate("other", quota=1, window_s=3600)
-    assert limiter.take("acme", [SLOW, other]).refused is None
+    assert limiter.acquire("acme", [SLOW, other]).refused is None
     # The second refuses, so the first is not charged either.
     for _ in range(9):
-        taken = limiter.take("acme", [SLOW, other])
-        assert (taken.refused, taken.left[0].remaining) == (other, 4)
-    assert limiter.take("acme", [SLOW]).refused is None
-    assert limiter.take("someone-else", [SLOW, other]).refused is None
+        decision = limiter.acquire("acme", [SLOW, other])
+        assert (decision.refused, decision.left[0].remaining) == (other, 4)
+    assert limiter.acquire("acme", [SLOW]).refused is None
+    assert limiter.acquire("someone-else", [SLOW, other]).refused is None
 
 
 def test_many_at_once_get_the_quota_together(limiter: RateLimiter) -> None:
     with ThreadPoolExecutor(8) as pool:
-        taken = list(pool.map(lambda _: limiter.take("acme", [SLOW]), range(40)))
-    assert sum(each.refused is None for each in taken) == SLOW.quota
+        decision = list(pool.map(lambda _: limiter.acquire("acme", [SLOW]), range(40)))
+    assert sum(each.refused is None for each in decision) == SLOW.quota
 
 
 def test_an_idle_tenant_leaves_nothing(limiter: RateLimiter, desk: Desk) -> None:
-    limiter.take("acme", [Rate("quick", quota=10, window_s=1)])
+    limiter.acquire("acme", [Rate("quick", quota=10, window_s=1)])
     wait_until(lambda: desk.redis.keys(keys.RATE + "*") == [])

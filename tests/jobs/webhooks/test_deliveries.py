@@ -4,7 +4,7 @@ import pytest
 
 from jobs import keys
 from jobs.schema import JobRecord, Problem, State
-from jobs.webhooks.deliveries import PAUSES_S, Deliveries, DeliveryState, Taken, Verdict
+from jobs.webhooks.deliveries import PAUSES_S, ClaimedDelivery, Deliveries, DeliveryState, DeliveryVerdict
 from tests.conftest import wait_until
 from tests.jobs.desk import Desk
 
@@ -17,12 +17,12 @@ def deliveries(desk: Desk) -> Deliveries:
     return Deliveries(desk.redis, lease_s=0.05, pauses_s=(0, 0.01, 0.01))
 
 
-def taken(deliveries: Deliveries) -> Taken:
+def taken(deliveries: Deliveries) -> ClaimedDelivery:
     """The delivery that becomes due next."""
-    found: list[Taken] = []
+    found: list[ClaimedDelivery] = []
 
     def one() -> bool:
-        found.extend(deliveries.take(1))
+        found.extend(deliveries.claim(1))
         return bool(found)
 
     wait_until(one)
@@ -39,22 +39,22 @@ def test_every_end_makes_a_delivery_due(desk: Desk, deliveries: Deliveries) -> N
     problem = Problem(title="t", status=422, detail="d", code="c")
     assert desk.records.commit_failure(claim, problem) is State.FAILED
     assert deliveries.due() == 2
-    assert {each.id for each in deliveries.take(9)} == {canceled.id, failed.id}
+    assert {each.id for each in deliveries.claim(9)} == {canceled.id, failed.id}
 
 
 def test_what_arrived_is_over(desk: Desk, deliveries: Deliveries) -> None:
     record = desk.cancel(webhook_url=URL)
     first = taken(deliveries)
     assert first == (record.id, 1)
-    assert deliveries.report(first, Verdict.DELIVERED, seconds=0.25, status=204) == "delivered"
+    assert deliveries.report(first, DeliveryVerdict.DELIVERED, seconds=0.25, status=204) == "delivered"
     # Its answer lost, the report is sent again.
-    assert deliveries.report(first, Verdict.DELIVERED, seconds=0.25, status=204) == "delivered"
+    assert deliveries.report(first, DeliveryVerdict.DELIVERED, seconds=0.25, status=204) == "delivered"
     delivery = deliveries.of(record.id)
     assert (delivery.state, delivery.next_at) == (DeliveryState.DELIVERED, None)
     (attempt,) = delivery.attempts
     assert (attempt.number, attempt.status, attempt.seconds) == (1, 204, 0.25)
     assert attempt.at == pytest.approx(desk.records.now(), abs=60)
-    assert deliveries.take(9) == ()
+    assert deliveries.claim(9) == ()
 
 
 def test_failures_are_tried_again_until_they_are_given_up(desk: Desk, deliveries: Deliveries) -> None:
@@ -62,7 +62,7 @@ def test_failures_are_tried_again_until_they_are_given_up(desk: Desk, deliveries
     for number in (1, 2, 3):
         each = taken(deliveries)
         assert each.number == number
-        state = deliveries.report(each, Verdict.RETRY, seconds=0.1, error="no answer in 15 s")
+        state = deliveries.report(each, DeliveryVerdict.RETRY, seconds=0.1, error="no answer in 15 s")
         assert state == ("failed" if number == 3 else "pending")
     delivery = deliveries.of(record.id)
     assert delivery.state is DeliveryState.FAILED
@@ -72,7 +72,7 @@ def test_failures_are_tried_again_until_they_are_given_up(desk: Desk, deliveries
 
 def test_a_receiver_can_end_it(desk: Desk, deliveries: Deliveries) -> None:
     record = desk.cancel(webhook_url=URL)
-    deliveries.report(taken(deliveries), Verdict.FAILED, seconds=0.1, status=410)
+    deliveries.report(taken(deliveries), DeliveryVerdict.FAILED, seconds=0.1, status=410)
     assert deliveries.of(record.id).state is DeliveryState.FAILED
     assert deliveries.due() == 0
 
@@ -82,8 +82,8 @@ def test_who_dies_with_a_delivery_leaves_it_to_others(desk: Desk, deliveries: De
     first, second = taken(deliveries), taken(deliveries)
     assert (first.number, second.number) == (1, 2)
     # He was only late: what he says of his own attempt is kept, and changes nothing else.
-    assert deliveries.report(first, Verdict.RETRY, seconds=9, error="late") == "pending"
-    assert deliveries.report(second, Verdict.DELIVERED, seconds=0.1, status=200) == "delivered"
+    assert deliveries.report(first, DeliveryVerdict.RETRY, seconds=9, error="late") == "pending"
+    assert deliveries.report(second, DeliveryVerdict.DELIVERED, seconds=0.1, status=200) == "delivered"
     assert [each.error for each in deliveries.of(record.id).attempts] == ["late", None]
 
 
@@ -91,7 +91,7 @@ def test_a_late_success_is_a_success(desk: Desk, deliveries: Deliveries) -> None
     record = desk.cancel(webhook_url=URL)
     first = taken(deliveries)
     taken(deliveries)
-    assert deliveries.report(first, Verdict.DELIVERED, seconds=9, status=200) == "delivered"
+    assert deliveries.report(first, DeliveryVerdict.DELIVERED, seconds=9, status=200) == "delivered"
     assert deliveries.of(record.id).state is DeliveryState.DELIVERED
     assert deliveries.due() == 0
 
@@ -100,7 +100,7 @@ def test_what_kills_every_deliverer_ends_too(desk: Desk, deliveries: Deliveries)
     record = desk.cancel(webhook_url=URL)
     for _ in range(3):
         taken(deliveries)
-    wait_until(lambda: not deliveries.take(1) and deliveries.due() == 0)
+    wait_until(lambda: not deliveries.claim(1) and deliveries.due() == 0)
     delivery = deliveries.of(record.id)
     assert delivery.state is DeliveryState.FAILED
     assert [(each.seconds, each.status) for each in delivery.attempts] == [(None, None)] * 3
@@ -112,7 +112,7 @@ def test_a_removed_edit_takes_its_delivery_along(end: str, desk: Desk, deliverie
     first = taken(deliveries)
     getattr(desk.records, end)(record.id)
     assert deliveries.due() == 0
-    assert deliveries.report(first, Verdict.RETRY, seconds=0.1, error="x") == "gone"
+    assert deliveries.report(first, DeliveryVerdict.RETRY, seconds=0.1, error="x") == "gone"
     assert not desk.redis.exists(keys.WEBHOOK + record.id)
 
 

@@ -24,7 +24,7 @@ HALF: dict[str, Any] = {"stage": "edit", "step": 5, "steps": 10, "fraction": 0.5
 def taken(*lines: str) -> list[Event]:
     """The events that these lines make."""
     reader = Lines()
-    return [event for line in lines if (event := reader.take(line)) is not None]
+    return [event for line in lines if (event := reader.feed(line)) is not None]
 
 
 def test_an_empty_line_completes_an_event() -> None:
@@ -123,7 +123,7 @@ def test_the_edit_after_the_events_of_the_front_end_is_the_edit(
         edit = service.get(form.send(client).json()["id"])
         reader, kinds = Lines(), []
         for line in lines(client, edit.id):
-            if (event := reader.take(line)) is None:
+            if (event := reader.feed(line)) is None:
                 continue
             kinds.append(event.kind)
             edit = after(edit, event)

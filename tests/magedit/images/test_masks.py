@@ -13,6 +13,7 @@ from magedit.config import MaskMode
 from magedit.errors import EmptyMask, MaskMismatch
 from magedit.images.masks import (
     check_mask,
+    crop_to,
     dilate,
     feather,
     outline,
@@ -20,7 +21,6 @@ from magedit.images.masks import (
     paste_back,
     paste_margin_px,
     read_mask,
-    take,
     union,
     working_crop,
 )
@@ -176,7 +176,7 @@ def test_the_working_crop_is_square_and_holds_the_mask(
 
 def test_a_thin_mask_survives_the_reduction_to_the_working_size() -> None:
     mask = rectangle((2000, 2000), (1000, 100, 1001, 1900))
-    crop = take(mask, working_crop(mask, 128, 0.1), 128)
+    crop = crop_to(mask, working_crop(mask, 128, 0.1), 128)
     assert crop.size == (128, 128)
     assert area(crop) >= 100
 
@@ -186,13 +186,13 @@ def test_two_far_single_pixels_survive_the_reduction(size: tuple[int, int]) -> N
     mask = Image.new("L", size)
     mask.putpixel((1, 1), 255)
     mask.putpixel((size[0] - 2, size[1] - 3), 255)
-    assert area(take(mask, working_crop(mask, 128, 0.5), 128)) in {2, 3, 4, 5, 6, 7, 8}
+    assert area(crop_to(mask, working_crop(mask, 128, 0.5), 128)) in {2, 3, 4, 5, 6, 7, 8}
 
 
 def test_a_diagonal_hairline_stays_in_one_piece() -> None:
     mask = Image.new("L", (4000, 4000))
     ImageDraw.Draw(mask).line((10, 10, 3990, 3990), fill=255)
-    crop = take(mask, (0, 0, 4000, 4000), 128)
+    crop = crop_to(mask, (0, 0, 4000, 4000), 128)
     assert all(crop.getpixel((i, i)) == 255 for i in range(128))
     assert area(crop) < 4 * 128
 
@@ -202,12 +202,12 @@ def test_one_pixel_is_a_mask_at_the_pictures_own_resolution() -> None:
     mask.putpixel((4031, 0), 255)
     box = working_crop(mask, 128, 0.5)
     assert box == (4032 - 128, 0, 4032, 128)
-    assert take(mask, box, 128).getbbox() == (127, 0, 128, 1)
+    assert crop_to(mask, box, 128).getbbox() == (127, 0, 128, 1)
 
 
 def test_a_crop_beyond_the_image_repeats_its_edge() -> None:
     picture = Image.new("RGB", (20, 10), (200, 100, 50))
-    crop = take(picture, (0, -5, 20, 15), 20)
+    crop = crop_to(picture, (0, -5, 20, 15), 20)
     assert ImageStat.Stat(crop).extrema == [(200, 200), (100, 100), (50, 50)]
 
 
@@ -250,7 +250,7 @@ def test_pasting_back_keeps_every_pixel_outside_the_dilated_mask(size: tuple[int
     mask = rectangle(size, (size[0] // 3, size[1] // 3, size[0] // 2, size[1] // 2))
     box = working_crop(mask, 64, 0.5)
     radius = paste_margin_px(box, 1 / 16)
-    edited = ImageChops.invert(take(before, box, 64))
+    edited = ImageChops.invert(crop_to(before, box, 64))
     after = paste_back(before, edited, mask, box, radius)
     assert after.size == size
     assert outside_difference(before, after, mask, radius) == 0

@@ -19,7 +19,7 @@ from jobs.queue import JobQueue
 from jobs.records import Records
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, job_prefix
-from service.images.upload_limiter import Slots
+from service.images.upload_limiter import UploadLimiter
 from tests.conftest import PATIENCE_S, free_port, wait_until
 from tests.service.conftest import SIZE, Announce, Form, assert_problem, encode, mask, picture, serving
 
@@ -316,7 +316,7 @@ def test_few_uploads_are_taken_in_at_a_time_and_status_waits_for_none(
     settings: Settings, announce: Announce, form: Form, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     announce()
-    monkeypatch.setattr(Slots.__init__, "__kwdefaults__", {"patience_s": 600.0})
+    monkeypatch.setattr(UploadLimiter.__init__, "__kwdefaults__", {"patience_s": 600.0})
     within, most, go, lock = 0, 0, threading.Event(), threading.Lock()
 
     def decode(*_: object, **__: object) -> Image.Image:
@@ -344,7 +344,7 @@ def test_who_waits_too_long_for_a_place_is_told_to_come_again(
     settings: Settings, announce: Announce, form: Form, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     announce()
-    monkeypatch.setattr(Slots.__init__, "__kwdefaults__", {"patience_s": 0.1})
+    monkeypatch.setattr(UploadLimiter.__init__, "__kwdefaults__", {"patience_s": 0.1})
     begun, go = threading.Event(), threading.Event()
 
     def decode(*_: object, **__: object) -> Image.Image:

@@ -12,7 +12,7 @@ import pytest
 from starlette.concurrency import run_in_threadpool
 
 from service.errors import Busy
-from service.images.upload_limiter import Slots
+from service.images.upload_limiter import UploadLimiter
 from tests.conftest import PATIENCE_S, wait_until
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ def test_work_has_its_arguments_and_its_own_thread() -> None:
     def work(first: str, *, second: str) -> tuple[str, int]:
         return first + second, threading.get_ident()
 
-    said, thread = run(Slots(1).run(work, "a", second="b"))
+    said, thread = run(UploadLimiter(1).run(work, "a", second="b"))
     assert said == "ab"
     assert thread != threading.get_ident()
 
@@ -65,8 +65,8 @@ def test_so_many_at_a_time() -> None:
     held = Held()
 
     async def use() -> tuple[list[int], list[int]]:
-        slots = Slots(2)
-        tasks = [asyncio.create_task(slots.run(held, number)) for number in range(6)]
+        upload_limiter = UploadLimiter(2)
+        tasks = [asyncio.create_task(upload_limiter.run(held, number)) for number in range(6)]
         await held.has_begun(2)
         # All others have asked before the second began; had one been let in, it would show by now.
         await asyncio.sleep(0.1)
@@ -81,8 +81,8 @@ def test_first_come_first_served() -> None:
     held = Held()
 
     async def use() -> None:
-        slots = Slots(1)
-        tasks = [asyncio.create_task(slots.run(held, number)) for number in range(6)]
+        upload_limiter = UploadLimiter(1)
+        tasks = [asyncio.create_task(upload_limiter.run(held, number)) for number in range(6)]
         await held.has_begun(1)
         held.end()
         await asyncio.gather(*tasks)
@@ -95,8 +95,8 @@ def test_who_waits_holds_no_thread() -> None:
     held = Held()
 
     async def use() -> str:
-        slots = Slots(1)
-        tasks = [asyncio.create_task(slots.run(held, number)) for number in range(THREADS + 8)]
+        upload_limiter = UploadLimiter(1)
+        tasks = [asyncio.create_task(upload_limiter.run(held, number)) for number in range(THREADS + 8)]
         await held.has_begun(1)
         said = await run_in_threadpool(lambda: "there was one left")
         held.end()
@@ -111,11 +111,11 @@ def test_work_that_fails_gives_its_place_back() -> None:
         raise ZeroDivisionError
 
     async def use() -> str:
-        slots = Slots(1, patience_s=0.1)
+        upload_limiter = UploadLimiter(1, patience_s=0.1)
         for _ in range(3):
             with pytest.raises(ZeroDivisionError):
-                await slots.run(fail)
-        return await slots.run(str, 1)
+                await upload_limiter.run(fail)
+        return await upload_limiter.run(str, 1)
 
     assert run(use()) == "1"
 
@@ -124,15 +124,15 @@ def test_patience_ends_and_costs_nobody_a_place() -> None:
     held = Held()
 
     async def use() -> str:
-        slots = Slots(1, patience_s=0.05)
-        first = asyncio.create_task(slots.run(held))
+        upload_limiter = UploadLimiter(1, patience_s=0.05)
+        first = asyncio.create_task(upload_limiter.run(held))
         await held.has_begun(1)
         for _ in range(3):
             with pytest.raises(Busy, match=r"1 uploads .* within 0\.05 s"):
-                await slots.run(held)
+                await upload_limiter.run(held)
         held.end()
         await first
-        return await slots.run(str, 1)
+        return await upload_limiter.run(str, 1)
 
     assert run(use()) == "1"
     # Who was sent away was never served.
@@ -143,8 +143,8 @@ def test_patience_is_for_the_place_not_for_the_work() -> None:
     held = Held()
 
     async def use() -> int:
-        slots = Slots(1, patience_s=0.01)
-        task = asyncio.create_task(slots.run(held, 7))
+        upload_limiter = UploadLimiter(1, patience_s=0.01)
+        task = asyncio.create_task(upload_limiter.run(held, 7))
         await asyncio.sleep(0.1)
         held.end()
         return await task
@@ -157,24 +157,24 @@ def test_whose_caller_has_gone_keeps_its_place_while_its_thread_works() -> None:
     held = Held()
 
     async def use() -> None:
-        slots = Slots(1, patience_s=0.05)
+        upload_limiter = UploadLimiter(1, patience_s=0.05)
         # Starlette ends a request by anyio's cancellation.
         async with anyio.create_task_group() as group:
-            group.start_soon(slots.run, held)
+            group.start_soon(upload_limiter.run, held)
             await held.has_begun(1)
             group.cancel_scope.cancel()
             with anyio.CancelScope(shield=True):
                 with pytest.raises(Busy):
-                    await slots.run(str, 1)
+                    await upload_limiter.run(str, 1)
                 held.end()
         # The thread is given its time to end.
-        while (said := await whether_free(slots)) is None:
+        while (said := await whether_free(upload_limiter)) is None:
             pass
         assert said == "1"
 
-    async def whether_free(slots: Slots) -> str | None:
+    async def whether_free(upload_limiter: UploadLimiter) -> str | None:
         try:
-            return await slots.run(str, 1)
+            return await upload_limiter.run(str, 1)
         except Busy:
             return None
 

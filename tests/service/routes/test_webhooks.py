@@ -3,7 +3,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from jobs.webhooks.deliveries import Deliveries, Verdict
+from jobs.webhooks.deliveries import Deliveries, DeliveryVerdict
 from tests.service.conftest import Form, WorkerSide, assert_problem
 
 URL = "https://example.com/hook"
@@ -28,8 +28,8 @@ def test_from_submit_to_delivery(client: httpx.Client, form: Form, worker_side: 
     assert pending.json()["next_at"]
     assert client.get(path, headers={"If-None-Match": pending.headers["etag"]}).status_code == 304
     deliveries = Deliveries(worker_side.records.redis)
-    (taken,) = deliveries.take(1)
-    deliveries.report(taken, Verdict.DELIVERED, seconds=0.5, status=200)
+    (taken,) = deliveries.claim(1)
+    deliveries.report(taken, DeliveryVerdict.DELIVERED, seconds=0.5, status=200)
     delivered = client.get(path).json()
     assert (delivered["state"], delivered["next_at"]) == ("delivered", None)
     (attempt,) = delivered["attempts"]

@@ -10,7 +10,7 @@ import pytest
 
 from jobs import keys
 from jobs.schema import JobRecord
-from jobs.webhooks.deliveries import Deliveries, Delivery, DeliveryState, Taken
+from jobs.webhooks.deliveries import ClaimedDelivery, Deliveries, Delivery, DeliveryState
 from jobs.webhooks.secrets import WebhookSecrets
 from tests.conftest import PATIENCE_S, running, wait_until
 from tests.jobs.desk import Desk
@@ -138,15 +138,15 @@ def test_a_worker_delivers(open_desk: Desk, receiver: Receiver, spawn: object) -
 
 def test_no_error_ends_it(open_desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     deliverer = Deliverer(open_desk.redis, open_desk.settings)
-    failed, stop, take = threading.Event(), threading.Event(), Deliveries.take
+    failed, stop, take = threading.Event(), threading.Event(), Deliveries.claim
 
-    def fails_once(self: Deliveries, most: int) -> tuple[Taken, ...]:
+    def fails_once(self: Deliveries, most: int) -> tuple[ClaimedDelivery, ...]:
         if failed.is_set():
             return take(self, most)
         failed.set()
         raise ValueError("a bug")
 
-    monkeypatch.setattr(Deliveries, "take", fails_once)
+    monkeypatch.setattr(Deliveries, "claim", fails_once)
     open_desk.cancel(webhook_url=receiver.url)
     thread = threading.Thread(target=deliverer.run, args=(stop,))
     thread.start()
