@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from jobs.observability.tracing import tracer_provider
 from jobs.settings import Settings
 from service import problems
 from service.backend import Backend
+from service.deps import require_known_query
 from service.edits.watcher import Watch, snapshots
 from service.images.upload_limiter import UploadLimiter
 from service.metrics import Metrics, MetricsMiddleware
@@ -71,7 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.metrics, app.state.routes = Metrics(), Routes(app)
     for module in (edits, events, results, webhooks, models, methods, usage):
-        app.include_router(module.router, responses=guarded())
+        app.include_router(module.router, responses=guarded(), dependencies=[Depends(require_known_query)])
     app.include_router(health.router)
     app.webhooks.include_router(webhooks.told)
     app.include_router(page.router)

@@ -6,12 +6,13 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request, Security
 from fastapi.security import HTTPBearer, SecurityScopes
+from starlette.concurrency import run_in_threadpool
 
 from jobs.schema import AnyRecord, JobRecord
 from service.backend import Backend as BackendType
 from service.bearer_auth import Caller
 from service.edits.watcher import Watch
-from service.errors import NoKey, ScopeMissing
+from service.errors import NoKey, ScopeMissing, UnknownField
 from service.images.upload_limiter import UploadLimiter
 from service.readiness import Readiness
 
@@ -59,6 +60,28 @@ WRITER = Security(_caller, scopes=["edits:write"])
 """`Writer` in a route's own dependencies, to be looked at before the others there."""
 READER = Security(_caller, scopes=["edits:read"])
 METRICS_READER = Security(_caller, scopes=["metrics:read"])
+
+
+async def require_known_query(request: Request) -> None:
+    """Refuse what would otherwise be ignored without a word: query parameters that the contract does not have, and all
+    but the last value of one.
+
+    Raises:
+        UnknownField: names the parameter and those that there are.
+    """
+    if not request.query_params:
+        return
+    # The contract is made once, which takes a while.
+    contract = await run_in_threadpool(request.app.openapi)
+    operation = contract["paths"][request.app.state.routes.name(request.url.path)][request.method.lower()]
+    known = {each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"}
+    for name in request.query_params:
+        if name not in known:
+            there = ", ".join(sorted(known)) or "none"
+            cure = "; the fields of an edit are sent as a form" if request.method == "POST" else ""
+            raise UnknownField(f"there is no query parameter {name!r} here; there are: {there}{cure}", field=name)
+        if (count := len(request.query_params.getlist(name))) > 1:
+            raise UnknownField(f"the query parameter {name!r} is there {count} times: send it once", field=name)
 
 
 EditId = Annotated[str, Path(description="The edit's id.")]

@@ -6,8 +6,9 @@ RequestError                 the request itself; ``field`` names the form field 
 ├── UnsupportedImageType     the bytes are no PNG, JPEG or WebP
 ├── UnreadableImage          PNG, JPEG or WebP by its first bytes, but damaged or cut off
 ├── ImageTooCostly           made so that decoding it takes far longer than its size says
-├── UnsupportedBody          the request body is no multipart form
-├── UnknownField             a form field that no parameter has
+├── UnsupportedBody          the request body is no multipart form, or compressed
+├── MalformedForm            the multipart form is cut off, or a part of it cannot be read
+├── UnknownField             a form field or query parameter that there is not
 ├── NoSuchFile               the edit has no result or artifact of this number or name
 ├── NoWebhook                the edit was submitted without a webhook_url
 ├── NoKey                    no API key was sent
@@ -74,13 +75,19 @@ class ImageTooCostly(RequestError):
 
 
 class UnsupportedBody(RequestError):
-    """The request body is not `multipart/form-data`."""
+    """The request body is not `multipart/form-data`, or it is compressed."""
 
     code = "unsupported_media_type"
 
 
+class MalformedForm(RequestError):
+    """The body is no whole multipart form; ``field`` is the part that cannot be read."""
+
+    code = "malformed_request"
+
+
 class UnknownField(RequestError):
-    """A form field with a name that no parameter has; most often a spelling mistake."""
+    """A form field or query parameter with a name that none has; most often a spelling mistake."""
 
     code = "unknown_field"
 

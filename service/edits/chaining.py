@@ -54,6 +54,8 @@ def find_source(form: EditForm, tenant: str, backend: Backend) -> SourceEdit | N
         JobNotFound, JobNotReady, JobNotSucceeded, JobExpired, NoSuchFile, ObjectNotFound: there is no such result.
     """
     if form.source_edit is None:
+        if form.source_result:
+            raise invalid("source_result", "it is a result of `source_edit`, which was not sent")
         return None
     if form.image is not None:
         raise invalid("source_edit", "give `image` or `source_edit`, not both")

@@ -6,28 +6,31 @@ Nothing about an algorithm's parameter is written down here; a new field of `Edi
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import inspect
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from annotated_types import MaxLen
 from fastapi import Depends, File, Form, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
-from pydantic import Json, RootModel, ValidationError, create_model
+from pydantic import Json, RootModel, ValidationError, create_model, model_validator
+from pydantic_core import PydanticCustomError
+from starlette.datastructures import UploadFile as SentFile
 from typing_extensions import Doc
 
 from jobs.schema import ArtifactName, DeadlineS, EditRequest, OutputFormat, Priority, Prompt
 from magedit.config import GOVERNED, PRESET_DOC, PRESETS, EditConfig, MaskMode, MethodName, PresetName, Region, Word
-from magedit.config.types import RENAMED
+from magedit.config.types import RENAMED, RENAMED_IN_REGION
 from magedit.inversion.card import InversionCard
 from magedit.inversion.registry import INVERSIONS
 from magedit.methods.card import MethodCard
 from magedit.methods.registry import METHODS
 from magedit.prompts.kinds import KIND_DOC, KIND_GOVERNED, KINDS, KindName
-from service.errors import UnknownField, UnsupportedBody
-
-MULTIPART = "multipart/form-data"
+from service.errors import UnknownField
 
 
 def _doc(owner: type, name: str) -> str:
@@ -60,6 +63,19 @@ _none = _plain(list)
 
 class Regions(RootModel[tuple[Region, ...]]):
     """`regions`, as one value: FastAPI takes a bare tuple for a repeated form field."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _require_known_keys(cls, value: Any) -> Any:
+        known = [field.name for field in dataclasses.fields(Region)]
+        for number, region in enumerate(value if isinstance(value, list) else ()):
+            for key in region if isinstance(region, dict) else ():
+                if key not in known:
+                    now = RENAMED_IN_REGION.get(key)
+                    cure = f"it is now '{now}'" if now else f"there are: {', '.join(known)}"
+                    told = {"number": number, "key": key, "cure": cure}
+                    raise PydanticCustomError("unknown_key", "region {number} has no key '{key}'; {cure}", told)
+        return value
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -218,22 +234,92 @@ FIELDS = frozenset(parameter.name for parameter in _PARAMETERS)
 read_form.__signature__ = inspect.Signature(list(_PARAMETERS), return_annotation=EditForm)  # type: ignore[attr-defined]
 
 
+def _parts(hint: Any) -> Iterator[Any]:
+    """What a type is made of, itself included."""
+    yield hint
+    yield get_origin(hint)
+    for part in get_args(hint):
+        yield from _parts(part)
+
+
+def _names(wanted: Any) -> frozenset[str]:
+    """The fields whose type is ``wanted``, or made of it."""
+    return frozenset(
+        parameter.name
+        for parameter in _PARAMETERS
+        if any(part is wanted or type(part) is wanted for part in _parts(parameter.annotation))
+    )
+
+
+FILES, REPEATED, JSON = _names(UploadFile), _names(list), _names(Json)
+"""Names of the fields that are files, that may be sent several times, that are JSON text."""
+
+_BASE64 = ("iVBORw0KGgo", "/9j/", "UklGR")
+"""How PNG, JPEG and WebP begin in base64."""
+
+
 async def require_known_fields(request: Request) -> None:
-    """Refuse another kind of body and misspelled fields, which would otherwise be silently ignored.
+    """Refuse what would otherwise be ignored without a word: misspelled fields, all but the last value of a field that
+    takes one, text in place of a file and a file in place of text.
 
     Raises:
-        UnsupportedBody: the body is no multipart form.
         UnknownField: a field that no parameter has; names it and those there are.
+        RequestValidationError: a field was sent in another way than it is taken.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != MULTIPART:
-        raise UnsupportedBody(f"the body is {media_type or 'of no declared type'}; send it as {MULTIPART}")
     form = await request.form()
     for name in form:
         if name not in FIELDS:
             if name in RENAMED:
                 raise UnknownField(f"there is no field {name!r}: it is now {RENAMED[name]!r}", field=name)
-            raise UnknownField(f"there is no field {name!r}; there are: {', '.join(sorted(FIELDS))}", field=name)
+            near = difflib.get_close_matches(name, FIELDS, n=1)
+            meant = f" (did you mean {near[0]!r}?)" if near else ""
+            raise UnknownField(f"there is no field {name!r}{meant}; there are: {', '.join(sorted(FIELDS))}", field=name)
+        values = form.getlist(name)
+        if len(values) > 1 and name not in REPEATED:
+            raise invalid(name, f"it was sent {len(values)} times and takes one value: send it once")
+        for value in values:
+            if name in FILES:
+                _require_file(name, value)
+            elif isinstance(value, SentFile):
+                raise invalid(
+                    name,
+                    f"it was sent as a file (filename {value.filename!r}): send it as text, without a filename. In "
+                    "JavaScript append the string itself, not a Blob",
+                )
+            elif name in JSON:
+                _require_unique_keys(name, value)
+
+
+def _require_file(name: str, value: SentFile | str) -> None:
+    if isinstance(value, SentFile) or (value == "" and name not in REPEATED):
+        # An empty value of a form is none.
+        return
+    cure = (
+        f"send the picture's bytes as a part with a filename (curl -F '{name}=@picture.png', in JavaScript "
+        f"form.append('{name}', blob, 'picture.png'))"
+    )
+    if value.startswith("data:"):
+        seen = "it is a data URI, not a file: decode it and"
+    elif value.startswith(_BASE64):
+        seen = "it is base64 text, not a file: decode it and"
+    elif value.startswith(("http://", "https://")):
+        seen = "it is an address, and the service downloads nothing: fetch it yourself and"
+    else:
+        seen = f"it is the text {value[:40]!r}, not a file:"
+    raise invalid(name, f"{seen} {cure}")
+
+
+def _require_unique_keys(name: str, text: str) -> None:
+    def unique(pairs: list[tuple[str, Any]]) -> None:
+        for key, count in Counter(key for key, _ in pairs).items():
+            if count > 1:
+                raise invalid(name, f"the key {key!r} is there {count} times: give it once")
+
+    try:
+        json.loads(text, object_pairs_hook=unique)
+    except (ValueError, RecursionError):
+        # What is wrong with it otherwise is told where its value is checked.
+        return
 
 
 def invalid(field: str, message: str) -> RequestValidationError:

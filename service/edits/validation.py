@@ -46,7 +46,7 @@ def check(
         _check_methods(config, info)
     if form.source_prompt is None:
         if source is None and any("source_prompt" in METHODS[config.method].inputs for config in configs):
-            raise invalid("source_prompt", "Field required")
+            raise invalid("source_prompt", "say what the image shows; the edit starts from it")
         if source is None:
             # The target prompt stands for it; what is wrong with it is wrong at its own field.
             _check_prompt(form.target_prompt, "target_prompt", info, tokenize)
@@ -77,6 +77,8 @@ def _configs(form: EditForm, info: ModelInfo) -> tuple[EditConfig, ...]:
         if "method" in form.given or form.config.method in info.methods:
             return (form.config,)
         return (replace(form.config, method=info.methods[0]),)
+    if "method" in form.given:
+        raise NotTogether("`compare` names the methods: leave `method` out, or `compare`", field="method")
     if len(set(form.compare)) < len(form.compare):
         raise invalid("compare", "a method is named twice; `n` and `sweep` make more results of one")
     used, default = {name for method in form.compare for name in METHODS[method].parameters}, EditConfig()

@@ -41,6 +41,8 @@ a busy machine takes more for any picture."""
 
 # First bytes of the three formats (RFC 2083 3.1, ITU T.81 B.1.1.3, WebP container specification).
 _SIGNATURES = (PNG, JPEG, RIFF)
+# A data URI (RFC 2397), and the three formats in base64.
+_TEXTS = (b"data:", b"iVBORw0KGgo", b"/9j/", b"UklGR")
 
 # What turns a picture upright that lies in its file in each of these ways (EXIF 2.32, tag 0x0112).
 _TURNED = {
@@ -91,6 +93,12 @@ def _decode(data: bytes, *, field: str, limits: UploadLimits) -> tuple[Image.Ima
             f"`{field}` has {len(data)} bytes; at most {limits.max_bytes} are accepted. Send a smaller file.",
             field=field,
         )
+    if not data:
+        raise UnreadableImage(
+            f"`{field}` is an empty file: it has 0 bytes. Check it where it was written.", field=field
+        )
+    if data.startswith(_TEXTS):
+        raise UnsupportedImageType(f"`{field}` is base64 text. Decode it and send the bytes.", field=field)
     if not data.startswith(_SIGNATURES):
         raise UnsupportedImageType(
             f"`{field}` is no PNG, JPEG or WebP picture. Convert it to one of them.", field=field

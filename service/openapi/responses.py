@@ -12,7 +12,17 @@ from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject
 from magedit.config import Region
 from magedit.report import EditMeasures, Progress, Ratios, Stage
 from service.edits.views import Edit, edit_view
-from service.errors import Busy, ForeignHost, ForeignOrigin, InvalidKey, NoKey, NotReady, RateLimited, ScopeMissing
+from service.errors import (
+    Busy,
+    ForeignHost,
+    ForeignOrigin,
+    InvalidKey,
+    NoKey,
+    NotReady,
+    RateLimited,
+    ScopeMissing,
+    UnknownField,
+)
 from service.problems import MEDIA_TYPE, Known, framework_problem, problem_of, validation_problem
 
 RETRY_AFTER = {
@@ -55,10 +65,20 @@ def example(edit: Edit) -> dict[str, Any]:
 def guarded() -> dict[int | str, dict[str, Any]]:
     """The ``responses`` of every route that needs a key."""
     return problems(
-        NoKey(), InvalidKey(), ScopeMissing("edits:read"), FOREIGN_ORIGIN, FOREIGN_HOST, RATE_LIMITED, REDIS_AWAY
+        NoKey(),
+        InvalidKey(),
+        ScopeMissing("edits:read"),
+        FOREIGN_ORIGIN,
+        FOREIGN_HOST,
+        UNKNOWN_PARAMETER,
+        RATE_LIMITED,
+        REDIS_AWAY,
     )
 
 
+UNKNOWN_PARAMETER = UnknownField(
+    "there is no query parameter 'stat' here; there are: cursor, limit, state", field="stat"
+)
 FOREIGN_HOST = ForeignHost("the request is for 'example.com', this service for its own machine alone: ...")
 FOREIGN_ORIGIN = ForeignOrigin("a page of 'https://example.com' may change nothing here: ...")
 

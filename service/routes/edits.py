@@ -18,6 +18,7 @@ from service.deps import WRITER, Backend, EditId, OwnEditToChange, Reader, Uploa
 from service.edits.form import EditFormDep, require_known_fields
 from service.edits.idempotency import HEADER as IDEMPOTENCY_KEY
 from service.edits.idempotency import REPLAYED, KeyedDep
+from service.edits.multipart import FormRoute
 from service.edits.prefer_wait import await_end, preferred_wait
 from service.edits.representation import view_of, views_of
 from service.edits.submission import submit
@@ -54,7 +55,7 @@ ACCEPTED = {
     "Preference-Applied": {"description": "The wait that was granted.", "schema": {"type": "string"}},
 }
 
-router = APIRouter(prefix=EDITS, tags=["edits"])
+router = APIRouter(prefix=EDITS, tags=["edits"], route_class=FormRoute)
 
 
 @router.post(
@@ -100,6 +101,7 @@ router = APIRouter(prefix=EDITS, tags=["edits"])
             refused.ImageTooLarge("`image` is 13000x13000; at most 25000000 pixels are accepted.", field="image"),
             refused.UnsupportedImageType("`image` is no PNG, JPEG or WebP picture.", field="image"),
             refused.UnsupportedBody("the body is application/json; send it as multipart/form-data"),
+            refused.MalformedForm("the form ends without its closing boundary '--X--': it was cut off on its way, ..."),
             refused.InvalidIdempotencyKey("there are 2 Idempotency-Key headers; send one", field=IDEMPOTENCY_KEY),
             job.KeyInUse(),
             job.KeyReused(),

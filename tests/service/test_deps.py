@@ -15,3 +15,28 @@ def test_another_tenants_edit_is_404(client: httpx.Client, form: Form, worker_si
         assert_problem(client.request(method, f"/v1/edits/{other.id}{path}"), 404, "not_found")
     assert [edit["id"] for edit in client.get("/v1/edits").json()["edits"]] == [own.id]
     assert worker_side.records.get(other.id) is not None
+
+
+def test_no_query_parameter_is_ignored(client: httpx.Client, form: Form) -> None:
+    edit = form.send(client).json()["id"]
+    for path in (
+        "/v1/edits",
+        f"/v1/edits/{edit}",
+        f"/v1/edits/{edit}/events",
+        "/v1/models",
+        "/v1/methods",
+        "/v1/usage",
+    ):
+        problem = assert_problem(client.get(f"{path}?stat=succeeded"), 422, "unknown_field", "stat")
+        assert "there is no query parameter 'stat' here; there are: " in problem["detail"]
+    assert "there are: cursor, limit, state" in client.get("/v1/edits?stat=queued").json()["detail"]
+    assert_problem(client.get("/v1/edits?limit=1&limit=2"), 422, "unknown_field", "limit")
+    assert client.get("/v1/edits?limit=1&state=queued").status_code == 200
+    assert client.head("/v1/edits?limit=1").status_code == 200
+
+
+def test_fields_in_the_query_of_a_submission_are_told_where_they_belong(client: httpx.Client, form: Form) -> None:
+    files = [(name, (f"{name}.png", content)) for name, content in form.files]
+    answer = client.post("/v1/edits?steps=4", files=files, data=form.data)
+    assert "sent as a form" in assert_problem(answer, 422, "unknown_field", "steps")["detail"]
+    assert client.get("/v1/edits").json()["edits"] == []

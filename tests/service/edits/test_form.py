@@ -16,7 +16,7 @@ from magedit.methods.registry import METHODS
 from service.app import create_app
 from service.edits.form import FIELDS, parse_form, read_form
 from service.problems import validation_problem
-from tests.service.conftest import Form
+from tests.service.conftest import Form, assert_problem
 
 
 def test_every_parameter_is_a_form_field() -> None:
@@ -88,3 +88,34 @@ def test_no_default_is_made_by_a_built_in_type() -> None:
     for parameter in inspect.signature(read_form).parameters.values():
         for extra in getattr(parameter.annotation, "__metadata__", ()):
             assert not isinstance(getattr(extra, "default_factory", None), type), parameter.name
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "field", "told"),
+    [
+        ({"regions": '[{"word": ["purple"]}]'}, "invalid_request", "regions", "region 0 has no key 'word'"),
+        (
+            {"regions": '[{"strength": 1}]'},
+            "invalid_request",
+            "regions",
+            "region 0 has no key 'strength'; it is now 'weight'",
+        ),
+        ({"regions": '[{"words": ["purple"], "words": []}]'}, "invalid_request", "regions", "'words' is there 2 times"),
+        ({"equalizer": '{"purple": 2, "purple": 3}'}, "invalid_request", "equalizer", "'purple' is there 2 times"),
+        ({"compare": ["p2p"], "method": "p2p"}, "not_together", "method", "`compare` names the methods"),
+        ({"source_result": "1"}, "invalid_request", "source_result", "`source_edit`, which was not sent"),
+        ({"guidence_scale": "7"}, "unknown_field", "guidence_scale", "did you mean 'guidance_scale'?"),
+    ],
+)
+def test_nothing_that_is_sent_is_ignored(
+    data: dict[str, str], code: str, field: str, told: str, client: httpx.Client, form: Form
+) -> None:
+    form.data |= data
+    assert told in assert_problem(form.send(client), 422, code, field)["detail"]
+
+
+def test_regions_of_a_form_without_http_have_known_keys_too() -> None:
+    data = {"source_prompt": "a", "target_prompt": "b", "regions": '[{"words": ["b"]}, {"scale": 1}]'}
+    with pytest.raises(RequestValidationError) as caught:
+        parse_form(b"", [b""], data)
+    assert "region 1 has no key 'scale'" in validation_problem(caught.value).detail

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import random
 import struct
@@ -64,10 +65,23 @@ def test_other_formats_are_not_opened(encoding: str) -> None:
     assert caught.value.field == "image"
 
 
-@pytest.mark.parametrize("data", [b"", b"GIF89a", b"<svg/>", b"%PDF-1.7", b"\x89PNG"])
+@pytest.mark.parametrize("data", [b"\0", b"GIF89a", b"<svg/>", b"%PDF-1.7", b"\x89PNG"])
 def test_no_picture_at_all(data: bytes) -> None:
     with pytest.raises(UnsupportedImageType):
         read(data)
+
+
+def test_an_empty_file_is_told_apart() -> None:
+    with pytest.raises(UnreadableImage, match="is an empty file: it has 0 bytes"):
+        read(b"")
+
+
+@pytest.mark.parametrize("encoding", ["PNG", "JPEG", "WEBP"])
+def test_base64_in_a_file_is_told_what_it_is(encoding: str) -> None:
+    text = base64.b64encode(encode(Image.new("RGB", (20, 10)), encoding))
+    for data in (text, b"data:image/png;base64," + text):
+        with pytest.raises(UnsupportedImageType, match="is base64 text"):
+            read(data)
 
 
 @pytest.mark.parametrize("encoding", ["PNG", "JPEG", "WEBP"])
