@@ -58,6 +58,8 @@ def create_app(settings: Settings) -> FastAPI:
         version=version("magedit"),
         description=DESCRIPTION,
         lifespan=lifespan,
+        # Names of a generated client's functions.
+        generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,
         # Theirs come from other hosts; `/docs` is one of the page's.
         docs_url=None,

@@ -61,8 +61,9 @@ def _plain(make: Callable[[], Any]) -> Callable[[], Any]:
 _none = _plain(list)
 
 
+# A model, as FastAPI takes a bare tuple for a repeated form field.
 class Regions(RootModel[tuple[Region, ...]]):
-    """`regions`, as one value: FastAPI takes a bare tuple for a repeated form field."""
+    """One region per mask, in order."""
 
     @model_validator(mode="before")
     @classmethod

@@ -17,6 +17,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document of ``app``, made once, with every problem answer as a problem document."""
     # Here: the routes, which say what they answer, import this module's neighbours.
     from service.openapi.contract import complete
+    from service.openapi.portable import make_portable
     from service.openapi.responses import FINISHED, QUEUED, SUCCEEDED
 
     if app.openapi_schema is None:
@@ -29,6 +30,7 @@ def document(app: FastAPI) -> dict[str, Any]:
             webhooks=app.webhooks.routes,
         )
         _name_problems(schema)
+        make_portable(schema, form="EditForm")
         complete(schema, FINISHED, (QUEUED, SUCCEEDED))
         app.openapi_schema = schema
     return app.openapi_schema

@@ -131,9 +131,12 @@ async def create_edit(
     upload_limiter: UploadLimiterDep,
     keyed: KeyedDep,
     origin: OriginDep,
-    prefer: Annotated[
-        list[str] | None,
-        Header(description="`wait=20`: hold the answer until the edit is finished, for at most so many seconds."),
+    _: Annotated[
+        str | None,
+        Header(
+            alias="Prefer",
+            description="`wait=20`: hold the answer until the edit is finished, for at most so many seconds.",
+        ),
     ] = None,
 ) -> Response:
     """Check the request, keep it, and put it in line. Nothing of a refused request is kept."""
@@ -143,7 +146,7 @@ async def create_edit(
     headers = {"Location": path(record)}
     if replayed:
         headers[REPLAYED] = "true"
-    wait_s = min(preferred_wait(prefer or ()) or 0, backend.settings.max_wait_s)
+    wait_s = min(preferred_wait(request.headers.getlist("Prefer")) or 0, backend.settings.max_wait_s)
     if wait_s:
         headers["Preference-Applied"] = f"wait={wait_s}"
         await await_end(request, watch, record.id, wait_s)

@@ -54,7 +54,7 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
 _ARTIFACT = _PICTURE | {
     200: {
         "description": "The artifact: a picture, or the trace as JSON.",
-        "content": _PICTURE[200]["content"] | {"application/json": {"schema": {"type": "array"}}},
+        "content": _PICTURE[200]["content"] | {"application/json": {"schema": {}}},
         "headers": {"ETag": _PICTURE[200]["headers"]["ETag"]},
     }
 }
