@@ -13,7 +13,7 @@ async with AsyncClient("http://127.0.0.1:8000") as client:
 """
 
 from .aio import AsyncClient
-from .calls import DamagedFile, Picture, ServiceError, form_data
+from .calls import DamagedFile, EditNotSucceeded, Picture, ServiceError, form_data
 from .models import (
     Edit,
     EditWarning,
@@ -37,6 +37,7 @@ __all__ = [
     "Client",
     "DamagedFile",
     "Edit",
+    "EditNotSucceeded",
     "EditWarning",
     "FieldError",
     "File",

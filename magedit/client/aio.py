@@ -10,7 +10,19 @@ from typing import Any, Self
 
 import httpx
 
-from .calls import RETRIES, Call, Picture, edit_of, listing, outcome_of, pause_before_retry, save, submission
+from .calls import (
+    RETRIES,
+    Call,
+    Picture,
+    edit_of,
+    ended,
+    listing,
+    outcome_of,
+    pause_before_retry,
+    save,
+    submission,
+    too_late,
+)
 from .events import OPEN, REOPEN_S, Event, Lines, Refused, after, opening, pause_before_reopening
 from .models import Edit, Model, Page, State
 
@@ -107,11 +119,17 @@ class AsyncClient:
             if latest.finished:
                 yield latest
 
-    async def wait(self, edit_id: str) -> Edit:
-        """Wait until the edit is finished. For a limit: `asyncio.timeout`."""
-        async for edit in self.stream(edit_id):
-            latest = edit
-        return latest
+    async def wait(self, edit_id: str, *, timeout_s: float | None = None, raise_on_failure: bool = False) -> Edit:
+        """Wait until the edit is finished; arguments and errors are those of `Client.wait`."""
+        scope = asyncio.timeout(timeout_s)
+        try:
+            async with scope:
+                async for edit in self.stream(edit_id):
+                    latest = edit
+        except TimeoutError as error:
+            # One from elsewhere is not ours to explain.
+            raise (too_late(edit_id, timeout_s) if scope.expired() else error) from error
+        return ended(latest, raise_on_failure=raise_on_failure)
 
     async def cancel(self, edit_id: str) -> Edit:
         """Ask for the edit to stop. Raises ServiceError (409) if it has finished."""

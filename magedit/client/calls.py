@@ -41,6 +41,15 @@ class ServiceError(Exception):
         self.retry_after_s = retry_after_s
 
 
+class EditNotSucceeded(Exception):
+    """The edit that was waited for has failed or was canceled; ``edit`` tells of it."""
+
+    def __init__(self, edit: Edit) -> None:
+        reason = f": {edit.problem.title}: {edit.problem.detail}" if edit.problem else ""
+        super().__init__(f"edit {edit.id} is {edit.state}{reason}")
+        self.edit = edit
+
+
 class DamagedFile(Exception):
     """What was received is not what the service says it has."""
 
@@ -120,6 +129,18 @@ def outcome_of(call: Call, attempt: int, response: httpx.Response) -> httpx.Resp
 def look_pause_s(response: httpx.Response) -> float:
     """Seconds until the next look at an edit: what the service names, but `POLL_S` at most, for whoever looks on."""
     return min(POLL_S, retry_after_s(response) or POLL_S)
+
+
+def ended(edit: Edit, *, raise_on_failure: bool) -> Edit:
+    """An edit that was waited for. Raises EditNotSucceeded if it has not succeeded, where that is asked for."""
+    if raise_on_failure and edit.state != "succeeded":
+        raise EditNotSucceeded(edit)
+    return edit
+
+
+def too_late(edit_id: str, timeout_s: float | None) -> TimeoutError:
+    """What is raised when an edit has not finished in time."""
+    return TimeoutError(f"edit {edit_id} has not finished within {timeout_s:g} s; it goes on, `cancel` stops it")
 
 
 def edit_of(response: httpx.Response) -> Edit:

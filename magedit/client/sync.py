@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,12 +16,14 @@ from .calls import (
     Call,
     Picture,
     edit_of,
+    ended,
     listing,
     look_pause_s,
     outcome_of,
     pause_before_retry,
     save,
     submission,
+    too_late,
 )
 from .events import OPEN, REOPEN_S, Event, Lines, Refused, after, opening, pause_before_reopening
 from .models import Edit, Model, Page, State
@@ -93,16 +96,21 @@ class Client:
 
     def watch(self, edit_id: str) -> Iterator[Edit]:
         """The edit each time it has changed, the last time when it is finished; asked for twice a second."""
+        return self._looks(edit_id, deadline=None)
+
+    def _looks(self, edit_id: str, *, deadline: float | None) -> Iterator[Edit]:
+        """As `watch`. Raises TimeoutError at ``deadline``, by the monotonic clock."""
         tag = ""
         while True:
-            answer = self._call("GET", f"/v1/edits/{edit_id}", headers={"If-None-Match": tag})
+            call = Call("GET", f"/v1/edits/{edit_id}", {"headers": {"If-None-Match": tag}})
+            answer = self._make(call, deadline=deadline)
             if answer.status_code != httpx.codes.NOT_MODIFIED:
                 tag = answer.headers["etag"]
                 edit = edit_of(answer)
                 yield edit
                 if edit.finished:
                     return
-            time.sleep(look_pause_s(answer))
+            time.sleep(min(look_pause_s(answer), _left_s(deadline)))
 
     def stream(self, edit_id: str) -> Iterator[Edit]:
         """The edit each time it has changed, the last time when it is finished; told by the service as it happens.
@@ -139,11 +147,31 @@ class Client:
             if latest.finished:
                 yield latest
 
-    def wait(self, edit_id: str, on_change: Callable[[Edit], None] = lambda _: None) -> Edit:
-        """Wait until the edit is finished; ``on_change`` sees it each time it has changed."""
-        for edit in self.watch(edit_id):
-            on_change(edit)
-        return edit
+    def wait(
+        self,
+        edit_id: str,
+        on_change: Callable[[Edit], None] = lambda _: None,
+        *,
+        timeout_s: float | None = None,
+        raise_on_failure: bool = False,
+    ) -> Edit:
+        """Wait until the edit is finished; ``on_change`` sees it each time it has changed.
+
+        Args:
+            timeout_s: how long to wait at most, in seconds; None: as long as it takes.
+            raise_on_failure: raise if it failed or was canceled, in place of returning it.
+
+        Raises:
+            TimeoutError: it has not finished in time. It goes on.
+            EditNotSucceeded: see ``raise_on_failure``.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        try:
+            for edit in self._looks(edit_id, deadline=deadline):
+                on_change(edit)
+        except TimeoutError as error:
+            raise too_late(edit_id, timeout_s) from error
+        return ended(edit, raise_on_failure=raise_on_failure)
 
     def result(self, edit_id: str, number: int = 0) -> bytes:
         """The bytes of a result. Raises ServiceError (409: not ready or failed, 410: expired)."""
@@ -203,13 +231,19 @@ class Client:
     def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
         return self._make(Call(method, path, options))
 
-    def _make(self, call: Call) -> httpx.Response:
+    def _make(self, call: Call, *, deadline: float | None = None) -> httpx.Response:
+        """The answer that holds. Raises TimeoutError at ``deadline``, by the monotonic clock."""
         attempt = 0
         while True:
             attempt += 1
+            options = dict(call.options)
+            if deadline is not None:
+                own = self._http.timeout.read
+                options["timeout"] = min(_left_s(deadline), math.inf if own is None else own)
             try:
-                response = self._http.request(call.method, call.path, **call.options)
+                response = self._http.request(call.method, call.path, **options)
             except httpx.TransportError as error:
+                _left_s(deadline)
                 pause_s = pause_before_retry(attempt, self._retries, error)
                 if pause_s is None:
                     raise
@@ -217,4 +251,14 @@ class Client:
                 pause_s = pause_before_retry(attempt, self._retries, response)
                 if pause_s is None:
                     return outcome_of(call, attempt, response)
-            time.sleep(pause_s)
+            time.sleep(min(pause_s, _left_s(deadline)))
+
+
+def _left_s(deadline: float | None) -> float:
+    """The seconds until ``deadline``. Raises TimeoutError if there are none."""
+    if deadline is None:
+        return math.inf
+    left_s = deadline - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    return left_s

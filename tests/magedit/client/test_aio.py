@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from magedit.client import AsyncClient, DamagedFile, Edit, ServiceError
+from magedit.client import AsyncClient, DamagedFile, Edit, EditNotSucceeded, ServiceError
 from tests.conftest import free_port
 from tests.service.conftest import WorkerSide, mask, picture
 
@@ -148,3 +148,18 @@ def test_nobody_there() -> None:
 
     with pytest.raises(httpx.ConnectError):
         asyncio.run(use())
+
+
+def test_waiting_has_an_end_and_raises_a_failure_if_asked_for(client: httpx.Client, worker_side: WorkerSide) -> None:
+    async def use() -> None:
+        async with AsyncClient(str(client.base_url)) as service:
+            edit = await service.submit(picture(), [mask()], **PROMPTS)
+            with pytest.raises(TimeoutError, match=rf"edit {edit.id} has not finished within 0\.3 s; it goes on"):
+                await service.wait(edit.id, timeout_s=0.3)
+            await asyncio.to_thread(lambda: worker_side.fail(worker_side.claim(edit.id)))
+            assert (await service.wait(edit.id, timeout_s=60)).state == "failed"
+            with pytest.raises(EditNotSucceeded, match=f"edit {edit.id} is failed: Diverged") as caught:
+                await service.wait(edit.id, raise_on_failure=True)
+            assert caught.value.edit == await service.get(edit.id)
+
+    asyncio.run(use())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ import pytest
 from jobs.connection import connect
 from jobs.settings import Settings
 from jobs.tenants.api_keys import ApiKeys
-from magedit.client import Client, DamagedFile, Edit, ServiceError
+from magedit.client import Client, DamagedFile, Edit, EditNotSucceeded, ServiceError
 from tests.conftest import PATIENCE_S, free_port
 from tests.service.conftest import WorkerSide, mask, picture, serving
 
@@ -153,3 +154,38 @@ def test_stream_and_download(service: Client, worker_side: WorkerSide, tmp_path:
         with pytest.raises(DamagedFile, match="damaged"):
             service.download(damaged, tmp_path / "no.png")
     assert [each.name for each in tmp_path.iterdir()] == ["out.png"]
+
+
+def test_waiting_has_an_end(service: Client) -> None:
+    with service:
+        edit = service.submit(picture(), [mask()], **PROMPTS)
+        with pytest.raises(TimeoutError, match=rf"edit {edit.id} has not finished within 0\.3 s; it goes on"):
+            service.wait(edit.id, timeout_s=0.3)
+        assert service.get(edit.id).state == "queued"
+
+
+def test_waiting_ends_though_the_service_does_not_answer(service: Client) -> None:
+    with service, socket.create_server(("127.0.0.1", 0)) as silent:
+        edit = service.submit(picture(), [mask()], **PROMPTS)
+        with (
+            Client(f"http://127.0.0.1:{silent.getsockname()[1]}") as waiting,
+            pytest.raises(TimeoutError, match="has not finished within"),
+        ):
+            waiting.wait(edit.id, timeout_s=0.3)
+
+
+def test_a_failure_is_raised_if_asked_for(service: Client, worker_side: WorkerSide) -> None:
+    with service:
+        edit = service.submit(picture(), [mask()], **PROMPTS)
+        worker_side.fail(worker_side.claim(edit.id))
+        assert service.wait(edit.id).state == "failed"
+        with pytest.raises(EditNotSucceeded, match=f"edit {edit.id} is failed: Diverged: the latent") as caught:
+            service.wait(edit.id, raise_on_failure=True)
+        assert caught.value.edit == service.get(edit.id)
+
+
+def test_an_edit_that_succeeded_in_time_is_returned(service: Client, worker_side: WorkerSide) -> None:
+    with service:
+        edit = service.submit(picture(), [mask()], **PROMPTS)
+        worker_side.succeed(worker_side.claim(edit.id))
+        assert service.wait(edit.id, timeout_s=60, raise_on_failure=True).state == "succeeded"
