@@ -58,6 +58,9 @@ bench: $(VENV)/.run  ## What the demo edit costs: UNet passes and seconds per st
 bench-speed: $(VENV)/.run  ## The presets against the released program's schedule (SPEED="--resume" goes on after a kill)
 	$(BIN)/python -m benchmarks.speed --growth --sd $(SPEED)
 
+bench-scale: $(VENV)/.run  ## What one Redis bears, measured; waiting of 1 to 500 workers, simulated (wants redis-tools)
+	$(BIN)/python -m benchmarks.scale
+
 bench-memory: $(VENV)/.run  ## Peak memory of an edit on a UNet of SD 1.x size; a worker over 200 edits
 	$(BIN)/python -m benchmarks.memory --edits 200
 
