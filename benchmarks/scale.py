@@ -1,25 +1,26 @@
 """How the service scales: what one Redis bears, measured, and the waiting of 1 to 500 workers, simulated.
 
-Measured here, on a real stack with the demo checkpoint: attempts, the load of the model, and what an edit and a worker
-cost Redis (commands, the server's CPU time, memory), for edits of two lengths, so that what belongs to an edit and what
-to each second of its work can be told apart. `redis-benchmark` (Debian: redis-tools) loads a server of the same
-configuration. The simulation draws its edits from the measured ones, stretched to a mean of `--edit-seconds`.
+Measured here, on real stacks with the demo checkpoint: attempts, the load of the model, and what they ask of Redis (its
+CPU time, its memory, and writes, which its append-only file tells). Edits of two lengths tell what belongs to an edit
+and what to each second of its work, stacks of one and of several waiting workers what belongs to a worker.
+`redis-benchmark` (Debian: redis-tools) loads a server of the same configuration. The simulation draws its edits from
+the measured ones, stretched to a mean of `--edit-seconds`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import shutil
 import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis import Redis
 from rich.console import Console
@@ -30,6 +31,7 @@ from cli.embedded_redis import EmbeddedRedis
 from cli.stack import Stack
 from cli.supervisor import Supervised, stop_all
 from jobs.connection import connect
+from jobs.models import Models
 from jobs.settings import Settings
 from magedit.client import Client
 from magedit.demo import demo_edit
@@ -38,6 +40,7 @@ WORKERS = (1, 5, 20, 50, 100, 200, 500)
 LENGTHS = (4, 16)
 """Steps of the measured edits."""
 IDLE_S = 20.0
+IDLE_WORKERS = 4
 CLIENTS = 50
 EDIT_S = 10.0
 SPARE = 0.5
@@ -52,43 +55,66 @@ SCENARIOS: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What a Redis server has done up to now."""
+class Usage(NamedTuple):
+    """What a Redis server did in some time, or does in a second: CPU seconds, and writes, each with its own fsync."""
 
-    commands: int
     cpu_s: float
-    at: float
+    writes: float
 
-    @classmethod
-    def of(cls, redis: Redis) -> Reading:
-        """As the server tells; what asking costs is in it."""
-        info = redis.info()
-        cpu_s = info["used_cpu_user"] + info["used_cpu_sys"]
-        return cls(info["total_commands_processed"], cpu_s, time.monotonic())
+    def minus(self, other: Usage, times: float = 1.0) -> Usage:
+        """The rest, ``times`` the other taken away; nothing below zero."""
+        return Usage(*(max(0.0, mine - times * its) for mine, its in zip(self, other, strict=True)))
+
+    def over(self, count: float) -> Usage:
+        """Its part of one of ``count``."""
+        return Usage(*(each / count for each in self))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """What an edit, a second of its work and an idle stack of one worker cost Redis; bytes and seconds."""
+    """What Redis is asked for, by whom; bytes and seconds."""
 
     edit_s: list[float]
     load_s: float
-    commands_per_edit: float
-    commands_per_running_s: float
-    commands_per_idle_s: float
-    cpu_s_per_edit: float
-    cpu_s_per_running_s: float
-    cpu_s_per_idle_s: float
+    front_end: Usage
+    """A second of a front end that nobody asks."""
+    worker: Usage
+    """A second of a worker that waits."""
+    edit: Usage
+    """An edit, whatever its length: submit, follow by events, fetch."""
+    running: Usage
+    """A second of an edit's work, with one caller who follows it."""
     bytes_per_edit: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Capacity:
-    """What a server of the same configuration does for `redis-benchmark`, a command a round trip."""
+    """What a server of the same configuration does for `redis-benchmark`, by 50 callers."""
 
-    requests_per_s: float
-    requests_per_cpu_s: float
+    writes_per_s: float
+    writes_per_cpu_s: float
+
+
+def aof_writes(folder: Path) -> int:
+    """Writes in the append-only files below ``folder``; what a script or a transaction changes is one."""
+    found = 0
+    for file in folder.rglob("*.aof"):
+        inside = False
+        with file.open("rb") as commands:
+            # A snapshot at its beginning is no command (redis.io/docs/reference/protocol-spec).
+            while (head := commands.readline()).startswith(b"*"):
+                words = []
+                for _ in range(int(head[1:])):
+                    words.append(commands.read(int(commands.readline()[1:]) + 2)[:-2])
+                name = words[0].upper()
+                if name == b"MULTI":
+                    inside = True
+                elif name == b"EXEC":
+                    inside = False
+                    found += 1
+                elif not inside and name != b"SELECT":
+                    found += 1
+    return found
 
 
 def line_through(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -98,62 +124,82 @@ def line_through(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return max(0.0, y0 - slope * x0), slope
 
 
-def measure(folder: Path, edits: int, lengths: tuple[int, int] = LENGTHS, idle_s: float = IDLE_S) -> Costs:
-    """Costs on a real stack of one worker, in ``folder``, by ``edits`` edits of each length."""
-    picture, mask, prompts = _pictures(folder)
-    began = time.monotonic()
-    settings = Settings(state_dir=folder / "state", api_port=0, device="cpu")
-    with Stack(settings, workers=1, embedded=True) as stack:
-        stack.wait_ready()
-        load_s = time.monotonic() - began
+class Meter:
+    """Reads a stack's Redis server."""
+
+    def __init__(self, stack: Stack, redis: Redis) -> None:
         assert stack.redis is not None
-        with connect(Settings(redis_url=stack.redis.url)) as redis, Client(stack.url) as client:
+        self._folder, self._redis = stack.redis.folder, redis
 
-            def run(steps: int) -> list[float]:
-                running = []
-                for seed in range(edits):
-                    submitted = client.submit(picture, [mask], **prompts, steps=steps, seed=seed)
-                    done = client.wait(submitted.id)
-                    if done.state != "succeeded" or done.timings.running_s is None:
-                        raise RuntimeError(f"a measured edit {done.state}: {done.problem}")
-                    running.append(done.timings.running_s)
-                return running
+    def now(self) -> Usage:
+        """Since it started."""
+        info = self._redis.info("cpu")
+        return Usage(info["used_cpu_user"] + info["used_cpu_sys"], aof_writes(self._folder))
 
-            run(lengths[0])  # connections, caches and the kept inversion
-            before = Reading.of(redis)
-            time.sleep(idle_s)
-            after = Reading.of(redis)
-            idle = (after.commands - before.commands) / idle_s, (after.cpu_s - before.cpu_s) / idle_s
-            memory = _memory(redis)
-            attempts: list[list[float]] = []
-            points: list[tuple[tuple[float, float], tuple[float, float]]] = []
-            for steps in lengths:
-                before = Reading.of(redis)
-                attempts.append(run(steps))
-                after = Reading.of(redis)
-                wall_s, mean_s = after.at - before.at, statistics.mean(attempts[-1])
-                commands = (after.commands - before.commands - idle[0] * wall_s) / edits
-                cpu_s = (after.cpu_s - before.cpu_s - idle[1] * wall_s) / edits
-                points.append(((mean_s, commands), (mean_s, cpu_s)))
-            bytes_per_edit = (_memory(redis) - memory) / (edits * len(lengths))
-    commands_at_zero, commands_slope = line_through([point[0] for point in points])
-    cpu_at_zero, cpu_slope = line_through([point[1] for point in points])
+    def idle(self, seconds: float) -> Usage:
+        """In a second in which nobody asks for anything."""
+        before = self.now()
+        time.sleep(seconds)
+        return self.now().minus(before).over(seconds)
+
+    def key_bytes(self) -> int:
+        """Of all keys; the server's own figure has its connections' buffers in it."""
+        return sum((self._redis.memory_usage(key) or 0) for key in self._redis.scan_iter(count=1000))
+
+
+@contextmanager
+def _stack(folder: Path, workers: int) -> Iterator[tuple[Stack, Meter]]:
+    with Stack(Settings(state_dir=folder, api_port=0, device="cpu"), workers=workers, embedded=True) as stack:
+        stack.wait_ready()
+        assert stack.redis is not None
+        with connect(Settings(redis_url=stack.redis.url)) as redis:
+            while Models(redis).all()["demo"].workers < workers:
+                time.sleep(0.1)
+            yield stack, Meter(stack, redis)
+
+
+def measure(
+    folder: Path, edits: int, lengths: tuple[int, int] = LENGTHS, idle_s: float = IDLE_S, workers: int = IDLE_WORKERS
+) -> Costs:
+    """Costs on real stacks in ``folder``: one of ``workers`` that wait, one of a worker with ``edits`` edits of each
+    length."""
+    picture, mask, prompts = _pictures(folder)
+    with _stack(folder / "several", workers) as (_, meter):
+        several = meter.idle(idle_s)
+    began = time.monotonic()
+    with _stack(folder / "one", 1) as (stack, meter), Client(stack.url) as client:
+        load_s = time.monotonic() - began
+
+        def run(steps: int) -> list[float]:
+            running = []
+            for seed in range(edits):
+                submitted = client.submit(picture, [mask], **prompts, steps=steps, seed=seed)
+                done = client.wait(submitted.id)
+                if done.state != "succeeded" or done.timings.running_s is None:
+                    raise RuntimeError(f"a measured edit {done.state}: {done.problem}")
+                running.append(done.timings.running_s)
+            return running
+
+        run(lengths[0])  # connections, caches and the kept inversion
+        one = meter.idle(idle_s)
+        worker = several.minus(one).over(workers - 1)
+        held, attempts, used = meter.key_bytes(), [], []
+        for steps in lengths:
+            before, at = meter.now(), time.monotonic()
+            attempts.append(run(steps))
+            used.append(meter.now().minus(before).minus(one, time.monotonic() - at).over(edits))
+        bytes_per_edit = (meter.key_bytes() - held) / (edits * len(lengths))
+    means = [statistics.mean(each) for each in attempts]
+    cpu, writes = (line_through([(means[0], used[0][part]), (means[1], used[1][part])]) for part in (0, 1))
     return Costs(
         edit_s=attempts[-1],
         load_s=load_s,
-        commands_per_edit=commands_at_zero,
-        commands_per_running_s=commands_slope,
-        commands_per_idle_s=idle[0],
-        cpu_s_per_edit=cpu_at_zero,
-        cpu_s_per_running_s=cpu_slope,
-        cpu_s_per_idle_s=idle[1],
+        front_end=one.minus(worker),
+        worker=worker,
+        edit=Usage(cpu[0], writes[0]),
+        running=Usage(cpu[1], writes[1]),
         bytes_per_edit=bytes_per_edit,
     )
-
-
-def _memory(redis: Redis) -> int:
-    """Of all keys; the server's own figure has its connections' buffers in it."""
-    return sum((redis.memory_usage(key) or 0) for key in redis.scan_iter(count=1000))
 
 
 def _pictures(folder: Path) -> tuple[Path, Path, dict[str, Any]]:
@@ -176,17 +222,15 @@ def benchmark_redis(folder: Path, requests: int) -> Capacity:
             server.require_alive()
             time.sleep(0.05)
         with connect(Settings(redis_url=embedded.url)) as redis:
-            before = Reading.of(redis)
+            before = redis.info("cpu")
             load = ("-t", "set", "-d", "100", "-c", str(CLIENTS), "-n", str(requests), "--csv")
             done = subprocess.run([program, "-s", embedded.socket, *load], capture_output=True, text=True, check=True)
-            after = Reading.of(redis)
+            after = redis.info("cpu")
     finally:
         stop_all([server])
     row = next(line for line in done.stdout.splitlines() if line.startswith('"SET"'))
-    return Capacity(
-        requests_per_s=float(row.split(",")[1].strip('"')),
-        requests_per_cpu_s=(after.commands - before.commands) / (after.cpu_s - before.cpu_s),
-    )
+    cpu_s = sum(after[name] - before[name] for name in ("used_cpu_user", "used_cpu_sys"))
+    return Capacity(writes_per_s=float(row.split(",")[1].strip('"')), writes_per_cpu_s=requests / cpu_s)
 
 
 def stretched(edit_s: Sequence[float], mean_s: float) -> list[float]:
@@ -195,19 +239,27 @@ def stretched(edit_s: Sequence[float], mean_s: float) -> list[float]:
     return [each * factor for each in edit_s]
 
 
-def share_of_redis(costs: Costs, capacity: Capacity, workers: int, rate: float, edit_s: float) -> float:
-    """What ``rate`` edits a second of ``edit_s`` seconds each take of one Redis, by the larger of commands and CPU."""
-    commands = workers * costs.commands_per_idle_s + rate * (
-        costs.commands_per_edit + edit_s * costs.commands_per_running_s
+def share_of_redis(costs: Costs, capacity: Capacity, workers: int, rate: float, edit_s: float) -> Usage:
+    """What ``workers`` and ``rate`` edits a second, of ``edit_s`` seconds each, take of one Redis.
+
+    Its parts are shares of its one thread, and of the writes that its disk bears.
+    """
+    parts = (
+        (1.0, costs.front_end),
+        (workers, costs.worker),
+        (rate, costs.edit),
+        (rate * edit_s, costs.running),
     )
-    cpu_s = workers * costs.cpu_s_per_idle_s + rate * (costs.cpu_s_per_edit + edit_s * costs.cpu_s_per_running_s)
-    return max(commands / capacity.requests_per_s, cpu_s)
+    cpu_s, writes = (sum(times * usage[part] for times, usage in parts) for part in (0, 1))
+    return Usage(cpu_s, writes / capacity.writes_per_s)
 
 
 def bearable(costs: Costs, capacity: Capacity, edit_s: float, utilization: float) -> int:
     """How many workers fill the part of one Redis that they may."""
-    each = share_of_redis(costs, capacity, 1, utilization / edit_s, edit_s)
-    return math.floor(SPARE / each)
+    workers = 0
+    while max(share_of_redis(costs, capacity, workers + 1, (workers + 1) * utilization / edit_s, edit_s)) <= SPARE:
+        workers += 1
+    return workers
 
 
 def run_all(
@@ -244,36 +296,36 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="magedit-") as folder:
         capacity = benchmark_redis(Path(folder) / "redis", asked.requests)
         costs = measure(Path(folder), asked.edits)
-    measured = Table(title="measured on one Redis, every write on the disk", show_header=False)
-    for name, value in {**asdict(capacity), **{k: v for k, v in asdict(costs).items() if k != "edit_s"}}.items():
-        measured.add_row(name.replace("_", " "), f"{value:,.4g}")
-    measured.add_row("mean measured edit", f"{statistics.mean(costs.edit_s):.2f} s")
+    console.print(
+        f"redis-benchmark: {capacity.writes_per_s:,.0f} writes/s, each on the disk before it is answered; "
+        f"{capacity.writes_per_cpu_s:,.0f} a CPU second\n"
+        f"start of a stack until it is ready {costs.load_s:.1f} s, an edit {statistics.mean(costs.edit_s):.1f} s on "
+        f"average; {costs.bytes_per_edit / 1024:.1f} KiB of Redis a finished edit"
+    )
+    measured = Table(title="what Redis is asked for")
+    for column in ("", "CPU ms", "writes"):
+        measured.add_column(column, justify="right")
+    for name, usage in (
+        ("a front end, a second", costs.front_end),
+        ("a waiting worker, a second", costs.worker),
+        ("an edit", costs.edit),
+        ("its work, a second", costs.running),
+    ):
+        measured.add_row(name, f"{usage.cpu_s * 1e3:.2f}", f"{usage.writes:.2f}")
     console.print(measured)
     edit_s = asked.edit_seconds
     table = Table(title=f"simulated: 4 hours, edits of {edit_s:g} s on average, 80 % of the workers' time asked for")
-    for column in (
-        "workers",
-        "",
-        "edits/s",
-        "wait p50",
-        "wait p99",
-        "used",
-        "line",
-        "refused",
-        "killed",
-        "failed",
-        "lost",
-    ):
+    for column in ("workers", "", "edits/s", "wait p50", "wait p99", "used", "line", *COUNTS, "Redis CPU", "disk"):
         table.add_column(column, justify="right")
-    table.add_column("of one Redis", justify="right")
-    rows = run_all(costs, asked.workers, edit_s, asked.seed, lambda what: console.print(what, style="dim", end="\r"))
+    rows = run_all(costs, asked.workers, edit_s, asked.seed, lambda what: console.print(what, style="dim"))
     for scenario, name, outcome in rows:
         share = share_of_redis(costs, capacity, scenario.workers, scenario.rate, edit_s)
         waits = statistics.quantiles(outcome.waits_s, n=100)
         cells = (f"{scenario.rate:.2f}", f"{waits[49]:.1f} s", f"{waits[98]:.1f} s")
         used = outcome.busy_s / (scenario.workers * scenario.duration_s)
         counts = (outcome.longest_line, *(getattr(outcome, name) for name in COUNTS))
-        table.add_row(str(scenario.workers), name, *cells, f"{used:.0%}", *map(str, counts), f"{share:.1%}")
+        shares = (f"{each:.1%}" for each in share)
+        table.add_row(str(scenario.workers), name, *cells, f"{used:.0%}", *map(str, counts), *shares)
     console.print(table)
     limit = bearable(costs, capacity, edit_s, Scenario(workers=1, edit_s=[edit_s]).utilization)
     console.print(f"half of one Redis is taken by {limit} workers")

@@ -215,8 +215,7 @@ def test_the_settings_accept_what_compose_gives(name: str, monkeypatch: pytest.M
         pytest.fail(str(error))
     assert settings.redis_url == "redis://redis:6379/0"
     assert settings.redis_password == SecretStr("a/b@c")
-    assert settings.storage_url is not None
-    assert settings.storage_url.startswith("s3://magedit/")
+    assert settings.storage_url == (None if name == "deliverer" else "s3://magedit/edits")
 
 
 def test_ports_agree() -> None:
@@ -319,6 +318,38 @@ def test_every_container_is_hardened_and_limited(name: str) -> None:
     assert {"mem_limit", "cpus", "pids_limit", "logging"} <= set(each)
 
 
+def test_servers_are_reached_by_those_that_need_them_and_reach_nobody() -> None:
+    assert COMPOSE["networks"] == {"queue": {"internal": True}, "storage": {"internal": True}}
+    assert (SERVICES["redis"]["networks"], SERVICES["s3"]["networks"]) == (["queue"], ["storage"])
+    for name, each in OURS.items():
+        told = environment(each)
+        assert ("queue" in each["networks"]) == ("MAGEDIT_REDIS_URL" in told)
+        assert ("storage" in each["networks"]) == ("MAGEDIT_S3_ENDPOINT" in told), name
+
+
 def test_volumes_are_declared() -> None:
     used = {default(volume).split(":")[0] for each in SERVICES.values() for volume in each.get("volumes", [])}
     assert used == set(COMPOSE["volumes"])
+
+
+PAGE = (ROOT / "docs" / "deploy.md").read_text()
+OVERRIDES = [
+    yaml.safe_load(block) for block in re.findall(r"^```yaml\n(services:\n.*?)```", PAGE, re.DOTALL | re.MULTILINE)
+]
+
+
+def test_the_documented_overrides_name_what_there_is() -> None:
+    assert len(OVERRIDES) >= 3
+    for override in OVERRIDES:
+        for name, each in override["services"].items():
+            assert name in SERVICES
+            assert set(environment(each)) <= VARIABLES
+            assert set(each.get("networks", ())) <= {"default", *COMPOSE["networks"]}
+
+
+def test_the_documented_images_and_variables_are_the_composes() -> None:
+    for name, image in re.findall(r"^(\w+_IMAGE)=(\S+)@sha256:", PAGE, re.MULTILINE):
+        assert f"#{name}={image}\n" in (ROOT / ".env.example").read_text()
+    example = (ROOT / ".env.example").read_text()
+    for name in re.findall(r"^(?:#?)([A-Z][A-Z0-9_]+)=", PAGE, re.MULTILINE):
+        assert re.search(rf"^#?{name}=", example, re.MULTILINE), name

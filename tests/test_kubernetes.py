@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import textwrap
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -233,3 +234,25 @@ def test_monitors_find_the_ports() -> None:
             (port,) = container["ports"]
             assert port["name"] == monitor["spec"]["podMetricsEndpoints"][0]["port"]
             assert str(port["containerPort"]) == environment("keda", container)["MAGEDIT_WORKER_METRICS_PORT"]
+
+
+def test_the_documented_overlay_builds(tmp_path: Path) -> None:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("there is no kubectl")
+    page = (FOLDER.parents[1] / "docs" / "deploy.md").read_text()
+    (block,) = re.findall(r"```yaml\n( *# kustomization\.yaml\n.*?)```", page, re.DOTALL)
+    shutil.copytree(FOLDER, tmp_path / "magedit" / "deploy" / "kubernetes")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "kustomization.yaml").write_text(textwrap.dedent(block))
+    done = subprocess.run([kubectl, "kustomize", tmp_path / "mine"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    built = list(yaml.safe_load_all(done.stdout))
+    assert {each["metadata"]["namespace"] for each in built} == {"magedit"}
+    told = next(each["data"] for each in built if each["metadata"]["name"].startswith("magedit-") and "data" in each)
+    assert told["MAGEDIT_STORAGE_URL"] == "s3://my-bucket/edits"
+    assert told["MAGEDIT_HEARTBEAT_FILE"]
+    deployments = [each["spec"]["template"]["spec"] for each in built if each["kind"] == "Deployment"]
+    assert {image for pod in deployments for image in [pod["containers"][0]["image"]]} == {
+        f"registry.example.com/magedit-{target}:0.1.0" for target in TARGETS
+    }

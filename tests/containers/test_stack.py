@@ -25,7 +25,7 @@ OURS = ("service", "reaper", "deliverer", "worker-cpu")
 SERVERS = ("redis", "s3")
 KNOCK = """
 import socket
-for port in (8333, 9333, 19333, 8888, 18888, 8080, 18080, 8181, 9101):
+for port in (8333, 18333, 9333, 19333, 8888, 18888, 8080, 18080, 8181, 9101):
     with socket.socket() as knocking:
         knocking.settimeout(2)
         print(port, knocking.connect_ex((socket.gethostbyname("s3"), port)) == 0)
@@ -88,9 +88,14 @@ def test_redis_refuses_before_it_is_killed(stack: Stack) -> None:
 
 
 def test_the_s3_servers_inner_parts_are_its_own(stack: Stack) -> None:
-    said = stack.run("service", "python", "-c", KNOCK).splitlines()
-    assert said[0] == "8333 True"
-    assert [line for line in said if line.endswith("True")] == said[:1]
+    opened = [line for line in stack.run("service", "python", "-c", KNOCK).splitlines() if line.endswith("True")]
+    assert opened == ["8333 True", "18333 True"]
+
+
+def test_who_has_no_key_to_the_pictures_does_not_reach_them(stack: Stack) -> None:
+    for name in ("redis", "deliverer"):
+        assert "s3" in stack.run("service", "getent", "hosts", "s3")
+        assert stack.run(name, "sh", "-c", "getent hosts s3 || echo unknown").strip() == "unknown"
 
 
 def test_the_s3_server_takes_the_room_that_pictures_need(stack: Stack) -> None:
