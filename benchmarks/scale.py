@@ -77,7 +77,7 @@ class Costs:
     edit_s: list[float]
     load_s: float
     front_end: Usage
-    """A second of a front end that nobody asks."""
+    """A second of a front end that nobody asks, and of the sweeps, however many reapers share them."""
     worker: Usage
     """A second of a worker that waits."""
     edit: Usage
@@ -306,7 +306,7 @@ def main() -> None:
     for column in ("", "CPU ms", "writes"):
         measured.add_column(column, justify="right")
     for name, usage in (
-        ("a front end, a second", costs.front_end),
+        ("front end and sweeps, a second", costs.front_end),
         ("a waiting worker, a second", costs.worker),
         ("an edit", costs.edit),
         ("its work, a second", costs.running),
