@@ -33,7 +33,7 @@ _REFUSES: Final = re.compile(
 def connect(settings: Settings) -> Redis:
     """A client (a pool; nothing is connected yet) that repeats commands with jittered back-off.
 
-    A command may therefore run twice when its answer was lost: every script of `jobs.lua.scripts` can be
+    A command may therefore run twice when its answer was lost: every script of `jobs.lua` can be
     repeated. Replies are bytes, as RQ needs them.
     """
     password = settings.redis_password.get_secret_value() if settings.redis_password else None

@@ -1,7 +1,7 @@
 """One edit per `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07), across crashes of any process.
 
 A key is a tenant's. It is first *reserved* for the id of an edit that is being accepted, and then *bound* to the edit
-that was: in the very script that makes the record (`jobs.lua.scripts`, CREATE), so that there is no moment at which one
+that was: in the very script that makes the record (`jobs/lua/create.lua`), so that there is no moment at which one
 is there without the other. A reservation only tells others to wait, for a short lease; what makes two edits of one key
 impossible is that a record is made only while the key is bound to no other edit. Whoever binds first wins.
 
@@ -33,51 +33,11 @@ from redis import Redis
 from jobs import keys
 from jobs.connection import redis_errors
 from jobs.errors import KeyInUse, KeyReused
+from jobs.lua import load
 from jobs.settings import Settings
 
 RETRY_S = 2
 """Longest wait that a repetition is told while the first request is under way, in seconds: most take less."""
-
-# Functions for `jobs.lua.scripts`. A key's hash: fingerprint of the payload, id of the edit, and whether it is bound
-# to it (else reserved).
-LUA = """
--- What another edit's binding means for this one: replay or reused, and its id; or nil.
-local function taken(key, fingerprint, id)
-  local theirs, other, bound = unpack(redis.call('HMGET', key, 'fingerprint', 'id', 'bound'))
-  if bound and other ~= id then return {theirs == fingerprint and 'replay' or 'reused', other} end
-end
-
-local function bind(key, fingerprint, id, ttl_ms)
-  redis.call('HSET', key, 'fingerprint', fingerprint, 'id', id, 'bound', 1)
-  redis.call('PEXPIRE', key, ttl_ms)
-end
-"""
-
-# KEYS: key   ARGV: fingerprint, id, lease_ms  -> reserved | busy + milliseconds | replay + id | reused
-_RESERVE = (
-    LUA
-    + """
-local key, fingerprint, id = KEYS[1], ARGV[1], ARGV[2]
-local other = taken(key, fingerprint, id)
-if other then return other end
-local theirs, before = unpack(redis.call('HMGET', key, 'fingerprint', 'id'))
-if before and before ~= id then
-  if theirs ~= fingerprint then return {'reused', before} end
-  return {'busy', redis.call('PTTL', key)}
-end
-if not before then
-  redis.call('HSET', key, 'fingerprint', fingerprint, 'id', id)
-  redis.call('PEXPIRE', key, ARGV[3])
-end
-return {'reserved'}
-"""
-)
-
-# KEYS: key   ARGV: id
-_RELEASE = """
-local id, bound = unpack(redis.call('HMGET', KEYS[1], 'id', 'bound'))
-if id == ARGV[1] and not bound then redis.call('DEL', KEYS[1]) end
-"""
 
 
 class Reservation(NamedTuple):
@@ -93,8 +53,8 @@ class IdempotencyKeys:
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._lease_ms = int(settings.idempotency_lease_s * 1000)
-        self._reserve = redis.register_script(_RESERVE)
-        self._release = redis.register_script(_RELEASE)
+        self._reserve = redis.register_script(load("reserve_key"))
+        self._release = redis.register_script(load("release_key"))
 
     @redis_errors()
     def reserve(self, tenant: str, key: str, fingerprint: str, job_id: str) -> Reservation | str:

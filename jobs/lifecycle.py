@@ -1,4 +1,4 @@
-"""State machine of a job, enforced inside Redis by `jobs.lua.scripts`.
+"""State machine of a job, enforced inside Redis by `jobs.lua`.
 
 queued ──claim──> running ──commit──> succeeded | failed | canceled
   │  ^               │

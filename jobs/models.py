@@ -11,6 +11,7 @@ from redis import Redis
 from jobs import keys
 from jobs.connection import redis_errors
 from jobs.errors import NoWorkerForModel, UnknownModel
+from jobs.lua import load
 from jobs.schema import ModelInfo, ModelStatus
 from jobs.settings import Settings
 
@@ -18,23 +19,6 @@ from jobs.settings import Settings
 TOKENIZER_TTL_S = 24 * 3600
 # Share of the newest edit in the average pace.
 PACE_WEIGHT = 0.3
-
-_ANNOUNCE = f"""
-local time = redis.call('TIME')
-redis.call('ZREMRANGEBYSCORE', '{keys.ANNOUNCED}', '-inf', '(' .. time[1])
-redis.call('ZADD', '{keys.ANNOUNCED}', tonumber(time[1]) + tonumber(ARGV[3]), ARGV[1] .. ' ' .. ARGV[2])
-redis.call('HSET', '{keys.MODELS}', ARGV[1], ARGV[4])
-return redis.call('EXPIRE', '{keys.TOKENIZER}' .. ARGV[5], ARGV[6])
-"""
-_LIVE = f"""
-local time = redis.call('TIME')
-return {{redis.call('ZRANGEBYSCORE', '{keys.ANNOUNCED}', time[1], '+inf'),
-        redis.call('HGETALL', '{keys.MODELS}'), redis.call('HGETALL', '{keys.PACE}'), time}}
-"""
-_PACE = f"""
-local old = tonumber(redis.call('HGET', '{keys.PACE}', ARGV[1]) or ARGV[2])
-redis.call('HSET', '{keys.PACE}', ARGV[1], tostring(old + (tonumber(ARGV[2]) - old) * tonumber(ARGV[3])))
-"""
 
 
 def tokenizer_sha256(tokenizer_json: str) -> str:
@@ -60,9 +44,9 @@ class Models:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._announce = redis.register_script(_ANNOUNCE)
-        self._live = redis.register_script(_LIVE)
-        self._pace = redis.register_script(_PACE)
+        self._announce = redis.register_script(load("announce_model"))
+        self._live = redis.register_script(load("live_models"))
+        self._pace = redis.register_script(load("model_pace"))
 
     @redis_errors()
     def announce(self, info: ModelInfo, worker: str, ttl_s: float, tokenizer_json: str) -> None:

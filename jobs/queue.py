@@ -15,7 +15,7 @@ from rq.worker_registration import clean_worker_registry
 
 from jobs import keys
 from jobs.connection import redis_errors
-from jobs.lua import scripts
+from jobs.lua import load
 from jobs.records import Place, Records
 from jobs.schema import PRIORITIES, AnyRecord, JobRecord, Priority, State, id_time
 
@@ -40,8 +40,8 @@ class JobQueue:
         self._redis = redis
         self._records = records
         self._queues: dict[str, Queue] = {}
-        self._ring = redis.register_script(scripts.RING)
-        self._take = redis.register_script(scripts.TAKE)
+        self._ring = redis.register_script(load("ring_bell"))
+        self._take = redis.register_script(load("dequeue"))
 
     def rq(self, model: str, priority: Priority = "normal") -> Queue:
         """RQ's queue of a model and priority. Kept, because each new one asks the server for its version."""

@@ -24,7 +24,7 @@ from jobs.errors import (
     TooManyUnfinished,
 )
 from jobs.idempotency import Reservation
-from jobs.lua import scripts
+from jobs.lua import load
 from jobs.schema import UNREADABLE, AnyRecord, JobRecord, Priority, Problem, State, StoredObject, id_time
 from jobs.settings import Settings
 from jobs.tenants.limits import Limits
@@ -101,15 +101,15 @@ class Records:
         self._limit = settings.queue_limit
         self._orphan_age_s = settings.orphan_age_s
         self._key_ttl_ms = int(settings.idempotency_ttl_s * 1000)
-        self._create = redis.register_script(scripts.CREATE)
-        self._claim = redis.register_script(scripts.CLAIM)
-        self._renew = redis.register_script(scripts.RENEW)
-        self._commit = redis.register_script(scripts.COMMIT)
-        self._cancel = redis.register_script(scripts.CANCEL)
-        self._requeue = redis.register_script(scripts.REQUEUE)
-        self._overdue = redis.register_script(scripts.OVERDUE)
-        self._overtime = redis.register_script(scripts.OVERTIME)
-        self._forget = redis.register_script(scripts.FORGET)
+        self._create = redis.register_script(load("create"))
+        self._claim = redis.register_script(load("claim"))
+        self._renew = redis.register_script(load("renew"))
+        self._commit = redis.register_script(load("commit"))
+        self._cancel = redis.register_script(load("cancel"))
+        self._requeue = redis.register_script(load("requeue"))
+        self._overdue = redis.register_script(load("overdue"))
+        self._overtime = redis.register_script(load("overtime"))
+        self._forget = redis.register_script(load("forget"))
 
     # The front end's side
 

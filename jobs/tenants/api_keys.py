@@ -17,6 +17,7 @@ from redis import Redis
 
 from jobs import keys
 from jobs.connection import redis_errors
+from jobs.lua import load
 from jobs.schema import Frozen, Tenant
 from jobs.tenants.limits import Limits
 
@@ -29,19 +30,6 @@ TOUCH_S = 300
 """How exact `last_used_at` is, in seconds: a key in constant use is written this often, not at every request."""
 
 _TOKEN = re.compile(r"mge_([0-9a-f]{16})_([0-9a-f]{64})", re.ASCII)
-
-# ARGV: id, "last_used_at" | "revoked_at", touch_s  -> 1, or 0 if there is no such key
-# A time that is set stays, until it is touch_s seconds old (0: for ever).
-_STAMP = f"""
-local key, field, touch_s = '{keys.API_KEY}' .. ARGV[1], ARGV[2], tonumber(ARGV[3])
-if redis.call('EXISTS', key) == 0 then return 0 end
-local t = redis.call('TIME')
-local now, before = tonumber(t[1]) + tonumber(t[2]) / 1000000, tonumber(redis.call('HGET', key, field))
-if not before or (touch_s > 0 and now - before >= touch_s) then
-  redis.call('HSET', key, field, string.format('%.6f', now))
-end
-return 1
-"""
 
 
 class ApiKey(Frozen):
@@ -90,7 +78,7 @@ class ApiKeys:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._stamp = redis.register_script(_STAMP)
+        self._stamp = redis.register_script(load("stamp_api_key"))
 
     @redis_errors()
     def create(

@@ -16,83 +16,12 @@ from redis import Redis
 
 from jobs import keys
 from jobs.connection import redis_errors
+from jobs.lua import load
 from jobs.schema import Frozen
 
 PAUSES_S = (0, 5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
 """Pause before each attempt, in seconds; after the last one a delivery is given up. Standard Webhooks 1.0,
 "Deliverability and reliability"."""
-
-# To be called by the scripts of `jobs.lua.scripts`, with their `EDIT`, `text` and `now`.
-LUA = f"""
-local WEBHOOKS, WEBHOOK = '{keys.WEBHOOKS}', '{keys.WEBHOOK}'
-
-local function announce(id)
-  if redis.call('HEXISTS', EDIT .. id, 'webhook_url') == 1 then redis.call('ZADD', WEBHOOKS, text(now()), id) end
-end
-
-local function silence(id)
-  redis.call('ZREM', WEBHOOKS, id)
-  redis.call('DEL', WEBHOOK .. id)
-end
-"""
-
-_PRELUDE = f"""
-local WEBHOOKS, WEBHOOK = '{keys.WEBHOOKS}', '{keys.WEBHOOK}'
-local t = redis.call('TIME')
-local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
-local function text(seconds) return string.format('%.6f', seconds) end
-"""
-
-# ARGV: most, lease_s, attempts  -> id, number, ...
-_TAKE = (
-    _PRELUDE
-    + """
-local taken = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', WEBHOOKS, '-inf', text(now), 'LIMIT', 0, tonumber(ARGV[1]))) do
-  local number = redis.call('HINCRBY', WEBHOOK .. id, 'number', 1)
-  if number > tonumber(ARGV[3]) then
-    redis.call('HSET', WEBHOOK .. id, 'number', number - 1, 'state', 'failed')
-    redis.call('ZREM', WEBHOOKS, id)
-  else
-    redis.call('HSET', WEBHOOK .. id, 'attempt:' .. number, cjson.encode({number = number, at = now}))
-    redis.call('ZADD', WEBHOOKS, text(now + tonumber(ARGV[2])), id)
-    table.insert(taken, id)
-    table.insert(taken, number)
-  end
-end
-return taken
-"""
-)
-
-# ARGV: id, number, verdict, attempts, pause_s, outcome  -> state | gone
-# Only the latest attempt says what comes next, but one that arrived has arrived.
-_REPORT = (
-    _PRELUDE
-    + """
-local id, number, verdict = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local key = WEBHOOK .. id
-local latest, state = unpack(redis.call('HMGET', key, 'number', 'state'))
-if not latest then return 'gone' end
-local begun = cjson.decode(redis.call('HGET', key, 'attempt:' .. number) or '{}')
-local outcome = cjson.decode(ARGV[6])
-outcome.number, outcome.at = number, begun.at or now
-redis.call('HSET', key, 'attempt:' .. number, cjson.encode(outcome))
-if state then return state end
-if verdict == 'delivered' then
-  state = 'delivered'
-elseif tonumber(latest) ~= number then
-  return 'pending'
-elseif verdict == 'failed' or number >= tonumber(ARGV[4]) then
-  state = 'failed'
-else
-  redis.call('ZADD', WEBHOOKS, text(now + tonumber(ARGV[5])), id)
-  return 'pending'
-end
-redis.call('HSET', key, 'state', state)
-redis.call('ZREM', WEBHOOKS, id)
-return state
-"""
-)
 
 
 class DeliveryVerdict(StrEnum):
@@ -144,8 +73,8 @@ class Deliveries:
         """``lease_s``: how long whoever takes a delivery has it."""
         self._redis = redis
         self._lease_s, self._pauses_s = lease_s, pauses_s
-        self._take = redis.register_script(_TAKE)
-        self._report = redis.register_script(_REPORT)
+        self._take = redis.register_script(load("claim_deliveries"))
+        self._report = redis.register_script(load("report_delivery"))
 
     @redis_errors()
     def claim(self, most: int) -> tuple[ClaimedDelivery, ...]:

@@ -9,32 +9,18 @@ from redis import Redis
 
 from jobs import keys
 from jobs.connection import redis_errors
+from jobs.lua import load
 from jobs.webhooks.message import new_secret
 
 OVERLAP_S = 24 * 3600
 """How long a secret that was replaced goes on signing beside its successor, in seconds."""
-
-# KEYS: secrets   ARGV: a new secret, 1 to have it replace the present one, overlap_s  -> present [, the one before]
-_SECRETS = """
-local key, fresh = KEYS[1], ARGV[1]
-local time = tonumber(redis.call('TIME')[1])
-local present = redis.call('HGET', key, 'present')
-if not present or (ARGV[2] == '1' and present ~= fresh) then
-  if present then redis.call('HSET', key, 'before', present, 'before_until', time + tonumber(ARGV[3])) end
-  redis.call('HSET', key, 'present', fresh)
-  present = fresh
-end
-local before, till = unpack(redis.call('HMGET', key, 'before', 'before_until'))
-if before and time < tonumber(till) then return {present, before} end
-return {present}
-"""
 
 
 class WebhookSecrets:
     """The secrets of all tenants. Safe to share between threads; raises `QueueUnavailable` while Redis is away."""
 
     def __init__(self, redis: Redis) -> None:
-        self._secrets = redis.register_script(_SECRETS)
+        self._secrets = redis.register_script(load("webhook_secrets"))
 
     def valid(self, tenant: str) -> tuple[str, ...]:
         """What signs at this moment, the present secret first; the first is made when it is first asked for."""

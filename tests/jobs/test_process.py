@@ -1,22 +1,26 @@
+"""The start of a process, in processes of their own: logging is configured for all of one."""
+
 from __future__ import annotations
 
 import os
-
-import pytest
-
-from jobs.process import start
+import subprocess
+import sys
 
 
-def test_settings_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MAGEDIT_THREADS", "3")
-    assert start().threads == 3
+def started(**variables: str) -> subprocess.CompletedProcess[str]:
+    code = "from jobs.process import start; print(start().threads)"
+    return subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | variables, capture_output=True, text=True, check=False
+    )
 
 
-def test_a_setting_that_cannot_be_used_ends_the_process_for_good(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("MAGEDIT_THREADS", "many")
-    with pytest.raises(SystemExit) as ended:
-        start()
-    assert ended.value.code == os.EX_CONFIG
-    assert "MAGEDIT_THREADS" in capsys.readouterr().err
+def test_settings_are_read_and_unknown_variables_logged() -> None:
+    done = started(MAGEDIT_THREADS="3", MAGEDIT_THREAD="3")
+    assert done.stdout == "3\n"
+    assert "MAGEDIT_THREAD is no setting and has no effect: did you mean MAGEDIT_THREADS?" in done.stderr
+
+
+def test_a_setting_that_cannot_be_used_ends_the_process_for_good() -> None:
+    done = started(MAGEDIT_THREADS="many")
+    assert done.returncode == os.EX_CONFIG
+    assert "MAGEDIT_THREADS" in done.stderr

@@ -1,0 +1,5 @@
+local time = redis.call('TIME')
+redis.call('ZREMRANGEBYSCORE', ANNOUNCED, '-inf', '(' .. time[1])
+redis.call('ZADD', ANNOUNCED, tonumber(time[1]) + tonumber(ARGV[3]), ARGV[1] .. ' ' .. ARGV[2])
+redis.call('HSET', MODELS, ARGV[1], ARGV[4])
+return redis.call('EXPIRE', TOKENIZER .. ARGV[5], ARGV[6])

@@ -1,0 +1,31 @@
+-- include transitions
+-- include idempotency
+-- ARGV: id, tenant, model, limit, deadline_s or '', time of the id or '', orphan_age_s, unfinished, passes,
+-- Idempotency-Key's Redis key or '', fingerprint, ttl_ms, field, value, ...
+-- -> created + record | full | old | unfinished | quota | replay + id | reused + id
+-- An id that is older than the age from which inputs without a record are swept is refused: so no sweep, which looks for
+-- the record after that age, can take away the inputs of an edit that is accepted.
+local id, tenant, model, limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+if redis.call('EXISTS', EDIT .. id) == 0 then
+  local at, key = now(), ARGV[10]
+  local other = key ~= '' and taken(key, ARGV[11], id)
+  if other then return other end
+  if ARGV[6] ~= '' and at - tonumber(ARGV[6]) > tonumber(ARGV[7]) then return {'old'} end
+  if redis.call('SCARD', OPEN) >= limit then return {'full'} end
+  local reached = beyond(tenant, tonumber(ARGV[8]), tonumber(ARGV[9]))
+  if reached then return {reached} end
+  if key ~= '' then bind(key, ARGV[11], id, ARGV[12]) end
+  count(tenant, 'accepted', 1)
+  redis.call('HSET', EDIT .. id, unpack(ARGV, 13))
+  redis.call('HSET', EDIT .. id, 'created_at', text(at))
+  if ARGV[5] ~= '' then
+    local deadline = text(at + tonumber(ARGV[5]))
+    redis.call('HSET', EDIT .. id, 'deadline_at', deadline)
+    redis.call('ZADD', DEADLINES, deadline, id)
+  end
+  redis.call('SADD', OPEN, id)
+  redis.call('SADD', QUEUES, model)
+  redis.call('ZADD', TENANT .. tenant .. ':all', 0, id)
+  redis.call('ZADD', TENANT .. tenant .. ':queued', 0, id)
+end
+return {'created', redis.call('HGETALL', EDIT .. id)}

@@ -1,0 +1,3 @@
+local time = redis.call('TIME')
+return {redis.call('ZRANGEBYSCORE', ANNOUNCED, time[1], '+inf'),
+        redis.call('HGETALL', MODELS), redis.call('HGETALL', PACE), time}

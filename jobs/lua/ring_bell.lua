@@ -1,0 +1,3 @@
+-- include ring
+-- KEYS: bell
+ring(KEYS[1])

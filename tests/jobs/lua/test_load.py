@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from importlib.resources import files
+
+import pytest
+from redis.exceptions import ResponseError
+
+from jobs import keys
+from jobs.lua import load
+from tests.jobs.desk import Desk
+
+SCRIPTS = sorted(each.name.removesuffix(".lua") for each in files("jobs.lua").iterdir() if each.name.endswith(".lua"))
+
+
+def test_a_script_refuses_what_the_table_does_not_allow(desk: Desk) -> None:
+    record = desk.submit()
+    desk.redis.hset(keys.EDIT + record.id, mapping={"state": "queued", "worker": "w", "attempt": 1})
+    illegal = load("commit").replace("state ~= 'running'", "false")
+    with pytest.raises(ResponseError, match="no transition from queued to succeeded"):
+        desk.redis.eval(illegal, 0, record.id, "w", 1, "succeeded", 1)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_scripts_compile_and_know_no_time_but_that_of_redis(name: str, desk: Desk) -> None:
+    text = load(name)
+    desk.redis.script_load(text)
+    assert "os.time" not in text
+    assert "os.clock" not in text
+
+
+def test_what_a_script_builds_on_is_there_once_and_before_it() -> None:
+    text = load("create")
+    assert text.count("local function now()") == 1
+    assert text.index("local EDIT =") < text.index("local function now()") < text.index("return {'created'")
+    assert "-- include" not in text
