@@ -1,4 +1,4 @@
-"""How the service scales: what one Redis bears, measured, and the waiting of 1 to 500 workers, simulated.
+"""Scaling: the measured load on one Redis, and simulated waiting times with 1 to 500 workers.
 
 Measured here, on real stacks with the demo checkpoint: attempts, the load of the model, and what they ask of Redis (its
 CPU time, its memory, and writes, which its append-only file tells). Edits of two lengths tell what belongs to an edit
