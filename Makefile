@@ -47,6 +47,9 @@ check: $(VENV)/.dev  ## Lint, format, types, import rules, spelling, generated f
 	$(BIN)/python -m tools.reference check
 	$(BIN)/python -m mkdocs build --quiet --strict --site-dir .cache/site
 
+hooks: $(VENV)/.dev  ## Run the quick checks before every commit
+	$(BIN)/python -m pre_commit install
+
 format: $(VENV)/.dev  ## Put imports and format in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -98,5 +101,6 @@ $(VENV)/.run: pyproject.toml constraints.txt | $(BIN)/pip
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(PIP) --editable '.[dev]'
+	$(PIP) 'pip>=25.1' # which reads dependency groups
+	$(PIP) --editable '.[tracing]' --group dev
 	touch $@

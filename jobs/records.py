@@ -298,11 +298,6 @@ class Records:
     # The reaper's side
 
     @redis_errors()
-    def open_ids(self) -> set[str]:
-        """The ids that are not finished: everything that the reaper watches over."""
-        return {job_id.decode() for job_id in cast("set[bytes]", self.redis.smembers(keys.OPEN))}
-
-    @redis_errors()
     def open_among(self, job_ids: Sequence[str]) -> set[str]:
         """Those of the ids that are not finished."""
         flags = self.redis.smismember(keys.OPEN, list(job_ids)) if job_ids else []

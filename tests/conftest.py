@@ -20,8 +20,11 @@ from pydantic import SecretStr
 from redis import Redis
 
 from cli.embedded_redis import EmbeddedRedis
+from cli.stack import Stack
 from jobs.settings import Settings
 
+CHECKPOINT = Path(__file__).parent / "data" / "tiny-checkpoint"
+"""A real model with random weights."""
 S3_KEY, S3_SECRET, S3_BUCKET = "test-key", "test-secret", "bucket"
 PATIENCE_S = 180.0
 """How long a test waits for what must happen: on a machine however busy, only a hang takes longer."""
@@ -118,6 +121,24 @@ def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with running([*command, "--config=", str(folder)], stderr=subprocess.DEVNULL):
         wait_until(lambda: listens(port), what="S3 server")
         yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="session")
+def s3_stack(s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A running stack whose pictures are on a real S3 server."""
+    settings = Settings(
+        api_port=0,
+        state_dir=tmp_path_factory.mktemp("stack"),
+        checkpoint=str(CHECKPOINT),
+        device="cpu",
+        storage_url=f"s3://{S3_BUCKET}/e2e",
+        s3_endpoint=s3_endpoint,
+        s3_access_key_id=S3_KEY,
+        s3_secret_access_key=SecretStr(S3_SECRET),
+    )
+    with Stack(settings, workers=1, embedded=True) as stack:
+        stack.wait_ready()
+        yield stack
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Typed clients of the HTTP service. They need httpx and pydantic alone: the folder can be copied into another project.
+"""Typed clients of the HTTP service. They need only httpx, httpx-sse and pydantic: the folder can be copied.
 
 with Client("http://127.0.0.1:8000") as client:
     edit = client.submit("room.png", ["mask.png"], source_prompt="a red sofa", target_prompt="a blue sofa")

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+from httpx_sse import EventSource, ServerSentEvent
 
 from .calls import (
     RETRIES,
@@ -23,7 +24,7 @@ from .calls import (
     submission,
     too_late,
 )
-from .events import OPEN, REOPEN_S, Event, Lines, Refused, after, opening, pause_before_reopening
+from .events import OPEN, REOPEN_S, Refused, after, opening, pause_before_reopening
 from .models import Edit, Model, Page, State
 
 
@@ -102,7 +103,7 @@ class AsyncClient:
             try:
                 async for event in self._events(edit_id, seen):
                     seen, failures = event.id or seen, 0
-                    if event.kind == "deleted":
+                    if event.event == "deleted":
                         # Asking for it says so as the service does.
                         latest = await self.get(edit_id)
                     elif (newer := after(latest, event)) != latest:
@@ -167,16 +168,16 @@ class AsyncClient:
         await asyncio.to_thread(save, data, edit, number, target)
         return target
 
-    async def _events(self, edit_id: str, seen: str) -> AsyncIterator[Event]:
+    async def _events(self, edit_id: str, seen: str) -> AsyncIterator[ServerSentEvent]:
         path, headers, timeout = opening(edit_id, seen, self._http.timeout)
         async with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
             if response.is_error:
                 await response.aread()
                 raise Refused(response)
             yield OPEN
-            lines = Lines()
-            async for line in response.aiter_lines():
-                if (event := lines.feed(line)) is not None:
+            # 204: nothing more will happen.
+            if response.status_code != httpx.codes.NO_CONTENT:
+                async for event in EventSource(response).aiter_sse():
                     yield event
 
     async def _fetch(self, path: str) -> bytes:

@@ -1,11 +1,11 @@
-"""Server-sent events (WHATWG HTML, 9.2), shared by both clients."""
+"""Server-sent events of an edit, shared by both clients."""
 
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
 
 import httpx
+from httpx_sse import ServerSentEvent
 
 from .calls import checked, pause_before_retry
 from .models import Edit, Progress
@@ -17,35 +17,8 @@ REOPEN_S = 0.5
 """Pause before a stream that was closed in good order is opened again, in seconds."""
 
 
-class Event(NamedTuple):
-    """One event; ``kind`` is `state`, `progress`, `deleted`, or `open` of a stream that has begun."""
-
-    id: str
-    kind: str
-    data: str
-
-
-OPEN = Event("", "open", "")
-
-
-class Lines:
-    """Makes events of lines."""
-
-    def __init__(self) -> None:
-        self._fields: dict[str, str] = {}
-
-    def feed(self, line: str) -> Event | None:
-        """The event that this line completes."""
-        name, _, value = line.partition(":")
-        if name:
-            # One line of data an event is all that the service sends.
-            self._fields[name] = value.removeprefix(" ")
-        elif not line:
-            fields, self._fields = self._fields, {}
-            if "event" in fields:
-                return Event(fields.get("id", ""), fields["event"], fields.get("data", ""))
-        # Else a comment (a line that begins with a colon), which may stand in the middle of an event.
-        return None
+OPEN = ServerSentEvent(event="open")
+"""A stream has begun."""
 
 
 class Refused(Exception):
@@ -75,11 +48,11 @@ def pause_before_reopening(failures: int, retries: int, error: httpx.TransportEr
     raise error
 
 
-def after(edit: Edit, event: Event) -> Edit:
+def after(edit: Edit, event: ServerSentEvent) -> Edit:
     """The edit after an event: the whole of it, or what changes while it runs."""
-    if event.kind == "state":
+    if event.event == "state":
         return Edit.model_validate_json(event.data)
-    if event.kind != "progress":
+    if event.event != "progress":
         return edit
     news = json.loads(event.data)
     progress = news["progress"] and Progress.model_validate(news["progress"])

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+from httpx_sse import EventSource, ServerSentEvent
 
 from .calls import (
     RETRIES,
@@ -25,7 +26,7 @@ from .calls import (
     submission,
     too_late,
 )
-from .events import OPEN, REOPEN_S, Event, Lines, Refused, after, opening, pause_before_reopening
+from .events import OPEN, REOPEN_S, Refused, after, opening, pause_before_reopening
 from .models import Edit, Model, Page, State
 
 
@@ -130,7 +131,7 @@ class Client:
             try:
                 for event in self._events(edit_id, seen):
                     seen, failures = event.id or seen, 0
-                    if event.kind == "deleted":
+                    if event.event == "deleted":
                         # Asking for it says so as the service does.
                         latest = self.get(edit_id)
                     elif (newer := after(latest, event)) != latest:
@@ -212,17 +213,16 @@ class Client:
         """The models that can be asked for."""
         return tuple(Model.model_validate(each) for each in self._call("GET", "/v1/models").json()["models"])
 
-    def _events(self, edit_id: str, seen: str) -> Iterator[Event]:
+    def _events(self, edit_id: str, seen: str) -> Iterator[ServerSentEvent]:
         path, headers, timeout = opening(edit_id, seen, self._http.timeout)
         with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
             if response.is_error:
                 response.read()
                 raise Refused(response)
             yield OPEN
-            lines = Lines()
-            for line in response.iter_lines():
-                if (event := lines.feed(line)) is not None:
-                    yield event
+            # 204: nothing more will happen.
+            if response.status_code != httpx.codes.NO_CONTENT:
+                yield from EventSource(response).iter_sse()
 
     def _fetch(self, path: str) -> bytes:
         # Where the service sends its callers to its storage; httpx leaves the key behind on the way there.

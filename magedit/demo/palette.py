@@ -46,20 +46,6 @@ PATTERNED: Final = ("curtain", "sofa", "pillow", "carpet")
 UNCOLOURED: Final = ("window",)
 """Classes that have no colour of their own."""
 
-COLOURED_PART: Final[dict[str, str]] = {
-    "curtain": "drapes",
-    "picture": "canvas",
-    "clock": "face",
-    "lamp": "shade",
-    "plant": "pot",
-    "sofa": "body",
-    "pillow": "cover",
-    "carpet": "cloth",
-    "table": "board",
-    "ball": "surface",
-}
-"""The part of each class that its colour and pattern paint."""
-
 
 def mix(a: RGB, b: RGB, share: float) -> RGB:
     """`a` with `share` (in [0, 1]) of `b` blended in."""

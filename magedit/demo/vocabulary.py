@@ -66,14 +66,6 @@ def write_vocabulary(folder: Path, groups: Mapping[str, tuple[str, ...]] = GROUP
     (folder / FILE).write_text(json.dumps(groups, indent=2) + "\n")
 
 
-def read_vocabulary(folder: Path) -> dict[str, tuple[str, ...]] | None:
-    """The vocabulary stored with a checkpoint, or None: a checkpoint of free text has none."""
-    path = folder / FILE
-    if not path.exists():
-        return None
-    return {group: tuple(words) for group, words in json.loads(path.read_text()).items()}
-
-
 def check_prompt(prompt: str, vocabulary: dict[str, tuple[str, ...]] = GROUPS) -> None:
     """Refuses words outside the vocabulary.
 

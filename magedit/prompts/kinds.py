@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 from magedit.config import NEGATIVE_PROMPT_MAX, EditConfig, PresetName
 from magedit.prompts.alignment import CONNECTORS, align
@@ -186,6 +186,3 @@ def _stripped(phrase: tuple[str, ...]) -> tuple[str, ...]:
     while end > start and phrase[end - 1] in CONNECTORS:
         end -= 1
     return phrase[start:end]
-
-
-KIND_NAMES: tuple[KindName, ...] = get_args(KindName)

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
-from pydantic import SecretStr
 
-from cli.stack import Stack
-from jobs.settings import Settings
-from tests.conftest import S3_BUCKET, S3_KEY, S3_SECRET
-
-CHECKPOINT = Path(__file__).parents[1] / "data" / "tiny-checkpoint"
 PROMPTS: dict[str, Any] = {"source_prompt": "a room with a red carpet", "target_prompt": "a room with a yellow carpet"}
 QUICK: dict[str, Any] = {"steps": 4, "max_iterations": 1}
 """A small edit."""
@@ -45,21 +38,3 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     room().save(image)
     carpet().save(mask)
     return image, mask
-
-
-@pytest.fixture(scope="session")
-def s3_stack(s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A running stack whose pictures are on a real S3 server."""
-    settings = Settings(
-        api_port=0,
-        state_dir=tmp_path_factory.mktemp("stack"),
-        checkpoint=str(CHECKPOINT),
-        device="cpu",
-        storage_url=f"s3://{S3_BUCKET}/e2e",
-        s3_endpoint=s3_endpoint,
-        s3_access_key_id=S3_KEY,
-        s3_secret_access_key=SecretStr(S3_SECRET),
-    )
-    with Stack(settings, workers=1, embedded=True) as stack:
-        stack.wait_ready()
-        yield stack

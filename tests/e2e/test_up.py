@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 
 from magedit.client import Client
-from tests.conftest import PATIENCE_S, alive, descendants, free_port, wait_until
-from tests.e2e.conftest import CHECKPOINT, PROMPTS, QUICK
+from tests.conftest import CHECKPOINT, PATIENCE_S, alive, descendants, free_port, wait_until
+from tests.e2e.conftest import PROMPTS, QUICK
 
 
 @contextmanager

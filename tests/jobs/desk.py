@@ -26,6 +26,11 @@ BOX = (8, 8, 24, 24)
 FIELDS = frozenset({"webhook_url", "request_id", "traceparent"})
 
 
+def open_ids(records: Records) -> set[str]:
+    """The ids of the edits that are not finished."""
+    return {job_id.decode() for job_id in cast("set[bytes]", records.redis.smembers(keys.OPEN))}
+
+
 class Desk:
     """Submits edits as the front end does and looks at them."""
 

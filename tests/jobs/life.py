@@ -24,7 +24,7 @@ from jobs.errors import AlreadyFinished, QueueFull
 from jobs.records import Hold
 from jobs.schema import PRIORITIES, JobRecord, Priority, Problem, State, UnreadableRecord
 from magedit.report import EditMeasures, Progress, Stage
-from tests.jobs.desk import Desk, pass_deadline
+from tests.jobs.desk import Desk, open_ids, pass_deadline
 from worker.reaper import Reaper
 
 MODEL, TENANT = "demo", "local"
@@ -90,7 +90,7 @@ class JobLife(RuleBasedStateMachine):
 
     def _submit(self, priority: Priority, deadline: bool, dies: bool) -> None:
         record = self.desk.record(priority=priority, deadline_s=60 if deadline else None)
-        full = len(self.records.open_ids()) >= LIMIT
+        full = len(open_ids(self.records)) >= LIMIT
         try:
             record = self.records.create(record)
         except QueueFull:
@@ -320,7 +320,7 @@ class JobLife(RuleBasedStateMachine):
     def _nothing_is_lost_or_doubled(self, kept: Mapping[str, JobRecord]) -> None:
         assert set(kept) == set(self.ids())
         unfinished = {job_id for job_id, record in kept.items() if not record.state.is_terminal}
-        assert self.records.open_ids() == unfinished
+        assert open_ids(self.records) == unfinished
         lines = [self._line(priority) for priority in PRIORITIES]
         in_line = [job_id for line in lines for job_id in line]
         assert len(in_line) == len(set(in_line))
@@ -379,7 +379,7 @@ class JobLife(RuleBasedStateMachine):
                 if claim_now is not None:
                     assert self._commit(claim_now, State.SUCCEEDED) is not None
                     self.queue.remove(claim_now)
-            if not self.records.open_ids():
+            if not open_ids(self.records):
                 break
         self.reaper.sweep()
         self._keep_house()

@@ -23,7 +23,7 @@ from jobs.settings import Settings
 from magedit.config import EditConfig, Region
 from magedit.report import EditMeasures, Progress, Ratios, Stage
 from tests.conftest import free_port, wait_until
-from tests.jobs.desk import Desk, aged, lapse, pass_deadline
+from tests.jobs.desk import Desk, aged, lapse, open_ids, pass_deadline
 
 PROBLEM = Problem(title="t", status=500, detail="d", code="c")
 RESULT = StoredObject(name="r.png", key="k", content_type="image/png", size=1, sha256="00", width=2, height=3)
@@ -89,7 +89,7 @@ def test_the_queue_limit_is_exact_however_many_ask_at_once(desk: Desk) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(accepted, range(24))) == 5
-    assert len(desk.records.open_ids()) == 5
+    assert len(open_ids(desk.records)) == 5
 
 
 def test_an_id_too_old_for_its_inputs_is_refused(desk: Desk) -> None:
@@ -144,7 +144,7 @@ def test_success(desk: Desk) -> None:
     )
     assert done.finished_at is not None
     assert done.expires_at == pytest.approx(done.finished_at + desk.settings.result_ttl_s)
-    assert desk.records.open_ids() == set()
+    assert open_ids(desk.records) == set()
 
 
 def test_failure(desk: Desk) -> None:
@@ -236,7 +236,7 @@ def test_a_poison_edit_fails_after_its_attempts(desk: Desk) -> None:
     assert (failed.state, failed.attempt) == (State.FAILED, 2)
     assert failed.problem is not None
     assert failed.problem.code == "worker_lost"
-    assert desk.records.open_ids() == set()
+    assert open_ids(desk.records) == set()
 
 
 def test_handing_back_is_not_dying(desk: Desk) -> None:
@@ -268,7 +268,7 @@ def test_a_late_edit_is_not_begun(desk: Desk) -> None:
     assert failed.problem is not None
     assert (failed.state, failed.problem.code, failed.attempt) == (State.FAILED, "deadline", 0)
     assert desk.redis.zcard(keys.DEADLINES) == 0
-    assert desk.records.open_ids() == set()
+    assert open_ids(desk.records) == set()
 
 
 def test_an_edit_that_began_in_time_may_finish(desk: Desk) -> None:

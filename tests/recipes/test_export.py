@@ -1,4 +1,5 @@
 import json
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from magedit.demo.model import DemoModel, tokenize
-from magedit.demo.vocabulary import GROUPS, read_vocabulary
+from magedit.demo.vocabulary import GROUPS
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from recipes.export import Guidance, export_checkpoint
 from recipes.presets import TOY
@@ -14,6 +15,7 @@ from recipes.text import build_text_encoder
 from recipes.tokenizer import build_tokenizer
 from recipes.unet import build_scheduler, build_unet
 from recipes.vae import build_vae
+from worker.model import vocabulary
 
 
 def _export(out: Path) -> None:
@@ -62,7 +64,7 @@ def test_the_demo_model_loads(checkpoint: Path) -> None:
 
 
 def test_the_words_are_stored(checkpoint: Path) -> None:
-    assert read_vocabulary(checkpoint) == GROUPS
+    assert vocabulary(str(checkpoint)) == tuple(chain(*GROUPS.values()))
 
 
 def test_an_export_replaces_the_last_and_keeps_the_card(tmp_path: Path) -> None:

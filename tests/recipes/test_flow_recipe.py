@@ -5,7 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 import pytest
@@ -14,11 +14,12 @@ import torch.nn.functional as F
 from diffusers import StableDiffusion3Pipeline
 
 from magedit.demo.flow_model import PADDING, FlowModel
-from magedit.demo.vocabulary import TOLD, read_vocabulary
+from magedit.demo.vocabulary import TOLD
 from recipes.flow_recipe import export_flow_snapshot, train_flow
 from recipes.loop import Run
 from recipes.presets import FLOW_TOY
 from recipes.processes import train_in_processes
+from worker.model import vocabulary
 
 PROMPT = "a red sofa stands on the left of a room"
 
@@ -69,7 +70,7 @@ def _draws_as_diffusers_does(folder: Path) -> None:
         expected = expected + (following - time) * (without + 4.0 * (with_text - without))
     torch.testing.assert_close(latents, expected, rtol=1e-3, atol=1e-3)
     assert model.draw([PROMPT], steps=2)[0].size == (64, 64)
-    assert read_vocabulary(folder) == TOLD
+    assert vocabulary(str(folder)) == tuple(chain(*TOLD.values()))
     assert json.loads((folder / "model_index.json").read_text())["max_sequence_length"] == 0
 
 

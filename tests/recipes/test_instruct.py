@@ -1,6 +1,7 @@
 import random
 import time
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from magedit.config import EditConfig
 from magedit.demo.edits import EDIT_KINDS
 from magedit.demo.model import tokenize
 from magedit.demo.sets import edit_set
-from magedit.demo.vocabulary import INSTRUCTIONS, read_vocabulary
+from magedit.demo.vocabulary import INSTRUCTIONS
 from magedit.pipelines.instruct import InstructPipeline, takes_instructions
 from recipes.export import export_checkpoint
 from recipes.instruct import (
@@ -29,6 +30,7 @@ from recipes.text import build_text_encoder
 from recipes.tokenizer import build_tokenizer
 from recipes.unet import build_scheduler, build_unet
 from recipes.vae import build_vae
+from worker.model import vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +129,7 @@ def test_a_run_is_taken_up_again_and_its_checkpoint_follows_instructions(start: 
     assert not out.exists()
     train_instruct(TOY, Run(state=tmp_path / "state", seed=1), out, start)
     assert takes_instructions(str(out))
-    assert read_vocabulary(out) == INSTRUCTIONS
+    assert vocabulary(str(out)) == tuple(chain(*INSTRUCTIONS.values()))
     assert len(CLIPTokenizer.from_pretrained(out / "tokenizer").tokenize("replace")) == 1
     (edit,) = edit_set(1)[:1]
     output = InstructPipeline.from_pretrained(str(out))(

@@ -18,6 +18,7 @@ from jobs.records import Records
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
 from tests.conftest import redis_server
+from tests.jobs.desk import open_ids
 from tests.jobs.test_connection import REFUSALS
 from tests.service.conftest import Form, assert_problem, model_info, serving, tokenizer_json
 from worker.reaper import Reaper
@@ -41,7 +42,7 @@ def test_redis_that_refuses_is_503_and_accepts_nothing(
         response = form.send(client)
         assert_problem(response, 503, "queue_unavailable")
         assert int(response.headers["retry-after"]) > 0
-    assert Records(redis, settings).open_ids() == set()
+    assert open_ids(Records(redis, settings)) == set()
     redis.config_set("save", "")  # or it would try to save until it is killed
 
 
@@ -96,4 +97,4 @@ def test_an_input_that_cannot_be_stored_leaves_nothing(own: tuple[Settings, Redi
         response = form.send(client)
     assert_problem(response, 503, "storage_unavailable")
     assert int(response.headers["retry-after"]) > 0
-    assert Records(redis, settings).open_ids() == set()
+    assert open_ids(Records(redis, settings)) == set()

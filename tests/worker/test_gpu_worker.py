@@ -23,7 +23,7 @@ from jobs.queue import queue_name
 from jobs.schema import JobRecord, State
 from jobs.storage import attempt_prefix, job_prefix, sha256
 from tests.conftest import PATIENCE_S, redis_server, wait_until
-from tests.jobs.desk import BOX, SIZE, Desk, lapse
+from tests.jobs.desk import BOX, SIZE, Desk, lapse, open_ids
 from tests.worker.conftest import Process
 from tests.worker.painter import COLOUR, painting_model
 from worker.gpu_worker import GpuWorker, unique_name
@@ -40,7 +40,7 @@ def ends(desk: Desk, record: JobRecord, timeout_s: float = PATIENCE_S) -> JobRec
         assert sha256(desk.store.get(stored.key)) == stored.sha256
         assert stored.key.startswith(attempt_prefix(done))
     assert (done.state is State.SUCCEEDED) == bool(done.results)
-    assert record.id not in desk.records.open_ids()
+    assert record.id not in open_ids(desk.records)
     return done
 
 

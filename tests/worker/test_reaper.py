@@ -18,7 +18,7 @@ from jobs.schema import JobRecord, State
 from jobs.settings import Settings
 from jobs.storage import job_prefix
 from tests.conftest import PATIENCE_S, running, wait_until
-from tests.jobs.desk import Desk, lapse, pass_deadline
+from tests.jobs.desk import Desk, lapse, open_ids, pass_deadline
 from tests.worker.conftest import environment
 from worker.reaper import LOCK_INTERVALS, LOCK_MIN_S, Chores, Reaper, Sweep
 
@@ -282,7 +282,7 @@ def test_late_edits_fail_without_any_worker(desk: Desk, reaper: Reaper) -> None:
     assert desk.is_in(running, State.RUNNING)
     desk.queue.remove(running)
     assert [desk.queue.position(record) for record in (patient, unbound)] == [0, 1]
-    assert desk.records.open_ids() == {patient.id, unbound.id, running.id}
+    assert open_ids(desk.records) == {patient.id, unbound.id, running.id}
 
 
 def test_a_lost_edit_is_not_begun_again_after_its_deadline(desk: Desk, reaper: Reaper) -> None:

@@ -93,13 +93,6 @@ class Deliverer:
         for each in sending:
             each.join(max(0.0, end - time.monotonic()))
 
-    def deliver(self, most: int = SENDERS) -> int:
-        """Make up to ``most`` deliveries that are due, one after another; how many there were."""
-        due = self._deliveries.claim(most)
-        for taken in due:
-            self._send(taken)
-        return len(due)
-
     def _send(self, taken: ClaimedDelivery) -> None:
         logger = log.bind(job=taken.id, delivery_attempt=taken.number)
         try:

@@ -15,6 +15,7 @@ import pytest
 
 from magedit.client import AsyncClient, DamagedFile, Edit, EditNotSucceeded, ServiceError
 from tests.conftest import free_port
+from tests.jobs.desk import open_ids
 from tests.service.conftest import WorkerSide, mask, picture
 
 PROMPTS: dict[str, Any] = {
@@ -138,7 +139,7 @@ def test_lost_answers_make_no_second_edit(client: httpx.Client, worker_side: Wor
     with breaking(client.base_url.port or 0) as (url, lost):
         ids = asyncio.run(use(url))
     assert lost[:2] == [True, False]
-    assert worker_side.records.open_ids() == set(ids)
+    assert open_ids(worker_side.records) == set(ids)
 
 
 def test_nobody_there() -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
+from httpx_sse import EventSource, ServerSentEvent
 
 from magedit.client import Client, ServiceError
 from magedit.client.calls import BACKOFF_S
-from magedit.client.events import SILENCE_S, Event, Lines, Refused, after, opening, pause_before_reopening
+from magedit.client.events import SILENCE_S, Refused, after, opening, pause_before_reopening
 from magedit.client.models import Edit
 from tests.magedit.client.test_calls import answer
 from tests.magedit.client.test_models import ANSWER
@@ -19,34 +20,6 @@ from tests.service.conftest import Form, WorkerSide
 
 EDIT = Edit.model_validate(ANSWER)
 HALF: dict[str, Any] = {"stage": "edit", "step": 5, "steps": 10, "fraction": 0.5}
-
-
-def taken(*lines: str) -> list[Event]:
-    """The events that these lines make."""
-    reader = Lines()
-    return [event for line in lines if (event := reader.feed(line)) is not None]
-
-
-def test_an_empty_line_completes_an_event() -> None:
-    lines = ("id: 7", "event: state", 'data: {"a": "b: c"}')
-    assert taken(*lines) == []
-    assert taken(*lines, "") == [Event("7", "state", '{"a": "b: c"}')]
-
-
-def test_one_space_after_the_colon_is_no_part_of_the_value() -> None:
-    assert taken("event:deleted", "data:  x", "") == [Event("", "deleted", " x")]
-
-
-def test_a_comment_is_no_event_and_cuts_none_in_two() -> None:
-    assert taken(": still here", "", "event: state", ": still here", "data: {}", "", "") == [Event("", "state", "{}")]
-
-
-def test_an_event_inherits_nothing_of_the_one_before() -> None:
-    assert taken("id: 1", "event: state", "data: x", "", "event: deleted", "") == [
-        Event("1", "state", "x"),
-        Event("", "deleted", ""),
-    ]
-    assert taken("id: 1", "data: x", "", "event: deleted", "") == [Event("", "deleted", "")]
 
 
 @pytest.mark.parametrize("seen", ["", "7"])
@@ -82,12 +55,12 @@ def test_a_refusal_that_is_no_error_is_raised_as_it_is() -> None:
 
 def test_a_state_is_the_whole_edit() -> None:
     told = EDIT.model_copy(update={"state": "running", "queue_position": None})
-    assert after(EDIT, Event("2", "state", told.model_dump_json())) == told
+    assert after(EDIT, ServerSentEvent("state", told.model_dump_json(), "2")) == told
 
 
-def progress(**changes: Any) -> Event:
+def progress(**changes: Any) -> ServerSentEvent:
     news = {"id": EDIT.id, "state": "running", "progress": HALF, "eta_s": 12.5, "attempt": 2}
-    return Event("3", "progress", json.dumps(news | changes))
+    return ServerSentEvent("progress", json.dumps(news | changes), "3")
 
 
 def test_progress_changes_what_it_names_alone() -> None:
@@ -106,14 +79,14 @@ def test_progress_may_be_back_at_nothing() -> None:
 
 @pytest.mark.parametrize("kind", ["open", "deleted", "of a later service"])
 def test_other_events_change_nothing(kind: str) -> None:
-    assert after(EDIT, Event("4", kind, "")) is EDIT
+    assert after(EDIT, ServerSentEvent(kind, id="4")) is EDIT
 
 
-def lines(client: httpx.Client, edit_id: str) -> Iterator[str]:
-    """The lines of an edit's stream as the front end sends them."""
+def events(client: httpx.Client, edit_id: str) -> Iterator[ServerSentEvent]:
+    """The events of an edit's stream as the front end sends them; comments come as events of no kind."""
     path, headers, timeout = opening(edit_id, "", client.timeout)
     with client.stream("GET", path, headers=headers, timeout=timeout) as response:
-        yield from response.iter_lines()
+        yield from (event for event in EventSource(response).iter_sse() if event.event != "message")
 
 
 def test_the_edit_after_the_events_of_the_front_end_is_the_edit(
@@ -121,11 +94,9 @@ def test_the_edit_after_the_events_of_the_front_end_is_the_edit(
 ) -> None:
     with Client(str(client.base_url)) as service:
         edit = service.get(form.send(client).json()["id"])
-        reader, kinds = Lines(), []
-        for line in lines(client, edit.id):
-            if (event := reader.feed(line)) is None:
-                continue
-            kinds.append(event.kind)
+        kinds = []
+        for event in events(client, edit.id):
+            kinds.append(event.event)
             edit = after(edit, event)
             if len(kinds) == 1:
                 claim = worker_side.claim(edit.id)

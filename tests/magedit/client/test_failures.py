@@ -82,6 +82,11 @@ def scripted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     return lambda ask: Scripted(request.param, ask, monkeypatch)
 
 
+def stream_of(text: str) -> httpx.Response:
+    """A stream of server-sent events."""
+    return httpx.Response(200, text=text, headers={"content-type": "text/event-stream"})
+
+
 def following(events: Iterator[Answer]) -> Ask:
     """A service whose edit is queued while the calls for its events are answered so, and done when they are used up."""
 
@@ -108,7 +113,7 @@ def test_a_stream_survives_refusals_of_the_moment(scripted: Callable[[Ask], Scri
 
 def test_a_stream_that_closes_in_good_order_is_not_opened_again_at_once(scripted: Callable[[Ask], Scripted]) -> None:
     # Each with a comment, as an idle stream has; more of them than a call may be repeated.
-    client = scripted(following(httpx.Response(200, text=": still here\n\n") for _ in range(10)))
+    client = scripted(following(stream_of(": still here\n\n") for _ in range(10)))
     assert [each.state for each in client.stream()] == ["queued", "succeeded"]
     assert client.pauses == [0.5] * 11
 

@@ -4,8 +4,22 @@ import numpy as np
 import pytest
 
 from magedit.demo.draw import draw_mask, draw_scene, parts
-from magedit.demo.palette import COLOURED_PART, KINDS, MORE_PATTERNS, PATTERNS
+from magedit.demo.palette import KINDS, MORE_PATTERNS, PATTERNS, UNCOLOURED
 from magedit.demo.scene import Scene, Thing, sample_scene
+
+COLOURED_PART = {
+    "curtain": "drapes",
+    "picture": "canvas",
+    "clock": "face",
+    "lamp": "shade",
+    "plant": "pot",
+    "sofa": "body",
+    "pillow": "cover",
+    "carpet": "cloth",
+    "table": "board",
+    "ball": "surface",
+}
+"""The part of each class that its colour and pattern paint."""
 
 
 @pytest.mark.parametrize("size", [64, 128, 200, 512])
@@ -27,7 +41,7 @@ def test_a_mask_holds_every_pixel_that_its_thing_changes() -> None:
 
 def test_parts_make_up_their_thing() -> None:
     for kind in KINDS:
-        colour = "red" if kind in COLOURED_PART else None
+        colour = None if kind in UNCOLOURED else "red"
         thing = Thing(kind=kind, x=64, y=90, colour=colour)
         scene = Scene(wall="mint", floor="brown", things=(thing,))
         whole = np.asarray(draw_mask(scene, thing))

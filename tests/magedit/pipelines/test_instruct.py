@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,14 @@ from magedit.config import EditConfig
 from magedit.demo import demo_edit, instruct_checkpoint_path
 from magedit.demo.evaluate import judge_edit
 from magedit.demo.instructions import instruction
-from magedit.demo.vocabulary import INSTRUCTIONS, check_prompt, read_vocabulary
+from magedit.demo.vocabulary import INSTRUCTIONS, check_prompt
 from magedit.errors import CheckpointError, EditCanceled, MaskMismatch, NotTogether
 from magedit.images.masks import outside_difference
 from magedit.pipelines.instruct import InstructPipeline, takes_instructions
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.report import Progress
 from tests.magedit.conftest import CHECKPOINT, Room
+from worker.model import vocabulary
 
 CONFIG = EditConfig(method="instruct-pix2pix", steps=3)
 INSTRUCTION = "make the sofa green"
@@ -109,11 +111,10 @@ def test_a_checkpoint_named_after_magicbrush_is_one(checkpoint: Path, tmp_path: 
 
 def test_the_checkpoint_that_ships_follows_instructions() -> None:
     pipe = InstructPipeline.from_pretrained(str(instruct_checkpoint_path()))
-    vocabulary = read_vocabulary(instruct_checkpoint_path())
-    assert vocabulary == INSTRUCTIONS
+    assert vocabulary(str(instruct_checkpoint_path())) == tuple(chain(*INSTRUCTIONS.values()))
     edit = demo_edit("carpet")
     told = instruction(edit)
-    check_prompt(told, vocabulary)
+    check_prompt(told, INSTRUCTIONS)
     output = pipe(edit.image(pipe.size), [edit.mask(pipe.size)], "", told, (), EditConfig(method=pipe.method, steps=20))
     (result,) = output.images
     assert isinstance(result, Image.Image)

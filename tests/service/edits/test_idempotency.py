@@ -26,6 +26,7 @@ from jobs.tenants.api_keys import ApiKeys
 from service.edits.idempotency import KEY_MAX, parse_key
 from service.errors import InvalidIdempotencyKey
 from tests.conftest import PATIENCE_S, free_port, listens, wait_until
+from tests.jobs.desk import open_ids
 from tests.service.conftest import Announce, Form, WorkerSide, assert_problem, mask, serving
 from worker.reaper import Reaper
 
@@ -164,7 +165,7 @@ def test_many_at_once_are_one_edit(client: httpx.Client, form: Form, worker_side
             assert int(answer.headers["retry-after"]) >= 1
     assert accepted
     (edit_id,) = {answer.json()["id"] for answer in accepted}
-    assert worker_side.records.open_ids() == {edit_id} == worker_side.queue.waiting("demo")
+    assert open_ids(worker_side.records) == {edit_id} == worker_side.queue.waiting("demo")
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from service.app import create_app
 from service.edits.prefer_wait import preferred_wait
 from service.edits.watcher import Watch
 from tests.conftest import PATIENCE_S, wait_until
+from tests.jobs.desk import open_ids
 from tests.service.conftest import Announce, Form, WorkerSide, serving
 
 
@@ -62,7 +63,7 @@ def waiting(app: FastAPI) -> int:
 def test_the_end_is_the_answer(waiter: httpx.Client, app: FastAPI, form: Form, worker_side: WorkerSide) -> None:
     def work() -> None:
         wait_until(lambda: waiting(app) == 1)
-        (edit_id,) = worker_side.records.open_ids()
+        (edit_id,) = open_ids(worker_side.records)
         worker_side.succeed(worker_side.claim(edit_id))
 
     with ThreadPoolExecutor(1) as pool:
@@ -107,7 +108,7 @@ def test_who_hangs_up_waits_no_longer_and_the_edit_goes_on(
         wait_until(lambda: waiting(app) == 1)
     # Long before the time that it would have waited.
     wait_until(lambda: waiting(app) == 0)
-    assert worker_side.queue.waiting("demo") == worker_side.records.open_ids()
+    assert worker_side.queue.waiting("demo") == open_ids(worker_side.records)
 
 
 def test_many_who_wait_hold_nobody_up(waiter: httpx.Client, app: FastAPI, form: Form, worker_side: WorkerSide) -> None:
@@ -126,7 +127,7 @@ def test_many_who_wait_hold_nobody_up(waiter: httpx.Client, app: FastAPI, form: 
         thread.start()
     wait_until(lambda: waiting(app) == many)
     assert len(waiter.get("/v1/edits", params={"limit": 100}).json()["edits"]) == many
-    for edit_id in worker_side.records.open_ids():
+    for edit_id in open_ids(worker_side.records):
         worker_side.records.request_cancel(edit_id)
     for thread in threads:
         thread.join()

@@ -21,6 +21,7 @@ from jobs.settings import Settings
 from jobs.storage import ObjectStore, job_prefix
 from service.images.upload_limiter import UploadLimiter
 from tests.conftest import PATIENCE_S, free_port, wait_until
+from tests.jobs.desk import open_ids
 from tests.service.conftest import SIZE, Announce, Form, assert_problem, encode, mask, picture, serving
 
 
@@ -29,7 +30,7 @@ def assert_nothing_kept(settings: Settings) -> None:
     with connect(settings) as redis:
         records = Records(redis, settings)
         assert records.list("local").records == ()
-        assert records.open_ids() == set()
+        assert open_ids(records) == set()
         assert JobQueue(redis, records).depth("demo") == 0
     assert ObjectStore.from_settings(settings).keys("local/") == []
 
@@ -48,7 +49,7 @@ def test_an_accepted_edit_is_kept_and_in_line(client: httpx.Client, form: Form, 
         records = Records(redis, settings)
         record = records.require(edit["id"], "local")
         assert JobQueue(redis, records).position(record) == 0
-        assert records.open_ids() == {record.id}
+        assert open_ids(records) == {record.id}
     assert record.request.config.steps == 10
     assert record.request.config.equalizer == {"purple": 2.0}
     assert record.request.artifacts == ("attention",)

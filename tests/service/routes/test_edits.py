@@ -10,6 +10,7 @@ import pytest
 
 from jobs import keys
 from jobs.schema import ModelInfo
+from tests.jobs.desk import open_ids
 from tests.service.conftest import Announce, Form, WorkerSide, assert_problem
 
 UNKNOWN = "0" * 32
@@ -154,7 +155,7 @@ def test_delete_leaves_nothing(stage: str, client: httpx.Client, edit_id: str, w
     assert_problem(client.get(f"/v1/edits/{edit_id}"), 404, "not_found")
     assert worker_side.store.keys("local/") == []
     assert worker_side.queue.depth("demo") == 0
-    assert worker_side.records.open_ids() == set()
+    assert open_ids(worker_side.records) == set()
     assert_problem(client.delete(f"/v1/edits/{edit_id}"), 404, "not_found")
 
 
@@ -201,4 +202,4 @@ def test_concurrent_submits_are_all_kept(client: httpx.Client, form: Form, worke
     assert {answer.status_code for answer in answers} == {202}
     ids = {answer.json()["id"] for answer in answers}
     assert len(ids) == 16
-    assert worker_side.records.open_ids() == ids == worker_side.queue.waiting("demo")
+    assert open_ids(worker_side.records) == ids == worker_side.queue.waiting("demo")

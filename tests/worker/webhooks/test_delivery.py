@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.conftest import PATIENCE_S, running, wait_until
 from tests.jobs.desk import Desk
 from tests.worker.conftest import environment
 from tests.worker.receiver import Receiver
+from worker.webhooks import delivery
 from worker.webhooks.delivery import Deliverer
 
 
@@ -39,27 +41,49 @@ def deliverer(open_desk: Desk) -> Deliverer:
     return Deliverer(open_desk.redis, open_desk.settings, pauses_s=(0, 0, 0, 0))
 
 
+@pytest.fixture(autouse=True)
+def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "POLL_S", 0.01)
+
+
+@contextmanager
+def delivering(deliverer: Deliverer) -> Iterator[threading.Thread]:
+    """The deliverer at work meanwhile, in this thread."""
+    stop = threading.Event()
+    thread = threading.Thread(target=deliverer.run, args=(stop,))
+    thread.start()
+    try:
+        yield thread
+    finally:
+        stop.set()
+        thread.join()
+
+
 def how(desk: Desk, record: JobRecord) -> Delivery:
     return Deliveries(desk.redis).of(record.id)
 
 
+def deliver(deliverer: Deliverer, desk: Desk, record: JobRecord) -> Delivery:
+    """Make deliveries until this one is over."""
+    with delivering(deliverer):
+        wait_until(lambda: how(desk, record).state in {DeliveryState.DELIVERED, DeliveryState.FAILED}, what="delivery")
+    return how(desk, record)
+
+
 def test_a_receiver_verifies_what_it_gets(open_desk: Desk, receiver: Receiver, deliverer: Deliverer) -> None:
     record = open_desk.cancel(webhook_url=receiver.url + "/hook?token=1")
-    assert deliverer.deliver() == 1
+    after = deliver(deliverer, open_desk, record)
     ((message, event),) = receiver.accepted
     assert message == f"msg_{record.id}"
     assert (event["type"], event["data"]["id"]) == ("edit.canceled", record.id)
     assert receiver.paths == ["/hook?token=1"]
-    delivery = how(open_desk, record)
-    assert delivery.state is DeliveryState.DELIVERED
-    assert [attempt.status for attempt in delivery.attempts] == [204]
-    assert deliverer.deliver() == 0
+    assert after.state is DeliveryState.DELIVERED
+    assert [attempt.status for attempt in after.attempts] == [204]
 
 
 def test_a_rotated_secret_still_verifies(open_desk: Desk, receiver: Receiver, deliverer: Deliverer) -> None:
     WebhookSecrets(open_desk.redis).rotate("local")
-    open_desk.cancel(webhook_url=receiver.url)
-    deliverer.deliver()
+    deliver(deliverer, open_desk, open_desk.cancel(webhook_url=receiver.url))
     assert len(receiver.accepted) == 1
 
 
@@ -67,9 +91,7 @@ def test_a_rotated_secret_still_verifies(open_desk: Desk, receiver: Receiver, de
 def test_what_is_not_2xx_is_tried_again(status: int, open_desk: Desk, receiver: Receiver, deliverer: Deliverer) -> None:
     receiver.answer = lambda number: status if number < 3 else 200
     record = open_desk.cancel(webhook_url=receiver.url)
-    while deliverer.deliver():
-        pass
-    assert [attempt.status for attempt in how(open_desk, record).attempts] == [status, status, 200]
+    assert [attempt.status for attempt in deliver(deliverer, open_desk, record).attempts] == [status, status, 200]
     assert [message for message, _ in receiver.accepted] == [f"msg_{record.id}"]
     assert receiver.paths == ["/"] * 3
 
@@ -77,16 +99,15 @@ def test_what_is_not_2xx_is_tried_again(status: int, open_desk: Desk, receiver: 
 def test_gone_ends_it(open_desk: Desk, receiver: Receiver, deliverer: Deliverer) -> None:
     receiver.answer = lambda _: 410
     record = open_desk.cancel(webhook_url=receiver.url)
-    while deliverer.deliver():
-        pass
+    assert deliver(deliverer, open_desk, record).state is DeliveryState.FAILED
     assert receiver.requests == 1
-    assert how(open_desk, record).state is DeliveryState.FAILED
 
 
 def test_nothing_inside_is_called(open_desk: Desk, receiver: Receiver) -> None:
     settings = open_desk.settings.model_copy(update={"webhook_private": False})
     record = open_desk.cancel(webhook_url=receiver.url.replace("http:", "https:"))
-    Deliverer(open_desk.redis, settings).deliver()
+    with delivering(Deliverer(open_desk.redis, settings)):
+        wait_until(lambda: any(attempt.error for attempt in how(open_desk, record).attempts), what="an attempt")
     (attempt,) = how(open_desk, record).attempts
     assert attempt.error == "the host leads to an address that is not public"
     assert receiver.requests == 0
@@ -95,9 +116,9 @@ def test_nothing_inside_is_called(open_desk: Desk, receiver: Receiver) -> None:
 def test_an_edit_that_is_gone_is_told_to_nobody(open_desk: Desk, receiver: Receiver, deliverer: Deliverer) -> None:
     record = open_desk.cancel(webhook_url=receiver.url)
     open_desk.redis.delete(keys.EDIT + record.id)
-    deliverer.deliver()
+    with delivering(deliverer):
+        wait_until(lambda: Deliveries(open_desk.redis).due() == 0, what="the end of the delivery")
     assert receiver.requests == 0
-    assert Deliveries(open_desk.redis).due() == 0
 
 
 def test_a_killed_deliverer_loses_nothing(open_desk: Desk, receiver: Receiver) -> None:
@@ -138,21 +159,18 @@ def test_a_worker_delivers(open_desk: Desk, receiver: Receiver, spawn: object) -
 
 def test_no_error_ends_it(open_desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     deliverer = Deliverer(open_desk.redis, open_desk.settings)
-    failed, stop, take = threading.Event(), threading.Event(), Deliveries.claim
+    failed, claim = threading.Event(), Deliveries.claim
 
     def fails_once(self: Deliveries, most: int) -> tuple[ClaimedDelivery, ...]:
         if failed.is_set():
-            return take(self, most)
+            return claim(self, most)
         failed.set()
         raise ValueError("a bug")
 
     monkeypatch.setattr(Deliveries, "claim", fails_once)
     open_desk.cancel(webhook_url=receiver.url)
-    thread = threading.Thread(target=deliverer.run, args=(stop,))
-    thread.start()
-    wait_until(lambda: len(receiver.accepted) == 1 or not thread.is_alive(), what="delivery")
-    stop.set()
-    thread.join()
+    with delivering(deliverer) as thread:
+        wait_until(lambda: len(receiver.accepted) == 1 or not thread.is_alive(), what="delivery")
     assert failed.is_set()
     assert len(receiver.accepted) == 1
 
@@ -162,6 +180,8 @@ def test_a_record_of_another_version_is_tried_again_later(
 ) -> None:
     foreign, record = (open_desk.cancel(webhook_url=receiver.url) for _ in range(2))
     open_desk.redis.hset(keys.EDIT + foreign.id, "field_of_tomorrow", "1")
-    assert deliverer.deliver() == 2
+    with delivering(deliverer):
+        wait_until(lambda: len(receiver.accepted) == 1, what="delivery")
+        wait_until(lambda: bool(how(open_desk, foreign).attempts), what="an attempt")
     assert [message for message, _ in receiver.accepted] == [f"msg_{record.id}"]
     assert how(open_desk, foreign).state is DeliveryState.PENDING
