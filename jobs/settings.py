@@ -112,7 +112,23 @@ class Settings(BaseSettings):
     )
     checkpoint: str | None = Field(
         default=None,
-        description="Folder or hub id of a Stable Diffusion 1.x/2.x checkpoint. Empty: the shipped demo.",
+        description="Folder, hub id, `.safetensors` or `.ckpt` file of a Stable Diffusion 1.x/2.x checkpoint. Empty: "
+        "the shipped demo.",
+    )
+    variant: str | None = Field(
+        default=None,
+        pattern=r"^[a-z][a-z0-9_]*$",
+        description="Variant of the checkpoint's files, such as `fp16`. Empty: those without one, else the one that "
+        "is there.",
+    )
+    revision: str | None = Field(
+        default=None, description="Branch, tag or commit of a checkpoint on the hub. Empty: its main branch."
+    )
+    vae: str | None = Field(
+        default=None, description="Folder, hub id or file of a VAE in place of the checkpoint's own. Empty: its own."
+    )
+    safety_checker: bool = Field(
+        default=True, description="Load the checkpoint's safety checker, if it has one; `false` leaves it out."
     )
     device: str = Field(
         default="auto",

@@ -12,8 +12,10 @@ import structlog
 from jobs.connection import connect, redis_errors
 from jobs.durability import warn_unless_durable
 from jobs.errors import QueueUnavailable
+from jobs.models import Models
 from jobs.observability.tracing import tracer, tracer_provider
 from jobs.process import start
+from jobs.schema import ModelInfo
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
 from magedit.errors import CheckpointError
@@ -42,6 +44,7 @@ def serve(served: ServedModel, settings: Settings) -> int:
     telling = Deliverer(connect(settings), settings, told=observer.delivered)
     reaper = threading.Thread(target=sweeping.run, args=(stop,), name="reaper", daemon=True)
     deliverer = threading.Thread(target=telling.run, args=(stop,), name="deliverer", daemon=True)
+    warn_of_another(Models(connect(settings)), served.info)
     worker = GpuWorker(connect(settings), connect(settings), store, served, settings, observer)
     log.info("worker ready", worker=worker.name, model=served.info.name, device=served.info.device)
     reaper.start()
@@ -60,6 +63,19 @@ def serve(served: ServedModel, settings: Settings) -> int:
         return 0
     log.error("the work ended without being told to: a new process is needed")
     return EXIT_RESTART
+
+
+def warn_of_another(models: Models, info: ModelInfo) -> None:
+    """Log a warning if a live worker offers another checkpoint under the same name."""
+    status = models.all().get(info.name)
+    if status is not None and status.workers and status.info.checkpoint != info.checkpoint:
+        log.warning(
+            "another worker offers another checkpoint under this name, and edits go to either: set MAGEDIT_MODEL of "
+            "one to another name",
+            model=info.name,
+            checkpoint=info.checkpoint,
+            other=status.info.checkpoint,
+        )
 
 
 def await_redis(settings: Settings) -> None:

@@ -78,9 +78,10 @@ def load(settings: Settings) -> ServedModel:
     import torch
 
     from magedit.backbones.fingerprint import fingerprint
+    from magedit.backbones.inspect import inspect
     from magedit.backbones.low_memory import save_memory
     from magedit.demo import checkpoint_path
-    from magedit.pipelines.instruct import InstructPipeline, takes_instructions
+    from magedit.pipelines.instruct import InstructPipeline
     from magedit.pipelines.mag_edit import MAGEditPipeline
 
     torch.set_num_threads(settings.threads)
@@ -91,9 +92,18 @@ def load(settings: Settings) -> ServedModel:
     if dtype == "auto":
         dtype = "float32" if device == "cpu" else "bfloat16"
     checkpoint = settings.checkpoint or str(checkpoint_path())
-    instructed = takes_instructions(checkpoint)
+    found = inspect(checkpoint, variant=settings.variant, revision=settings.revision, own_vae=settings.vae is None)
+    instructed = found.family == "instruct-pix2pix"
     kind: Any = InstructPipeline if instructed else MAGEditPipeline
-    pipe = kind.from_pretrained(checkpoint, dtype=getattr(torch, dtype))
+    options: dict[str, Any] = {} if settings.safety_checker else {"safety_checker": None}
+    pipe = kind.from_pretrained(
+        checkpoint,
+        dtype=getattr(torch, dtype),
+        variant=settings.variant,
+        revision=settings.revision,
+        vae=settings.vae,
+        **options,
+    )
     pipe.set_progress_bar_config(disable=True)
     pipe.batch_results = settings.batch_results
     if settings.low_memory:

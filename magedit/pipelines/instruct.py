@@ -11,12 +11,13 @@ from dataclasses import replace
 from typing import Any, Self
 
 import torch
-from diffusers import StableDiffusionInstructPix2PixPipeline, UNet2DConditionModel
+from diffusers import StableDiffusionInstructPix2PixPipeline
 from PIL import Image
 from torch import Tensor
 
+from magedit.backbones.loading import correct_size, naming, prepare
 from magedit.config import EditConfig, MethodName, Region
-from magedit.errors import NotTogether
+from magedit.errors import CheckpointError, NotTogether
 from magedit.images import masks as pixels
 from magedit.images.inputs import Picture
 from magedit.images.transparency import restore
@@ -33,16 +34,6 @@ _NO_LATENT = torch.empty(0)
 """In place of a source branch, which there is none of."""
 
 
-def takes_instructions(checkpoint: str) -> bool:
-    """Whether a folder or hub id is of this layout: its UNet takes twice the channels that it gives. What cannot be
-    read is not; loading it says why."""
-    try:
-        config = UNet2DConditionModel.load_config(checkpoint, subfolder="unet")
-    except (OSError, ValueError):
-        return False
-    return int(config["in_channels"]) == 2 * int(config["out_channels"])
-
-
 class InstructPipeline:
     """The same face as `MAGEditPipeline` for a checkpoint that takes instructions: ``target_prompt`` is one.
 
@@ -51,6 +42,7 @@ class InstructPipeline:
 
     def __init__(self, pipe: StableDiffusionInstructPix2PixPipeline, method: MethodName = "instruct-pix2pix") -> None:
         pipe.set_progress_bar_config(disable=True)
+        correct_size(pipe.unet, pipe.vae)
         self._pipe = pipe
         self._bar: dict[str, Any] = {}
         self.method: MethodName = method
@@ -58,9 +50,13 @@ class InstructPipeline:
     @classmethod
     def from_pretrained(cls, checkpoint: str, **options: Any) -> Self:
         """Load a folder or hub id; ``options`` as diffusers takes them. A safety checker is used if there is one."""
-        pipe = StableDiffusionInstructPix2PixPipeline.from_pretrained(
-            checkpoint, requires_safety_checker=False, **options
-        )
+        found, options = prepare(checkpoint, options)
+        if found.family != "instruct-pix2pix":
+            raise CheckpointError(f"{found.sentence}; it takes no instructions: load it with MAGEditPipeline")
+        with naming(found):
+            pipe = StableDiffusionInstructPix2PixPipeline.from_pretrained(
+                checkpoint, requires_safety_checker=False, **options
+            )
         name: MethodName = "magicbrush" if "magicbrush" in str(checkpoint).lower() else "instruct-pix2pix"
         return cls(pipe, name)
 
@@ -194,4 +190,4 @@ class InstructPipeline:
         return output.images[0], latest.float(), None if verdict is None else bool(verdict[0])
 
 
-__all__ = ["InstructPipeline", "takes_instructions"]
+__all__ = ["InstructPipeline"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cache
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -17,6 +19,8 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from magedit.backbones.ddim import Schedule
+from magedit.backbones.loading import correct_size, naming, prepare
+from magedit.backbones.single_file.loader import load_parts
 from magedit.backbones.stable_diffusion.attention import find_layers, guidance_layers, own_attention
 from magedit.backbones.stable_diffusion.denoiser import Denoiser, frozen
 from magedit.config import STRENGTH_POWER, EditConfig, Region
@@ -57,7 +61,7 @@ GUIDANCE_DIVISOR = 4
 class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
     """Localized image editing (MAG-Edit, arXiv 2312.11396) in diffusers' conventions.
 
-    Loads any folder or hub id of Stable Diffusion 1.x/2.x layout with `from_pretrained`; sizes, VAE factor and
+    Loads any folder, hub id or file of Stable Diffusion 1.x/2.x with `from_pretrained`; sizes, VAE factor and
     prediction type are read from it. Three keys of its ``model_index.json`` are this program's own, all optional:
     ``guidance_resolution``, the side of the cross-attention maps that guidance reads (default: a quarter of the
     latent's), ``guidance_step_size``, the default of the parameter of that name (2.5), and ``spatial_step_size``, the
@@ -116,7 +120,31 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
                 f"the UNet takes {unet.config.in_channels} channels, the VAE gives {vae.config.latent_channels}: "
                 "inpainting, depth and upscaling checkpoints cannot be edited with"
             )
+        correct_size(unet, vae)
         self._images = VaeImageProcessor(vae_scale_factor=self.vae_factor)
+
+    @classmethod
+    def from_pretrained(cls, checkpoint: str | Path, **options: Any) -> Self:
+        """Load a folder, hub id or single file (``.safetensors``, ``.ckpt``); its configs are read first.
+
+        Args:
+            checkpoint: what to load.
+            options: as diffusers takes them; ``vae`` may also be a folder, hub id or file, ``safety_checker=None``
+                leaves the checkpoint's own out, and ``variant`` is "fp16" by itself where no other files are there.
+
+        Raises:
+            CheckpointError: it cannot be edited with; says in one sentence what it is and what to do.
+        """
+        found, options = prepare(checkpoint, options)
+        if found.family == "instruct-pix2pix":
+            raise CheckpointError(f"{found.sentence}: load it with InstructPipeline")
+        if found.layout != "file":
+            with naming(found):
+                pipe: Self = super().from_pretrained(str(checkpoint), **options)
+            return pipe
+        parts = load_parts(found, options["dtype"])
+        own = {name: value for name, value in options.items() if name in inspect.signature(cls).parameters}
+        return cls(**(parts | own))
 
     # --- what the checkpoint is ---
 

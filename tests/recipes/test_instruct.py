@@ -9,12 +9,13 @@ import torch
 from diffusers import AutoencoderKL
 from transformers import CLIPTokenizer
 
+from magedit.backbones.inspect import inspect
 from magedit.config import EditConfig
 from magedit.demo.edits import EDIT_KINDS
 from magedit.demo.model import tokenize
 from magedit.demo.sets import edit_set
 from magedit.demo.vocabulary import INSTRUCTIONS
-from magedit.pipelines.instruct import InstructPipeline, takes_instructions
+from magedit.pipelines.instruct import InstructPipeline
 from recipes.export import export_checkpoint
 from recipes.instruct import (
     InstructStage,
@@ -128,8 +129,8 @@ def test_a_run_is_taken_up_again_and_its_checkpoint_follows_instructions(start: 
         train_instruct(TOY, late, out, start)
     assert not out.exists()
     train_instruct(TOY, Run(state=tmp_path / "state", seed=1), out, start)
-    assert takes_instructions(str(out))
     assert vocabulary(str(out)) == tuple(chain(*INSTRUCTIONS.values()))
+    assert inspect(out).family == "instruct-pix2pix"
     assert len(CLIPTokenizer.from_pretrained(out / "tokenizer").tokenize("replace")) == 1
     (edit,) = edit_set(1)[:1]
     output = InstructPipeline.from_pretrained(str(out))(

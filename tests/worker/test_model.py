@@ -13,7 +13,7 @@ from jobs.models import tokenizer_sha256
 from jobs.schema import JobRecord
 from jobs.settings import Settings
 from magedit.config import EditConfig, Region
-from magedit.errors import NotTogether
+from magedit.errors import CheckpointError, NotTogether
 from magedit.images.masks import outside_difference
 from magedit.inversion.registry import INVERSIONS
 from magedit.methods.registry import METHODS
@@ -70,7 +70,7 @@ def test_a_model_in_half_precision_serves_no_inversion_that_needs_more(settings:
 
 
 def test_a_folder_without_a_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match=r"model_index\.json"):
+    with pytest.raises(CheckpointError, match=r"has no model_index\.json"):
         load(Settings(checkpoint=str(tmp_path)))
 
 

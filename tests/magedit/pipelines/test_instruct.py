@@ -10,6 +10,7 @@ import torch
 from diffusers import StableDiffusionInstructPix2PixPipeline, UNet2DConditionModel
 from PIL import Image, ImageChops
 
+from magedit.backbones.inspect import inspect
 from magedit.config import EditConfig
 from magedit.demo import demo_edit, instruct_checkpoint_path
 from magedit.demo.evaluate import judge_edit
@@ -17,7 +18,7 @@ from magedit.demo.instructions import instruction
 from magedit.demo.vocabulary import INSTRUCTIONS, check_prompt
 from magedit.errors import CheckpointError, EditCanceled, MaskMismatch, NotTogether
 from magedit.images.masks import outside_difference
-from magedit.pipelines.instruct import InstructPipeline, takes_instructions
+from magedit.pipelines.instruct import InstructPipeline
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.report import Progress
 from tests.magedit.conftest import CHECKPOINT, Room
@@ -50,10 +51,12 @@ def instructed(checkpoint: Path) -> InstructPipeline:
 
 
 def test_the_layout_is_told_by_the_channels(checkpoint: Path) -> None:
-    assert takes_instructions(str(checkpoint))
-    assert not takes_instructions(str(CHECKPOINT))
-    with pytest.raises(CheckpointError, match="8 channels"):
+    assert inspect(checkpoint).family == "instruct-pix2pix"
+    assert inspect(CHECKPOINT).family == "sd"
+    with pytest.raises(CheckpointError, match=r"is an InstructPix2Pix checkpoint .* load it with InstructPipeline"):
         MAGEditPipeline.from_pretrained(checkpoint)
+    with pytest.raises(CheckpointError, match="takes no instructions: load it with MAGEditPipeline"):
+        InstructPipeline.from_pretrained(str(CHECKPOINT))
 
 
 def test_it_edits_inside_the_mask_alone(instructed: InstructPipeline, room: Room) -> None:

@@ -1,0 +1,447 @@
+"""What a checkpoint is, told from its configs and file headers before anything of it is loaded. Free of torch."""
+
+from __future__ import annotations
+
+import json
+import pickletools
+import re
+import struct
+import zipfile
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from magedit.errors import CheckpointError
+
+Family = Literal[
+    "sd1", "sd2", "sd", "instruct-pix2pix", "inpainting", "depth", "upscaling", "unclip", "lcm", "turbo", "sdxl", "sd3",
+    "flux", "other",
+]  # fmt: skip
+"""``sd`` is a UNet of Stable Diffusion's layout and of a width of its own."""
+
+Layout = Literal["folder", "hub", "file"]
+
+TITLES: Mapping[Family, str] = {
+    "sd1": "Stable Diffusion 1.x",
+    "sd2": "Stable Diffusion 2.x",
+    "sd": "a checkpoint of Stable Diffusion's layout",
+    "instruct-pix2pix": "an InstructPix2Pix checkpoint",
+    "inpainting": "an inpainting checkpoint",
+    "depth": "a depth-to-image checkpoint",
+    "upscaling": "an upscaling checkpoint",
+    "unclip": "an unCLIP checkpoint",
+    "lcm": "a latent consistency model",
+    "turbo": "a Turbo checkpoint",
+    "sdxl": "Stable Diffusion XL",
+    "sd3": "Stable Diffusion 3",
+    "flux": "FLUX",
+    "other": "a checkpoint of another kind",
+}
+
+SUPPORTED: frozenset[Family] = frozenset({"sd1", "sd2", "sd", "instruct-pix2pix"})
+TAKEN = "use a Stable Diffusion 1.x/2.x or InstructPix2Pix checkpoint"
+
+_WHY: Mapping[Family, str] = {
+    "inpainting": "its UNet takes the mask as input; use the base model that it was made from",
+    "depth": "its UNet takes a depth map as input; use the base model that it was made from",
+    "upscaling": "it enlarges pictures; use a text-to-image checkpoint",
+    "unclip": "it takes picture embeddings as input; use the base model that it was made from",
+    "lcm": "it was trained for a few steps, which cannot be inverted; use the base model that it was distilled from",
+    "turbo": "it was trained for one to four steps, which cannot be inverted; use the base model that it was distilled "
+    "from",
+}
+
+_FILE = (".safetensors", ".ckpt")
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+_PARTS = ("unet", "vae", "text_encoder", "scheduler", "tokenizer")
+HUB_TIMEOUT_S = 10.0
+"""How long the hub may take to say what it has, in seconds."""
+
+_OLD_VERSION = (0, 9, 0)
+"""diffusers below which conversions wrote ``sample_size`` 32 for every SD 1.x; diffusers itself takes them as 64."""
+
+_TRUE_LATENT_SIDE = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """What a checkpoint is.
+
+    ``latent_side`` is the side of the latent that it was trained on, corrected where diffusers corrects it, and
+    ``factor`` the pixels per latent cell (0: not told by the file). ``guidance_side`` is the side of the maps that
+    guidance reads. ``variant`` names the files to load ("fp16": there are no others). ``problem`` says why it cannot
+    be edited with and what to do; None: it can. ``shapes`` are a single file's tensors, where its header has them.
+    """
+
+    name: str
+    layout: Layout
+    family: Family
+    latent_side: int = 0
+    factor: int = 0
+    guidance_side: int = 0
+    variant: str | None = None
+    has_safety_checker: bool = False
+    problem: str | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
+
+    @property
+    def size(self) -> int:
+        """Side of its pictures in pixels; 0: not told by the file."""
+        return self.latent_side * self.factor
+
+    @property
+    def is_supported(self) -> bool:
+        """Whether it can be edited with."""
+        return self.problem is None
+
+    @property
+    def sentence(self) -> str:
+        """What it is, and whether it can be edited with, in one sentence."""
+        at = f" for pictures of {self.size} px" if self.size else ""
+        is_article = TITLES[self.family][:2] in {"a ", "an"}
+        what = f"{TITLES[self.family]}{at}" if is_article else f"{TITLES[self.family]} checkpoint{at}"
+        if self.problem is None:
+            return f"{self.name!r} is {'' if is_article else 'a '}{what}"
+        return f"{self.name!r} is {'' if is_article else 'a '}{what}, which cannot be edited with: {self.problem}"
+
+    def require_supported(self) -> None:
+        """Raise CheckpointError with the whole sentence if it cannot be edited with."""
+        if not self.is_supported:
+            raise CheckpointError(self.sentence)
+
+
+def inspect(
+    checkpoint: str | Path,
+    *,
+    variant: str | None = None,
+    revision: str | None = None,
+    own_vae: bool = True,
+    endpoint: str | None = None,
+) -> Checkpoint:
+    """Read the configs of a folder or hub id, or the header of a single file.
+
+    Args:
+        checkpoint: a folder or hub id in diffusers' layout, or a ``.safetensors`` or ``.ckpt`` file.
+        variant: of the weights' files, such as "fp16"; None: files without one, else the only variant there is.
+        revision: branch, tag or commit on the hub.
+        own_vae: False: another VAE is taken in its place.
+        endpoint: the hub's address; None: as huggingface_hub has it.
+
+    Raises:
+        CheckpointError: nothing can be read there; says which of the possible reasons it is.
+    """
+    path = Path(checkpoint).expanduser()
+    if path.is_dir():
+        return _of_folder(str(checkpoint), path, _files(path), "folder", variant, own_vae=own_vae)
+    if path.is_file():
+        return _of_file(str(checkpoint), path)
+    name = str(checkpoint)
+    if name.endswith(_FILE) or path.is_absolute() or name.startswith((".", "~")) or not _HUB_ID.fullmatch(name):
+        raise CheckpointError(f"there is no folder or file {name!r}, and a hub id has the form owner/name")
+    folder, files = fetch_configs(name, revision, endpoint)
+    return _of_folder(name, folder, files, "hub", variant, own_vae=own_vae)
+
+
+def fetch_configs(
+    repository: str, revision: str | None = None, endpoint: str | None = None
+) -> tuple[Path, frozenset[str]]:
+    """The folder with the configs of a hub repository, downloaded or from the cache, and the names of all its files.
+
+    Raises:
+        CheckpointError: no such repository or revision, not allowed, or the hub cannot be reached.
+    """
+    from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        cached = Path(snapshot_download(repository, revision=revision, local_files_only=True))
+    except (LocalEntryNotFoundError, ValueError):
+        cached = None
+    if cached is not None and (cached / "model_index.json").is_file() and any(cached.rglob("*.safetensors")):
+        return cached, _files(cached)
+    at = f" at revision {revision!r}" if revision else ""
+    try:
+        info = HfApi(endpoint=endpoint).model_info(repository, revision=revision, timeout=HUB_TIMEOUT_S)
+        names = [each.rfilename for each in info.siblings or ()]
+        for name in names:
+            if name == "model_index.json" or re.fullmatch(r"\w+/(config|scheduler_config)\.json", name):
+                got = hf_hub_download(repository, name, revision=info.sha, endpoint=endpoint)
+                folder = Path(got).parents[name.count("/")]
+    except GatedRepoError as error:
+        raise CheckpointError(
+            f"{repository!r} is on the hub for those who have accepted its terms: accept them on its page, and set "
+            "HF_TOKEN to a token of that account"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise CheckpointError(f"{repository!r} has no revision {revision!r} on the hub (MAGEDIT_REVISION)") from error
+    except RepositoryNotFoundError as error:
+        raise CheckpointError(
+            f"there is no checkpoint {repository!r} on the hub, and no folder of this name: check the spelling; for a "
+            "private one set HF_TOKEN"
+        ) from error
+    except Exception as error:  # whatever the HTTP library of that package raises
+        raise CheckpointError(
+            f"the hub cannot be reached to look for {repository!r}{at}, and it is not in this machine's cache: give a "
+            "folder, or try again once the network is there"
+        ) from error
+    if "model_index.json" not in names:
+        raise CheckpointError(
+            f"{repository!r} on the hub has no model_index.json: it is no checkpoint in diffusers' layout"
+        )
+    return folder, frozenset(names)
+
+
+def _files(folder: Path) -> frozenset[str]:
+    return frozenset(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file())
+
+
+def _of_folder(
+    name: str, folder: Path, files: Collection[str], layout: Layout, variant: str | None, *, own_vae: bool
+) -> Checkpoint:
+    index = _config(folder / "model_index.json", name)
+    if index is None:
+        loose = [each.name for each in sorted(folder.glob("*")) if each.suffix in _FILE]
+        hint = f"; it holds {loose[0]!r}: give the path of that file" if loose else ""
+        raise CheckpointError(f"{name!r} has no model_index.json: it is no checkpoint in diffusers' layout{hint}")
+    unet, vae, scheduler = (
+        _config(folder / part / file, name) or {}
+        for part, file in (("unet", "config.json"), ("vae", "config.json"), ("scheduler", "scheduler_config.json"))
+    )
+    family = _family(index, unet, scheduler)
+    chosen = variant or _only_variant(files)
+    factor = 2 ** (len(vae.get("block_out_channels") or [0] * 4) - 1)
+    side = latent_side(unet, vae)
+    found = Checkpoint(
+        name=name,
+        layout=layout,
+        family=family,
+        latent_side=side,
+        factor=factor,
+        guidance_side=int(index.get("guidance_resolution") or side // 4),
+        variant=chosen,
+        has_safety_checker=(index.get("safety_checker") or [None])[0] is not None,
+    )
+    problem = _unsupported(family, index) or _incomplete(folder, index, files, chosen, own_vae=own_vae)
+    if problem is None and own_vae:
+        problem = _wrong_vae(unet, vae)
+    if problem is None and not side:
+        problem = (
+            "no config tells its size: write `sample_size`, the latent's side (64 for 512 px), in unet/config.json"
+        )
+    return found if problem is None else replace(found, problem=problem)
+
+
+def latent_side(unet: Mapping[str, Any], vae: Mapping[str, Any]) -> int:
+    """Side of the latent that a UNet was trained on, from the configs of UNet and VAE; 0 where they do not tell.
+
+    Conversions by diffusers before 0.9 wrote 32 whatever it was; it is 64 then, as diffusers takes it.
+    """
+    size = unet.get("sample_size")
+    side = int(size[0] if isinstance(size, list | tuple) else size or 0)
+    written = tuple(int(part) for part in re.findall(r"\d+", str(unet.get("_diffusers_version") or "99"))[:3])
+    if 0 < side < _TRUE_LATENT_SIDE and written < _OLD_VERSION and written:
+        return _TRUE_LATENT_SIDE
+    if not side and vae.get("sample_size"):
+        picture = vae["sample_size"]
+        blocks = len(vae.get("block_out_channels") or [0] * 4)
+        side = int(picture[0] if isinstance(picture, list | tuple) else picture) // 2 ** (blocks - 1)
+    return side
+
+
+def _family(index: Mapping[str, Any], unet: Mapping[str, Any], scheduler: Mapping[str, Any]) -> Family:
+    network = str((index.get("transformer") or index.get("unet") or ["", ""])[1])
+    for start, family in (("SD3", "sd3"), ("Flux", "flux")):
+        if network.startswith(start):
+            return family  # type: ignore[return-value]
+    if network != "UNet2DConditionModel":
+        return "other"
+    return _family_of_unet(unet, scheduler)
+
+
+def _family_of_unet(unet: Mapping[str, Any], scheduler: Mapping[str, Any]) -> Family:
+    if unet.get("addition_embed_type") == "text_time":
+        return "sdxl"
+    if unet.get("time_cond_proj_dim"):
+        return "lcm"
+    if unet.get("class_embed_type"):
+        return "unclip"
+    channels, out = int(unet.get("in_channels") or 4), int(unet.get("out_channels") or 4)
+    if channels == 2 * out:
+        return "instruct-pix2pix"
+    if channels != out:
+        odd: dict[int, Family] = {9: "inpainting", 5: "depth", 7: "upscaling"}
+        return odd.get(channels, "other")
+    if unet.get("addition_embed_type") or unet.get("encoder_hid_dim_type"):
+        return "other"
+    is_few_step = scheduler.get("timestep_spacing") == "trailing" and not scheduler.get("rescale_betas_zero_snr")
+    if is_few_step and scheduler.get("_class_name") == "EulerDiscreteScheduler":
+        return "turbo"
+    widths: dict[Any, Family] = {768: "sd1", 1024: "sd2"}
+    return widths.get(unet.get("cross_attention_dim"), "sd")
+
+
+def _unsupported(family: Family, index: Mapping[str, Any]) -> str | None:
+    if family in SUPPORTED:
+        return None
+    kind = f"it is a {index.get('_class_name', 'pipeline of no name')}; " if family == "other" else ""
+    return _WHY.get(family) or f"{kind}{TAKEN}"
+
+
+def _incomplete(
+    folder: Path, index: Mapping[str, Any], files: Collection[str], variant: str | None, *, own_vae: bool
+) -> str | None:
+    """What is missing or cut off, in a sentence; None: nothing."""
+    for part in _PARTS:
+        if part == "vae" and not own_vae:
+            continue
+        inside = {name for name in files if name.startswith(f"{part}/")}
+        if not inside or (index.get(part) or [None])[0] is None:
+            return f"its {part.replace('_', ' ')} is missing (folder {part!r}): fetch the whole checkpoint again"
+        if part == "scheduler":
+            continue
+        if part == "tokenizer":
+            if not {"tokenizer/tokenizer.json", "tokenizer/vocab.json"} & inside:
+                return "its tokenizer has no vocab.json and no tokenizer.json: fetch the folder 'tokenizer' again"
+            continue
+        weights = {name for name in inside if name.endswith((".safetensors", ".bin"))}
+        if not weights:
+            return f"there are no weights in its folder {part!r}: fetch the whole checkpoint again"
+        if variant and not any(f".{variant}." in name for name in weights):
+            there = ", ".join(sorted(each.partition("/")[2] for each in weights))
+            return f"its folder {part!r} has no weights of the variant {variant!r} (MAGEDIT_VARIANT), but {there}"
+        for name in sorted(weights):
+            path = folder / name
+            if path.is_file() and name.endswith(".safetensors") and (reason := _cut_off(path)):
+                return f"its file {name!r} {reason}: fetch it again"
+    return None
+
+
+def _only_variant(files: Collection[str]) -> str | None:
+    """The variant of the UNet's weights where there are none without; None: there are."""
+    pattern = re.compile(r"unet/diffusion_pytorch_model(?:\.([a-z]\w*))?(?:-\d+-of-\d+)?\.(?:safetensors|bin)")
+    variants = {match[1] for name in files if (match := pattern.fullmatch(name))}
+    return None if not variants or None in variants else sorted(str(each) for each in variants)[0]
+
+
+def _wrong_vae(unet: Mapping[str, Any], vae: Mapping[str, Any]) -> str | None:
+    kind = vae.get("_class_name", "AutoencoderKL")
+    if kind != "AutoencoderKL":
+        return f"its VAE is an {kind}, which encodes too roughly to edit a picture: set MAGEDIT_VAE to an AutoencoderKL"
+    channels, latent = int(unet.get("out_channels") or 4), int(vae.get("latent_channels") or 4)
+    if channels != latent:
+        return f"its UNet works on {channels} channels, its VAE gives {latent}: set MAGEDIT_VAE to the VAE of its kind"
+    return None
+
+
+def _config(path: Path, name: str) -> dict[str, Any] | None:
+    try:
+        loaded = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{name!r} cannot be read: its file {path.name!r} is no JSON; fetch it again") from error
+    if not isinstance(loaded, dict):
+        raise CheckpointError(f"{name!r} cannot be read: its file {path.name!r} is no config; fetch it again")
+    return loaded
+
+
+# --- single files ---
+
+
+def _of_file(name: str, path: Path) -> Checkpoint:
+    if path.suffix == ".safetensors":
+        shapes = safetensors_shapes(path)
+        if reason := _cut_off(path):
+            raise CheckpointError(f"{name!r} {reason}: fetch it again")
+        keys: Iterable[str] = shapes
+    elif path.suffix == ".ckpt":
+        keys, shapes = _pickled_strings(path), {}
+    else:
+        raise CheckpointError(f"{name!r} is a {path.suffix or 'file without a suffix'}: {' and '.join(_FILE)} are read")
+    family, problem = _family_of_keys(frozenset(keys), shapes)
+    found = Checkpoint(name=name, layout="file", family=family, shapes=shapes)
+    return found if problem is None else replace(found, problem=problem)
+
+
+def _family_of_keys(keys: frozenset[str], shapes: Mapping[str, tuple[int, ...]]) -> tuple[Family, str | None]:
+    def has(part: str) -> bool:
+        return any(part in key for key in keys)
+
+    for part, found in (("joint_blocks.", "sd3"), ("double_blocks.", "flux"), ("conditioner.embedders.", "sdxl")):
+        if has(part):
+            return found, TAKEN  # type: ignore[return-value]
+    if not has("model.diffusion_model.input_blocks."):
+        for part, what in (("lora_", "a LoRA"), (".lora", "a LoRA"), ("control_model.", "a ControlNet")):
+            if has(part):
+                return "other", f"the file is {what}, no whole checkpoint; {TAKEN}"
+        if has("decoder.conv_in") or has("decoder.up."):
+            return (
+                "other",
+                "the file is a VAE alone; MAGEDIT_VAE takes it, beside a whole MAGEDIT_CHECKPOINT",
+            )
+        return "other", f"the file is no whole checkpoint; {TAKEN}"
+    for part, what in (("first_stage_model.", "VAE"), ("cond_stage_model.", "text encoder")):
+        if not has(part):
+            return "other", f"the file has no {what}: take one that holds the whole checkpoint"
+    first = shapes.get("model.diffusion_model.input_blocks.0.0.weight")
+    odd: dict[int, Family] = {9: "inpainting", 5: "depth", 7: "upscaling"}
+    if first and first[1] in odd:
+        return odd[first[1]], _WHY[odd[first[1]]]
+    if first and first[1] == 8:
+        return "instruct-pix2pix", "as a single file it is not read: take the folder in diffusers' layout"
+    if has("time_embed.cond_proj"):
+        return "lcm", _WHY["lcm"]
+    return ("sd2" if has("cond_stage_model.model.") else "sd1"), None
+
+
+def safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Name and shape of each tensor of a safetensors file, from its header alone.
+
+    Raises:
+        CheckpointError: it is no safetensors file.
+    """
+    return {key: tuple(each["shape"]) for key, each in _header(path)[0].items() if key != "__metadata__"}
+
+
+def _header(path: Path) -> tuple[dict[str, Any], int]:
+    """The header of a safetensors file (8 bytes of its length, then JSON) and where the data begins."""
+    with path.open("rb") as file:
+        begin = file.read(8)
+        length = struct.unpack("<Q", begin)[0] if len(begin) == 8 else 0
+        if not 2 <= length <= 100_000_000:
+            raise CheckpointError(f"{str(path)!r} is no safetensors file: fetch it again")
+        try:
+            header = json.loads(file.read(length))
+        except ValueError as error:
+            raise CheckpointError(f"{str(path)!r} is no safetensors file, or cut off: fetch it again") from error
+    return header, 8 + length
+
+
+def _cut_off(path: Path) -> str | None:
+    """Why a safetensors file is not whole; None: it is."""
+    try:
+        header, begin = _header(path)
+    except CheckpointError:
+        return "is no safetensors file or cut off in its header"
+    end = begin + max((each["data_offsets"][1] for key, each in header.items() if key != "__metadata__"), default=0)
+    size = path.stat().st_size
+    return f"is cut off, {size} of {end} bytes" if size < end else None
+
+
+def _pickled_strings(path: Path) -> list[str]:
+    """The texts of a ``.ckpt`` file's pickle, which name its tensors; nothing of it is executed."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inner = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
+            return [arg for _, arg, _ in pickletools.genops(archive.read(inner)) if isinstance(arg, str)]
+    except (zipfile.BadZipFile, StopIteration, ValueError) as error:
+        raise CheckpointError(
+            f"{str(path)!r} is cut off, or no checkpoint of PyTorch 1.6 or later: fetch it again, or take the "
+            ".safetensors file"
+        ) from error

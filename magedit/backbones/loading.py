@@ -1,0 +1,77 @@
+"""Loading a checkpoint by what its configs say it is; diffusers does the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers.utils import logging
+from safetensors import SafetensorError
+
+from magedit.backbones.inspect import Checkpoint, inspect, latent_side
+from magedit.errors import CheckpointError
+
+
+def prepare(checkpoint: str | Path, options: dict[str, Any]) -> tuple[Checkpoint, dict[str, Any]]:
+    """What a checkpoint is, and the ``options`` of `DiffusionPipeline.from_pretrained` that suit it.
+
+    ``vae`` may be a folder, hub id or file, and is loaded.
+
+    Raises:
+        CheckpointError: it cannot be edited with, or its VAE cannot be loaded.
+    """
+    options = dict(options)
+    found = inspect(
+        checkpoint,
+        variant=options.get("variant"),
+        revision=options.get("revision"),
+        own_vae=options.get("vae") is None,
+    )
+    found.require_supported()
+    if found.variant is not None:
+        options["variant"] = found.variant
+    dtype = options.setdefault("dtype", torch.float32)
+    if isinstance(options.get("vae"), str | Path):
+        options["vae"] = load_vae(str(options["vae"]), dtype)
+    elif "vae" in options and options["vae"] is None:
+        del options["vae"]
+    return found, options
+
+
+@contextmanager
+def naming(found: Checkpoint) -> Iterator[None]:
+    """What diffusers and transformers raise while they load ``found``, as one CheckpointError that names it."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise CheckpointError(f"{found.sentence}, but it cannot be loaded: {reason}") from error
+
+
+def load_vae(name: str, dtype: torch.dtype) -> AutoencoderKL:
+    """A VAE by itself: a folder or hub id (its own, or that of a whole checkpoint), or a file.
+
+    Raises:
+        CheckpointError: it cannot be loaded, or is of another kind.
+    """
+    path = Path(name).expanduser()
+    try:
+        if path.is_file():
+            return AutoencoderKL.from_single_file(str(path), torch_dtype=dtype, local_files_only=True)
+        whole = (path / "vae").is_dir()
+        return AutoencoderKL.from_pretrained(name, subfolder="vae" if whole else None, dtype=dtype)
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise CheckpointError(f"the VAE {name!r} cannot be loaded: {reason}", field="vae") from error
+
+
+def correct_size(unet: UNet2DConditionModel, vae: AutoencoderKL) -> None:
+    """Set the size of a UNet's config to what it was trained on (`magedit.backbones.inspect.latent_side`)."""
+    side = latent_side(unet.config, vae.config)
+    if side != unet.config.sample_size:
+        logging.get_logger(__name__).info("sample_size %s is taken as %s", unet.config.sample_size, side)
+        unet.register_to_config(sample_size=side)

@@ -1,0 +1,245 @@
+"""What a checkpoint is, from configs as real ones have them; and the hub, as a server of this machine."""
+
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from magedit.backbones.inspect import inspect, latent_side
+from magedit.errors import CheckpointError
+
+# As published with Stable Diffusion 1.5, the keys that tell one checkpoint from another.
+UNET = {
+    "_class_name": "UNet2DConditionModel",
+    "_diffusers_version": "0.6.0",
+    "in_channels": 4,
+    "out_channels": 4,
+    "sample_size": 64,
+    "cross_attention_dim": 768,
+}
+VAE = {
+    "_class_name": "AutoencoderKL",
+    "latent_channels": 4,
+    "block_out_channels": [128, 256, 512, 512],
+    "sample_size": 512,
+}
+SCHEDULER = {"_class_name": "PNDMScheduler", "prediction_type": "epsilon"}
+INDEX = {
+    "_class_name": "StableDiffusionPipeline",
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "scheduler": ["diffusers", "PNDMScheduler"],
+}
+SDXL = {"addition_embed_type": "text_time", "cross_attention_dim": 2048, "sample_size": 128}
+TURBO = {"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "trailing"}
+
+Write = Callable[..., Path]
+
+
+def header(tensors: dict[str, list[int]], size: int = 0) -> bytes:
+    """A safetensors file of ``size`` bytes of data, of which every tensor has all."""
+    text = json.dumps(
+        {name: {"dtype": "F16", "shape": shape, "data_offsets": [0, size]} for name, shape in tensors.items()}
+    )
+    return struct.pack("<Q", len(text)) + text.encode()
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a checkpoint's folder without weights of any size."""
+
+    def made(
+        *, index: Any = None, unet: Any = None, vae: Any = None, scheduler: Any = None, suffix: str = "", drop: str = ""
+    ) -> Path:
+        files: dict[str, Any] = {
+            "model_index.json": {**INDEX, **(index or {})},
+            "unet/config.json": {**UNET, **(unet or {})},
+            "vae/config.json": {**VAE, **(vae or {})},
+            "scheduler/scheduler_config.json": {**SCHEDULER, **(scheduler or {})},
+            "text_encoder/config.json": {},
+            "tokenizer/vocab.json": {},
+        }
+        for name, value in files.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(json.dumps(value))
+        for part, base in (
+            ("unet", "diffusion_pytorch_model"),
+            ("vae", "diffusion_pytorch_model"),
+            ("text_encoder", "model"),
+        ):
+            (tmp_path / part / f"{base}{suffix}.safetensors").write_bytes(header({"w": [1]}))
+        if drop:
+            (tmp_path / drop).unlink()
+        return tmp_path
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "a Stable Diffusion 1.x checkpoint for pictures of 512 px"),
+        (
+            {"unet": {"cross_attention_dim": 1024, "sample_size": 96}, "vae": {"sample_size": 768}},
+            "a Stable Diffusion 2.x checkpoint for pictures of 768 px",
+        ),
+        ({"unet": {"in_channels": 8}}, "an InstructPix2Pix checkpoint for pictures of 512 px"),
+        (
+            {"unet": SDXL},
+            "a Stable Diffusion XL checkpoint for pictures of 1024 px, which cannot be edited with: use a Stable "
+            "Diffusion 1.x/2.x or InstructPix2Pix checkpoint",
+        ),
+        (
+            {"index": {"unet": None, "transformer": ["diffusers", "SD3Transformer2DModel"]}},
+            "a Stable Diffusion 3 checkpoint",
+        ),
+        ({"index": {"unet": None, "transformer": ["diffusers", "FluxTransformer2DModel"]}}, "a FLUX checkpoint"),
+        ({"unet": {"time_cond_proj_dim": 256}}, "a latent consistency model for pictures of 512 px, which cannot be"),
+        (
+            {"scheduler": TURBO},
+            "a Turbo checkpoint for pictures of 512 px, which cannot be edited with: it was trained",
+        ),
+        (
+            {"unet": {"in_channels": 9}},
+            "an inpainting checkpoint for pictures of 512 px, which cannot be edited with: its",
+        ),
+        ({"unet": {"in_channels": 5}}, "a depth-to-image checkpoint"),
+        ({"unet": {"in_channels": 7}}, "an upscaling checkpoint"),
+        ({"unet": {"class_embed_type": "projection"}}, "an unCLIP checkpoint"),
+        (
+            {"index": {"unet": ["diffusers", "UNetMotionModel"]}},
+            "it is a StableDiffusionPipeline; use a Stable Diffusion",
+        ),
+        ({"vae": {"_class_name": "AutoencoderTiny"}}, "its VAE is an AutoencoderTiny, which encodes too roughly"),
+        ({"vae": {"latent_channels": 16}}, "its UNet works on 4 channels, its VAE gives 16: set MAGEDIT_VAE"),
+        ({"drop": "tokenizer/vocab.json"}, "its tokenizer is missing (folder 'tokenizer')"),
+        ({"drop": "unet/diffusion_pytorch_model.safetensors"}, "there are no weights in its folder 'unet'"),
+        (
+            {"unet": {"sample_size": None}, "vae": {"sample_size": None}},
+            "no config tells its size: write `sample_size`",
+        ),
+    ],
+)
+def test_a_checkpoint_says_what_it_is_in_a_sentence(write: Write, changes: dict[str, Any], told: str) -> None:
+    found = inspect(write(**changes))
+    assert told in found.sentence
+    assert "\n" not in found.sentence
+    if found.is_supported:
+        found.require_supported()
+    else:
+        with pytest.raises(CheckpointError, match="which cannot be edited with"):
+            found.require_supported()
+
+
+def test_sizes_are_corrected_as_diffusers_does(write: Write) -> None:
+    assert inspect(write(unet={"sample_size": 32})).size == 512
+    assert latent_side({"sample_size": 32, "_diffusers_version": "0.30.0"}, VAE) == 32
+    assert latent_side({"sample_size": [96, 96]}, VAE) == 96
+    assert latent_side({"sample_size": None}, {**VAE, "sample_size": 768}) == 96
+
+
+def test_a_folder_with_fp16_files_alone_is_taken_as_that(write: Write) -> None:
+    folder = write(suffix=".fp16")
+    assert inspect(folder).variant == "fp16"
+    assert inspect(folder).is_supported
+    assert "no weights of the variant 'bf16' (MAGEDIT_VARIANT), but diffusion_pytorch_model.fp16.safetensors" in str(
+        inspect(folder, variant="bf16").problem
+    )
+
+
+def test_a_file_that_is_cut_off_is_named(write: Write) -> None:
+    folder = write()
+    (folder / "text_encoder" / "model.safetensors").write_bytes(header({"w": [4]}, size=8) + b"123")
+    assert "its file 'text_encoder/model.safetensors' is cut off, " in str(inspect(folder).problem)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "told"),
+    [
+        (["model.diffusion_model.input_blocks.1.0", "first_stage_model.x", "cond_stage_model.transformer.x"], "1.x"),
+        (["model.diffusion_model.input_blocks.1.0", "first_stage_model.x", "cond_stage_model.model.x"], "2.x"),
+        (["model.diffusion_model.input_blocks.1.0", "conditioner.embedders.0.x"], "Stable Diffusion XL"),
+        (["model.diffusion_model.joint_blocks.0.x"], "Stable Diffusion 3"),
+        (["double_blocks.0.img_attn.x"], "FLUX"),
+        (["lora_unet_down_blocks_0.lora_up.weight"], "the file is a LoRA"),
+        (["encoder.conv_in.weight", "decoder.conv_in.weight"], "the file is a VAE alone; MAGEDIT_VAE takes it"),
+        (["model.diffusion_model.input_blocks.1.0", "first_stage_model.x"], "the file has no text encoder"),
+        (["w"], "the file is no whole checkpoint"),
+    ],
+)
+def test_a_single_file_says_what_it_is(tmp_path: Path, tensors: list[str], told: str) -> None:
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(header({name: [1] for name in tensors}))
+    assert told in inspect(file).sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("model.safetensors", b"junk", "is no safetensors file"),
+        ("model.ckpt", b"junk", "is cut off, or no checkpoint of PyTorch 1.6 or later"),
+        ("model.pth", b"", "is a .pth: .safetensors and .ckpt are read"),
+    ],
+)
+def test_a_file_that_is_none_is_refused(tmp_path: Path, name: str, content: bytes, told: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CheckpointError) as caught:
+        inspect(tmp_path / name)
+    assert told in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["no-such", "/no/such/folder", "./no/such", "model.safetensors"])
+def test_a_path_that_leads_nowhere_is_named(name: str) -> None:
+    with pytest.raises(CheckpointError, match="there is no folder or file"):
+        inspect(name)
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Answers as the hub does for one gated and one missing repository."""
+
+    def do_GET(self) -> None:
+        is_gated = "gated" in self.path
+        code = "RevisionNotFound" if "/revision/" in self.path else "GatedRepo" if is_gated else "RepoNotFound"
+        self.send_response(403 if is_gated else 404)
+        self.send_header("X-Error-Code", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def hub() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_mistyped_gated_and_unreachable_are_told_apart(hub: str) -> None:
+    for name, revision, endpoint, told in (
+        ("nobody/mistyped", None, hub, "there is no checkpoint 'nobody/mistyped' on the hub"),
+        ("nobody/gated", None, hub, "for those who have accepted its terms"),
+        ("nobody/known", "v9", hub, "has no revision 'v9' on the hub"),
+        ("nobody/away", None, "http://127.0.0.1:9", "the hub cannot be reached to look for 'nobody/away'"),
+    ):
+        with pytest.raises(CheckpointError) as caught:
+            inspect(name, revision=revision, endpoint=endpoint)
+        assert told in caught.value.message
+
+
+def test_it_needs_no_torch() -> None:
+    code = "import sys, magedit.backbones.inspect; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
