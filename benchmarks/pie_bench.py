@@ -30,7 +30,8 @@ from magedit.config import EditConfig, Region
 from magedit.errors import WordNotFound
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.prompts.alignment import find_word
-from magedit.prompts.kinds import filling_between, with_kind
+from magedit.prompts.kinds import with_kind
+from magedit.prompts.reading import read_prompts
 
 SIDE = 512
 """Side of the data set's pictures in pixels."""
@@ -144,7 +145,13 @@ def resolved(name: str, item: Item, config: EditConfig) -> tuple[Item, EditConfi
     # The unguided row stays unguided, whatever its kind's strength.
     given = [] if config.is_guided else ["strength"]
     _, fitted = with_kind(config, "auto", *prompts, given=given, preset="balanced", has_words=bool(item.words))
-    return replace(item, words=item.words or filling_between(*prompts)), fitted
+    return replace(item, words=item.words or _filling(*prompts)), fitted
+
+
+def _filling(source: str, target: str) -> tuple[str, ...]:
+    """What fills the place of what vanishes; for other edits none: the pipeline finds their words."""
+    reading = read_prompts(source, target)
+    return () if reading.words else reading.default_words
 
 
 def run(

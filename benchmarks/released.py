@@ -27,7 +27,7 @@ from magedit.meter import Meter
 from magedit.methods.base import EditTask
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.pipelines.output import Inversion
-from magedit.prompts.alignment import check_edit
+from magedit.prompts.checks import check_edit
 from magedit.report import Stage
 
 

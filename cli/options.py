@@ -18,6 +18,7 @@ from typing_extensions import Doc
 
 from magedit.config import GOVERNED, PRESET_DOC, EditConfig, PresetName
 from magedit.prompts.kinds import KIND_DOC, KIND_GOVERNED, KindName
+from magedit.prompts.weights import PROMPT_SYNTAX_DOC, PromptSyntax
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -29,14 +30,19 @@ SHORT = frozenset({"preset", "method", "strength", "seed"})
 
 
 def with_config_options(command: F) -> F:
-    """Give ``command``, which takes ``**config``, options for preset, kind and every field of `EditConfig`.
+    """Give ``command``, which takes ``**config``, options for preset, kind, prompt syntax and the fields of
+    `EditConfig`.
 
     An option that is not given arrives as None, so that the service's own default holds. `--help` shows the options of
     `SHORT` alone, `--help-all` every one.
     """
     signature = inspect.signature(command, eval_str=True)
     own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    options = [_choice("preset", PresetName, PRESET_DOC), _choice("kind", KindName, KIND_DOC)]
+    options = [
+        _choice("preset", PresetName, PRESET_DOC),
+        _choice("kind", KindName, KIND_DOC),
+        _choice("prompt_syntax", PromptSyntax, PROMPT_SYNTAX_DOC),
+    ]
     options += [_option(field) for field in dataclasses.fields(EditConfig)]
     options.append(_help_all())
 
@@ -50,7 +56,7 @@ def with_config_options(command: F) -> F:
 
 
 def _choice(name: str, kind: Any, doc: str) -> inspect.Parameter:
-    default = {"preset": "balanced", "kind": "auto"}[name]
+    default = {"preset": "balanced", "kind": "auto", "prompt_syntax": "plain"}[name]
     option = typer.Option(
         help=_first_sentence(doc), show_default=default, rich_help_panel=PANEL, hidden=name not in SHORT
     )

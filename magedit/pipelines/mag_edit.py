@@ -47,8 +47,9 @@ from magedit.pipelines.plan import (
     word_targets,
 )
 from magedit.pipelines.progress import shown
-from magedit.prompts.alignment import Encoded, check_edit, check_prompt
-from magedit.prompts.kinds import filling_between, with_kind
+from magedit.prompts.alignment import Encoded
+from magedit.prompts.checks import check_edit, check_prompt
+from magedit.prompts.kinds import with_kind
 from magedit.report import EditMeasures, ResultMeasures, Stage
 
 PAPER_SCALE = 2.5
@@ -279,7 +280,6 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             target_prompt,
             regions or [Region()] * len(masks),
             max_tokens=self.max_tokens,
-            filling=filling_between(source_prompt, target_prompt),
             needs_words=config.is_guided,
         ).regions
         check_prompt(self.tokenize, config.negative_prompt, max_tokens=self.max_tokens, field="negative_prompt")

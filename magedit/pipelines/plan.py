@@ -16,7 +16,8 @@ from magedit.images.masks import Box
 from magedit.inversion.base import Inverted
 from magedit.methods.base import EditedLatent
 from magedit.methods.injection import FeatureInjection, Injection
-from magedit.prompts.alignment import CONNECTORS, Encoded, align, counterparts, token_indices
+from magedit.prompts.alignment import Encoded, align, counterparts, token_indices
+from magedit.prompts.tagger import names_nothing
 from magedit.report import Ratios, ResultMeasures
 
 
@@ -32,7 +33,7 @@ def word_targets(
 
     Args:
         prompt: the target prompt, ``encoded`` its tokens.
-        regions: checked regions (`magedit.prompts.alignment.check_edit`).
+        regions: checked regions (`magedit.prompts.checks.check_edit`).
         masks: one per region, (side, side) of 0 and 1, at the working crop's size.
         layers: the guidance layers.
         config: how masks are resampled.
@@ -79,14 +80,14 @@ def blend_tokens(
 
     w* are the edit words, negative words aside, and w what stands in their place (P2P 2208.01626, local editing: the
     original and the new word). Where the target only leaves words out there is no w*, and w are the words that it lacks
-    without those that name nothing (`magedit.prompts.alignment.CONNECTORS`): the words of a removal name what fills
+    without those that name nothing (`magedit.prompts.tagger.names_nothing`): the words of a removal name what fills
     the place, which is mostly where nothing is to change.
     """
     alignment = align(source.ids, target.ids, len(target.ids))
     kept = set(alignment.mapper)
     lost = [n for n in range(len(source.ids)) if n not in kept]
     if lost and min(kept) >= 0:
-        things = tuple(n for n in lost if source_prompt[slice(*source.offsets[n])].strip().lower() not in CONNECTORS)
+        things = tuple(n for n in lost if not names_nothing(source_prompt[slice(*source.offsets[n])].strip()))
         if things:
             return things, ()
     edited = tuple(sorted({token for word in words if not word.negative for token in word.tokens}))

@@ -8,30 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from magedit.config import WORD_MAX, WORDS_MAX, Region
-from magedit.errors import NothingToGuide, PromptNotSupported, PromptTooLong, WordNotFound
+from magedit.errors import WordNotFound
 from magedit.prompts.words import fold, folded_words, whole_words
-from magedit.report import EditWarning
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-
-CONNECTORS = frozenset(
-    (
-        *("a", "an", "the", "and", "or", "with", "without", "no", "in", "on", "of", "at", "by", "near", "under"),
-        *(",", ";", ".", ":", "&"),
-    )
-)
-"""Words that no thing and no quality is named by: one in what was added or left out means that a whole phrase was."""
-
-FOLLOWING = 2
-"""Words behind a new quality that belong to its phrase, at most: its thing may have other qualities, as in "a striped
-blue sofa"."""
 
 _SPEC = re.compile(r"^(?P<word>.*?)(?:\[(?P<nth>[1-9]\d*)\])?$", re.DOTALL)
 
@@ -208,157 +192,6 @@ def replacement_matrix(
             matrix[i if swaps else j][j] = 1.0
             i, j = i + 1, j + 1
     return matrix
-
-
-def added_phrases(target: str, encoded_source: Encoded, encoded_target: Encoded) -> tuple[str, ...]:
-    """The phrases that the target prompt adds, in order, a new quality with the thing it is of: "green sofa" where a
-    sofa becomes green; one that occurs elsewhere too as ``phrase[n]``.
-
-    The text encoder reads on: what a picture shows of "green" hangs on the token of "sofa" as well, and a quality
-    alone moves little (measured on the demo's edits). Articles, prepositions and the like are no phrases, unless
-    nothing else is new.
-    """
-    alignment = align(encoded_source.ids, encoded_target.ids, len(encoded_target.ids))
-    spans = whole_words(target)
-    words = [target[a:b].lower() for a, b in spans]
-    new = [any(alignment.alpha[n] == 0 for n in _tokens_within(encoded_target, span)) for span in spans]
-    names = [word not in CONNECTORS for word in words]
-    if not any(is_new and name for is_new, name in zip(new, names, strict=True)):
-        names = new
-    touching = [target[a[1] : b[0]].isspace() for a, b in pairwise(spans)]
-    result = []
-    for start in range(len(words)):
-        if not (new[start] and names[start]) or (start and touching[start - 1] and new[start - 1] and names[start - 1]):
-            continue
-        end = start
-        while end < len(touching) and touching[end] and names[end + 1] and any(new[start : end + 1][-FOLLOWING:]):
-            end += 1
-        result.append(_pick(target, spans[start][0], spans[end][1]))
-    return tuple(result)
-
-
-def _pick(prompt: str, start: int, end: int) -> str:
-    """The specification that finds this part of ``prompt`` alone."""
-    phrase = prompt[start:end]
-    found = find_word(prompt, phrase)
-    return phrase if len(found) == 1 else f"{phrase}[{found.index((start, end)) + 1}]"
-
-
-def check_prompt(
-    tokenize: Tokenize,
-    prompt: str,
-    *,
-    max_tokens: int,
-    field: str,
-    vocabulary: Collection[str] | None = None,
-) -> Encoded:
-    """Tokenize ``prompt`` and hold it against the text encoder's length and, if closed, its vocabulary.
-
-    Raises:
-        PromptTooLong: more than ``max_tokens`` tokens, begin and end token included.
-        PromptNotSupported: ``vocabulary`` is given and lacks a word of the prompt.
-    """
-    encoded = tokenize(prompt)
-    if len(encoded.ids) > max_tokens:
-        raise PromptTooLong(
-            f"{field} has {len(encoded.ids) - 2} tokens, the model takes {max_tokens - 2}: shorten it",
-            field=field,
-        )
-    if vocabulary is not None:
-        unknown = [prompt[a:b] for a, b in whole_words(prompt) if prompt[a:b].lower() not in vocabulary]
-        if unknown:
-            raise PromptNotSupported(
-                f"{field} has words that this model does not know: {', '.join(unknown)}. "
-                f"It knows: {', '.join(sorted(word for word in vocabulary if whole_words(word) == [(0, len(word))]))}",
-                field=field,
-            )
-    return encoded
-
-
-class EditWords(NamedTuple):
-    """The regions of an edit with their words, and what is to be said about those that were found."""
-
-    regions: tuple[Region, ...]
-    warnings: tuple[EditWarning, ...]
-
-
-def check_edit(
-    tokenize: Tokenize,
-    source: str,
-    target: str,
-    regions: Sequence[Region],
-    *,
-    max_tokens: int,
-    vocabulary: Collection[str] | None = None,
-    filling: Sequence[str] = (),
-    needs_words: bool = True,
-) -> EditWords:
-    """Check prompts and words of an edit; regions without words get ``filling``, else what the target prompt adds
-    (`added_phrases`): the first `WORDS_MAX` phrases of at most `WORD_MAX` characters.
-
-    ``needs_words`` is False for methods and strengths without guidance, which can do without edit words.
-
-    Raises:
-        PromptTooLong, PromptNotSupported: see `check_prompt`.
-        WordNotFound: a word of a region is no whole word of the target prompt.
-        NothingToGuide: a region has no words and the target prompt adds none, or none that is short enough.
-    """
-    check = partial(check_prompt, tokenize, max_tokens=max_tokens, vocabulary=vocabulary)
-    encoded_source = check(source, field="source_prompt")
-    encoded_target = check(target, field="target_prompt")
-    found = tuple(filling) or added_phrases(target, encoded_source, encoded_target)
-    short = tuple(phrase for phrase in found if len(phrase) <= WORD_MAX)
-    if found and not short and needs_words and not all(region.words for region in regions):
-        raise NothingToGuide(
-            f"what the target prompt adds, {found[0][:40]!r}..., is a phrase of {len(found[0])} characters; one that "
-            f"is guided has at most {WORD_MAX}: name shorter ones in `words`"
-        )
-    added = short[:WORDS_MAX]
-    resolved = []
-    for region in regions:
-        if not region.words and not added and needs_words:
-            raise NothingToGuide(
-                f"the target prompt {target!r} adds no word to the source prompt {source!r} and no edit words are "
-                "given: name the words that the mask is about (for a removal what fills the place), or use method 'p2p'"
-            )
-        region = replace(region, words=tuple(region.words) or added)
-        for word in region.words:
-            find_word(target, word)
-        for word in region.negative_words:
-            _find_negative(source, target, word)
-        resolved.append(region)
-    left_out = () if all(region.words for region in regions) else tuple(each for each in found if each not in added)
-    return EditWords(tuple(resolved), _left_out(found, left_out))
-
-
-def _left_out(found: Sequence[str], left_out: Sequence[str]) -> tuple[EditWarning, ...]:
-    if not left_out:
-        return ()
-    shown = ", ".join(repr(phrase if len(phrase) <= WORD_MAX else f"{phrase[:40]}...") for phrase in left_out)
-    return (
-        EditWarning(
-            code="words_left_out",
-            message=f"the target prompt adds {len(found)} phrases; a region has at most {WORDS_MAX}, of at most "
-            f"{WORD_MAX} characters each. Left out: {shown}. To choose, name the words in `words`",
-            field="words",
-        ),
-    )
-
-
-def _find_negative(source: str, target: str, word: str) -> None:
-    """Find a negative word in the target prompt: guidance reads the edit's maps, which a word that the target prompt
-    left out has none of."""
-    try:
-        find_word(target, word)
-    except WordNotFound as error:
-        try:
-            find_word(source, word)
-        except WordNotFound:
-            raise error from None
-        raise WordNotFound(
-            f"{word!r} is a word of the source prompt alone and has no attention in the edit that could be pushed "
-            "down: name it in `negative_prompt`, or in the target prompt as well"
-        ) from error
 
 
 def _tokens_within(encoded: Encoded, span: tuple[int, int]) -> list[int]:

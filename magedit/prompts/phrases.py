@@ -9,7 +9,7 @@ from typing import Final
 
 from magedit.prompts import tagger
 from magedit.prompts.lexicon import entry
-from magedit.prompts.words import fold, whole_words, words_and_marks
+from magedit.prompts.words import fold, is_word, words_and_marks
 
 PHRASE: Final = "NP"
 JOINING: Final = frozenset((tagger.CONJUNCTION, tagger.MARK))
@@ -117,8 +117,8 @@ class Prompt:
 
     def pick(self, start: int, end: int) -> str:
         """The specification that finds these words alone: with ``[n]`` where they stand in the prompt several times."""
-        wanted = [word for word in self.words[start:end] if _is_word(word)]
-        whole = [place for place, word in enumerate(self.words) if _is_word(word)]
+        wanted = [word for word in self.words[start:end] if is_word(word)]
+        whole = [place for place, word in enumerate(self.words) if is_word(word)]
         names = [self.words[place] for place in whole]
         found = [k for k in range(len(names) - len(wanted) + 1) if names[k : k + len(wanted)] == wanted]
         text = self.slice(start, end)
@@ -141,10 +141,6 @@ def parse(text: str) -> Prompt:
     words = tuple(fold(text[a:b]) for a, b in spans)
     letters = _classes(words)
     return Prompt(text, tuple(spans), words, letters, tuple(_units(words, letters)))
-
-
-def _is_word(word: str) -> bool:
-    return bool(whole_words(word))
 
 
 def _classes(words: Sequence[str]) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
-from magedit.prompts import tagger
 from magedit.prompts.alignment import align
 from magedit.prompts.changes import Change, EditKind, changes
 from magedit.prompts.phrases import Prompt, parse
+from magedit.prompts.tagger import EMPTY
+from magedit.prompts.words import is_word
+from magedit.report import EditWarning
 
 BY_FREEDOM: Final[tuple[EditKind, ...]] = ("replacement", "addition", "removal", "attribute")
 """The kinds, the one that needs the most freedom first: an edit with several changes is of that kind."""
@@ -38,8 +40,6 @@ class Reading:
     changes: tuple[Change, ...]
     filling: tuple[str, ...] = ()
     """Phrases of the target prompt for what can fill a removed thing's place (`FILLING`)."""
-    equalizer: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    """Factors that the target prompt's weights stand for; see `magedit.prompts.weights`."""
     unsure: str = ""
 
     @property
@@ -48,13 +48,37 @@ class Reading:
         return tuple(dict.fromkeys(change.words for change in self.changes if change.words))
 
     @property
-    def vanishing(self) -> str:
-        """What the target prompt lacks, phrase by phrase; empty if it lacks nothing."""
-        found = [change.before for change in self.changes if change.kind == "removal"]
-        found = found or [change.before for change in self.changes if change.kind == "replacement"]
-        return ", ".join(dict.fromkeys(filter(None, found)))
+    def default_words(self) -> tuple[str, ...]:
+        """What a region without words is about: `words`; where things only vanish, what fills their place."""
+        vanishes = any(change.kind == "removal" for change in self.changes)
+        return self.words or (self.filling if vanishes else ())
+
+    def vanishing(self, longest: int) -> str:
+        """What the target prompt lacks, phrase by phrase, as many as ``longest`` characters hold; empty if nothing."""
+        found = ""
+        for change in self.changes:
+            if change.kind in ("removal", "replacement") and change.before:
+                longer = f"{found}, {change.before}" if found else change.before
+                found = longer if len(longer) <= longest else found
+        return found
+
+    @property
+    def warnings(self) -> tuple[EditWarning, ...]:
+        """What a caller who leaves kind or words to the reading is to be told."""
+        if not self.unsure:
+            return ()
+        taken = f"an edit of kind {self.kind!r}" + (f" about {', '.join(map(repr, self.words))}" if self.words else "")
+        return (
+            EditWarning(
+                code="reading_unsure",
+                message=f"{self.unsure}; they are taken for {taken}. If that is wrong, name the words in `words` and "
+                "the kind in `kind`",
+                field="words",
+            ),
+        )
 
 
+@lru_cache(maxsize=256)
 def read_prompts(source: str, target: str) -> Reading:
     """Read what changes from prompt ``source`` to ``target``; English prompts, in sentences or in lists of tags.
 
@@ -128,16 +152,15 @@ def _by_words(old: Prompt, new: Prompt) -> Iterator[Change]:
 def _named(prompt: Prompt, start: int, end: int) -> tuple[int, int]:
     """The words from ``start`` to before ``end`` without marks and English function words around them; all words where
     there are no others."""
-    empty = "DICUXRBO"
     first, last = start, end
-    while first < last and prompt.classes[first] in empty:
+    while first < last and prompt.classes[first] in EMPTY:
         first += 1
-    while last > first and prompt.classes[last - 1] in empty:
+    while last > first and prompt.classes[last - 1] in EMPTY:
         last -= 1
     if first == last:
         first, last = start, end
-        while first < last and prompt.classes[first] == tagger.MARK:
+        while first < last and not is_word(prompt.words[first]):
             first += 1
-        while last > first and prompt.classes[last - 1] == tagger.MARK:
+        while last > first and not is_word(prompt.words[last - 1]):
             last -= 1
     return first, last

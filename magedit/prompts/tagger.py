@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from magedit.prompts.lexicon import Entry, entry
+from magedit.prompts.words import fold, is_word
 
 NOUN, PLURAL, ADJECTIVE, ADVERB = "N", "K", "A", "M"
 PICTURE = "E"  # an emoji: a noun phrase of its own
@@ -90,6 +91,7 @@ _GOVERNING = """
 holding wearing carrying eating drinking riding playing reading looking watching chasing hugging pulling pushing using
 having showing facing making touching feeding driving
 """
+EMPTY: Final = frozenset("DICUXRBO")
 GOVERNING: Final = frozenset(_GOVERNING.split())
 """Participles that govern what follows also where they begin a phrase ("holding umbrella"); others describe it there
 ("flying cars")."""
@@ -167,7 +169,7 @@ def candidates(word: str) -> dict[str, float]:
     if listed := CLOSED.get(word):
         return {letter: -1.0 * n for n, letter in enumerate(listed)}
     if not any(unicodedata.category(sign)[0] in "LN" for sign in word):
-        return {PICTURE: 0.0} if any(unicodedata.category(sign) == "So" for sign in word) else {MARK: 0.0}
+        return {PICTURE: 0.0} if is_word(word) else {MARK: 0.0}
     if word.endswith(("'s", "s'")):
         return {POSSESSIVE: 0.0}
     if _DIGIT.fullmatch(word):
@@ -184,6 +186,11 @@ def candidates(word: str) -> dict[str, float]:
 def is_known(word: str) -> bool:
     """Whether the word is listed or in the lexicon, as it is or as a form of what is."""
     return word in CLOSED or bool(_levels(word)) or ("-" in word and any(map(is_known, word.split("-"))))
+
+
+def names_nothing(word: str) -> bool:
+    """Whether a word is an article, a preposition, a conjunction, a verb of being or the like, or a mark."""
+    return candidates(fold(word)).keys() <= EMPTY
 
 
 def is_noun(word: str) -> bool:

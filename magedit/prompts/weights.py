@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from magedit.errors import PromptNotSupported
 from magedit.prompts.phrases import parse
 from magedit.prompts.tagger import MARK
+from magedit.report import EditWarning
+
+PromptSyntax = Literal["plain", "a1111"]
+PROMPT_SYNTAX_DOC = (
+    "How the prompts are written. `plain`: as they stand. `a1111`: with weights as Stable Diffusion web UI has them; "
+    "`(word:1.3)`, `((word))` and `[word]` of the target prompt become its words' factors in `equalizer` (those given "
+    "there win), and a backslash makes a bracket one of the prompt's own."
+)
 
 STEP: Final = 1.1
 """A pair of round brackets multiplies by it, a pair of square ones divides."""
@@ -110,3 +118,34 @@ def _weighted(parts: list[tuple[str, float]]) -> Weighted:
                 equalizer[prompt.pick(start, end)] = of[start]
             start = end
     return Weighted(text, equalizer)
+
+
+class PlainPrompts(NamedTuple):
+    """An edit's prompts without weights, the factors of the target's words, and what has no effect."""
+
+    source: str
+    target: str
+    equalizer: dict[str, float]
+    warnings: tuple[EditWarning, ...] = ()
+
+
+def plain_prompts(source: str, target: str, syntax: PromptSyntax) -> PlainPrompts:
+    """The prompts as the text encoder is to see them.
+
+    Raises:
+        PromptNotSupported: see `read_weights`.
+    """
+    if syntax == "plain":
+        return PlainPrompts(source, target, {})
+    plain, equalizer = read_weights(target, field="target_prompt")
+    old, weights = read_weights(source, field="source_prompt")
+    unused = [f"{word!r} {weight:g}" for word, weight in weights.items() if equalizer.get(word) != weight]
+    if not unused:
+        return PlainPrompts(old, plain, equalizer)
+    warning = EditWarning(
+        code="weights_unused",
+        message=f"weights act on the edit's attention; those of the source prompt alone have no effect: "
+        f"{', '.join(unused)}",
+        field="source_prompt",
+    )
+    return PlainPrompts(old, plain, equalizer, (warning,))

@@ -20,6 +20,11 @@ def whole_words(prompt: str) -> list[tuple[int, int]]:
     return [match.span() for match in _WORD.finditer(prompt)]
 
 
+def is_word(text: str) -> bool:
+    """Whether there is a whole word in it."""
+    return _WORD.search(text) is not None
+
+
 def words_and_marks(prompt: str) -> list[tuple[int, int]]:
     """Character spans of the whole words and of every other sign but spaces."""
     return [match.span() for match in _SIGNS.finditer(prompt)]
@@ -28,7 +33,7 @@ def words_and_marks(prompt: str) -> list[tuple[int, int]]:
 def fold(text: str) -> str:
     """What the spellings of a word have in common: case, composed and decomposed accents, typographic apostrophes and
     hyphens do not tell words apart."""
-    return unicodedata.normalize("NFKC", text.translate(_SAME)).lower()
+    return unicodedata.normalize("NFC", text.translate(_SAME)).lower()
 
 
 def folded_words(prompt: str) -> list[str]:

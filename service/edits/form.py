@@ -30,6 +30,7 @@ from magedit.inversion.registry import INVERSIONS
 from magedit.methods.card import MethodCard
 from magedit.methods.registry import METHODS
 from magedit.prompts.kinds import KIND_DOC, KIND_GOVERNED, KINDS, KindName
+from magedit.prompts.weights import PROMPT_SYNTAX_DOC, PromptSyntax
 from service.errors import UnknownField
 
 
@@ -117,6 +118,7 @@ class EditForm:
     target_prompt: Annotated[
         Prompt, Form(description=_description("target_prompt"), examples=["a room with a yellow carpet"])
     ]
+    prompt_syntax: Annotated[PromptSyntax, Form(description=PROMPT_SYNTAX_DOC)] = "plain"
     words: Annotated[list[Word], Form(default_factory=_none, max_length=16, description=_doc(Region, "words"))]
     regions: Annotated[
         Json[Regions] | None,

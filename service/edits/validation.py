@@ -18,8 +18,12 @@ from magedit.errors import InvalidEdit, NotTogether, RegionMismatch, UnknownMeth
 from magedit.images.masks import check_mask, read_mask
 from magedit.methods.compatibility import CHOSEN, check_together, for_method
 from magedit.methods.registry import METHODS
-from magedit.prompts.alignment import EditWords, Tokenize, check_edit, check_prompt, find_word
-from magedit.prompts.kinds import EditKind, filling_between, with_kind
+from magedit.prompts.alignment import Tokenize, find_word
+from magedit.prompts.checks import EditWords, check_edit, check_prompt
+from magedit.prompts.kinds import EditKind, with_kind
+from magedit.prompts.reading import read_prompts
+from magedit.prompts.weights import plain_prompts
+from magedit.report import EditWarning
 from service.edits.chaining import SourceEdit
 from service.edits.form import EditForm, invalid
 from service.images.uploads import UploadLimits, read_image, read_mask_image
@@ -41,6 +45,7 @@ def check(
     Raises:
         MAGEditError, RequestError, RequestValidationError: the edit is refused.
     """
+    form, warnings = _without_weights(form)
     configs = _configs(form, info)
     for config in configs:
         _check_methods(config, info)
@@ -66,9 +71,21 @@ def check(
     kind = fit(configs[0])[0]
     configs = tuple(fit(config)[1] for config in configs)
     words = _check_words(form, regions, configs, info, tokenize)
+    is_read = (form.kind == "auto" and form.preset != "exact") or not all(region.words for region in regions)
+    if is_read and any(config.is_guided for config in configs):
+        warnings += read_prompts(form.source_prompt, form.target_prompt).warnings
+    words = words._replace(warnings=(*warnings, *words.warnings))
     request = _request(form, kind, configs, info, words)
     image, masks = _pictures(form, settings, source)
     return Checked(request, image, masks)
+
+
+def _without_weights(form: EditForm) -> tuple[EditForm, tuple[EditWarning, ...]]:
+    """The form with plain prompts; weights in them are factors of its equalizer, those that it has win."""
+    plain = plain_prompts(form.source_prompt or "", form.target_prompt, form.prompt_syntax)
+    config = replace(form.config, equalizer={**plain.equalizer, **form.config.equalizer})
+    source = None if form.source_prompt is None else plain.source
+    return replace(form, source_prompt=source, target_prompt=plain.target, config=config), plain.warnings
 
 
 def _configs(form: EditForm, info: ModelInfo) -> tuple[EditConfig, ...]:
@@ -111,15 +128,15 @@ def _check_results(configs: Sequence[EditConfig], most: int) -> None:
 
 
 def _regions(form: EditForm, *, max_regions: int) -> tuple[Region, ...]:
-    """One region per mask, from `regions`, or from `words` for a single mask."""
+    """One region per mask, from `regions`, or from `words` for a single mask; without either none has words."""
     masks = len(form.mask)
     if masks > max_regions:
         raise RegionMismatch(f"{masks} masks; at most {max_regions} regions are accepted in one edit", field="mask")
     words = tuple(word for word in form.words if word.strip())
     if form.regions is None:
-        if masks > 1:
+        if masks > 1 and words:
             raise RegionMismatch(f"{masks} masks need `regions`: a JSON array with one object of words per mask")
-        return (Region(words=words),)
+        return (Region(words=words),) * masks
     if words:
         raise RegionMismatch("give the words in `regions` or as `words`, not both", field="words")
     regions = form.regions.root
@@ -144,7 +161,6 @@ def _check_words(
         regions,
         max_tokens=info.max_prompt_tokens,
         vocabulary=info.vocabulary,
-        filling=filling_between(form.source_prompt, form.target_prompt),
         needs_words=any(config.is_guided for config in configs),
     )
     for negative in {config.negative_prompt for config in configs}:

@@ -1,7 +1,6 @@
 // The two prompts, and how the service will read the second one.
 
 import { byId, h } from "./dom.js";
-import { defaultWords, isGuided } from "./kinds.js";
 import { masks } from "./masks.js";
 import { chosenModel, isInstructed, setting } from "./params.js";
 import { on, state } from "./state.js";
@@ -35,11 +34,17 @@ function preview() {
   if (box.hidden) return;
   byId("reading-text").replaceChildren(...marked(target, instructed ? [] : newSpans(source, target)));
   const given = masks.regions.map(({ words }) => phrases(words));
-  const guided = !instructed && isGuided(setting, source, target, given.some((words) => words.length));
-  const standard = instructed ? [] : defaultWords(source, target);
-  byId("reading-words").replaceChildren(
-    ...given.map((words, n) => line(n, words.length ? words : standard, guided, target)),
-  );
+  const guided = !instructed && isGuided();
+  const changes = source.trim() !== target.trim();
+  byId("reading-words").replaceChildren(...given.map((words, n) => line(n, words, guided, changes, target)));
+}
+
+/** Whether the settings ask for guidance, so that words count. */
+function isGuided() {
+  const zero = (name) => setting(name) !== "" && Number(setting(name)) === 0;
+  if ((setting("method") || "mag-edit") !== "mag-edit" || zero("max_iterations") || zero("guided_fraction")) return false;
+  const sweep = phrases(setting("sweep"));
+  return sweep.length ? sweep.some((strength) => Number(strength) > 0) : !zero("strength");
 }
 
 /** The prompt with what is new in it, and what the model does not know. */
@@ -61,12 +66,15 @@ function marked(prompt, fresh) {
   return [...parts, prompt.slice(at)];
 }
 
-/** What region `number` is about: its words, and whether they are guided. */
-function line(number, words, guided, target) {
+/** What region `number` is about: its words, and whether they are guided; without any what the service reads. */
+function line(number, words, guided, changes, target) {
   const swatch = h("span", { class: "swatch" });
   swatch.style.background = masks.regions[number].colour;
-  if (!words.length && guided) {
+  if (!words.length && guided && !changes) {
     return h("li", { class: "warn" }, swatch, "No word is new: change the prompt, or name the words.");
+  }
+  if (!words.length && guided) {
+    return h("li", {}, swatch, "Guided: what changes between the prompts; the accepted edit names the words.");
   }
   if (!words.length) return h("li", {}, swatch, "No words are needed: nothing is guided.");
   const verb = guided ? "guides " : "has the words ";

@@ -1,14 +1,10 @@
-// Words of prompts as magedit.prompts.alignment reads them. Tokens are taken to be whole words and single signs, which is exact
-// for a word-level tokenizer and close for CLIP's; the service has the last word.
+// Words of prompts as magedit.prompts.words has them. What is new between two prompts is told word by word here; what
+// they change, by their grammar, is the service's to read.
 
-export const LETTER = "[\\p{L}\\p{M}\\p{N}_]";
+const LETTER = "[\\p{L}\\p{M}\\p{N}_]";
 const EMOJI = "\\p{RI}\\p{RI}|\\p{Extended_Pictographic}(?:\\uFE0F|\\p{EMod}|\\u200D\\p{Extended_Pictographic})*";
 const WORD = new RegExp(`${LETTER}+(?:['’‘ʼ＇\\-‐‑]${LETTER}+)*|${EMOJI}`, "gu");
 const SAME = { "’": "'", "‘": "'", "ʼ": "'", "＇": "'", "‐": "-", "‑": "-", "\uFE0F": "" };
-/** Words that no thing and no quality is named by. */
-export const CONNECTORS = new Set("a an the and or with without no in on of at by near under , ; . : &".split(" "));
-/** Words behind a new quality that belong to its phrase, at most. */
-const FOLLOWING = 2;
 const TOKEN = new RegExp(`${LETTER}+|[^\\s\\p{L}\\p{M}\\p{N}_]`, "gu");
 
 /** [start, end) of every whole word; hyphens and apostrophes inside a word belong to it, and an emoji is a word. */
@@ -23,32 +19,6 @@ export function newSpans(source, target) {
   return wholeWords(target).filter(([start, end]) =>
     tokens.some(([from, to], n) => origin[n] < 0 && from < end && start < to),
   );
-}
-
-/** The phrases that the target adds: a new quality with the thing it is of; one that occurs elsewhere too as
- * `phrase[n]`. */
-export function addedPhrases(source, target) {
-  const all = wholeWords(target);
-  const fresh = new Set(newSpans(source, target).map(([start]) => start));
-  const isNew = all.map(([start]) => fresh.has(start));
-  let isName = texts(target, all).map((word) => !CONNECTORS.has(word));
-  if (!isName.some((name, k) => name && isNew[k])) isName = isNew;
-  const touches = (k) => k + 1 < all.length && /^\s+$/u.test(target.slice(all[k][1], all[k + 1][0]));
-  const found = [];
-  for (let k = 0; k < all.length; k += 1) {
-    if (!(isNew[k] && isName[k]) || (k && touches(k - 1) && isNew[k - 1] && isName[k - 1])) continue;
-    let end = k;
-    while (touches(end) && isName[end + 1] && isNew.slice(k, end + 1).slice(-FOLLOWING).some(Boolean)) end += 1;
-    found.push(pick(target, all[k][0], all[end][1]));
-  }
-  return found;
-}
-
-/** What finds this part of the prompt alone. */
-function pick(prompt, start, end) {
-  const phrase = prompt.slice(start, end);
-  const found = findWord(prompt, phrase);
-  return found.length === 1 ? phrase : `${phrase}[${found.findIndex(([from]) => from === start) + 1}]`;
 }
 
 /** Spans at which `spec` (a word, a phrase, `word[2]`) stands in the prompt; none if it does not. */
@@ -69,22 +39,22 @@ export function phrases(text) {
   return text.split(",").map((each) => each.trim()).filter(Boolean);
 }
 
-export function spans(text, pattern) {
+function spans(text, pattern) {
   return [...text.matchAll(pattern)].map((match) => [match.index, match.index + match[0].length]);
 }
 
 /** What the spellings of a word have in common. */
 function fold(word) {
-  return word.replace(/[’‘ʼ＇‐‑\uFE0F]/gu, (sign) => SAME[sign]).normalize("NFKC").toLowerCase();
+  return word.replace(/[’‘ʼ＇‐‑\uFE0F]/gu, (sign) => SAME[sign]).normalize("NFC").toLowerCase();
 }
 
-export function texts(text, found) {
+function texts(text, found) {
   return found.map(([start, end]) => fold(text.slice(start, end)));
 }
 
 /** Needleman-Wunsch as in magedit.prompts.alignment.align: match 1, mismatch -1, gap 0. For each of the target's the
  * place in the source, -1 where it is new. */
-export function align(source, target) {
+function align(source, target) {
   const width = target.length + 1;
   const score = new Int32Array((source.length + 1) * width);
   const at = (i, j) => score[i * width + j];

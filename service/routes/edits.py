@@ -86,7 +86,10 @@ router = APIRouter(prefix=EDITS, tags=["edits"], route_class=FormRoute)
                 "Paint white what to edit"
             ),
             edit.WordNotFound("'purple' is not a whole word of the target prompt 'a red carpet'"),
-            edit.PromptTooLong("target_prompt has 90 tokens, the model takes 75: shorten it"),
+            edit.PromptTooLong(
+                "target_prompt has 77 tokens, the model takes 75. Beyond them are the words 'a lamp': shorten the "
+                "prompt by as much"
+            ),
             edit.PromptNotSupported("target_prompt has words that this model does not know: zeppelin"),
             edit.RegionMismatch("2 masks need `regions`: a JSON array with one object of words per mask"),
             edit.UnknownMethod("model 'demo' has no method 'p2p'; it has mag-edit"),

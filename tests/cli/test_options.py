@@ -32,7 +32,7 @@ def app(given: dict[str, Any]) -> typer.Typer:
 
 def test_every_parameter_is_an_option(app: typer.Typer, given: dict[str, Any]) -> None:
     assert CliRunner().invoke(app, []).exit_code == 0
-    assert set(given) == {field.name for field in dataclasses.fields(EditConfig)} | {"preset", "kind"}
+    assert set(given) == {field.name for field in dataclasses.fields(EditConfig)} | {"preset", "kind", "prompt_syntax"}
     assert set(given.values()) == {None}
 
 

@@ -9,14 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from magedit.config import Region
-from magedit.errors import NothingToGuide, PromptNotSupported, PromptTooLong, WordNotFound
+from magedit.errors import WordNotFound
 from magedit.prompts.alignment import (
     Tokenize,
-    added_phrases,
     align,
-    check_edit,
-    check_prompt,
     find_word,
     from_tokenizers,
     replacement_matrix,
@@ -92,32 +88,6 @@ def test_occurrences_pick_their_own_tokens(tokenize: Tokenize) -> None:
     assert first != second
 
 
-@pytest.mark.parametrize(
-    ("source", "target", "phrases"),
-    [
-        ("a red sofa", "a green sofa", ("green sofa",)),
-        ("a sofa and a lamp", "a pink striped sofa and a lamp", ("pink striped sofa",)),
-        ("a red sofa and a lamp", "a red sofa and a red lamp", ("red lamp",)),
-        ("a red lamp and a lamp", "a red lamp and a red lamp", ("red lamp[2]",)),
-        ("a sofa, a lamp", "a red, sofa, a lamp", ("red",)),
-        ("a ball on a sofa", "a table on a sofa", ("table",)),
-        ("a pink sofa", "a plaid pink sofa", ("plaid pink sofa",)),
-        ("a big old pink sofa", "a red big old pink sofa", ("red big old",)),
-        ("a sofa", "a sofa and a red lamp", ("red lamp",)),
-        ("a sofa", "the sofa", ("the",)),
-        ("a sofa", "sofa red", ("red",)),
-        ("a red sofa and a lamp", "a red sofa", ()),
-    ],
-)
-def test_added_phrases_are_new_qualities_with_their_things(
-    source: str, target: str, phrases: tuple[str, ...], tokenize: Tokenize
-) -> None:
-    encoded = tokenize(target)
-    assert added_phrases(target, tokenize(source), encoded) == phrases
-    for phrase in phrases:
-        assert token_indices(target, encoded, phrase)
-
-
 tokens = st.lists(st.integers(0, 5), max_size=20)
 
 
@@ -146,42 +116,3 @@ def test_a_target_longer_than_the_positions_cannot_be_aligned() -> None:
 def test_every_whole_word_is_found_at_its_own_place(prompt: str) -> None:
     for a, b in whole_words(prompt):
         assert (a, b) in find_word(prompt, prompt[a:b])
-
-
-def test_too_long_prompts_are_refused_with_both_lengths(tokenize: Tokenize) -> None:
-    with pytest.raises(PromptTooLong, match="80 tokens, the model takes 75") as caught:
-        check_prompt(tokenize, "red " * 80, max_tokens=77, field="source_prompt")
-    assert caught.value.field == "source_prompt"
-
-
-def test_words_outside_a_closed_vocabulary_are_named(tokenize: Tokenize) -> None:
-    with pytest.raises(PromptNotSupported, match=r"not know: elephant. It knows: a, red, sofa"):
-        check_prompt(tokenize, "a Red elephant", max_tokens=77, field="target_prompt", vocabulary={"a", "red", "sofa"})
-
-
-def test_regions_without_words_get_what_is_added(tokenize: Tokenize) -> None:
-    source, target = "a red sofa", "a green sofa"
-    regions = check_edit(
-        tokenize, source, target, [Region(), Region(words=("sofa",), weight=0.5)], max_tokens=77
-    ).regions
-    assert regions == (Region(words=("green sofa",)), Region(words=("sofa",), weight=0.5))
-
-
-def test_guidance_without_any_word_is_an_error(tokenize: Tokenize) -> None:
-    with pytest.raises(NothingToGuide, match="adds no word"):
-        check_edit(tokenize, "a red sofa", "a sofa", [Region()], max_tokens=77)
-    assert check_edit(tokenize, "a red sofa", "a sofa", [Region()], max_tokens=77, needs_words=False).regions == (
-        Region(),
-    )
-
-
-def test_negative_words_are_checked_too(tokenize: Tokenize) -> None:
-    with pytest.raises(WordNotFound, match="'white'"):
-        check_edit(tokenize, "a sofa", "a red sofa", [Region(negative_words=("white",))], max_tokens=77)
-    regions = [Region(negative_words=("sofa",))]
-    assert check_edit(tokenize, "a sofa", "a red sofa", regions, max_tokens=77).regions[0].negative_words == ("sofa",)
-
-
-def test_a_replaced_word_is_sent_to_the_negative_prompt(tokenize: Tokenize) -> None:
-    with pytest.raises(WordNotFound, match="negative_prompt"):
-        check_edit(tokenize, "a white sofa", "a red sofa", [Region(negative_words=("white",))], max_tokens=77)

@@ -7,18 +7,15 @@ from typing import get_args
 import pytest
 
 from magedit.config import EditConfig
-from magedit.demo import edit_set
 from magedit.prompts.kinds import (
     KIND_GOVERNED,
     KINDS,
     EditKind,
     KindName,
     config_for,
-    filling_words,
-    kind_of,
-    vanishing,
     with_kind,
 )
+from magedit.prompts.reading import read_prompts
 
 SOURCE = "a room with a red sofa, an orange lamp and a white ball"
 
@@ -41,26 +38,7 @@ SOURCE = "a room with a red sofa, an orange lamp and a white ball"
     ],
 )
 def test_the_prompts_tell_the_kind(target: str, kind: EditKind) -> None:
-    assert kind_of(SOURCE, target) == kind
-
-
-def test_the_demos_edits_are_told_right() -> None:
-    named = {"colour": "attribute", "part": "attribute", "pattern": "attribute"}
-    edits = edit_set(4, seed=3)
-    wrong = [
-        edit.name
-        for edit in edits
-        if kind_of(edit.source_prompt, edit.target_prompt) != named.get(edit.kind, edit.kind)
-    ]
-    assert wrong == []
-
-
-def test_what_vanishes_and_what_fills_its_place() -> None:
-    assert vanishing(SOURCE, "a room with a red sofa and a white ball") == "an orange lamp"
-    assert vanishing(SOURCE, SOURCE) == ""
-    assert filling_words("a mint room with a wooden floor, a ball") == ("mint room", "wooden floor")
-    assert filling_words("a ball on green grass under the sky") == ("green grass", "sky")
-    assert filling_words("a ball") == ()
+    assert read_prompts(SOURCE, target).kind == kind
 
 
 def test_what_is_given_wins_over_the_kind() -> None:

@@ -59,9 +59,11 @@ def test_several_changes_have_a_phrase_each() -> None:
 def test_what_vanishes_and_what_fills_its_place() -> None:
     bare = "a mint room with a wooden floor, a ball"
     reading = read_prompts("a mint room with a wooden floor, a plant in a red pot and a ball", bare)
-    assert reading.vanishing == "a plant in a red pot"
-    assert reading.filling == ("mint room", "wooden floor")
-    assert read_prompts("a street with cars", "a street without cars").vanishing == "cars"
+    assert reading.vanishing(100) == "a plant in a red pot"
+    assert reading.vanishing(10) == ""
+    assert reading.default_words == reading.filling == ("mint room", "wooden floor")
+    assert read_prompts("a street with cars", "a street without cars").vanishing(100) == "cars"
+    assert read_prompts("a room and a ball", "a room and a cat").default_words == ("cat",)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,9 @@ def test_an_unsure_reading_says_so_and_falls_back(
 ) -> None:
     reading = read_prompts(source, target)
     assert said in reading.unsure
+    (warning,) = reading.warnings
+    assert (warning.code, warning.field) == ("reading_unsure", "words")
+    assert all(repr(each) in warning.message for each in (reading.kind, *reading.words))
     assert reading.words
     assert words is None or reading.words == words
 
@@ -107,6 +112,10 @@ _PROMPTS = st.one_of(
 @given(_PROMPTS, _PROMPTS)
 @example("\ufe0f", "\u0301")
 @example("a '", "'s")
+@example("", "°")
+@example("", "´")
+@example("a", "a & %")
+@example("一 &", "一 + &")
 def test_no_text_is_refused_and_every_phrase_stands_in_the_target(source: str, target: str) -> None:
     reading = read_prompts(source, target)
     for words in (*reading.words, *reading.filling):

@@ -70,11 +70,11 @@ def test_a_mask_on_a_turned_photo_is_told_why_it_does_not_fit(client: httpx.Clie
 
 def test_several_regions_pair_with_their_masks(client: httpx.Client, form: Form, settings: Settings) -> None:
     form.files.append(("mask", mask(box=(40, 10, 60, 40))))
-    form.data["regions"] = json.dumps([{"words": ["purple"]}, {"words": ["room"], "strength": 0.5}])
+    form.data["regions"] = json.dumps([{"words": ["purple"]}, {"words": ["room"], "weight": 0.5}])
     response = form.send(client)
     assert response.status_code == 202, response.text
     regions = response.json()["request"]["regions"]
-    assert [(region["words"], region["strength"]) for region in regions] == [(["purple"], 1.0), (["room"], 0.5)]
+    assert [(region["words"], region["weight"]) for region in regions] == [(["purple"], 1.0), (["room"], 0.5)]
     with connect(settings) as redis:
         assert len(Records(redis, settings).require(response.json()["id"], "local").masks) == 2
 
@@ -161,10 +161,54 @@ def test_the_second_of_two_masks_is_named(client: httpx.Client, form: Form, sett
     assert_nothing_kept(settings)
 
 
-def test_two_masks_need_regions(client: httpx.Client, form: Form, settings: Settings) -> None:
+def test_which_of_two_masks_is_for_which_of_two_changes_is_asked(
+    client: httpx.Client, form: Form, settings: Settings
+) -> None:
     form.files.append(("mask", mask()))
+    form.data |= {"source_prompt": "a room with a carpet", "target_prompt": "a purple room with a green carpet"}
+    detail = assert_problem(form.send(client), 422, "region_mismatch", "regions")["detail"]
+    assert 'regions=[{"words": ["purple room"]}, {"words": ["green carpet"]}]' in detail
+    form.data["words"] = "purple room"
     assert_problem(form.send(client), 422, "region_mismatch", "regions")
     assert_nothing_kept(settings)
+
+
+def test_what_changes_is_about_each_of_two_masks(client: httpx.Client, form: Form) -> None:
+    form.files.append(("mask", mask()))
+    regions = form.send(client).json()["request"]["regions"]
+    assert [region["words"] for region in regions] == [["purple carpet"]] * 2
+
+
+def test_weights_of_the_web_ui_are_read_where_the_caller_says_so(client: httpx.Client, form: Form) -> None:
+    form.data |= {
+        "prompt_syntax": "a1111",
+        "source_prompt": "a room with a ((green)) carpet",
+        "target_prompt": "a [room] with a (purple:1.3) carpet",
+        "equalizer": json.dumps({"room": 0.5}),
+    }
+    edit = form.send(client).json()
+    request = edit["request"]
+    assert request["source_prompt"] == "a room with a green carpet"
+    assert request["target_prompt"] == "a room with a purple carpet"
+    assert request["config"]["equalizer"] == {"room": 0.5, "purple": 1.3}
+    assert request["regions"][0]["words"] == ["purple carpet"]
+    (warning,) = edit["warnings"]
+    assert (warning["code"], warning["field"]) == ("weights_unused", "source_prompt")
+    assert "'green' 1.21" in warning["message"]
+
+
+def test_weights_that_cannot_be_read_are_named(client: httpx.Client, form: Form, settings: Settings) -> None:
+    form.data |= {"prompt_syntax": "a1111", "target_prompt": "a (purple room"}
+    assert_problem(form.send(client), 422, "prompt_not_supported", "target_prompt")
+    assert_nothing_kept(settings)
+
+
+def test_an_unsure_reading_is_told(client: httpx.Client, form: Form) -> None:
+    form.data |= {"source_prompt": "a room with a carpet", "target_prompt": "a carpet with a room"}
+    (warning,) = form.send(client).json()["warnings"]
+    assert (warning["code"], warning["field"]) == ("reading_unsure", "words")
+    form.data |= {"words": "room", "kind": "replacement"}
+    assert form.send(client).json()["warnings"] == []
 
 
 def test_an_unknown_model_is_told_the_known_ones(client: httpx.Client, form: Form, announce: Announce) -> None:

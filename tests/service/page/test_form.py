@@ -40,20 +40,17 @@ def post(page: Page) -> int:
 def test_words_are_needed_where_the_service_needs_them(page: Page) -> None:
     reading = page.locator("#reading-words li")
     page.fill("#target_prompt", "a room")
-    expect(reading).to_have_text("Guided: room")  # what fills the place
+    expect(reading).to_have_text("Guided: what changes between the prompts; the accepted edit names the words.")
     assert post(page) == 202
-    page.fill("#source_prompt", "a carpet with a green carpet")
+    page.fill("#source_prompt", "a carpet")
     page.fill("#target_prompt", "a carpet")
-    expect(reading).to_have_text("No words are needed: nothing is guided.")
-    assert post(page) == 202
-    page.fill("#field-strength", "0.5")
     expect(reading).to_have_text("No word is new: change the prompt, or name the words.")
     assert post(page) == 422
     page.locator("#field-method").select_option("p2p")
     expect(reading).to_have_text("No words are needed: nothing is guided.")
     assert post(page) == 202
-    page.fill("#target_prompt", "a purple carpet")
-    expect(reading).to_have_text("Words, not guided: purple carpet")
+    page.get_by_label("Words of region 1").fill("carpet")
+    expect(reading).to_have_text("Words, not guided: carpet")
 
 
 def test_what_is_no_number_is_told(page: Page) -> None:

@@ -1,0 +1,184 @@
+"""Prompts and words of an edit, held against a model and against each other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+from magedit.config import WORD_MAX, WORDS_MAX, Region
+from magedit.errors import NothingToGuide, PromptNotSupported, PromptTooLong, RegionMismatch, WordNotFound
+from magedit.prompts.alignment import Encoded, Tokenize, find_word
+from magedit.prompts.reading import Reading, read_prompts
+from magedit.prompts.words import whole_words
+from magedit.report import EditWarning
+
+SHOWN = 200
+"""Characters of a prompt's end that an error shows at most."""
+
+
+class EditWords(NamedTuple):
+    """The regions of an edit with their words, and what is to be said about those that were found."""
+
+    regions: tuple[Region, ...]
+    warnings: tuple[EditWarning, ...]
+
+
+def check_prompt(
+    tokenize: Tokenize,
+    prompt: str,
+    *,
+    max_tokens: int,
+    field: str,
+    vocabulary: Collection[str] | None = None,
+) -> Encoded:
+    """Tokenize ``prompt`` and hold it against the text encoder's length and, if closed, its vocabulary.
+
+    Raises:
+        PromptTooLong: more than ``max_tokens`` tokens, begin and end token included; names the words beyond them.
+        PromptNotSupported: ``vocabulary`` is given and lacks a word of the prompt.
+    """
+    encoded = tokenize(prompt)
+    if len(encoded.ids) > max_tokens:
+        raise PromptTooLong(
+            f"{field} has {len(encoded.ids) - 2} tokens, the model takes {max_tokens - 2}. Beyond them are the words "
+            f"{_beyond(prompt, encoded, max_tokens - 1)!r}: shorten the prompt by as much",
+            field=field,
+        )
+    if vocabulary is not None:
+        unknown = [prompt[a:b] for a, b in whole_words(prompt) if prompt[a:b].lower() not in vocabulary]
+        if unknown:
+            raise PromptNotSupported(
+                f"{field} has words that this model does not know: {', '.join(unknown)}. "
+                f"It knows: {', '.join(sorted(word for word in vocabulary if whole_words(word) == [(0, len(word))]))}",
+                field=field,
+            )
+    return encoded
+
+
+def check_edit(
+    tokenize: Tokenize,
+    source: str,
+    target: str,
+    regions: Sequence[Region],
+    *,
+    max_tokens: int,
+    vocabulary: Collection[str] | None = None,
+    needs_words: bool = True,
+) -> EditWords:
+    """Check prompts and words of an edit; regions without words get what is read from the prompts
+    (`Reading.default_words`): the first `WORDS_MAX` phrases of at most `WORD_MAX` characters.
+
+    ``needs_words`` is False for methods and strengths without guidance, which can do without edit words.
+
+    Raises:
+        PromptTooLong, PromptNotSupported: see `check_prompt`.
+        WordNotFound: a word of a region is no whole word of the target prompt.
+        NothingToGuide: a region has no words and the target prompt adds none, or none that is short enough.
+        RegionMismatch: several regions have no words, and the prompts change several things; proposes who gets which.
+    """
+    check = partial(check_prompt, tokenize, max_tokens=max_tokens, vocabulary=vocabulary)
+    check(source, field="source_prompt")
+    check(target, field="target_prompt")
+    given = all(region.words for region in regions)
+    found = () if given else read_prompts(source, target).default_words
+    short = tuple(phrase for phrase in found if len(phrase) <= WORD_MAX)
+    if needs_words and not given:
+        _require_words(read_prompts(source, target), short)
+        _require_one_way(regions, read_prompts(source, target))
+    left = _left(regions, target, short)[:WORDS_MAX]
+    resolved = []
+    for region in regions:
+        words = tuple(region.words) or left
+        for word in words:
+            find_word(target, word)
+        for word in region.negative_words:
+            _find_negative(source, target, word)
+        resolved.append(replace(region, words=words))
+    return EditWords(tuple(resolved), _left_out(found, short[:WORDS_MAX]))
+
+
+def propose(phrases: Sequence[str], regions: int) -> tuple[tuple[str, ...], ...]:
+    """Who may get which phrase: one for each region in the prompt's order, the last one what is left over; of fewer
+    phrases than regions the last one several times."""
+    each = [(phrases[min(n, len(phrases) - 1)],) for n in range(regions - 1)]
+    return (*each, tuple(phrases[regions - 1 :]) or tuple(phrases[-1:]))
+
+
+def _beyond(prompt: str, encoded: Encoded, kept: int) -> str:
+    """The words with tokens beyond the first ``kept``."""
+    first = encoded.offsets[kept][0]
+    begun = next((a for a, b in whole_words(prompt) if a <= first < b), first)
+    text = prompt[begun:].strip()
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def _require_words(reading: Reading, short: Sequence[str]) -> None:
+    found = reading.default_words
+    if found and not short:
+        raise NothingToGuide(
+            f"what the target prompt adds, {found[0][:40]!r}..., is a phrase of {len(found[0])} characters; one that "
+            f"is guided has at most {WORD_MAX}: name shorter ones in `words`"
+        )
+    if not found:
+        raise NothingToGuide(
+            f"the target prompt {reading.target!r} adds no word to the source prompt {reading.source!r} and no edit "
+            "words are given: name the words that the mask is about (for a removal what fills the place), or use "
+            "method 'p2p'"
+        )
+
+
+def _require_one_way(regions: Sequence[Region], reading: Reading) -> None:
+    """Which mask is for which of several changes is the caller's to say."""
+    if sum(not region.words for region in regions) < 2 or len(reading.words) < 2:
+        return
+    proposal = [{"words": list(words)} for words in propose(reading.words, len(regions))]
+    raise RegionMismatch(
+        f"{len(regions)} masks, and the prompts change {len(reading.words)} things: "
+        f"{', '.join(map(repr, reading.words))}. Say in `regions` which mask is for which; if they are in the order of "
+        f"the prompt, regions={json.dumps(proposal, ensure_ascii=False)}"
+    )
+
+
+def _left(regions: Sequence[Region], target: str, found: Sequence[str]) -> tuple[str, ...]:
+    """The phrases that no region has words of; all where none is left."""
+    taken = {span for region in regions for word in region.words for span in find_word(target, word)}
+    left = [
+        phrase
+        for phrase in found
+        if not any(a < end and start < b for a, b in find_word(target, phrase) for start, end in taken)
+    ]
+    return tuple(left or found)
+
+
+def _left_out(found: Sequence[str], used: Sequence[str]) -> tuple[EditWarning, ...]:
+    left_out = [phrase for phrase in found if phrase not in used]
+    if not left_out:
+        return ()
+    shown = ", ".join(repr(phrase if len(phrase) <= WORD_MAX else f"{phrase[:40]}...") for phrase in left_out)
+    return (
+        EditWarning(
+            code="words_left_out",
+            message=f"the target prompt adds {len(found)} phrases; a region has at most {WORDS_MAX}, of at most "
+            f"{WORD_MAX} characters each. Left out: {shown}. To choose, name the words in `words`",
+            field="words",
+        ),
+    )
+
+
+def _find_negative(source: str, target: str, word: str) -> None:
+    """Find a negative word in the target prompt: guidance reads the edit's maps, which a word that the target prompt
+    left out has none of."""
+    try:
+        find_word(target, word)
+    except WordNotFound as error:
+        try:
+            find_word(source, word)
+        except WordNotFound:
+            raise error from None
+        raise WordNotFound(
+            f"{word!r} is a word of the source prompt alone and has no attention in the edit that could be pushed "
+            "down: name it in `negative_prompt`, or in the target prompt as well"
+        ) from error
