@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from PIL import Image
 from pydantic import SecretStr
 
 from jobs.connection import connect
+from jobs.models import Models, tokenizer_sha256
 from jobs.queue import JobQueue
 from jobs.records import Records
 from jobs.settings import Settings
@@ -22,7 +24,7 @@ from jobs.storage import ObjectStore, job_prefix
 from service.images.upload_limiter import UploadLimiter
 from tests.conftest import PATIENCE_S, free_port, wait_until
 from tests.jobs.desk import open_ids
-from tests.service.conftest import SIZE, Announce, Form, assert_problem, encode, mask, picture, serving
+from tests.service.conftest import SIZE, Announce, Form, assert_problem, encode, mask, model_info, picture, serving
 
 
 def assert_nothing_kept(settings: Settings) -> None:
@@ -58,6 +60,75 @@ def test_an_accepted_edit_is_kept_and_in_line(client: httpx.Client, form: Form, 
     assert set(store.keys(job_prefix("local", record.id))) == {record.image, *record.masks}
     stored_mask = Image.open(io.BytesIO(store.get(record.masks[0])))
     assert (stored_mask.mode, stored_mask.size, stored_mask.getbbox()) == ("L", SIZE, (10, 10, 30, 30))
+
+
+CLIP = Path(__file__).parents[2] / "data" / "tiny-checkpoint" / "tokenizer" / "tokenizer.json"
+
+
+@pytest.fixture
+def clip(client: httpx.Client, settings: Settings) -> httpx.Client:
+    """A client of a front end whose model has CLIP's kind of tokenizer, and knows any word."""
+    text = CLIP.read_text()
+    info = model_info(vocabulary=None, max_prompt_tokens=77, tokenizer_sha256=tokenizer_sha256(text))
+    with connect(settings) as redis:
+        Models(redis).announce(info, "worker-1", 60, text)
+    return client
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "words", "guided"),
+    [
+        ("a 🐶 on a sofa", "a 🐱 on a sofa", [], ["🐱"]),
+        ("a 🐶 on a sofa", "a 🐱 on a sofa", ["🐱"], ["🐱"]),
+        ("🐶", "🐱", [], ["🐱"]),
+        ("a dog", "a dog 👩🏽‍🚒", ["👩🏽‍🚒"], ["👩🏽‍🚒"]),
+        ("a cafe\u0301", "a pink cafe\u0301", ["café"], ["café"]),
+        ("a cafe\u0301", "a pink café", [], ["pink café"]),
+        ("a woman’s scarf", "a woman’s red scarf", [], ["red scarf"]),
+        ("a woman's scarf", "a woman’s red scarf", ["woman's"], ["woman's"]),
+    ],
+)
+def test_emoji_accents_and_apostrophes_are_words(
+    source: str, target: str, words: list[str], guided: list[str], clip: httpx.Client, form: Form
+) -> None:
+    form.data = {"source_prompt": source, "target_prompt": target, "words": words}
+    answer = form.send(clip)
+    assert answer.status_code == 202, answer.text
+    asked = answer.json()["request"]
+    assert (asked["source_prompt"], asked["target_prompt"]) == (source, target)
+    assert asked["regions"][0]["words"] == guided
+
+
+def stored_mask(edit: dict[str, Any], settings: Settings) -> Image.Image:
+    """The mask of an accepted edit."""
+    with connect(settings) as redis:
+        record = Records(redis, settings).require(edit["id"], "local")
+    return Image.open(io.BytesIO(ObjectStore.from_settings(settings).get(record.masks[0])))
+
+
+@pytest.mark.parametrize("mode", ["white", "black"])
+def test_a_mask_of_zeros_and_ones_is_taken_as_what_it_is(
+    mode: str, client: httpx.Client, form: Form, settings: Settings
+) -> None:
+    inside, outside = (1, 0) if mode == "white" else (0, 1)
+    drawn = Image.new("L", SIZE, outside)
+    drawn.paste(inside, (10, 10, 30, 30))
+    form.files[1] = ("mask", encode(drawn))
+    form.data["mask_mode"] = mode
+    assert stored_mask(form.send(client).json(), settings).getbbox() == (10, 10, 30, 30)
+
+
+def test_a_red_mask_does_not_lead_to_an_edit_of_everything(
+    client: httpx.Client, form: Form, settings: Settings
+) -> None:
+    drawn = Image.new("RGB", SIZE)
+    drawn.paste("red", (10, 10, 30, 30))
+    form.files[1] = ("mask", encode(drawn))
+    for mode in ("white", "black"):
+        form.data["mask_mode"] = mode
+        problem = assert_problem(form.send(client), 422, "mask_empty", "mask")
+        assert "luminance is 0 to 76 (of 255)" in problem["detail"]
+    assert_nothing_kept(settings)
 
 
 def test_a_mask_on_a_turned_photo_is_told_why_it_does_not_fit(client: httpx.Client, form: Form) -> None:
