@@ -39,9 +39,20 @@ export function decode(blob) {
   return createImageBitmap(blob, { imageOrientation: "from-image" });
 }
 
+/** The picture to send, which lies as it was drawn: browsers do not turn WebP by its EXIF, which the service does. */
+async function asDrawn(file, bitmap) {
+  const head = new Uint8Array(await file.slice(0, 21).arrayBuffer());
+  // The flag of metadata in EXIF (WebP container specification, extended file format).
+  if (String.fromCharCode(...head.slice(8, 16)) !== "WEBPVP8X" || !(head[20] & 8)) return file;
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+  canvas.getContext("2d").drawImage(bitmap, 0, 0);
+  return canvas.convertToBlob({ type: "image/webp", quality: 1 });
+}
+
 async function loadFile(file) {
   try {
-    use(await decode(file), { blob: file, name: file.name || "image.png" });
+    const bitmap = await decode(file);
+    use(bitmap, { blob: await asDrawn(file, bitmap), name: file.name || "image.png" });
   } catch {
     atField("image", `${file.name} cannot be read as a picture; PNG, JPEG and WebP can be edited.`);
   }

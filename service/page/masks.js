@@ -148,20 +148,29 @@ export function invert() {
   });
 }
 
-/** The selected region becomes what is light in a picture of the same size. False if it has another size. */
+/** The selected region becomes what is light in a picture of the same size, as the service reads it. What is wrong with
+ * the picture; "" if it was taken. */
 export function take(bitmap) {
-  if (bitmap.width !== masks.width || bitmap.height !== masks.height) return false;
+  if (bitmap.width !== masks.width || bitmap.height !== masks.height) {
+    return `This mask is ${bitmap.width}x${bitmap.height}, the picture is ${masks.width}x${masks.height}.`;
+  }
   const helper = new OffscreenCanvas(masks.width, masks.height).getContext("2d");
   helper.drawImage(bitmap, 0, 0);
   const image = helper.getImageData(0, 0, masks.width, masks.height);
   const { data } = image;
-  const [red, green, blue] = rgb(current().colour);
-  for (let i = 0; i < data.length; i += 4) {
-    const light = (299 * data[i] + 587 * data[i + 1] + 114 * data[i + 2]) / 1000 >= 128 && data[i + 3] >= 128;
-    data.set([red, green, blue, light ? 255 : 0], i);
+  const luminance = (i) => (data[i + 3] < 128 ? 0 : (299 * data[i] + 587 * data[i + 1] + 114 * data[i + 2]) / 1000);
+  let highest = 0;
+  for (let i = 0; i < data.length; i += 4) highest = Math.max(highest, luminance(i));
+  // A mask of the values 0 and 1 alone is black and white.
+  const least = highest === 1 ? 1 : 128;
+  if (highest < least) {
+    const seen = `its luminance is at most ${Math.floor(highest)} of 255, and 128 or more counts as selected`;
+    return `This mask selects nothing: ${seen}. Paint white what to edit.`;
   }
+  const [red, green, blue] = rgb(current().colour);
+  for (let i = 0; i < data.length; i += 4) data.set([red, green, blue, luminance(i) >= least ? 255 : 0], i);
   step((context) => context.putImageData(image, 0, 0));
-  return true;
+  return "";
 }
 
 /** The mask that is sent: a PNG of the picture's size, white where the edit may change something, else black. */

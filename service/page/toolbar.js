@@ -57,10 +57,9 @@ async function upload() {
   byId("mask-file").value = "";
   if (!file) return;
   try {
-    const bitmap = await decode(file);
-    const { width, height } = masks.masks;
-    if (masks.take(bitmap)) announce("Mask loaded");
-    else atField("mask", `This mask is ${bitmap.width}x${bitmap.height}, the picture is ${width}x${height}.`);
+    const wrong = masks.take(await decode(file));
+    if (wrong) atField("mask", wrong);
+    else announce("Mask loaded");
   } catch {
     atField("mask", "This file cannot be read as a picture.");
   }

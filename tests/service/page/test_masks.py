@@ -12,9 +12,9 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from jobs.settings import Settings
-from jobs.storage import ObjectStore, mask_key
+from jobs.storage import ObjectStore, image_key, mask_key
 from magedit.demo.named import demo_edit
-from tests.service.conftest import mask, picture
+from tests.service.conftest import encode, mask, picture
 from tests.service.page.conftest import visiting
 
 SIZE = (200, 150)
@@ -211,6 +211,43 @@ def test_a_mask_is_loaded(page: Page, settings: Settings) -> None:
     (image,) = sent(page, settings)
     assert image.getbbox() == (10, 20, 30, 40)
     assert share(image, (10, 20, 30, 40)) == 1
+
+
+def test_a_loaded_mask_is_read_as_the_service_reads_it(page: Page, settings: Settings) -> None:
+    def choose(image: Image.Image) -> None:
+        page.set_input_files("#mask-file", {"name": "mask.png", "mimeType": "image/png", "buffer": encode(image)})
+
+    drawn = Image.new("RGB", SIZE)
+    drawn.paste("red", (10, 20, 30, 40))
+    choose(drawn)
+    expect(page.locator("[data-field=mask] .error")).to_have_text(
+        "This mask selects nothing: its luminance is at most 76 of 255, and 128 or more counts as selected. Paint "
+        "white what to edit."
+    )
+    ones = Image.new("L", SIZE, 0)
+    ones.paste(1, (10, 20, 30, 40))
+    choose(ones)
+    (image,) = sent(page, settings)
+    assert image.getbbox() == (10, 20, 30, 40)
+    assert share(image, (10, 20, 30, 40)) == 1
+
+
+def test_a_webp_with_an_orientation_is_edited_as_it_was_drawn(page: Page, settings: Settings) -> None:
+    """Browsers do not turn it, the service does: the mask would hit another place."""
+    stored = Image.new("RGB", SIZE, "white")
+    stored.paste("black", (0, 0, 50, 50))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    load(page, encode(stored, "WEBP", lossless=True, exif=exif))
+    expect(page.locator("#source-name")).to_contain_text("200 × 150")
+    drag(page, (20, 20), (60, 60))
+    with page.expect_response(lambda answer: answer.request.method == "POST") as posted:
+        page.click("#submit")
+    assert posted.value.status == 202, posted.value.text()
+    edit = posted.value.json()["id"]
+    kept = Image.open(io.BytesIO(ObjectStore.from_settings(settings).get(image_key("local", edit))))
+    assert kept.size == SIZE
+    assert kept.convert("L").point(lambda v: 255 if v < 128 else 0).getbbox() == (0, 0, 50, 50)
 
 
 def test_a_picture_is_pasted_and_dropped(page: Page) -> None:
