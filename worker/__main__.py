@@ -19,10 +19,11 @@ from jobs.schema import ModelInfo
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
 from magedit.errors import CheckpointError
-from worker.gpu_worker import AWAY_PAUSE_S, GpuWorker
+from worker.attempt import AWAY_PAUSE_S
 from worker.heartbeat import EXIT_RESTART
 from worker.model import ServedModel, load
 from worker.reaper import Reaper
+from worker.rq_worker import RqWorker
 from worker.sd_notify import Supervisor
 from worker.telemetry import Observer, offer
 from worker.webhooks.delivery import Deliverer
@@ -45,7 +46,7 @@ def serve(served: ServedModel, settings: Settings) -> int:
     reaper = threading.Thread(target=sweeping.run, args=(stop,), name="reaper", daemon=True)
     deliverer = threading.Thread(target=telling.run, args=(stop,), name="deliverer", daemon=True)
     warn_of_another(Models(connect(settings)), served.info)
-    worker = GpuWorker(connect(settings), connect(settings), store, served, settings, observer)
+    worker = RqWorker(connect(settings), connect(settings), store, served, settings, observer)
     log.info("worker ready", worker=worker.name, model=served.info.name, device=served.info.device)
     reaper.start()
     deliverer.start()

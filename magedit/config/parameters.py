@@ -1,4 +1,4 @@
-"""What every dataclass of parameters shares: bounds that hold when one is made, what was given, a readable `help`."""
+"""Base of parameter dataclasses: bounds checked on construction, given fields, readable `help`."""
 
 from __future__ import annotations
 

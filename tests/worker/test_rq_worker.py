@@ -26,8 +26,8 @@ from tests.conftest import PATIENCE_S, redis_server, wait_until
 from tests.jobs.desk import BOX, SIZE, Desk, lapse, open_ids
 from tests.worker.conftest import Process
 from tests.worker.painter import COLOUR, painting_model
-from worker.gpu_worker import GpuWorker, unique_name
 from worker.heartbeat import EXIT_RESTART
+from worker.rq_worker import RqWorker, unique_name
 
 Spawn = Callable[..., Process]
 
@@ -382,7 +382,7 @@ def test_nothing_in_redis_is_ever_called(desk: Desk, tmp_path: Path) -> None:
     queue = Queue(queue_name("demo"), connection=desk.redis, serializer=JSONSerializer)
     queue.enqueue("pathlib.Path.touch", str(proof), job_id="forged")
     record = desk.submit()
-    worker = GpuWorker(
+    worker = RqWorker(
         connect(desk.settings), connect(desk.settings), desk.store, painting_model(tmp_path), desk.settings
     )
     worker.work(burst=True, logging_level="WARNING")

@@ -1,4 +1,4 @@
-"""The RQ worker, with leases, fences and hand-back around each attempt.
+"""The RQ worker: dequeues without losing a job, and runs each attempt in place under a lease.
 
 Why each override is here (RQ 3.0):
 
@@ -21,7 +21,7 @@ import socket
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from redis import Redis
@@ -31,33 +31,25 @@ from rq.job import Job
 from rq.worker import SimpleWorker, WorkerStatus
 
 from jobs.connection import redis_errors
-from jobs.errors import ContentWithheld, QueueUnavailable, StoreUnavailable
+from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.models import Models
 from jobs.queue import JobQueue
 from jobs.records import Records
-from jobs.schema import PRIORITIES, JobRecord, State
+from jobs.schema import PRIORITIES
 from jobs.settings import Settings
-from jobs.storage import ObjectStore, attempt_prefix
-from magedit.errors import MAGEditError
-from magedit.meter import relative_work
-from worker import edit
+from jobs.storage import ObjectStore
+from worker.attempt import AWAY_PAUSE_S, Attempts
 from worker.heartbeat import Heartbeat
-from worker.inversion_cache import Inversions
 from worker.model import ServedModel
-from worker.problems import problem_of
-from worker.progress import AttemptEnded, Reporter, Stop
-from worker.retrying_store import PatientStore
-from worker.telemetry import HANDED_BACK, AttemptTelemetry, Observer
+from worker.progress import Reporter
+from worker.telemetry import Observer
 
 # How long one blocking wait for work lasts, in seconds: so soon an idle worker notices that it is to stop, and work
 # for which nobody rang.
 WAIT_S = 1.0
 # RQ's time to live of a worker without a sign of life, in seconds (it adds 60, and derives socket timeouts).
 WORKER_TTL_S = 16
-# Pause before a command is tried again while Redis is away, in seconds.
-AWAY_PAUSE_S = 1.0
 
-T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -66,7 +58,7 @@ def unique_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
-class GpuWorker(SimpleWorker):  # type: ignore[misc]
+class RqWorker(SimpleWorker):  # type: ignore[misc]
     """Works off one model's queue in this process, one edit at a time, until it is told to stop.
 
     `work` announces the model and must run in the main thread (signals). ``done`` says, afterwards, that it ended
@@ -86,14 +78,10 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
         attempts."""
         self._observer = observer or Observer(served.info.name)
         self._store, self._served, self._settings = store, served, settings
-        self._inversions = None
-        if served.fingerprint is not None and settings.inversion_ttl_s > 0:
-            # With the store itself, which gives up soon: an edit does not wait for what it can compute.
-            self._inversions = Inversions(store=store, info=served.info, fingerprint=served.fingerprint)
         self._stop_requested: bool  # RQ's: the loop ends
-        self._records = Records(redis, settings)
-        self._models = Models(redis)
-        self._edits = JobQueue(redis, self._records)
+        records = Records(redis, settings)
+        self._edits = JobQueue(redis, records)
+        self._attempts = Attempts(records, self._edits, Models(redis), store, served, settings)
         super().__init__(
             [self._edits.rq(served.info.name, priority) for priority in PRIORITIES],
             name=unique_name(),
@@ -102,9 +90,6 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
             log_job_description=False,
         )
         self._current: tuple[Job, Execution] | None = None
-        self._give_up_at: float | None = None
-        self._suspect = False
-        self._storage_failed = False
         self._told_to_stop = self._broken = False
         self._beat_redis = beat_redis
         self._heart = Heartbeat(
@@ -121,105 +106,26 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
     def execute_job(self, job: Job, queue: Queue) -> None:  # noqa: ARG002 (RQ's signature)
         """Claim the edit, carry it out and commit, with every outcome in its record."""
         try:
-            try:
-                claim = self._insist(lambda: self._records.claim(job.id, self.name))
-            except ValueError:
-                # Its lease runs out, and the attempt counts: another version's worker may read it, and else the limit
-                # of attempts ends it.
-                log.exception("record not readable: another version's?", job=job.id)
-                return
+            claim = self._attempts.claim(job.id, self.name)
             if claim is None:
-                log.info("nothing to do for this id", job=job.id)
-                self._insist(lambda: self._edits.remove_id(job.id, self._served.info.name))
                 return
             report = Reporter()
             self._heart.hold(claim, report)
             self._begin_for_rq(job)
             try:
                 with self._observer.attempt(claim) as seen:
-                    self._attempt(claim, report, seen)
+                    self._attempts.run(claim, report, seen)
             finally:
                 self._heart.release()
                 self._end_for_rq()
-            if self._suspect:
+            if self._attempts.is_suspect:
                 self._check_model()
         except QueueUnavailable:
             log.warning("stopping while Redis is away: the reaper will requeue what was in hand", job=job.id)
 
-    def _attempt(self, claim: JobRecord, report: Reporter, seen: AttemptTelemetry) -> None:
-        log.info("edit started")
-        started = time.monotonic()
-        store = PatientStore(self._store, report, self._settings.storage_patience_s)
-        try:
-            withhold = self._settings.safety == "withhold"
-            finished = edit.run(claim, self._served.editor, store, report, self._inversions, withhold=withhold)
-        except AttemptEnded as ended:
-            log.info("edit stopped", reason=ended.reason)
-            self._stopped(claim, ended.reason, report, seen)
-            return
-        except Exception as error:
-            if isinstance(error, StoreUnavailable):
-                log.warning("edit could not reach object storage", patience_s=self._settings.storage_patience_s)
-                self._storage_failed = True
-                if claim.attempt - claim.handed_back < self._settings.max_attempts:
-                    # Another worker, or a later time, may have more luck: so often, an edit may begin.
-                    self._insist(lambda: self._edits.hand_back(claim, counts=True), report)
-                    seen.outcome = HANDED_BACK
-                    return
-            elif isinstance(error, MAGEditError | ContentWithheld):
-                log.info("edit failed", code=error.code, detail=error.message)
-            else:
-                log.exception("edit failed")
-                self._suspect = True
-            problem = problem_of(error)
-            state = self._insist(lambda: self._records.commit_failure(claim, problem), report)
-            seen.ended(state)
-        else:
-            state = self._insist(
-                lambda: self._records.commit_success(
-                    claim, finished.measures, finished.results, finished.artifacts, report.last
-                ),
-                report,
-            )
-            seen.ended(state, finished.measures if state is State.SUCCEEDED else None)
-        seconds = time.monotonic() - started
-        log.info("edit ended", state=state or "stale", seconds=round(seconds, 3))
-        self._settle(claim, state)
-        if state is State.SUCCEEDED:
-            pace = seconds / sum(config.steps * relative_work(config) for config in claim.request.configs)
-            self._insist(lambda: self._models.keep_pace(claim.model, pace), report)
-
-    def _stopped(self, claim: JobRecord, reason: Stop, report: Reporter, seen: AttemptTelemetry) -> None:
-        if reason is Stop.HANDED_BACK:
-            self._insist(lambda: self._edits.hand_back(claim), report)
-            seen.outcome = HANDED_BACK
-            self._discard(claim, claim.attempt)
-            return
-        state = None
-        if reason is Stop.CANCELED:
-            state = self._insist(lambda: self._records.commit_canceled(claim), report)
-        seen.ended(state)
-        self._settle(claim, state)
-
-    def _settle(self, claim: JobRecord, state: State | None) -> None:
-        """After the commit: the edit leaves RQ, and what no record names leaves storage."""
-        if state is not State.SUCCEEDED:
-            self._discard(claim, claim.attempt)
-        if state is None:
-            return
-        for attempt in range(1, claim.attempt):
-            self._discard(claim, attempt)
-        self._insist(lambda: self._edits.remove(claim))
-
-    def _discard(self, claim: JobRecord, attempt: int) -> None:
-        try:
-            self._store.delete_prefix(attempt_prefix(claim, attempt))
-        except StoreUnavailable:
-            log.warning("objects of a dead attempt stay until the edit expires", job=claim.id, attempt=attempt)
-
     def _check_model(self) -> None:
         """After an error that nobody foresaw: some (of CUDA) leave a process in which every later edit fails."""
-        self._suspect = False
+        self._attempts.is_suspect = False
         try:
             with self._heart.watching():
                 self._served.probe()
@@ -234,31 +140,14 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
         Not for ever, for every edit is to end; they fail one by one if it stays away.
         """
         give_up_at = time.monotonic() + self._settings.storage_patience_s
-        while self._storage_failed and not self._stop_requested and time.monotonic() < give_up_at:
+        while self._attempts.storage_failed and not self._stop_requested and time.monotonic() < give_up_at:
             try:
                 self._store.ping()
                 break
             except StoreUnavailable:
                 log.warning("object storage is away: no work is taken")
                 time.sleep(AWAY_PAUSE_S)
-        self._storage_failed = False
-
-    def _insist(self, command: Callable[[], T], report: Reporter | None = None) -> T:
-        """Repeat a (repeatable) command for as long as Redis is away: there is nothing else to do meanwhile.
-
-        Raises:
-            QueueUnavailable: the worker is to stop and its grace time is over.
-        """
-        while True:
-            try:
-                return command()
-            except QueueUnavailable:
-                if self._give_up_at is not None and time.monotonic() >= self._give_up_at:
-                    raise
-                log.warning("Redis is away: trying again")
-                if report is not None:
-                    report.alive()
-                time.sleep(AWAY_PAUSE_S)
+        self._attempts.storage_failed = False
 
     # --- RQ's loop ---
 
@@ -308,7 +197,7 @@ class GpuWorker(SimpleWorker):  # type: ignore[misc]
         """SIGTERM, SIGINT: finish the edit within the grace time, else hand it back; the second: at once."""
         grace_s = 0.0 if self._stop_requested else self._settings.stop_grace_s
         self._stop_requested = self._told_to_stop = True
-        self._give_up_at = time.monotonic() + grace_s
+        self._attempts.give_up_at = time.monotonic() + grace_s
         self._heart.stop_within(grace_s)
 
     def check_for_suspension(self, burst: bool) -> None:

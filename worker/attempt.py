@@ -1,0 +1,165 @@
+"""One attempt at an edit: claimed, run, committed or handed back, with every outcome in its record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+
+from jobs.errors import ContentWithheld, QueueUnavailable, StoreUnavailable
+from jobs.models import Models
+from jobs.queue import JobQueue
+from jobs.records import Records
+from jobs.schema import JobRecord, State
+from jobs.settings import Settings
+from jobs.storage import ObjectStore, attempt_prefix
+from magedit.errors import MAGEditError
+from magedit.meter import relative_work
+from worker import edit
+from worker.inversion_cache import Inversions
+from worker.model import ServedModel
+from worker.problems import problem_of
+from worker.progress import AttemptEnded, Reporter, Stop
+from worker.retrying_store import PatientStore
+from worker.telemetry import HANDED_BACK, AttemptTelemetry
+
+AWAY_PAUSE_S = 1.0
+"""Pause before a command is tried again while Redis or storage is away, in seconds."""
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+class Attempts:
+    """Carries out claimed edits with one model. Of the worker around it, it knows when to give up."""
+
+    def __init__(
+        self,
+        records: Records,
+        queue: JobQueue,
+        models: Models,
+        store: ObjectStore,
+        served: ServedModel,
+        settings: Settings,
+    ) -> None:
+        self._records, self._queue, self._models = records, queue, models
+        self._store, self._served, self._settings = store, served, settings
+        self._inversions = None
+        if served.fingerprint is not None and settings.inversion_ttl_s > 0:
+            # With the store itself, which gives up soon: an edit does not wait for what it can compute.
+            self._inversions = Inversions(store=store, info=served.info, fingerprint=served.fingerprint)
+        self.give_up_at: float | None = None
+        """When a stopping worker no longer waits for Redis (monotonic seconds)."""
+        self.storage_failed = False
+        """Whether storage was away at the end of the last attempt."""
+        self.is_suspect = False
+        """Whether the last attempt ended in an error that may have broken the model."""
+
+    def claim(self, job_id: str, worker: str) -> JobRecord | None:
+        """The edit, from now on this worker's; None: there is nothing to do for the id.
+
+        Raises:
+            QueueUnavailable: Redis is away, and the worker is to stop.
+        """
+        try:
+            claim = self.insist(lambda: self._records.claim(job_id, worker))
+        except ValueError:
+            # Its lease runs out, and the attempt counts: another version's worker may read it, and else the limit
+            # of attempts ends it.
+            log.exception("record not readable: another version's?", job=job_id)
+            return None
+        if claim is None:
+            log.info("nothing to do for this id", job=job_id)
+            self.insist(lambda: self._queue.remove_id(job_id, self._served.info.name))
+        return claim
+
+    def run(self, claim: JobRecord, report: Reporter, seen: AttemptTelemetry) -> None:
+        """Run the claimed edit and commit its outcome, which ``seen`` is told."""
+        log.info("edit started")
+        started = time.monotonic()
+        store = PatientStore(self._store, report, self._settings.storage_patience_s)
+        try:
+            withhold = self._settings.safety == "withhold"
+            finished = edit.run(claim, self._served.editor, store, report, self._inversions, withhold=withhold)
+        except AttemptEnded as ended:
+            log.info("edit stopped", reason=ended.reason)
+            self._stopped(claim, ended.reason, report, seen)
+            return
+        except Exception as error:
+            if isinstance(error, StoreUnavailable):
+                log.warning("edit could not reach object storage", patience_s=self._settings.storage_patience_s)
+                self.storage_failed = True
+                if claim.attempt - claim.handed_back < self._settings.max_attempts:
+                    # Another worker, or a later time, may have more luck: so often, an edit may begin.
+                    self.insist(lambda: self._queue.hand_back(claim, counts=True), report)
+                    seen.outcome = HANDED_BACK
+                    return
+            elif isinstance(error, MAGEditError | ContentWithheld):
+                log.info("edit failed", code=error.code, detail=error.message)
+            else:
+                log.exception("edit failed")
+                self.is_suspect = True
+            problem = problem_of(error)
+            state = self.insist(lambda: self._records.commit_failure(claim, problem), report)
+            seen.ended(state)
+        else:
+            state = self.insist(
+                lambda: self._records.commit_success(
+                    claim, finished.measures, finished.results, finished.artifacts, report.last
+                ),
+                report,
+            )
+            seen.ended(state, finished.measures if state is State.SUCCEEDED else None)
+        seconds = time.monotonic() - started
+        log.info("edit ended", state=state or "stale", seconds=round(seconds, 3))
+        self._settle(claim, state)
+        if state is State.SUCCEEDED:
+            pace = seconds / sum(config.steps * relative_work(config) for config in claim.request.configs)
+            self.insist(lambda: self._models.keep_pace(claim.model, pace), report)
+
+    def _stopped(self, claim: JobRecord, reason: Stop, report: Reporter, seen: AttemptTelemetry) -> None:
+        if reason is Stop.HANDED_BACK:
+            self.insist(lambda: self._queue.hand_back(claim), report)
+            seen.outcome = HANDED_BACK
+            self._discard(claim, claim.attempt)
+            return
+        state = None
+        if reason is Stop.CANCELED:
+            state = self.insist(lambda: self._records.commit_canceled(claim), report)
+        seen.ended(state)
+        self._settle(claim, state)
+
+    def _settle(self, claim: JobRecord, state: State | None) -> None:
+        """After the commit: the edit leaves RQ, and what no record names leaves storage."""
+        if state is not State.SUCCEEDED:
+            self._discard(claim, claim.attempt)
+        if state is None:
+            return
+        for attempt in range(1, claim.attempt):
+            self._discard(claim, attempt)
+        self.insist(lambda: self._queue.remove(claim))
+
+    def _discard(self, claim: JobRecord, attempt: int) -> None:
+        try:
+            self._store.delete_prefix(attempt_prefix(claim, attempt))
+        except StoreUnavailable:
+            log.warning("objects of a dead attempt stay until the edit expires", job=claim.id, attempt=attempt)
+
+    def insist(self, command: Callable[[], T], report: Reporter | None = None) -> T:
+        """Repeat a (repeatable) command for as long as Redis is away: there is nothing else to do meanwhile.
+
+        Raises:
+            QueueUnavailable: the worker is to stop and its grace time is over.
+        """
+        while True:
+            try:
+                return command()
+            except QueueUnavailable:
+                if self.give_up_at is not None and time.monotonic() >= self.give_up_at:
+                    raise
+                log.warning("Redis is away: trying again")
+                if report is not None:
+                    report.alive()
+                time.sleep(AWAY_PAUSE_S)
