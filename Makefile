@@ -46,6 +46,15 @@ check: $(VENV)/.dev  ## Lint, format, types, import rules, spelling, generated f
 	$(BIN)/python -m service.openapi check
 	$(BIN)/python -m tools.reference check
 	$(BIN)/python -m mkdocs build --quiet --strict --site-dir .cache/site
+	@if command -v npm >/dev/null; then $(MAKE) page; \
+	else echo "the page's JavaScript is not checked: there is no npm"; fi
+
+page: tools/page/node_modules/.package-lock.json  ## Lint and type-check the page's JavaScript
+	cd tools/page && node_modules/.bin/biome lint --config-path . ../../service/page && node_modules/.bin/tsc -p .
+
+tools/page/node_modules/.package-lock.json: tools/page/package-lock.json
+	npm ci --prefix tools/page --no-audit --no-fund --silent
+	touch $@
 
 hooks: $(VENV)/.dev  ## Run the quick checks before every commit
 	$(BIN)/python -m pre_commit install

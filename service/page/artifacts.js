@@ -5,6 +5,7 @@ import { h } from "./dom.js";
 import { show } from "./errors.js";
 import { plot } from "./plot.js";
 
+/** @type {[RegExp, (n: number) => string][]} */
 const CAPTIONS = [
   [/^attention-before-(\d+)/, (n) => `Region ${n + 1}: where its words look without guidance`],
   [/^attention-after-(\d+)/, (n) => `Region ${n + 1}: where its words look with guidance`],
@@ -38,7 +39,7 @@ export function artifacts(edit, number) {
 }
 
 function byShape(a, b) {
-  return WIDE.test(a.name) - WIDE.test(b.name);
+  return Number(WIDE.test(a.name)) - Number(WIDE.test(b.name));
 }
 
 function figure(file) {

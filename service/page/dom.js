@@ -1,6 +1,11 @@
 // Elements by id, and elements from what they are made of.
 
-export const byId = (id) => document.getElementById(id);
+/**
+ * @template {string} Id
+ * @param {Id} id
+ * @returns {Id extends keyof PageElements ? PageElements[Id] : HTMLElement}
+ */
+export const byId = (id) => /** @type {any} */ (document.getElementById(id));
 
 const SVG = "http://www.w3.org/2000/svg";
 

@@ -32,7 +32,7 @@ export function atField(name, message) {
   control.dataset.described ??= control.getAttribute("aria-describedby") ?? "";
   control.setAttribute("aria-describedby", `${id} ${control.dataset.described}`.trim());
   for (let parent = wrapper.parentElement; parent; parent = parent.parentElement) {
-    if (parent.tagName === "DETAILS") parent.open = true;
+    if (parent instanceof HTMLDetailsElement) parent.open = true;
   }
   return true;
 }

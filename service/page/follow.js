@@ -129,8 +129,8 @@ function parse(block) {
 }
 
 function sleep(seconds, signal) {
-  return new Promise((resolve) => {
+  return /** @type {Promise<void>} */ (new Promise((resolve) => {
     const timer = setTimeout(resolve, seconds * 1000);
     signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
-  });
+  }));
 }

@@ -12,7 +12,8 @@ let cursor = null;
 let asked = 0; // how often, so that only the last answer counts
 
 const lazy = new IntersectionObserver((entries) => {
-  for (const { isIntersecting, target } of entries) {
+  for (const { isIntersecting, target: element } of entries) {
+    const target = /** @type {HTMLImageElement} */ (element);
     if (!isIntersecting) continue;
     lazy.unobserve(target);
     picture(target.dataset.href)
@@ -67,7 +68,7 @@ function merge(page) {
     append(page);
     return;
   }
-  for (const { dataset } of [...byId("edits").children]) {
+  for (const { dataset } of /** @type {HTMLElement[]} */ ([...byId("edits").children])) {
     // Ids sort by the time of their making.
     if (!ids.includes(dataset.id) && (!page.next_cursor || dataset.id > ids.at(-1))) entry(dataset.id).remove();
   }

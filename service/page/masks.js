@@ -188,7 +188,7 @@ export async function toPng(region) {
 function changed(region) {
   const { data } = region.context.getImageData(0, 0, masks.width, masks.height);
   let count = 0;
-  for (let i = 3; i < data.length; i += 4) count += data[i] >= 128;
+  for (let i = 3; i < data.length; i += 4) count += Number(data[i] >= 128);
   region.share = count / (masks.width * masks.height);
   emit("painted");
 }

@@ -23,7 +23,7 @@ export async function setUp() {
   const names = Object.keys(fields).filter((name) => !OWN.has(name));
   byId("parameters").replaceChildren(...FIRST.filter((name) => names.includes(name)).map(control));
   byId("more-parameters").replaceChildren(...names.filter((name) => !FIRST.includes(name)).map(control));
-  for (const id of ["source_prompt", "target_prompt"]) byId(id).maxLength = inner(fields[id]).maxLength;
+  for (const id of /** @type {const} */ (["source_prompt", "target_prompt"])) byId(id).maxLength = inner(fields[id]).maxLength;
   on("models", models);
 }
 
@@ -55,7 +55,7 @@ export function unreadable() {
 
 /** What a field holds, its default included; "" if the service decides. */
 export function setting(name) {
-  return byId(`field-${name}`)?.value.trim() ?? "";
+  return byId(/** @type {"field-model"} */ (`field-${name}`))?.value.trim() ?? "";
 }
 
 /** The model that the form is for, if the service has it. */

@@ -3,7 +3,7 @@
 import { byId, h } from "./dom.js";
 import { masks } from "./masks.js";
 import { chosenModel, isInstructed, setting } from "./params.js";
-import { on, state } from "./state.js";
+import { on } from "./state.js";
 import { findWord, newSpans, phrases, wholeWords } from "./words.js";
 
 /** Wire the fields. */

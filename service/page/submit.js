@@ -78,7 +78,10 @@ export async function send(instead = [], without = []) {
   for (const [n, region] of masks.regions.entries()) parts.push(["mask", await toPng(region), `mask-${n}.png`]);
   parts.push(...fields(instead, without));
   const form = new FormData();
-  for (const part of parts) form.append(...part);
+  for (const [name, value, file] of parts) {
+    if (file) form.append(name, value, file);
+    else form.append(name, value);
+  }
   const headers = { "Idempotency-Key": await keyOf(parts) };
   const edit = await (await call("/v1/edits", { method: "POST", body: form, headers })).json();
   await keep.put(edit.id, source.blob);

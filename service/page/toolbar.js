@@ -28,7 +28,7 @@ export function setUp() {
   on("painted", refresh);
   on("regions", refresh);
   on("source", ({ width, height }) => {
-    byId("size").max = Math.max(1, Math.round(Math.max(width, height) / 2));
+    byId("size").max = String(Math.max(1, Math.round(Math.max(width, height) / 2)));
     resize(Math.max(width, height) / 10);
     use("brush");
   });
@@ -42,7 +42,7 @@ function use(name) {
 
 function resize(size) {
   setSize(size);
-  byId("size").value = tool.size;
+  byId("size").value = String(tool.size);
   byId("size-value").textContent = `${tool.size} px`;
   canvas.refreshRing();
 }

@@ -31,7 +31,7 @@ export function findWord(prompt, spec) {
   for (let i = 0; wanted.length && i + wanted.length <= words.length; i += 1) {
     if (wanted.every((word, k) => word === words[i + k])) found.push([all[i][0], all[i + wanted.length - 1][1]]);
   }
-  return nth ? found.slice(nth - 1, nth) : found;
+  return nth ? found.slice(Number(nth) - 1, Number(nth)) : found;
 }
 
 /** What a person wrote into a words field: phrases between commas. */
@@ -45,7 +45,7 @@ function spans(text, pattern) {
 
 /** What the spellings of a word have in common. */
 function fold(word) {
-  return word.replace(/[’‘ʼ＇‐‑\uFE0F]/gu, (sign) => SAME[sign]).normalize("NFC").toLowerCase();
+  return word.replace(/[’‘ʼ＇‐‑]|\uFE0F/gu, (sign) => SAME[sign]).normalize("NFC").toLowerCase();
 }
 
 function texts(text, found) {
