@@ -27,7 +27,7 @@ from magedit.meter import Meter
 from magedit.methods.base import EditTask
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.pipelines.output import Inversion
-from magedit.prompts.checks import check_edit
+from magedit.prompts.checks import check_words
 from magedit.report import Stage
 
 
@@ -110,7 +110,7 @@ def released_edit(
 ) -> Tensor:
     """The edited latent (1, C, h, w) of an inverted image; every pass is whole and counted as such by ``meter``."""
     prompts = (inversion.source_prompt, target_prompt)
-    encoded = check_edit(pipe.tokenize, *prompts, regions, max_tokens=pipe.max_tokens, needs_words=True).regions
+    encoded = check_words(*prompts, regions).regions
     task = pipe._task(
         list(masks), inversion.source_prompt, target_prompt, encoded, config, inversion, meter, pipe._embed, None, None
     )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from diffusers.utils import logging as diffusers_logging
-from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from rich.console import Console
 from transformers.utils import logging as transformers_logging
 
@@ -20,19 +20,22 @@ from cli.display import progress_bar
 from cli.errors import ModelUnavailable
 from jobs import schema
 from jobs.errors import JobError
-from jobs.schema import JobRecord, State, new_id
+from jobs.schema import EditRequest, JobOptions, JobRecord, State, new_id
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, image_key, mask_key
-from magedit.client import Edit, Problem, ServiceError, form_data
+from magedit.client import Edit, Problem, ServiceError
+from magedit.config import MaskMode
+from magedit.config.parameters import invalid_parameter
+from magedit.edits.asked import read_asked
+from magedit.edits.resolve import resolve
 from magedit.errors import CheckpointError, MAGEditError
 from magedit.prompts.alignment import from_tokenizers
 from magedit.report import Progress
-from service.edits.form import parse_form
-from service.edits.validation import Checked, check
 from service.edits.views import edit_view
 from service.errors import RequestError
+from service.images.inputs import read_inputs
 from service.images.png import write_png
-from service.problems import problem_of, validation_problem
+from service.problems import problem_of
 from worker import edit as work
 from worker.model import ServedModel, load
 from worker.problems import problem_of as failure_of
@@ -59,15 +62,11 @@ class LocalEditor:
         Raises:
             ServiceError: it is refused, or cannot be carried out; as the service would tell it.
         """
-        info = self._served.info
         try:
-            form = parse_form(image, masks, form_data(**fields))
-            checked = check(form, info, from_tokenizers(self._served.tokenizer_json), self._settings)
-        except RequestValidationError as error:
-            raise _refused(validation_problem(error)) from error
+            claim = self._claim(image, masks, **{name: value for name, value in fields.items() if value is not None})
         except (MAGEditError, JobError, RequestError) as error:
             raise _refused(problem_of(error)) from error
-        record = self._run(self._claim(checked))
+        record = self._run(claim)
         view = edit_view(record, position=None, model=None, now=0.0)
         hrefs = [each.href for each in (*view.results, *view.artifacts)]
         keys = [each.key for each in (*record.results, *record.artifacts)]
@@ -78,18 +77,29 @@ class LocalEditor:
         """The bytes of a result or artifact."""
         return self._store.get(self._keys[href])
 
-    def _claim(self, checked: Checked) -> JobRecord:
+    def _claim(
+        self, image: bytes, masks: Sequence[bytes], *, mask_mode: MaskMode = "white", **fields: Any
+    ) -> JobRecord:
         """A record as a worker claims it, with its inputs in storage."""
+        chosen = {name: fields.pop(name) for name in JobOptions.model_fields if name in fields}
+        try:
+            options = JobOptions.model_validate(chosen)
+        except ValidationError as error:
+            raise invalid_parameter(error) from error
+        info = self._served.info
+        checkpoint = info.as_checkpoint(from_tokenizers(self._served.tokenizer_json))
+        edit = resolve(read_asked(fields), checkpoint, masks=len(masks)).edit()
+        picture, read = read_inputs(image, masks, mask_mode, self._settings)
         job, now = new_id(), time.time()
-        image, masks = image_key(OWNER, job), [mask_key(OWNER, job, n) for n in range(len(checked.masks))]
-        for key, picture in zip((image, *masks), (checked.image, *checked.masks), strict=True):
-            self._store.put(key, write_png(picture), "image/png")
+        keys = [image_key(OWNER, job), *(mask_key(OWNER, job, n) for n in range(len(masks)))]
+        for key, each in zip(keys, (picture, *read), strict=True):
+            self._store.put(key, write_png(each), "image/png")
         return JobRecord(
             id=job,
             tenant=OWNER,
-            request=checked.request,
-            image=image,
-            masks=tuple(masks),
+            request=EditRequest(model=info.name, **dict(edit), **dict(options)),
+            image=keys[0],
+            masks=tuple(keys[1:]),
             state=State.RUNNING,
             attempt=1,
             created_at=now,

@@ -8,18 +8,19 @@ import time
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from jobs.errors import RecordUnreadable
-from magedit.config import EditConfig, InversionName, MethodName, Region
-from magedit.prompts.kinds import EditKind
+from magedit.config import InversionName, MethodName
+from magedit.edits.checkpoint import Checkpoint, StepSizes
+from magedit.edits.resolved import ResolvedEdit
+from magedit.prompts.alignment import Tokenize
 from magedit.report import EditMeasures, EditWarning, Progress, ResultMeasures
 
 OutputFormat = Literal["png", "jpeg", "webp"]
 ArtifactName = Literal["attention", "trace", "difference", "crop"]
 # In the order in which their lines are served.
 Priority = Literal["normal", "low"]
-Prompt = Annotated[str, Field(min_length=1, max_length=1000)]
 # Bounds in seconds: what a caller can react to, and as long as results are kept by default.
 DeadlineS = Annotated[float, Field(ge=1, le=7 * 24 * 3600)]
 # A tenant's name is a part of storage keys and of Redis keys.
@@ -65,6 +66,10 @@ class State(StrEnum):
         return self in {State.SUCCEEDED, State.FAILED, State.CANCELED}
 
 
+def _each_once(names: tuple[ArtifactName, ...]) -> tuple[ArtifactName, ...]:
+    return tuple(dict.fromkeys(names))
+
+
 class Frozen(BaseModel):
     """Base of the schema: immutable, and a name that is not a field is an error.
 
@@ -74,16 +79,13 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", revalidate_instances="always")
 
 
-class EditRequest(Frozen):
-    """What the caller asks for. The images are in storage; masks pair with `regions` by position."""
+class JobOptions(Frozen):
+    """What a caller may ask of the job beside the edit: fields of the form and of the record."""
 
-    model: str
-    source_prompt: Prompt = Field(description="What the image shows.")
-    target_prompt: Prompt = Field(description="What the edited image shall show.")
-    regions: tuple[Region, ...] = Field(min_length=1, description="One per mask, in order.")
     output_format: OutputFormat = Field(default="png", description="Image format of the result.")
-    artifacts: tuple[ArtifactName, ...] = Field(
+    artifacts: Annotated[tuple[ArtifactName, ...], AfterValidator(_each_once)] = Field(
         default=(),
+        max_length=8,
         description="What to keep besides the result, repeatable: `attention` (the words' maps without and with "
         "guidance, their mean and over the steps; costs one unguided edit), `trace` (ratios and losses per step, as "
         "JSON and as a plot), `difference` (what changed, amplified), `crop` (the square that was worked on, with the "
@@ -97,28 +99,12 @@ class EditRequest(Frozen):
         description="Seconds from acceptance within which a worker must begin: else the edit fails with the code "
         "`deadline`. One that has begun may finish; one that is to begin again, its worker lost, may not.",
     )
-    warnings: tuple[EditWarning, ...] = Field(
-        default=(), description="What the caller may not expect of the edit as it was accepted."
-    )
-    kind: EditKind = Field(default="attribute", description="What kind of edit it is, `auto` resolved.")
-    config: EditConfig = Field(default_factory=EditConfig, description="How to edit.")
-    compare: tuple[EditConfig, ...] = Field(
-        default=(),
-        max_length=8,
-        description="Several methods in place of `method`, repeatable: one edit with the results of each in this "
-        "order, one inversion where they can share it, and the artifacts `contact-sheet.png` and `comparison.json`. "
-        "Parameters that a method has no use for count for the others.",
-    )
 
-    @property
-    def configs(self) -> tuple[EditConfig, ...]:
-        """How to edit, once per method."""
-        return self.compare or (self.config,)
 
-    @property
-    def results(self) -> int:
-        """Number of results, of all methods together."""
-        return sum(config.results for config in self.configs)
+class EditRequest(ResolvedEdit, JobOptions):
+    """What a worker is to do: the edit as it was resolved, and the job. The images are in storage."""
+
+    model: str
 
 
 class FieldError(Frozen):
@@ -263,7 +249,11 @@ AnyRecord = JobRecord | UnreadableRecord
 
 
 class ModelInfo(Frozen):
-    """What a live worker announces about its model. ``image_size`` in px, ``vocabulary`` None: any word."""
+    """What a live worker announces about its model. ``image_size`` in px, ``vocabulary`` None: any word; ``step_sizes``
+    None: a worker of an older version, which does not tell."""
+
+    # A worker of a newer version may tell more.
+    model_config = ConfigDict(extra="ignore")
 
     name: str
     checkpoint: str
@@ -275,6 +265,19 @@ class ModelInfo(Frozen):
     inversions: tuple[InversionName, ...]
     device: str
     dtype: str
+    step_sizes: StepSizes | None = None
+
+    def as_checkpoint(self, tokenize: Tokenize) -> Checkpoint:
+        """What an edit is resolved for."""
+        return Checkpoint(
+            name=self.name,
+            methods=self.methods,
+            inversions=self.inversions,
+            tokenize=tokenize,
+            max_tokens=self.max_prompt_tokens,
+            vocabulary=self.vocabulary,
+            step_sizes=self.step_sizes,
+        )
 
 
 class ModelStatus(Frozen):

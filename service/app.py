@@ -11,7 +11,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from jobs.observability.tracing import tracer_provider
 from jobs.settings import Settings
-from service import problems
+from service import problem_responses
 from service.backend import Backend
 from service.deps import require_known_query
 from service.edits.watcher import Watch, snapshots
@@ -26,7 +26,7 @@ from service.middleware.route_table import Routes
 from service.openapi.document import document
 from service.openapi.responses import guarded
 from service.readiness import Readiness, checks
-from service.routes import edits, events, health, methods, models, page, results, usage, webhooks
+from service.routes import edits, events, health, methods, models, page, resolve, results, usage, webhooks
 
 DESCRIPTION = """\
 Localized image editing: submit an image, a mask and two prompts; poll the edit; fetch the picture.
@@ -73,19 +73,19 @@ def create_app(settings: Settings) -> FastAPI:
         },
     )
     app.state.metrics, app.state.routes = Metrics(), Routes(app)
-    for module in (edits, events, results, webhooks, models, methods, usage):
+    for module in (edits, resolve, events, results, webhooks, models, methods, usage):
         app.include_router(module.router, responses=guarded(), dependencies=[Depends(require_known_query)])
     app.include_router(health.router)
     app.webhooks.include_router(webhooks.told)
     app.include_router(page.router)
-    problems.install(app)
+    problem_responses.install(app)
     # The last one added is the outermost.
     app.add_middleware(HeadMiddleware)
     app.add_middleware(GateMiddleware, settings=settings)
     app.add_middleware(LocalMiddleware, settings=settings)
     app.add_middleware(BodyMiddleware, idle_s=settings.body_idle_s)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)
-    app.add_middleware(problems.ProblemMiddleware)
+    app.add_middleware(problem_responses.ProblemMiddleware)
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics, route_of=app.state.routes.name)
     app.add_middleware(RequestMiddleware)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]

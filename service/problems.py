@@ -1,4 +1,4 @@
-"""Maps every error to a problem document (RFC 9457).
+"""Maps every error to a problem document (RFC 9457); free of the web framework.
 
 A new error class needs one line in `KINDS`; a test walks the error trees and fails when one is missing.
 """
@@ -9,24 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Any
-
-import structlog
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing import TYPE_CHECKING, Any
 
 from jobs import errors as job
 from jobs.schema import FieldError, Problem
 from magedit import errors as edit
 from service import errors as request
 
+if TYPE_CHECKING:
+    from fastapi.exceptions import RequestValidationError
+
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:magedit:problem:"
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -119,78 +113,20 @@ def problem_of(error: Known) -> Problem:
         errors = error.reasons
     else:
         errors = (FieldError(field=error.field, message=error.message),) if error.field else ()
-    return _problem(kind.status, error.code, error.message, title=kind.title, errors=errors)
+    return make_problem(kind.status, error.code, error.message, title=kind.title, errors=errors)
 
 
 def validation_problem(error: RequestValidationError) -> Problem:
     """The problem document of fields whose values are not what they take."""
     errors = [FieldError(field=_field(each["loc"]), message=each["msg"]) for each in error.errors()]
     detail = "; ".join(f"`{each.field}`: {each.message}" for each in errors)
-    return _problem(_422, INVALID_REQUEST, detail, title=INVALID_TITLE, errors=errors)
+    return make_problem(_422, INVALID_REQUEST, detail, title=INVALID_TITLE, errors=errors)
 
 
-def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    """The HTTP answer that carries ``problem``."""
-    return Response(
-        problem.model_dump_json(),
-        status_code=problem.status,
-        headers=dict(headers or {}),
-        media_type=MEDIA_TYPE,
-    )
-
-
-def error_response(error: Known) -> Response:
-    """The HTTP answer to an error of ours: its problem document, its headers, and when to try again."""
-    headers = dict(error.headers) if isinstance(error, request.RequestError) else {}
-    if isinstance(error, job.Unavailable | job.JobNotReady | job.TooManyUnfinished | job.KeyInUse):
-        headers["Retry-After"] = str(error.retry_after_s)
-    return problem_response(problem_of(error), headers)
-
-
-def install(app: FastAPI) -> None:
-    """Make every error of ``app`` a problem document."""
-    for tree in (edit.MAGEditError, job.JobError, request.RequestError):
-        app.add_exception_handler(tree, _on_known)
-    app.add_exception_handler(RequestValidationError, _on_validation)
-    app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(Exception, _on_fault)
-
-
-class ProblemMiddleware:
-    """Outermost: gives an error answer of the framework that is no problem document (its 413, say) that form."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        replaced = started = False
-
-        async def send_problem(message: Message) -> None:
-            nonlocal replaced, started
-            started = True
-            if message["type"] == "http.response.start" and message["status"] >= HTTPStatus.BAD_REQUEST:
-                media_type = dict(message["headers"]).get(b"content-type", b"")
-                if not media_type.startswith(MEDIA_TYPE.encode()):
-                    replaced = True
-                    await _http_problem(message["status"])(scope, receive, send)
-            if not replaced:
-                await send(message)
-
-        try:
-            await self.app(scope, receive, send_problem)
-        except Exception as error:
-            # Here, so that log and answer carry the request's id; what breaks off in its middle is the server's to end.
-            if started:
-                raise
-            await _on_fault(Request(scope), error)(scope, receive, send)
-
-
-def _problem(
+def make_problem(
     status: HTTPStatus, code: str, detail: str, *, title: str | None = None, errors: Sequence[FieldError] = ()
 ) -> Problem:
+    """A problem document of this service."""
     return Problem(
         type=TYPE_PREFIX + code,
         title=title or status.phrase,
@@ -201,31 +137,9 @@ def _problem(
     )
 
 
-def _on_known(_: Request, error: Exception) -> Response:
-    assert isinstance(error, edit.MAGEditError | job.JobError | request.RequestError)
-    response = error_response(error)
-    if response.status_code >= _500:
-        log.warning("request refused", code=error.code, detail=error.message)
-    return response
-
-
-def _on_validation(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    return problem_response(validation_problem(error))
-
-
 def _field(location: Sequence[Any]) -> str:
     """`words.0` for ("body", "words", 0): the parameter as the API spells it, then where in it."""
     return ".".join(str(part) for part in location[1:]) or str(location[0])
-
-
-def _on_http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        # The framework names those of the first route at this address alone.
-        allowed = ", ".join(request.app.state.routes.methods(request.url.path))
-        return _http_problem(error.status_code, headers={"Allow": allowed})
-    return _http_problem(error.status_code, detail=str(error.detail), headers=error.headers)
 
 
 # Code and detail of what the framework answers by itself.
@@ -250,15 +164,4 @@ FRAMEWORK: Mapping[int, tuple[str, str]] = MappingProxyType(
 def framework_problem(status: int) -> Problem:
     """What the framework's own refusal with this status becomes."""
     code, text = FRAMEWORK[status]
-    return _problem(HTTPStatus(status), code, text)
-
-
-def _http_problem(status: int, *, detail: str | None = None, headers: Mapping[str, str] | None = None) -> Response:
-    known = HTTPStatus(status)
-    code, text = FRAMEWORK.get(status, (f"http_{status}", detail or known.phrase))
-    return problem_response(_problem(known, code, text), headers)
-
-
-def _on_fault(_: Request, error: Exception) -> Response:
-    log.error("unhandled error", exc_info=error)
-    return _http_problem(_500)
+    return make_problem(HTTPStatus(status), code, text)

@@ -125,6 +125,7 @@ def load(settings: Settings) -> ServedModel:
         else tuple(card.name for card in INVERSIONS.values() if dtype == "float32" or not card.full_precision),
         device=device,
         dtype=dtype,
+        step_sizes=None if instructed else pipe.step_sizes,
     )
     served = ServedModel(
         editor=pipe,

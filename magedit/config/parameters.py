@@ -38,7 +38,7 @@ class Parameters:
         try:
             checked = _model(cast("Any", type(self))).model_validate(values)
         except ValidationError as error:
-            raise _invalid(error) from None
+            raise invalid_parameter(error) from None
         for name, value in values.items():
             if (right := getattr(checked, name)) is not value:
                 object.__setattr__(self, name, right)
@@ -86,7 +86,8 @@ def _model(cls: Any) -> type[BaseModel]:
     return create_model(cls.__name__, __config__=ConfigDict(extra="forbid"), **declared)
 
 
-def _invalid(error: ValidationError) -> InvalidParameter:
+def invalid_parameter(error: ValidationError) -> InvalidParameter:
+    """The error of this library that names all that ``error`` does."""
     problems = error.errors(include_url=False)
     named = [".".join(str(part) for part in each["loc"]) for each in problems]
     told = "; ".join(

@@ -24,6 +24,7 @@ from magedit.backbones.single_file.loader import load_parts
 from magedit.backbones.stable_diffusion.attention import find_layers, guidance_layers, own_attention
 from magedit.backbones.stable_diffusion.denoiser import Denoiser, frozen
 from magedit.config import STRENGTH_POWER, EditConfig, Region
+from magedit.edits.checkpoint import PAPER_SCALE, StepSizes
 from magedit.errors import CheckpointError, NotTogether, RegionMismatch
 from magedit.guidance.constraints import resample_mask
 from magedit.images import masks as pixels
@@ -48,12 +49,9 @@ from magedit.pipelines.plan import (
 )
 from magedit.pipelines.progress import shown
 from magedit.prompts.alignment import Encoded
-from magedit.prompts.checks import check_edit, check_prompt
+from magedit.prompts.checks import check_prompt, check_words
 from magedit.prompts.kinds import with_kind
 from magedit.report import EditMeasures, ResultMeasures, Stage
-
-PAPER_SCALE = 2.5
-"""Guidance step size of the paper (4.1), for checkpoints that name none of their own."""
 
 GUIDANCE_DIVISOR = 4
 """Guidance reads the maps at 1/4 of the latent's resolution (paper 4.2: 16 of 64), unless the checkpoint says else."""
@@ -176,6 +174,12 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         positions = int(self.text_encoder.config.max_position_embeddings)
         return min(int(self.tokenizer.model_max_length), positions)
 
+    @property
+    def step_sizes(self) -> StepSizes:
+        """Its own step sizes of guidance."""
+        token = self.config.guidance_step_size
+        return StepSizes(token=token, spatial=self.config.spatial_step_size or token)
+
     def tokenize(self, prompt: str) -> Encoded:
         """Tokens of ``prompt`` with begin and end token, unpadded and uncut, and their character spans."""
         encoding = self.tokenizer(prompt, return_offsets_mapping=True, truncation=False)
@@ -274,15 +278,15 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         load = METHODS[config.method].load
         if load is None:
             raise NotTogether(f"method {config.method!r} needs a checkpoint of InstructPix2Pix layout; this is none")
-        regions = check_edit(
-            self.tokenize,
-            source_prompt,
-            target_prompt,
-            regions or [Region()] * len(masks),
-            max_tokens=self.max_tokens,
-            needs_words=config.is_guided,
-        ).regions
-        check_prompt(self.tokenize, config.negative_prompt, max_tokens=self.max_tokens, field="negative_prompt")
+        prompts = {
+            "source_prompt": source_prompt,
+            "target_prompt": target_prompt,
+            "negative_prompt": config.negative_prompt,
+        }
+        for name, prompt in prompts.items():
+            check_prompt(self.tokenize, prompt, max_tokens=self.max_tokens, field=name)
+        wanted = regions or [Region()] * len(masks)
+        regions = check_words(source_prompt, target_prompt, wanted, needs_words=config.is_guided).regions
         reused, embed = inversion is not None, cache(self._embed)
         with self._shown(on_progress) as report:
             meter = Meter(expected_work(config, inverted=reused), report)
@@ -295,9 +299,9 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
                     box = pixels.working_crop(union, self.size, config.crop_context)
                     inversion.require_fit(box, image.size, source_prompt, config)
                     inversion = inversion.to(self._execution_device)
-                prompts = (source_prompt, target_prompt)
+                both = (source_prompt, target_prompt)
                 tasks = [
-                    self._task(masks, *prompts, regions, each, inversion, meter, embed, generator, callback_on_step_end)
+                    self._task(masks, *both, regions, each, inversion, meter, embed, generator, callback_on_step_end)
                     for each in config.variants
                 ]
                 edited = load()(tasks)
@@ -427,12 +431,10 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
 
     def _step_size(self, config: EditConfig) -> tuple[float, EditConfig]:
         """The step size of guidance at full strength, and the configuration with `both` weighed for this checkpoint."""
-        token = self.config.guidance_step_size
-        spatial = self.config.spatial_step_size or token
-        step_size = spatial if config.constraint == "spatial" else token
+        own = self.step_sizes
         if config.constraint == "both":
-            config = replace(config, spatial_weight=config.spatial_weight * spatial / token)
-        return step_size if config.guidance_step_size is None else config.guidance_step_size, config
+            config = replace(config, spatial_weight=config.spatial_weight * own.spatial / own.token)
+        return own.step_size(config), config
 
     def _denoiser(self, config: EditConfig, meter: Meter) -> Denoiser:
         return Denoiser(self.unet, Schedule.from_scheduler(self.scheduler, config.steps), meter, self.batch_results)

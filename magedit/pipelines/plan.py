@@ -33,7 +33,7 @@ def word_targets(
 
     Args:
         prompt: the target prompt, ``encoded`` its tokens.
-        regions: checked regions (`magedit.prompts.checks.check_edit`).
+        regions: checked regions (`magedit.prompts.checks.check_words`).
         masks: one per region, (side, side) of 0 and 1, at the working crop's size.
         layers: the guidance layers.
         config: how masks are resampled.

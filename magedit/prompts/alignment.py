@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from magedit.errors import WordNotFound
-from magedit.prompts.words import fold, folded_words, whole_words
+from magedit.prompts.words import fold, folded_words, whole_words, words_and_marks
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -135,6 +135,16 @@ def align(source: Sequence[int], target: Sequence[int], length: int) -> Alignmen
         tuple(mapper) + tuple(range(m, length)),
         tuple(alpha) + (1.0,) * (length - m),
     )
+
+
+def new_words(source: str, target: str) -> frozenset[tuple[int, int]]:
+    """Character spans of the whole words of ``target`` that are new, as the alignment of both prompts tells."""
+    spans = words_and_marks(target)
+    old, new = ([fold(text[a:b]) for a, b in words_and_marks(text)] for text in (source, target))
+    numbers = {word: number for number, word in enumerate(dict.fromkeys((*old, *new)))}
+    mapper = align([numbers[word] for word in old], [numbers[word] for word in new], len(new)).mapper
+    fresh = {span for span, k in zip(spans, mapper, strict=True) if k < 0}
+    return frozenset(span for span in whole_words(target) if span in fresh)
 
 
 def counterparts(alignment: Alignment, tokens: Collection[int]) -> tuple[int, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import NamedTuple
 
 from magedit.config import WORD_MAX, WORDS_MAX, Region
@@ -47,41 +46,33 @@ def check_prompt(
             f"{_beyond(prompt, encoded, max_tokens - 1)!r}: shorten the prompt by as much",
             field=field,
         )
-    if vocabulary is not None:
-        unknown = [prompt[a:b] for a, b in whole_words(prompt) if prompt[a:b].lower() not in vocabulary]
-        if unknown:
-            raise PromptNotSupported(
-                f"{field} has words that this model does not know: {', '.join(unknown)}. "
-                f"It knows: {', '.join(sorted(word for word in vocabulary if whole_words(word) == [(0, len(word))]))}",
-                field=field,
-            )
+    if vocabulary is not None and (unknown := unknown_words(prompt, vocabulary)):
+        raise PromptNotSupported(
+            f"{field} has words that this model does not know: {', '.join(unknown)}. "
+            f"It knows: {', '.join(sorted(word for word in vocabulary if whole_words(word) == [(0, len(word))]))}",
+            field=field,
+        )
     return encoded
 
 
-def check_edit(
-    tokenize: Tokenize,
-    source: str,
-    target: str,
-    regions: Sequence[Region],
-    *,
-    max_tokens: int,
-    vocabulary: Collection[str] | None = None,
-    needs_words: bool = True,
-) -> EditWords:
-    """Check prompts and words of an edit; regions without words get what is read from the prompts
-    (`Reading.default_words`): the first `WORDS_MAX` phrases of at most `WORD_MAX` characters.
+def unknown_words(prompt: str, vocabulary: Collection[str] | None) -> tuple[str, ...]:
+    """The words of ``prompt`` that a closed ``vocabulary`` lacks; None: it lacks none."""
+    if vocabulary is None:
+        return ()
+    return tuple(prompt[a:b] for a, b in whole_words(prompt) if prompt[a:b].lower() not in vocabulary)
+
+
+def check_words(source: str, target: str, regions: Sequence[Region], *, needs_words: bool = True) -> EditWords:
+    """Check the words of an edit; regions without words get what is read from the prompts (`Reading.default_words`):
+    the first `WORDS_MAX` phrases of at most `WORD_MAX` characters.
 
     ``needs_words`` is False for methods and strengths without guidance, which can do without edit words.
 
     Raises:
-        PromptTooLong, PromptNotSupported: see `check_prompt`.
         WordNotFound: a word of a region is no whole word of the target prompt.
         NothingToGuide: a region has no words and the target prompt adds none, or none that is short enough.
         RegionMismatch: several regions have no words, and the prompts change several things; proposes who gets which.
     """
-    check = partial(check_prompt, tokenize, max_tokens=max_tokens, vocabulary=vocabulary)
-    check(source, field="source_prompt")
-    check(target, field="target_prompt")
     given = all(region.words for region in regions)
     found = () if given else read_prompts(source, target).default_words
     short = tuple(phrase for phrase in found if len(phrase) <= WORD_MAX)

@@ -1,43 +1,32 @@
-"""The form of a new edit. The fields of `EditConfig` are generated: name, type, bounds, default, description.
-
-Nothing about an algorithm's parameter is written down here; a new field of `EditConfig` is a new form field.
-"""
+"""The form of a new edit, generated: a field of `AskedEdit`, `EditConfig` or `JobOptions` is one of the form."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
 import inspect
-import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from annotated_types import MaxLen
 from fastapi import Depends, File, Form, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
-from pydantic import Json, RootModel, ValidationError, create_model, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Json, RootModel, model_validator
 from starlette.datastructures import UploadFile as SentFile
-from typing_extensions import Doc
 
-from jobs.schema import ArtifactName, DeadlineS, EditRequest, OutputFormat, Priority, Prompt
-from magedit.config import GOVERNED, PRESET_DOC, PRESETS, EditConfig, MaskMode, MethodName, PresetName, Region, Word
-from magedit.config.types import RENAMED, RENAMED_IN_REGION
+from jobs.schema import JobOptions
+from magedit.config import GOVERNED, PRESETS, EditConfig, MaskMode, Region
+from magedit.config.types import RENAMED
+from magedit.edits.asked import FIELDS as ASKED_FIELDS
+from magedit.edits.asked import OPEN, AskedEdit, asked, doc_of, known_region_keys
 from magedit.inversion.card import InversionCard
 from magedit.inversion.registry import INVERSIONS
 from magedit.methods.card import MethodCard
 from magedit.methods.registry import METHODS
-from magedit.prompts.kinds import KIND_DOC, KIND_GOVERNED, KINDS, KindName
-from magedit.prompts.weights import PROMPT_SYNTAX_DOC, PromptSyntax
+from magedit.prompts.kinds import KIND_GOVERNED, KINDS
 from service.errors import UnknownField
-
-
-def _doc(owner: type, name: str) -> str:
-    """The `Doc` of a dataclass field."""
-    hint = get_type_hints(owner, include_extras=True)[name]
-    return next(str(extra.documentation) for extra in hint.__metadata__ if isinstance(extra, Doc))
 
 
 def _config_doc(name: str) -> str:
@@ -46,11 +35,7 @@ def _config_doc(name: str) -> str:
         "method": METHODS.values(),
         "inversion": INVERSIONS.values(),
     }
-    return " ".join((_doc(EditConfig, name), *(f"`{card.name}`: {card.summary}" for card in cards.get(name, ()))))
-
-
-def _description(name: str) -> str | None:
-    return EditRequest.model_fields[name].description
+    return " ".join((doc_of(EditConfig, name), *(f"`{card.name}`: {card.summary}" for card in cards.get(name, ()))))
 
 
 def _plain(make: Callable[[], Any]) -> Callable[[], Any]:
@@ -66,18 +51,7 @@ _none = _plain(list)
 class Regions(RootModel[tuple[Region, ...]]):
     """One region per mask, in order."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _require_known_keys(cls, value: Any) -> Any:
-        known = [field.name for field in dataclasses.fields(Region)]
-        for number, region in enumerate(value if isinstance(value, list) else ()):
-            for key in region if isinstance(region, dict) else ():
-                if key not in known:
-                    now = RENAMED_IN_REGION.get(key)
-                    cure = f"it is now '{now}'" if now else f"there are: {', '.join(known)}"
-                    told = {"number": number, "key": key, "cure": cure}
-                    raise PydanticCustomError("unknown_key", "region {number} has no key '{key}'; {cure}", told)
-        return value
+    _known_keys = model_validator(mode="before")(known_region_keys)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,34 +81,10 @@ class EditForm:
         MaskMode,
         Form(description="Which part of the mask is edited: its `white`, `black` or transparent (`alpha`) pixels."),
     ] = "white"
-    source_prompt: Annotated[
-        Prompt | None,
-        Form(
-            description="What the image shows. Empty with `source_edit`: what that edit was to show. Methods that do "
-            "not look at it (`GET /v1/methods`) do without.",
-            examples=["a room with a red carpet"],
-        ),
-    ] = None
-    target_prompt: Annotated[
-        Prompt, Form(description=_description("target_prompt"), examples=["a room with a yellow carpet"])
-    ]
-    prompt_syntax: Annotated[PromptSyntax, Form(description=PROMPT_SYNTAX_DOC)] = "plain"
-    words: Annotated[list[Word], Form(default_factory=_none, max_length=16, description=_doc(Region, "words"))]
-    regions: Annotated[
-        Json[Regions] | None,
-        Form(description="For several masks: JSON array with one object per mask, in order, instead of `words`."),
-    ] = None
     model: Annotated[
         str | None,
         Form(max_length=64, description="A model of `GET /v1/models`. Empty: the service's default."),
     ] = None
-    output_format: Annotated[OutputFormat, Form(description=_description("output_format"))] = "png"
-    artifacts: Annotated[
-        list[ArtifactName], Form(default_factory=_none, max_length=8, description=_description("artifacts"))
-    ]
-    compare: Annotated[list[MethodName], Form(default_factory=_none, max_length=8, description=_description("compare"))]
-    priority: Annotated[Priority, Form(description=_description("priority"))] = "normal"
-    deadline_s: Annotated[DeadlineS | None, Form(description=_description("deadline_s"))] = None
     webhook_url: Annotated[
         str | None,
         Form(
@@ -142,34 +92,44 @@ class EditForm:
             examples=["https://example.com/hooks/magedit"],
         ),
     ] = None
-    kind: Annotated[KindName, Form(description=KIND_DOC)] = "auto"
-    preset: Annotated[PresetName, Form(description=PRESET_DOC)] = "balanced"
-    config: EditConfig
-    given: frozenset[str] = frozenset()
-    """The parameters of `config` that were sent."""
+    asked: AskedEdit
+    options: JobOptions
 
 
 def read_form(**values: Any) -> EditForm:
-    """The dependency behind `EditFormDep`; its parameters are the fields of `EditForm` and `EditConfig`."""
-    config = {field.name: _frozen(values.pop(field.name)) for field in dataclasses.fields(EditConfig)}
-    given = {name: value for name, value in config.items() if name not in _OPEN or value is not None}
-    return EditForm(config=EditConfig.preset(values["preset"], **given), given=frozenset(given), **values)
+    """The dependency behind `EditFormDep`; its parameters are `FIELDS`."""
+    own = {name: values[name] for name in _OWN}
+    options = JobOptions(**{name: values[name] for name in JobOptions.model_fields})
+    return EditForm(**own, asked=asked({name: _frozen(value) for name, value in values.items()}), options=options)
 
 
-_OPEN = GOVERNED | KIND_GOVERNED | {"method"}
-"""The parameters whose default is not known before the whole request and its model are."""
+_OWN = tuple(field.name for field in dataclasses.fields(EditForm) if field.name not in {"asked", "options"})
+
+_EXAMPLES = {"source_prompt": ["a room with a red carpet"], "target_prompt": ["a room with a yellow carpet"]}
 
 
 def _frozen(value: Any) -> Any:
+    if isinstance(value, Regions):
+        return value.root
     return tuple(value) if isinstance(value, list) else value
 
 
 def _own_parameters() -> list[inspect.Parameter]:
-    hints = get_type_hints(EditForm, include_extras=True)
+    hints, defaults = get_type_hints(EditForm, include_extras=True), EditForm.__dataclass_fields__
+    return [_parameter(name, hints[name], defaults[name].default) for name in _OWN]
+
+
+def _asked_parameters() -> list[inspect.Parameter]:
+    hints = get_type_hints(AskedEdit, include_extras=True)
     return [
-        _parameter(field.name, hints[field.name], field.default)
-        for field in dataclasses.fields(EditForm)
-        if field.name not in {"config", "given"}
+        _as_form(field.name, hints[field.name], field.default, doc_of(AskedEdit, field.name)) for field in ASKED_FIELDS
+    ]
+
+
+def _option_parameters() -> list[inspect.Parameter]:
+    return [
+        _as_form(name, Annotated[(field.annotation, "", *field.metadata)], field.default, field.description or "")
+        for name, field in JobOptions.model_fields.items()
     ]
 
 
@@ -177,28 +137,32 @@ def _config_parameters() -> list[inspect.Parameter]:
     hints = get_type_hints(EditConfig, include_extras=True)
     parameters = []
     for field in dataclasses.fields(EditConfig):
-        hint, description = hints[field.name], _config_doc(field.name)
-        if field.name in _OPEN:
+        hint, description, default = hints[field.name], _config_doc(field.name), field.default
+        if field.name in OPEN:
             form = Form(description=f"{description} Empty: {_when_empty(field.name)}.")
             parameters.append(_parameter(field.name, Annotated[hint | None, form], None))
             continue
         if field.default_factory is not dataclasses.MISSING:
-            form = Form(default_factory=_plain(field.default_factory), description=description)
-        else:
-            form = Form(description=description)
-        kind, *extras = get_args(hint)
-        if get_origin(kind) is Mapping:
-            # A form has no objects: mappings travel as JSON text.
-            hint = Annotated[hint, Json]
-        elif get_origin(kind) is tuple:
-            # A repeated field.
-            longest = next((extra.max_length for extra in extras if isinstance(extra, MaxLen)), None)
-            form = Form(default_factory=_none, description=f"{description} Repeatable.", max_length=longest)
-            repeated: Any = Annotated[list[get_args(kind)[0]], form]  # type: ignore[misc]
-            parameters.append(_parameter(field.name, repeated, dataclasses.MISSING))
-            continue
-        parameters.append(_parameter(field.name, Annotated[hint, form], field.default))
+            default = field.default_factory()
+        parameters.append(_as_form(field.name, hint, default, description))
     return parameters
+
+
+def _as_form(name: str, hint: Any, default: Any, description: str) -> inspect.Parameter:
+    """A field as a form has it: mappings and regions travel as JSON text, tuples as a field that is repeated."""
+    kind, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    about: dict[str, Any] = {"description": description, "examples": _EXAMPLES.get(name)}
+    if get_origin(kind) is Mapping:
+        return _parameter(name, Annotated[hint, Json, Form(default_factory=_plain(dict), **about)], dataclasses.MISSING)
+    if kind == tuple[Region, ...] | None:
+        return _parameter(name, Annotated[Json[Regions] | None, Form(**about)], default)
+    if get_origin(kind) is tuple:
+        longest = next((extra.max_length for extra in extras if isinstance(extra, MaxLen)), None)
+        about["description"] += " Repeatable." * ("repeatable" not in description)
+        form = Form(default_factory=_none, max_length=longest, **about)
+        repeated: Any = Annotated[list[get_args(kind)[0]], form]  # type: ignore[misc]
+        return _parameter(name, repeated, dataclasses.MISSING)
+    return _parameter(name, Annotated[hint, Form(**about)], default)
 
 
 def _when_empty(name: str) -> str:
@@ -229,7 +193,7 @@ def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
     )
 
 
-_PARAMETERS = (*_own_parameters(), *_config_parameters())
+_PARAMETERS = (*_own_parameters(), *_asked_parameters(), *_option_parameters(), *_config_parameters())
 FIELDS = frozenset(parameter.name for parameter in _PARAMETERS)
 """Names of every field of the form."""
 
@@ -328,34 +292,6 @@ def _require_unique_keys(name: str, text: str) -> None:
 def invalid(field: str, message: str) -> RequestValidationError:
     """The error of a field that does not go with the others."""
     return RequestValidationError([{"type": "value_error", "loc": ("body", field), "msg": message, "input": None}])
-
-
-def parse_form(image: bytes, masks: Sequence[bytes], data: Mapping[str, str | Sequence[str]]) -> EditForm:
-    """The form that a request with these files and text fields would give, for callers without HTTP.
-
-    Raises:
-        RequestValidationError: as over HTTP; names the fields.
-    """
-    values: dict[str, Any] = {
-        "image": UploadFile(io.BytesIO(image), filename="image"),
-        "mask": [UploadFile(io.BytesIO(mask), filename="mask") for mask in masks],
-    }
-    problems: list[Any] = []
-    for parameter in _PARAMETERS:
-        if parameter.name in values:
-            continue
-        # The default belongs to the signature here, to the field's own information in a model.
-        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-        field = create_model("Form", **{parameter.name: (parameter.annotation, default)})  # type: ignore[call-overload]
-        # An empty value of a form is none.
-        given = {parameter.name: data[parameter.name]} if data.get(parameter.name, "") != "" else {}
-        try:
-            values[parameter.name] = getattr(field.model_validate(given), parameter.name)
-        except ValidationError as error:
-            problems += [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_url=False)]
-    if problems:
-        raise RequestValidationError(problems)
-    return read_form(**values)
 
 
 EditFormDep = Annotated[EditForm, Depends(read_form)]

@@ -22,7 +22,7 @@ from service.bearer_auth import LOCAL, SCRAPER, Authenticator, Caller
 from service.edits.views import EDITS
 from service.errors import NoKey, RequestError, ScopeMissing
 from service.middleware.rate_limits import acquire, default_limits, rates_of
-from service.problems import error_response
+from service.problem_responses import error_response
 
 GUARDED = ("/v1", "/metrics")
 """First parts of the paths that need a key."""

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jobs.settings import Settings, is_loopback
 from service.errors import ForeignHost, ForeignOrigin, RequestError
-from service.problems import error_response
+from service.problem_responses import error_response
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110, 9.2.1)."""

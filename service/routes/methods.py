@@ -89,7 +89,7 @@ def list_methods(request: Request, backend: Backend) -> Response:
             summary=card.summary,
             papers=tuple(map(_source, card.papers)),
             parameters=card.parameters,
-            passes=_cost(planned(EditConfig(method=card.name), inverted=False).values()),
+            passes=cost(planned(EditConfig(method=card.name), inverted=False).values()),
             inputs=card.inputs,
             inversions=card.inversions,
         )
@@ -102,7 +102,7 @@ def list_methods(request: Request, backend: Backend) -> Response:
             summary=card.summary,
             papers=tuple(map(_source, card.papers)),
             parameters=("steps", *card.parameters),
-            passes=_cost([Passes(forward=EditConfig().steps), *card.plan(EditConfig(inversion=card.name)).values()]),
+            passes=cost([Passes(forward=EditConfig().steps), *card.plan(EditConfig(inversion=card.name)).values()]),
         )
         for card in INVERSIONS.values()
     )
@@ -113,7 +113,8 @@ def _source(paper: Paper) -> PaperReference:
     return PaperReference(title=paper.title, url=f"https://arxiv.org/abs/{paper.arxiv}")
 
 
-def _cost(stages: Iterable[Passes]) -> Cost:
+def cost(stages: Iterable[Passes]) -> Cost:
+    """All passes of these."""
     total = sum(stages, Passes())
     return Cost(forward=total.forward, truncated=total.truncated, backward=total.backward, whole=round(total.work, 1))
 

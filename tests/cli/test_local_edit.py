@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +89,30 @@ def test_a_failed_edit_says_why_as_a_worker_does(editor: LocalEditor) -> None:
 def test_a_checkpoint_that_is_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match=str(tmp_path)):
         LocalEditor(Settings(checkpoint=str(tmp_path), device="cpu"), Console(file=io.StringIO()))
+
+
+WITHOUT_FASTAPI = """
+import io, sys
+for name in ("fastapi", "starlette", "uvicorn"):
+    sys.modules[name] = None
+
+import cli.edit
+from cli.local_edit import LocalEditor
+from jobs.settings import Settings
+from PIL import Image
+from rich.console import Console
+
+checkpoint, image, mask = sys.argv[1], io.BytesIO(), io.BytesIO()
+Image.new("RGB", (64, 48), "red").save(image, "PNG")
+Image.new("L", (64, 48), 255).save(mask, "PNG")
+here = LocalEditor(Settings(checkpoint=checkpoint, device="cpu"), Console(file=io.StringIO()))
+prompts = {"source_prompt": "a red sofa", "target_prompt": "a green sofa"}
+done = here.edit(image.getvalue(), [mask.getvalue()], **prompts, steps=2, max_iterations=1)
+print(done.state)
+"""
+
+
+def test_an_edit_without_a_server_needs_no_web_framework() -> None:
+    program = [sys.executable, "-c", WITHOUT_FASTAPI, CHECKPOINT]
+    done = subprocess.run(program, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert done.stdout == "succeeded\n", done.stderr

@@ -7,7 +7,7 @@ import pytest
 from magedit.config import Region
 from magedit.errors import NothingToGuide, PromptNotSupported, PromptTooLong, RegionMismatch, WordNotFound
 from magedit.prompts.alignment import Encoded, Tokenize, from_tokenizers
-from magedit.prompts.checks import check_edit, check_prompt, propose
+from magedit.prompts.checks import check_prompt, check_words, propose
 from tests.magedit.conftest import CHECKPOINT
 
 
@@ -37,53 +37,51 @@ def test_words_outside_a_closed_vocabulary_are_named(tokenize: Tokenize) -> None
         check_prompt(tokenize, "a Red elephant", max_tokens=77, field="target_prompt", vocabulary={"a", "red", "sofa"})
 
 
-def test_regions_without_words_get_what_is_added(tokenize: Tokenize) -> None:
+def test_regions_without_words_get_what_is_added() -> None:
     source, target = "a red sofa", "a green sofa"
-    regions = check_edit(
-        tokenize, source, target, [Region(), Region(words=("sofa",), weight=0.5)], max_tokens=77
-    ).regions
+    regions = check_words(source, target, [Region(), Region(words=("sofa",), weight=0.5)]).regions
     assert regions == (Region(words=("green sofa",)), Region(words=("sofa",), weight=0.5))
 
 
-def test_guidance_without_any_word_is_an_error(tokenize: Tokenize) -> None:
+def test_guidance_without_any_word_is_an_error() -> None:
     prompts = ("a red sofa", "the red sofa")
     with pytest.raises(NothingToGuide, match="adds no word"):
-        check_edit(tokenize, *prompts, [Region()], max_tokens=77)
-    assert check_edit(tokenize, *prompts, [Region()], max_tokens=77, needs_words=False).regions == (Region(),)
+        check_words(*prompts, [Region()])
+    assert check_words(*prompts, [Region()], needs_words=False).regions == (Region(),)
 
 
-def test_negative_words_are_checked_too(tokenize: Tokenize) -> None:
+def test_negative_words_are_checked_too() -> None:
     with pytest.raises(WordNotFound, match="'white'"):
-        check_edit(tokenize, "a sofa", "a red sofa", [Region(negative_words=("white",))], max_tokens=77)
+        check_words("a sofa", "a red sofa", [Region(negative_words=("white",))])
     regions = [Region(negative_words=("sofa",))]
-    assert check_edit(tokenize, "a sofa", "a red sofa", regions, max_tokens=77).regions[0].negative_words == ("sofa",)
+    assert check_words("a sofa", "a red sofa", regions).regions[0].negative_words == ("sofa",)
 
 
-def test_a_replaced_word_is_sent_to_the_negative_prompt(tokenize: Tokenize) -> None:
+def test_a_replaced_word_is_sent_to_the_negative_prompt() -> None:
     with pytest.raises(WordNotFound, match="negative_prompt"):
-        check_edit(tokenize, "a white sofa", "a red sofa", [Region(negative_words=("white",))], max_tokens=77)
+        check_words("a white sofa", "a red sofa", [Region(negative_words=("white",))])
 
 
 TWO = ("a red car next to a blue bus", "a green car next to a yellow boat")
 
 
-def test_several_masks_and_several_changes_are_the_callers_to_pair(tokenize: Tokenize) -> None:
+def test_several_masks_and_several_changes_are_the_callers_to_pair() -> None:
     with pytest.raises(RegionMismatch) as caught:
-        check_edit(tokenize, *TWO, [Region(), Region()], max_tokens=77)
+        check_words(*TWO, [Region(), Region()])
     assert 'regions=[{"words": ["green car"]}, {"words": ["yellow boat"]}]' in caught.value.message
     assert (
-        check_edit(tokenize, *TWO, [Region(), Region()], max_tokens=77, needs_words=False).regions
+        check_words(*TWO, [Region(), Region()], needs_words=False).regions
         == (Region(words=("green car", "yellow boat")),) * 2
     )
 
 
-def test_a_region_without_words_gets_what_the_others_leave(tokenize: Tokenize) -> None:
-    regions = check_edit(tokenize, *TWO, [Region(words=("boat",)), Region()], max_tokens=77).regions
+def test_a_region_without_words_gets_what_the_others_leave() -> None:
+    regions = check_words(*TWO, [Region(words=("boat",)), Region()]).regions
     assert regions == (Region(words=("boat",)), Region(words=("green car",)))
 
 
-def test_one_change_is_every_masks(tokenize: Tokenize) -> None:
-    regions = check_edit(tokenize, "a dog", "a cat", [Region(), Region()], max_tokens=77).regions
+def test_one_change_is_every_masks() -> None:
+    regions = check_words("a dog", "a cat", [Region(), Region()]).regions
     assert regions == (Region(words=("cat",)),) * 2
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import httpx
 import pytest
-from fastapi.exceptions import RequestValidationError
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
@@ -17,16 +15,15 @@ from tokenizers.processors import TemplateProcessing
 
 from jobs import keys
 from jobs.encoding import decode, encode
-from jobs.schema import JobRecord
-from jobs.settings import Settings
+from jobs.schema import EditRequest, JobRecord
 from magedit.config import NEGATIVE_PROMPT_MAX, WORD_MAX, WORDS_MAX
-from magedit.errors import MAGEditError
+from magedit.edits.asked import read_asked
+from magedit.edits.resolve import Limits, resolve
+from magedit.errors import InvalidEdit
 from magedit.inversion.registry import INVERSIONS
 from magedit.methods.registry import METHODS
 from magedit.prompts.alignment import Tokenize, from_tokenizers
-from service.edits.form import FIELDS, parse_form
-from service.edits.validation import check
-from tests.service.conftest import Announce, Form, WorkerSide, assert_problem, mask, model_info, picture
+from tests.service.conftest import Announce, Form, WorkerSide, assert_problem, model_info
 
 SEVENTEEN = (
     "a room, lamp, pot, ball, rug, sofa, couch, table, plant, clock, pillow, cushion, carpet, curtain, painting, "
@@ -49,7 +46,7 @@ def open_tokenizer(words: tuple[str, ...]) -> str:
 KNOWN = (*SEVENTEEN.replace(",", " ,").split(), "wall", "floor", "grass", "without", "with", "red", "n" * 101)
 TOKENIZE: Tokenize = from_tokenizers(open_tokenizer(tuple(dict.fromkeys(KNOWN))))
 INFO = model_info(vocabulary=None, max_prompt_tokens=10_000, methods=tuple(METHODS), inversions=tuple(INVERSIONS))
-IMAGE, MASK = picture(), mask()
+LIMITS = Limits(results=8, regions=2)
 
 word = st.one_of(st.sampled_from(KNOWN), st.text(max_size=8))
 prompt = st.one_of(
@@ -59,7 +56,7 @@ prompt = st.one_of(
 )
 number = st.one_of(st.integers(-2, 300), st.floats(width=32), st.sampled_from(["nan", "inf", "-inf", "1e400", "0.5"]))
 number_text = number.map(str)
-words_of_numbers = st.dictionaries(word, st.floats(-20, 20), max_size=20).map(json.dumps)
+words_of_numbers = st.dictionaries(word, st.floats(-20, 20), max_size=20)
 region = st.fixed_dictionaries({}, optional={"words": st.lists(word, max_size=20), "weight": st.floats(-1, 2)})
 NUMBERS = (
     *(
@@ -73,14 +70,14 @@ NUMBERS = (
         "cross_replace",
         "skip_fraction",
     ),
-    *("local_blend", "eta", "deadline_s", "paste_margin"),
+    *("local_blend", "eta", "paste_margin"),
 )
 forms = st.fixed_dictionaries(
     {"source_prompt": prompt, "target_prompt": prompt},
     optional={
         **dict.fromkeys(NUMBERS, number_text),
         "words": st.lists(word, max_size=20),
-        "regions": st.lists(region, max_size=2).map(json.dumps),
+        "regions": st.lists(region, max_size=2),
         "negative_prompt": st.text(max_size=NEGATIVE_PROMPT_MAX + 50),
         "equalizer": words_of_numbers,
         "cross_replace_words": words_of_numbers,
@@ -90,7 +87,6 @@ forms = st.fixed_dictionaries(
         "compare": st.lists(st.sampled_from(sorted(METHODS)), max_size=9),
         "kind": st.sampled_from(("auto", "attribute", "replacement", "addition", "removal")),
         "preset": st.sampled_from(("exact", "balanced", "fast")),
-        "artifacts": st.lists(st.sampled_from(("attention", "trace", "crop")), max_size=9),
     },
 )
 
@@ -103,12 +99,12 @@ forms = st.fixed_dictionaries(
 @example(form={"source_prompt": "!".join("abcdefgh" * 60), "target_prompt": "a", "kind": "removal"})
 @example(form={"source_prompt": "a ball", "target_prompt": ", ".join(["red wall"] * 20), "kind": "removal"})
 def test_whatever_is_accepted_reads_back_equal(form: dict[str, Any]) -> None:
-    assert form.keys() <= FIELDS
     try:
-        checked = check(parse_form(IMAGE, [MASK], form), INFO, TOKENIZE, Settings())
-    except (MAGEditError, RequestValidationError):
+        edit = resolve(read_asked(form), INFO.as_checkpoint(TOKENIZE), limits=LIMITS).edit()
+    except InvalidEdit:
         return
-    record = JobRecord(tenant="local", request=checked.request, image="i", masks=("m",))
+    request = EditRequest(model="demo", **dict(edit))
+    record = JobRecord(tenant="local", request=request, image="i", masks=("m",))
     kept = {name.encode(): text.encode() for name, text in encode(record).items()}
     assert decode(kept) == record
 

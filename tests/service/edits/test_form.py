@@ -1,22 +1,24 @@
-"""The form is `EditConfig` and `EditRequest`, field by field."""
+"""The form is `AskedEdit`, `EditConfig` and `JobOptions`, field by field."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
 
 import httpx
 import pytest
-from fastapi.exceptions import RequestValidationError
 
 from jobs.settings import Settings
-from magedit.config import PRESETS, EditConfig, PresetName
+from magedit.client import form_data
+from magedit.config import PRESETS, EditConfig
+from magedit.edits.asked import read_asked
+from magedit.edits.resolve import resolve
+from magedit.errors import InvalidParameter
 from magedit.methods.registry import METHODS
+from magedit.prompts.alignment import from_tokenizers
 from service.app import create_app
-from service.edits.form import FIELDS, parse_form, read_form
-from service.problems import validation_problem
-from tests.service.conftest import Form, assert_problem
+from service.edits.form import FIELDS, read_form
+from tests.service.conftest import Form, assert_problem, model_info, tokenizer_json
 
 
 def test_every_parameter_is_a_form_field() -> None:
@@ -45,42 +47,31 @@ def test_bounds_defaults_and_descriptions_come_from_the_dataclass() -> None:
     assert all(each.get("description") for each in form["properties"].values())
 
 
-def test_a_form_without_http_is_read_alike() -> None:
-    data = {
-        "source_prompt": "a",
-        "target_prompt": "b",
-        "steps": "10",
-        "equalizer": '{"b": 2}',
-        "sweep": ["0.5", "1"],
-        "words": ["b", "c"],
-        "regions": json.dumps([{"words": ["b"]}]),
+def test_a_form_is_read_as_values_are(client: httpx.Client, form: Form) -> None:
+    values = {
+        "steps": 10,
+        "equalizer": {"purple": 2},
+        "sweep": [0.5, 1],
+        "words": ["purple"],
+        "inject_edit_words": True,
     }
-    form = parse_form(b"image", [b"first", b"second"], data)
-    assert form.image is not None
-    assert form.image.file.read() == b"image"
-    assert [each.file.read() for each in form.mask] == [b"first", b"second"]
-    assert form.config == EditConfig(steps=10, equalizer={"b": 2.0}, sweep=(0.5, 1.0))
-    assert form.regions is not None
-    assert [region.words for region in form.regions.root] == [("b",)]
-    assert (form.words, form.mask_mode, form.output_format, form.artifacts) == (["b", "c"], "white", "png", [])
+    form.data |= form_data(**values) | {"max_iterations": ""}
+    told = form.send(client).json()["request"]
+    checkpoint = model_info().as_checkpoint(from_tokenizers(tokenizer_json()))
+    prompts = {name: form.data[name] for name in ("source_prompt", "target_prompt")}
+    edit = resolve(read_asked(prompts | values), checkpoint).edit().model_dump(mode="json")
+    assert {name: told[name] for name in edit} == edit
 
 
-@pytest.mark.parametrize("preset", list(PRESETS))
-def test_what_is_given_wins_over_the_preset(preset: PresetName) -> None:
-    data = {"source_prompt": "a", "target_prompt": "b", "preset": preset}
-    assert parse_form(b"", [b""], data).config == EditConfig.preset(preset)
-    given = {"max_iterations": "5", "inversion": "ddim", "inject_edit_words": "false", "steps": ""}
-    assert parse_form(b"", [b""], data | given).config == EditConfig.preset(
-        preset, max_iterations=5, inversion="ddim", inject_edit_words=False
-    )
-
-
-def test_a_form_without_http_is_refused_in_the_same_words(client: httpx.Client, form: Form) -> None:
-    form.data |= {"target_prompt": "", "steps": "1", "regions": "{", "artifacts": ["losses"], "equalizer": '{"a": 99}'}
-    with pytest.raises(RequestValidationError) as caught:
-        parse_form(b"", [b""], form.data)
-    told = form.send(client).json()
-    assert validation_problem(caught.value).model_dump(mode="json") == told
+def test_wrong_values_are_refused_in_the_same_words(client: httpx.Client, form: Form) -> None:
+    values = {"target_prompt": "x" * 1001, "steps": 1, "equalizer": {"a": 99}}
+    form.data |= form_data(**values)
+    problem = form.send(client).json()
+    with pytest.raises(InvalidParameter) as caught:
+        read_asked(values)
+    assert problem["code"] == caught.value.code
+    assert all(message in caught.value.message for message in problem["detail"].split("; "))
+    assert [error["field"] for error in problem["errors"]] == ["target_prompt", "steps", "equalizer.a"]
 
 
 def test_no_default_is_made_by_a_built_in_type() -> None:
@@ -112,10 +103,3 @@ def test_nothing_that_is_sent_is_ignored(
 ) -> None:
     form.data |= data
     assert told in assert_problem(form.send(client), 422, code, field)["detail"]
-
-
-def test_regions_of_a_form_without_http_have_known_keys_too() -> None:
-    data = {"source_prompt": "a", "target_prompt": "b", "regions": '[{"words": ["b"]}, {"scale": 1}]'}
-    with pytest.raises(RequestValidationError) as caught:
-        parse_form(b"", [b""], data)
-    assert "region 1 has no key 'scale'" in validation_problem(caught.value).detail

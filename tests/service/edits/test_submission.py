@@ -422,7 +422,7 @@ def test_what_would_be_refused_is_not_decoded(
 
     with serving(settings.model_copy(update={"queue_limit": 1})) as client:
         edit = form.send(client, {"Idempotency-Key": "one"}).json()
-        monkeypatch.setattr("service.edits.validation.read_image", decoded)
+        monkeypatch.setattr("service.images.inputs.read_image", decoded)
         assert_problem(form.send(client), 503, "queue_full")
         # What was accepted before is told all the same.
         assert form.send(client, {"Idempotency-Key": "one"}).json()["id"] == edit["id"]
@@ -445,7 +445,7 @@ def test_few_uploads_are_taken_in_at_a_time_and_status_waits_for_none(
             within -= 1
         return Image.new("RGB", SIZE)
 
-    monkeypatch.setattr("service.edits.validation.read_image", decode)
+    monkeypatch.setattr("service.images.inputs.read_image", decode)
     with serving(settings.model_copy(update={"submits_at_a_time": 2})) as client, ThreadPoolExecutor(45) as pool:
         sent = [pool.submit(form.send, client) for _ in range(45)]
         wait_until(lambda: within == 2)
@@ -468,7 +468,7 @@ def test_who_waits_too_long_for_a_place_is_told_to_come_again(
         go.wait(PATIENCE_S)
         return Image.new("RGB", SIZE)
 
-    monkeypatch.setattr("service.edits.validation.read_image", decode)
+    monkeypatch.setattr("service.images.inputs.read_image", decode)
     with serving(settings.model_copy(update={"submits_at_a_time": 1})) as client, ThreadPoolExecutor(1) as pool:
         first = pool.submit(form.send, client)
         begun.wait(PATIENCE_S)

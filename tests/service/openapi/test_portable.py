@@ -20,7 +20,16 @@ def operations() -> Iterator[dict[str, Any]]:
 
 def test_operation_ids_are_names() -> None:
     assert {operation["operationId"] for operation in operations()} == {
-        *("create_edit", "list_edits", "get_edit", "cancel_edit", "delete_edit", "get_events", "get_delivery"),
+        *(
+            "create_edit",
+            "resolve_edit",
+            "list_edits",
+            "get_edit",
+            "cancel_edit",
+            "delete_edit",
+            "get_events",
+            "get_delivery",
+        ),
         *("get_result", "get_numbered_result", "list_artifacts", "get_artifact"),
         *("list_models", "list_methods", "get_usage", "livez", "readyz", "metrics"),
     }

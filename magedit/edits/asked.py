@@ -1,0 +1,137 @@
+"""An edit as its caller asks for it: types and bounds are checked, nothing is resolved."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, get_type_hints
+
+from annotated_types import MaxLen, MinLen
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import PydanticCustomError
+from typing_extensions import Doc
+
+from magedit.config import GOVERNED, PRESET_DOC, WORDS_MAX, EditConfig, MethodName, PresetName, Region, Word
+from magedit.config.parameters import invalid_parameter
+from magedit.config.types import RENAMED, RENAMED_IN_REGION
+from magedit.errors import InvalidParameter
+from magedit.prompts.kinds import KIND_DOC, KIND_GOVERNED, KindName
+from magedit.prompts.weights import PROMPT_SYNTAX_DOC, PromptSyntax
+
+PROMPT_MAX: Final = 1000
+"""Longest prompt, in characters."""
+
+Prompt = Annotated[str, MinLen(1), MaxLen(PROMPT_MAX)]
+
+OPEN: Final = GOVERNED | KIND_GOVERNED | {"method"}
+"""The parameters whose default is not known before the whole request and its checkpoint are."""
+
+
+def doc_of(owner: type, name: str) -> str:
+    """The `Doc` of a dataclass field."""
+    metadata = get_type_hints(owner, include_extras=True)[name].__metadata__
+    return next(str(extra.documentation) for extra in metadata if isinstance(extra, Doc))
+
+
+def known_region_keys(regions: Any) -> Any:
+    """``regions`` as they are. Raises PydanticCustomError if one is an object with a key that a region has not."""
+    known = [each.name for each in dataclasses.fields(Region)]
+    for number, region in enumerate(regions if isinstance(regions, list | tuple) else ()):
+        for key in region if isinstance(region, dict) else ():
+            if key not in known:
+                now = RENAMED_IN_REGION.get(key)
+                told = {
+                    "number": number,
+                    "key": key,
+                    "cure": f"it is now '{now}'" if now else f"there are: {', '.join(known)}",
+                }
+                raise PydanticCustomError("unknown_key", "region {number} has no key '{key}'; {cure}", told)
+    return regions
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedEdit:
+    """Everything of a request but its pictures. The fields here and those of `EditConfig` are the fields of the form,
+    of `POST /v1/edits/resolve` and of the command line."""
+
+    source_prompt: Annotated[
+        Prompt | None,
+        Doc(
+            "What the image shows. Empty with `source_edit`: what that edit was to show. Methods that do not look at "
+            "it (`GET /v1/methods`) do without."
+        ),
+    ] = None
+    target_prompt: Annotated[Prompt, Doc("What the edited image shall show.")]
+    prompt_syntax: Annotated[PromptSyntax, Doc(PROMPT_SYNTAX_DOC)] = "plain"
+    words: Annotated[
+        tuple[Word, ...],
+        MaxLen(WORDS_MAX),
+        Doc(doc_of(Region, "words")),
+    ] = ()
+    regions: Annotated[
+        tuple[Region, ...] | None,
+        BeforeValidator(known_region_keys),
+        Doc("For several masks: JSON array with one object per mask, in order, instead of `words`."),
+    ] = None
+    compare: Annotated[
+        tuple[MethodName, ...],
+        MaxLen(8),
+        Doc(
+            "Several methods in place of `method`, repeatable: one edit with the results of each in this order, one "
+            "inversion where they can share it, and the artifacts `contact-sheet.png` and `comparison.json`. "
+            "Parameters that a method has no use for count for the others."
+        ),
+    ] = ()
+    kind: Annotated[KindName, Doc(KIND_DOC)] = "auto"
+    preset: Annotated[PresetName, Doc(PRESET_DOC)] = "balanced"
+    config: EditConfig = field(default_factory=EditConfig)
+    given: frozenset[str] = frozenset()
+    """The parameters of `config` that the caller has chosen."""
+
+
+FIELDS: Final = tuple(each for each in dataclasses.fields(AskedEdit) if each.name not in {"config", "given"})
+"""The fields that are no parameters of `EditConfig`."""
+
+
+def asked(values: Mapping[str, Any]) -> AskedEdit:
+    """The edit that fields with these values ask for, each valid by itself; an open one that is None is not given."""
+    own = {each.name: values[each.name] for each in FIELDS if each.name in values}
+    names = [each.name for each in dataclasses.fields(EditConfig) if each.name in values]
+    given = {name: values[name] for name in names if name not in OPEN or values[name] is not None}
+    config = EditConfig.preset(own.get("preset", "balanced"), **given)
+    return AskedEdit(**own, config=config, given=frozenset(given))
+
+
+def read_asked(values: Mapping[str, Any]) -> AskedEdit:
+    """`asked` of values that are still to be checked; one that is left out has its default.
+
+    Raises:
+        InvalidParameter: a value is not what its field takes, or a field is unknown; names all such fields.
+    """
+    for name in RENAMED.keys() & values.keys():
+        raise InvalidParameter(f"`{name}`: it is now `{RENAMED[name]}`", field=name)
+    try:
+        checked = AskedModel.model_validate(values)
+    except ValidationError as error:
+        raise invalid_parameter(error) from None
+    return asked({name: getattr(checked, name) for name in checked.model_fields_set})
+
+
+def _model() -> type[BaseModel]:
+    declared: dict[str, Any] = {}
+    for owner, names in ((AskedEdit, FIELDS), (EditConfig, dataclasses.fields(EditConfig))):
+        hints = get_type_hints(owner, include_extras=True)
+        for each in names:
+            hint, default = hints[each.name], each.default
+            if each.default_factory is not dataclasses.MISSING:
+                default = each.default_factory()
+            if owner is EditConfig and each.name in OPEN:
+                hint, default = hint | None, None
+            about = Field(... if default is dataclasses.MISSING else default, description=doc_of(owner, each.name))
+            declared[each.name] = (hint, about)
+    return create_model("AskedModel", __config__=ConfigDict(extra="forbid", frozen=True), **declared)
+
+
+AskedModel = _model()
+"""The fields as pydantic has them; which of them are set tells what is asked."""

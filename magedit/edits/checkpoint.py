@@ -1,0 +1,39 @@
+"""What is to be known of a checkpoint to resolve an edit for it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from magedit.config import EditConfig, InversionName, MethodName
+from magedit.prompts.alignment import Tokenize
+
+PAPER_SCALE = 2.5
+"""Guidance step size of the paper (4.1), for checkpoints that name none of their own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepSizes:
+    """The checkpoint's own step sizes of guidance, by its token ratio and by its spatial ratio."""
+
+    token: float = PAPER_SCALE
+    spatial: float = PAPER_SCALE
+
+    def step_size(self, config: EditConfig) -> float:
+        """The step size at full strength: the configuration's, else the checkpoint's."""
+        if config.guidance_step_size is not None:
+            return config.guidance_step_size
+        return self.spatial if config.constraint == "spatial" else self.token
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """``max_tokens`` counts begin and end token; ``vocabulary`` None: any word; ``step_sizes`` None: not known."""
+
+    name: str
+    methods: tuple[MethodName, ...]
+    inversions: tuple[InversionName, ...]
+    tokenize: Tokenize
+    max_tokens: int
+    vocabulary: Collection[str] | None = None
+    step_sizes: StepSizes | None = None

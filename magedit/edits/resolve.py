@@ -1,0 +1,314 @@
+"""The one place where a request becomes an edit: what is asked, held against a checkpoint and against itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, NamedTuple
+
+from pydantic import ValidationError
+
+from magedit.config import PRESETS, EditConfig, Region
+from magedit.config.parameters import invalid_parameter
+from magedit.config.windows import SKIPPED
+from magedit.edits.asked import OPEN, AskedEdit
+from magedit.edits.checkpoint import Checkpoint
+from magedit.edits.resolved import ResolvedEdit
+from magedit.errors import InvalidEdit, InvalidParameter, NotTogether, RegionMismatch, UnknownMethod
+from magedit.inversion.registry import INVERSIONS
+from magedit.meter import planned
+from magedit.methods.compatibility import CHOSEN, check_together, for_method
+from magedit.methods.registry import METHODS
+from magedit.passes import Passes
+from magedit.prompts.alignment import find_word
+from magedit.prompts.checks import check_prompt, check_words, unknown_words
+from magedit.prompts.kinds import EditKind, with_kind
+from magedit.prompts.reading import read_prompts
+from magedit.prompts.weights import plain_prompts
+from magedit.report import EditWarning
+
+Origin = Literal["given", "preset", "kind", "method", "checkpoint", "default"]
+"""Where the value of a parameter comes from."""
+
+
+class Parameter(NamedTuple):
+    """The value of a parameter, and where it comes from."""
+
+    value: Any
+    origin: Origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The most that one edit may have."""
+
+    results: int
+    regions: int
+
+
+@dataclass(kw_only=True)
+class Resolution:
+    """What became of a request, whether or not it can be carried out.
+
+    ``tokens`` counts those of each prompt, without begin and end; ``unknown`` are its words that the checkpoint's
+    closed vocabulary lacks. ``parameters`` are those that the (first) method reads. ``problems``: why it would be
+    refused, in the order in which that is found.
+    """
+
+    kind: EditKind
+    source_prompt: str
+    target_prompt: str
+    configs: tuple[EditConfig, ...]
+    regions: tuple[Region, ...]
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    warnings: tuple[EditWarning, ...] = ()
+    tokens: dict[str, int] = field(default_factory=dict)
+    unknown: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    problems: list[InvalidEdit] = field(default_factory=list)
+    is_comparison: bool = False
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether any of its results is guided, so that words count."""
+        return any(config.is_guided for config in self.configs)
+
+    @property
+    def passes(self) -> Passes:
+        """What its results cost, as planned, each method with an inversion of its own."""
+        stages = [stage for config in self.configs for stage in planned(config, inverted=False).values()]
+        return sum(stages, Passes())
+
+    def edit(self) -> ResolvedEdit:
+        """The edit to be carried out.
+
+        Raises:
+            InvalidEdit: it cannot be; the first of `problems`.
+        """
+        if self.problems:
+            raise self.problems[0]
+        try:
+            return ResolvedEdit(
+                source_prompt=self.source_prompt,
+                target_prompt=self.target_prompt,
+                regions=self.regions,
+                warnings=self.warnings,
+                kind=self.kind,
+                config=self.configs[0],
+                compare=self.configs if self.is_comparison else (),
+            )
+        except ValidationError as error:
+            raise invalid_parameter(error) from error
+
+
+def resolve(
+    asked: AskedEdit,
+    checkpoint: Checkpoint,
+    *,
+    masks: int | None = None,
+    limits: Limits | None = None,
+    shows: str | None = None,
+) -> Resolution:
+    """What ``asked`` comes to on ``checkpoint``: methods, kind, words, parameters.
+
+    Args:
+        asked: valid field by field.
+        checkpoint: what it is to be carried out on.
+        masks: how many there are; None: as many as regions.
+        limits: what a service accepts; None: anything.
+        shows: what the picture is known to show, where the caller does not say.
+    """
+    problems: list[InvalidEdit] = []
+    weights: tuple[EditWarning, ...] = ()
+    with _noting(problems):
+        asked, weights = _without_weights(asked)
+    if asked.source_prompt is None and shows is not None:
+        asked = replace(asked, source_prompt=shows)
+    source = asked.target_prompt if asked.source_prompt is None else asked.source_prompt
+    found = Resolution(
+        kind="attribute",
+        source_prompt=source,
+        target_prompt=asked.target_prompt,
+        configs=(asked.config,),
+        regions=(Region(),),
+        problems=problems,
+        is_comparison=bool(asked.compare),
+    )
+    with _noting(problems):
+        found.configs = _configs(asked, checkpoint)
+    for config in found.configs:
+        with _noting(problems):
+            _check_methods(config, checkpoint)
+    if asked.source_prompt is None and any("source_prompt" in METHODS[each.method].inputs for each in found.configs):
+        found.problems.append(
+            InvalidParameter("say what the image shows; the edit starts from it", field="source_prompt")
+        )
+    if limits is not None:
+        with _noting(problems):
+            _check_results(found.configs, limits.results)
+    with _noting(problems):
+        found.regions = _regions(asked, masks, limits)
+    chosen = found.configs
+    has_words = any(region.words for region in found.regions)
+    _read(found, asked, has_words=has_words)
+    _check_prompts(found, asked, checkpoint)
+    with _noting(problems):
+        words = check_words(source, asked.target_prompt, found.regions, needs_words=found.is_guided)
+        found.regions = words.regions
+        found.warnings = (*weights, *found.warnings, *words.warnings)
+    for name in ("equalizer", "cross_replace_words"):
+        for word in getattr(asked.config, name):
+            with _noting(problems):
+                find_word(asked.target_prompt, word, field=name)
+    found.parameters = _parameters(asked, chosen[0], found.configs[0], checkpoint)
+    return found
+
+
+@contextmanager
+def _noting(problems: list[InvalidEdit]) -> Iterator[None]:
+    """Note what is wrong and go on."""
+    try:
+        yield
+    except InvalidEdit as error:
+        problems.append(error)
+
+
+def _without_weights(asked: AskedEdit) -> tuple[AskedEdit, tuple[EditWarning, ...]]:
+    """The request with plain prompts; weights in them are factors of its equalizer, those that it has win."""
+    plain = plain_prompts(asked.source_prompt or "", asked.target_prompt, asked.prompt_syntax)
+    config = replace(asked.config, equalizer={**plain.equalizer, **asked.config.equalizer})
+    source = None if asked.source_prompt is None else plain.source
+    return replace(asked, source_prompt=source, target_prompt=plain.target, config=config), plain.warnings
+
+
+def _configs(asked: AskedEdit, checkpoint: Checkpoint) -> tuple[EditConfig, ...]:
+    """How to edit, once per method that is asked for; where none is and the checkpoint lacks the default, by its
+    first."""
+    if not asked.compare:
+        if "method" in asked.given or asked.config.method in checkpoint.methods or not checkpoint.methods:
+            return (asked.config,)
+        return (replace(asked.config, method=checkpoint.methods[0]),)
+    if "method" in asked.given:
+        raise NotTogether("`compare` names the methods: leave `method` out, or `compare`", field="method")
+    if len(set(asked.compare)) < len(asked.compare):
+        raise InvalidParameter("a method is named twice; `n` and `sweep` make more results of one", field="compare")
+    used, default = {name for method in asked.compare for name in METHODS[method].parameters}, EditConfig()
+    for name in CHOSEN:
+        if name not in used and getattr(asked.config, name) != getattr(default, name):
+            raise NotTogether(f"none of {', '.join(asked.compare)} has a use for {name}: leave it out", field=name)
+    return tuple(for_method(asked.config, method) for method in asked.compare)
+
+
+def _check_methods(config: EditConfig, checkpoint: Checkpoint) -> None:
+    if config.method not in checkpoint.methods:
+        raise UnknownMethod(
+            f"model {checkpoint.name!r} has no method {config.method!r}; it has {', '.join(checkpoint.methods)}"
+        )
+    if METHODS[config.method].inversions and config.inversion not in checkpoint.inversions:
+        raise UnknownMethod(
+            f"model {checkpoint.name!r} has no inversion {config.inversion!r}; it has "
+            f"{', '.join(checkpoint.inversions)}",
+            field="inversion",
+        )
+    check_together(config)
+
+
+def _check_results(configs: Sequence[EditConfig], most: int) -> None:
+    config, results = configs[0], sum(each.results for each in configs)
+    if results <= most:
+        return
+    told = f"`n` {config.n}" + (f" and {len(config.sweep)} strengths of `sweep`" if config.sweep else "")
+    name = "n" if config.n > 1 else "sweep"
+    if len(configs) > 1:
+        told, name = f"{told}, by {len(configs)} methods,", "compare"
+    raise InvalidParameter(f"{told} make {results} results; at most {most} are made in one edit", field=name)
+
+
+def _regions(asked: AskedEdit, masks: int | None, limits: Limits | None) -> tuple[Region, ...]:
+    """One region per mask, from `regions`, or from `words` for a single mask; without either none has words."""
+    if masks is None:
+        masks = 1 if asked.regions is None else len(asked.regions)
+    if limits is not None and masks > limits.regions:
+        raise RegionMismatch(f"{masks} masks; at most {limits.regions} regions are accepted in one edit", field="mask")
+    words = tuple(word for word in asked.words if word.strip())
+    if asked.regions is None:
+        if masks > 1 and words:
+            raise RegionMismatch(f"{masks} masks need `regions`: a JSON array with one object of words per mask")
+        return (Region(words=words),) * masks
+    if words:
+        raise RegionMismatch("give the words in `regions` or as `words`, not both", field="words")
+    if len(asked.regions) != masks:
+        raise RegionMismatch(f"{len(asked.regions)} regions for {masks} mask(s): give one per mask, in order")
+    return asked.regions
+
+
+def _read(found: Resolution, asked: AskedEdit, *, has_words: bool) -> None:
+    """The kind, told by the prompts where it is `auto`, and what follows from it."""
+    source, target = found.source_prompt, found.target_prompt
+    fitted = [
+        with_kind(config, asked.kind, source, target, given=asked.given, preset=asked.preset, has_words=has_words)
+        for config in found.configs
+    ]
+    found.kind, found.configs = fitted[0][0], tuple(config for _, config in fitted)
+    is_read = (asked.kind == "auto" and asked.preset != "exact") or not all(each.words for each in found.regions)
+    if is_read and found.is_guided:
+        found.warnings = read_prompts(source, target).warnings
+
+
+def _check_prompts(found: Resolution, asked: AskedEdit, checkpoint: Checkpoint) -> None:
+    """Length and words of every prompt."""
+    prompts = {} if asked.source_prompt is None else {"source_prompt": asked.source_prompt}
+    prompts["target_prompt"] = asked.target_prompt
+    for name, prompt in (*prompts.items(), *(("negative_prompt", each.negative_prompt) for each in found.configs)):
+        if name in found.tokens and name != "negative_prompt":
+            continue
+        found.tokens[name] = max(0, len(checkpoint.tokenize(prompt).ids) - 2)
+        found.unknown[name] = unknown_words(prompt, checkpoint.vocabulary)
+        with _noting(found.problems):
+            check_prompt(
+                checkpoint.tokenize,
+                prompt,
+                max_tokens=checkpoint.max_tokens,
+                field=name,
+                vocabulary=checkpoint.vocabulary,
+            )
+
+
+def _parameters(
+    asked: AskedEdit, chosen: EditConfig, resolved: EditConfig, checkpoint: Checkpoint
+) -> dict[str, Parameter]:
+    """Those that the edit reads; ``chosen``: its configuration before the kind's defaults."""
+    card = METHODS[resolved.method]
+    read = {"method", *card.parameters}
+    if card.inversions:
+        read |= {"inversion", *INVERSIONS[resolved.inversion].parameters}
+    return {
+        each.name: _parameter(each.name, asked, chosen, resolved, checkpoint)
+        for each in fields(EditConfig)
+        if each.name in read
+    }
+
+
+def _parameter(
+    name: str, asked: AskedEdit, chosen: EditConfig, resolved: EditConfig, checkpoint: Checkpoint
+) -> Parameter:
+    value, first = getattr(resolved, name), getattr(asked.config, name)
+    if name == "method":
+        is_asked = asked.compare or (name in asked.given and value == first)
+        return Parameter(value, "given" if is_asked else "default" if value == first else "checkpoint")
+    if value != getattr(chosen, name):
+        return Parameter(value, "kind")
+    if value != first:
+        return Parameter(value, "method")
+    if name in asked.given and (name in OPEN or value != getattr(_DEFAULT, name)):
+        return Parameter(value, "given")
+    if name in PRESETS[asked.preset]:
+        return Parameter(value, "preset")
+    if name == "guidance_step_size" and checkpoint.step_sizes is not None:
+        return Parameter(checkpoint.step_sizes.step_size(resolved), "checkpoint")
+    if name == "skip_fraction":
+        return Parameter(SKIPPED.get(resolved.method, 0.0), "method")
+    return Parameter(value, "default")
+
+
+_DEFAULT = EditConfig()

@@ -1,0 +1,45 @@
+"""An edit as it is carried out: everything is decided, and whoever carries it out decides nothing."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from magedit.config import EditConfig, Region
+from magedit.edits.asked import AskedEdit, doc_of
+from magedit.prompts.kinds import EditKind
+from magedit.report import EditWarning
+
+SCHEMA_VERSION: Final = 1
+
+
+class ResolvedEdit(BaseModel):
+    """A request that can be carried out on the checkpoint that it was resolved for; masks pair with `regions`.
+
+    Made by `magedit.edits.resolve.resolve`. Values that are made already are held against their bounds too, so that
+    what is written can be read back.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", revalidate_instances="always")
+
+    schema_version: Literal[1] = Field(default=SCHEMA_VERSION, description="Version of this form of a request.")
+    source_prompt: str = Field(description="What the image shows.")
+    target_prompt: str = Field(description=doc_of(AskedEdit, "target_prompt"))
+    regions: tuple[Region, ...] = Field(min_length=1, description="One per mask, in order.")
+    warnings: tuple[EditWarning, ...] = Field(
+        default=(), description="What the caller may not expect of the edit as it was accepted."
+    )
+    kind: EditKind = Field(default="attribute", description="What kind of edit it is, `auto` resolved.")
+    config: EditConfig = Field(default_factory=EditConfig, description="How to edit.")
+    compare: tuple[EditConfig, ...] = Field(default=(), max_length=8, description=doc_of(AskedEdit, "compare"))
+
+    @property
+    def configs(self) -> tuple[EditConfig, ...]:
+        """How to edit, once per method."""
+        return self.compare or (self.config,)
+
+    @property
+    def results(self) -> int:
+        """Number of results, of all methods together."""
+        return sum(config.results for config in self.configs)

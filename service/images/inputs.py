@@ -1,0 +1,49 @@
+"""The picture and the masks of an edit, from uploaded bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PIL import Image
+
+from jobs.settings import Settings
+from magedit.config import MaskMode
+from magedit.errors import InvalidEdit
+from magedit.images.masks import check_mask, read_mask
+from service.images.uploads import UploadLimits, read_image, read_mask_image
+
+
+def upload_limits(settings: Settings) -> UploadLimits:
+    """What one picture may have."""
+    return UploadLimits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels, max_side=settings.max_side)
+
+
+def read_inputs(
+    image: bytes | Image.Image, masks: Sequence[bytes], mode: MaskMode, settings: Settings
+) -> tuple[Image.Image, list[Image.Image]]:
+    """The image (RGB or RGBA), and the masks as L with 0 or 255 (edit), all of its size.
+
+    Raises:
+        RequestError, InvalidEdit: see `service.images.uploads`, `magedit.images.masks`.
+    """
+    limits = upload_limits(settings)
+    picture = read_image(image, field="image", limits=limits) if isinstance(image, bytes) else image
+    read = []
+    for number, upload in enumerate(masks):
+        field = "mask" if len(masks) == 1 else f"mask.{number}"
+        read.append(_mask(read_mask_image(upload, field=field, limits=limits), mode, picture.size, field))
+    return picture, read
+
+
+def _mask(upload: Image.Image, mode: MaskMode, size: tuple[int, int], field: str) -> Image.Image:
+    try:
+        mask = read_mask(upload, mode)
+        check_mask(mask, size)
+    except InvalidEdit as error:
+        # The likely reason: the mask was drawn on the pixels as they lie in the file.
+        turned = upload.size != size and upload.size == size[::-1]
+        hint = (
+            ". The image counts upright, turned as its EXIF orientation says: draw the mask on that" if turned else ""
+        )
+        raise type(error)(error.message + hint, field=field) from error
+    return mask

@@ -1,0 +1,265 @@
+"""What a request would come to, without pictures and without making an edit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, get_origin
+
+from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
+from pydantic import Field, create_model
+from starlette.datastructures import FormData
+
+from jobs import errors as job
+from jobs.schema import ModelInfo
+from magedit.edits.asked import AskedModel, asked
+from magedit.edits.resolve import Limits, Origin, Resolution, resolve
+from magedit.errors import InvalidEdit
+from magedit.prompts.alignment import find_word, new_words
+from magedit.prompts.kinds import EditKind
+from magedit.prompts.words import whole_words
+from magedit.report import EditWarning
+from service.deps import READER, Backend, Reader
+from service.edits.views import EDITS, View
+from service.errors import UnsupportedBody
+from service.openapi.responses import INVALID, REDIS_AWAY, problems
+from service.routes.methods import Cost, cost
+
+JSON, FORMS = "application/json", ("multipart/form-data", "application/x-www-form-urlencoded")
+
+ResolveRequest = create_model(
+    "ResolveRequest",
+    __base__=AskedModel,
+    model=(str | None, Field(None, max_length=64, description="A model of `GET /v1/models`. Empty: the default.")),
+    masks=(int | None, Field(None, ge=1, le=64, description="How many masks. Empty: as many as `regions`.")),
+    source_edit=(
+        str | None,
+        Field(None, pattern=r"^[0-9a-f]{32}$", description="The edit whose result would be edited further."),
+    ),
+)
+"""The fields of `POST /v1/edits` that say how to edit, and what the pictures would tell."""
+
+
+class Piece(View):
+    """A part of the target prompt; all of them one after the other are the prompt."""
+
+    text: str
+    is_new: bool = Field(description="A word that the source prompt does not have there.")
+    is_unknown: bool = Field(description="A word that the model's closed vocabulary lacks.")
+
+
+class GuidedWord(View):
+    """A word or phrase of a region."""
+
+    word: str
+    is_found: bool = Field(description="Whether it stands in the target prompt.")
+
+
+class ResolvedRegion(View):
+    """What one mask is about."""
+
+    words: tuple[GuidedWord, ...]
+    negative_words: tuple[GuidedWord, ...]
+    weight: float
+
+
+class Prompt(View):
+    """A prompt as the model takes it."""
+
+    text: str
+    tokens: int = Field(description="Without begin and end token.")
+    max_tokens: int
+    unknown: tuple[str, ...] = Field(description="Its words that the model's closed vocabulary lacks.")
+
+
+class ResolvedParameter(View):
+    """The value of a parameter, and where it comes from."""
+
+    value: Any
+    origin: Origin
+
+
+class Refusal(View):
+    """Why the edit would be refused, as `POST /v1/edits` would say it."""
+
+    code: str
+    field: str | None
+    message: str
+
+
+class Resolved(View):
+    """What a request comes to."""
+
+    model: str
+    kind: EditKind
+    is_guided: bool = Field(description="Whether words count: any of the results is guided.")
+    methods: tuple[str, ...]
+    results: int
+    pieces: tuple[Piece, ...] = Field(description="The target prompt in parts.")
+    regions: tuple[ResolvedRegion, ...] = Field(description="The words as they will be guided, one per mask.")
+    prompts: dict[str, Prompt] = Field(description="By field: `source_prompt`, `target_prompt`, `negative_prompt`.")
+    parameters: dict[str, ResolvedParameter] = Field(
+        description="Every parameter that the (first) method reads. `origin`: it was `given`, or is as `preset`, "
+        "`kind`, `method` or `checkpoint` have it, or its `default`."
+    )
+    passes: Cost = Field(description="What all results cost, as planned, inversion included.")
+    warnings: tuple[EditWarning, ...]
+    problems: tuple[Refusal, ...] = Field(description="Empty: with fitting pictures the edit is accepted.")
+
+
+class JsonOrForm(APIRoute):
+    """A route whose JSON body may be sent as a form too, field by field."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def read(request: Request) -> Response:
+            media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if media_type in FORMS:
+                request = _as_json(request, _values(await request.form()))
+            elif media_type != JSON:
+                sent = media_type or "of no declared type"
+                raise UnsupportedBody(f"the body is {sent}; send it as {JSON} or {FORMS[0]}")
+            return await handle(request)
+
+        return read
+
+
+router = APIRouter(prefix=EDITS, tags=["edits"], route_class=JsonOrForm)
+
+
+@router.post(
+    "/resolve",
+    summary="Resolve a request",
+    response_model=Resolved,
+    dependencies=[READER],
+    responses=problems(
+        INVALID,
+        job.UnknownModel("there is no model 'sd9'; known are: demo"),
+        job.NoWorkerForModel("no worker serves the model 'demo' at present; try again later"),
+        job.JobNotFound("there is no edit '0190...'"),
+        REDIS_AWAY,
+    ),
+)
+def resolve_edit(body: ResolveRequest, caller: Reader, backend: Backend) -> Resolved:  # type: ignore[valid-type]
+    """How `POST /v1/edits` would read these fields: kind, words, parameters, cost, and why it would refuse them. No
+    pictures are needed, and nothing is made. The fields may be sent as a form too, as in `POST /v1/edits`."""
+    values = {name: getattr(body, name) for name in body.model_fields_set}  # type: ignore[attr-defined]
+    model, masks, source = (values.pop(name, None) for name in ("model", "masks", "source_edit"))
+    info = backend.models.require(model or backend.models.default(backend.settings)).info
+    settings = backend.settings
+    shows = None if source is None else backend.records.require(source, caller.tenant).request.target_prompt
+    found = resolve(
+        asked(values),
+        info.as_checkpoint(backend.tokenizer(info)),
+        masks=masks,
+        limits=Limits(results=settings.max_results, regions=settings.max_regions),
+        shows=shows,
+    )
+    return _view(found, info)
+
+
+def _view(found: Resolution, info: ModelInfo) -> Resolved:
+    prompts = {
+        "source_prompt": found.source_prompt,
+        "target_prompt": found.target_prompt,
+        "negative_prompt": found.configs[0].negative_prompt,
+    }
+    return Resolved(
+        model=info.name,
+        kind=found.kind,
+        is_guided=found.is_guided,
+        methods=tuple(config.method for config in found.configs),
+        results=sum(config.results for config in found.configs),
+        pieces=_pieces(found),
+        regions=tuple(
+            ResolvedRegion(
+                words=_words(region.words, found.target_prompt),
+                negative_words=_words(region.negative_words, found.target_prompt),
+                weight=region.weight,
+            )
+            for region in found.regions
+        ),
+        prompts={
+            name: Prompt(
+                text=prompts[name],
+                tokens=tokens,
+                max_tokens=info.max_prompt_tokens - 2,
+                unknown=found.unknown[name],
+            )
+            for name, tokens in found.tokens.items()
+        },
+        parameters={
+            name: ResolvedParameter(value=each.value, origin=each.origin) for name, each in found.parameters.items()
+        },
+        passes=cost([found.passes]),
+        warnings=found.warnings,
+        problems=tuple(Refusal(code=each.code, field=each.field, message=each.message) for each in found.problems),
+    )
+
+
+def _words(words: tuple[str, ...], prompt: str) -> tuple[GuidedWord, ...]:
+    return tuple(GuidedWord(word=word, is_found=_is_found(prompt, word)) for word in words)
+
+
+def _is_found(prompt: str, word: str) -> bool:
+    try:
+        return bool(find_word(prompt, word))
+    except InvalidEdit:
+        return False
+
+
+def _pieces(found: Resolution) -> tuple[Piece, ...]:
+    prompt, unknown = found.target_prompt, set(found.unknown.get("target_prompt", ()))
+    new = new_words(found.source_prompt, prompt)
+    pieces, at = [], 0
+    for start, end in whole_words(prompt):
+        if at < start:
+            pieces.append(Piece(text=prompt[at:start], is_new=False, is_unknown=False))
+        word = prompt[start:end]
+        pieces.append(Piece(text=word, is_new=(start, end) in new, is_unknown=word in unknown))
+        at = end
+    if at < len(prompt):
+        pieces.append(Piece(text=prompt[at:], is_new=False, is_unknown=False))
+    return tuple(pieces)
+
+
+def _values(form: FormData) -> dict[str, Any]:
+    """A form's fields as the JSON body has them; an empty one is none."""
+    fields: Mapping[str, Any] = ResolveRequest.model_fields
+    values: dict[str, Any] = {}
+    for name in form:
+        sent = [value for value in form.getlist(name) if isinstance(value, str) and value != ""]
+        if not sent:
+            continue
+        kind = fields[name].annotation if name in fields else None
+        if get_origin(kind) is Mapping or name == "regions":
+            values[name] = _json(sent[-1])
+        elif get_origin(kind) is tuple:
+            values[name] = sent
+        else:
+            values[name] = sent[-1]
+    return values
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        # What is wrong with it is told where its value is checked.
+        return text
+
+
+def _as_json(request: Request, values: Mapping[str, Any]) -> Request:
+    """The request as if ``values`` had been sent as JSON."""
+    body = json.dumps(values).encode()
+    headers = [
+        (name, value) for name, value in request.scope["headers"] if name not in {b"content-type", b"content-length"}
+    ]
+    headers += [(b"content-type", JSON.encode()), (b"content-length", b"%d" % len(body))]
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return Request({**request.scope, "headers": headers}, receive)

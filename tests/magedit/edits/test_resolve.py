@@ -1,0 +1,175 @@
+"""What a request comes to on a checkpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from magedit.config import PRESETS, EditConfig
+from magedit.edits.asked import OPEN, read_asked
+from magedit.edits.checkpoint import StepSizes
+from magedit.edits.resolve import Limits, Resolution, resolve
+from magedit.errors import InvalidEdit, InvalidParameter, NotTogether, RegionMismatch, UnknownMethod, WordNotFound
+from magedit.inversion.registry import INVERSIONS
+from magedit.methods.registry import METHODS
+from magedit.prompts.alignment import from_tokenizers
+from magedit.prompts.kinds import KINDS
+from tests.service.conftest import model_info, tokenizer_json
+
+PROMPTS: dict[str, Any] = {
+    "source_prompt": "a room with a green carpet",
+    "target_prompt": "a room with a purple carpet",
+}
+INSTRUCTED: dict[str, Any] = {"methods": ("instruct-pix2pix",), "inversions": (), "vocabulary": None}
+
+
+def resolved(masks: int | None = 1, limits: Limits | None = None, **values: Any) -> Resolution:
+    info: dict[str, Any] = values.pop("info", {"methods": tuple(METHODS)})
+    checkpoint = model_info(**info).as_checkpoint(from_tokenizers(tokenizer_json()))
+    given = {name: value for name, value in (PROMPTS | values).items() if value is not None}
+    return resolve(read_asked(given), checkpoint, masks=masks, limits=limits)
+
+
+def refused(error: type[InvalidEdit], field: str, **values: Any) -> None:
+    with pytest.raises(error) as caught:
+        resolved(**values).edit()
+    assert caught.value.field == field
+
+
+def test_what_can_be_carried_out_is_resolved() -> None:
+    edit = resolved(steps=7).edit()
+    assert edit.schema_version == 1
+    assert (edit.kind, edit.config) == ("attribute", EditConfig(steps=7, **KINDS["attribute"]))
+    assert [region.words for region in edit.regions] == [("purple carpet",)]
+    assert edit.compare == ()
+
+
+def test_what_does_not_fit_is_refused_at_its_field() -> None:
+    refused(WordNotFound, "words", words=["zebra"])
+    refused(UnknownMethod, "inversion", inversion="ddim")
+    refused(UnknownMethod, "method", method="sine", info={})
+    refused(NotTogether, "local_blend", method="pnp", local_blend=0.3)
+    refused(NotTogether, "method", method="p2p", compare=["p2p", "pnp"])
+    refused(WordNotFound, "equalizer", equalizer={"zebra": 2})
+
+
+def test_a_source_prompt_is_asked_of_methods_that_look_at_it() -> None:
+    edit = resolved(method="blended-latent", source_prompt=None).edit()
+    assert edit.source_prompt == edit.target_prompt
+    refused(InvalidParameter, "source_prompt", method="p2p", source_prompt=None)
+
+
+def test_what_the_picture_is_known_to_show_stands_for_the_source_prompt() -> None:
+    checkpoint = model_info().as_checkpoint(from_tokenizers(tokenizer_json()))
+    asked = read_asked({"target_prompt": PROMPTS["target_prompt"]})
+    assert (
+        resolve(asked, checkpoint, shows="a room with a green carpet").edit().source_prompt == PROMPTS["source_prompt"]
+    )
+
+
+def test_a_checkpoint_without_the_default_method_takes_its_own() -> None:
+    instruction: dict[str, Any] = {"source_prompt": None, "target_prompt": "make the carpet green", "info": INSTRUCTED}
+    assert resolved(**instruction, steps=9).edit().config == EditConfig(method="instruct-pix2pix", steps=9)
+    with pytest.raises(UnknownMethod, match="has no method 'mag-edit'"):
+        resolved(**instruction, method="mag-edit").edit()
+
+
+def test_a_prompt_that_stands_for_the_other_is_refused_at_its_own_field() -> None:
+    with pytest.raises(InvalidEdit) as caught:
+        resolved(method="blended-latent", source_prompt=None, target_prompt="a room with a zebra").edit()
+    assert caught.value.field == "target_prompt"
+
+
+def test_methods_that_are_compared_are_each_checked() -> None:
+    edit = resolved(compare=["p2p", "diffedit"], skip_fraction=0.4).edit()
+    assert [config.method for config in edit.configs] == ["p2p", "diffedit"]
+    assert [config.skip_fraction for config in edit.configs] == [None, 0.4]
+    assert edit.results == 2
+    with pytest.raises(NotTogether, match="none of p2p, pnp"):
+        resolved(compare=["p2p", "pnp"], skip_fraction=0.4).edit()
+    refused(InvalidParameter, "compare", compare=["p2p", "p2p"])
+    refused(InvalidParameter, "compare", compare=["p2p", "pnp", "diffedit"], limits=Limits(results=2, regions=1))
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [({"n": 3}, "n"), ({"sweep": [0, 0.5, 1]}, "sweep"), ({"n": 2, "sweep": [0, 1]}, "n")],
+)
+def test_results_are_held_against_the_limit(data: dict[str, Any], field: str) -> None:
+    limits = Limits(results=2, regions=1)
+    assert resolved(limits=limits, n=2).edit().results == 2
+    refused(InvalidParameter, field, limits=limits, **data)
+
+
+def test_masks_and_regions_pair_up() -> None:
+    refused(RegionMismatch, "mask", masks=3, limits=Limits(results=8, regions=2))
+    refused(RegionMismatch, "regions", masks=2, words=["purple"])
+    refused(RegionMismatch, "regions", masks=2, regions=[{"words": ["purple"]}])
+    refused(RegionMismatch, "words", words=["purple"], regions=[{"words": ["purple"]}])
+    assert len(resolved(masks=None, regions=[{"words": ["purple"]}, {}]).edit().regions) == 2
+
+
+def test_the_kind_is_told_by_the_prompts_and_what_is_given_wins() -> None:
+    bare: dict[str, Any] = {"source_prompt": "a room with a purple carpet", "target_prompt": "a room"}
+    removal = resolved(**bare, words=["room"]).edit()
+    assert removal.kind == "removal"
+    assert removal.config.negative_prompt == "a purple carpet"
+    assert resolved(**bare, words=["room"], negative_prompt="a carpet").edit().config.negative_prompt == "a carpet"
+    assert resolved(kind="replacement").edit().config == EditConfig(**KINDS["replacement"])
+    every = {"methods": tuple(METHODS), "inversions": tuple(INVERSIONS)}
+    assert resolved(preset="exact", info=every).edit().config == EditConfig(**PRESETS["exact"])
+
+
+def test_a_removal_that_names_nothing_for_its_place_is_not_guided() -> None:
+    bare: dict[str, Any] = {"source_prompt": "a green carpet, a purple carpet", "target_prompt": "a green carpet"}
+    edit = resolved(**bare).edit()
+    assert (edit.kind, edit.config.strength, edit.regions[0].words) == ("removal", 0.0, ())
+    assert resolved(**bare, words=["carpet"]).edit().config.strength == KINDS["removal"]["strength"]
+
+
+def test_all_that_is_wrong_is_told_and_the_rest_is_resolved() -> None:
+    found = resolved(target_prompt="a zebra with a purple carpet", words=["lion"], equalizer={"tiger": 2}, eta=0.5)
+    assert [(type(each).__name__, each.field) for each in found.problems] == [
+        ("PromptNotSupported", "target_prompt"),
+        ("WordNotFound", "words"),
+        ("WordNotFound", "equalizer"),
+    ]
+    assert found.unknown["target_prompt"] == ("zebra",)
+    assert found.tokens == {"source_prompt": 6, "target_prompt": 6, "negative_prompt": 0}
+    assert found.configs[0].eta == 0.5
+    assert found.passes.work > 0
+
+
+def test_weights_of_the_prompt_are_factors_of_its_words() -> None:
+    edit = resolved(target_prompt="a room with a (purple:1.5) carpet", prompt_syntax="a1111").edit()
+    assert (edit.target_prompt, edit.config.equalizer) == (PROMPTS["target_prompt"], {"purple": 1.5})
+
+
+def test_every_parameter_says_where_its_value_comes_from() -> None:
+    found = resolved(preset="fast", steps=20, eta=0.25, info={"step_sizes": StepSizes(token=4.0)})
+    wanted = {
+        "method": "default",
+        "steps": "given",
+        "eta": "given",
+        "max_iterations": "preset",
+        "gradient_tolerance": "preset",
+        "self_replace": "kind",
+        "blend_fraction": "kind",
+        "guidance_step_size": "checkpoint",
+        "guidance_scale": "default",
+    }
+    assert {name: found.parameters[name].origin for name in wanted} == wanted
+    assert found.parameters["guidance_step_size"].value == 4.0
+    diffedit = resolved(method="diffedit").parameters
+    assert (diffedit["skip_fraction"].value, diffedit["skip_fraction"].origin) == (0.5, "method")
+    assert "strength" not in diffedit
+    own = resolved(source_prompt=None, target_prompt="make it green", info=INSTRUCTED).parameters["method"]
+    assert (own.value, own.origin) == ("instruct-pix2pix", "checkpoint")
+    compared = resolved(compare=["p2p", "diffedit"]).parameters
+    assert (compared["method"].value, compared["method"].origin) == ("p2p", "given")
+
+
+def test_open_parameters_are_those_of_presets_kinds_and_the_method() -> None:
+    governed = {name for preset in PRESETS.values() for name in preset} | {n for kind in KINDS.values() for n in kind}
+    assert governed | {"negative_prompt", "method"} == OPEN
