@@ -95,7 +95,9 @@ class _Reader:
                 return self._addition(new)
             if new.is_phrase and not self._is_predicate(at):
                 return self._replacement(at, old, new)
-            return self._change("attribute", old, new, new.named)
+            if new.is_phrase or new.kind in _DOING | {tagger.ADJECTIVE}:
+                return self._change("attribute", old, new, new.named)
+            return None
         if old.kind in _DOING and new.kind in _DOING and not self._is_about_a_thing(at):
             return self._doing(old, new)
         return None
@@ -103,7 +105,7 @@ class _Reader:
     def _same_thing(self, old: Unit, new: Unit) -> Change | None:
         """What changes of a thing that stays: its qualities, its number, whose it is."""
         if old.core[:-1] != new.core[:-1]:
-            if old.compound and new.compound and old.compound != new.compound and not self._tell_qualities(old, new):
+            if self._are_other_compounds(old, new):
                 return self._change("replacement", old, new, new.end - 2)  # an apple tree, a palm tree
             fresh = _fresh(old.core, new.core)
             return self._change("attribute", old, new, new.named + min(fresh, default=0))
@@ -129,10 +131,13 @@ class _Reader:
             return False
         return any(old.names(what) and new.names(what) and before[-1] in links for what, links in _TELLING.items())
 
-    def _tell_qualities(self, old: Unit, new: Unit) -> bool:
-        """Whether two compounds differ in what the thing is made of or its colour: "stone wall", "brick wall"."""
+    def _are_other_compounds(self, old: Unit, new: Unit) -> bool:
+        """Whether the new thing is a compound noun of the lexicon and the old one another compound, unless they differ
+        in what the thing is made of or its colour: "stone wall", "brick wall"."""
+        if not new.compound or len(old.core) < 2 or old.core[-2] == new.core[-2] or not tagger.is_noun(old.core[-2]):
+            return False
         found = [entry(unit.core[-2]) for unit in (old, new)]
-        return all(each and (set("mc") & set(each.names) or each.adjective > each.noun) for each in found)
+        return not all(each and (set("mc") & set(each.names) or each.adjective > each.noun) for each in found)
 
     def _is_predicate(self, at: int) -> bool:
         """Whether the unit follows a verb of being, or a colon: "is red", "hair: red"."""
@@ -140,9 +145,13 @@ class _Reader:
         return before is not None and (before.kind == tagger.COPULA or before.words == (":",))
 
     def _is_about_a_thing(self, at: int) -> bool:
-        """Whether the thing before or after a verb changes too: "eats grapes" to "drinks milk"."""
-        beside = [*self.pairs[max(0, at - 1) : at], *self.pairs[at + 1 : at + 3]]
-        return any(not old or not new or (old.is_phrase and not old.like(new)) for old, new in beside)
+        """Whether the thing before or after a verb changes too, or is denied: "eats grapes" to "drinks milk"."""
+        for old, new in (*self.pairs[max(0, at - 1) : at], *self.pairs[at + 1 : at + 3]):
+            if not (old and new and old.like(new)) and any(
+                unit.is_phrase or unit.kind == tagger.NEGATION for unit in (old, new) if unit
+            ):
+                return True
+        return False
 
     def _gained(self, units: Sequence[Unit], end: int) -> Iterator[Change]:
         things = _things(units)
@@ -185,8 +194,10 @@ class _Reader:
         place = self.target.units.index(new)
         before = self.target.units[place - 1] if place else new
         start = before.named if before.is_phrase else new.start
-        # Another pose is another shape, whatever the grammar calls it; a state ("painted") is a quality.
-        return self._change("attribute" if new.kind == tagger.PASSIVE else "replacement", old, new, start)
+        # Another pose is another shape, whatever the grammar calls it; a state ("painted", "open") is a quality.
+        may_be_quality = new.kind == tagger.VERB and tagger.ADJECTIVE in tagger.candidates(new.words[0])
+        is_state = new.kind == tagger.PASSIVE or may_be_quality
+        return self._change("attribute" if is_state else "replacement", old, new, start)
 
     def _replacement(self, at: int, old: Unit, new: Unit) -> Change:
         """Another thing: its name with what is new before it, and what it is of where that is new too."""
