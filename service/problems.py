@@ -118,9 +118,13 @@ def problem_of(error: Known) -> Problem:
 
 def validation_problem(error: RequestValidationError) -> Problem:
     """The problem document of fields whose values are not what they take."""
-    errors = [FieldError(field=_field(each["loc"]), message=each["msg"]) for each in error.errors()]
+    errors = [FieldError(field=_field(each["loc"]), message=_message(each)) for each in error.errors()]
     detail = "; ".join(f"`{each.field}`: {each.message}" for each in errors)
     return make_problem(_422, INVALID_REQUEST, detail, title=INVALID_TITLE, errors=errors)
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    return "it is required, and was not sent" if error["type"] == "missing" else str(error["msg"])
 
 
 def make_problem(

@@ -299,7 +299,8 @@ def test_a_missing_file_is_named(missing: str, client: httpx.Client, form: Form,
 
 def test_a_missing_prompt_is_named(client: httpx.Client, form: Form, settings: Settings) -> None:
     del form.data["target_prompt"]
-    assert_problem(form.send(client), 422, "invalid_request", "target_prompt")
+    problem = assert_problem(form.send(client), 422, "invalid_request", "target_prompt")
+    assert problem["detail"] == "`target_prompt`: it is required, and was not sent"
     assert_nothing_kept(settings)
 
 
