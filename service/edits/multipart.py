@@ -17,6 +17,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
 from service.errors import MalformedForm, UnsupportedBody, UploadTooLarge
+from service.images.metadata import JPEG, PNG, RIFF
 
 MULTIPART: Final = "multipart/form-data"
 TEXT_MAX: Final = 1024 * 1024
@@ -150,6 +151,12 @@ class _Parser(MultiPartParser):
     def on_part_end(self) -> None:
         part = self._current_part
         if part.file is None:
+            if part.data.startswith((PNG, JPEG, RIFF)):
+                raise MalformedForm(
+                    f"`{part.field_name}` is a picture without a filename: give its part one (curl -F "
+                    f"'{part.field_name}=@room.png', in JavaScript form.append('{part.field_name}', blob, 'room.png'))",
+                    field=part.field_name,
+                )
             try:
                 part.data.decode(self._charset)
             except UnicodeDecodeError as error:

@@ -139,12 +139,12 @@ BROKEN: dict[str, tuple[bytes, str | None, int, str, str | None, str]] = {
         "is no UTF-8 text: byte 5 cannot be read",
     ),
     "a file without a filename": (
-        form([MASK, SOURCE, TARGET, part(b"image", b"\x89PNG\r\n\x1a\n")]),
+        form([MASK, SOURCE, TARGET, part(b"image", picture())]),
         KIND,
         400,
         "malformed_request",
         "image",
-        "UTF-8",
+        "is a picture without a filename: give its part one (curl -F 'image=@room.png'",
     ),
     "text for a file": (
         form([MASK, SOURCE, TARGET, part(b"image", b"room.png")]),
