@@ -1,4 +1,4 @@
-"""A new edit held against model and limits before anything is stored: what is asked, then the pictures."""
+"""Validation of a submitted edit, before anything is stored."""
 
 from __future__ import annotations
 

@@ -26,6 +26,10 @@ async function models() {
   clearTimeout(timer);
   try {
     const { default: name, models: all } = await json("/v1/models");
+    if (!state.methods.size) {
+      const { methods } = await json("/v1/methods");
+      state.methods = new Map(methods.map((method) => [method.name, method]));
+    }
     state.models = new Map(all.map((model) => [model.name, model]));
     state.defaultModel = name;
     const model = state.models.get(name);

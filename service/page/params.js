@@ -8,7 +8,6 @@ const OWN = new Set(
   "image source_edit source_result mask mask_mode source_prompt target_prompt words regions compare".split(" "),
 );
 const FIRST = "preset method constraint strength steps seed n sweep artifacts priority".split(" ");
-const INSTRUCTED = new Set(["instruct-pix2pix", "magicbrush"]);
 const TICKED = { artifacts: ["attention", "trace"] }; // What shows why an edit worked is asked for.
 
 let schemas = {};
@@ -30,6 +29,11 @@ export async function setUp() {
 /** The values that field `name` can have, as the contract lists them. */
 export function choices(name) {
   return fields[name] ? (inner(fields[name]).enum ?? []) : [];
+}
+
+/** Whether field `name` says how to edit, so that the service can resolve it without pictures. */
+export function resolvable(name) {
+  return name in (schemas.ResolveRequest?.properties ?? {});
 }
 
 /** What differs from the defaults, as [name, text] of a form. */
@@ -66,7 +70,7 @@ export function chosenModel() {
 /** Whether the model edits by instruction: then the target prompt is one, and says all. */
 export function isInstructed() {
   const methods = chosenModel()?.methods ?? [];
-  return methods.length > 0 && methods.every((name) => INSTRUCTED.has(name));
+  return methods.length > 0 && methods.every((name) => state.methods.get(name)?.takes_instruction);
 }
 
 function deref(schema) {

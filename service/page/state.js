@@ -6,6 +6,8 @@ export const state = {
   /** The models of the service, by name, and which one is the default. */
   models: new Map(),
   defaultModel: null,
+  /** The methods of the service, by name. */
+  methods: new Map(),
   /** The edit that is shown, as the service gave it. */
   edit: null,
 };

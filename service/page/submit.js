@@ -8,7 +8,6 @@ import { masks, settle, toPng } from "./masks.js";
 import { given, isInstructed, unreadable } from "./params.js";
 import { open } from "./result.js";
 import { emit, state } from "./state.js";
-import { phrases } from "./words.js";
 
 let sending = false;
 let unanswered = []; // {key, parts} of what was sent since a submission last came to its end
@@ -19,6 +18,11 @@ export function setUp() {
     event.preventDefault();
     submit();
   });
+}
+
+/** A words field as a person wrote it: phrases between commas. */
+function phrases(text) {
+  return text.split(",").map((each) => each.trim()).filter(Boolean);
 }
 
 /** Every field but the pictures, as [name, text]; those of `instead` as they are there, none of `without`. */

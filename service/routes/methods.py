@@ -55,6 +55,7 @@ class Method(Choice):
 
     inputs: tuple[str, ...] = Field(description="The parts of a request that it looks at.")
     inversions: tuple[str, ...] = Field(description="What it can start from; empty: it inverts nothing.")
+    takes_instruction: bool = Field(description="Whether `target_prompt` says what to do, not what to see.")
 
 
 class Inversion(Choice):
@@ -92,6 +93,7 @@ def list_methods(request: Request, backend: Backend) -> Response:
             passes=cost(planned(EditConfig(method=card.name), inverted=False).values()),
             inputs=card.inputs,
             inversions=card.inversions,
+            takes_instruction=card.own_checkpoint,
         )
         for card in METHODS.values()
     )

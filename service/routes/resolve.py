@@ -1,4 +1,4 @@
-"""What a request would come to, without pictures and without making an edit."""
+"""`POST /v1/edits/resolve`: a request resolved without pictures, and without making an edit."""
 
 from __future__ import annotations
 

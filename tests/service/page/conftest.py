@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect, sync_playwright
 
 from cli.stack import Stack
 from jobs.settings import Settings
@@ -55,6 +55,11 @@ def client(client: httpx.Client) -> Iterator[httpx.Client]:
     limits = httpx.Limits(max_keepalive_connections=0)
     with httpx.Client(base_url=client.base_url, timeout=PATIENCE_S, limits=limits) as client:
         yield client
+
+
+def is_submission(answer: Response) -> bool:
+    """Whether the page has sent an edit and this is the answer."""
+    return answer.request.method == "POST" and answer.url.endswith("/v1/edits")
 
 
 @contextmanager

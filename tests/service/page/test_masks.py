@@ -15,7 +15,7 @@ from jobs.settings import Settings
 from jobs.storage import ObjectStore, image_key, mask_key
 from magedit.demo.named import demo_edit
 from tests.service.conftest import encode, mask, picture
-from tests.service.page.conftest import visiting
+from tests.service.page.conftest import is_submission, visiting
 
 SIZE = (200, 150)
 
@@ -68,7 +68,7 @@ def click(page: Page, point: tuple[float, float]) -> None:
 
 def sent(page: Page, settings: Settings) -> list[Image.Image]:
     """Submit, and the masks as the service keeps them."""
-    with page.expect_response(lambda answer: answer.request.method == "POST") as posted:
+    with page.expect_response(is_submission) as posted:
         page.click("#submit")
     edit = posted.value.json()
     assert posted.value.status == 202, edit
@@ -241,7 +241,7 @@ def test_a_webp_with_an_orientation_is_edited_as_it_was_drawn(page: Page, settin
     load(page, encode(stored, "WEBP", lossless=True, exif=exif))
     expect(page.locator("#source-name")).to_contain_text("200 × 150")
     drag(page, (20, 20), (60, 60))
-    with page.expect_response(lambda answer: answer.request.method == "POST") as posted:
+    with page.expect_response(is_submission) as posted:
         page.click("#submit")
     assert posted.value.status == 202, posted.value.text()
     edit = posted.value.json()["id"]

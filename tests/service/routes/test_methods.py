@@ -18,6 +18,8 @@ def test_methods_with_their_models_and_parameters(client: httpx.Client, announce
     body = response.json()
     methods = {each["name"]: each for each in body["methods"]}
     assert set(methods) == set(METHODS)
+    told = {name for name, method in methods.items() if method["takes_instruction"]}
+    assert told == {"instruct-pix2pix", "magicbrush"}
     assert {name: each["models"] for name, each in methods.items() if each["models"]} == {
         "mag-edit": ["demo"],
         "p2p": ["demo", "sd14"],
