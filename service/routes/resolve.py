@@ -21,12 +21,14 @@ from magedit.prompts.kinds import EditKind
 from magedit.prompts.words import whole_words
 from magedit.report import EditWarning
 from service.deps import READER, Backend, Reader
+from service.edits.form import invalid
+from service.edits.multipart import MULTIPART, read_multipart
 from service.edits.views import EDITS, View
-from service.errors import UnsupportedBody
-from service.openapi.responses import INVALID, REDIS_AWAY, problems
+from service.errors import UnsupportedBody, UploadTooLarge
+from service.openapi.responses import INVALID, MALFORMED, REDIS_AWAY, TOO_SLOW, problems
 from service.routes.methods import Cost, cost
 
-JSON, FORMS = "application/json", ("multipart/form-data", "application/x-www-form-urlencoded")
+JSON, FORMS = "application/json", (MULTIPART, "application/x-www-form-urlencoded")
 
 ResolveRequest = create_model(
     "ResolveRequest",
@@ -117,7 +119,8 @@ class JsonOrForm(APIRoute):
         async def read(request: Request) -> Response:
             media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
             if media_type in FORMS:
-                request = _as_json(request, _values(await request.form()))
+                form = await (read_multipart(request) if media_type == MULTIPART else request.form())
+                request = _as_json(request, _values(form))
             elif media_type != JSON:
                 sent = media_type or "of no declared type"
                 raise UnsupportedBody(f"the body is {sent}; send it as {JSON} or {FORMS[0]}")
@@ -135,7 +138,11 @@ router = APIRouter(prefix=EDITS, tags=["edits"], route_class=JsonOrForm)
     response_model=Resolved,
     dependencies=[READER],
     responses=problems(
+        MALFORMED,
+        TOO_SLOW,
         INVALID,
+        UploadTooLarge("`negative_prompt` is a text of more than 1024 KiB.", field="negative_prompt"),
+        UnsupportedBody("the body is text/plain; send it as application/json or multipart/form-data"),
         job.UnknownModel("there is no model 'sd9'; known are: demo"),
         job.NoWorkerForModel("no worker serves the model 'demo' at present; try again later"),
         job.JobNotFound("there is no edit '0190...'"),
@@ -226,7 +233,11 @@ def _pieces(found: Resolution) -> tuple[Piece, ...]:
 
 
 def _values(form: FormData) -> dict[str, Any]:
-    """A form's fields as the JSON body has them; an empty one is none."""
+    """A form's fields as the JSON body has them; an empty one is none.
+
+    Raises:
+        RequestValidationError: a field that takes one value was sent several times.
+    """
     fields: Mapping[str, Any] = ResolveRequest.model_fields
     values: dict[str, Any] = {}
     for name in form:
@@ -234,6 +245,8 @@ def _values(form: FormData) -> dict[str, Any]:
         if not sent:
             continue
         kind = fields[name].annotation if name in fields else None
+        if len(sent) > 1 and (get_origin(kind) is not tuple or name == "regions"):
+            raise invalid(name, f"it was sent {len(sent)} times and takes one value: send it once")
         if get_origin(kind) is Mapping or name == "regions":
             values[name] = _json(sent[-1])
         elif get_origin(kind) is tuple:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from magedit.client import form_data
+from tests.fuzz import framing
 from tests.service.conftest import Form, WorkerSide, assert_problem
 
 PROMPTS = {"source_prompt": "a room with a green carpet", "target_prompt": "a room with a purple carpet"}
@@ -41,6 +42,16 @@ def test_json_and_form_are_read_alike_and_as_an_edit_is(client: httpx.Client, fo
 def _texts(values: dict[str, Any]) -> list[tuple[str, str]]:
     pairs = form_data(**values).items()
     return [(name, each) for name, text in pairs for each in (text if isinstance(text, list) else [text])]
+
+
+def test_a_form_is_whole_and_a_single_field_sent_once(client: httpx.Client) -> None:
+    parts = [framing.part(name.encode(), text.encode()) for name, text in PROMPTS.items()]
+    headers = {"content-type": f"multipart/form-data; boundary={framing.BOUNDARY.decode()}"}
+    whole = framing.form(parts)
+    assert client.post(URL, content=whole, headers=headers).status_code == 200
+    assert_problem(client.post(URL, content=whole[:-6], headers=headers), 400, "malformed_request")
+    twice = framing.form([*parts, parts[-1]])
+    assert_problem(client.post(URL, content=twice, headers=headers), 422, "invalid_request", "target_prompt")
 
 
 def test_prompts_are_told_in_parts(client: httpx.Client) -> None:
