@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -51,6 +52,8 @@ from magedit.pipelines.progress import shown
 from magedit.prompts.alignment import Encoded
 from magedit.prompts.checks import check_prompt, check_words
 from magedit.prompts.kinds import with_kind
+from magedit.prompts.reading import read_prompts
+from magedit.prompts.weights import PromptSyntax, plain_prompts
 from magedit.report import EditMeasures, ResultMeasures, Stage
 
 GUIDANCE_DIVISOR = 4
@@ -227,6 +230,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         regions: Region | Sequence[Region] = (),
         config: EditConfig | None = None,
         *,
+        prompt_syntax: PromptSyntax = "plain",
         inversion: Inversion | None = None,
         generator: torch.Generator | None = None,
         output_type: str = "pil",
@@ -243,9 +247,11 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
                 `read_mask`).
             source_prompt: what the picture shows.
             target_prompt: what it shall show.
-            regions: words per mask, in the masks' order; none: each mask gets what the target prompt adds.
+            regions: words per mask, in the masks' order; none: each mask gets what the target prompt changes.
             config: how to edit; what it was not ``given`` is as the kind of edit has it, told by the prompts
                 (`magedit.prompts.kinds`).
+            prompt_syntax: ``a1111`` reads weights of the prompts as factors of the equalizer
+                (`magedit.prompts.weights`).
             inversion: of the same image, mask union, prompt and settings (`invert`, or an earlier output's).
             generator: source of all fresh noise, which is then drawn whatever the seed; default: each result's seed.
             output_type: ``pil``, or ``latent`` for z*_0 of the working crop, (1, C, h, w).
@@ -257,16 +263,23 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             InvalidEdit: masks, prompts, words or names do not fit; each leaf says what and how to mend it.
             NoGuidanceLayers: the checkpoint has no maps at its guidance resolution.
             EditDiverged: guidance drove the latent out of range.
+
+        Warns:
+            UserWarning: words that nobody gave were read from the prompts, and that is not sure; or weights of the
+                source prompt have no effect.
         """
         config, inputs, regions = as_config(config), read_inputs(image, masks), as_regions(regions)
         check_prompts(source_prompt=source_prompt, target_prompt=target_prompt)
+        plain = plain_prompts(source_prompt, target_prompt, prompt_syntax)
+        source_prompt, target_prompt, given = plain.source, plain.target, config.given
+        config = replace(config, equalizer={**plain.equalizer, **config.equalizer})
         original, image, masks, union = inputs.original, inputs.image, inputs.masks, inputs.union
         _, config = with_kind(
             config,
             "auto",
             source_prompt,
             target_prompt,
-            given=config.given,
+            given=given,
             preset="balanced",
             has_words=any(region.words for region in regions),
         )
@@ -286,7 +299,12 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         for name, prompt in prompts.items():
             check_prompt(self.tokenize, prompt, max_tokens=self.max_tokens, field=name)
         wanted = regions or [Region()] * len(masks)
-        regions = check_words(source_prompt, target_prompt, wanted, needs_words=config.is_guided).regions
+        words = check_words(source_prompt, target_prompt, wanted, needs_words=config.is_guided)
+        is_read = config.is_guided and not all(region.words for region in wanted)
+        unsure = read_prompts(source_prompt, target_prompt).warnings if is_read else ()
+        for warning in (*plain.warnings, *unsure, *words.warnings):
+            warnings.warn(warning.message, stacklevel=3)  # the caller's line, past torch's decorator
+        regions = words.regions
         reused, embed = inversion is not None, cache(self._embed)
         with self._shown(on_progress) as report:
             meter = Meter(expected_work(config, inverted=reused), report)

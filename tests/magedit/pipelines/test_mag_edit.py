@@ -38,7 +38,14 @@ from magedit.pipelines.mag_edit import MAGEditOutput, MAGEditPipeline
 from magedit.report import Progress, Stage
 from tests.magedit.conftest import CHECKPOINT, Room, load_pipeline
 
-QUICK = EditConfig(steps=4, max_iterations=1, null_text_iterations=1, style_iterations=1, tune_steps=1)
+QUICK_GIVEN: dict[str, Any] = {
+    "steps": 4,
+    "max_iterations": 1,
+    "null_text_iterations": 1,
+    "style_iterations": 1,
+    "tune_steps": 1,
+}
+QUICK = EditConfig(**QUICK_GIVEN)
 
 
 def run(pipe: MAGEditPipeline, room: Room, config: EditConfig = QUICK, **options: Any) -> MAGEditOutput:
@@ -360,3 +367,16 @@ def test_inpainting_checkpoints_are_refused(pipe: MAGEditPipeline) -> None:
     unet = UNet2DConditionModel.from_config({**pipe.unet.config, "in_channels": 9})
     with pytest.raises(CheckpointError, match="takes 9 channels, the VAE gives 4"):
         MAGEditPipeline(pipe.vae, pipe.text_encoder, pipe.tokenizer, unet, pipe.scheduler)
+
+
+def test_weights_in_the_prompt_are_its_equalizer(pipe: MAGEditPipeline, room: Room) -> None:
+    word = room.target.split(" ")[1]
+    weighted = replace(room, target=room.target.replace(word, f"({word}:1.5)", 1))
+    of_prompt = run(pipe, weighted, prompt_syntax="a1111", output_type="latent")
+    of_config = run(pipe, room, EditConfig(**QUICK_GIVEN, equalizer={word: 1.5}), output_type="latent")
+    assert torch.equal(cast("Tensor", of_prompt.images), cast("Tensor", of_config.images))
+
+
+def test_an_unsure_reading_is_a_warning(pipe: MAGEditPipeline, room: Room) -> None:
+    with pytest.warns(UserWarning, match="another order"):
+        pipe(room.image, room.mask, "a room with a sofa", "a sofa with a room", (), QUICK)
