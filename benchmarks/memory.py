@@ -20,7 +20,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.sd import sd_pipeline, weights
+from benchmarks.speed.sd import sd_pipeline, weights
 from benchmarks.tensor_memory import MIB, Living
 from cli.stack import Stack
 from jobs.schema import ArtifactName

@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 import magedit.backbones.stable_diffusion.denoiser
-from benchmarks.sd import sd_pipeline
+from benchmarks.speed.sd import sd_pipeline
 from cli.stack import Stack
 from jobs.settings import Settings
 from magedit.client import Client

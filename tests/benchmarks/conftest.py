@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import counters
-from benchmarks.costs import Bench, Job
-from benchmarks.counters import Clock
+from benchmarks.speed import counters
+from benchmarks.speed.costs import Bench, Job
+from benchmarks.speed.counters import Clock
 from magedit.config import Region
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import Room, _one_thread, pipe, room

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.memory import LIMIT_MIB, growth, peaks
-from benchmarks.sd import sd_pipeline
+from benchmarks.speed.sd import sd_pipeline
 from magedit.config import EditConfig
 from magedit.pipelines.mag_edit import MAGEditPipeline
 

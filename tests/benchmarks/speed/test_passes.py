@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.counters import Clock
-from benchmarks.passes import PassBench, pass_flops, pass_seconds
-from benchmarks.released import plain
+from benchmarks.speed.counters import Clock
+from benchmarks.speed.passes import PassBench, pass_flops, pass_seconds
+from benchmarks.speed.released import plain
 from magedit.pipelines.mag_edit import MAGEditPipeline
 
 

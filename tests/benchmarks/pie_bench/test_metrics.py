@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from transformers import CLIPConfig, CLIPModel, ViTConfig, ViTModel
 
-from benchmarks.pie_metrics import Lpips, Structure, TextSimilarity, mse, only, psnr, self_similarity, ssim
+from benchmarks.pie_bench.metrics import Lpips, Structure, TextSimilarity, mse, only, psnr, self_similarity, ssim
 
 BLACK, WHITE = (np.full((16, 16, 3), value, dtype=np.uint8) for value in (0, 255))
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)

@@ -1,6 +1,6 @@
 """Time saved by batching several results, per UNet pass and per edit.
 
-    python -m benchmarks.batching --results 4
+    python -m benchmarks.speed.batching --results 4
 
 The sampling pass (two rows a result), and the pass up to the guidance layers with its backward pass (one row); then the
 demo edit with a sweep of so many strengths and with so many seeds. On the demo checkpoint and one thread. Processor

@@ -15,8 +15,8 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 
 import magedit.backbones.stable_diffusion.denoiser
-from benchmarks.counters import Clock, counted, timed
-from benchmarks.released import plain
+from benchmarks.speed.counters import Clock, counted, timed
+from benchmarks.speed.released import plain
 from magedit.backbones.ddim import Schedule
 from magedit.backbones.stable_diffusion.attention import capturing, find_layers, guidance_layers
 from magedit.backbones.stable_diffusion.denoiser import Denoiser, frozen

@@ -10,9 +10,9 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from benchmarks.costs import Bench, Cost, Journal
-from benchmarks.counters import counted
-from benchmarks.passes import Passes
+from benchmarks.speed.costs import Bench, Cost, Journal
+from benchmarks.speed.counters import counted
+from benchmarks.speed.passes import Passes
 from magedit.config import EditConfig, PresetName
 
 SIX: dict[str, Any] = {"steps": 6, "max_iterations": 3, "null_text_iterations": 2}

@@ -6,8 +6,8 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from benchmarks import sd
-from benchmarks.sd import SD_UNET, sd_pipeline, weights
+from benchmarks.speed import sd
+from benchmarks.speed.sd import SD_UNET, sd_pipeline, weights
 
 NARROW = (32, 32, 32, 32)
 

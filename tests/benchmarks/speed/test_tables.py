@@ -6,9 +6,9 @@ import io
 
 from rich.console import Console
 
-from benchmarks.costs import Cost
-from benchmarks.passes import Passes
-from benchmarks.speed_tables import show, show_extrapolated, show_passes
+from benchmarks.speed.costs import Cost
+from benchmarks.speed.passes import Passes
+from benchmarks.speed.tables import show, show_extrapolated, show_passes
 
 
 def cells(text: str) -> dict[str, list[str]]:

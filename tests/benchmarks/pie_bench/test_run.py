@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.pie_bench import FIGURES, Item, decode, plain, read, resolved, run, show, summary
-from benchmarks.pie_metrics import Picture, mse
-from benchmarks.rows import BY_KIND, ROWS
+from benchmarks.pie_bench.metrics import Picture, mse
+from benchmarks.pie_bench.run import FIGURES, Item, decode, plain, read, resolved, run, show, summary
+from benchmarks.quality.rows import BY_KIND, ROWS
 from magedit.prompts.kinds import KINDS, EditKind
 from tests.magedit.conftest import load_pipeline
 

@@ -26,11 +26,11 @@ from diffusers import UNet2DConditionModel
 from PIL import Image
 from rich.console import Console
 
-from benchmarks.costs import Bench, Cost, Journal, demo_job, median
-from benchmarks.counters import Clock
-from benchmarks.passes import PassBench, Passes, medians, pass_flops, pass_seconds
-from benchmarks.sd import SD_UNET, sd_pipeline
-from benchmarks.speed_tables import RELEASED, show, show_extrapolated, show_passes
+from benchmarks.speed.costs import Bench, Cost, Journal, demo_job, median
+from benchmarks.speed.counters import Clock
+from benchmarks.speed.passes import PassBench, Passes, medians, pass_flops, pass_seconds
+from benchmarks.speed.sd import SD_UNET, sd_pipeline
+from benchmarks.speed.tables import RELEASED, show, show_extrapolated, show_passes
 from magedit.backbones.fingerprint import fingerprint
 from magedit.config import EditConfig, PresetName
 from magedit.demo import checkpoint_path
@@ -204,7 +204,3 @@ def main() -> None:
         figures["sd edits"] = {name: asdict(cost) for name, cost in whole.items()}
     if asked.json:
         asked.json.write_text(json.dumps(figures, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -25,9 +25,9 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.metrics import structure
-from benchmarks.quality_tables import ATTRIBUTES, Figures, markdown, summary
-from benchmarks.rows import BFLOAT16, BY_KIND, CEILING, ROWS, TABLES
+from benchmarks.quality.metrics import structure
+from benchmarks.quality.rows import BFLOAT16, BY_KIND, CEILING, ROWS, TABLES
+from benchmarks.quality.tables import ATTRIBUTES, Figures, markdown, summary
 from magedit.config import PRESETS, EditConfig, Region
 from magedit.demo import checkpoint_path, edit_set, instruct_checkpoint_path
 from magedit.demo.edits import EDIT_KINDS, DemoEdit, in_room
@@ -292,7 +292,3 @@ def main() -> None:
         screen.print(line, markup=False, highlight=False)
     if asked.json:
         asked.json.write_text(json.dumps(table, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()

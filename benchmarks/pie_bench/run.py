@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.pie_metrics import Lpips, Mask, Picture, Structure, TextSimilarity, mse, psnr, ssim
-from benchmarks.rows import BY_KIND, ROWS
+from benchmarks.pie_bench.metrics import Lpips, Mask, Picture, Structure, TextSimilarity, mse, psnr, ssim
+from benchmarks.quality.rows import BY_KIND, ROWS
 from magedit.config import EditConfig, Region
 from magedit.errors import WordNotFound
 from magedit.pipelines.mag_edit import MAGEditPipeline
@@ -245,7 +245,3 @@ def main() -> None:
     Console(width=160).print(show(table))
     if asked.json:
         asked.json.write_text(json.dumps(table, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()

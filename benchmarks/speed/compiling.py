@@ -1,6 +1,6 @@
 """Whether compiled regions pay: UNet passes as they are, and with `torch.compile` on parts of them, in turns.
 
-    python -m benchmarks.compiling
+    python -m benchmarks.speed.compiling
 
 Residual blocks, and feed-forward layers besides, are compiled with static shapes; attention is not, since what is read
 and injected there changes from pass to pass. On the demo checkpoint and one thread; processor time, medians. Needs a
@@ -20,7 +20,7 @@ from diffusers.models.attention import FeedForward
 from diffusers.models.resnet import ResnetBlock2D
 from rich.console import Console
 
-from benchmarks.batching import in_turn, passes
+from benchmarks.speed.batching import in_turn, passes
 from magedit.backbones.stable_diffusion.denoiser import frozen
 from magedit.demo import checkpoint_path
 from magedit.pipelines.mag_edit import MAGEditPipeline

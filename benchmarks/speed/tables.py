@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.costs import Cost
+from benchmarks.speed.costs import Cost
 
 RELEASED = "released"
 """The row that all others are measured against."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks.batching import compare, compare_edit, in_turn
+from benchmarks.speed.batching import compare, compare_edit, in_turn
 from magedit.config import EditConfig
 from tests.magedit.conftest import load_pipeline
 

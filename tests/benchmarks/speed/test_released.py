@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from benchmarks.released import released_edit, released_inversion
+from benchmarks.speed.released import released_edit, released_inversion
 from magedit.config import EditConfig, Region
 from magedit.meter import Meter
 from magedit.pipelines.mag_edit import MAGEditPipeline

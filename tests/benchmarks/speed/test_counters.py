@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from benchmarks import counters
-from benchmarks.counters import Clock, counted, matmul_peak, timed
+from benchmarks.speed import counters
+from benchmarks.speed.counters import Clock, counted, matmul_peak, timed
 
 
 def test_a_product_costs_what_it_multiplies_and_adds() -> None:

@@ -10,9 +10,15 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from benchmarks import counters, speed
-from benchmarks.costs import Bench, Journal
-from benchmarks.speed import compare, extrapolated, growth, sd_passes, unstopped
+from benchmarks.speed import counters, run
+from benchmarks.speed.costs import Bench, Journal
+from benchmarks.speed.run import (
+    compare,
+    extrapolated,
+    growth,
+    sd_passes,
+    unstopped,
+)
 from magedit.config import PresetName
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import CHECKPOINT, load_pipeline
@@ -64,10 +70,10 @@ def small(pipe: MAGEditPipeline, monkeypatch: pytest.MonkeyPatch) -> list[torch.
         return load_pipeline(dtype=dtype)
 
     monkeypatch.setattr(counters, "PEAK_SIDE", 64)
-    monkeypatch.setattr(speed, "checkpoint_path", lambda: CHECKPOINT)
-    monkeypatch.setattr(speed, "sd_pipeline", load)
-    monkeypatch.setattr(speed, "SD_UNET", dict(pipe.unet.config))
-    monkeypatch.setattr(speed, "SD_SIDES", (pipe.latent_side, pipe.guidance_side))
+    monkeypatch.setattr(run, "checkpoint_path", lambda: CHECKPOINT)
+    monkeypatch.setattr(run, "sd_pipeline", load)
+    monkeypatch.setattr(run, "SD_UNET", dict(pipe.unet.config))
+    monkeypatch.setattr(run, "SD_SIDES", (pipe.latent_side, pipe.guidance_side))
     return loaded
 
 
@@ -80,7 +86,7 @@ def test_the_command_with_edits_of_sd_size_in_half_precision(
     options += ["--sd-edits", "--resume"]
     for _ in range(2):
         monkeypatch.setattr(sys, "argv", ["speed", *options, "--state", str(tmp_path), "--json", str(file)])
-        speed.main()
+        run.main()
     figures = json.loads(file.read_text())
     assert set(figures["sd edits"]) == set(figures["edits"]) == {"released", *get_args(PresetName)}
     assert set(figures["sd"]["edits"]) == set(figures["edits"]) | set(unstopped())

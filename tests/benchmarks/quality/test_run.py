@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.quality import KIND_OF, resolved, run
-from benchmarks.quality_tables import markdown, summary
-from benchmarks.rows import BY_KIND, CEILING, ROWS, TABLES, UNGUIDED
+from benchmarks.quality.rows import BY_KIND, CEILING, ROWS, TABLES, UNGUIDED
+from benchmarks.quality.run import KIND_OF, resolved, run
+from benchmarks.quality.tables import markdown, summary
 from magedit.config import EditConfig
 from magedit.demo import checkpoint_path, demo_edit, sample_edits
 from magedit.demo.edits import EditKind

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
-from benchmarks.rows import UNGUIDED
+from benchmarks.quality.rows import UNGUIDED
 from magedit.demo.edits import EDIT_KINDS
 
 Figures = dict[str, Any]

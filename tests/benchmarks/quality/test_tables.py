@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.quality import KIND_OF
-from benchmarks.quality_tables import ATTRIBUTES, summary
+from benchmarks.quality.run import KIND_OF
+from benchmarks.quality.tables import ATTRIBUTES, summary
 from magedit.demo.edits import EDIT_KINDS
 
 

@@ -6,7 +6,7 @@ import pytest
 from diffusers.models.attention import FeedForward
 from diffusers.models.resnet import ResnetBlock2D
 
-from benchmarks.compiling import COMPILED, compiled
+from benchmarks.speed.compiling import COMPILED, compiled
 from tests.magedit.conftest import load_pipeline
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from benchmarks.metrics import edges, luma, structure
+from benchmarks.quality.metrics import edges, luma, structure
 
 EVERYWHERE = np.ones((32, 32), dtype=bool)
 

@@ -1,0 +1,1 @@
+"""PIE-Bench (Ju et al., arXiv 2310.01506)."""

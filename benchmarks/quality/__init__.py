@@ -1,0 +1,1 @@
+"""Edit quality on edits with known truth."""

@@ -1,0 +1,1 @@
+"""Speed of edits, UNet passes and their parts."""
