@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+import re
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +21,7 @@ from jobs.storage import sha256
 from magedit.client import Edit
 from magedit.images.masks import outside_difference
 from tests.conftest import wait_until
-from tests.containers.conftest import PROMPTS, SECRETS, URL, Stack, say
+from tests.containers.conftest import PROMPTS, ROOT, SECRETS, URL, Stack, say
 from tests.e2e.conftest import carpet, room
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -30,6 +34,13 @@ for port in (8333, 18333, 9333, 19333, 8888, 18888, 8080, 18080, 8181, 9101):
         knocking.settimeout(2)
         print(port, knocking.connect_ex((socket.gethostbyname("s3"), port)) == 0)
 """
+
+
+def command_of(first_word: str) -> str:
+    """The shell block of the Deploy page that begins so."""
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    (block,) = re.findall(rf"```sh\n( *{re.escape(first_word)}.*?)```", page, re.DOTALL)
+    return str(block)
 
 
 def finished(stack: Stack, job: str) -> bytes:
@@ -56,6 +67,25 @@ def test_without_a_key_nothing_opens(stack: Stack) -> None:
 
 def test_an_edit_with_a_key(stack: Stack, edit: Callable[..., Edit]) -> None:
     finished(stack, edit().id)
+
+
+def test_the_deploy_pages_secrets_are_enough(stack: Stack, tmp_path: Path) -> None:
+    shutil.copy(ROOT / ".env.example", tmp_path)
+    subprocess.run(["sh", "-euc", command_of("cp .env.example")], cwd=tmp_path, check=True)
+    arguments = ("--project-directory", str(ROOT), "--env-file", str(tmp_path / ".env"), "--profile", "gpu")
+    stack.engine.docker("compose", *arguments, "config", "--quiet")
+
+
+def test_the_deploy_pages_edit(stack: Stack, pictures: tuple[Path, Path], tmp_path: Path) -> None:
+    shutil.copy(pictures[0], tmp_path / "photo.png")
+    shutil.copy(pictures[1], tmp_path / "mask.png")
+    command = command_of("curl").replace("curl ", "curl --silent --show-error ", 1)
+    environment = {"PATH": os.environ["PATH"], "KEY": stack.key}
+    said = subprocess.run(
+        ["sh", "-euc", command], cwd=tmp_path, env=environment, capture_output=True, check=True
+    ).stdout
+    with stack.client() as client:
+        assert client.wait(json.loads(said)["id"]).state == "succeeded"
 
 
 @pytest.mark.parametrize("name", [*OURS, *SERVERS])
