@@ -81,7 +81,7 @@ class Costs:
     worker: Usage
     """A second of a worker that waits."""
     edit: Usage
-    """An edit, whatever its length: submit, follow by events, fetch."""
+    """The part of an edit that does not depend on its length: submit, queue, claim, commit."""
     running: Usage
     """A second of an edit's work, with one caller who follows it."""
     bytes_per_edit: float
