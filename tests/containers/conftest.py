@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -117,7 +118,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
             shutil.copy(ROOT / name, changed)
         for name in ("magedit", "jobs", "service", "worker", "cli"):
             shutil.copytree(ROOT / name, changed / name, ignore=shutil.ignore_patterns("__pycache__"))
-        (changed / "jobs" / "__init__.py").write_text("# A change of the source.\n")
+        (changed / "jobs" / "__init__.py").write_text(f"# A change that no earlier run has built: {uuid4()}\n")
         for target in tags:
             say(f"image of {target} after a change of the source")
             again[target] = engine.build(f"changed-{target}", changed, f"--target={target}")
