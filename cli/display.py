@@ -62,6 +62,9 @@ def print_finished(edit: Edit, console: Console) -> None:
         if table.row_count:
             console.print(table)
         console.print(cost(edit))
+        if (known := edit.measures.reconstruction) is not None:
+            through = f"{known.vae:.1f} dB through the VAE, {known.inversion:.1f} dB through the inversion"
+            console.print(f"the unedited picture, as the model gives it back inside the mask: {through}")
 
 
 def measures_table(edit: Edit) -> Table:

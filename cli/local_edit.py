@@ -19,7 +19,7 @@ from transformers.utils import logging as transformers_logging
 from cli.display import progress_bar
 from cli.errors import ModelUnavailable
 from jobs import schema
-from jobs.errors import JobError
+from jobs.errors import ContentWithheld, JobError
 from jobs.schema import EditRequest, JobOptions, JobRecord, State, new_id
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, image_key, mask_key
@@ -119,8 +119,15 @@ class LocalEditor:
 
             report = Shown()
             try:
-                finished = work.run(claim, self._served.editor, self._store, report)
-            except MAGEditError as error:
+                finished = work.run(
+                    claim,
+                    self._served.editor,
+                    self._store,
+                    report,
+                    withhold=self._settings.safety == "withhold",
+                    thresholds=work.thresholds_of(self._settings),
+                )
+            except (MAGEditError, ContentWithheld) as error:
                 raise _refused(failure_of(error)) from error
             bar.update(task, description="succeeded", completed=1.0)
         done = {
@@ -128,6 +135,7 @@ class LocalEditor:
             "finished_at": time.time(),
             "progress": report.last,
             "measures": finished.measures,
+            "assessment": finished.assessment,
             "results": finished.results,
             "artifacts": finished.artifacts,
         }

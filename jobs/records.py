@@ -28,7 +28,7 @@ from jobs.lua import load
 from jobs.schema import UNREADABLE, AnyRecord, JobRecord, Priority, Problem, State, StoredObject, id_time
 from jobs.settings import Settings
 from jobs.tenants.limits import Limits
-from magedit.report import EditMeasures, Progress
+from magedit.report import EditMeasures, EditWarning, Progress
 
 # How long a record without results still says "expired" instead of "not found", in seconds.
 TOMBSTONE_S = 24 * 3600
@@ -246,13 +246,19 @@ class Records:
         results: Sequence[StoredObject],
         artifacts: Sequence[StoredObject] = (),
         progress: Progress | None = None,
+        assessment: Sequence[EditWarning] = (),
     ) -> State | None:
-        """Finish with stored results, and with the ``progress`` that the edit ended at.
+        """Finish with stored results, with the ``progress`` that the edit ended at and what is to be said about them.
 
         Returns the state that now holds (`canceled` if that was accepted before), None if this attempt is no
         longer the record's.
         """
-        done = {"measures": measures, "results": tuple(results), "artifacts": tuple(artifacts)}
+        done = {
+            "measures": measures,
+            "results": tuple(results),
+            "artifacts": tuple(artifacts),
+            "assessment": tuple(assessment),
+        }
         if progress is not None:
             done["progress"] = progress
         return self._finish(claim, State.SUCCEEDED, done)

@@ -168,6 +168,7 @@ class JobRecord(Frozen):
     expires_at: float | None = None
     progress: Progress | None = None
     measures: EditMeasures | None = None
+    assessment: tuple[EditWarning, ...] = Field(default=(), description="What its worker has to say about the results.")
     results: tuple[StoredObject, ...] = ()
     artifacts: tuple[StoredObject, ...] = ()
     problem: Problem | None = None
@@ -190,7 +191,7 @@ class JobRecord(Frozen):
     @property
     def warnings(self) -> tuple[EditWarning, ...]:
         """What the caller may not expect."""
-        return self.request.warnings
+        return (*self.request.warnings, *self.assessment)
 
     def result_measures(self, number: int) -> ResultMeasures | None:
         """What is known of result ``number`` alone."""

@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from magedit.assessment import Thresholds
 from magedit.passes import BATCH_RESULTS
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
@@ -157,6 +158,21 @@ class Settings(BaseSettings):
         description="What becomes of a result that the checkpoint's safety checker, if it has one, objects to: `flag` "
         "(`measures.nsfw_content_detected` tells) or `withhold` (the edit fails with `content_withheld`, nothing is "
         "kept).",
+    )
+
+    warn_reconstruction_db: float = Field(
+        default=Thresholds.reconstruction_db,
+        ge=0,
+        le=100,
+        description="A picture that the model gives back with less than this inside the mask (PSNR, dB) has the "
+        "warning `poor_reconstruction`; 0: none.",
+    )
+    warn_no_effect_levels: float = Field(
+        default=Thresholds.no_effect_levels,
+        ge=0,
+        le=255,
+        description="A result that differs inside the mask by less than this (mean of 255 levels) has the warning "
+        "`no_effect`; 0: none.",
     )
 
     # Front end

@@ -15,6 +15,7 @@
     ├── CheckpointError          the checkpoint is not of Stable Diffusion 1.x/2.x layout, or lacks what is asked
     │   └── NoGuidanceLayers     no cross attention at the guidance resolution
     ├── EditDiverged             the latent became NaN or infinite
+    ├── PictureNotFinite         what the VAE gave is NaN or infinite
     └── EditCanceled             a progress callback asked to stop
 
 `code` is stable: callers may switch on it. `field` names the parameter to blame, as the API spells it.
@@ -130,6 +131,12 @@ class EditDiverged(MAGEditError):
 
     code = "edit_diverged"
     default_field = "guidance_step_size"
+
+
+class PictureNotFinite(MAGEditError):
+    """The VAE's picture or latent is NaN or infinite; another number format, or another VAE, is the cure."""
+
+    code = "picture_not_finite"
 
 
 class EditCanceled(MAGEditError):

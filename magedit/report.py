@@ -51,6 +51,17 @@ class Ratios:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reconstruction:
+    """How well the model gives the unedited picture back: PSNR in dB inside the mask, at the model's own size.
+
+    ``vae``: through the VAE alone. ``inversion``: through the inversion as well, as the edit's source branch has it.
+    """
+
+    vae: float
+    inversion: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class StepTrace:
     """One denoising step: ratios per region before the step's first guidance update and in its sampling pass.
 
@@ -67,7 +78,11 @@ class StepTrace:
 
 @dataclass(frozen=True, kw_only=True)
 class ResultMeasures:
-    """One result of an edit: the method, seed and strength that give it alone, and its own part of `EditMeasures`."""
+    """One result of an edit: the method, seed and strength that give it alone, and its own part of `EditMeasures`.
+
+    ``inside_difference`` is the mean absolute difference (0..255) inside the mask between the result and the unedited
+    picture as the model gives it back; None where that was not measured.
+    """
 
     method: MethodName = "mag-edit"
     seed: int
@@ -76,6 +91,7 @@ class ResultMeasures:
     after: tuple[Ratios, ...] = ()
     updates: int = 0
     outside_difference: int = 0
+    inside_difference: float | None = None
     nsfw_content_detected: bool | None = None
 
 
@@ -90,7 +106,8 @@ class EditMeasures:
     input. ``outside_difference`` is the largest absolute difference (0..255) of any pixel outside the dilated mask
     between input and results; 0 by construction, measured all the same. ``inversion_reused``: the edit started from an
     inversion that was there already. ``nsfw_content_detected`` is the verdict of the checkpoint's safety checker on
-    the working crop (of any result), None where it has none.
+    the working crop (of any result), None where it has none. ``reconstruction`` tells how well the model knows such
+    pictures at all, None where it was not measured.
     """
 
     before: tuple[Ratios, ...] = ()
@@ -105,6 +122,7 @@ class EditMeasures:
     paste_margin_px: int = 0
     outside_difference: int = 0
     inversion_reused: bool = False
+    reconstruction: Reconstruction | None = None
     nsfw_content_detected: bool | None = None
     results: tuple[ResultMeasures, ...] = ()
     trace: tuple[StepTrace, ...] = ()

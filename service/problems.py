@@ -56,6 +56,7 @@ KINDS: Mapping[type[Exception], Kind] = MappingProxyType(
         edit.CheckpointError: Kind(_500, "The model cannot be used"),
         edit.NoGuidanceLayers: Kind(_500, "The model cannot be guided"),
         edit.EditDiverged: Kind(_422, "The edit diverged"),
+        edit.PictureNotFinite: Kind(_500, "The model gave no picture"),
         edit.EditCanceled: Kind(HTTPStatus.CONFLICT, "The edit was canceled"),
         job.JobNotFound: Kind(HTTPStatus.NOT_FOUND, "No such edit"),
         job.JobNotReady: Kind(HTTPStatus.CONFLICT, "The edit has not finished"),

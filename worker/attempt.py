@@ -82,7 +82,15 @@ class Attempts:
         store = PatientStore(self._store, report, self._settings.storage_patience_s)
         try:
             withhold = self._settings.safety == "withhold"
-            finished = edit.run(claim, self._served.editor, store, report, self._inversions, withhold=withhold)
+            finished = edit.run(
+                claim,
+                self._served.editor,
+                store,
+                report,
+                self._inversions,
+                withhold=withhold,
+                thresholds=edit.thresholds_of(self._settings),
+            )
         except AttemptEnded as ended:
             log.info("edit stopped", reason=ended.reason)
             self._stopped(claim, ended.reason, report, seen)
@@ -107,7 +115,7 @@ class Attempts:
         else:
             state = self.insist(
                 lambda: self._records.commit_success(
-                    claim, finished.measures, finished.results, finished.artifacts, report.last
+                    claim, finished.measures, finished.results, finished.artifacts, report.last, finished.assessment
                 ),
                 report,
             )

@@ -10,12 +10,14 @@ from PIL import Image
 
 from jobs.errors import ContentWithheld
 from jobs.schema import CONTENT_TYPES, JobRecord, OutputFormat, StoredObject
+from jobs.settings import Settings
 from jobs.storage import ObjectStore, artifact_key, result_key, sha256
+from magedit.assessment import Thresholds, assess
 from magedit.config import EditConfig
 from magedit.images.transparency import flatten
 from magedit.meter import expected_work
 from magedit.methods.registry import METHODS
-from magedit.report import EditMeasures
+from magedit.report import EditMeasures, EditWarning
 from worker.artifacts import all_artifacts
 from worker.compare import edit_by
 from worker.inversion_cache import CachedInversion, Inversions
@@ -39,6 +41,7 @@ class Finished:
     measures: EditMeasures
     results: tuple[StoredObject, ...]
     artifacts: tuple[StoredObject, ...]
+    assessment: tuple[EditWarning, ...] = ()
 
 
 def run(
@@ -49,11 +52,13 @@ def run(
     inversions: Inversions | None = None,
     *,
     withhold: bool = False,
+    thresholds: Thresholds | None = None,
 ) -> Finished:
     """Carry out the claimed edit and store what it makes under the attempt's own keys.
 
     With ``inversions`` the picture's inversion is looked up there, and kept there as soon as it is made. With
-    ``withhold`` a result to which the checkpoint's safety checker objects is not stored.
+    ``withhold`` a result to which the checkpoint's safety checker objects is not stored. ``thresholds``: from where on
+    something is said about the results.
 
     Raises:
         MAGEditError: the edit cannot be carried out.
@@ -74,7 +79,8 @@ def run(
             return inversions.slot(claim.tenant, image, masks, request.source_prompt, config)
 
         several = edit_by(editor, inputs, request.configs, report, cached_for)
-        return _finish(claim, image, masks, several, several.measures, None, store, report, withhold=withhold)
+        finished = _finish(claim, image, masks, several, several.measures, None, store, report, withhold=withhold)
+        return replace(finished, assessment=assess(finished.measures, thresholds))
     # One unguided edit, of the first seed: results of other seeds have none to be compared with.
     compare = "attention" in request.artifacts and request.config.is_guided
     plain = replace(request.config.variants[0], strength=0.0)
@@ -95,7 +101,15 @@ def run(
         report.share(1.0 - share, share)
         unguided = editor(*inputs, plain, inversion=edited.inversion, on_progress=report)
         measures = replace(measures, unguided=unguided.measures.after)
-    return _finish(claim, image, masks, edited, measures, unguided, store, report, withhold=False)
+    finished = _finish(claim, image, masks, edited, measures, unguided, store, report, withhold=False)
+    return replace(finished, assessment=assess(finished.measures, thresholds))
+
+
+def thresholds_of(settings: Settings) -> Thresholds:
+    """From where on the settings have something said."""
+    return Thresholds(
+        reconstruction_db=settings.warn_reconstruction_db, no_effect_levels=settings.warn_no_effect_levels
+    )
 
 
 def _finish(

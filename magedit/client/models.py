@@ -51,6 +51,13 @@ class Ratios(ResponseModel):
     spatial: float
 
 
+class Reconstruction(ResponseModel):
+    """PSNR in dB inside the mask of the unedited picture through the VAE, and through the inversion."""
+
+    vae: float
+    inversion: float
+
+
 class ResultMeasures(ResponseModel):
     """Ratios of one result."""
 
@@ -76,6 +83,8 @@ class Measures(ResponseModel):
     outside_difference: int
     paste_margin_px: int
     inversion_reused: bool = False
+    reconstruction: Reconstruction | None = None
+    nsfw_content_detected: bool | None = None
     results: tuple[ResultMeasures, ...] = ()
 
 

@@ -5,9 +5,10 @@ A mask is a Pillow image of mode ``L`` whose pixels are 0 (keep) or 255 (edit), 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from PIL import Image, ImageChops, ImageFilter
+from PIL import Image, ImageChops, ImageFilter, ImageStat
 
 from magedit.config import MaskMode
 from magedit.errors import EmptyMask, MaskMismatch
@@ -22,6 +23,9 @@ SHADE = 8
 
 BLUR_RADIUS_MAX = 100
 """Radius in pixels up to which one selected pixel survives an 8-bit mean along a line: 255 / 201 is above 1."""
+
+PSNR_MAX = 100.0
+"""PSNR in dB of two pictures that are the same."""
 
 OUTLINE_COLOUR = (255, 0, 110)
 """sRGB colour of mask outlines in pictures for people."""
@@ -254,6 +258,19 @@ def outside_difference(before: Image.Image, after: Image.Image, mask: Image.Imag
     difference = ImageChops.difference(before, after)
     difference.paste((0, 0, 0), (0, 0), dilate(mask, radius))
     return max(high for _, high in difference.getextrema())  # type: ignore[misc]
+
+
+def psnr_inside(before: Image.Image, after: Image.Image, mask: Image.Image) -> float:
+    """PSNR in dB of two RGB pictures inside the mask; `PSNR_MAX` if they are the same there."""
+    squares = ImageStat.Stat(ImageChops.difference(before, after), mask)
+    mean = sum(squares.sum2) / max(1, sum(squares.count))
+    return PSNR_MAX if mean == 0 else min(PSNR_MAX, 10 * math.log10(255**2 / mean))
+
+
+def inside_difference(before: Image.Image, after: Image.Image, mask: Image.Image) -> float:
+    """Mean absolute difference (0..255) of two RGB pictures inside the mask."""
+    means = ImageStat.Stat(ImageChops.difference(before, after), mask).mean
+    return sum(means) / len(means)
 
 
 def outline(image: Image.Image, mask: Image.Image, *, width: int = 2) -> Image.Image:

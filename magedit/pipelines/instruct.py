@@ -25,10 +25,11 @@ from magedit.inversion.base import Inverted
 from magedit.meter import Meter, OnProgress, expected_work
 from magedit.methods.base import EditedLatent
 from magedit.methods.compatibility import check_together
+from magedit.pipelines.autoencoder import decode, encode, is_objectionable
 from magedit.pipelines.inputs import as_config, check_prompts, read_inputs
 from magedit.pipelines.output import Inversion, MAGEditOutput
 from magedit.pipelines.progress import shown
-from magedit.report import EditMeasures, ResultMeasures, Stage
+from magedit.report import EditMeasures, Reconstruction, ResultMeasures, Stage
 
 _NO_LATENT = torch.empty(0)
 """In place of a source branch, which there is none of."""
@@ -124,10 +125,15 @@ class InstructPipeline:
         box = pixels.working_crop(union, self.size, config.crop_context)
         margin = pixels.paste_margin_px(box, config.paste_margin)
         crop, results, pictures, latents = pixels.crop_to(image, box, self.size), [], [], []
+        mask, device = pixels.crop_to(union, box, self.size), self._pipe._execution_device
+        reproduced = decode(self._pipe.vae, encode(self._pipe.vae, crop, device))
+        known = pixels.psnr_inside(crop, reproduced, mask)
         with shown(self._bar, on_progress) as report:
             meter = Meter(expected_work(config, inverted=True), report)
             for each in config.variants:
-                picture, latent, flagged = self._sample(crop, target_prompt, each, meter)
+                latent = self._sample(crop, target_prompt, each, meter)
+                picture = decode(self._pipe.vae, latent)
+                flagged = is_objectionable(self._pipe, picture, device)
                 latents.append(latent)
                 pasted = pixels.paste_back(image, picture, union, box, margin)
                 pictures.append(restore(pasted, inputs.original))
@@ -137,6 +143,7 @@ class InstructPipeline:
                         seed=each.seed,
                         strength=each.strength,
                         outside_difference=pixels.outside_difference(image, pasted, union, margin),
+                        inside_difference=pixels.inside_difference(reproduced, picture, mask),
                         nsfw_content_detected=flagged,
                     )
                 )
@@ -151,6 +158,7 @@ class InstructPipeline:
                 crop=box,
                 paste_margin_px=margin,
                 outside_difference=max(each.outside_difference for each in results),
+                reconstruction=Reconstruction(vae=known, inversion=known),
                 nsfw_content_detected=any(flags) if checked else None,
                 results=tuple(results),
             ),
@@ -161,15 +169,10 @@ class InstructPipeline:
             nsfw_content_detected=[bool(each) for each in flags] if checked else None,
         )
 
-    def _sample(
-        self, crop: Image.Image, instruction: str, config: EditConfig, meter: Meter
-    ) -> tuple[Image.Image, Tensor, bool | None]:
-        """The edited crop, its latent (1, C, h, w) and the safety checker's verdict."""
-        latest = _NO_LATENT
+    def _sample(self, crop: Image.Image, instruction: str, config: EditConfig, meter: Meter) -> Tensor:
+        """The latent (1, C, h, w) of the edited crop."""
 
         def step(_pipe: Any, _step: int, _timestep: int, tensors: dict[str, Any]) -> dict[str, Any]:
-            nonlocal latest
-            latest = tensors["latents"]
             meter.passed(forward=1)
             meter.stepped()
             return tensors
@@ -185,9 +188,11 @@ class InstructPipeline:
                 eta=config.eta,
                 generator=torch.Generator("cpu").manual_seed(config.seed),
                 callback_on_step_end=step,
+                # Its own decoding blackens what a safety checker objects to; what becomes of that is for the caller.
+                output_type="latent",
             )
-        verdict = output.nsfw_content_detected
-        return output.images[0], latest.float(), None if verdict is None else bool(verdict[0])
+        latent: Tensor = output.images.float()
+        return latent
 
 
 __all__ = ["InstructPipeline"]

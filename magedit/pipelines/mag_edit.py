@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
-from diffusers.image_processor import VaeImageProcessor
 from PIL import Image
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -38,6 +37,7 @@ from magedit.methods.base import EditTask
 from magedit.methods.compatibility import check_together
 from magedit.methods.registry import METHODS
 from magedit.passes import BATCH_RESULTS
+from magedit.pipelines.autoencoder import decode, encode, is_objectionable
 from magedit.pipelines.inputs import Inputs, as_config, as_regions, check_prompts, read_inputs
 from magedit.pipelines.output import Inversion, MAGEditOutput
 from magedit.pipelines.plan import (
@@ -54,7 +54,7 @@ from magedit.prompts.checks import check_prompt, check_words
 from magedit.prompts.kinds import with_kind
 from magedit.prompts.reading import read_prompts
 from magedit.prompts.weights import PromptSyntax, plain_prompts
-from magedit.report import EditMeasures, ResultMeasures, Stage
+from magedit.report import EditMeasures, Reconstruction, ResultMeasures, Stage
 
 GUIDANCE_DIVISOR = 4
 """Guidance reads the maps at 1/4 of the latent's resolution (paper 4.2: 16 of 64), unless the checkpoint says else."""
@@ -123,7 +123,6 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
                 "inpainting, depth and upscaling checkpoints cannot be edited with"
             )
         correct_size(unet, vae)
-        self._images = VaeImageProcessor(vae_scale_factor=self.vae_factor)
 
     @classmethod
     def from_pretrained(cls, checkpoint: str | Path, **options: Any) -> Self:
@@ -326,17 +325,22 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             margin = pixels.paste_margin_px(inversion.box, config.paste_margin)
             pictures: list[Image.Image] = []
             own: list[ResultMeasures] = []
+            reproduced, reconstruction = None, None
             with meter.stage(Stage.DECODE, len(edited)):
+                if output_type != "latent":
+                    reproduced, reconstruction = self._reconstruct(inputs, inversion, edited[0].source)
                 for variant, each in zip(config.variants, edited, strict=True):
-                    difference, flagged = 0, None
+                    difference, inside, flagged = 0, None, None
                     if output_type != "latent":
-                        picture = self._decode(each.latent)
-                        flagged = self._check_safety(picture)
+                        picture = decode(self.vae, each.latent)
+                        flagged = is_objectionable(self, picture, self._execution_device)
+                        if reproduced is not None:
+                            inside = pixels.inside_difference(reproduced, picture, self._crop(union, inversion))
                         changing = changeable(union, each.mask, inversion.box)
                         pasted = pixels.paste_back(image, picture, changing, inversion.box, margin)
                         difference = pixels.outside_difference(image, pasted, union, margin)
                         pictures.append(restore(pasted, original))
-                    own.append(result_measures(variant, each, difference, flagged))
+                    own.append(result_measures(variant, each, difference, inside, flagged))
                     meter.stepped()
         self.maybe_free_model_hooks()
         flags = [bool(each.nsfw_content_detected) for each in own]
@@ -355,6 +359,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
                 paste_margin_px=margin,
                 outside_difference=max(each.outside_difference for each in own),
                 inversion_reused=reused,
+                reconstruction=reconstruction,
                 nsfw_content_detected=any(flags) if checked else None,
                 results=tuple(own),
                 trace=edited[0].trace,
@@ -467,23 +472,23 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
 
     def _encode(self, crop: Image.Image) -> Tensor:
         """Latent (1, C, h, w) of a picture of the checkpoint's size: posterior mean times scaling factor, fp32."""
-        # As read from a picture the batch lies channels-last, for which torch's CPU kernels are off by 1e-3.
-        batch = self._images.preprocess(crop).to(self._execution_device, self.vae.dtype).contiguous()
-        latent: Tensor = self.vae.encode(batch).latent_dist.mean.float() * self.vae.config.scaling_factor
-        return latent
+        return encode(self.vae, crop, self._execution_device)
 
-    def _decode(self, latent: Tensor) -> Image.Image:
-        decoded = self.vae.decode((latent / self.vae.config.scaling_factor).to(self.vae.dtype), return_dict=False)[0]
-        pictures: list[Image.Image] = self._images.postprocess(decoded.float(), output_type="pil")
-        return pictures[0]
+    def _crop(self, picture: Image.Image, inversion: Inversion) -> Image.Image:
+        return pixels.crop_to(picture, inversion.box, self.size)
 
-    def _check_safety(self, picture: Image.Image) -> bool | None:
-        if self.safety_checker is None or self.feature_extractor is None:
-            return None
-        device = self._execution_device
-        inputs = self.feature_extractor(picture, return_tensors="pt").pixel_values.to(device, self.vae.dtype)
-        _, flagged = self.safety_checker(images=self._images.pil_to_numpy(picture), clip_input=inputs)
-        return any(bool(verdict) for verdict in flagged)
+    def _reconstruct(
+        self, inputs: Inputs, inversion: Inversion, source: Tensor
+    ) -> tuple[Image.Image, Reconstruction | None]:
+        """The unedited crop as the model gives it back, and how near that is; ``source`` is the source branch's z_0."""
+        crop, mask = (self._crop(each, inversion) for each in (inputs.image, inputs.union))
+        latent = inversion.inverted.latents[-1]
+        through_vae = decode(self.vae, latent)
+        vae = pixels.psnr_inside(crop, through_vae, mask)
+        if source.shape != latent.shape or torch.equal(source, latent):
+            return through_vae, Reconstruction(vae=vae, inversion=vae)
+        inverted = pixels.psnr_inside(crop, decode(self.vae, source), mask)
+        return through_vae, Reconstruction(vae=vae, inversion=inverted)
 
 
 __all__ = ["Inversion", "MAGEditOutput", "MAGEditPipeline"]

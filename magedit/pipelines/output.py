@@ -9,6 +9,7 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
+from magedit.assessment import assess
 from magedit.config import EditConfig
 from magedit.errors import UnknownMethod
 from magedit.images.masks import Box
@@ -16,7 +17,7 @@ from magedit.inversion.base import Inverted
 from magedit.inversion.registry import inversion_settings
 from magedit.methods.base import EditedLatent
 from magedit.methods.registry import METHODS
-from magedit.report import EditMeasures
+from magedit.report import EditMeasures, EditWarning
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,11 @@ class MAGEditOutput(BaseOutput):  # type: ignore[misc]
     attention: tuple[Tensor, ...]
     attention_steps: tuple[tuple[Tensor, ...], ...]
     nsfw_content_detected: list[bool] | None
+
+    @property
+    def warnings(self) -> tuple[EditWarning, ...]:
+        """What may not be as hoped for (`magedit.assessment`)."""
+        return assess(self.measures)
 
     def __repr__(self) -> str:
         """One line: what there is, and what it cost."""

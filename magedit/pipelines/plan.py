@@ -128,7 +128,11 @@ def changeable(union: Image.Image, found: Tensor | None, box: Box) -> Image.Imag
 
 
 def result_measures(
-    config: EditConfig, edited: EditedLatent, outside_difference: int, flagged: bool | None
+    config: EditConfig,
+    edited: EditedLatent,
+    outside_difference: int,
+    inside_difference: float | None,
+    flagged: bool | None,
 ) -> ResultMeasures:
     """What is reported of one result, edited under ``config``."""
     return ResultMeasures(
@@ -139,6 +143,7 @@ def result_measures(
         after=mean_ratios([step.after for step in edited.trace]),
         updates=sum(step.iterations for step in edited.trace),
         outside_difference=outside_difference,
+        inside_difference=inside_difference,
         nsfw_content_detected=flagged,
     )
 

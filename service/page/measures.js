@@ -47,6 +47,7 @@ function cost({ timings, seed, request, attempt, measures, results }, number) {
   const stages = Object.entries(measures.stage_seconds).map(([stage, seconds]) => `${stage} ${duration(seconds)}`);
   const facts = [
     ["Largest change outside the dilated mask", `${measures.outside_difference} of 255 levels`],
+    ["The unedited picture, as the model gives it back inside the mask", reconstruction(measures.reconstruction)],
     ["UNet passes", `${passes} (${measures.unet_backward} of them backward)`],
     ["Time", `${duration(timings.running_s ?? 0)}: ${stages.join(", ")}`],
     ["Model", request.model],
@@ -57,6 +58,11 @@ function cost({ timings, seed, request, attempt, measures, results }, number) {
     ["Attempts", attempt > 1 ? attempt : null],
   ].filter(([, value]) => value !== null && value !== undefined);
   return h("dl", {}, ...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))]));
+}
+
+function reconstruction(of) {
+  if (!of) return null;
+  return `${of.vae.toFixed(1)} dB through the VAE, ${of.inversion.toFixed(1)} dB through the inversion`;
 }
 
 function number(value) {

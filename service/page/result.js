@@ -125,10 +125,17 @@ async function draw(edit, before, number, signal) {
       "div",
       { class: "shown" },
       h("div", {}, comparison, several(edit, before, number, signal)),
-      h("div", { class: "facts" }, actions(edit, number), table(edit, number)),
+      h("div", { class: "facts" }, warnings(edit), actions(edit, number), table(edit, number)),
     ),
     artifacts(edit, number),
   );
+}
+
+/** What may not be as hoped for, a sentence each. */
+function warnings(edit) {
+  if (!edit.warnings.length) return "";
+  const told = edit.warnings.map(({ message }) => h("p", {}, message));
+  return h("div", { class: "note", role: "note", "aria-label": "Worth knowing" }, ...told);
 }
 
 /** The picture that was edited: kept by this browser, or the result that was edited further; null: it is not to be

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from PIL import Image, ImageDraw
 from torch import Tensor
+from transformers import CLIPConfig, CLIPImageProcessor
 
 from magedit.pipelines.mag_edit import MAGEditPipeline
 
@@ -35,6 +37,23 @@ def load_pipeline(**options: Any) -> MAGEditPipeline:
 def pipe() -> MAGEditPipeline:
     """One pipeline for all tests; a test that changes it loads its own."""
     return load_pipeline()
+
+
+def objecting_checker() -> tuple[StableDiffusionSafetyChecker, CLIPImageProcessor]:
+    """A safety checker that objects to every picture, with its feature extractor."""
+    vision = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 32,
+        "patch_size": 8,
+    }
+    checker = StableDiffusionSafetyChecker(CLIPConfig(vision_config=vision, projection_dim=16)).eval()
+    # Far above any cosine: this concept is always seen.
+    checker.concept_embeds_weights.data[:] = -10.0
+    extractor = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    return checker, extractor
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,17 @@ from PIL import Image, ImageChops, ImageDraw, ImageStat
 from magedit.config import MaskMode
 from magedit.errors import EmptyMask, MaskMismatch
 from magedit.images.masks import (
+    PSNR_MAX,
     check_mask,
     crop_to,
     dilate,
     feather,
+    inside_difference,
     outline,
     outside_difference,
     paste_back,
     paste_margin_px,
+    psnr_inside,
     read_mask,
     union,
     working_crop,
@@ -271,3 +275,14 @@ def test_the_outline_leaves_the_inside_alone() -> None:
     drawn = outline(picture, mask)
     assert ImageChops.difference(picture, drawn).getbbox() == (8, 8, 32, 32)
     assert drawn.getpixel((20, 20)) == (9, 9, 9)
+
+
+def test_differences_inside_the_mask_count_its_pixels_alone() -> None:
+    before, mask = Image.new("RGB", (8, 8), (100, 100, 100)), Image.new("L", (8, 8))
+    mask.paste(255, (0, 0, 4, 8))
+    after = before.copy()
+    after.paste((110, 100, 100), (0, 0, 2, 8))
+    after.paste((255, 0, 0), (6, 0, 8, 8))
+    assert inside_difference(before, after, mask) == pytest.approx(10 / 6)
+    assert psnr_inside(before, after, mask) == pytest.approx(10 * math.log10(255**2 / (100 / 6)))
+    assert psnr_inside(before, before, mask) == PSNR_MAX

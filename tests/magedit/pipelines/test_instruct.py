@@ -21,7 +21,7 @@ from magedit.images.masks import outside_difference
 from magedit.pipelines.instruct import InstructPipeline
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.report import Progress
-from tests.magedit.conftest import CHECKPOINT, Room
+from tests.magedit.conftest import CHECKPOINT, Room, objecting_checker
 from worker.model import vocabulary
 
 CONFIG = EditConfig(method="instruct-pix2pix", steps=3)
@@ -122,3 +122,17 @@ def test_the_checkpoint_that_ships_follows_instructions() -> None:
     (result,) = output.images
     assert isinstance(result, Image.Image)
     assert judge_edit(edit, result, pipe.size)["success"] == 1.0
+
+
+def test_what_a_safety_checker_objects_to_is_flagged_and_not_blackened(
+    checkpoint: Path, instructed: InstructPipeline, room: Room
+) -> None:
+    checker, extractor = objecting_checker()
+    checked = InstructPipeline.from_pretrained(str(checkpoint), safety_checker=checker, feature_extractor=extractor)
+    flagged = checked(room.image, room.mask, "", INSTRUCTION, (), CONFIG)
+    plain = instructed(room.image, room.mask, "", INSTRUCTION, (), CONFIG)
+    assert (flagged.nsfw_content_detected, plain.nsfw_content_detected) == ([True], None)
+    assert isinstance(flagged.images, list)
+    assert isinstance(plain.images, list)
+    assert flagged.images[0].tobytes() == plain.images[0].tobytes()
+    assert "safety" in {each.code for each in flagged.warnings}

@@ -13,20 +13,20 @@ import numpy as np
 import pytest
 import torch
 from diffusers import PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from PIL import Image, ImageChops, ImageDraw
 from torch import Tensor
-from transformers import CLIPConfig, CLIPImageProcessor
 
 from magedit.config import ConstraintName, EditConfig, InversionName, MethodName, Region
 from magedit.errors import (
     CheckpointError,
     EditCanceled,
+    EditDiverged,
     EmptyMask,
     MaskMismatch,
     NoGuidanceLayers,
     NothingToGuide,
     NotTogether,
+    PictureNotFinite,
     PromptTooLong,
     RegionMismatch,
     WordNotFound,
@@ -36,7 +36,7 @@ from magedit.images.transparency import flatten
 from magedit.methods.registry import METHODS
 from magedit.pipelines.mag_edit import MAGEditOutput, MAGEditPipeline
 from magedit.report import Progress, Stage
-from tests.magedit.conftest import CHECKPOINT, Room, load_pipeline
+from tests.magedit.conftest import CHECKPOINT, Room, load_pipeline, objecting_checker
 
 QUICK_GIVEN: dict[str, Any] = {
     "steps": 4,
@@ -344,23 +344,42 @@ def test_each_constraint_has_the_step_size_of_the_checkpoint(room: Room) -> None
 
 
 def test_a_safety_checker_of_the_checkpoint_is_asked(pipe: MAGEditPipeline, room: Room) -> None:
-    vision = {
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "image_size": 32,
-        "patch_size": 8,
-    }
-    checker = StableDiffusionSafetyChecker(CLIPConfig(vision_config=vision, projection_dim=16)).eval()
-    # Far above any cosine: this concept is always seen.
-    checker.concept_embeds_weights.data[:] = -10.0
-    extractor = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    checker, extractor = objecting_checker()
     checked = load_pipeline(safety_checker=checker, feature_extractor=extractor)
     output = run(checked, room)
     assert output.nsfw_content_detected == [True]
     assert output.measures.nsfw_content_detected is True
+    assert [each.code for each in output.warnings if each.code == "safety"] == ["safety"]
     assert run(pipe, room).measures.nsfw_content_detected is None
+
+
+def test_a_vae_that_gives_no_picture_fails_the_edit(room: Room) -> None:
+    broken = load_pipeline()
+    assert broken.vae.decoder.conv_out.bias is not None
+    broken.vae.decoder.conv_out.bias.data[0] = float("nan")
+    with pytest.raises(PictureNotFinite, match="the decoded picture is NaN or infinite: the VAE overflows in"):
+        run(broken, room)
+    half = load_pipeline(dtype=torch.float16)
+    half.vae.encoder.conv_in.bias.data[:] = 6e4
+    with pytest.raises(PictureNotFinite, match=r"the picture's latent is NaN or infinite: .* in float16; use MAG"):
+        run(half, room)
+
+
+def test_a_latent_that_is_lost_fails_the_edit(room: Room) -> None:
+    broken = load_pipeline()
+    broken.unet.conv_out.bias.data[0] = float("nan")
+    with pytest.raises(EditDiverged, match="no longer finite after sampling"):
+        run(broken, room, replace(QUICK, method="p2p"))
+
+
+def test_how_well_the_unedited_picture_comes_back_is_measured(pipe: MAGEditPipeline, room: Room) -> None:
+    direct, ddim = (run(pipe, room, replace(QUICK, inversion=name)).measures for name in ("direct", "ddim"))
+    assert direct.reconstruction is not None
+    assert ddim.reconstruction is not None
+    # Direct inversion is exact: nothing is lost behind the VAE.
+    assert direct.reconstruction.vae == direct.reconstruction.inversion == ddim.reconstruction.vae
+    assert 0 < ddim.reconstruction.inversion != ddim.reconstruction.vae
+    assert direct.results[0].inside_difference is not None
 
 
 def test_inpainting_checkpoints_are_refused(pipe: MAGEditPipeline) -> None:

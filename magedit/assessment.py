@@ -1,0 +1,71 @@
+"""What is said about a finished edit that may not be what its caller hoped for. Free of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from magedit.report import EditMeasures, EditWarning
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """From where on something is said.
+
+    Measured with the demo checkpoint's VAE inside the masks of 36 of its own edits: 29.3 dB in the median, 22.4 dB and
+    more in 95 %; textures with the spectrum of photographs (noise of 1/f to 1/f^1.5) come back with 15 to 19.3 dB.
+    Eight of these edits (`fast`) change their mask by 16 to 101 levels, one with the same prompt twice by 2.3.
+    """
+
+    reconstruction_db: float = 20.0
+    no_effect_levels: float = 4.0
+
+
+def assess(measures: EditMeasures, thresholds: Thresholds | None = None) -> tuple[EditWarning, ...]:
+    """The warnings about an edit with these measures."""
+    return tuple(_warnings(measures, thresholds or Thresholds()))
+
+
+def _warnings(measures: EditMeasures, thresholds: Thresholds) -> Iterator[EditWarning]:
+    reconstruction = measures.reconstruction
+    if reconstruction is not None and (db := min(reconstruction.vae, reconstruction.inversion)) < (
+        wanted := thresholds.reconstruction_db
+    ):
+        part = "VAE" if reconstruction.vae < wanted else "inversion"
+        cure = (
+            "use a checkpoint that was trained on pictures like this one"
+            if part == "VAE"
+            else "use another inversion, such as `direct`"
+        )
+        yield EditWarning(
+            code="poor_reconstruction",
+            message="the model cannot reproduce this picture inside the mask, even unedited: "
+            f"{db:.1f} dB through its {part}, less than {wanted:g}. The result is likely a smear: {cure}",
+            field="model" if part == "VAE" else "inversion",
+        )
+    still = [
+        number
+        for number, each in enumerate(measures.results)
+        if each.inside_difference is not None and each.inside_difference < thresholds.no_effect_levels
+    ]
+    if still:
+        yield EditWarning(
+            code="no_effect",
+            message=f"{_which(still, measures)} hardly differs from the picture inside the mask (by less than "
+            f"{thresholds.no_effect_levels:g} of 255 levels): raise `strength`, or lower `cross_replace` and "
+            "`self_replace`, which hold on to the source",
+            field="strength",
+        )
+    flagged = [number for number, each in enumerate(measures.results) if each.nsfw_content_detected]
+    if flagged:
+        yield EditWarning(
+            code="safety",
+            message=f"the checkpoint's safety checker objects to {_which(flagged, measures)}: look at it before you "
+            "show it to others",
+        )
+
+
+def _which(numbers: list[int], measures: EditMeasures) -> str:
+    if len(measures.results) == 1:
+        return "the result"
+    return f"result {', '.join(str(number) for number in numbers)}"
