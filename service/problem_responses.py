@@ -1,4 +1,4 @@
-"""Problem documents as HTTP answers: exception handlers, and a middleware for what the framework answers itself."""
+"""Problem documents as HTTP responses: exception handlers and a middleware."""
 
 from __future__ import annotations
 

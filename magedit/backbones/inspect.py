@@ -1,4 +1,4 @@
-"""What a checkpoint is, told from its configs and file headers before anything of it is loaded. Free of torch."""
+"""Inspection of a checkpoint's configs and file headers, before anything is loaded. Free of torch."""
 
 from __future__ import annotations
 

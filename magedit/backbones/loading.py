@@ -1,4 +1,4 @@
-"""Loading a checkpoint by what its configs say it is; diffusers does the rest."""
+"""Loads an inspected checkpoint through diffusers."""
 
 from __future__ import annotations
 

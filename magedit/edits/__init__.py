@@ -1,1 +1,1 @@
-"""From what is asked to what is done: a request resolved once, for library, command line and service. Free of torch."""
+"""Resolution of requests into edits, for library, command line and service. Free of torch."""

@@ -1,4 +1,4 @@
-"""What is to be known of a checkpoint to resolve an edit for it."""
+"""Facts about a checkpoint that resolving an edit needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one place where a request becomes an edit: what is asked, held against a checkpoint and against itself."""
+"""Resolves a request against a checkpoint into a `ResolvedEdit`, with every check in one place."""
 
 from __future__ import annotations
 

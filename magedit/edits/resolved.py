@@ -1,4 +1,4 @@
-"""An edit as it is carried out: everything is decided, and whoever carries it out decides nothing."""
+"""`ResolvedEdit`: an edit with every decision made, as the record keeps it and the worker runs it."""
 
 from __future__ import annotations
 

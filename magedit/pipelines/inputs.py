@@ -1,4 +1,4 @@
-"""What a call of a pipeline is handed over, read and checked before anything is computed."""
+"""Reads and checks the arguments of a pipeline call."""
 
 from __future__ import annotations
 

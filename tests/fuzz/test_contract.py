@@ -134,7 +134,7 @@ class Target:
             kept = case.method.upper() != "DELETE" or self.number % 4 == 1
             if kept:
                 case.path_parameters["edit_id"] = self.known.edit_for(case, self.number // 2)
-        if case.method.upper() == "POST" and isinstance(case.body, dict):
+        if case.method.upper() == "POST" and case.path == "/v1/edits" and isinstance(case.body, dict):
             if self.number % 4 == 1:
                 # Nothing else that could be refused.
                 case.body = {}
