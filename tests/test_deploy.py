@@ -96,7 +96,9 @@ def test_every_package_is_in_the_wheel() -> None:
         "include"
     ]:
         assert f"./{pattern.rstrip('*')}" in copied
-    assert {PROJECT["readme"], *PROJECT["license-files"]} <= set(shlex.split(copied))
+    sources = {word.removeprefix("./") for word in shlex.split(copied)}
+    for file in (PROJECT["readme"], *PROJECT["license-files"]):
+        assert sources & {file, *map(str, Path(file).parents)} - {"."}, file
 
 
 def test_nothing_secret_reaches_an_image() -> None:
