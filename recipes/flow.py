@@ -11,27 +11,17 @@ import torch
 import torch.nn.functional as F
 from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel
 from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
-from magedit.demo.captions import Caption, Mention, caption_scene, varied_caption
+from magedit.demo.captions import caption_scene, varied_caption
 from magedit.demo.flow_model import PADDING, JointAttention, encode_words
-from magedit.demo.palette import COLOURS, FLOORS, KINDS, MORE_PATTERNS, PATTERNS, SIDES, WALLS
 from magedit.demo.scene import Scene, sample_scene, sample_varied_scene
 from recipes.presets import FlowPreset, FlowRecipe, TextRecipe
-from recipes.tokenizer import LENGTH
+from recipes.text import Tagger, text_config
 from recipes.vae import FACTOR
 
 VARIED: Final = 0.35
 """Share of the rooms that are drawn by `sample_varied_scene`."""
-TAGS: Final[dict[str, tuple[str | None, ...]]] = {
-    "kind": KINDS,
-    "colour": (None, *COLOURS),
-    "pattern": (None, *PATTERNS, *MORE_PATTERNS),
-    "side": (None, *SIDES),
-    "number": ("0", "1", "2"),
-}
-"""What a mention's words are tagged with; None where it is not said."""
-ROOM_TAGS: Final[dict[str, tuple[str | None, ...]]] = {"wall": (None, *WALLS), "floor": (None, *FLOORS)}
 
 
 def draw_room(rng: random.Random) -> Scene:
@@ -46,20 +36,7 @@ def flow_scene(seed: int, index: int) -> Scene:
 
 def build_encoder(recipe: TextRecipe, tokenizer: CLIPTokenizer) -> CLIPTextModelWithProjection:
     """An untrained text encoder with projection; the words' states come from its last layer but one."""
-    return CLIPTextModelWithProjection(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=recipe.width,
-            intermediate_size=4 * recipe.width,
-            projection_dim=recipe.width,
-            num_hidden_layers=recipe.layers,
-            num_attention_heads=recipe.heads,
-            max_position_embeddings=LENGTH,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
+    return CLIPTextModelWithProjection(text_config(recipe, tokenizer))
 
 
 def build_transformer(preset: FlowPreset) -> SD3Transformer2DModel:
@@ -88,30 +65,6 @@ def build_flow_scheduler(recipe: FlowRecipe) -> FlowMatchEulerDiscreteScheduler:
     return FlowMatchEulerDiscreteScheduler(shift=recipe.shift)
 
 
-class _Tagger(nn.Module):
-    """Both encoders with one linear head per tag; the heads are thrown away."""
-
-    def __init__(self, encoders: list[CLIPTextModelWithProjection], width: int) -> None:
-        super().__init__()
-        self.encoders = nn.ModuleList(encoders)
-        self.heads = nn.ModuleDict({name: nn.Linear(width, len(options)) for name, options in TAGS.items()})
-        self.room_heads = nn.ModuleDict({name: nn.Linear(width, len(tags)) for name, tags in ROOM_TAGS.items()})
-        self.present_head = nn.Linear(width, len(KINDS))
-
-
-def tags_at(caption: Caption, mention: Mention, word: int) -> list[int]:
-    """The tags (indices in the order of `TAGS`) that `word` of a mention must tell: what was said by then."""
-    said = caption.words[mention.start : word + 1]
-    values = {
-        "kind": mention.kind,
-        "colour": mention.colour if mention.colour in said else None,
-        "pattern": mention.pattern if mention.pattern in said else None,
-        "side": mention.side if mention.side in said else None,
-        "number": str(len(mention.things)),
-    }
-    return [options.index(values[name]) for name, options in TAGS.items()]
-
-
 class TowersStage:
     """Cross entropy of the tags, read from the states and the pooled vectors that the transformer will see."""
 
@@ -123,7 +76,7 @@ class TowersStage:
         self.tokenizer = tokenizer
         self.device = torch.device(preset.device)
         encoders = [build_encoder(recipe, tokenizer) for recipe in (preset.text, preset.second_text)]
-        self.tagger = _Tagger(encoders, preset.text.width + preset.second_text.width).to(self.device)
+        self.tagger = Tagger(encoders, preset.text.width + preset.second_text.width).to(self.device)
         self.encoders = encoders
         self.model: nn.Module = self.tagger
 
@@ -133,32 +86,7 @@ class TowersStage:
         rng = random.Random(seed)
         captions = [varied_caption(draw_room(rng), rng) for _ in range(self.schedule.batch)]
         states, pooled = encode_words(self.tokenizer, self.encoders, [caption.text for caption in captions])
-        rows, columns, targets = [], [], []
-        for row, caption in enumerate(captions):
-            for mention in caption.mentions:
-                for word in {mention.noun, mention.end}:
-                    rows.append(row)
-                    columns.append(word + 1)  # the start token comes first
-                    targets.append(tags_at(caption, mention, word))
-        read, truth = states[rows, columns], torch.tensor(targets, device=self.device)
-        loss = states.new_zeros(())
-        right = torch.ones(len(rows), dtype=torch.bool, device=self.device)
-        for index, head in enumerate(self.tagger.heads.values()):
-            scores = head(read)
-            loss = loss + F.cross_entropy(scores, truth[:, index])
-            right &= scores.argmax(1) == truth[:, index]
-        for name, head in self.tagger.room_heads.items():
-            said = [ROOM_TAGS[name].index(getattr(caption, name)) for caption in captions]
-            loss = loss + 0.3 * F.cross_entropy(head(pooled), torch.tensor(said, device=self.device))
-        present = torch.tensor(
-            [
-                [any(m.kind == kind and not m.negated for m in caption.mentions) for kind in KINDS]
-                for caption in captions
-            ],
-            device=self.device,
-        )
-        loss = loss + F.binary_cross_entropy_with_logits(self.tagger.present_head(pooled), present.float())
-        return loss, {"right": right.float().mean().item()}
+        return self.tagger.loss(states, pooled, captions)
 
 
 class FlowStage:

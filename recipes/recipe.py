@@ -37,7 +37,7 @@ def train_text(preset: Preset, run: Run, tokenizer: CLIPTokenizer) -> CLIPTextMo
     _seeded(preset, "text")
     stage = TextStage(preset, tokenizer)
     train(stage, run)
-    return stage.tagger.encoder.requires_grad_(False).eval()
+    return stage.encoder.requires_grad_(False).eval()
 
 
 def train_vae(preset: Preset, run: Run) -> AutoencoderKL:

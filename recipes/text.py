@@ -6,6 +6,7 @@ draw for it.
 """
 
 import random
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from magedit.demo.captions import Caption, Mention, caption_scene
 from magedit.demo.model import tokenize
-from magedit.demo.palette import COLOURS, FLOORS, KINDS, PATTERNS, SIDES, WALLS
+from magedit.demo.palette import COLOURS, FLOORS, KINDS, MORE_PATTERNS, PATTERNS, SIDES, WALLS
 from magedit.demo.scene import sample_scene
 from recipes.presets import Preset, TextRecipe
 from recipes.tokenizer import LENGTH
@@ -22,7 +23,7 @@ from recipes.tokenizer import LENGTH
 TAGS: dict[str, tuple[str | None, ...]] = {
     "kind": KINDS,
     "colour": (None, *COLOURS),
-    "pattern": (None, *PATTERNS),
+    "pattern": (None, *PATTERNS, *MORE_PATTERNS),
     "side": (None, *SIDES),
     "number": ("0", "1", "2"),
 }
@@ -30,9 +31,9 @@ TAGS: dict[str, tuple[str | None, ...]] = {
 ROOM_TAGS: dict[str, tuple[str | None, ...]] = {"wall": (None, *WALLS), "floor": (None, *FLOORS)}
 
 
-def build_text_encoder(recipe: TextRecipe, tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """An untrained text encoder for this tokenizer."""
-    config = CLIPTextConfig(
+def text_config(recipe: TextRecipe, tokenizer: CLIPTokenizer) -> CLIPTextConfig:
+    """What a text encoder of this recipe is for this tokenizer."""
+    return CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=recipe.width,
         intermediate_size=4 * recipe.width,
@@ -44,7 +45,11 @@ def build_text_encoder(recipe: TextRecipe, tokenizer: CLIPTokenizer) -> CLIPText
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return CLIPTextModel(config)
+
+
+def build_text_encoder(recipe: TextRecipe, tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """An untrained text encoder for this tokenizer."""
+    return CLIPTextModel(text_config(recipe, tokenizer))
 
 
 def tags_at(caption: Caption, mention: Mention, word: int) -> list[int]:
@@ -60,15 +65,45 @@ def tags_at(caption: Caption, mention: Mention, word: int) -> list[int]:
     return [options.index(values[name]) for name, options in TAGS.items()]
 
 
-class _Tagger(nn.Module):
-    """The encoder with one linear head per tag; the heads are thrown away."""
+class Tagger(nn.Module):
+    """Text encoders with one linear head per tag; the heads are thrown away."""
 
-    def __init__(self, encoder: CLIPTextModel, width: int) -> None:
+    def __init__(self, encoders: Sequence[nn.Module], width: int) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoders = nn.ModuleList(encoders)
         self.heads = nn.ModuleDict({name: nn.Linear(width, len(options)) for name, options in TAGS.items()})
         self.room_heads = nn.ModuleDict({name: nn.Linear(width, len(tags)) for name, tags in ROOM_TAGS.items()})
         self.present_head = nn.Linear(width, len(KINDS))
+
+    def loss(self, states: Tensor, pooled: Tensor, captions: Sequence[Caption]) -> tuple[Tensor, dict[str, float]]:
+        """Cross entropy of the tags, and the share of words whose tags are all right.
+
+        `states` of the words (n, 77, width) tell of the mentions, `pooled` (n, width) of the rooms.
+        """
+        device = states.device
+        rows, columns, targets = [], [], []
+        for row, caption in enumerate(captions):
+            for mention in caption.mentions:
+                for word in {mention.noun, mention.end}:
+                    rows.append(row)
+                    columns.append(word + 1)  # the start token comes first
+                    targets.append(tags_at(caption, mention, word))
+        read, truth = states[rows, columns], torch.tensor(targets, device=device)
+        loss = states.new_zeros(())
+        right = torch.ones(len(rows), dtype=torch.bool, device=device)
+        for index, head in enumerate(self.heads.values()):
+            scores = head(read)
+            loss = loss + F.cross_entropy(scores, truth[:, index])
+            right &= scores.argmax(1) == truth[:, index]
+        for name, head in self.room_heads.items():
+            said = [ROOM_TAGS[name].index(getattr(caption, name)) for caption in captions]
+            loss = loss + 0.3 * F.cross_entropy(head(pooled), torch.tensor(said, device=device))
+        present = [
+            [any(m.kind == kind and not m.negated for m in caption.mentions) for kind in KINDS] for caption in captions
+        ]
+        told = torch.tensor(present, dtype=torch.float32, device=device)
+        loss = loss + F.binary_cross_entropy_with_logits(self.present_head(pooled), told)
+        return loss, {"right": right.float().mean().item()}
 
 
 class TextStage:
@@ -81,7 +116,8 @@ class TextStage:
         self.schedule = preset.text.schedule
         self.tokenizer = tokenizer
         self.device = torch.device(preset.device)
-        self.tagger = _Tagger(build_text_encoder(preset.text, tokenizer), preset.text.width).to(self.device)
+        self.encoder = build_text_encoder(preset.text, tokenizer)
+        self.tagger = Tagger([self.encoder], preset.text.width).to(self.device)
         self.model: nn.Module = self.tagger
 
     def loss(self, seed: str, progress: float) -> tuple[Tensor, dict[str, float]]:
@@ -90,33 +126,6 @@ class TextStage:
         rng = random.Random(seed)
         captions = [caption_scene(sample_scene(rng), rng) for _ in range(self.schedule.batch)]
         ids = tokenize(self.tokenizer, [caption.text for caption in captions]).to(self.device)
-        hidden = self.tagger.encoder(ids).last_hidden_state
-        rows, columns, targets = [], [], []
-        for row, caption in enumerate(captions):
-            for mention in caption.mentions:
-                for word in {mention.noun, mention.end}:
-                    rows.append(row)
-                    columns.append(word + 1)  # the start token comes first
-                    targets.append(tags_at(caption, mention, word))
-        states, truth = hidden[rows, columns], torch.tensor(targets, device=self.device)
-        loss = hidden.new_zeros(())
-        right = torch.ones(len(rows), dtype=torch.bool, device=self.device)
-        for index, head in enumerate(self.tagger.heads.values()):
-            scores = head(states)
-            loss = loss + F.cross_entropy(scores, truth[:, index])
-            right &= scores.argmax(1) == truth[:, index]
+        hidden = self.encoder(ids).last_hidden_state
         ends = hidden[range(len(captions)), [len(caption.words) + 1 for caption in captions]]
-        for name, head in self.tagger.room_heads.items():
-            said = torch.tensor(
-                [ROOM_TAGS[name].index(getattr(caption, name)) for caption in captions], device=self.device
-            )
-            loss = loss + 0.3 * F.cross_entropy(head(ends), said)
-        present = torch.tensor(
-            [
-                [any(m.kind == kind and not m.negated for m in caption.mentions) for kind in KINDS]
-                for caption in captions
-            ],
-            device=self.device,
-        )
-        loss = loss + F.binary_cross_entropy_with_logits(self.tagger.present_head(ends), present.float())
-        return loss, {"right": right.float().mean().item()}
+        return self.tagger.loss(hidden, ends, captions)
