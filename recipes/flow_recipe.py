@@ -89,7 +89,9 @@ def train_flow(run: Run, *, preset: FlowPreset, out: Path, start: Path | None = 
     """
     parts = _parts(preset, run, start)
     rooms = partial(flow_scene, preset.seed)
-    stage = _stage(preset, parts, make_latents(parts[2], rooms, preset.flow.pictures, preset.size, run), start)
+    pictures, is_half = preset.flow.pictures, preset.vae.bfloat16
+    latents = make_latents(parts[2], rooms, pictures, preset.size, run, bfloat16=is_half)
+    stage = _stage(preset, parts, latents, start)
     train(stage, run)
     if run.rank == 0:
         _export(preset, parts, stage, out)

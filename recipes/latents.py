@@ -32,19 +32,15 @@ def wait(run: Run) -> None:
 
 
 @torch.no_grad()
-def _means(vae: AutoencoderKL, rooms: Rooms, indices: range, size: int) -> Tensor:
+def _means(vae: AutoencoderKL, rooms: Rooms, indices: range, size: int, bfloat16: bool = False) -> Tensor:
     device = next(vae.parameters()).device
-    starts = range(indices.start, indices.stop, ENCODED_AT_ONCE)
-    return torch.cat(
-        [
-            vae.encode(
-                pixels([rooms(index) for index in range(start, min(start + ENCODED_AT_ONCE, indices.stop))], size).to(
-                    device
-                )
-            ).latent_dist.mean.cpu()
-            for start in starts
-        ]
-    )
+    means = []
+    for start in indices[::ENCODED_AT_ONCE]:
+        batch = range(start, min(start + ENCODED_AT_ONCE, indices.stop))
+        pictures = pixels([rooms(index) for index in batch], size).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            means.append(vae.encode(pictures).latent_dist.mean.float().cpu())
+    return torch.cat(means)
 
 
 def normalized(vae: AutoencoderKL, rooms: Rooms, size: int, scale: float = 1.0, shift: float = 0.0) -> AutoencoderKL:
@@ -53,16 +49,18 @@ def normalized(vae: AutoencoderKL, rooms: Rooms, size: int, scale: float = 1.0, 
     return vae
 
 
-def encode_shard(vae: AutoencoderKL, rooms: Rooms, pictures: int, size: int, number: int, folder: Path) -> Tensor:
+def encode_shard(
+    vae: AutoencoderKL, rooms: Rooms, pictures: int, size: int, number: int, folder: Path, *, bfloat16: bool = False
+) -> Tensor:
     """Latents of one shard of the training set, from its file or made and stored: unit deviation, float16.
 
-    `pictures` is the whole set's length; the last shard is the shorter for it.
+    `pictures` is the whole set's length; the last shard is the shorter for it. `bfloat16`: how the encoder computes.
     """
     path = folder / f"latents-{number:03d}.pt"
     if path.exists():
         kept: Tensor = torch.load(path, weights_only=True)
         return kept
-    means = _means(vae, rooms, range(number * SHARD, min(pictures, (number + 1) * SHARD)), size)
+    means = _means(vae, rooms, range(number * SHARD, min(pictures, (number + 1) * SHARD)), size, bfloat16)
     latents: Tensor = ((means - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor).half()
     save_atomically(latents, path)
     return latents
@@ -75,12 +73,15 @@ def _fingerprint(model: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def make_latents(vae: AutoencoderKL, rooms: Rooms, pictures: int, size: int, run: Run) -> Tensor:
+def make_latents(
+    vae: AutoencoderKL, rooms: Rooms, pictures: int, size: int, run: Run, *, bfloat16: bool = False
+) -> Tensor:
     """The training set's latents: (pictures, c, h, w), float16; the processes share the shards out."""
     # a VAE that was trained on has other latents, and another seed other rooms
     folder = run.state / f"latents-{run.seed}-{_fingerprint(vae)}"
     shards = range(-(-pictures // SHARD))
     for number in shards[run.rank :: run.processes]:
-        encode_shard(vae, rooms, pictures, size, number, folder)
+        encode_shard(vae, rooms, pictures, size, number, folder, bfloat16=bfloat16)
     wait(run)
-    return torch.cat([encode_shard(vae, rooms, pictures, size, number, folder) for number in shards])[:pictures]
+    kept = [encode_shard(vae, rooms, pictures, size, number, folder, bfloat16=bfloat16) for number in shards]
+    return torch.cat(kept)[:pictures]

@@ -280,7 +280,7 @@ FLOW_256: Final = FlowPreset(
         heads=4,
         head_width=32,
         patch=2,
-        pictures=12_000,
+        pictures=8_000,
         bfloat16=True,
         schedule=Schedule(samples=400_000, batch=16, muon=0.01, adam=1e-3, warmup=1600, decay=0.4),
     ),
