@@ -37,6 +37,9 @@ soak: $(VENV)/.dev  ## Long model-based lives, then kill everything for most of 
 fuzz: $(VENV)/.dev  ## 5,000 mutated uploads, and the whole contract with random requests: no fault of the service
 	$(BIN)/python -m pytest tests/fuzz
 
+coverage: $(VENV)/.dev  ## Line and branch coverage of jobs, client and parameters by their own tests; fails below the floor
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --cov --cov-report=term tests/jobs tests/magedit/client tests/magedit/config
+
 check: $(VENV)/.dev  ## Lint, format, types, import rules, spelling, generated files, documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
