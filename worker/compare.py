@@ -88,7 +88,7 @@ def edit_by(
 
     Args:
         editor: the model.
-        inputs: what is edited, as ``editor`` takes it.
+        inputs: the resolved edit, as ``editor`` takes it.
         configs: one per method.
         report: takes the progress; each edit has its share of the expected work.
         cached_for: where the inversion of a configuration is kept, if it is.
@@ -106,7 +106,7 @@ def edit_by(
         slot = cached_for(config) if inverts and wanted not in made else None
         found = (made.get(wanted) or (slot.find() if slot else None)) if inverts else None
         kept = slot.keep if slot else None
-        edited = editor(*inputs, config, inversion=found, on_progress=report, on_inverted=kept)
+        edited = editor.edit(*inputs, config, inversion=found, on_progress=report, on_inverted=kept)
         if inverts:
             made[wanted] = edited.inversion
         parts.append(edited)

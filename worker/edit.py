@@ -90,7 +90,7 @@ def run(
     share = _comparison_share(request.config, plain, inverted=found is not None) if compare else 0.0
 
     report.share(0.0, 1.0 - share)
-    edited = editor(
+    edited = editor.edit(
         *inputs, request.config, inversion=found, on_progress=report, on_inverted=slot.keep if slot else None
     )
     measures = edited.measures
@@ -99,7 +99,7 @@ def run(
     unguided = None
     if compare:
         report.share(1.0 - share, share)
-        unguided = editor(*inputs, plain, inversion=edited.inversion, on_progress=report)
+        unguided = editor.edit(*inputs, plain, inversion=edited.inversion, on_progress=report)
         measures = replace(measures, unguided=unguided.measures.after)
     finished = _finish(claim, image, masks, edited, measures, unguided, store, report, withhold=False)
     return replace(finished, assessment=assess(finished.measures, thresholds))

@@ -40,7 +40,7 @@ class Edited(Protocol):
 class Editor(Protocol):
     """The part of `magedit.pipelines.mag_edit.MAGEditPipeline` that a worker uses."""
 
-    def __call__(
+    def edit(
         self,
         image: Image.Image,
         masks: Sequence[Image.Image],
@@ -152,4 +152,4 @@ def _small_edit(editor: Editor, info: ModelInfo) -> None:
     mask = Image.new("L", (size, size), 0)
     mask.paste(255, (size // 4, size // 4, size // 2, size // 2))
     config = EditConfig(method=info.methods[0], steps=2, max_iterations=1)
-    editor(image, [mask], "a room", "a red room", [Region()], config)
+    editor.edit(image, [mask], "a room", "a red room", [Region(words=("red",))], config)

@@ -41,6 +41,11 @@ def read_inputs(image: Picture, masks: Picture | Sequence[Picture]) -> Inputs:
     return Inputs(original, flatten(original), read, pixels.union(read))
 
 
+def trusted_inputs(image: Image.Image, masks: Sequence[Image.Image]) -> Inputs:
+    """The same of a picture, and of masks (L, 0/255) of its size, that were read and checked before."""
+    return Inputs(image, flatten(image), tuple(masks), pixels.union(masks))
+
+
 def as_regions(regions: Region | Sequence[Region]) -> tuple[Region, ...]:
     """The regions; a single one needs no list.
 
@@ -77,4 +82,4 @@ def _of_type(value: Any, kind: type[Any], field: str, wanted: str) -> Any:
     return value
 
 
-__all__ = ["Inputs", "Picture", "as_config", "as_regions", "check_prompts", "read_inputs"]
+__all__ = ["Inputs", "Picture", "as_config", "as_regions", "check_prompts", "read_inputs", "trusted_inputs"]

@@ -26,7 +26,7 @@ from magedit.meter import Meter, OnProgress, expected_work
 from magedit.methods.base import EditedLatent
 from magedit.methods.compatibility import check_together
 from magedit.pipelines.autoencoder import decode, encode, is_objectionable
-from magedit.pipelines.inputs import as_config, check_prompts, read_inputs
+from magedit.pipelines.inputs import Inputs, as_config, check_prompts, read_inputs, trusted_inputs
 from magedit.pipelines.output import Inversion, MAGEditOutput
 from magedit.pipelines.progress import shown
 from magedit.report import EditMeasures, Reconstruction, ResultMeasures, Stage
@@ -121,6 +121,34 @@ class InstructPipeline:
         check_together(config)
         if config.method != self.method:
             raise NotTogether(f"this checkpoint edits by {self.method!r}, not by {config.method!r}")
+        return self._edit(inputs, source_prompt, target_prompt, config, on_progress)
+
+    @torch.no_grad()
+    def edit(
+        self,
+        image: Image.Image,
+        masks: Sequence[Image.Image],
+        source_prompt: str,
+        target_prompt: str,
+        regions: Sequence[Region],
+        config: EditConfig,
+        *,
+        inversion: Inversion | None = None,
+        on_progress: OnProgress | None = None,
+        on_inverted: Callable[[Inversion], None] | None = None,
+    ) -> MAGEditOutput:
+        """As `MAGEditPipeline.edit`."""
+        del regions, inversion, on_inverted
+        return self._edit(trusted_inputs(image, masks), source_prompt, target_prompt, config, on_progress)
+
+    def _edit(
+        self,
+        inputs: Inputs,
+        source_prompt: str,
+        target_prompt: str,
+        config: EditConfig,
+        on_progress: OnProgress | None,
+    ) -> MAGEditOutput:
         image, union = inputs.image, inputs.union
         box = pixels.working_crop(union, self.size, config.crop_context)
         margin = pixels.paste_margin_px(box, config.paste_margin)

@@ -24,8 +24,10 @@ from magedit.backbones.single_file.loader import load_parts
 from magedit.backbones.stable_diffusion.attention import find_layers, guidance_layers, own_attention
 from magedit.backbones.stable_diffusion.denoiser import Denoiser, frozen
 from magedit.config import STRENGTH_POWER, EditConfig, Region
-from magedit.edits.checkpoint import PAPER_SCALE, StepSizes
-from magedit.errors import CheckpointError, NotTogether, RegionMismatch
+from magedit.edits.asked import AskedEdit
+from magedit.edits.checkpoint import PAPER_SCALE, Checkpoint, StepSizes
+from magedit.edits.resolve import resolve
+from magedit.errors import CheckpointError, NotTogether
 from magedit.guidance.constraints import resample_mask
 from magedit.images import masks as pixels
 from magedit.images.inputs import Picture
@@ -38,7 +40,7 @@ from magedit.methods.compatibility import check_together
 from magedit.methods.registry import METHODS
 from magedit.passes import BATCH_RESULTS
 from magedit.pipelines.autoencoder import decode, encode, is_objectionable
-from magedit.pipelines.inputs import Inputs, as_config, as_regions, check_prompts, read_inputs
+from magedit.pipelines.inputs import Inputs, as_config, as_regions, check_prompts, read_inputs, trusted_inputs
 from magedit.pipelines.output import Inversion, MAGEditOutput
 from magedit.pipelines.plan import (
     blend_tokens,
@@ -50,10 +52,7 @@ from magedit.pipelines.plan import (
 )
 from magedit.pipelines.progress import shown
 from magedit.prompts.alignment import Encoded
-from magedit.prompts.checks import check_prompt, check_words
-from magedit.prompts.kinds import with_kind
-from magedit.prompts.reading import read_prompts
-from magedit.prompts.weights import PromptSyntax, plain_prompts
+from magedit.prompts.weights import PromptSyntax
 from magedit.report import EditMeasures, Reconstruction, ResultMeasures, Stage
 
 GUIDANCE_DIVISOR = 4
@@ -182,6 +181,18 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         token = self.config.guidance_step_size
         return StepSizes(token=token, spatial=self.config.spatial_step_size or token)
 
+    @property
+    def _checkpoint(self) -> Checkpoint:
+        """Itself, as edits are resolved for it."""
+        return Checkpoint(
+            name="this checkpoint",
+            methods=tuple(card.name for card in METHODS.values() if not card.own_checkpoint),
+            inversions=tuple(INVERSIONS),
+            tokenize=self.tokenize,
+            max_tokens=self.max_tokens,
+            step_sizes=self.step_sizes,
+        )
+
     def tokenize(self, prompt: str) -> Encoded:
         """Tokens of ``prompt`` with begin and end token, unpadded and uncut, and their character spans."""
         encoding = self.tokenizer(prompt, return_offsets_mapping=True, truncation=False)
@@ -267,43 +278,82 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             UserWarning: words that nobody gave were read from the prompts, and that is not sure; or weights of the
                 source prompt have no effect.
         """
-        config, inputs, regions = as_config(config), read_inputs(image, masks), as_regions(regions)
+        config, inputs = as_config(config), read_inputs(image, masks)
         check_prompts(source_prompt=source_prompt, target_prompt=target_prompt)
-        plain = plain_prompts(source_prompt, target_prompt, prompt_syntax)
-        source_prompt, target_prompt, given = plain.source, plain.target, config.given
-        config = replace(config, equalizer={**plain.equalizer, **config.equalizer})
-        original, image, masks, union = inputs.original, inputs.image, inputs.masks, inputs.union
-        _, config = with_kind(
-            config,
-            "auto",
+        if METHODS[config.method].own_checkpoint:
+            raise NotTogether(f"method {config.method!r} needs a checkpoint of InstructPix2Pix layout; this is none")
+        asked = AskedEdit(
+            source_prompt=source_prompt,
+            target_prompt=target_prompt,
+            regions=as_regions(regions) or None,
+            prompt_syntax=prompt_syntax,
+            config=config,
+            given=config.given,
+        )
+        edit = resolve(asked, self._checkpoint, masks=len(inputs.masks)).edit()
+        for warning in edit.warnings:
+            warnings.warn(warning.message, stacklevel=3)  # the caller's line, past torch's decorator
+        return self._edit(
+            inputs,
+            edit.source_prompt,
+            edit.target_prompt,
+            edit.regions,
+            edit.config,
+            inversion=inversion,
+            generator=generator,
+            output_type=output_type,
+            on_progress=on_progress,
+            on_inverted=on_inverted,
+            callback=callback_on_step_end,
+        )
+
+    @torch.no_grad()
+    def edit(
+        self,
+        image: Image.Image,
+        masks: Sequence[Image.Image],
+        source_prompt: str,
+        target_prompt: str,
+        regions: Sequence[Region],
+        config: EditConfig,
+        *,
+        inversion: Inversion | None = None,
+        on_progress: OnProgress | None = None,
+        on_inverted: Callable[[Inversion], None] | None = None,
+    ) -> MAGEditOutput:
+        """`__call__` of what is resolved already (`magedit.edits.resolve`): nothing is checked or decided again.
+
+        ``masks`` are of mode L, 0 and 255 and of the image's size; ``regions``, one per mask, have their words.
+        """
+        return self._edit(
+            trusted_inputs(image, masks),
             source_prompt,
             target_prompt,
-            given=given,
-            preset="balanced",
-            has_words=any(region.words for region in regions),
+            regions,
+            config,
+            inversion=inversion,
+            on_progress=on_progress,
+            on_inverted=on_inverted,
         )
-        if regions and len(regions) != len(masks):
-            raise RegionMismatch(
-                f"{len(masks)} mask(s) and {len(regions)} region(s): give one region per mask, or none"
-            )
-        check_together(config)
+
+    def _edit(
+        self,
+        inputs: Inputs,
+        source_prompt: str,
+        target_prompt: str,
+        regions: Sequence[Region],
+        config: EditConfig,
+        *,
+        inversion: Inversion | None,
+        on_progress: OnProgress | None,
+        on_inverted: Callable[[Inversion], None] | None,
+        generator: torch.Generator | None = None,
+        output_type: str = "pil",
+        callback: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None = None,
+    ) -> MAGEditOutput:
+        original, image, masks, union = inputs.original, inputs.image, inputs.masks, inputs.union
         load = METHODS[config.method].load
-        if load is None:
-            raise NotTogether(f"method {config.method!r} needs a checkpoint of InstructPix2Pix layout; this is none")
-        prompts = {
-            "source_prompt": source_prompt,
-            "target_prompt": target_prompt,
-            "negative_prompt": config.negative_prompt,
-        }
-        for name, prompt in prompts.items():
-            check_prompt(self.tokenize, prompt, max_tokens=self.max_tokens, field=name)
-        wanted = regions or [Region()] * len(masks)
-        words = check_words(source_prompt, target_prompt, wanted, needs_words=config.is_guided)
-        is_read = config.is_guided and not all(region.words for region in wanted)
-        unsure = read_prompts(source_prompt, target_prompt).warnings if is_read else ()
-        for warning in (*plain.warnings, *unsure, *words.warnings):
-            warnings.warn(warning.message, stacklevel=3)  # the caller's line, past torch's decorator
-        regions = words.regions
+        assert load is not None
         reused, embed = inversion is not None, cache(self._embed)
         with self._shown(on_progress) as report:
             meter = Meter(expected_work(config, inverted=reused), report)
@@ -318,7 +368,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
                     inversion = inversion.to(self._execution_device)
                 both = (source_prompt, target_prompt)
                 tasks = [
-                    self._task(masks, *both, regions, each, inversion, meter, embed, generator, callback_on_step_end)
+                    self._task(masks, *both, regions, each, inversion, meter, embed, generator, callback)
                     for each in config.variants
                 ]
                 edited = load()(tasks)

@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any
 
 from cli.child import PR_SET_PDEATHSIG
@@ -123,14 +124,14 @@ def _gated(load: Callable[..., Any], gate: Path) -> Callable[..., Any]:
     def loaded(settings: Any) -> Any:
         served = load(settings)
 
-        def editor(*args: Any, **options: Any) -> Any:
+        def edit(*args: Any, **options: Any) -> Any:
             if gate.exists():
                 gate.with_suffix(".hung").write_text(str(os.getpid()))
             while gate.exists():
                 time.sleep(POLL_S)
-            return served.editor(*args, **options)
+            return served.editor.edit(*args, **options)
 
-        return replace(served, editor=editor)
+        return replace(served, editor=SimpleNamespace(edit=edit))
 
     return loaded
 

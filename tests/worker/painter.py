@@ -59,7 +59,7 @@ class Painter:
     def __init__(self, gates: Path) -> None:
         self.gates = gates
 
-    def __call__(
+    def edit(
         self,
         image: Image.Image,
         masks: Sequence[Image.Image],

@@ -35,7 +35,8 @@ def edit(
     regions = [Region(words=(word,) if word else ()) for word in words]
     # Nothing is added for a region without words.
     source = "a room" if all(words) else "a green sofa"
-    return model.editor(image, masks, source, "a green sofa", regions, config, **options), image, masks
+    pipe: Any = model.editor
+    return pipe(image, masks, source, "a green sofa", regions, config, **options), image, masks
 
 
 def made(model: ServedModel, asked: Collection[ArtifactName], size: tuple[int, int] = SIZE) -> dict[str, Any]:

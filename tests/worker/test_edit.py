@@ -131,8 +131,8 @@ class Objecting:
 
     editor: Editor
 
-    def __call__(self, *inputs: Any, **options: Any) -> Edited:
-        output = self.editor(*inputs, **options)
+    def edit(self, *inputs: Any, **options: Any) -> Edited:
+        output = self.editor.edit(*inputs, **options)
         return replace(output, measures=replace(output.measures, nsfw_content_detected=True))  # type: ignore[type-var]
 
 

@@ -31,10 +31,11 @@ from magedit.errors import (
     RegionMismatch,
     WordNotFound,
 )
-from magedit.images.masks import outside_difference, paste_margin_px, union, working_crop
+from magedit.images.masks import outside_difference, paste_margin_px, read_mask, union, working_crop
 from magedit.images.transparency import flatten
 from magedit.methods.registry import METHODS
 from magedit.pipelines.mag_edit import MAGEditOutput, MAGEditPipeline
+from magedit.prompts.kinds import config_for
 from magedit.report import Progress, Stage
 from tests.magedit.conftest import CHECKPOINT, Room, load_pipeline, objecting_checker
 
@@ -399,3 +400,12 @@ def test_weights_in_the_prompt_are_its_equalizer(pipe: MAGEditPipeline, room: Ro
 def test_an_unsure_reading_is_a_warning(pipe: MAGEditPipeline, room: Room) -> None:
     with pytest.warns(UserWarning, match="another order"):
         pipe(room.image, room.mask, "a room with a sofa", "a sofa with a room", (), QUICK)
+
+
+def test_a_resolved_edit_is_carried_out_as_the_call_does_it(pipe: MAGEditPipeline, room: Room) -> None:
+    called = pipe(room.image, [room.mask], room.source, room.target, (), EditConfig(steps=2, max_iterations=1))
+    assert called.measures.words
+    config = config_for(room.source, room.target, steps=2, max_iterations=1)
+    regions = [Region(words=words) for words in called.measures.words]
+    trusted = pipe.edit(room.image, [read_mask(room.mask, "white")], room.source, room.target, regions, config)
+    assert trusted.images[0].tobytes() == called.images[0].tobytes()  # type: ignore[union-attr]
