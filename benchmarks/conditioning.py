@@ -18,7 +18,7 @@ from rich.table import Table
 from safetensors.torch import load_file
 from torch import Tensor
 
-from magedit.backbones.stable_diffusion.denoiser import frozen
+from magedit.backbones.base import frozen
 from magedit.inversion.base import InversionTask
 from magedit.inversion.ddim.loop import trajectory
 from magedit.meter import Meter
@@ -41,10 +41,10 @@ def changed(states: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
 def forced(pipe: MAGEditPipeline, run: vectors.Run) -> Results:
     """What is computed from the run's recorded states, by kind."""
     with torch.no_grad(), frozen(pipe.unet):
-        source, empty = pipe._embed(run.case["source"]), pipe._embed("")
+        source, empty = pipe.encode(run.case["source"]), pipe.encode("")
         denoiser = pipe._denoiser(run.config, Meter({}))
         path = trajectory(InversionTask(denoiser, run.vectors["vae_latent"], source, empty, run.config))
-    first = vectors.optimised_from(run, pipe, 0, run.vectors["inverted"], empty)
+    first = vectors.optimised_from(run, pipe, 0, run.vectors["inverted"], empty.hidden_states)
     optimised = [first, *(vectors.forced_optimisation(run, pipe, *pair) for pair in vectors.CONSECUTIVE)]
     edited = vectors.forced_run(run, pipe)
     steps = [step * run.case["iters"] + iteration for step in vectors.GUIDED for iteration in range(run.case["iters"])]
@@ -68,7 +68,7 @@ def free(run: vectors.Run) -> Results:
     return {
         "loss, free run": list(losses),
         "gradient of step 0, free run": run.gradients[: run.case["iters"]],
-        "null embedding of step 49, free run": [run.inverted.unconditional[49]],
+        "null embedding of step 49, free run": [run.inverted.unconditional[49].hidden_states],
     }
 
 

@@ -34,7 +34,7 @@ def figures(pipe: MAGEditPipeline, name: str) -> dict[str, float]:
     }
     for step in (0, 1, 12, 24, 34):
         result[f"null embedding of step {step}, free run"] = relative(
-            run.inverted.unconditional[step][0], vectors.recorded(run, "null_embeddings", step)
+            run.inverted.unconditional[step].hidden_states[0], vectors.recorded(run, "null_embeddings", step)
         )
         result[f"edit latent after step {step}, free run"] = relative(
             run.after[step][0], vectors.recorded(run, "latents_after_step", step)[1]

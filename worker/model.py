@@ -77,6 +77,7 @@ def load(settings: Settings) -> ServedModel:
     """
     import torch
 
+    from magedit.backbones.base import Loaded
     from magedit.backbones.fingerprint import fingerprint
     from magedit.backbones.inspect import inspect
     from magedit.backbones.low_memory import save_memory
@@ -111,12 +112,13 @@ def load(settings: Settings) -> ServedModel:
     else:
         pipe.to(device)
     methods = (pipe.method,) if instructed else tuple(c.name for c in METHODS.values() if not c.own_checkpoint)
-    tokenizer_json = pipe.tokenizer_json()
+    backbone: Loaded = pipe.backbone
+    tokenizer_json = backbone.tokenizer_json()
     info = ModelInfo(
         name=settings.model,
         checkpoint=settings.checkpoint or "demo",
-        image_size=pipe.size,
-        max_prompt_tokens=pipe.max_tokens,
+        image_size=backbone.size,
+        max_prompt_tokens=backbone.max_tokens,
         vocabulary=vocabulary(checkpoint),
         tokenizer_sha256=tokenizer_sha256(tokenizer_json),
         methods=methods,
@@ -132,7 +134,7 @@ def load(settings: Settings) -> ServedModel:
         info=info,
         tokenizer_json=tokenizer_json,
         probe=partial(_small_edit, pipe, info),
-        fingerprint=fingerprint(pipe),
+        fingerprint=fingerprint(backbone),
     )
     served.probe()
     return served

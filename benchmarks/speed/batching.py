@@ -18,8 +18,8 @@ from statistics import median
 import torch
 from rich.console import Console
 
-from magedit.backbones.stable_diffusion.attention import LayerEdit, editing, find_layers, guidance_layers
-from magedit.backbones.stable_diffusion.denoiser import frozen
+from magedit.backbones.base import frozen, sites_at
+from magedit.backbones.stable_diffusion.attention import capturing, find_sites
 from magedit.backbones.stable_diffusion.truncated import attend_until
 from magedit.config import EditConfig
 from magedit.demo import checkpoint_path, demo_edit
@@ -33,8 +33,8 @@ def passes(pipe: MAGEditPipeline, results: int) -> dict[str, Callable[[int], Non
     unet, side = pipe.unet, pipe.latent_side
     generator = torch.Generator().manual_seed(0)
     latents = torch.randn(results, unet.config.in_channels, side, side, generator=generator)
-    prompts = pipe._embed("a room").expand(results, -1, -1)
-    read = guidance_layers(find_layers(unet, side), pipe.guidance_side)
+    prompts = pipe.encode("a room").expand(results).hidden_states
+    read = sites_at(find_sites(unet, side), pipe.guidance_side)
 
     def sample(batch: int) -> None:
         with torch.no_grad():
@@ -42,7 +42,7 @@ def passes(pipe: MAGEditPipeline, results: int) -> dict[str, Callable[[int], Non
 
     def guide(batch: int) -> None:
         variable = latents[:batch].clone().requires_grad_(True)
-        with torch.enable_grad(), editing(unet, {layer.name: LayerEdit(read=True) for layer in read}) as maps:
+        with torch.enable_grad(), capturing(unet, read) as maps:
             attend_until(unet, variable, TIMESTEP, prompts[:batch], read[-1].name)
             loss = torch.stack([each[..., 1].square().mean() for each in maps.values()]).sum()
         torch.autograd.grad(loss, variable)

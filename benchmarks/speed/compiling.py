@@ -21,7 +21,7 @@ from diffusers.models.resnet import ResnetBlock2D
 from rich.console import Console
 
 from benchmarks.speed.batching import in_turn, passes
-from magedit.backbones.stable_diffusion.denoiser import frozen
+from magedit.backbones.base import frozen
 from magedit.demo import checkpoint_path
 from magedit.pipelines.mag_edit import MAGEditPipeline
 
@@ -51,8 +51,7 @@ def main() -> None:
     pipe: MAGEditPipeline = MAGEditPipeline.from_pretrained(checkpoint_path())
     plain = passes(pipe, 1)
     for region, kinds in COMPILED.items():
-        other: MAGEditPipeline = MAGEditPipeline.from_pretrained(checkpoint_path())
-        other.unet = compiled(pipe.unet, kinds)
+        other = MAGEditPipeline(pipe.backbone.with_network(compiled(pipe.unet, kinds)))
         with frozen(pipe.unet), frozen(other.unet):
             for name, run in passes(other, 1).items():
                 began = time.perf_counter()

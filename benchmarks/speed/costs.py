@@ -96,7 +96,7 @@ class Bench:
     @classmethod
     def of(cls, pipe: MAGEditPipeline, job: Job, clock: Clock) -> Bench:
         """With what has to be measured before."""
-        each = pass_flops(PassBench(pipe.unet, pipe.scheduler, pipe.latent_side, pipe.guidance_side))
+        each = pass_flops(PassBench(pipe.backbone, pipe.latent_side, pipe.guidance_side))
         return cls(pipe, job, clock, each, matmul_peak(clock, str(pipe.device), pipe.dtype))
 
     def preset(self, config: EditConfig) -> Cost:

@@ -14,12 +14,12 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
-import magedit.backbones.stable_diffusion.denoiser
+import magedit.backbones.stable_diffusion.backbone
 from benchmarks.speed.counters import Clock, counted, timed
 from benchmarks.speed.released import plain
-from magedit.backbones.ddim import Schedule
-from magedit.backbones.stable_diffusion.attention import capturing, find_layers, guidance_layers
-from magedit.backbones.stable_diffusion.denoiser import Denoiser, frozen
+from magedit.backbones.base import Backbone, Conditioning, frozen, sites_at
+from magedit.backbones.denoiser import Denoiser
+from magedit.backbones.stable_diffusion.attention import capturing, find_sites
 from magedit.backbones.stable_diffusion.truncated import attend_until
 from magedit.config import EditConfig
 from magedit.meter import Meter
@@ -47,16 +47,16 @@ class Passes:
 class PassBench:
     """One pass of every kind of one UNet, a row each."""
 
-    def __init__(self, unet: UNet2DConditionModel, scheduler: Any, side: int, guidance_side: int) -> None:
-        self.unet = unet
-        self.denoiser = Denoiser(unet, Schedule.from_scheduler(scheduler, 50), Meter({}))
-        layers = find_layers(unet, side)
-        self.read = guidance_layers(layers, guidance_side)
+    def __init__(self, backbone: Backbone, side: int, guidance_side: int) -> None:
+        self.unet = unet = backbone.network
+        self.denoiser = Denoiser(backbone, backbone.process(50), Meter({}))
+        layers = find_sites(unet, side)
+        self.read = sites_at(layers, guidance_side)
         limit = EditConfig.self_replace_max_positions
-        self.injected = [layer for layer in layers if layer.cross or layer.positions <= limit]
+        self.injected = [layer for layer in layers if layer.kind == "cross" or layer.positions <= limit]
         shape = (1, unet.config.in_channels, side, side)
         self.latent = torch.randn(shape, device=unet.device)
-        self.embedding = torch.randn(1, 77, unet.config.cross_attention_dim, device=unet.device)
+        self.prompt = Conditioning(torch.randn(1, 77, unet.config.cross_attention_dim, device=unet.device))
 
     def measure(self, by: Callable[[Callable[[], Any]], tuple[float, Any]]) -> dict[str, float]:
         """What ``by`` (run -> figure and result) finds for each kind of `Passes`, and for those of the released
@@ -80,28 +80,29 @@ class PassBench:
 
     def _forward(self) -> Tensor:
         with torch.no_grad():
-            return self.denoiser.noise(self.latent, 501, self.embedding)
+            return self.denoiser.predict(self.latent, 501, self.prompt)
 
     def _source(self) -> None:
         with torch.no_grad(), capturing(self.unet, self.injected):
-            self.denoiser.attend(self.latent, 501, self.embedding, self.injected[-1])
+            self.denoiser.attend(self.latent, 501, self.prompt, self.injected[-1])
 
     def _truncated(self) -> Tensor:
         variable = self.latent.clone().requires_grad_(True)
         with torch.enable_grad(), capturing(self.unet, self.read) as maps:
-            self.denoiser.attend(variable, 501, self.embedding, self.read[-1])
+            self.denoiser.attend(variable, 501, self.prompt, self.read[-1])
             return torch.stack([m.square().sum() for m in maps.values()]).sum()
 
     def _guided(self) -> Tensor:
         """The released program's pass of guidance: whole; the sum of its maps' squares."""
         variable = self.latent.clone().requires_grad_(True)
         with torch.enable_grad(), plain(self.unet) as maps:
-            self.denoiser.noise(variable, 501, self.embedding)
+            self.denoiser.predict(variable, 501, self.prompt)
             return torch.stack([maps.kept[layer.name].square().sum() for layer in self.read]).sum()
 
     def _embedded(self) -> Tensor:
         with torch.enable_grad():
-            return self.denoiser.noise(self.latent, 501, self.embedding.clone().requires_grad_(True)).square().sum()
+            prompt = self.prompt.map(lambda tensor: tensor.clone().requires_grad_(True))
+            return self.denoiser.predict(self.latent, 501, prompt).square().sum()
 
 
 def pass_flops(bench: PassBench) -> dict[str, float]:
@@ -134,7 +135,7 @@ def counting(unet: UNet2DConditionModel) -> Iterator[Counter[str]]:
 
     hook = unet.register_forward_pre_hook(whole)
     try:
-        with mock.patch.object(magedit.backbones.stable_diffusion.denoiser, "attend_until", cut):
+        with mock.patch.object(magedit.backbones.stable_diffusion.backbone, "attend_until", cut):
             yield rows
     finally:
         hook.remove()

@@ -16,9 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from magedit.backbones.ddim import guided_noise
-from magedit.backbones.stable_diffusion.attention import Edit, LayerEdit
-from magedit.backbones.stable_diffusion.denoiser import frozen
+from magedit.backbones.base import AttentionEdit, Conditioning, ModuleEdit, classifier_free_guidance, frozen
 from magedit.config import EditConfig, Region
 from magedit.guidance.constraints import constraint_loss
 from magedit.inversion.base import InversionTask
@@ -35,7 +33,7 @@ from magedit.report import Stage
 class Maps:
     """Attention of every layer, formed in full: (batch, heads, positions, keys)."""
 
-    edits: Mapping[str, Edit] = field(default_factory=dict)
+    edits: Mapping[str, ModuleEdit] = field(default_factory=dict)
     kept: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -55,8 +53,8 @@ class Plain:
             for each in (attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context))
         )
         probabilities = (query @ key.transpose(-1, -2) * attn.scale).softmax(-1)
-        edit = self.maps.edits.get(self.name, LayerEdit())
-        assert isinstance(edit, LayerEdit)
+        edit = self.maps.edits.get(self.name, AttentionEdit())
+        assert isinstance(edit, AttentionEdit)
         last = probabilities[-1]
         if edit.self_map is not None:
             last = edit.self_map
@@ -91,7 +89,7 @@ def released_inversion(
     box = (0, 0, *image.size)
     with frozen(pipe.unet), plain(pipe.unet):
         task = InversionTask(
-            pipe._denoiser(config, meter), pipe._encode(image), pipe._embed(prompt), pipe._embed(""), config
+            pipe._denoiser(config, meter), pipe.encode_image(image), pipe.encode(prompt), pipe.encode(""), config
         )
         inverted = INVERSIONS[config.inversion].load()(task)
     assert image.size == mask.size == (pipe.size, pipe.size)
@@ -112,9 +110,9 @@ def released_edit(
     prompts = (inversion.source_prompt, target_prompt)
     encoded = check_words(*prompts, regions).regions
     task = pipe._task(
-        list(masks), inversion.source_prompt, target_prompt, encoded, config, inversion, meter, pipe._embed, None, None
+        list(masks), inversion.source_prompt, target_prompt, encoded, config, inversion, meter, pipe.encode, None, None
     )
-    schedule, sides = task.denoiser.schedule, {layer.name: layer.side for layer in task.guidance_layers}
+    schedule, sides = task.denoiser.process, {layer.name: layer.side for layer in task.guidance_sites}
     source = latent = task.inverted.latents[0]
     with frozen(pipe.unet), plain(pipe.unet) as maps, meter.stage(Stage.EDIT, config.steps):
         for i, t in enumerate(schedule.timesteps):
@@ -122,7 +120,7 @@ def released_edit(
                 maps.edits = _source_pass(task, i, t, source, maps)
                 with torch.enable_grad():
                     variable = latent.detach().requires_grad_(True)
-                    task.denoiser.noise(variable, t, task.target)
+                    task.denoiser.predict(variable, t, task.target)
                     loss = task.step_size * constraint_loss(
                         {name: maps.kept[name] for name in sides}, sides, task.words, config
                     )
@@ -141,14 +139,14 @@ def released_edit(
     return latent
 
 
-def _source_pass(task: EditTask, i: int, t: int, source: Tensor, maps: Maps) -> Mapping[str, Edit]:
+def _source_pass(task: EditTask, i: int, t: float, source: Tensor, maps: Maps) -> Mapping[str, ModuleEdit]:
     maps.edits = {}
-    task.denoiser.noise(source, t, task.source)
+    task.denoiser.predict(source, t, task.source)
     return task.injection.edits(i, dict(maps.kept), ())
 
 
-def _guided(task: EditTask, i: int, t: int, latent: Tensor, embedding: Tensor) -> Tensor:
-    both = task.denoiser.noise(
-        torch.cat([latent, latent]), t, torch.cat([task.inverted.unconditional[i].to(embedding.dtype), embedding])
+def _guided(task: EditTask, i: int, t: float, latent: Tensor, prompt: Conditioning) -> Tensor:
+    both = task.denoiser.predict(
+        torch.cat([latent, latent]), t, Conditioning.cat([task.inverted.unconditional[i], prompt])
     )
-    return guided_noise(both[:1], both[1:], task.config.guidance_scale)
+    return classifier_free_guidance(both[:1], both[1:], task.config.guidance_scale)

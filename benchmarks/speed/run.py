@@ -31,6 +31,7 @@ from benchmarks.speed.counters import Clock
 from benchmarks.speed.passes import PassBench, Passes, medians, pass_flops, pass_seconds
 from benchmarks.speed.sd import SD_UNET, sd_pipeline
 from benchmarks.speed.tables import RELEASED, show, show_extrapolated, show_passes
+from magedit.backbones.base import Backbone
 from magedit.backbones.fingerprint import fingerprint
 from magedit.config import EditConfig, PresetName
 from magedit.demo import checkpoint_path
@@ -92,7 +93,7 @@ def resolutions(bench: Bench, repeats: int, journal: Journal) -> dict[str, dict[
     pipe, found = bench.pipe, {}
     for factor in (1, 2, 4):
         side = factor * pipe.latent_side
-        passes = PassBench(pipe.unet, pipe.scheduler, side, factor * pipe.guidance_side)
+        passes = PassBench(pipe.backbone, side, factor * pipe.guidance_side)
         measure = partial(pass_seconds, passes, bench.clock)
         measure()  # the first round is slower
         found[str(side)] = medians([journal.once(f"latent {side}, {n}", measure) for n in range(repeats)])
@@ -130,16 +131,17 @@ def extrapolated(
 
 
 def sd_passes(
-    scheduler: Any, edits: Mapping[str, Passes], device: str, repeats: int, journal: Journal
+    backbone: Backbone, edits: Mapping[str, Passes], device: str, repeats: int, journal: Journal
 ) -> dict[str, Any]:
     """Passes of a random UNet of Stable Diffusion 1.x size in fp32, and whole edits by so many of them."""
     clock = Clock(device)
     with torch.device("meta"):  # shapes without numbers count as well, at once
         shapes = UNet2DConditionModel(**SD_UNET).eval()
-    each = journal.once("sd flops", lambda: pass_flops(PassBench(shapes, scheduler, *SD_SIDES)))
+    each = journal.once("sd flops", lambda: pass_flops(PassBench(backbone.with_network(shapes), *SD_SIDES)))
     if not repeats:
         return {"flops": each, "edits": extrapolated({**edits, **unstopped()}, each)}
-    bench = PassBench(UNet2DConditionModel(**SD_UNET).eval().to(device), scheduler, *SD_SIDES)
+    unet = UNet2DConditionModel(**SD_UNET).eval().to(device)
+    bench = PassBench(backbone.with_network(unet), *SD_SIDES)
     pass_seconds(bench, clock)  # the first round is slower
     seconds = medians([journal.once(f"sd seconds {n}", lambda: pass_seconds(bench, clock)) for n in range(repeats)])
     return {"flops": each, "seconds": seconds, "edits": extrapolated({**edits, **unstopped()}, each, seconds)}
@@ -179,7 +181,7 @@ def main() -> None:
         return exact, Bench.of(load(dtype).to(asked.device), exact.job, clock)
 
     exact, others = benches(lambda dtype: MAGEditPipeline.from_pretrained(checkpoint_path(), dtype=dtype))
-    settings = [fingerprint(exact.pipe), asked.edit, asked.device, asked.dtype, asked.steps]
+    settings = [fingerprint(exact.pipe.backbone), asked.edit, asked.device, asked.dtype, asked.steps]
     name = sha256(json.dumps(settings).encode()).hexdigest()[:12]
     journal = Journal(asked.state / f"{name}.jsonl", resume=asked.resume)
     costs = compare(exact, others, asked.repeats, journal, **changes)
@@ -193,7 +195,7 @@ def main() -> None:
         show_passes(console, "seconds of a pass by the latent's side", figures["resolution"])
     if asked.sd:
         edits = {name: cost.passes for name, cost in costs.items()}
-        figures["sd"] = sd_passes(exact.pipe.scheduler, edits, asked.device, asked.sd_repeats, journal)
+        figures["sd"] = sd_passes(exact.pipe.backbone, edits, asked.device, asked.sd_repeats, journal)
         if asked.sd_repeats:
             show_passes(console, "seconds of a pass of SD 1.x size", {"float32": figures["sd"]["seconds"]})
         show_extrapolated(console, "whole edits of SD 1.x size, from these", figures["sd"]["edits"], exact.peak)

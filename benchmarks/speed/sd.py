@@ -11,6 +11,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from magedit.backbones.stable_diffusion.backbone import StableDiffusion
 from magedit.demo import checkpoint_path
 from magedit.pipelines.mag_edit import MAGEditPipeline
 
@@ -47,7 +48,7 @@ def sd_pipeline(dtype: torch.dtype) -> MAGEditPipeline:
     with _of(dtype):
         parts = (AutoencoderKL(**SD_VAE), CLIPTextModel(text), UNet2DConditionModel(**SD_UNET))
     vae, encoder, unet = (part.to(dtype).eval() for part in parts)
-    return MAGEditPipeline(vae, encoder, demo.tokenizer, unet, demo.scheduler)
+    return MAGEditPipeline(StableDiffusion(vae, encoder, demo.tokenizer, unet, demo.scheduler))
 
 
 @contextmanager

@@ -1,10 +1,11 @@
-"""The DDIM schedule and its two steps, as pure functions (Song et al., arXiv 2010.02502, equations 12 and 16)."""
+"""The DDIM process: its schedule and its two steps (Song et al., arXiv 2010.02502, equations 12 and 16)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
 
+import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
@@ -12,11 +13,11 @@ from magedit.errors import CheckpointError
 
 
 @dataclass(frozen=True)
-class Schedule:
+class DDIM:
     """T timesteps, descending, and the cumulative alphas of the checkpoint's training schedule.
 
     ``stride`` is the distance of two timesteps (1000 / T); the level before the last timestep is
-    ``final_alpha_cumprod``.
+    ``final_alpha_cumprod``. A `DiffusionProcess` (`magedit.backbones.base`) that predicts noise.
     """
 
     timesteps: tuple[int, ...]
@@ -26,8 +27,8 @@ class Schedule:
     prediction_type: str
 
     @classmethod
-    def from_scheduler(cls, scheduler: DDIMScheduler, steps: int) -> Schedule:
-        """The schedule of ``steps`` sampling steps; timesteps as diffusers spaces them (``steps_offset`` included).
+    def from_scheduler(cls, scheduler: DDIMScheduler, steps: int) -> DDIM:
+        """The process of ``steps`` sampling steps; timesteps as diffusers spaces them (``steps_offset`` included).
 
         Raises:
             CheckpointError: the checkpoint predicts neither epsilon nor v.
@@ -47,51 +48,75 @@ class Schedule:
             prediction_type=prediction,
         )
 
-    def alpha(self, timestep: int) -> float:
-        """abar at ``timestep``; ``final_alpha_cumprod`` below 0."""
-        return self.alphas_cumprod[timestep] if timestep >= 0 else self.final_alpha_cumprod
+    def following(self, timestep: float) -> float:
+        """``timestep - stride``; below 0 at the end."""
+        return timestep - self.stride
 
-    def sigma(self, timestep: int) -> float:
+    def inversion_timestep(self, timestep: float) -> float:
+        """``timestep`` itself (arXiv 2105.05233, appendix F)."""
+        return timestep
+
+    def alpha(self, timestep: float) -> float:
+        """abar at ``timestep``; ``final_alpha_cumprod`` below 0."""
+        return self.alphas_cumprod[int(timestep)] if timestep >= 0 else self.final_alpha_cumprod
+
+    def signal(self, timestep: float) -> float:
+        """sqrt(abar)."""
+        return sqrt(self.alpha(timestep))
+
+    def noise(self, timestep: float) -> float:
+        """sqrt(1 - abar)."""
+        return sqrt(1 - self.alpha(timestep))
+
+    def sigma(self, timestep: float) -> float:
         """sigma_t = sqrt((1 - abar_t) / abar_t), the noise-to-signal ratio that scales guidance (paper, 4.1)."""
         alpha = self.alpha(timestep)
         return sqrt((1 - alpha) / alpha)
 
-    def epsilon(self, output: Tensor, latent: Tensor, alpha: float) -> Tensor:
-        """The noise that a UNet ``output`` stands for, given the ``latent`` at cumulative ``alpha``."""
+    def prediction(self, output: Tensor, latents: Tensor, timestep: float) -> Tensor:
+        """The noise that a network's ``output`` stands for, given the ``latents`` at the level of ``timestep``."""
         if self.prediction_type == "epsilon":
             return output
-        return sqrt(alpha) * output + sqrt(1 - alpha) * latent
+        return self.signal(timestep) * output + self.noise(timestep) * latents
 
-    def noised(self, clean: Tensor, timestep: int, fresh: Tensor) -> Tensor:
+    def add_noise(self, clean: Tensor, timestep: float, fresh: Tensor) -> Tensor:
         """``clean`` with ``fresh`` noise at ``timestep`` (arXiv 2006.11239, equation 4); clean itself below 0."""
-        alpha = self.alphas_cumprod[timestep] if timestep >= 0 else 1.0
+        alpha = self.alpha(timestep) if timestep >= 0 else 1.0
         return sqrt(alpha) * clean + sqrt(1 - alpha) * fresh
 
+    def predicted_clean(self, prediction: Tensor, timestep: float, latent: Tensor) -> Tensor:
+        """z_0 along the predicted noise (arXiv 2010.02502, equation 9)."""
+        return (latent - self.noise(timestep) * prediction) / self.signal(timestep)
+
     def step(
-        self, noise: Tensor, timestep: int, latent: Tensor, *, eta: float = 0.0, fresh: Tensor | None = None
+        self, prediction: Tensor, timestep: float, latent: Tensor, *, eta: float = 0.0, fresh: Tensor | None = None
     ) -> Tensor:
-        """One DDIM step from ``timestep`` to ``timestep - stride``; tensors of any one shape.
+        """One DDIM step from ``timestep`` to `following`; tensors of any one shape.
 
         ``fresh`` noise enters with the standard deviation that ``eta`` in 0..1 gives (arXiv 2010.02502, equation 16).
         """
-        here, there = self.alpha(timestep), self.alpha(timestep - self.stride)
+        end = self.following(timestep)
         if fresh is None or eta == 0:
-            return move(latent, noise, here, there)
+            return self._move(latent, prediction, timestep, end)
+        here, there = self.alpha(timestep), self.alpha(end)
         deviation = eta * sqrt((1 - there) / (1 - here) * (1 - here / there))
-        clean = (latent - sqrt(1 - here) * noise) / sqrt(here)
-        return sqrt(there) * clean + sqrt(1 - there - deviation**2) * noise + deviation * fresh
+        clean = self.predicted_clean(prediction, timestep, latent)
+        return sqrt(there) * clean + sqrt(1 - there - deviation**2) * prediction + deviation * fresh
 
-    def invert_step(self, noise: Tensor, timestep: int, latent: Tensor) -> Tensor:
-        """One DDIM inversion step from ``timestep - stride`` to ``timestep``."""
-        return move(latent, noise, self.alpha(timestep - self.stride), self.alpha(timestep))
+    def invert_step(self, prediction: Tensor, timestep: float, latent: Tensor) -> Tensor:
+        """One DDIM inversion step from `following` to ``timestep``."""
+        return self._move(latent, prediction, self.following(timestep), timestep)
 
+    def _move(self, latent: Tensor, prediction: Tensor, start: float, end: float) -> Tensor:
+        """Carry a latent between two noise levels along its predicted noise (arXiv 2010.02502, equation 12)."""
+        return self.signal(end) * self.predicted_clean(prediction, start, latent) + self.noise(end) * prediction
 
-def move(latent: Tensor, noise: Tensor, alpha_from: float, alpha_to: float) -> Tensor:
-    """Carry a latent between two noise levels along its predicted ``noise`` (arXiv 2010.02502, equation 12)."""
-    clean = (latent - sqrt(1 - alpha_from) * noise) / sqrt(alpha_from)
-    return sqrt(alpha_to) * clean + sqrt(1 - alpha_to) * noise
+    def training_timestep(self, generator: torch.Generator) -> float:
+        """Any timestep of the training schedule, all equally likely."""
+        return int(torch.randint(len(self.alphas_cumprod), (1,), generator=generator))
 
-
-def guided_noise(unconditional: Tensor, conditional: Tensor, guidance_scale: float) -> Tensor:
-    """Classifier-free guidance (arXiv 2207.12598, equation 6); ``guidance_scale`` 1 is the conditional noise."""
-    return unconditional + guidance_scale * (conditional - unconditional)
+    def training_target(self, clean: Tensor, timestep: float, fresh: Tensor) -> Tensor:
+        """The noise (arXiv 2006.11239, equation 14), or v (arXiv 2202.00512)."""
+        if self.prediction_type == "epsilon":
+            return fresh
+        return self.signal(timestep) * fresh - self.noise(timestep) * clean

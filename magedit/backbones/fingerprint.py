@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
-from typing import Any
 
 import torch
 from torch import Tensor
+
+from magedit.backbones.base import Loaded
 
 SAMPLES = 64
 """Elements that are read of each tensor besides its sum; spread evenly, so that a permutation is seen too."""
@@ -15,19 +16,17 @@ SAMPLES = 64
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
-def fingerprint(pipe: Any) -> str:
-    """Hex digest of the weights of UNet, VAE and text encoder, their number formats, tokenizer and noise schedule.
+def fingerprint(backbone: Loaded) -> str:
+    """Hex digest of the weights of network, VAE and text encoders, their number formats, tokenizer and noise schedule.
 
     Of each tensor its name, shape, the exact sum of its bit patterns and `SAMPLES` elements count: one pass over the
     weights where they lie, instead of gigabytes through a hash.
     """
     # Without padding and truncation, which are the last call's.
-    tokenizer = {**json.loads(pipe.tokenizer_json()), "padding": None, "truncation": None}
+    tokenizer = {**json.loads(backbone.tokenizer_json()), "padding": None, "truncation": None}
     digest = sha256(json.dumps(tokenizer, sort_keys=True).encode())
-    # Without what diffusers notes for itself: where it was loaded from, and by which version.
-    schedule = {name: value for name, value in pipe.scheduler.config.items() if not name.startswith("_")}
-    digest.update(json.dumps(schedule, sort_keys=True, default=str).encode())
-    for part in (pipe.unet, pipe.vae, pipe.text_encoder):
+    digest.update(json.dumps(dict(backbone.noise_settings), sort_keys=True, default=str).encode())
+    for part in backbone.parts:
         for name, tensor in sorted(part.state_dict().items()):
             total, samples = _read(tensor)
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} {total} {samples}".encode())

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 
-from magedit.pipelines.mag_edit import MAGEditPipeline
+from magedit.backbones.base import Loaded
 
 
-def save_memory(pipe: MAGEditPipeline, device: str | torch.device) -> None:
+class Editor(Protocol):
+    """A pipeline on a checkpoint."""
+
+    batch_results: int
+
+    @property
+    def backbone(self) -> Loaded: ...
+
+
+def save_memory(pipe: Editor, device: str | torch.device) -> None:
     """Let ``pipe`` compute on ``device`` with as little of its memory as it can; in place of ``pipe.to(device)``.
 
-    Text encoder, UNet and VAE are on the device only while they compute (diffusers' model offload; nothing to gain on a
-    CPU), no two results share a batch, and passes with gradients keep the input of each resnet and transformer alone
-    and compute the rest again on their way back (Chen et al., arXiv 1604.06174): one more forward pass for each
-    backward pass. Results are the same.
+    Text encoders, network and VAE are on the device only while they compute (diffusers' model offload; nothing to gain
+    on a CPU), no two results share a batch, and passes with gradients keep the input of each block alone and compute
+    the rest again on their way back (Chen et al., arXiv 1604.06174): one more forward pass for each backward pass.
+    Results are the same.
     """
     pipe.batch_results = 1
-    pipe.unet.enable_gradient_checkpointing()
+    pipe.backbone.network.enable_gradient_checkpointing()
     if torch.device(device).type == "cpu":
-        pipe.to(device)
+        pipe.backbone.to(device)
     else:
-        pipe.enable_model_cpu_offload(device=device)
+        pipe.backbone.enable_model_cpu_offload(device=device)
 
 
 __all__ = ["save_memory"]

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 from rich.progress import track
 
-from magedit.backbones.ddim import Schedule
-from magedit.backbones.stable_diffusion.attention import capturing, find_layers, guidance_layers
+from magedit.backbones.base import sites_at
+from magedit.backbones.ddim import DDIM
+from magedit.backbones.stable_diffusion.attention import capturing, find_sites
 from magedit.config import EditConfig, Region
 from magedit.demo.captions import Caption, Mention, Style, caption_scene
 from magedit.demo.draw import draw_mask, draw_scene
@@ -171,8 +172,8 @@ def attention_pointing(model: DemoModel, number: int, side: int, *, seed: int = 
     of nouns whose strongest cell touches the object, "in_mask" the mean share of the map inside it, "area"
     what chance gives.
     """
-    layers = guidance_layers(find_layers(model.unet, model.unet.config.sample_size), side)
-    schedule = Schedule.from_scheduler(model.scheduler, 50)
+    layers = sites_at(find_sites(model.unet, model.unet.config.sample_size), side)
+    schedule = DDIM.from_scheduler(model.scheduler, 50)
     tally, shares, areas = Tally(), [], []
     style = Style(negation=0.0, omission=0.0)
     for index, (scene, caption) in enumerate(track(held_out(number, seed, style), "attention")):

@@ -10,7 +10,8 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from magedit.backbones.ddim import Schedule, guided_noise
+from magedit.backbones.base import classifier_free_guidance
+from magedit.backbones.ddim import DDIM
 
 
 def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
@@ -81,7 +82,7 @@ class DemoModel:
     @torch.no_grad()
     def draw(self, prompts: list[str], *, steps: int = 50, scale: float = 7.5, seed: int = 0) -> list[Image.Image]:
         """Pictures of prompts by DDIM with classifier-free guidance."""
-        schedule = Schedule.from_scheduler(self.scheduler, steps)
+        schedule = DDIM.from_scheduler(self.scheduler, steps)
         side = self.unet.config.sample_size
         noise = torch.Generator().manual_seed(seed)
         latents = torch.randn(len(prompts), 4, side, side, generator=noise).to(self.device)
@@ -89,13 +90,13 @@ class DemoModel:
         for timestep in schedule.timesteps:
             both = self.noise(torch.cat([latents, latents]), timestep, torch.cat([empty, text]))
             without, with_text = both.chunk(2)
-            latents = schedule.step(guided_noise(without, with_text, scale), timestep, latents)
+            latents = schedule.step(classifier_free_guidance(without, with_text, scale), timestep, latents)
         return self.decode(latents)
 
     @torch.no_grad()
     def invert_and_redraw(self, latent: Tensor, prompt: str, *, steps: int = 50) -> tuple[Tensor, Tensor]:
         """DDIM inversion of a latent and sampling back, both without guidance: z_T and the latent again."""
-        schedule = Schedule.from_scheduler(self.scheduler, steps)
+        schedule = DDIM.from_scheduler(self.scheduler, steps)
         text = self.embed([prompt])
         inverted = latent
         for timestep in reversed(schedule.timesteps):

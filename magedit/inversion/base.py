@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from magedit.backbones.stable_diffusion.denoiser import Denoiser
+from magedit.backbones.base import Conditioning
+from magedit.backbones.denoiser import Denoiser
 from magedit.config import EditConfig
 
 
@@ -15,14 +16,13 @@ from magedit.config import EditConfig
 class InversionTask:
     """One image to invert.
 
-    ``latent`` is z_0, (1, C, h, w), fp32; ``source`` and ``empty`` are the embeddings of the source prompt and of the
-    empty prompt, (1, tokens, width).
+    ``latent`` is z_0, (1, C, h, w), fp32; ``source`` and ``empty`` are the source prompt and the empty one.
     """
 
     denoiser: Denoiser
     latent: Tensor
-    source: Tensor
-    empty: Tensor
+    source: Conditioning
+    empty: Conditioning
     config: EditConfig
 
 
@@ -32,14 +32,14 @@ class Inverted:
 
     ``latents[i]`` is the inversion's latent at the start of sampling step i: T + 1 of them, from z_T to z_0; z_0 alone
     for a method that inverts nothing.
-    ``unconditional[i]`` is the embedding of the unconditional half at step i, (1, tokens, width). ``exact``: the source
+    ``unconditional[i]`` is what the unconditional half at step i is told. ``exact``: the source
     branch *is* the trajectory (Direct Inversion) and need not be sampled. ``values[i]``, where there are any, are the
     embeddings that cross attention takes its values from in the source's conditional half, (1, tokens, width).
     ``sampled``, where there is any, is the source branch as the inversion has sampled it, in the order of ``latents``.
     """
 
     latents: tuple[Tensor, ...]
-    unconditional: tuple[Tensor, ...]
+    unconditional: tuple[Conditioning, ...]
     exact: bool
     values: tuple[Tensor, ...] = ()
     sampled: tuple[Tensor, ...] = ()

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from magedit.backbones.stable_diffusion.attention import Layer
-from magedit.backbones.stable_diffusion.denoiser import Denoiser
+from magedit.backbones.base import AttentionSite, Conditioning
+from magedit.backbones.denoiser import Denoiser
 from magedit.config import EditConfig
 from magedit.guidance.constraints import WordTarget
 from magedit.inversion.base import Inverted
 from magedit.methods.injection import FeatureInjection, Injection
 from magedit.report import StepTrace
 
-OnStep = Callable[[int, int, Tensor], Tensor]
+OnStep = Callable[[int, float, Tensor], Tensor]
 """(step, timestep, edit latent) -> edit latent, after each step."""
 
 
@@ -24,11 +24,11 @@ OnStep = Callable[[int, int, Tensor], Tensor]
 class EditTask:
     """One result of an edit of one image; for a method that inverts nothing the trajectory is z_0 alone.
 
-    ``source`` and ``target`` are prompt embeddings (1, tokens, width), ``negative`` stands in for the inversion's
-    unconditional embedding in the edit branch. ``mask`` is M, the union of all regions' masks at latent resolution
-    (h, w), ``blend_mask`` D, M dilated by 3x3; 0 and 1. ``step_size`` is that of guidance. ``guidance_layers`` are
+    ``source`` and ``target`` are the prompts, ``negative`` stands in for the inversion's unconditional in the edit
+    branch. ``mask`` is M, the union of all regions' masks at latent resolution
+    (h, w), ``blend_mask`` D, M dilated by 3x3; 0 and 1. ``step_size`` is that of guidance. ``guidance_sites`` are
     the layers whose maps are read. ``blend_tokens`` are the edit words' token indices in the source and in the target
-    prompt. ``renoised``: the latent that the edit begins with takes fresh noise inside M. ``layers`` are all attention
+    prompt. ``renoised``: the latent that the edit begins with takes fresh noise inside M. ``sites`` are all attention
     layers, ``values[i]`` what cross attention takes its values from in the edit's step i, None: from the target prompt
     (`magedit.inversion.style`).
     """
@@ -36,14 +36,14 @@ class EditTask:
     denoiser: Denoiser
     inverted: Inverted
     config: EditConfig
-    source: Tensor
-    target: Tensor
-    negative: Tensor | None
+    source: Conditioning
+    target: Conditioning
+    negative: Conditioning | None
     injection: Injection | FeatureInjection
-    guidance_layers: tuple[Layer, ...]
+    guidance_sites: tuple[AttentionSite, ...]
     words: tuple[WordTarget, ...]
     blend_tokens: tuple[tuple[int, ...], tuple[int, ...]]
-    layers: tuple[Layer, ...]
+    sites: tuple[AttentionSite, ...]
     values: tuple[Tensor | None, ...]
     regions: int
     mask: Tensor
@@ -53,7 +53,7 @@ class EditTask:
     renoised: bool
     on_step: OnStep | None
 
-    def stepped(self, step: int, timestep: int, latent: Tensor) -> Tensor:
+    def stepped(self, step: int, timestep: float, latent: Tensor) -> Tensor:
         """Report the end of a step; the latent to go on with."""
         if self.on_step is not None:
             latent = self.on_step(step, timestep, latent)

@@ -2,7 +2,7 @@
 
 Prompt-to-Prompt's refine, replace, their step windows and the equalizer are all of one form: with A_s the source's map
 and A the edit's own, the injected map is ``A_s[mapped] * take + share * A``, where ``take`` and ``share`` are vectors
-over the target's tokens. That form is what `magedit.backbones.stable_diffusion.attention` computes.
+over the target's tokens. That form is what `magedit.backbones.base.AttentionEdit` holds.
 """
 
 from __future__ import annotations
@@ -12,12 +12,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from diffusers import UNet2DConditionModel
 from torch import Tensor
 
-from magedit.backbones.stable_diffusion.attention import Edit, FeatureEdit, Layer, LayerEdit
+from magedit.backbones.base import (
+    AttentionEdit,
+    AttentionSite,
+    Backbone,
+    FeatureEdit,
+    ModuleEdit,
+    reading,
+)
 from magedit.config import EditConfig
-from magedit.errors import CheckpointError
 from magedit.prompts.alignment import Encoded, align, replacement_matrix, token_indices
 
 
@@ -31,7 +36,7 @@ class Injection:
     window closes, ``weights`` the equalizer.
     """
 
-    layers: tuple[Layer, ...]
+    sites: tuple[AttentionSite, ...]
     mapping: Tensor
     taken: Tensor
     until: Tensor
@@ -45,7 +50,7 @@ class Injection:
         source: tuple[str, Encoded],
         target: tuple[str, Encoded],
         length: int,
-        layers: tuple[Layer, ...],
+        sites: tuple[AttentionSite, ...],
         config: EditConfig,
         device: torch.device,
         *,
@@ -77,7 +82,7 @@ class Injection:
         for word, factor in config.equalizer.items():
             weights[list(token_indices(*target, word, field="equalizer"))] = factor
         return cls(
-            layers=layers,
+            sites=sites,
             mapping=mapping.to(device),
             taken=taken.to(device),
             until=until.to(device),
@@ -93,27 +98,26 @@ class Injection:
         """
         return tuple(torch.cat(self._weights(step)).tolist())
 
-    def sources(self, step: int) -> tuple[Layer, ...]:
+    def sources(self, step: int) -> tuple[AttentionSite, ...]:
         """The layers whose source maps are injected at ``step``, in execution order; empty behind all windows."""
         cross = bool((step < self.until).any())
-        return tuple(layer for layer in self.layers if (cross if layer.cross else self._takes_self(layer, step)))
+        return tuple(site for site in self.sites if (self._takes_self(site, step) if site.kind == "self" else cross))
 
-    def captures(self, step: int) -> dict[str, LayerEdit]:
+    def captures(self, step: int) -> dict[str, ModuleEdit]:
         """What the source's pass keeps at ``step``, by module name."""
-        return {layer.name: LayerEdit(read=True) for layer in self.sources(step)}
+        return reading(site.name for site in self.sources(step))
 
-    def edits(self, step: int, maps: Mapping[str, Tensor], read: Collection[str]) -> dict[str, LayerEdit]:
+    def edits(self, step: int, maps: Mapping[str, Tensor], read: Collection[str]) -> dict[str, ModuleEdit]:
         """What happens to each layer at ``step``, given the source's ``maps``; the layers in ``read`` are kept."""
         take, share = self._weights(step)
         mixed = share if bool(share.any()) else None
-        edits = {name: LayerEdit(read=True) for name in read}
-        for layer in self.sources(step):
-            if layer.cross:
-                edits[layer.name] = LayerEdit(
-                    base=self._spread(maps[layer.name]) * take, share=mixed, read=layer.name in read
-                )
+        edits = reading(read)
+        for site in self.sources(step):
+            if site.kind == "self":
+                edits[site.name] = AttentionEdit(self_map=maps[site.name])
             else:
-                edits[layer.name] = LayerEdit(self_map=maps[layer.name])
+                base = self._spread(maps[site.name]) * take
+                edits[site.name] = AttentionEdit(base=base, share=mixed, read=site.name in read)
         return edits
 
     def _weights(self, step: int) -> tuple[Tensor, Tensor]:
@@ -132,61 +136,54 @@ class Injection:
         """Whether each token stands in the place of its own, as where words are exchanged one for one."""
         return self.mapping.dim() == 1 and bool((self.mapping.diff() == 1).all()) and int(self.mapping[0]) == 0
 
-    def _takes_self(self, layer: Layer, step: int) -> bool:
-        return step < self.self_until and layer.positions <= self.self_max_positions
+    def _takes_self(self, site: AttentionSite, step: int) -> bool:
+        return step < self.self_until and site.positions <= self.self_max_positions
 
 
 @dataclass(frozen=True)
 class FeatureInjection:
-    """PnP's injection: ``feature`` (a convolution's name) takes the source's output, ``layers`` its queries and keys.
+    """PnP's injection: module ``feature`` takes the source's output, ``sites`` its queries and keys.
 
     Queries and keys in place of the maps that they give: a map of the largest layer would be 4096 x 4096 a head.
     """
 
     feature: str
-    layers: tuple[Layer, ...]
+    sites: tuple[AttentionSite, ...]
     feature_until: int
     self_until: int
 
     @classmethod
-    def of(cls, unet: UNet2DConditionModel, layers: tuple[Layer, ...], config: EditConfig) -> FeatureInjection:
-        """PnP's layers by their place: in the first up block with attention the residual of the second ResNet block,
-        and the self attention of all up blocks from that block's second attention on (4 to 11 of SD's decoder).
+    def of(cls, backbone: Backbone, config: EditConfig) -> FeatureInjection:
+        """What is injected where the model's structure lies.
 
         Raises:
-            CheckpointError: the UNet's up blocks have no two attention layers.
+            CheckpointError: the model has no such place.
         """
-        blocks = [n for n, block in enumerate(unet.up_blocks) if len(getattr(block, "attentions", None) or ()) > 1]
-        if not blocks:
-            raise CheckpointError("the UNet has no up block with two attention layers: PnP has nothing to inject into")
-        first = f"up_blocks.{blocks[0]}."
-        decoder = [layer for layer in layers if not layer.cross and layer.name.startswith("up_blocks")]
-        chosen = tuple(layer for layer in decoder if not layer.name.startswith(f"{first}attentions.0."))
-        return cls(f"{first}resnets.1.conv2", chosen, config.feature_replace_until, config.self_replace_until)
+        return cls(*backbone.structure_sites, config.feature_replace_until, config.self_replace_until)
 
     def key(self, step: int) -> Hashable:
         """As `Injection.key`; no result's features differ from another's."""
         return step < self.feature_until, step < self.self_until
 
-    def sources(self, step: int) -> tuple[Layer, ...]:
+    def sources(self, step: int) -> tuple[AttentionSite, ...]:
         """The layers that the source's pass must reach at ``step``; empty behind all windows."""
         if step < self.self_until:
-            return self.layers
-        return self.layers[:1] if step < self.feature_until else ()
+            return self.sites
+        return self.sites[:1] if step < self.feature_until else ()
 
-    def captures(self, step: int) -> dict[str, Edit]:
+    def captures(self, step: int) -> dict[str, ModuleEdit]:
         """What the source's pass keeps at ``step``, by module name."""
-        kept: dict[str, Edit] = {self.feature: FeatureEdit()} if step < self.feature_until else {}
+        kept: dict[str, ModuleEdit] = {self.feature: FeatureEdit()} if step < self.feature_until else {}
         if step < self.self_until:
-            kept |= {layer.name: LayerEdit(read_pair=True) for layer in self.layers}
+            kept |= {site.name: AttentionEdit(read_pair=True) for site in self.sites}
         return kept
 
-    def edits(self, step: int, maps: Mapping[str, Tensor], read: Collection[str]) -> dict[str, Edit]:
+    def edits(self, step: int, maps: Mapping[str, Tensor], read: Collection[str]) -> dict[str, ModuleEdit]:
         """What happens to each module at ``step``, given what was kept; the cross-attention layers in ``read`` are
         kept."""
-        edits: dict[str, Edit] = {name: LayerEdit(read=True) for name in read}
+        edits = reading(read)
         if step < self.feature_until:
             edits[self.feature] = FeatureEdit(maps[self.feature])
         if step < self.self_until:
-            edits |= {layer.name: LayerEdit(self_pair=maps[layer.name]) for layer in self.layers}
+            edits |= {site.name: AttentionEdit(self_pair=maps[site.name]) for site in self.sites}
         return edits

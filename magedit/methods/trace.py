@@ -18,7 +18,7 @@ class Watch:
 
     def __init__(self, task: EditTask) -> None:
         self._task = task
-        self._sides = {layer.name: layer.side for layer in task.guidance_layers}
+        self._sides = {site.name: site.side for site in task.guidance_sites}
         self._trace: list[StepTrace] = []
         self._shares: list[tuple[Tensor, ...]] = []
 
@@ -29,7 +29,7 @@ class Watch:
             return ()
         return tuple(self._sides)
 
-    def record(self, step: int, timestep: int, maps: Mapping[str, Tensor], guided: Guided | None = None) -> None:
+    def record(self, step: int, timestep: float, maps: Mapping[str, Tensor], guided: Guided | None = None) -> None:
         """Note a step's maps, layer name -> (heads, positions, keys), if they are to be kept."""
         if not self.reads(step):
             return
@@ -40,7 +40,7 @@ class Watch:
         self._trace.append(
             StepTrace(
                 step=step,
-                timestep=timestep,
+                timestep=round(timestep),
                 iterations=guided.updates if guided else 0,
                 losses=guided.losses if guided else (),
                 before=guided.before if guided else after,
@@ -55,7 +55,7 @@ class Watch:
 
     def _regions(self, maps: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         """Each region's word share per position, mean over layers, heads and words, (side, side); 0 without words."""
-        side = self._task.guidance_layers[0].side
+        side = self._task.guidance_sites[0].side
         mean = torch.stack([m.mean(0) / m.mean(0).sum(-1, keepdim=True) for m in maps.values()]).mean(0)
         shares = []
         for region in range(self._task.regions):

@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import Any, Self
 
 import torch
-from diffusers import StableDiffusionInstructPix2PixPipeline
 from PIL import Image
 from torch import Tensor
 
-from magedit.backbones.loading import correct_size, naming, prepare
+from magedit.backbones.loading import naming, prepare
+from magedit.backbones.stable_diffusion.backbone import InstructStableDiffusion
 from magedit.config import EditConfig, MethodName, Region
 from magedit.errors import CheckpointError, NotTogether
 from magedit.images import masks as pixels
@@ -25,7 +25,7 @@ from magedit.inversion.base import Inverted
 from magedit.meter import Meter, OnProgress, expected_work
 from magedit.methods.base import EditedLatent
 from magedit.methods.compatibility import check_together
-from magedit.pipelines.autoencoder import decode, encode, is_objectionable
+from magedit.pipelines.base import Pipeline
 from magedit.pipelines.inputs import Inputs, as_config, check_prompts, read_inputs, trusted_inputs
 from magedit.pipelines.output import Inversion, MAGEditOutput
 from magedit.pipelines.progress import shown
@@ -35,17 +35,17 @@ _NO_LATENT = torch.empty(0)
 """In place of a source branch, which there is none of."""
 
 
-class InstructPipeline:
+class InstructPipeline(Pipeline):
     """The same face as `MAGEditPipeline` for a checkpoint that takes instructions: ``target_prompt`` is one.
 
     ``method`` is what the checkpoint is: `instruct-pix2pix`, or `magicbrush` if its name says so.
     """
 
-    def __init__(self, pipe: StableDiffusionInstructPix2PixPipeline, method: MethodName = "instruct-pix2pix") -> None:
-        pipe.set_progress_bar_config(disable=True)
-        correct_size(pipe.unet, pipe.vae)
-        self._pipe = pipe
-        self._bar: dict[str, Any] = {}
+    backbone: InstructStableDiffusion
+
+    def __init__(self, backbone: InstructStableDiffusion, method: MethodName = "instruct-pix2pix") -> None:
+        super().__init__(backbone)
+        backbone.set_progress_bar_config(disable=True)
         self.method: MethodName = method
 
     @classmethod
@@ -55,40 +55,9 @@ class InstructPipeline:
         if found.family != "instruct-pix2pix":
             raise CheckpointError(f"{found.sentence}; it takes no instructions: load it with MAGEditPipeline")
         with naming(found):
-            pipe = StableDiffusionInstructPix2PixPipeline.from_pretrained(
-                checkpoint, requires_safety_checker=False, **options
-            )
+            backbone = InstructStableDiffusion.from_pretrained(checkpoint, **options)
         name: MethodName = "magicbrush" if "magicbrush" in str(checkpoint).lower() else "instruct-pix2pix"
-        return cls(pipe, name)
-
-    def to(self, device: str) -> Self:
-        """The same pipeline on ``device``."""
-        self._pipe.to(device)
-        return self
-
-    def __getattr__(self, name: str) -> Any:
-        if name in {"unet", "vae", "text_encoder", "tokenizer", "scheduler", "enable_model_cpu_offload"}:
-            return getattr(self._pipe, name)
-        raise AttributeError(name)
-
-    def set_progress_bar_config(self, **options: Any) -> None:
-        """How the progress bar of a call looks, as tqdm takes it; ``disable=True``: there is none."""
-        self._bar = options
-
-    @property
-    def size(self) -> int:
-        """Side of the checkpoint's pictures in pixels."""
-        return int(self._pipe.unet.config.sample_size * self._pipe.vae_scale_factor)
-
-    @property
-    def max_tokens(self) -> int:
-        """Tokens of an instruction, begin and end included (77 for CLIP)."""
-        positions = int(self._pipe.text_encoder.config.max_position_embeddings)
-        return min(int(self._pipe.tokenizer.model_max_length), positions)
-
-    def tokenizer_json(self) -> str:
-        """The tokenizer as ``tokenizer.json``."""
-        return str(self._pipe.tokenizer.backend_tokenizer.to_str())
+        return cls(backbone, name)
 
     @torch.no_grad()
     def __call__(
@@ -150,18 +119,18 @@ class InstructPipeline:
         on_progress: OnProgress | None,
     ) -> MAGEditOutput:
         image, union = inputs.image, inputs.union
-        box = pixels.working_crop(union, self.size, config.crop_context)
+        box = pixels.working_crop(union, self.backbone.size, config.crop_context)
         margin = pixels.paste_margin_px(box, config.paste_margin)
-        crop, results, pictures, latents = pixels.crop_to(image, box, self.size), [], [], []
-        mask, device = pixels.crop_to(union, box, self.size), self._pipe._execution_device
-        reproduced = decode(self._pipe.vae, encode(self._pipe.vae, crop, device))
+        crop, results, pictures, latents = pixels.crop_to(image, box, self.backbone.size), [], [], []
+        mask = pixels.crop_to(union, box, self.backbone.size)
+        reproduced = self.backbone.decode(self.backbone.encode_image(crop))
         known = pixels.psnr_inside(crop, reproduced, mask)
         with shown(self._bar, on_progress) as report:
             meter = Meter(expected_work(config, inverted=True), report)
             for each in config.variants:
                 latent = self._sample(crop, target_prompt, each, meter)
-                picture = decode(self._pipe.vae, latent)
-                flagged = is_objectionable(self._pipe, picture, device)
+                picture = self.backbone.decode(latent)
+                flagged = self.backbone.is_objectionable(picture)
                 latents.append(latent)
                 pasted = pixels.paste_back(image, picture, union, box, margin)
                 pictures.append(restore(pasted, inputs.original))
@@ -206,7 +175,7 @@ class InstructPipeline:
             return tensors
 
         with meter.stage(Stage.EDIT, config.steps):
-            output = self._pipe(
+            output = self.backbone(
                 instruction,
                 image=crop,
                 num_inference_steps=config.steps,

@@ -1,33 +1,28 @@
-"""`MAGEditPipeline`: localized editing of a real image with any checkpoint of Stable Diffusion 1.x/2.x layout."""
+"""`MAGEditPipeline`: localized editing of a real image with any checkpoint of a family in `backbones`."""
 
 from __future__ import annotations
 
-import inspect
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
 from PIL import Image
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
 
-from magedit.backbones.ddim import Schedule
-from magedit.backbones.loading import correct_size, naming, prepare
-from magedit.backbones.single_file.loader import load_parts
-from magedit.backbones.stable_diffusion.attention import find_layers, guidance_layers, own_attention
-from magedit.backbones.stable_diffusion.denoiser import Denoiser, frozen
+from magedit.backbones.base import Backbone, Conditioning, frozen
+from magedit.backbones.denoiser import Denoiser
+from magedit.backbones.registry import load_backbone
 from magedit.config import STRENGTH_POWER, EditConfig, Region
 from magedit.edits.asked import AskedEdit
-from magedit.edits.checkpoint import PAPER_SCALE, Checkpoint, StepSizes
+from magedit.edits.checkpoint import Checkpoint
 from magedit.edits.resolve import resolve
-from magedit.errors import CheckpointError, NotTogether
+from magedit.errors import NotTogether
 from magedit.guidance.constraints import resample_mask
 from magedit.images import masks as pixels
 from magedit.images.inputs import Picture
@@ -38,8 +33,7 @@ from magedit.meter import Meter, OnProgress, expected_work
 from magedit.methods.base import EditTask
 from magedit.methods.compatibility import check_together
 from magedit.methods.registry import METHODS
-from magedit.passes import BATCH_RESULTS
-from magedit.pipelines.autoencoder import decode, encode, is_objectionable
+from magedit.pipelines.base import Pipeline
 from magedit.pipelines.inputs import Inputs, as_config, as_regions, check_prompts, read_inputs, trusted_inputs
 from magedit.pipelines.output import Inversion, MAGEditOutput
 from magedit.pipelines.plan import (
@@ -51,135 +45,24 @@ from magedit.pipelines.plan import (
     word_targets,
 )
 from magedit.pipelines.progress import shown
-from magedit.prompts.alignment import Encoded
 from magedit.prompts.weights import PromptSyntax
 from magedit.report import EditMeasures, Reconstruction, ResultMeasures, Stage
 
-GUIDANCE_DIVISOR = 4
-"""Guidance reads the maps at 1/4 of the latent's resolution (paper 4.2: 16 of 64), unless the checkpoint says else."""
 
-
-class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
+class MAGEditPipeline(Pipeline):
     """Localized image editing (MAG-Edit, arXiv 2312.11396) in diffusers' conventions.
 
-    Loads any folder, hub id or file of Stable Diffusion 1.x/2.x with `from_pretrained`; sizes, VAE factor and
-    prediction type are read from it. Three keys of its ``model_index.json`` are this program's own, all optional:
-    ``guidance_resolution``, the side of the cross-attention maps that guidance reads (default: a quarter of the
-    latent's), ``guidance_step_size``, the default of the parameter of that name (2.5), and ``spatial_step_size``, the
-    same for the spatial ratio, whose gradient may be of quite another size (default: ``guidance_step_size``); the
-    quotient of the two weighs the losses of ``both``.
-
-    The weights are never changed, and a call leaves the UNet as it found it however it ends. Nothing is kept on
-    ``self`` between calls. ``batch_results``, which may be set, is how many results of one edit may go through the UNet
-    in one batch: more take less time and more memory, and differ in rounding.
+    The weights are never changed, and a call leaves the model as it found it however it ends. Nothing is kept on
+    ``self`` between calls. ``batch_results``, which may be set, is how many results of one edit may go through the
+    model in one batch: more take less time and more memory, and differ in rounding.
     """
 
-    batch_results: int = BATCH_RESULTS
-
-    model_cpu_offload_seq = "text_encoder->unet->vae"
-    _optional_components: ClassVar[list[str]] = ["safety_checker", "feature_extractor", "image_encoder"]
-    _exclude_from_cpu_offload: ClassVar[list[str]] = ["safety_checker"]
-
-    def __init__(
-        self,
-        vae: AutoencoderKL,
-        text_encoder: CLIPTextModel,
-        tokenizer: CLIPTokenizer,
-        unet: UNet2DConditionModel,
-        scheduler: Any,
-        safety_checker: Any = None,
-        feature_extractor: Any = None,
-        image_encoder: Any = None,
-        requires_safety_checker: bool = False,
-        guidance_resolution: int | None = None,
-        guidance_step_size: float = PAPER_SCALE,
-        spatial_step_size: float | None = None,
-    ) -> None:
-        super().__init__()
-        # The algorithm is defined on DDIM; SD 1.x ships PNDM with the same betas.
-        scheduler = DDIMScheduler.from_config(
-            scheduler.config, clip_sample=False, set_alpha_to_one=False, timestep_spacing="leading"
-        )
-        self.register_modules(
-            vae=vae,
-            text_encoder=text_encoder,
-            tokenizer=tokenizer,
-            unet=unet,
-            scheduler=scheduler,
-            safety_checker=safety_checker,
-            feature_extractor=feature_extractor,
-            image_encoder=image_encoder,
-        )
-        self.register_to_config(
-            requires_safety_checker=requires_safety_checker,
-            guidance_resolution=guidance_resolution,
-            guidance_step_size=guidance_step_size,
-            spatial_step_size=spatial_step_size,
-        )
-        if unet.config.in_channels != vae.config.latent_channels:
-            raise CheckpointError(
-                f"the UNet takes {unet.config.in_channels} channels, the VAE gives {vae.config.latent_channels}: "
-                "inpainting, depth and upscaling checkpoints cannot be edited with"
-            )
-        correct_size(unet, vae)
+    backbone: Backbone
 
     @classmethod
     def from_pretrained(cls, checkpoint: str | Path, **options: Any) -> Self:
-        """Load a folder, hub id or single file (``.safetensors``, ``.ckpt``); its configs are read first.
-
-        Args:
-            checkpoint: what to load.
-            options: as diffusers takes them; ``vae`` may also be a folder, hub id or file, ``safety_checker=None``
-                leaves the checkpoint's own out, and ``variant`` is "fp16" by itself where no other files are there.
-
-        Raises:
-            CheckpointError: it cannot be edited with; says in one sentence what it is and what to do.
-        """
-        found, options = prepare(checkpoint, options)
-        if found.family == "instruct-pix2pix":
-            raise CheckpointError(f"{found.sentence}: load it with InstructPipeline")
-        if found.layout != "file":
-            with naming(found):
-                pipe: Self = super().from_pretrained(str(checkpoint), **options)
-            return pipe
-        parts = load_parts(found, options["dtype"])
-        own = {name: value for name, value in options.items() if name in inspect.signature(cls).parameters}
-        return cls(**(parts | own))
-
-    # --- what the checkpoint is ---
-
-    @property
-    def vae_factor(self) -> int:
-        """Pixels per latent cell."""
-        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
-
-    @property
-    def latent_side(self) -> int:
-        """Side of the latent the checkpoint was trained on."""
-        size = self.unet.config.sample_size
-        return int(size if isinstance(size, int) else size[0])
-
-    @property
-    def size(self) -> int:
-        """Side of the checkpoint's pictures in pixels; edits work on a square crop of this size."""
-        return self.latent_side * self.vae_factor
-
-    @property
-    def guidance_side(self) -> int:
-        """Side of the cross-attention maps that guidance reads."""
-        return int(self.config.guidance_resolution or self.latent_side // GUIDANCE_DIVISOR)
-
-    @property
-    def max_tokens(self) -> int:
-        """Tokens of a prompt, begin and end included (77 for CLIP)."""
-        positions = int(self.text_encoder.config.max_position_embeddings)
-        return min(int(self.tokenizer.model_max_length), positions)
-
-    @property
-    def step_sizes(self) -> StepSizes:
-        """Its own step sizes of guidance."""
-        token = self.config.guidance_step_size
-        return StepSizes(token=token, spatial=self.config.spatial_step_size or token)
+        """Load a folder, hub id or single file; arguments and errors as `magedit.backbones.registry.load_backbone`."""
+        return cls(load_backbone(checkpoint, **options))
 
     @property
     def _checkpoint(self) -> Checkpoint:
@@ -188,19 +71,10 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             name="this checkpoint",
             methods=tuple(card.name for card in METHODS.values() if not card.own_checkpoint),
             inversions=tuple(INVERSIONS),
-            tokenize=self.tokenize,
-            max_tokens=self.max_tokens,
-            step_sizes=self.step_sizes,
+            tokenize=self.backbone.tokenize,
+            max_tokens=self.backbone.max_tokens,
+            step_sizes=self.backbone.step_sizes,
         )
-
-    def tokenize(self, prompt: str) -> Encoded:
-        """Tokens of ``prompt`` with begin and end token, unpadded and uncut, and their character spans."""
-        encoding = self.tokenizer(prompt, return_offsets_mapping=True, truncation=False)
-        return Encoded(tuple(encoding["input_ids"]), tuple(map(tuple, encoding["offset_mapping"])))
-
-    def tokenizer_json(self) -> str:
-        """The tokenizer as ``tokenizer.json``, for processes without transformers."""
-        return str(self.tokenizer.backend_tokenizer.to_str())
 
     # --- what it does ---
 
@@ -225,9 +99,11 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         check_prompts(source_prompt=source_prompt)
         expected = expected_work(config, inverted=False)
         expected[Stage.EDIT] = 0.0
-        with self._shown(on_progress) as report, frozen(self.unet), own_attention(self.unet):
-            inversion = self._invert(inputs, source_prompt, config, Meter(expected, report), cache(self._embed))
-        self.maybe_free_model_hooks()
+        with self._unchanged(), shown(self._bar, on_progress) as report:
+            inversion = self._invert(
+                inputs, source_prompt, config, Meter(expected, report), cache(self.backbone.encode)
+            )
+        self.backbone.release()
         return inversion
 
     @torch.no_grad()
@@ -265,7 +141,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
             inversion: of the same image, mask union, prompt and settings (`invert`, or an earlier output's).
             generator: source of all fresh noise, which is then drawn whatever the seed; default: each result's seed.
             output_type: ``pil``, or ``latent`` for z*_0 of the working crop, (1, C, h, w).
-            on_progress: called after each UNet pass; what it raises ends the edit and leaves the UNet as it was.
+            on_progress: called after each pass; what it raises ends the edit and leaves the model as it was.
             on_inverted: called with a fresh inversion before the edit begins, so that it can be kept.
             callback_on_step_end: diffusers' convention, with ``latents`` in its dictionary.
 
@@ -354,21 +230,22 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         original, image, masks, union = inputs.original, inputs.image, inputs.masks, inputs.union
         load = METHODS[config.method].load
         assert load is not None
-        reused, embed = inversion is not None, cache(self._embed)
-        with self._shown(on_progress) as report:
+        backbone = self.backbone
+        reused, encode = inversion is not None, cache(backbone.encode)
+        with shown(self._bar, on_progress) as report:
             meter = Meter(expected_work(config, inverted=reused), report)
-            with frozen(self.unet), own_attention(self.unet):
+            with self._unchanged():
                 if inversion is None:
-                    inversion = self._invert(inputs, source_prompt, config, meter, embed)
+                    inversion = self._invert(inputs, source_prompt, config, meter, encode)
                     if on_inverted is not None and METHODS[config.method].inversions:
                         on_inverted(inversion)
                 else:
-                    box = pixels.working_crop(union, self.size, config.crop_context)
+                    box = pixels.working_crop(union, self.backbone.size, config.crop_context)
                     inversion.require_fit(box, image.size, source_prompt, config)
-                    inversion = inversion.to(self._execution_device)
+                    inversion = inversion.to(backbone.execution_device)
                 both = (source_prompt, target_prompt)
                 tasks = [
-                    self._task(masks, *both, regions, each, inversion, meter, embed, generator, callback)
+                    self._task(masks, *both, regions, each, inversion, meter, encode, generator, callback)
                     for each in config.variants
                 ]
                 edited = load()(tasks)
@@ -382,8 +259,8 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
                 for variant, each in zip(config.variants, edited, strict=True):
                     difference, inside, flagged = 0, None, None
                     if output_type != "latent":
-                        picture = decode(self.vae, each.latent)
-                        flagged = is_objectionable(self, picture, self._execution_device)
+                        picture = backbone.decode(each.latent)
+                        flagged = backbone.is_objectionable(picture)
                         if reproduced is not None:
                             inside = pixels.inside_difference(reproduced, picture, self._crop(union, inversion))
                         changing = changeable(union, each.mask, inversion.box)
@@ -392,7 +269,7 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
                         pictures.append(restore(pasted, original))
                     own.append(result_measures(variant, each, difference, inside, flagged))
                     meter.stepped()
-        self.maybe_free_model_hooks()
+        self.backbone.release()
         flags = [bool(each.nsfw_content_detected) for each in own]
         checked = own[0].nsfw_content_detected is not None
         return MAGEditOutput(
@@ -423,17 +300,24 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
 
     # --- how ---
 
-    def _shown(self, on_progress: OnProgress | None) -> AbstractContextManager[OnProgress]:
-        """The progress bar of a call, as `set_progress_bar_config` has set it up."""
-        return shown(getattr(self, "_progress_bar_config", {}), on_progress)
+    @contextmanager
+    def _unchanged(self) -> Iterator[None]:
+        """The model computes inside, without gradients for its weights, and is as before on every exit."""
+        with frozen(self.backbone.network), self.backbone.own_attention():
+            yield
 
     def _invert(
-        self, inputs: Inputs, source_prompt: str, config: EditConfig, meter: Meter, embed: Callable[[str], Tensor]
+        self,
+        inputs: Inputs,
+        source_prompt: str,
+        config: EditConfig,
+        meter: Meter,
+        encode: Callable[[str], Conditioning],
     ) -> Inversion:
-        box = pixels.working_crop(inputs.union, self.size, config.crop_context)
+        box = pixels.working_crop(inputs.union, self.backbone.size, config.crop_context)
         with meter.stage(Stage.PREPARE, 1):
-            latent = self._encode(pixels.crop_to(inputs.image, box, self.size))
-            source, empty = embed(source_prompt), embed("")
+            latent = self.backbone.encode_image(pixels.crop_to(inputs.image, box, self.backbone.size))
+            source, empty = encode(source_prompt), encode("")
             meter.stepped()
         task = InversionTask(self._denoiser(config, meter), latent, source, empty, config)
         if METHODS[config.method].inversions:
@@ -451,48 +335,40 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         config: EditConfig,
         inversion: Inversion,
         meter: Meter,
-        embed: Callable[[str], Tensor],
+        encode: Callable[[str], Conditioning],
         generator: torch.Generator | None,
         callback: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None,
     ) -> EditTask:
-        layers = find_layers(self.unet, self.latent_side)
-        read = guidance_layers(layers, self.guidance_side)
-        device = self._execution_device
-        source, target = self.tokenize(source_prompt), self.tokenize(target_prompt)
-        crops = [pixels.crop_to(mask, inversion.box, self.size) for mask in masks]
+        backbone = self.backbone
+        sites, read, device = backbone.sites, backbone.guidance_sites, backbone.execution_device
+        source, target = self.backbone.tokenize(source_prompt), self.backbone.tokenize(target_prompt)
+        crops = [pixels.crop_to(mask, inversion.box, self.backbone.size) for mask in masks]
         region_masks = [torch.tensor(np.asarray(crop) > 0, dtype=torch.float32, device=device) for crop in crops]
-        mask = resample_mask(torch.stack(region_masks).amax(0), self.latent_side, config.mask_resampling)
+        mask = resample_mask(torch.stack(region_masks).amax(0), backbone.latent_side, config.mask_resampling)
         words = word_targets(target_prompt, target, regions, region_masks, read, config)
 
-        def on_step(step: int, timestep: int, latent: Tensor) -> Tensor:
+        def on_step(step: int, timestep: float, latent: Tensor) -> Tensor:
             assert callback is not None
-            changed: Tensor = callback(self, step, timestep, {"latents": latent}).get("latents", latent)
+            changed: Tensor = callback(self, step, round(timestep), {"latents": latent}).get("latents", latent)
             return changed
 
-        embedding = embed(target_prompt)
+        prompt = encode(target_prompt)
         step_size, config = self._step_size(config)
         return EditTask(
             denoiser=self._denoiser(config, meter),
             inverted=inversion.inverted,
             config=config,
-            source=embed(source_prompt),
-            target=embedding,
-            negative=embed(config.negative_prompt) if config.negative_prompt else None,
+            source=encode(source_prompt),
+            target=prompt,
+            negative=encode(config.negative_prompt) if config.negative_prompt else None,
             injection=injection_between(
-                self.unet,
-                (source_prompt, source),
-                (target_prompt, target),
-                self.max_tokens,
-                layers,
-                words,
-                config,
-                device,
+                backbone, (source_prompt, source), (target_prompt, target), sites, words, config
             ),
-            guidance_layers=read,
+            guidance_sites=read,
             words=words,
             blend_tokens=blend_tokens(source_prompt, source, target, words),
-            layers=layers,
-            values=edit_values(inversion.inverted, source, target, embedding, config),
+            sites=sites,
+            values=edit_values(inversion.inverted, source, target, prompt.hidden_states, config),
             regions=len(regions),
             mask=mask,
             blend_mask=torch.nn.functional.max_pool2d(mask[None], 3, stride=1, padding=1)[0],
@@ -504,28 +380,16 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
 
     def _step_size(self, config: EditConfig) -> tuple[float, EditConfig]:
         """The step size of guidance at full strength, and the configuration with `both` weighed for this checkpoint."""
-        own = self.step_sizes
+        own = self.backbone.step_sizes
         if config.constraint == "both":
             config = replace(config, spatial_weight=config.spatial_weight * own.spatial / own.token)
         return own.step_size(config), config
 
     def _denoiser(self, config: EditConfig, meter: Meter) -> Denoiser:
-        return Denoiser(self.unet, Schedule.from_scheduler(self.scheduler, config.steps), meter, self.batch_results)
-
-    def _embed(self, prompt: str) -> Tensor:
-        """Prompt embedding (1, tokens, width), padded to the encoder's length."""
-        inputs = self.tokenizer(
-            prompt, padding="max_length", max_length=self.max_tokens, truncation=False, return_tensors="pt"
-        )
-        embedding: Tensor = self.text_encoder(inputs.input_ids.to(self._execution_device))[0]
-        return embedding.float()
-
-    def _encode(self, crop: Image.Image) -> Tensor:
-        """Latent (1, C, h, w) of a picture of the checkpoint's size: posterior mean times scaling factor, fp32."""
-        return encode(self.vae, crop, self._execution_device)
+        return Denoiser(self.backbone, self.backbone.process(config.steps), meter, self.batch_results)
 
     def _crop(self, picture: Image.Image, inversion: Inversion) -> Image.Image:
-        return pixels.crop_to(picture, inversion.box, self.size)
+        return pixels.crop_to(picture, inversion.box, self.backbone.size)
 
     def _reconstruct(
         self, inputs: Inputs, inversion: Inversion, source: Tensor
@@ -533,11 +397,11 @@ class MAGEditPipeline(DiffusionPipeline):  # type: ignore[misc]
         """The unedited crop as the model gives it back, and how near that is; ``source`` is the source branch's z_0."""
         crop, mask = (self._crop(each, inversion) for each in (inputs.image, inputs.union))
         latent = inversion.inverted.latents[-1]
-        through_vae = decode(self.vae, latent)
+        through_vae = self.backbone.decode(latent)
         vae = pixels.psnr_inside(crop, through_vae, mask)
         if source.shape != latent.shape or torch.equal(source, latent):
             return through_vae, Reconstruction(vae=vae, inversion=vae)
-        inverted = pixels.psnr_inside(crop, decode(self.vae, source), mask)
+        inverted = pixels.psnr_inside(crop, self.backbone.decode(source), mask)
         return through_vae, Reconstruction(vae=vae, inversion=inverted)
 
 

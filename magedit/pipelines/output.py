@@ -71,7 +71,7 @@ class Inversion:
         moved = replace(
             self.inverted,
             latents=tuple(each.to(device) for each in self.inverted.latents),
-            unconditional=tuple(each.to(device) for each in self.inverted.unconditional),
+            unconditional=tuple(each.map(lambda tensor: tensor.to(device)) for each in self.inverted.unconditional),
             values=tuple(each.to(device) for each in self.inverted.values),
             sampled=tuple(each.to(device) for each in self.inverted.sampled),
         )

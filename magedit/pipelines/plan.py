@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from diffusers import UNet2DConditionModel
 from PIL import Image, ImageChops
 from torch import Tensor
 
-from magedit.backbones.stable_diffusion.attention import Layer
+from magedit.backbones.base import AttentionSite, Backbone
 from magedit.config import EditConfig, Region
 from magedit.guidance.constraints import WordTarget, resample_mask
 from magedit.images.masks import Box
@@ -26,16 +25,16 @@ def word_targets(
     encoded: Encoded,
     regions: Sequence[Region],
     masks: Sequence[Tensor],
-    layers: Sequence[Layer],
+    sites: Sequence[AttentionSite],
     config: EditConfig,
 ) -> tuple[WordTarget, ...]:
-    """The words of all regions as token indices, each with its region's mask at the resolutions of ``layers``.
+    """The words of all regions as token indices, each with its region's mask at the resolutions of ``sites``.
 
     Args:
         prompt: the target prompt, ``encoded`` its tokens.
         regions: checked regions (`magedit.prompts.checks.check_words`).
         masks: one per region, (side, side) of 0 and 1, at the working crop's size.
-        layers: the guidance layers.
+        sites: those that guidance reads.
         config: how masks are resampled.
 
     Raises:
@@ -45,21 +44,19 @@ def word_targets(
     for index, (region, mask) in enumerate(zip(regions, masks, strict=True)):
         spans = {word: token_indices(prompt, encoded, word) for word in (*region.words, *region.negative_words)}
         rivals = tuple(sorted(set(range(1, len(encoded.ids) - 1)).difference(*spans.values())))
-        resampled = {layer.side: resample_mask(mask, layer.side, config.mask_resampling).flatten() for layer in layers}
+        resampled = {site.side: resample_mask(mask, site.side, config.mask_resampling).flatten() for site in sites}
         for words, negative in ((region.words, False), (region.negative_words, True)):
             targets += [WordTarget(index, spans[word], resampled, region.weight, negative, rivals) for word in words]
     return tuple(targets)
 
 
 def injection_between(
-    unet: UNet2DConditionModel,
+    backbone: Backbone,
     source: tuple[str, Encoded],
     target: tuple[str, Encoded],
-    length: int,
-    layers: tuple[Layer, ...],
+    sites: tuple[AttentionSite, ...],
     words: Sequence[WordTarget],
     config: EditConfig,
-    device: torch.device,
 ) -> Injection | FeatureInjection:
     """What the edit takes over from the source; arguments as `Injection.between`, ``words`` those that are guided.
 
@@ -67,10 +64,10 @@ def injection_between(
         WordNotFound, CheckpointError: see `Injection.between`, `FeatureInjection.of`.
     """
     if config.on_pnp:
-        return FeatureInjection.of(unet, layers, config)
+        return FeatureInjection.of(backbone, config)
     keep_own = config.guided_steps > 0 and not config.inject_edit_words
     own = {token for word in words for token in word.tokens} if keep_own else set()
-    return Injection.between(source, target, length, layers, config, device, own=own)
+    return Injection.between(source, target, backbone.max_tokens, sites, config, backbone.execution_device, own=own)
 
 
 def blend_tokens(
@@ -95,21 +92,21 @@ def blend_tokens(
 
 
 def edit_values(
-    inverted: Inverted, source: Encoded, target: Encoded, embedding: Tensor, config: EditConfig
+    inverted: Inverted, source: Encoded, target: Encoded, states: Tensor, config: EditConfig
 ) -> tuple[Tensor | None, ...]:
-    """What the edit's cross attention takes its values from at each step; None: the target prompt's ``embedding``.
+    """What the edit's cross attention takes its values from at each step; None: the target prompt's own ``states``.
 
     In the first steps the words that both prompts share take the learned values of the source, new words their own
     embedding's (StyleDiffusion, arXiv 2303.15649, 3.3).
     """
     if not inverted.values:
         return (None,) * config.steps
-    alignment = align(source.ids, target.ids, embedding.shape[1])
-    shared = torch.tensor(alignment.alpha, device=embedding.device)[None, :, None]
+    alignment = align(source.ids, target.ids, states.shape[1])
+    shared = torch.tensor(alignment.alpha, device=states.device)[None, :, None]
     taken = [max(k, 0) for k in alignment.mapper]
     until = int(config.style_replace * config.steps)
     return tuple(
-        shared * values[:, taken] + (1 - shared) * embedding if i < until else None
+        shared * values[:, taken] + (1 - shared) * states if i < until else None
         for i, values in enumerate(inverted.values)
     )
 

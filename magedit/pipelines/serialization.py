@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from magedit.backbones.base import Conditioning
 from magedit.config import EditConfig
 from magedit.images.masks import Box
 from magedit.inversion.base import Inverted
@@ -17,20 +18,26 @@ from magedit.pipelines.output import Inversion
 
 _LATENTS, _UNCONDITIONAL, _EXACT, _CHECKSUM = "latents", "unconditional", "exact", "sha256"
 _VALUES, _SAMPLED = "values", "sampled"
+_POOLED, _EXTRA = "unconditional.pooled", "unconditional.extra."
 
 
 def dump(inverted: Inverted) -> bytes:
     """The trajectory: ``latents`` (T + 1, C, h, w), ``unconditional`` (T or 1, tokens, width), whether it is exact;
-    ``values`` (T, tokens, width) and ``sampled`` (T + 1, C, h, w) if there are any."""
-    one = all(each is inverted.unconditional[0] for each in inverted.unconditional)
+    ``values`` (T, tokens, width), ``sampled`` (T + 1, C, h, w) and what else the unconditional consists of, if any."""
+    first = inverted.unconditional[0]
+    one = all(each is first for each in inverted.unconditional)
+    told = first if one else Conditioning.cat(inverted.unconditional)
     tensors = {
         _LATENTS: torch.cat(inverted.latents),
-        _UNCONDITIONAL: inverted.unconditional[0] if one else torch.cat(inverted.unconditional),
+        _UNCONDITIONAL: told.hidden_states,
         _EXACT: torch.tensor([inverted.exact], dtype=torch.uint8),
     }
     for name, more in ((_VALUES, inverted.values), (_SAMPLED, inverted.sampled)):
         if more:
             tensors[name] = torch.cat(more)
+    tensors |= {_EXTRA + name: each for name, each in told.extra.items()}
+    if told.pooled is not None:
+        tensors[_POOLED] = told.pooled
     tensors = {name: each.detach().cpu().contiguous() for name, each in tensors.items()}
     data: bytes = save({**tensors, _CHECKSUM: _checksum(tensors)})
     return data
@@ -47,7 +54,11 @@ def parse(data: bytes, *, box: Box, image_size: tuple[int, int], source_prompt: 
     except (SafetensorError, ValueError, KeyError) as error:
         raise ValueError("no stored inversion: the bytes are damaged") from error
     checksum = tensors.pop(_CHECKSUM, None)
-    if set(tensors) - {_VALUES, _SAMPLED} != {_LATENTS, _UNCONDITIONAL, _EXACT} or checksum is None:
+    extra = {name.removeprefix(_EXTRA): name for name in tensors if name.startswith(_EXTRA)}
+    if (
+        set(tensors) - {_VALUES, _SAMPLED, _POOLED, *extra.values()} != {_LATENTS, _UNCONDITIONAL, _EXACT}
+        or checksum is None
+    ):
         raise ValueError("no stored inversion: parts are missing")
     if not torch.equal(checksum, _checksum(tensors)):
         raise ValueError("no stored inversion: its checksum is another")
@@ -59,10 +70,15 @@ def parse(data: bytes, *, box: Box, image_size: tuple[int, int], source_prompt: 
         # Copies, each aligned as a fresh tensor is: kernels may round by alignment.
         return tuple(each.clone() for each in tensors[name].split(1)) if name in tensors else ()
 
-    embeddings = each_of(_UNCONDITIONAL)
+    told = tuple(
+        Conditioning(
+            states, each_of(_POOLED)[n] if _POOLED in tensors else None, {k: each_of(v)[n] for k, v in extra.items()}
+        )
+        for n, states in enumerate(each_of(_UNCONDITIONAL))
+    )
     inverted = Inverted(
         latents=each_of(_LATENTS),
-        unconditional=embeddings * config.steps if len(embeddings) == 1 else embeddings,
+        unconditional=told * config.steps if len(told) == 1 else told,
         exact=bool(tensors[_EXACT].item()),
         values=each_of(_VALUES),
         sampled=each_of(_SAMPLED),

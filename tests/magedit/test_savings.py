@@ -15,8 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 import magedit.pipelines.mag_edit
+from magedit.backbones.base import Conditioning
+from magedit.backbones.denoiser import Denoiser
 from magedit.backbones.stable_diffusion import attention
-from magedit.backbones.stable_diffusion.denoiser import Denoiser
 from magedit.config import EditConfig
 from magedit.errors import NotTogether
 from magedit.methods.injection import Injection
@@ -72,8 +73,8 @@ def passed_again(patch: pytest.MonkeyPatch) -> None:
 
 
 def whole_passes(patch: pytest.MonkeyPatch) -> None:
-    def attend(self: Denoiser, latent: Tensor, timestep: int, embedding: Tensor, _last: object) -> None:
-        self.noise(latent, timestep, embedding)
+    def attend(self: Denoiser, latent: Tensor, timestep: float, prompt: Conditioning, _last: object) -> None:
+        self.predict(latent, timestep, prompt)
 
     patch.setattr(Denoiser, "attend", attend)
 
@@ -130,14 +131,11 @@ def spread_by_a_product(patch: pytest.MonkeyPatch) -> None:
 
 
 def halves_apart(patch: pytest.MonkeyPatch) -> None:
-    def halves(task: Any, i: int, t: int, latent: Tensor, embedding: Tensor, _negative: Tensor | None = None) -> Any:
+    def halves(task: Any, i: int, t: float, latent: Tensor, prompt: Conditioning, _negative: Any = None) -> Any:
         # The conditional half is the last row of its batch in either case.
-        return (
-            task.denoiser.noise(torch.cat([latent, latent]), t, torch.cat([task.inverted.unconditional[i], embedding]))[
-                :1
-            ],
-            task.denoiser.noise(latent, t, embedding),
-        )
+        both = Conditioning.cat([task.inverted.unconditional[i], prompt])
+        unconditional = task.denoiser.predict(torch.cat([latent, latent]), t, both)[:1]
+        return unconditional, task.denoiser.predict(latent, t, prompt)
 
     for module in ("magedit.methods.sampling", "magedit.methods.p2p.loop"):
         patch.setattr(sys.modules[module], "halves", halves)

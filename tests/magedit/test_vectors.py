@@ -8,7 +8,6 @@ on that step alone. Its tolerance is the rounding of one pass times its measured
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from math import sqrt
 from typing import Any
 
 import pytest
@@ -18,8 +17,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from magedit.backbones.ddim import guided_noise
-from magedit.backbones.stable_diffusion.denoiser import Denoiser, frozen
+from magedit.backbones.base import Conditioning, classifier_free_guidance, frozen
+from magedit.backbones.denoiser import Denoiser
+from magedit.backbones.stable_diffusion.backbone import StableDiffusion
 from magedit.config import EditConfig, Region
 from magedit.guidance.constraints import resample_mask
 from magedit.guidance.descent import Descent, Guided
@@ -105,7 +105,7 @@ def free_run(
     assert config.steps - config.blend_from == case["blend_last_steps"]
     vectors = vectors or load_file(VECTORS / f"{name}.safetensors")
     # One processor's VAE is 1e-6 off another's, which is what the run amplifies.
-    patch.setattr(MAGEditPipeline, "_encode", lambda *_: vectors["vae_latent"])
+    patch.setattr(StableDiffusion, "encode_image", lambda *_: vectors["vae_latent"])
     return edit(pipe, patch, vectors, config, case)
 
 
@@ -163,7 +163,8 @@ def recorded(run: Run, name: str, step: int) -> Tensor:
 def vae_latent(run: Run, pipe: MAGEditPipeline) -> Tensor:
     """This program's own."""
     with torch.no_grad():
-        return pipe._encode(Image.open(VECTORS / run.case["image"]).convert("RGB"))
+        latent: Tensor = pipe.encode_image(Image.open(VECTORS / run.case["image"]).convert("RGB"))
+    return latent
 
 
 def test_latent_and_inversion(run: Run, pipe: MAGEditPipeline) -> None:
@@ -189,14 +190,14 @@ def losses_of(run: Run) -> tuple[Tensor, Tensor]:
 def test_each_null_text_step_goes_on_from_the_one_before(run: Run, pipe: MAGEditPipeline) -> None:
     for step in (1, 2, 30):
         embedding, latent = optimised_from(
-            run, pipe, step, run.inverted.sampled[step], run.inverted.unconditional[step - 1]
+            run, pipe, step, run.inverted.sampled[step], run.inverted.unconditional[step - 1].hidden_states
         )
-        assert relative(embedding, run.inverted.unconditional[step]) < NULL_EMBEDDING
+        assert relative(embedding, run.inverted.unconditional[step].hidden_states) < NULL_EMBEDDING
         assert relative(latent, run.inverted.sampled[step + 1]) < LATENT
 
 
 def test_the_first_null_text_optimisation_forced_at_the_recorded_noise(run: Run, pipe: MAGEditPipeline) -> None:
-    embedding, latent = optimised_from(run, pipe, 0, run.vectors["inverted"], pipe._embed(""))
+    embedding, latent = optimised_from(run, pipe, 0, run.vectors["inverted"], pipe.encode("").hidden_states)
     assert relative(embedding[0], recorded(run, "null_embeddings", 0)) < NULL_EMBEDDING
     assert relative(latent[0], recorded(run, "latents_after_step", 0)[0]) < LATENT
 
@@ -224,9 +225,10 @@ def optimised_from(
     denoiser = pipe._denoiser(run.config, Meter({}))
     with torch.no_grad(), frozen(pipe.unet):
         task = InversionTask(
-            denoiser, run.inverted.latents[-1], pipe._embed(run.case["source"]), pipe._embed(""), run.config
+            denoiser, run.inverted.latents[-1], pipe.encode(run.case["source"]), pipe.encode(""), run.config
         )
-        return optimise(task, step, current, run.inverted.latents[step + 1], embedding)
+        empty, latent = optimise(task, step, current, run.inverted.latents[step + 1], Conditioning(embedding))
+    return empty.hidden_states, latent
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +258,7 @@ def forced_run(run: Run, pipe: MAGEditPipeline) -> Run:
     source = list(run.inverted.latents)
     unconditional = list(run.inverted.unconditional)
     for step in STEPS:
-        unconditional[step] = recorded(run, "null_embeddings", step)[None]
+        unconditional[step] = Conditioning(recorded(run, "null_embeddings", step)[None])
         source[step + 1] = recorded(run, "latents_after_step", step)[:1]
     force = {before: recorded(run, "latents_after_step", before)[1] for before, _ in CONSECUTIVE}
     source[0] = run.vectors["inverted"]
@@ -278,23 +280,28 @@ def forced_run(run: Run, pipe: MAGEditPipeline) -> Run:
 def source_before(run: Run, pipe: MAGEditPipeline, step: int) -> Tensor:
     """The source latent from which guided sampling came to the recorded one of ``step``, by fixed-point iteration."""
     denoiser, after = pipe._denoiser(run.config, Meter({})), recorded(run, "latents_after_step", step)[:1]
-    schedule = denoiser.schedule
-    t = schedule.timesteps[step]
-    shrink = sqrt(schedule.alpha(t - schedule.stride) / schedule.alpha(t))
+    process = denoiser.process
+    t = process.timesteps[step]
+    shrink = process.signal(process.following(t)) / process.signal(t)
     latent = after
     with torch.no_grad():
-        source, unconditional = pipe._embed(run.case["source"]), recorded(run, "null_embeddings", step)[None]
+        source, unconditional = (
+            pipe.encode(run.case["source"]),
+            Conditioning(recorded(run, "null_embeddings", step)[None]),
+        )
         for _ in range(20):
-            noise = guided_noise(
-                denoiser.noise(latent, t, unconditional), denoiser.noise(latent, t, source), run.config.guidance_scale
+            noise = classifier_free_guidance(
+                denoiser.predict(latent, t, unconditional),
+                denoiser.predict(latent, t, source),
+                run.config.guidance_scale,
             )
-            latent = latent + (after - schedule.step(noise, t, latent)) / shrink
+            latent = latent + (after - process.step(noise, t, latent)) / shrink
     return latent
 
 
 def edit_before(run: Run, pipe: MAGEditPipeline, index: int) -> Tensor:
     """The edit latent before the guidance at step ``GUIDED[index]``: the optimised one with its updates taken back."""
-    schedule = pipe._denoiser(run.config, Meter({})).schedule
+    schedule = pipe._denoiser(run.config, Meter({})).process
     sigma, iterations = schedule.sigma(schedule.timesteps[GUIDED[index]]), run.case["iters"]
     updates = run.vectors["gradient"][index * iterations : (index + 1) * iterations].sum(0)[0]
     return run.vectors["optimised_latent"][index] + mask(run, pipe) * sigma * updates

@@ -1,8 +1,7 @@
 """Reads and injects attention maps, in contexts that restore the UNet on exit.
 
-The caller names the phase: `capturing` keeps maps of the source, `editing` injects them and reads maps of the edit.
 Conventions: the last rows of a batch are the conditional ones, one for each result that shares the pass (one, unless
-`editing_together` says how many), and only these are read; only these take injected maps, all of them the same; every
+`editing` is told how many), and only these are read; only these take injected maps, all of them the same; every
 row takes injected features, queries and keys. Maps are (heads, positions, keys), fp32 where they are read, and kept for
 each conditional row apart.
 """
@@ -11,9 +10,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -23,68 +21,23 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor2_0
 from torch import Tensor
 
-from magedit.errors import CheckpointError, NoGuidanceLayers
+from magedit.backbones.base import AttentionEdit, AttentionSite, FeatureEdit, Kept, ModuleEdit, reading
+from magedit.errors import CheckpointError
 
 _PLACE = re.compile(r"^(?P<part>down_blocks|mid_block|up_blocks)(?:\.(?P<block>\d+))?\..*\.attn(?P<kind>[12])$")
 
 
-@dataclass(frozen=True)
-class Layer:
-    """One attention layer: its module name in the UNet, cross or self, and the side of its square map."""
-
-    name: str
-    cross: bool
-    side: int
-
-    @property
-    def positions(self) -> int:
-        """Query positions."""
-        return self.side**2
+_PLAIN = AttentionEdit()
 
 
-@dataclass(frozen=True)
-class LayerEdit:
-    """What happens to each conditional row of one layer.
-
-    ``self_map`` (heads, N, N): the source's self attention in place of the layer's own (P2P 2208.01626, 3.2).
-    ``base`` (heads, N, K) and ``share`` (K,): the layer's own cross attention A becomes ``base + share * A``, or
-    ``base`` alone without a ``share``; refine, replace, their windows and the equalizer all have this form.
-    ``read``: keep the resulting map.
-    ``self_pair`` (2, heads, N, width): queries and keys in place of those of every row (PnP 2211.12572, 4); the same
-    as the source's map, without forming it. ``read_pair``: keep the layer's own.
-    ``values`` (1, K, width): what these rows' values are made of, in place of the context (StyleDiffusion
-    2303.15649, 3.2).
-    """
-
-    self_map: Tensor | None = None
-    base: Tensor | None = None
-    share: Tensor | None = None
-    read: bool = False
-    self_pair: Tensor | None = None
-    read_pair: bool = False
-    values: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class FeatureEdit:
-    """What happens to the output of one module that is no attention layer: each conditional row's is kept, or
-    ``feature`` (1, C, h, w), if given, takes the place of every row's (PnP 2211.12572, 4)."""
-
-    feature: Tensor | None = None
-
-
-Edit = LayerEdit | FeatureEdit
-_PLAIN = LayerEdit()
-
-
-def find_layers(unet: UNet2DConditionModel, latent_side: int) -> tuple[Layer, ...]:
+def find_sites(unet: UNet2DConditionModel, latent_side: int) -> tuple[AttentionSite, ...]:
     """Attention layers of a UNet of Stable Diffusion 1.x/2.x layout, in execution order.
 
     Raises:
         CheckpointError: a layer that is not of that layout.
     """
     depth = len(unet.down_blocks)
-    found: dict[str, list[Layer]] = {"down_blocks": [], "mid_block": [], "up_blocks": []}
+    found: dict[str, list[AttentionSite]] = {"down_blocks": [], "mid_block": [], "up_blocks": []}
     for name, module in unet.named_modules():
         if not hasattr(module, "processor"):
             continue
@@ -99,51 +52,21 @@ def find_layers(unet: UNet2DConditionModel, latent_side: int) -> tuple[Layer, ..
             raise CheckpointError(f"attention layer {name!r} is not of Stable Diffusion 1.x/2.x layout")
         block = int(place["block"] or 0)
         level = {"down_blocks": block, "mid_block": depth - 1, "up_blocks": depth - 1 - block}[place["part"]]
-        found[place["part"]].append(Layer(name, place["kind"] == "2", latent_side >> level))
+        cross, part = place["kind"] == "2", place["part"]
+        # The paper reads no map of the middle block (4.2).
+        site = AttentionSite(name, "cross" if cross else "self", latent_side >> level, cross and part != "mid_block")
+        found[part].append(site)
     return (*found["down_blocks"], *found["mid_block"], *found["up_blocks"])
 
 
-def guidance_layers(layers: Collection[Layer], side: int) -> tuple[Layer, ...]:
-    """The cross-attention layers at resolution ``side`` outside the middle block (paper 4.2: 16 of a 64 latent).
-
-    Raises:
-        NoGuidanceLayers: there is none; names the resolutions there are.
-    """
-    cross = [layer for layer in layers if layer.cross and not layer.name.startswith("mid_block")]
-    chosen = tuple(layer for layer in cross if layer.side == side)
-    if not chosen:
-        sides = ", ".join(f"{s}x{s}" for s in sorted({layer.side for layer in cross}, reverse=True)) or "none"
-        raise NoGuidanceLayers(
-            f"the UNet has no cross attention at {side}x{side}; it has {sides}: set the checkpoint's "
-            "guidance_resolution to one of these"
-        )
-    return chosen
-
-
 @contextmanager
-def capturing(unet: UNet2DConditionModel, layers: Collection[Layer]) -> Iterator[dict[str, Tensor]]:
-    """Keep the maps of ``layers`` in the passes inside; yields name -> map of the last pass."""
-    with editing(unet, {layer.name: LayerEdit(read=True) for layer in layers}) as maps:
-        yield maps
-
-
-@contextmanager
-def editing(unet: UNet2DConditionModel, edits: Mapping[str, Edit]) -> Iterator[dict[str, Tensor]]:
-    """`editing_together` in passes with one conditional row; yields name -> map of layers that are read."""
-    with editing_together(unet, edits, 1) as (maps,):
-        yield maps
-
-
-@contextmanager
-def editing_together(
-    unet: UNet2DConditionModel, edits: Mapping[str, Edit], rows: int
-) -> Iterator[tuple[dict[str, Tensor], ...]]:
+def editing(unet: UNet2DConditionModel, edits: Mapping[str, ModuleEdit], rows: int = 1) -> Iterator[tuple[Kept, ...]]:
     """Apply ``edits`` (module name -> what to do) in the passes inside, whose last ``rows`` rows are conditional.
 
     Yields for each of these rows, in their order, name -> map of layers that are read. Every layer's processor is put
     back on exit, whatever happens inside.
     """
-    kept: tuple[dict[str, Tensor], ...] = tuple({} for _ in range(rows))
+    kept: tuple[Kept, ...] = tuple({} for _ in range(rows))
     with ExitStack() as stack:
         for name, edit in edits.items():
             module = _module(unet, name)
@@ -154,6 +77,13 @@ def editing_together(
                 stack.callback(setattr, module, "processor", module.processor)
                 module.processor = _Processor(name, edit, kept)
         yield kept
+
+
+@contextmanager
+def capturing(unet: UNet2DConditionModel, sites: Iterable[AttentionSite]) -> Iterator[Kept]:
+    """Keep the maps of ``sites`` in the passes inside; yields name -> map of the last pass."""
+    with editing(unet, reading(site.name for site in sites)) as (maps,):
+        yield maps
 
 
 @contextmanager
@@ -172,18 +102,6 @@ def own_attention(unet: UNet2DConditionModel) -> Iterator[None]:
         yield
 
 
-def with_values(edits: Mapping[str, Edit], layers: Collection[Layer], values: Tensor | None) -> dict[str, Edit]:
-    """``edits`` with ``values`` (1, tokens, width) for every cross-attention layer; as they are if there are none."""
-    result = dict(edits)
-    if values is not None:
-        for layer in layers:
-            if layer.cross:
-                edit = result.get(layer.name, LayerEdit())
-                assert isinstance(edit, LayerEdit)
-                result[layer.name] = replace(edit, values=values)
-    return result
-
-
 def keep_map(attn: Any, hidden_states: Tensor, context: Tensor) -> None:
     """Keep the map of layer ``attn`` (after injection) without its output, if the surrounding context reads it.
 
@@ -197,7 +115,7 @@ def keep_map(attn: Any, hidden_states: Tensor, context: Tensor) -> None:
 
 
 def _take_feature(
-    name: str, edit: FeatureEdit, kept: tuple[dict[str, Tensor], ...], _module: Any, _inputs: Any, output: Tensor
+    name: str, edit: FeatureEdit, kept: tuple[Kept, ...], _module: Any, _inputs: Any, output: Tensor
 ) -> Tensor:
     if edit.feature is None:
         _keep(name, kept, output[-len(kept) :, None])
@@ -205,16 +123,16 @@ def _take_feature(
     return edit.feature.to(output.dtype).expand_as(output)
 
 
-def _keep(name: str, kept: Sequence[dict[str, Tensor]], tensors: Iterable[Tensor]) -> None:
+def _keep(name: str, kept: Sequence[Kept], tensors: Iterable[Tensor]) -> None:
     """Keep of module ``name`` each conditional row's own tensor."""
     for maps, tensor in zip(kept, tensors, strict=True):
         maps[name] = tensor
 
 
 class _Processor:
-    """Attention of one layer under a `LayerEdit`; the rows that are not conditional take the fused path."""
+    """Attention of one layer under a `AttentionEdit`; the rows that are not conditional take the fused path."""
 
-    def __init__(self, name: str, edit: LayerEdit, kept: tuple[dict[str, Tensor], ...]) -> None:
+    def __init__(self, name: str, edit: AttentionEdit, kept: tuple[Kept, ...]) -> None:
         self.name = name
         self.edit = edit
         self.kept = kept

@@ -20,7 +20,7 @@ _LAYER = re.compile(
 )
 
 
-def attend_until(unet: UNet2DConditionModel, sample: Tensor, timestep: int, embedding: Tensor, last: str) -> None:
+def attend_until(unet: UNet2DConditionModel, sample: Tensor, timestep: float, embedding: Tensor, last: str) -> None:
     """`UNet2DConditionModel.forward` of Stable Diffusion 1.x/2.x layout up to the map of attention layer ``last``.
 
     Maps are kept by the surrounding `editing` context (`attention`), the last one without its layer's output. All
@@ -39,7 +39,7 @@ def attend_until(unet: UNet2DConditionModel, sample: Tensor, timestep: int, embe
     """
     place = _LAYER.match(last)
     if place is None:
-        raise ValueError(f"{last!r} names no attention layer: use a name that find_layers gives")
+        raise ValueError(f"{last!r} names no attention layer: use a name that find_sites gives")
     end = (unet.get_submodule(place["block"]), int(place["index"]))
     # Model offload moves the UNet to the device in this hook, which a call of the module itself would run.
     hook = getattr(unet, "_hf_hook", None)

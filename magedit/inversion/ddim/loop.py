@@ -15,11 +15,11 @@ def ddim(task: InversionTask) -> Inverted:
 
 def trajectory(task: InversionTask) -> tuple[Tensor, ...]:
     """T conditional passes without guidance from z_0 up to z_T; returned from z_T down to z_0."""
-    schedule = task.denoiser.schedule
+    process = task.denoiser.process
     latents = [task.latent]
-    with task.denoiser.meter.stage(Stage.INVERT, len(schedule.timesteps)):
-        for t in reversed(schedule.timesteps):
-            noise = task.denoiser.noise(latents[-1], t, task.source, alpha=schedule.alpha(t - schedule.stride))
-            latents.append(schedule.invert_step(noise, t, latents[-1]))
+    with task.denoiser.meter.stage(Stage.INVERT, len(process.timesteps)):
+        for t in reversed(process.timesteps):
+            prediction = task.denoiser.predict(latents[-1], t, task.source, inverting=True)
+            latents.append(process.invert_step(prediction, t, latents[-1]))
             task.denoiser.meter.stepped()
     return tuple(reversed(latents))

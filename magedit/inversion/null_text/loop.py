@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from magedit.backbones.ddim import guided_noise
-from magedit.backbones.stable_diffusion.prefix_cache import one_prefix
+from magedit.backbones.base import Conditioning, classifier_free_guidance
 from magedit.errors import NotTogether
 from magedit.inversion.base import InversionTask, Inverted
 from magedit.inversion.ddim.loop import trajectory
@@ -26,30 +27,31 @@ def null_text(task: InversionTask) -> Inverted:
     What guided sampling arrives at is kept: the edit's source branch is the same sampling again.
 
     Raises:
-        NotTogether: the UNet is in half precision, in which Adam's updates and the error that they end at are lost.
+        NotTogether: the model is in half precision, in which Adam's updates and the error that they end at are lost.
     """
-    if task.denoiser.dtype is not torch.float32:
+    backbone = task.denoiser.backbone
+    if (dtype := backbone.dtype) is not torch.float32:
         raise NotTogether(
-            f"inversion 'null-text' needs a UNet in float32, this one is in {task.denoiser.dtype}: load the checkpoint "
+            f"inversion 'null-text' needs a model in float32, this one is in {dtype}: load the checkpoint "
             "in float32 (MAGEDIT_DTYPE=float32), or take inversion 'direct'",
             field="inversion",
         )
     latents = trajectory(task)
-    sampled, embedding = [latents[0]], task.empty.float()
-    optimised: list[Tensor] = []
+    sampled, empty = [latents[0]], task.empty
+    optimised: list[Conditioning] = []
     with task.denoiser.meter.stage(Stage.OPTIMIZE, task.config.steps):
         for i in range(task.config.steps):
-            with one_prefix(task.denoiser.unet):
-                embedding, following = optimise(task, i, sampled[-1], latents[i + 1], embedding)
-            optimised.append(embedding)
+            with backbone.one_prefix():
+                empty, following = optimise(task, i, sampled[-1], latents[i + 1], empty)
+            optimised.append(empty)
             sampled.append(following)
             task.denoiser.meter.stepped()
     return Inverted(latents, tuple(optimised), exact=False, sampled=tuple(sampled))
 
 
 def optimise(
-    task: InversionTask, step: int, current: Tensor, following: Tensor, embedding: Tensor
-) -> tuple[Tensor, Tensor]:
+    task: InversionTask, step: int, current: Tensor, following: Tensor, empty: Conditioning
+) -> tuple[Conditioning, Tensor]:
     """One step of the algorithm: Adam, fresh, at most ``null_text_iterations`` updates.
 
     Args:
@@ -57,27 +59,28 @@ def optimise(
         step: sampling step i.
         current: the source latent at the start of the step, (1, C, h, w).
         following: the trajectory's latent at its end, which guided sampling shall meet.
-        embedding: the running unconditional embedding, (1, tokens, width).
+        empty: what the unconditional half was told in the step before.
 
     Returns:
-        The optimised embedding, and the source latent sampled with it at the edit's guidance scale.
+        The same with optimised hidden states, and the source latent sampled with it at the edit's guidance scale.
     """
-    config, denoiser, schedule = task.config, task.denoiser, task.denoiser.schedule
-    t = schedule.timesteps[step]
-    conditional = denoiser.noise(current, t, task.source)
-    embedding = embedding.detach().clone().requires_grad_(True)
+    config, denoiser, process = task.config, task.denoiser, task.denoiser.process
+    t = process.timesteps[step]
+    conditional = denoiser.predict(current, t, task.source)
+    embedding = empty.hidden_states.detach().clone().requires_grad_(True)
     rate = config.null_text_learning_rate * max(0.0, 1 - LEARNING_RATE_DECAY * step)
     optimizer = torch.optim.Adam([embedding], lr=rate)
     for _ in range(config.null_text_iterations):
         with torch.enable_grad():
-            noise = guided_noise(denoiser.noise(current, t, embedding), conditional, config.guidance_scale)
-            loss = F.mse_loss(schedule.step(noise, t, current), following)
+            unconditional = denoiser.predict(current, t, replace(empty, hidden_states=embedding))
+            prediction = classifier_free_guidance(unconditional, conditional, config.guidance_scale)
+            loss = F.mse_loss(process.step(prediction, t, current), following)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         denoiser.meter.passed(backward=1)
         if float(loss.detach()) < config.null_text_tolerance + TOLERANCE_GROWTH * step:
             break
-    embedding = embedding.detach()
-    noise = guided_noise(denoiser.noise(current, t, embedding), conditional, config.guidance_scale)
-    return embedding, schedule.step(noise, t, current)
+    empty = replace(empty, hidden_states=embedding.detach())
+    prediction = classifier_free_guidance(denoiser.predict(current, t, empty), conditional, config.guidance_scale)
+    return empty, process.step(prediction, t, current)

@@ -8,17 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from magedit.backbones.ddim import guided_noise
-from magedit.backbones.stable_diffusion.attention import (
-    Edit,
-    Layer,
-    LayerEdit,
-    capturing,
-    editing,
-    find_layers,
-    with_values,
-)
-from magedit.backbones.stable_diffusion.prefix_cache import one_prefix
+from magedit.backbones.base import AttentionSite, ModuleEdit, classifier_free_guidance, reading, sites_at, with_values
 from magedit.inversion.base import InversionTask, Inverted
 from magedit.inversion.ddim.loop import trajectory
 from magedit.inversion.null_text.loop import LEARNING_RATE_DECAY, TOLERANCE_GROWTH
@@ -73,28 +63,33 @@ def style(task: InversionTask) -> Inverted:
     Per step Adam, fresh, on the latent's error plus that of the cross-attention maps against the inversion's own.
     """
     latents = trajectory(task)
-    layers = find_layers(task.denoiser.unet, task.latent.shape[-1])
-    mapper = ValueMapper(task.latent, task.source.float())
+    sites = task.denoiser.backbone.sites
+    mapper = ValueMapper(task.latent, task.source.hidden_states)
     current, values = latents[0], []
     with task.denoiser.meter.stage(Stage.OPTIMIZE, task.config.steps):
         for i in range(task.config.steps):
-            current = _train(task, i, current, latents[i + 1], mapper, layers)
+            current = _train(task, i, current, latents[i + 1], mapper, sites)
             values.append(mapper().detach())
             task.denoiser.meter.stepped()
     return Inverted(latents, (task.empty,) * task.config.steps, exact=False, values=tuple(values))
 
 
 def _train(
-    task: InversionTask, step: int, current: Tensor, following: Tensor, mapper: ValueMapper, layers: tuple[Layer, ...]
+    task: InversionTask,
+    step: int,
+    current: Tensor,
+    following: Tensor,
+    mapper: ValueMapper,
+    sites: tuple[AttentionSite, ...],
 ) -> Tensor:
     """One step: at most `EditConfig.style_updates` updates; the source latent sampled with what was learned."""
     denoiser = task.denoiser
-    t = denoiser.schedule.timesteps[step]
-    held = _regularized(layers, task.latent.shape[-1])
-    with capturing(denoiser.unet, held) as wanted:
+    t = denoiser.process.timesteps[step]
+    held = _regularized(sites, task.latent.shape[-1])
+    with denoiser.editing(reading(site.name for site in held)) as (wanted,):
         denoiser.attend(following, t, task.source, held[-1])
-    with one_prefix(denoiser.unet):
-        return _optimise(task, step, current, following, mapper, layers, wanted)
+    with denoiser.backbone.one_prefix():
+        return _optimise(task, step, current, following, mapper, sites, wanted)
 
 
 def _optimise(
@@ -103,23 +98,25 @@ def _optimise(
     current: Tensor,
     following: Tensor,
     mapper: ValueMapper,
-    layers: tuple[Layer, ...],
+    sites: tuple[AttentionSite, ...],
     wanted: Mapping[str, Tensor],
 ) -> Tensor:
     """The updates of `_train`, towards the maps ``wanted``."""
-    config, denoiser, schedule = task.config, task.denoiser, task.denoiser.schedule
-    t = schedule.timesteps[step]
-    unconditional = denoiser.noise(current, t, task.empty)
+    config, denoiser, process = task.config, task.denoiser, task.denoiser.process
+    t = process.timesteps[step]
+    unconditional = denoiser.predict(current, t, task.empty)
     optimizer = torch.optim.Adam(mapper.parameters(), lr=LEARNING_RATE * max(0.0, 1 - LEARNING_RATE_DECAY * step))
 
-    def sample(edits: Mapping[str, Edit]) -> tuple[Tensor, dict[str, Tensor]]:
-        with editing(denoiser.unet, with_values(edits, layers, mapper())) as maps:
-            noise = guided_noise(unconditional, denoiser.noise(current, t, task.source), config.guidance_scale)
-        return schedule.step(noise, t, current), maps
+    def sample(edits: Mapping[str, ModuleEdit]) -> tuple[Tensor, dict[str, Tensor]]:
+        with denoiser.editing(with_values(edits, sites, mapper())) as (maps,):
+            prediction = classifier_free_guidance(
+                unconditional, denoiser.predict(current, t, task.source), config.guidance_scale
+            )
+        return process.step(prediction, t, current), maps
 
     for _ in range(config.style_updates(step)):
         with torch.enable_grad():
-            sampled, maps = sample({name: LayerEdit(read=True) for name in wanted})
+            sampled, maps = sample(reading(wanted))
             loss = F.mse_loss(sampled, following) + sum(F.mse_loss(maps[name], wanted[name]) for name in maps)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -130,8 +127,7 @@ def _optimise(
     return sample({})[0].detach()
 
 
-def _regularized(layers: tuple[Layer, ...], latent_side: int) -> tuple[Layer, ...]:
-    """The cross-attention layers at a quarter of the latent's resolution, or at the lowest that a small UNet has."""
-    cross = [layer for layer in layers if layer.cross and not layer.name.startswith("mid_block")]
-    side = max(latent_side // REGULARIZED, min(layer.side for layer in cross))
-    return tuple(layer for layer in cross if layer.side == side)
+def _regularized(sites: tuple[AttentionSite, ...], latent_side: int) -> tuple[AttentionSite, ...]:
+    """The sites that guide at a quarter of the latent's resolution, or at the lowest that a small model has."""
+    lowest = min(site.side for site in sites if site.guides)
+    return sites_at(sites, max(latent_side // REGULARIZED, lowest))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from magedit.backbones.stable_diffusion.attention import LayerEdit, editing
+from magedit.backbones.base import Conditioning, reading
 from magedit.errors import EmptyMask
 from magedit.methods.base import EditedLatent, EditTask
 from magedit.methods.sampling import advance, first_latent, fresh_noise
@@ -40,9 +40,9 @@ def diffedit(task: EditTask) -> EditedLatent:
                     "send a larger mask, lower mask_ratio, or use 'given'",
                     field="mask_source",
                 )
-        latent = first_latent(task, start, denoiser.schedule.timesteps[start])
-        for i, t in enumerate(denoiser.schedule.timesteps[start:], start):
-            with editing(denoiser.unet, {name: LayerEdit(read=True) for name in watch.reads(i)}) as own:
+        latent = first_latent(task, start, denoiser.process.timesteps[start])
+        for i, t in enumerate(denoiser.process.timesteps[start:], start):
+            with denoiser.editing(reading(watch.reads(i))) as (own,):
                 latent = advance(task, i, t, latent)
             watch.record(i, t, own)
             latent = mask * latent + (1 - mask) * trajectory[i + 1]
@@ -56,13 +56,13 @@ def contrast_mask(task: EditTask) -> Tensor:
     The absolute difference, mean over ``mask_maps`` noises and the channels, is cut at ``mask_ratio`` times its mean
     ("extreme values" of the paper), scaled to 0..1, and held against `MASK_LEVEL`.
     """
-    config, schedule = task.config, task.denoiser.schedule
-    clean, t = task.inverted.latents[-1], schedule.timesteps[int((1 - MASK_NOISE) * config.steps)]
-    prompts = torch.cat([task.source, task.target])
+    config, process = task.config, task.denoiser.process
+    clean, t = task.inverted.latents[-1], process.timesteps[int((1 - MASK_NOISE) * config.steps)]
+    prompts = Conditioning.cat([task.source, task.target])
     contrast = torch.zeros_like(task.mask)
     for _ in range(config.mask_maps):
-        noised = schedule.noised(clean, t, fresh_noise(task))
-        source, target = task.denoiser.noise(torch.cat([noised, noised]), t, prompts)
+        noised = process.add_noise(clean, t, fresh_noise(task))
+        source, target = task.denoiser.predict(torch.cat([noised, noised]), t, prompts)
         contrast += (target - source).abs().mean(0)
     high = contrast.mean() * config.mask_ratio
     return (contrast.clamp_max(high) >= MASK_LEVEL * high).float() if high > 0 else torch.zeros_like(contrast)

@@ -16,7 +16,7 @@ from magedit.methods.p2p.loop import Guidance, denoise
 def mag_edit(tasks: Sequence[EditTask]) -> tuple[EditedLatent, ...]:
     """Prompt-to-Prompt whose latent is optimised in the leading steps until the edit words win inside the mask.
 
-    The loss reads the injected maps of the guidance layers; the UNet runs only up to the last of them.
+    The loss reads the injected maps of the guidance layers; the network runs only up to the last of them.
     """
     return denoise(tasks, [_guidance(task) for task in tasks])
 
@@ -24,13 +24,13 @@ def mag_edit(tasks: Sequence[EditTask]) -> tuple[EditedLatent, ...]:
 def _guidance(task: EditTask) -> Guidance:
     """The guidance of one result."""
     config = task.config
-    sides = {layer.name: layer.side for layer in task.guidance_layers}
+    sides = {site.name: site.side for site in task.guidance_sites}
     won = None
     if config.stop_margin or config.stop_contrast:
         margin, contrast = config.stop_margin, config.stop_contrast
         won = partial(have_won, sides=sides, targets=task.words, margin=margin, contrast=contrast)
 
-    def begin(t: int, latent: Tensor, stride: int) -> Descent:
+    def begin(t: float, latent: Tensor, stride: int) -> Descent:
         return Descent(
             latent=latent,
             loss=partial(constraint_loss, sides=sides, targets=task.words, config=config),
@@ -40,7 +40,7 @@ def _guidance(task: EditTask) -> Guidance:
             tolerance=config.gradient_tolerance,
             stride=stride,
             step_size=task.step_size,
-            sigma=task.denoiser.schedule.sigma(t),
+            sigma=task.denoiser.process.sigma(t),
             mask=task.mask,
         )
 

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from magedit.backbones.stable_diffusion.attention import Edit, LayerEdit, editing, editing_together, with_values
+from magedit.backbones.base import Kept, ModuleEdit, reading, with_values
 from magedit.guidance.descent import Descent, Guided, descend
 from magedit.methods.base import EditedLatent, EditTask
 from magedit.methods.local_blend import LocalBlend
@@ -17,7 +17,7 @@ from magedit.methods.sampling import first_latent, follow, guided_pass, halves
 from magedit.methods.trace import Watch
 from magedit.report import Stage
 
-Guidance = Callable[[int, Tensor, int], Descent]
+Guidance = Callable[[float, Tensor, int], Descent]
 """(timestep, latent, stride to begin with) -> how the latent is guided."""
 
 
@@ -36,11 +36,11 @@ def denoise(tasks: Sequence[EditTask], guidance: Sequence[Guidance | None]) -> t
     """
     first, denoiser = tasks[0], tasks[0].denoiser
     local = first.config.local_blend is not None
-    read = tuple(layer.name for layer in first.guidance_layers) if local else ()
+    read = tuple(site.name for site in first.guidance_sites) if local else ()
     source = first.inverted.latents[0]
     edits = [_Edit(task, each) for task, each in zip(tasks, guidance, strict=True)]
     with denoiser.meter.stage(Stage.EDIT, first.config.steps * len(tasks)):
-        for i, t in enumerate(denoiser.schedule.timesteps):
+        for i, t in enumerate(denoiser.process.timesteps):
             kept, source_next = _pass_source(first, i, t, source, read)
             noises: dict[_Edit, tuple[Tensor, Tensor]] = {}
             for alike in _alike(edits, i, denoiser.batch_results):
@@ -58,16 +58,16 @@ class _Edit:
     def __init__(self, task: EditTask, guidance: Guidance | None) -> None:
         self.task, self.guidance, self.watch = task, guidance, Watch(task)
         self.stride = 1
-        self.latent = first_latent(task, 0, task.denoiser.schedule.timesteps[0])
+        self.latent = first_latent(task, 0, task.denoiser.process.timesteps[0])
         self.local = None
         if task.config.local_blend is not None:
             self.local = LocalBlend(*task.blend_tokens, task.config.local_blend, task.config.steps)
 
     def reads(self, i: int) -> tuple[str, ...]:
         """The layers whose maps are kept in the sampling pass of step i."""
-        return tuple(layer.name for layer in self.task.guidance_layers) if self.local else self.watch.reads(i)
+        return tuple(site.name for site in self.task.guidance_sites) if self.local else self.watch.reads(i)
 
-    def descent(self, i: int, t: int) -> Descent | None:
+    def descent(self, i: int, t: float) -> Descent | None:
         """How the latent is guided at step i, if it is."""
         config = self.task.config
         if self.guidance is None or not 0 <= i - config.guided_from_step < config.guided_steps:
@@ -79,7 +79,7 @@ class _Edit:
         self.latent, self.stride = guided.latent, guided.stride
 
     def look(
-        self, i: int, t: int, kept: Mapping[str, Tensor], own: Mapping[str, Tensor], guided: Guided | None
+        self, i: int, t: float, kept: Mapping[str, Tensor], own: Mapping[str, Tensor], guided: Guided | None
     ) -> None:
         """Note the maps of step i: ``kept`` of the source, ``own`` of this result's sampling pass."""
         self.watch.record(i, t, own, guided)
@@ -87,8 +87,8 @@ class _Edit:
             names = self.reads(i)
             self.local.add({name: kept[name] for name in names}, {name: own[name] for name in names})
 
-    def step(self, i: int, t: int, unconditional: Tensor, conditional: Tensor, source_next: Tensor) -> None:
-        """Step i along the noise's halves; ``source_next`` is the source's next latent."""
+    def step(self, i: int, t: float, unconditional: Tensor, conditional: Tensor, source_next: Tensor) -> None:
+        """Step i along the prediction's halves; ``source_next`` is the source's next latent."""
         task = self.task
         latent = follow(task, t, self.latent, unconditional, conditional)
         if self.local is not None:
@@ -108,35 +108,35 @@ def _alike(edits: Sequence[_Edit], i: int, most: int) -> Iterator[Sequence[_Edit
             yield alike[start : start + most]
 
 
-def _pass(edits: Sequence[_Edit], i: int, t: int, kept: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """The noise of each result at step i, its unconditional and conditional half, in one pass for all after they have
+def _pass(edits: Sequence[_Edit], i: int, t: float, kept: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Each result's prediction at step i, its unconditional and conditional half, in one pass for all after they have
     been guided; ``kept`` is what the source's pass kept, of which all take the same over."""
     task = edits[0].task
-    injected = with_values(task.injection.edits(i, kept, edits[0].reads(i)), task.layers, task.values[i])
+    injected = with_values(task.injection.edits(i, kept, edits[0].reads(i)), task.sites, task.values[i])
     guided = _guide(edits, i, t, injected)
     latents = torch.cat([edit.latent for edit in edits])
-    with editing_together(task.denoiser.unet, injected, len(edits)) as rows:
+    with task.denoiser.editing(injected, len(edits)) as rows:
         unconditional, conditional = halves(task, i, t, latents, task.target, task.negative)
     for edit, own in zip(edits, rows, strict=True):
         edit.look(i, t, kept, own, guided.get(edit))
     return list(zip(unconditional[:, None], conditional[:, None], strict=True))
 
 
-def _guide(edits: Sequence[_Edit], i: int, t: int, injected: Mapping[str, Edit]) -> dict[_Edit, Guided]:
+def _guide(edits: Sequence[_Edit], i: int, t: float, injected: Mapping[str, ModuleEdit]) -> dict[_Edit, Guided]:
     """Guide the latents of those results that are guided at step i, side by side."""
     task = edits[0].task
     begun = {edit: descent for edit in edits if (descent := edit.descent(i, t)) is not None}
-    rows: tuple[dict[str, Tensor], ...] = ()
-    embedding = task.target
+    rows: tuple[Kept, ...] = ()
+    prompts = task.target
     with ExitStack() as stack:
 
-        def attend(latents: Tensor) -> tuple[dict[str, Tensor], ...]:
-            nonlocal rows, embedding
+        def attend(latents: Tensor) -> tuple[Kept, ...]:
+            nonlocal rows, prompts
             if len(latents) != len(rows):
                 stack.close()
-                rows = stack.enter_context(editing_together(task.denoiser.unet, injected, len(latents)))
-                embedding = task.target.expand(len(latents), -1, -1)
-            task.denoiser.attend(latents, t, embedding, task.guidance_layers[-1])
+                rows = stack.enter_context(task.denoiser.editing(injected, len(latents)))
+                prompts = task.target.expand(len(latents))
+            task.denoiser.attend(latents, t, prompts, task.guidance_sites[-1])
             return rows
 
         found = descend(list(begun.values()), attend, partial(task.denoiser.meter.passed, backward=1))
@@ -147,16 +147,16 @@ def _guide(edits: Sequence[_Edit], i: int, t: int, injected: Mapping[str, Edit])
 
 
 def _pass_source(
-    task: EditTask, i: int, t: int, source: Tensor, read: tuple[str, ...]
+    task: EditTask, i: int, t: float, source: Tensor, read: tuple[str, ...]
 ) -> tuple[Mapping[str, Tensor], Tensor]:
     """What is injected of the source branch at step i, the maps in ``read``, and its next latent, in one pass."""
-    captures = {**{name: LayerEdit(read=True) for name in read}, **task.injection.captures(i)}
-    reach = [*task.injection.sources(i)[-1:], *(task.guidance_layers[-1:] if read else ())]
+    captures = {**reading(read), **task.injection.captures(i)}
+    reach = [*task.injection.sources(i)[-1:], *(task.guidance_sites[-1:] if read else ())]
     values = task.inverted.values[i] if task.inverted.values else None
-    with editing(task.denoiser.unet, with_values(captures, task.layers, values)) as kept:
+    with task.denoiser.editing(with_values(captures, task.sites, values)) as (kept,):
         if not task.inverted.source:
-            noise = guided_pass(task, i, t, source, task.source)
-            return kept, task.denoiser.schedule.step(noise, t, source)
+            prediction = guided_pass(task, i, t, source, task.source)
+            return kept, task.denoiser.process.step(prediction, t, source)
         if reach:
-            task.denoiser.attend(source, t, task.source, max(reach, key=task.injection.layers.index))
+            task.denoiser.attend(source, t, task.source, max(reach, key=task.injection.sites.index))
     return kept, task.inverted.source[i + 1]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from magedit.backbones.ddim import guided_noise
-from magedit.backbones.stable_diffusion.attention import LayerEdit, editing
-from magedit.backbones.stable_diffusion.denoiser import Denoiser
+from magedit.backbones.base import classifier_free_guidance, reading
+from magedit.backbones.denoiser import Denoiser
 from magedit.methods.base import EditedLatent, EditTask
 from magedit.methods.sampling import fresh_noise, halves
 from magedit.methods.trace import Watch
@@ -35,22 +35,22 @@ def _sample(task: EditTask, remembering: Denoiser) -> EditedLatent:
     the picture, and the model's own under the target prompt; then the latter alone. With ``blend_fraction`` the last
     steps take the noised source outside the dilated mask.
     """
-    config, denoiser, schedule = task.config, task.denoiser, task.denoiser.schedule
+    config, denoiser, process = task.config, task.denoiser, task.denoiser.process
     clean, watch = task.inverted.latents[-1], Watch(task)
     with denoiser.meter.stage(Stage.EDIT, config.steps):
         latent = fresh_noise(task)
-        for i, t in enumerate(schedule.timesteps):
-            with editing(denoiser.unet, {name: LayerEdit(read=True) for name in watch.reads(i)}) as own:
+        for i, t in enumerate(process.timesteps):
+            with denoiser.editing(reading(watch.reads(i))) as (own,):
                 unconditional, conditional = halves(task, i, t, latent, task.target, task.negative)
             watch.record(i, t, own)
             if i < config.tuned_steps:
-                remembered = remembering.noise(latent, t, task.source)
+                remembered = remembering.predict(latent, t, task.source)
                 conditional = config.tune_weight * remembered + (1 - config.tune_weight) * conditional
-            noise = guided_noise(unconditional, conditional, config.guidance_scale)
+            prediction = classifier_free_guidance(unconditional, conditional, config.guidance_scale)
             fresh = fresh_noise(task) if config.eta > 0 else None
-            latent = schedule.step(noise, t, latent, eta=config.eta, fresh=fresh)
+            latent = process.step(prediction, t, latent, eta=config.eta, fresh=fresh)
             if i >= config.blend_from:
-                background = schedule.noised(clean, t - schedule.stride, fresh_noise(task))
+                background = process.add_noise(clean, process.following(t), fresh_noise(task))
                 latent = task.blend_mask * latent + (1 - task.blend_mask) * background
             latent = task.stepped(i, t, latent)
     return watch.edited(latent, clean)
@@ -58,7 +58,7 @@ def _sample(task: EditTask, remembering: Denoiser) -> EditedLatent:
 
 @contextmanager
 def tuned(task: EditTask) -> Iterator[Denoiser]:
-    """A copy of the UNet, tuned on the picture under the source prompt (section 3.1); gone behind the context.
+    """The denoiser on a copy of the network, tuned on the picture under the source prompt (section 3.1); gone on exit.
 
     The denoising loss at random timesteps, Adam, fp32 whatever the model's own format is. The picture is the working
     crop at the checkpoint's size, so that the paper's patches, for other sizes, are not needed. Its noise is always the
@@ -66,38 +66,39 @@ def tuned(task: EditTask) -> Iterator[Denoiser]:
     """
     denoiser, config = task.denoiser, task.config
     clean = task.inverted.latents[-1]
-    unet = type(denoiser.unet).from_config(denoiser.unet.config)
-    unet.load_state_dict(denoiser.unet.state_dict())
-    unet.to(clean.device, torch.float32)
-    if denoiser.unet.is_gradient_checkpointing:
-        unet.enable_gradient_checkpointing()
+    backbone = denoiser.backbone
+    original = backbone.network
+    network = type(original).from_config(original.config)
+    network.load_state_dict(original.state_dict())
+    network.to(clean.device, torch.float32)
+    if original.is_gradient_checkpointing:
+        network.enable_gradient_checkpointing()
+    copied = replace(denoiser, backbone=backbone.with_network(network))
     generator = torch.Generator("cpu").manual_seed(TUNING_SEED)
-    optimizer = torch.optim.Adam(unet.parameters(), lr=config.tune_learning_rate)
+    optimizer = torch.optim.Adam(network.parameters(), lr=config.tune_learning_rate)
     try:
         with denoiser.meter.stage(Stage.OPTIMIZE, config.tune_steps):
             for _ in range(config.tune_steps):
                 with torch.enable_grad():
-                    loss = _denoising_loss(task, unet, generator)
+                    loss = _denoising_loss(copied, task, generator)
                     optimizer.zero_grad()
                     loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 denoiser.meter.passed(forward=1, backward=1)
                 denoiser.meter.stepped()
         del optimizer
-        unet.requires_grad_(False)
-        yield Denoiser(unet.to(denoiser.dtype), denoiser.schedule, denoiser.meter)
+        network.requires_grad_(False).to(backbone.dtype)
+        yield copied
     finally:
-        del unet
+        del network, copied
         if clean.is_cuda:
             torch.cuda.empty_cache()
 
 
-def _denoising_loss(task: EditTask, unet: torch.nn.Module, generator: torch.Generator) -> Tensor:
+def _denoising_loss(denoiser: Denoiser, task: EditTask, generator: torch.Generator) -> Tensor:
     """The training loss of diffusion models (arXiv 2006.11239, equation 14) of the picture at one random timestep."""
-    schedule, clean = task.denoiser.schedule, task.inverted.latents[-1]
-    timestep = int(torch.randint(len(schedule.alphas_cumprod), (1,), generator=generator))
+    process, clean = denoiser.process, task.inverted.latents[-1]
+    timestep = process.training_timestep(generator)
     fresh: Tensor = randn_tensor(clean.shape, generator=generator, device=clean.device)
-    output = unet(schedule.noised(clean, timestep, fresh), timestep, task.source.float(), return_dict=False)[0]
-    alpha = schedule.alpha(timestep)
-    wanted = fresh if schedule.prediction_type == "epsilon" else alpha**0.5 * fresh - (1 - alpha) ** 0.5 * clean
-    return F.mse_loss(output, wanted)
+    output = denoiser.backbone.predict(process.add_noise(clean, timestep, fresh), timestep, task.source)
+    return F.mse_loss(output, process.training_target(clean, timestep, fresh))

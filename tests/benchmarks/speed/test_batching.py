@@ -30,7 +30,7 @@ def test_an_edit_is_timed_both_ways() -> None:
 def test_a_row_of_a_batch_is_the_row_alone_to_rounding() -> None:
     pipe = load_pipeline()
     latents = torch.randn(2, 4, 32, 32, generator=torch.Generator().manual_seed(0))
-    prompts = pipe._embed("a room").expand(2, -1, -1)
+    prompts = pipe.encode("a room").expand(2).hidden_states
     batch = pipe.unet(latents, 500, prompts).sample
     torch.testing.assert_close(batch[:1], pipe.unet(latents[:1], 500, prompts[:1]).sample, rtol=1e-4, atol=1e-5)
 

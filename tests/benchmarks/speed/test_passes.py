@@ -14,12 +14,12 @@ from magedit.pipelines.mag_edit import MAGEditPipeline
 
 
 def test_kinds_of_pass_cost_what_they_hold(pipe: MAGEditPipeline) -> None:
-    each = pass_flops(PassBench(pipe.unet, pipe.scheduler, pipe.latent_side, pipe.guidance_side))
+    each = pass_flops(PassBench(pipe.backbone, pipe.latent_side, pipe.guidance_side))
     assert each["truncated"] < each["source"] < each["forward"]
     assert each["graded"] == each["forward"] == pytest.approx(each["plain forward"])
     # The way back from the noise is longer than that from the maps.
     assert each["backward"] < each["embedding"]
-    seconds = pass_seconds(PassBench(pipe.unet, pipe.scheduler, pipe.latent_side, pipe.guidance_side), Clock("cpu"))
+    seconds = pass_seconds(PassBench(pipe.backbone, pipe.latent_side, pipe.guidance_side), Clock("cpu"))
     assert set(seconds) == set(each)
     assert min(seconds.values()) > 0
 
@@ -33,7 +33,7 @@ def test_what_is_not_replaced_is_not_copied(pipe: MAGEditPipeline, monkeypatch: 
         return cat(parts, *rest, **named)
 
     monkeypatch.setattr(torch, "cat", joined)
-    bench = PassBench(pipe.unet, pipe.scheduler, pipe.latent_side, pipe.guidance_side)
+    bench = PassBench(pipe.backbone, pipe.latent_side, pipe.guidance_side)
     # The UNet itself joins its skips.
     bench._forward()
     own = len(copied)

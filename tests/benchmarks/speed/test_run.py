@@ -95,7 +95,7 @@ def test_the_command_with_edits_of_sd_size_in_half_precision(
 
 
 def test_passes_of_sd_size_are_what_method_counts(pipe: MAGEditPipeline, tmp_path: Path) -> None:
-    found = sd_passes(pipe.scheduler, {}, "cpu", 0, Journal(tmp_path / "run.jsonl", resume=False))
+    found = sd_passes(pipe.backbone, {}, "cpu", 0, Journal(tmp_path / "run.jsonl", resume=False))
     for kind, giga in {"forward": 803, "truncated": 397, "backward": 444}.items():
         assert found["flops"][kind] / 1e9 == pytest.approx(giga, rel=0.02), kind
     assert set(found["edits"]) == set(unstopped())

@@ -6,7 +6,8 @@ import pytest
 import torch
 from diffusers import DDIMInverseScheduler, DDIMScheduler
 
-from magedit.backbones.ddim import Schedule, guided_noise
+from magedit.backbones.base import classifier_free_guidance
+from magedit.backbones.ddim import DDIM
 from magedit.errors import CheckpointError
 
 PREDICTIONS = ["epsilon", "v_prediction"]
@@ -30,7 +31,7 @@ def latents() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_timesteps_of_fifty_steps() -> None:
-    schedule = Schedule.from_scheduler(scheduler(), 50)
+    schedule = DDIM.from_scheduler(scheduler(), 50)
     assert schedule.timesteps == tuple(range(981, 0, -20))
     assert schedule.alpha(-19) == schedule.final_alpha_cumprod
 
@@ -40,12 +41,12 @@ def test_timesteps_of_fifty_steps() -> None:
 def test_a_step_is_diffusers_step(prediction: str, eta: float) -> None:
     theirs = scheduler(prediction)
     theirs.set_timesteps(50)
-    ours = Schedule.from_scheduler(theirs, 50)
+    ours = DDIM.from_scheduler(theirs, 50)
     latent, output = latents()
     fresh = torch.ones_like(latent)
     for t in (981, 501, 1):
         wanted = theirs.step(output, t, latent, eta=eta, variance_noise=fresh if eta else None).prev_sample
-        noise = ours.epsilon(output, latent, ours.alpha(t))
+        noise = ours.prediction(output, latent, t)
         torch.testing.assert_close(ours.step(noise, t, latent, eta=eta, fresh=fresh), wanted, rtol=1e-4, atol=1e-5)
 
 
@@ -53,17 +54,17 @@ def test_a_step_is_diffusers_step(prediction: str, eta: float) -> None:
 def test_an_inversion_step_is_diffusers_inverse_step(prediction: str) -> None:
     theirs = DDIMInverseScheduler.from_config(scheduler(prediction).config)
     theirs.set_timesteps(50)
-    ours = Schedule.from_scheduler(scheduler(prediction), 50)
+    ours = DDIM.from_scheduler(scheduler(prediction), 50)
     latent, output = latents()
     for t in (21, 501, 981):
         # Their timestep names the level that the step leads to.
         wanted = theirs.step(output, t, latent).prev_sample
-        noise = ours.epsilon(output, latent, ours.alpha(t - ours.stride))
+        noise = ours.prediction(output, latent, ours.following(t))
         torch.testing.assert_close(ours.invert_step(noise, t, latent), wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_inversion_undoes_a_step_of_the_same_noise() -> None:
-    schedule = Schedule.from_scheduler(scheduler(), 50)
+    schedule = DDIM.from_scheduler(scheduler(), 50)
     latent, noise = latents()
     for t in schedule.timesteps:
         torch.testing.assert_close(
@@ -72,16 +73,16 @@ def test_inversion_undoes_a_step_of_the_same_noise() -> None:
 
 
 def test_sigma_is_the_noise_to_signal_ratio() -> None:
-    schedule = Schedule.from_scheduler(scheduler(), 50)
+    schedule = DDIM.from_scheduler(scheduler(), 50)
     alpha = schedule.alpha(501)
     assert schedule.sigma(501) ** 2 * alpha == pytest.approx(1 - alpha)
 
 
 def test_guidance_scale_one_is_the_conditional_noise() -> None:
     unconditional, conditional = latents()
-    torch.testing.assert_close(guided_noise(unconditional, conditional, 1.0), conditional)
+    torch.testing.assert_close(classifier_free_guidance(unconditional, conditional, 1.0), conditional)
 
 
 def test_other_predictions_are_refused_by_name() -> None:
     with pytest.raises(CheckpointError, match="'sample'"):
-        Schedule.from_scheduler(scheduler("sample"), 50)
+        DDIM.from_scheduler(scheduler("sample"), 50)

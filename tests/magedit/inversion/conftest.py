@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from magedit.backbones.stable_diffusion.denoiser import frozen
+from magedit.backbones.base import frozen
 from magedit.config import EditConfig
 from magedit.inversion.base import InversionTask
 from magedit.meter import Meter
@@ -22,8 +22,8 @@ def task(pipe: MAGEditPipeline, room: Room) -> Iterator[InversionTask]:
     with torch.no_grad(), frozen(pipe.unet):
         yield InversionTask(
             pipe._denoiser(config, Meter({})),
-            pipe._encode(room.image),
-            pipe._embed(room.source),
-            pipe._embed(""),
+            pipe.encode_image(room.image),
+            pipe.encode(room.source),
+            pipe.encode(""),
             config,
         )

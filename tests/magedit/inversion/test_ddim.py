@@ -17,14 +17,14 @@ def test_the_trajectory_starts_at_noise_and_ends_at_the_image(task: InversionTas
 
 def test_each_step_follows_the_noise_of_the_latent_below_at_the_timestep_above(task: InversionTask) -> None:
     inverted = ddim(task)
-    schedule = task.denoiser.schedule
+    schedule = task.denoiser.process
     for i, t in enumerate(schedule.timesteps):
         here, below = inverted.latents[i], inverted.latents[i + 1]
-        noise = task.denoiser.noise(below, t, task.source)
+        noise = task.denoiser.predict(below, t, task.source)
         torch.testing.assert_close(schedule.invert_step(noise, t, below), here, rtol=1e-4, atol=1e-4)
 
 
 def test_the_empty_prompt_is_the_unconditional(task: InversionTask) -> None:
     inverted = ddim(task)
     assert not inverted.exact
-    assert all(torch.equal(embedding, task.empty) for embedding in inverted.unconditional)
+    assert all(each is task.empty for each in inverted.unconditional)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from magedit.backbones.ddim import guided_noise
+from magedit.backbones.base import classifier_free_guidance
 from magedit.inversion.base import InversionTask
 from magedit.inversion.negative_prompt.loop import negative_prompt
 
@@ -12,7 +12,7 @@ from magedit.inversion.negative_prompt.loop import negative_prompt
 def test_guidance_has_no_effect_on_the_source_branch(task: InversionTask) -> None:
     inverted = negative_prompt(task)
     assert not inverted.exact
-    t = task.denoiser.schedule.timesteps[0]
-    conditional = task.denoiser.noise(inverted.latents[0], t, task.source)
-    unconditional = task.denoiser.noise(inverted.latents[0], t, inverted.unconditional[0])
-    torch.testing.assert_close(guided_noise(unconditional, conditional, 7.5), conditional)
+    t = task.denoiser.process.timesteps[0]
+    conditional = task.denoiser.predict(inverted.latents[0], t, task.source)
+    unconditional = task.denoiser.predict(inverted.latents[0], t, inverted.unconditional[0])
+    torch.testing.assert_close(classifier_free_guidance(unconditional, conditional, 7.5), conditional)

@@ -6,27 +6,26 @@ from dataclasses import replace
 
 import torch
 
-from magedit.backbones.ddim import guided_noise
-from magedit.backbones.stable_diffusion.attention import editing, find_layers, with_values
+from magedit.backbones.base import classifier_free_guidance, with_values
 from magedit.inversion.base import InversionTask
 from magedit.inversion.style.loop import ValueMapper, style
 from tests.magedit.conftest import relative
 
 
 def test_the_network_begins_at_the_prompts_own_embedding(task: InversionTask) -> None:
-    mapper = ValueMapper(task.latent, task.source)
-    assert torch.equal(mapper(), task.source)
+    mapper = ValueMapper(task.latent, task.source.hidden_states)
+    assert torch.equal(mapper(), task.source.hidden_states)
 
 
 def test_values_are_replaced_and_maps_are_not(task: InversionTask) -> None:
-    unet, latent = task.denoiser.unet, task.latent
-    layers = find_layers(unet, latent.shape[-1])
-    plain = task.denoiser.noise(latent, 501, task.source)
-    with editing(unet, with_values({}, layers, task.source)):
-        assert relative(task.denoiser.noise(latent, 501, task.source), plain) < 1e-5
-    with editing(unet, with_values({}, layers, task.empty)):
-        assert relative(task.denoiser.noise(latent, 501, task.source), plain) > 1e-3
-    assert with_values({}, layers, None) == {}
+    denoiser, latent = task.denoiser, task.latent
+    sites = denoiser.backbone.sites
+    plain = task.denoiser.predict(latent, 501, task.source)
+    with denoiser.editing(with_values({}, sites, task.source.hidden_states)):
+        assert relative(task.denoiser.predict(latent, 501, task.source), plain) < 1e-5
+    with denoiser.editing(with_values({}, sites, task.empty.hidden_states)):
+        assert relative(task.denoiser.predict(latent, 501, task.source), plain) > 1e-3
+    assert with_values({}, sites, None) == {}
 
 
 def test_learned_values_bring_guided_sampling_nearer_to_the_trajectory(task: InversionTask) -> None:
@@ -34,13 +33,14 @@ def test_learned_values_bring_guided_sampling_nearer_to_the_trajectory(task: Inv
     task = replace(task, config=replace(task.config, style_iterations=8))
     inverted = style(task)
     assert len(inverted.values) == task.config.steps
-    unet, schedule = task.denoiser.unet, task.denoiser.schedule
-    layers = find_layers(unet, task.latent.shape[-1])
+    denoiser, schedule = task.denoiser, task.denoiser.process
     t, start, following = schedule.timesteps[0], inverted.latents[0], inverted.latents[1]
-    unconditional = task.denoiser.noise(start, t, task.empty)
+    unconditional = task.denoiser.predict(start, t, task.empty)
     errors = []
     for values in (None, inverted.values[0]):
-        with editing(unet, with_values({}, layers, values)):
-            noise = guided_noise(unconditional, task.denoiser.noise(start, t, task.source), task.config.guidance_scale)
+        with denoiser.editing(with_values({}, denoiser.backbone.sites, values)):
+            noise = classifier_free_guidance(
+                unconditional, task.denoiser.predict(start, t, task.source), task.config.guidance_scale
+            )
         errors.append(float((schedule.step(noise, t, start) - following).norm()))
     assert errors[1] < 0.7 * errors[0]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from magedit.backbones.ddim import Schedule
+from magedit.backbones.ddim import DDIM
 from magedit.config import EditConfig
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import Room
@@ -26,12 +26,12 @@ def test_outside_the_mask_every_latent_is_the_noised_source(pipe: MAGEditPipelin
     output = pipe(
         room.image, [room.mask], room.source, room.target, (), CONFIG, output_type="latent", callback_on_step_end=look
     )
-    schedule = Schedule.from_scheduler(pipe.scheduler, CONFIG.steps)
+    schedule = DDIM.from_scheduler(pipe.scheduler, CONFIG.steps)
     clean, outside = clean_of(output), cells(room.mask, 32) == 0
     generator = torch.Generator().manual_seed(5)
     torch.randn(clean.shape, generator=generator)  # the start's
     for timestep, latent in seen:
-        noised = schedule.noised(clean, timestep - schedule.stride, torch.randn(clean.shape, generator=generator))
+        noised = schedule.add_noise(clean, schedule.following(timestep), torch.randn(clean.shape, generator=generator))
         assert torch.equal(latent[..., outside], noised[..., outside])
     assert torch.equal(latent_of(output)[..., outside], clean[..., outside])
     assert not torch.allclose(latent_of(output)[..., ~outside], clean[..., ~outside])

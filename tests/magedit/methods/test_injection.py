@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
 
-from magedit.backbones.stable_diffusion.attention import find_layers
+from magedit.backbones.stable_diffusion.attention import find_sites
 from magedit.config import EditConfig
 from magedit.errors import WordNotFound
 from magedit.methods.injection import Injection
@@ -24,7 +25,7 @@ def between(
         (source, pipe.tokenize(source)),
         (target, pipe.tokenize(target)),
         77,
-        find_layers(pipe.unet, pipe.latent_side),
+        find_sites(pipe.unet, pipe.latent_side),
         config,
         CPU,
         own=own,
@@ -33,23 +34,23 @@ def between(
 
 def test_windows_close_as_the_released_program_counts_them(pipe: MAGEditPipeline) -> None:
     injection = between(pipe, EditConfig())
-    cross = [any(layer.cross for layer in injection.sources(i)) for i in range(50)]
-    own = [any(not layer.cross for layer in injection.sources(i)) for i in range(50)]
+    cross = [any(layer.kind == "cross" for layer in injection.sources(i)) for i in range(50)]
+    own = [any(layer.kind == "self" for layer in injection.sources(i)) for i in range(50)]
     assert cross == [i < 40 for i in range(50)]
     assert own == [i < 25 for i in range(50)]
 
 
 def test_large_self_attention_is_left_alone(pipe: MAGEditPipeline) -> None:
     injection = between(pipe, EditConfig(self_replace_max_positions=256))
-    assert {layer.side for layer in injection.sources(0) if not layer.cross} == {16, 8, 4}
+    assert {layer.side for layer in injection.sources(0) if layer.kind == "self"} == {16, 8, 4}
 
 
 def test_refine_takes_aligned_tokens_and_keeps_new_ones(pipe: MAGEditPipeline) -> None:
     injection = between(pipe, EditConfig())
-    layer = next(layer for layer in injection.layers if layer.cross)
+    layer = next(layer for layer in injection.sites if layer.kind == "cross")
     source_map = torch.rand(2, layer.positions, 77)
-    maps = {other.name: source_map for other in injection.layers}
-    edit = injection.edits(0, maps, read=[layer.name])[layer.name]
+    maps = {other.name: source_map for other in injection.sites}
+    edit: Any = injection.edits(0, maps, read=[layer.name])[layer.name]
     assert edit.read
     assert edit.base is not None
     assert edit.share is not None
@@ -63,9 +64,9 @@ def test_refine_takes_aligned_tokens_and_keeps_new_ones(pipe: MAGEditPipeline) -
 
 def test_replace_spreads_the_sources_map_over_the_new_words_tokens(pipe: MAGEditPipeline) -> None:
     injection = between(pipe, EditConfig(injection="replace"), "a red sofa", "a turquoise sofa")
-    layer = next(layer for layer in injection.layers if layer.cross)
+    layer = next(layer for layer in injection.sites if layer.kind == "cross")
     source_map = torch.rand(2, layer.positions, 77)
-    edit = injection.edits(0, {other.name: source_map for other in injection.layers}, read=())[layer.name]
+    edit: Any = injection.edits(0, {other.name: source_map for other in injection.sites}, read=())[layer.name]
     assert edit.base is not None
     assert edit.share is None
     torch.testing.assert_close(edit.base[..., 2:10].sum(-1), source_map[..., 2])
@@ -74,8 +75,10 @@ def test_replace_spreads_the_sources_map_over_the_new_words_tokens(pipe: MAGEdit
 def test_a_words_own_window_and_weight_hold_for_its_tokens_alone(pipe: MAGEditPipeline) -> None:
     config = EditConfig(cross_replace_words={"sofa": 0.2}, equalizer={"room": 3.0})
     injection = between(pipe, config)
-    layer = next(layer for layer in injection.layers if layer.cross)
-    maps = {other.name: torch.ones(2, other.positions, 77) for other in injection.layers}
+    layer = next(layer for layer in injection.sites if layer.kind == "cross")
+    maps = {other.name: torch.ones(2, other.positions, 77) for other in injection.sites}
+    early: Any
+    late: Any
     early, late = (injection.edits(step, maps, read=())[layer.name] for step in (0, 20))
     for edit in (early, late):
         assert edit.base is not None
@@ -90,9 +93,9 @@ def test_a_words_own_window_and_weight_hold_for_its_tokens_alone(pipe: MAGEditPi
 
 def test_tokens_that_keep_their_own_maps_are_never_injected(pipe: MAGEditPipeline) -> None:
     injection = between(pipe, EditConfig(), own=[5, 6])
-    layer = next(layer for layer in injection.layers if layer.cross)
-    maps = {other.name: torch.ones(2, other.positions, 77) for other in injection.layers}
-    edit = injection.edits(0, maps, read=())[layer.name]
+    layer = next(layer for layer in injection.sites if layer.kind == "cross")
+    maps = {other.name: torch.ones(2, other.positions, 77) for other in injection.sites}
+    edit: Any = injection.edits(0, maps, read=())[layer.name]
     assert edit.base is not None
     assert edit.share is not None
     assert edit.base[..., [5, 6]].abs().max() == 0

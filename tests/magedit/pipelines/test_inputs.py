@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
+from magedit.backbones.base import Conditioning
+from magedit.backbones.stable_diffusion.backbone import StableDiffusion
 from magedit.config import EditConfig, Region
 from magedit.errors import InvalidEdit
 from magedit.pipelines.mag_edit import MAGEditPipeline
@@ -67,13 +68,13 @@ def test_each_prompt_is_encoded_once_for_all_results(
     pipe: MAGEditPipeline, room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded: list[str] = []
-    embed = MAGEditPipeline._embed
+    encode = StableDiffusion.encode
 
-    def counted(self: MAGEditPipeline, prompt: str) -> torch.Tensor:
+    def counted(self: StableDiffusion, prompt: str) -> Conditioning:
         encoded.append(prompt)
-        return embed(self, prompt)
+        return encode(self, prompt)
 
-    monkeypatch.setattr(MAGEditPipeline, "_embed", counted)
+    monkeypatch.setattr(StableDiffusion, "encode", counted)
     pipe(room.image, room.mask, room.source, room.target, config=EditConfig(**FEW, n=2, negative_prompt="a red room"))
     assert sorted(encoded) == sorted((room.source, room.target, "", "a red room"))
 

@@ -16,6 +16,7 @@ from diffusers import PNDMScheduler, StableDiffusionPipeline, UNet2DConditionMod
 from PIL import Image, ImageChops, ImageDraw
 from torch import Tensor
 
+from magedit.backbones.stable_diffusion.backbone import StableDiffusion
 from magedit.config import ConstraintName, EditConfig, InversionName, MethodName, Region
 from magedit.errors import (
     CheckpointError,
@@ -386,7 +387,7 @@ def test_how_well_the_unedited_picture_comes_back_is_measured(pipe: MAGEditPipel
 def test_inpainting_checkpoints_are_refused(pipe: MAGEditPipeline) -> None:
     unet = UNet2DConditionModel.from_config({**pipe.unet.config, "in_channels": 9})
     with pytest.raises(CheckpointError, match="takes 9 channels, the VAE gives 4"):
-        MAGEditPipeline(pipe.vae, pipe.text_encoder, pipe.tokenizer, unet, pipe.scheduler)
+        StableDiffusion(pipe.vae, pipe.text_encoder, pipe.tokenizer, unet, pipe.scheduler)
 
 
 def test_weights_in_the_prompt_are_its_equalizer(pipe: MAGEditPipeline, room: Room) -> None:

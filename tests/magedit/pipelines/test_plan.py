@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from magedit.backbones.stable_diffusion.attention import Layer
+from magedit.backbones.base import AttentionSite
 from magedit.config import EditConfig, Region
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.pipelines.plan import blend_tokens, mean_ratios, word_targets
@@ -18,7 +18,7 @@ def test_each_word_of_each_region_is_a_target_with_its_regions_mask(pipe: MAGEdi
     masks[0][:32] = 1
     masks[1][:, :64] = 1
     regions = [Region(words=("red", "sofa")), Region(words=("green",), negative_words=("red",), weight=0.5)]
-    layers = [Layer("a", True, 8), Layer("b", True, 16)]
+    layers = [AttentionSite("a", "cross", 8), AttentionSite("b", "cross", 16)]
     targets = word_targets(prompt, pipe.tokenize(prompt), regions, masks, layers, EditConfig())
     assert [(t.region, t.tokens, t.weight, t.negative) for t in targets] == [
         (0, (2,), 1.0, False),
@@ -49,7 +49,7 @@ def test_local_blend_unites_the_original_and_the_new_word(
     pipe: MAGEditPipeline, source: str, target: str, words: tuple[str, ...], original: list[str], new: list[str]
 ) -> None:
     encoded = {prompt: pipe.tokenize(prompt) for prompt in (source, target)}
-    layers, mask = [Layer("a", True, 8)], [torch.ones(256, 256)]
+    layers, mask = [AttentionSite("a", "cross", 8)], [torch.ones(256, 256)]
     targets = word_targets(target, encoded[target], [Region(words=words)], mask, layers, EditConfig())
     found = blend_tokens(source, encoded[source], encoded[target], targets)
     named = [

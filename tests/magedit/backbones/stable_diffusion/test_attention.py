@@ -9,25 +9,15 @@ import torch
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 
-from magedit.backbones.stable_diffusion.attention import (
-    Edit,
-    FeatureEdit,
-    Layer,
-    LayerEdit,
-    capturing,
-    editing,
-    editing_together,
-    find_layers,
-    guidance_layers,
-    own_attention,
-)
+from magedit.backbones.base import AttentionEdit, AttentionSite, FeatureEdit, ModuleEdit, sites_at
+from magedit.backbones.stable_diffusion.attention import capturing, editing, find_sites, own_attention
 from magedit.errors import CheckpointError, NoGuidanceLayers
 from magedit.pipelines.mag_edit import MAGEditPipeline
 
 
 @pytest.fixture
-def layers(pipe: MAGEditPipeline) -> tuple[Layer, ...]:
-    return find_layers(pipe.unet, pipe.latent_side)
+def layers(pipe: MAGEditPipeline) -> tuple[AttentionSite, ...]:
+    return find_sites(pipe.unet, pipe.latent_side)
 
 
 @pytest.fixture
@@ -43,7 +33,7 @@ def noise(pipe: MAGEditPipeline, inputs: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def test_layers_are_found_with_their_resolution_in_execution_order(
-    pipe: MAGEditPipeline, layers: tuple[Layer, ...], inputs: tuple[Tensor, Tensor]
+    pipe: MAGEditPipeline, layers: tuple[AttentionSite, ...], inputs: tuple[Tensor, Tensor]
 ) -> None:
     order: list[tuple[str, int]] = []
     hooks = [
@@ -58,8 +48,8 @@ def test_layers_are_found_with_their_resolution_in_execution_order(
     assert order == [(layer.name, layer.positions) for layer in layers]
 
 
-def test_guidance_reads_the_five_layers_at_a_quarter_of_the_latent(layers: tuple[Layer, ...]) -> None:
-    chosen = guidance_layers(layers, 8)
+def test_guidance_reads_the_five_layers_at_a_quarter_of_the_latent(layers: tuple[AttentionSite, ...]) -> None:
+    chosen = sites_at(layers, 8)
     assert [layer.name.split(".attn")[0] for layer in chosen] == [
         "down_blocks.2.attentions.0.transformer_blocks.0",
         "down_blocks.2.attentions.1.transformer_blocks.0",
@@ -69,30 +59,30 @@ def test_guidance_reads_the_five_layers_at_a_quarter_of_the_latent(layers: tuple
     ]
 
 
-def test_a_missing_resolution_names_those_there_are(layers: tuple[Layer, ...]) -> None:
+def test_a_missing_resolution_names_those_there_are(layers: tuple[AttentionSite, ...]) -> None:
     with pytest.raises(NoGuidanceLayers, match="at 12x12; it has 32x32, 16x16, 8x8"):
-        guidance_layers(layers, 12)
+        sites_at(layers, 12)
 
 
 def test_reading_changes_nothing(
-    pipe: MAGEditPipeline, layers: tuple[Layer, ...], inputs: tuple[Tensor, Tensor]
+    pipe: MAGEditPipeline, layers: tuple[AttentionSite, ...], inputs: tuple[Tensor, Tensor]
 ) -> None:
     plain = noise(pipe, inputs)
     with capturing(pipe.unet, layers) as maps:
         read = noise(pipe, inputs)
     torch.testing.assert_close(read, plain, rtol=1e-4, atol=1e-5)
     for layer in layers:
-        keys = 77 if layer.cross else layer.positions
+        keys = 77 if layer.kind == "cross" else layer.positions
         assert maps[layer.name].shape == (2, layer.positions, keys)
         torch.testing.assert_close(maps[layer.name].sum(-1), torch.ones(2, layer.positions))
 
 
 def test_own_attention_gives_the_same_numbers_and_makes_a_prompts_keys_once(
-    pipe: MAGEditPipeline, layers: tuple[Layer, ...], inputs: tuple[Tensor, Tensor]
+    pipe: MAGEditPipeline, layers: tuple[AttentionSite, ...], inputs: tuple[Tensor, Tensor]
 ) -> None:
     plain, before = noise(pipe, inputs), pipe.unet.attn_processors
     made = []
-    cross = [layer for layer in layers if layer.cross]
+    cross = [layer for layer in layers if layer.kind == "cross"]
     hooks = [
         pipe.unet.get_submodule(layer.name).to_k.register_forward_hook(lambda *_: made.append(1)) for layer in cross
     ]
@@ -107,7 +97,7 @@ def test_own_attention_gives_the_same_numbers_and_makes_a_prompts_keys_once(
     assert pipe.unet.attn_processors == before
 
 
-def test_own_attention_leaves_other_processors_alone(pipe: MAGEditPipeline, layers: tuple[Layer, ...]) -> None:
+def test_own_attention_leaves_other_processors_alone(pipe: MAGEditPipeline, layers: tuple[AttentionSite, ...]) -> None:
     module, mine = pipe.unet.get_submodule(layers[0].name), AttnProcessor()
     before, module.processor = module.processor, mine
     with own_attention(pipe.unet):
@@ -117,15 +107,15 @@ def test_own_attention_leaves_other_processors_alone(pipe: MAGEditPipeline, laye
 
 @pytest.mark.parametrize("formed", [True, False])
 def test_injecting_the_rows_own_maps_changes_nothing(
-    pipe: MAGEditPipeline, layers: tuple[Layer, ...], inputs: tuple[Tensor, Tensor], formed: bool
+    pipe: MAGEditPipeline, layers: tuple[AttentionSite, ...], inputs: tuple[Tensor, Tensor], formed: bool
 ) -> None:
     plain = noise(pipe, inputs)
     with capturing(pipe.unet, layers) as maps:
         noise(pipe, inputs)
     edits = {
-        layer.name: LayerEdit(base=maps[layer.name], share=torch.zeros(77) if formed else None)
-        if layer.cross
-        else LayerEdit(self_map=maps[layer.name])
+        layer.name: AttentionEdit(base=maps[layer.name], share=torch.zeros(77) if formed else None)
+        if layer.kind == "cross"
+        else AttentionEdit(self_map=maps[layer.name])
         for layer in layers
     }
     with editing(pipe.unet, edits):
@@ -133,31 +123,31 @@ def test_injecting_the_rows_own_maps_changes_nothing(
 
 
 def test_a_mixed_map_is_the_same_whether_it_is_formed_or_not(
-    pipe: MAGEditPipeline, layers: tuple[Layer, ...], inputs: tuple[Tensor, Tensor]
+    pipe: MAGEditPipeline, layers: tuple[AttentionSite, ...], inputs: tuple[Tensor, Tensor]
 ) -> None:
     generator = torch.Generator().manual_seed(3)
     share = torch.rand(77, generator=generator)
     results = []
     for read in (True, False):
         edits = {
-            layer.name: LayerEdit(base=torch.full((2, layer.positions, 77), 0.004), share=share, read=read)
+            layer.name: AttentionEdit(base=torch.full((2, layer.positions, 77), 0.004), share=share, read=read)
             for layer in layers
-            if layer.cross
+            if layer.kind == "cross"
         }
-        with editing(pipe.unet, edits) as maps:
+        with editing(pipe.unet, edits) as (maps,):
             results.append(noise(pipe, inputs))
         assert set(maps) == (set(edits) if read else set())
     torch.testing.assert_close(results[0], results[1], rtol=1e-4, atol=1e-5)
 
 
 def test_only_the_last_row_is_injected(
-    pipe: MAGEditPipeline, layers: tuple[Layer, ...], inputs: tuple[Tensor, Tensor]
+    pipe: MAGEditPipeline, layers: tuple[AttentionSite, ...], inputs: tuple[Tensor, Tensor]
 ) -> None:
     plain = noise(pipe, inputs)
     edits = {
-        layer.name: LayerEdit(self_map=torch.eye(layer.positions).expand(2, -1, -1))
+        layer.name: AttentionEdit(self_map=torch.eye(layer.positions).expand(2, -1, -1))
         for layer in layers
-        if not layer.cross
+        if layer.kind == "self"
     }
     with editing(pipe.unet, edits):
         injected = noise(pipe, inputs)
@@ -165,39 +155,40 @@ def test_only_the_last_row_is_injected(
     assert (injected[1] - plain[1]).abs().max() > 1e-3
 
 
-def edits_of(layers: tuple[Layer, ...], kind: str) -> dict[str, Edit]:
+def edits_of(layers: tuple[AttentionSite, ...], kind: str) -> dict[str, ModuleEdit]:
     """Edits of one kind for the layers that can have it; maps are read where that goes together."""
     generator = torch.Generator().manual_seed(4)
-    cross = [layer for layer in layers if layer.cross]
-    own = [layer for layer in layers if not layer.cross and layer.side <= 16]
+    cross = [layer for layer in layers if layer.kind == "cross"]
+    own = [layer for layer in layers if layer.kind == "self" and layer.side <= 16]
     if kind == "self_map":
-        return {one.name: LayerEdit(self_map=torch.rand(2, one.positions, one.positions), read=True) for one in own}
+        return {one.name: AttentionEdit(self_map=torch.rand(2, one.positions, one.positions), read=True) for one in own}
     if kind == "read_pair":
-        return {one.name: LayerEdit(read_pair=True) for one in own}
+        return {one.name: AttentionEdit(read_pair=True) for one in own}
     if kind == "feature":
         return {"up_blocks.1.resnets.1.conv2": FeatureEdit()}
     if kind == "values":
         values = torch.randn(1, 77, 32, generator=generator)
-        return {one.name: LayerEdit(values=values, read=True) for one in cross}
+        return {one.name: AttentionEdit(values=values, read=True) for one in cross}
     share = torch.rand(77, generator=generator) if kind != "base" else None
     base = torch.rand(2, 1, 77, generator=generator) / 77
     return {
-        one.name: LayerEdit(base=base.expand(-1, one.positions, -1), share=share, read=kind != "mixed") for one in cross
+        one.name: AttentionEdit(base=base.expand(-1, one.positions, -1), share=share, read=kind != "mixed")
+        for one in cross
     }
 
 
 @pytest.mark.parametrize("kind", ["self_map", "base", "mixed", "mixed and read", "values", "read_pair", "feature"])
 def test_each_conditional_row_of_a_batch_is_edited_and_kept_as_it_is_alone(
-    pipe: MAGEditPipeline, layers: tuple[Layer, ...], kind: str
+    pipe: MAGEditPipeline, layers: tuple[AttentionSite, ...], kind: str
 ) -> None:
     generator = torch.Generator().manual_seed(8)
     latents = torch.randn(3, 4, 32, 32, generator=generator)
     prompts = torch.randn(2, 77, 32, generator=generator)
     edits = edits_of(layers, kind)
-    with editing_together(pipe.unet, edits, 3) as rows:
+    with editing(pipe.unet, edits, 3) as rows:
         together = noise(pipe, (latents.repeat(2, 1, 1, 1), prompts.repeat_interleave(3, 0)))
     for n, row in enumerate(rows):
-        with editing(pipe.unet, edits) as maps:
+        with editing(pipe.unet, edits) as (maps,):
             alone = noise(pipe, (latents[n : n + 1].repeat(2, 1, 1, 1), prompts))
         torch.testing.assert_close(together[[n, n + 3]], alone, rtol=1e-4, atol=1e-4)
         assert set(row) == set(maps) == (set() if kind == "mixed" else set(edits))
@@ -206,14 +197,14 @@ def test_each_conditional_row_of_a_batch_is_edited_and_kept_as_it_is_alone(
 
 
 def test_every_exit_leaves_the_unet_as_it_was(
-    pipe: MAGEditPipeline, layers: tuple[Layer, ...], inputs: tuple[Tensor, Tensor]
+    pipe: MAGEditPipeline, layers: tuple[AttentionSite, ...], inputs: tuple[Tensor, Tensor]
 ) -> None:
     before = dict(pipe.unet.attn_processors)
     plain = noise(pipe, inputs)
     with pytest.raises(KeyboardInterrupt), capturing(pipe.unet, layers):
         raise KeyboardInterrupt
     assert pipe.unet.attn_processors == before
-    unknown = {layers[0].name: LayerEdit(read=True), "down_blocks.9.attn1": LayerEdit(read=True)}
+    unknown = {layers[0].name: AttentionEdit(read=True), "down_blocks.9.attn1": AttentionEdit(read=True)}
     with pytest.raises(AttributeError), editing(pipe.unet, unknown):
         pass
     assert pipe.unet.attn_processors == before
@@ -224,4 +215,4 @@ def test_a_layer_of_another_layout_is_refused_by_name(pipe: MAGEditPipeline) -> 
     unet = copy.deepcopy(pipe.unet)
     unet.down_blocks[0].attentions[0].transformer_blocks[0].attn1.group_norm = torch.nn.GroupNorm(1, 16)
     with pytest.raises(CheckpointError, match=r"down_blocks\.0\.attentions\.0"):
-        find_layers(unet, 32)
+        find_sites(unet, 32)

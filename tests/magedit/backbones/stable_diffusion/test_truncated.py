@@ -10,9 +10,9 @@ from accelerate.hooks import ModelHook, add_hook_to_module, remove_hook_from_mod
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
-from magedit.backbones.ddim import Schedule
-from magedit.backbones.stable_diffusion.attention import capturing, find_layers, guidance_layers
-from magedit.backbones.stable_diffusion.denoiser import Denoiser, frozen
+from magedit.backbones.base import Conditioning, frozen, sites_at
+from magedit.backbones.denoiser import Denoiser
+from magedit.backbones.stable_diffusion.attention import capturing, find_sites
 from magedit.backbones.stable_diffusion.truncated import attend_until
 from magedit.meter import Meter
 from magedit.pipelines.mag_edit import MAGEditPipeline
@@ -25,33 +25,35 @@ def inputs() -> tuple[Tensor, Tensor]:
 
 
 def test_a_truncated_pass_gives_the_whole_passes_maps_up_to_every_layer(pipe: MAGEditPipeline) -> None:
-    layers = find_layers(pipe.unet, pipe.latent_side)
-    sample, embedding = inputs()
-    denoiser = Denoiser(pipe.unet, Schedule.from_scheduler(pipe.scheduler, 10), Meter({}))
+    layers = find_sites(pipe.unet, pipe.latent_side)
+    sample, states = inputs()
+    prompt = Conditioning(states)
+    denoiser = Denoiser(pipe.backbone, pipe.process(10), Meter({}))
     with torch.no_grad():
         with capturing(pipe.unet, layers) as whole:
-            denoiser.noise(sample, 481, embedding)
+            denoiser.predict(sample, 481, prompt)
         for index, last in enumerate(layers):
             with capturing(pipe.unet, layers) as maps:
-                denoiser.attend(sample, 481, embedding, last)
+                denoiser.attend(sample, 481, prompt, last)
             assert set(maps) == {layer.name for layer in layers[: index + 1]}
             assert all(torch.equal(kept, whole[name]) for name, kept in maps.items())
     assert denoiser.meter.truncated == len(layers)
 
 
 def test_the_gradient_of_a_truncated_pass_is_the_whole_passes(pipe: MAGEditPipeline) -> None:
-    layers = find_layers(pipe.unet, pipe.latent_side)
-    read = guidance_layers(layers, 8)
-    sample, embedding = inputs()
-    denoiser = Denoiser(pipe.unet, Schedule.from_scheduler(pipe.scheduler, 10), Meter({}))
+    layers = find_sites(pipe.unet, pipe.latent_side)
+    read = sites_at(layers, 8)
+    sample, states = inputs()
+    prompt = Conditioning(states)
+    denoiser = Denoiser(pipe.backbone, pipe.process(10), Meter({}))
     gradients = []
     for whole in (True, False):
         latent = sample.clone().requires_grad_(True)
         with torch.enable_grad(), frozen(pipe.unet), capturing(pipe.unet, read) as maps:
             if whole:
-                denoiser.noise(latent, 481, embedding)
+                denoiser.predict(latent, 481, prompt)
             else:
-                denoiser.attend(latent, 481, embedding, read[-1])
+                denoiser.attend(latent, 481, prompt, read[-1])
             (gradient,) = torch.autograd.grad(torch.stack([m.square().sum() for m in maps.values()]).sum(), latent)
         gradients.append(gradient)
     assert gradients[0].abs().max() > 0
@@ -59,12 +61,13 @@ def test_the_gradient_of_a_truncated_pass_is_the_whole_passes(pipe: MAGEditPipel
 
 
 def test_the_gradient_reaches_the_latent_and_no_weight(pipe: MAGEditPipeline) -> None:
-    layers = find_layers(pipe.unet, pipe.latent_side)
-    last = [layer for layer in layers if layer.cross and layer.side == 8][-1]
-    latent, embedding = inputs()
+    layers = find_sites(pipe.unet, pipe.latent_side)
+    last = [layer for layer in layers if layer.kind == "cross" and layer.side == 8][-1]
+    latent, states = inputs()
+    prompt = Conditioning(states)
     latent.requires_grad_(True)
     with torch.enable_grad(), frozen(pipe.unet), capturing(pipe.unet, [last]) as maps:
-        Denoiser(pipe.unet, Schedule.from_scheduler(pipe.scheduler, 10), Meter({})).attend(latent, 481, embedding, last)
+        Denoiser(pipe.backbone, pipe.process(10), Meter({})).attend(latent, 481, prompt, last)
         maps[last.name].square().sum().backward()  # type: ignore[no-untyped-call]
     assert latent.grad is not None
     assert latent.grad.abs().max() > 0
@@ -79,13 +82,13 @@ def test_a_truncated_pass_runs_the_hook_that_moves_an_offloaded_unet(pipe: MAGEd
             calls.append(type(module).__name__)
             return args, kwargs
 
-    last = guidance_layers(find_layers(pipe.unet, pipe.latent_side), 8)[-1]
-    denoiser = Denoiser(pipe.unet, Schedule.from_scheduler(pipe.scheduler, 10), Meter({}))
-    sample, embedding = inputs()
+    last = sites_at(find_sites(pipe.unet, pipe.latent_side), 8)[-1]
+    denoiser = Denoiser(pipe.backbone, pipe.process(10), Meter({}))
+    sample, states = inputs()
     add_hook_to_module(pipe.unet, Mover())
     try:
         with torch.no_grad():
-            denoiser.attend(sample, 1, embedding, last)
+            denoiser.attend(sample, 1, Conditioning(states), last)
     finally:
         remove_hook_from_module(pipe.unet)
     assert calls == ["UNet2DConditionModel"]
@@ -117,7 +120,7 @@ def test_other_layouts(layout: dict[str, Any]) -> None:
         "sample_size": 8,
     }
     unet = UNet2DConditionModel(**(options | layout)).eval()
-    layers = find_layers(unet, 8)
+    layers = find_sites(unet, 8)
     sample, embedding = torch.randn(2, 4, 8, 8), torch.randn(2, 5, 12)
     with torch.no_grad():
         with capturing(unet, layers) as whole:
@@ -131,7 +134,7 @@ def test_other_layouts(layout: dict[str, Any]) -> None:
 
 def test_checkpointed_passes_have_the_same_gradient_and_keep_less() -> None:
     unet = MAGEditPipeline.from_pretrained(CHECKPOINT).unet
-    read = guidance_layers(find_layers(unet, 32), 8)
+    read = sites_at(find_sites(unet, 32), 8)
     sample, embedding = inputs()
     kept, gradients = [], []
     for again in (False, True):
@@ -157,5 +160,5 @@ def test_checkpointed_passes_have_the_same_gradient_and_keep_less() -> None:
 
 def test_what_is_no_layer_is_refused(pipe: MAGEditPipeline) -> None:
     sample, embedding = inputs()
-    with pytest.raises(ValueError, match=r"conv_in.*find_layers"):
+    with pytest.raises(ValueError, match=r"conv_in.*find_sites"):
         attend_until(pipe.unet, sample, 1, embedding, "conv_in")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from magedit.backbones.ddim import Schedule
-from magedit.backbones.stable_diffusion.denoiser import Denoiser, frozen
+from magedit.backbones.base import Conditioning, frozen
+from magedit.backbones.denoiser import Denoiser
 from magedit.meter import Meter
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.report import Progress
@@ -31,10 +31,10 @@ def test_freezing_puts_each_flag_back_however_it_ends() -> None:
 
 def test_noise_is_fp32_outside_and_counted(pipe: MAGEditPipeline) -> None:
     meter = Meter({})
-    denoiser = Denoiser(pipe.unet, Schedule.from_scheduler(pipe.scheduler, 10), meter)
+    denoiser = Denoiser(pipe.backbone, pipe.process(10), meter)
     latents = torch.zeros(2, 4, 32, 32)
     with torch.no_grad():
-        noise = denoiser.noise(latents, 901, torch.zeros(2, 77, 32))
+        noise = denoiser.predict(latents, 901, Conditioning(torch.zeros(2, 77, 32)))
         torch.testing.assert_close(noise, pipe.unet(latents, 901, torch.zeros(2, 77, 32)).sample)
     assert noise.dtype == torch.float32
     assert (meter.forward, meter.truncated, meter.backward) == (1, 0, 0)
@@ -43,7 +43,7 @@ def test_noise_is_fp32_outside_and_counted(pipe: MAGEditPipeline) -> None:
 def test_results_that_share_a_batch_count_each_and_are_reported_once(pipe: MAGEditPipeline) -> None:
     reports: list[Progress] = []
     meter = Meter({}, reports.append)
-    denoiser = Denoiser(pipe.unet, Schedule.from_scheduler(pipe.scheduler, 10), meter)
+    denoiser = Denoiser(pipe.backbone, pipe.process(10), meter)
     with torch.no_grad():
-        denoiser.noise(torch.zeros(4, 4, 32, 32), 901, torch.zeros(4, 77, 32), results=2)
+        denoiser.predict(torch.zeros(4, 4, 32, 32), 901, Conditioning(torch.zeros(4, 77, 32)), results=2)
     assert (meter.forward, len(reports)) == (2, 1)

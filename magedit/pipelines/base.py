@@ -1,0 +1,34 @@
+"""What every pipeline has: a backbone, a device, a progress bar."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from magedit.backbones.base import Loaded
+from magedit.passes import BATCH_RESULTS
+
+
+class Pipeline:
+    """A pipeline on a loaded checkpoint; what it lacks, as ``vae`` or ``save_pretrained``, is its ``backbone``'s."""
+
+    backbone: Loaded
+    batch_results: int = BATCH_RESULTS
+
+    def __init__(self, backbone: Loaded) -> None:
+        self.backbone = backbone
+        self._bar: dict[str, Any] = {}
+
+    def to(self, *args: Any, **options: Any) -> Self:
+        """The same pipeline moved to a device or a number format, as diffusers takes them."""
+        self.backbone.to(*args, **options)
+        return self
+
+    def set_progress_bar_config(self, **options: Any) -> None:
+        """How the progress bar of a call looks, as tqdm takes it; ``disable=True``: there is none."""
+        self._bar = options
+
+    def __getattr__(self, name: str) -> Any:
+        # Before `__init__`, as when it is copied, there is no backbone to ask.
+        if name == "backbone":
+            raise AttributeError(name)
+        return getattr(self.backbone, name)
