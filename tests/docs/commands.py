@@ -74,7 +74,7 @@ def check(command: Command) -> None:
     if command.program == "make":
         _check_make(command.words[1:])
     elif command.program == "docker":
-        _check_compose(command.words[1:])
+        _check_docker(command.words[1:])
     elif command.program in _PYTHON and command.words[1] == "-m":
         _check_module(command.words[2], command.words[3:])
     elif command.program == ".venv/bin/magedit":
@@ -96,8 +96,18 @@ def _check_make(words: Sequence[str]) -> None:
             _check_module(module[1], shlex.split(value))
 
 
+def _check_docker(words: Sequence[str]) -> None:
+    if words[0] == "compose":
+        _check_compose(words)
+    elif words[0] == "build":
+        assert f"AS {words[words.index('--target') + 1]}\n" in (ROOT / "Dockerfile").read_text()
+    else:
+        # The digest of an image that the Dockerfile starts from.
+        assert words[:3] == ["buildx", "imagetools", "inspect"]
+        assert words[3] in (ROOT / "Dockerfile").read_text()
+
+
 def _check_compose(words: Sequence[str]) -> None:
-    assert words[0] == "compose"
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     known = {*services, *(profile for service in services.values() for profile in service.get("profiles", ()))}
     verbs = {"up", "exec", "down"}
