@@ -176,6 +176,11 @@ def _noting(problems: list[InvalidEdit]) -> Iterator[None]:
 def _without_weights(asked: AskedEdit) -> tuple[AskedEdit, tuple[EditWarning, ...]]:
     """The request with plain prompts; weights in them are factors of its equalizer, those that it has win."""
     plain = plain_prompts(asked.source_prompt or "", asked.target_prompt, asked.prompt_syntax)
+    if not plain.target.strip():
+        raise InvalidParameter(
+            f"{asked.target_prompt!r} holds weights and no words: say what the image shows after the edit",
+            field="target_prompt",
+        )
     config = replace(asked.config, equalizer={**plain.equalizer, **asked.config.equalizer})
     source = None if asked.source_prompt is None else plain.source
     return replace(asked, source_prompt=source, target_prompt=plain.target, config=config), plain.warnings

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
+from annotated_types import MaxLen
 from pydantic import BaseModel, ConfigDict, Field
 
 from magedit.config import EditConfig, Region
-from magedit.edits.asked import AskedEdit, doc_of
+from magedit.edits.asked import PROMPT_MAX, AskedEdit, Prompt, doc_of
 from magedit.prompts.kinds import EditKind
 from magedit.report import EditWarning
 
@@ -24,8 +25,8 @@ class ResolvedEdit(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", revalidate_instances="always")
 
     schema_version: Literal[1] = Field(default=SCHEMA_VERSION, description="Version of this form of a request.")
-    source_prompt: str = Field(description="What the image shows.")
-    target_prompt: str = Field(description=doc_of(AskedEdit, "target_prompt"))
+    source_prompt: Annotated[str, MaxLen(PROMPT_MAX)] = Field(description="What the image shows.")
+    target_prompt: Prompt = Field(description=doc_of(AskedEdit, "target_prompt"))
     regions: tuple[Region, ...] = Field(min_length=1, description="One per mask, in order.")
     warnings: tuple[EditWarning, ...] = Field(
         default=(), description="What the caller may not expect of the edit as it was accepted."

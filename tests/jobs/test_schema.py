@@ -44,7 +44,14 @@ def test_the_config_is_the_librarys_with_its_bounds() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"source_prompt": ""}, {"target_prompt": "x" * 1001}, {"regions": []}, {"colour": "red"}]
+    "change",
+    [
+        {"source_prompt": "x" * 1001},
+        {"target_prompt": "x" * 1001},
+        {"target_prompt": ""},
+        {"regions": []},
+        {"colour": "red"},
+    ],
 )
 def test_bad_requests(change: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match=next(iter(change))):

@@ -173,3 +173,8 @@ def test_every_parameter_says_where_its_value_comes_from() -> None:
 def test_open_parameters_are_those_of_presets_kinds_and_the_method() -> None:
     governed = {name for preset in PRESETS.values() for name in preset} | {n for kind in KINDS.values() for n in kind}
     assert governed | {"negative_prompt", "method"} == OPEN
+
+
+@pytest.mark.parametrize("target", ["()", "[ ]", "(:1.2)"])
+def test_weights_without_words_are_refused(target: str) -> None:
+    refused(InvalidParameter, "target_prompt", target_prompt=target, prompt_syntax="a1111")
