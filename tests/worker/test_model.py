@@ -13,7 +13,7 @@ from jobs.models import tokenizer_sha256
 from jobs.schema import JobRecord
 from jobs.settings import Settings
 from magedit.config import EditConfig, Region
-from magedit.errors import CheckpointError, NotTogether
+from magedit.errors import CheckpointError
 from magedit.images.masks import outside_difference
 from magedit.inversion.registry import INVERSIONS
 from magedit.methods.registry import METHODS
@@ -150,12 +150,6 @@ def test_artifacts_of_an_edit_by_instruction(desk: Desk, instructed: ServedModel
     assert not any(name.startswith("attention") for name in names)
     trace = next(each.key for each in finished.artifacts if each.name == "trace.json")
     assert json.loads(desk.store.get(trace)) == []
-
-
-def test_another_method_is_not_carried_out_by_it(desk: Desk, instructed: ServedModel) -> None:
-    claim = instruct(desk, (60, 60, 90, 90), config=EditConfig(method="magicbrush", steps=2))
-    with pytest.raises(NotTogether, match="instruct-pix2pix"):
-        edit.run(claim, instructed.editor, desk.store, Reporter())
 
 
 def test_a_checkpoint_of_instructions_for_little_memory(instruct_folder: Path) -> None:
