@@ -102,7 +102,7 @@ def test_what_is_refused_is_told_in_the_words_of_the_service(
     cases = {
         ("mask_size_mismatch", "mask"): ([tmp_path / "small.png"], []),
         ("word_not_in_target_prompt", "words"): ([mask], ["--words", "zebra"]),
-        ("region_mismatch", "regions"): ([mask, mask], []),
+        ("region_mismatch", "regions"): ([mask, mask], ["--words", "purple"]),
         ("invalid_request", "artifacts.0"): ([mask], ["--artifacts", "losses"]),
     }
     for (code, field), (masks, options) in cases.items():
@@ -128,7 +128,7 @@ def test_a_damaged_picture_is_refused(image: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--checkpoint", "/nowhere/at-all"], "'/nowhere/at-all' cannot be loaded"),
+        (["--checkpoint", "/nowhere/at-all"], "there is no folder or file '/nowhere/at-all'"),
         (["--device", "tpu"], "MAGEDIT_DEVICE"),
         (["--priority", "low"], "--priority goes only with --server"),
         (["--source-edit", "0" * 32], "--source-edit goes only with --server"),
