@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from redis import Redis
 from starlette.concurrency import run_in_threadpool
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from jobs.errors import JobError
 from jobs.settings import Settings
 from jobs.tenants.api_keys import ApiKeys
+from jobs.tenants.api_keys import Scope as KeyScope
 from jobs.tenants.limits import RateLimiter
 from service.bearer_auth import LOCAL, SCRAPER, Authenticator, Caller
 from service.edits.views import EDITS
@@ -27,8 +29,8 @@ from service.problem_responses import error_response
 GUARDED = ("/v1", "/metrics")
 """First parts of the paths that need a key."""
 
-SUBMIT_SCOPE = "edits:write"
-"""What a key must have to submit an edit."""
+BODY_SCOPES: Mapping[str, KeyScope] = MappingProxyType({EDITS: "edits:write", f"{EDITS}/resolve": "edits:read"})
+"""The scope that a key needs for each route whose POST reads a body before its dependencies are asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +75,10 @@ class GateMiddleware:
             except (RequestError, JobError) as error:
                 await error_response(error)(scope, receive, send)
                 return
-            if caller is not None and _submits(scope) and SUBMIT_SCOPE not in caller.scopes:
-                # Here too, and not in the route alone: that has read the whole body by then.
-                app = error_response(ScopeMissing(SUBMIT_SCOPE))
+            # Here too, and not in the route alone: that has read the whole body by then.
+            needed = BODY_SCOPES.get(scope["path"]) if scope["method"] == "POST" else None
+            if caller is not None and needed is not None and needed not in caller.scopes:
+                app = error_response(ScopeMissing(needed))
         scope.setdefault("state", {})["caller"] = caller
 
         async def send_with_headers(message: Message) -> None:

@@ -88,9 +88,22 @@ def making_one(operation: str, scene: Scene) -> None:
     assert scene.form.send(scene.client, scene.acme).status_code != 404
 
 
+def resolving(operation: str, scene: Scene) -> None:
+    """Another tenant's edit is no source."""
+    body = {"target_prompt": "a blue room", "source_edit": scene.edit.id}
+    own, other = (
+        scene.client.post("/v1/edits/resolve", json=body, headers=headers) for headers in (scene.acme, scene.other)
+    )
+    assert operation == "POST /v1/edits/resolve"
+    assert own.status_code == 200, own.text
+    assert_problem(other, 404, "not_found")
+    assert scene.edit.request.target_prompt not in other.text
+
+
 EDIT = "/v1/edits/{edit_id}"
 MATRIX: dict[str, Callable[[str, Scene], None]] = {
     "POST /v1/edits": making_one,
+    "POST /v1/edits/resolve": resolving,
     "GET /v1/edits": of_a_tenant,
     f"GET {EDIT}": of_an_edit,
     f"DELETE {EDIT}": of_an_edit,
