@@ -1,4 +1,4 @@
-"""What is said about a finished edit that may not be what its caller hoped for. Free of torch."""
+"""Warnings about a finished edit, from its measures. Free of torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Between pictures and latents: encoding, decoding, and the checks of what comes of it."""
+"""Encoding of pictures into latents and back, with checks of both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every pipeline has: a backbone, a device, a progress bar."""
+"""Base of the pipelines: backbone, device, progress bar."""
 
 from __future__ import annotations
 
