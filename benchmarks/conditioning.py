@@ -39,7 +39,7 @@ def changed(states: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
 
 
 def forced(pipe: MAGEditPipeline, run: vectors.Run) -> Results:
-    """What is computed from the run's recorded states, by kind."""
+    """Results recomputed from the recorded states of a run, by kind."""
     with torch.no_grad(), frozen(pipe.unet):
         source, empty = pipe.encode(run.case["source"]), pipe.encode("")
         denoiser = pipe._denoiser(run.config, Meter({}))

@@ -30,7 +30,7 @@ VARIANTS = {
     "mag-edit, negative-prompt": EditConfig(inversion="negative-prompt"),
     "mag-edit, null-text": EditConfig(inversion="null-text"),
 }
-"""What is compared; everything else is the default."""
+"""The compared methods and inversions; every other parameter has its default."""
 
 STAGES = ("prepare", "invert", "optimize", "edit", "decode")
 

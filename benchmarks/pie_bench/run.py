@@ -218,7 +218,7 @@ def _stands_in(word: str, prompt: str) -> bool:
 
 
 def main() -> None:
-    """Run what is missing, print the table and write it as JSON."""
+    """Run the edits that the journal lacks, print the table and write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the data set")
     parser.add_argument("--checkpoint", required=True, help="folder or hub id of Stable Diffusion 1.x/2.x layout")

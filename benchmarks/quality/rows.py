@@ -53,8 +53,8 @@ ROWS: Mapping[str, EditConfig] = {
     "token, negative-prompt": EditConfig(inversion="negative-prompt"),
     "token, proximal": EditConfig(inversion="proximal"),
 }
-"""Everything that a row does not set is the default; a row of `BY_KIND` takes that of the edit's kind. What is called
-p2p and pnp is as published, without a mask; with "+ blend" the mask holds the background."""
+"""Parameters that a row leaves unset have their defaults, in `BY_KIND` those of the edit's kind. The rows p2p and pnp
+are as published, without a mask; with "+ blend" the mask holds the background."""
 
 SAVINGS: tuple[str, ...] = (
     "kind, a gradient an update",

@@ -257,7 +257,7 @@ def run(
 
 
 def main() -> None:
-    """Run what is missing, print the tables and write them as JSON."""
+    """Run the edits that the journal lacks, print the tables and write them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, default=checkpoint_path())
     parser.add_argument("--instruct", type=Path, help="checkpoint of the rows that edit by instruction")

@@ -39,7 +39,7 @@ class Cost:
 
 
 class Journal:
-    """Figures as lines of JSON in one file; what is there already is not measured again."""
+    """Figures as lines of JSON in one file; a figure already in it is not measured again."""
 
     def __init__(self, path: Path, *, resume: bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
