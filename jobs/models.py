@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple, cast
 
@@ -37,6 +38,14 @@ class ModelsSnapshot(NamedTuple):
 def _info(text: bytes) -> ModelInfo:
     """An announcement, parsed once: it is asked for with every status, and has a vocabulary in it."""
     return ModelInfo.model_validate_json(text)
+
+
+def default_model(known: Mapping[str, ModelStatus], settings: Settings) -> str:
+    """The model of a request that names none: the default model or, where none is set, the only one served."""
+    served = [name for name, status in known.items() if status.workers]
+    if "default_model" not in settings.model_fields_set and len(served) == 1:
+        return served[0]
+    return settings.default_model
 
 
 class Models:
@@ -82,17 +91,15 @@ class Models:
         """Every model that was ever announced, with its live workers, in one round trip."""
         return self.snapshot().models
 
-    def default(self, settings: Settings) -> str:
-        """The model of a request that names none: the default model or, where none is set, the only one served."""
-        name = settings.default_model
-        if "default_model" in settings.model_fields_set:
-            return name
-        served = [each for each, status in self.all().items() if status.workers]
-        return served[0] if len(served) == 1 else name
+    def require(self, name: str | None, settings: Settings) -> ModelStatus:
+        """The model with at least one live worker, in one round trip; ``name`` None: the default one.
 
-    def require(self, name: str) -> ModelStatus:
-        """The model with at least one live worker. Raises UnknownModel, NoWorkerForModel."""
+        Raises:
+            UnknownModel: no worker has ever served it; names those that are known.
+            NoWorkerForModel: no worker serves it now.
+        """
         known = self.all()
+        name = name or default_model(known, settings)
         if name not in known:
             names = ", ".join(known) or "none yet"
             raise UnknownModel(f"there is no model {name!r}; known are: {names}")

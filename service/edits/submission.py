@@ -71,7 +71,7 @@ def _submit(
         check_url(form.webhook_url, private=backend.settings.webhook_private)
     # Before the pictures are decoded, which costs far more than a refusal.
     backend.room.require(caller.tenant, caller.limits)
-    info = backend.models.require(form.model or backend.models.default(backend.settings)).info
+    info = backend.models.require(form.model, backend.settings).info
     tenant = caller.tenant
     source = find_source(form, tenant, backend)
     request, image, masks = check(form, info, backend.tokenizer(info), backend.settings, source)

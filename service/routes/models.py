@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from jobs.models import default_model
 from jobs.schema import ModelStatus
 from service.deps import READER, Backend
 from service.edits.views import Model, Models
@@ -22,8 +23,9 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 )
 def list_models(request: Request, backend: Backend) -> Response:
     """The models that workers have offered, and whether one is live for each."""
-    models = tuple(_model(status, backend.queue.depth(name)) for name, status in backend.models.all().items())
-    return json_answer(request, Models(default=backend.models.default(backend.settings), models=models))
+    known = backend.models.all()
+    models = tuple(_model(status, backend.queue.depth(name)) for name, status in known.items())
+    return json_answer(request, Models(default=default_model(known, backend.settings), models=models))
 
 
 def _model(status: ModelStatus, queued: int) -> Model:

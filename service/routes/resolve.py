@@ -154,7 +154,7 @@ def resolve_edit(body: ResolveRequest, caller: Reader, backend: Backend) -> Reso
     pictures are needed, and nothing is made. The fields may be sent as a form too, as in `POST /v1/edits`."""
     values = {name: getattr(body, name) for name in body.model_fields_set}  # type: ignore[attr-defined]
     model, masks, source = (values.pop(name, None) for name in ("model", "masks", "source_edit"))
-    info = backend.models.require(model or backend.models.default(backend.settings)).info
+    info = backend.models.require(model, backend.settings).info
     settings = backend.settings
     shows = None if source is None else backend.records.require(source, caller.tenant).request.target_prompt
     found = resolve(

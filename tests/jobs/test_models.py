@@ -5,6 +5,7 @@ import pytest
 from jobs.errors import NoWorkerForModel, UnknownModel
 from jobs.models import tokenizer_sha256
 from jobs.schema import ModelInfo
+from jobs.settings import Settings
 from tests.conftest import wait_until
 from tests.jobs.desk import Desk
 
@@ -33,16 +34,29 @@ def test_announced_models_count_their_workers(desk: Desk) -> None:
     assert {name: status.workers for name, status in known.items()} == {"demo": 2, "sd": 1}
     assert known["demo"].info == info()
     assert desk.models.workers() == {"w1", "w2", "w3"}
-    assert desk.models.require("sd").workers == 1
+    assert desk.models.require("sd", desk.settings).workers == 1
 
 
 def test_an_announcement_runs_out_but_the_model_stays_known(desk: Desk) -> None:
     desk.models.announce(info(), "w1", 0.05, TOKENIZER)
     wait_until(lambda: desk.models.all()["demo"].workers == 0)
     with pytest.raises(NoWorkerForModel, match="no worker serves the model 'demo'"):
-        desk.models.require("demo")
+        desk.models.require("demo", desk.settings)
     with pytest.raises(UnknownModel, match="known are: demo"):
-        desk.models.require("dall-e")
+        desk.models.require("dall-e", desk.settings)
+
+
+def test_a_request_that_names_no_model_goes_to_the_only_one_served(desk: Desk) -> None:
+    unset, chosen = Settings(), Settings(default_model="chosen")
+    desk.models.announce(info("sd"), "w1", 60, TOKENIZER)
+    assert desk.models.require(None, unset).info.name == "sd"
+    with pytest.raises(UnknownModel, match="'chosen'; known are: sd"):
+        desk.models.require(None, chosen)
+    desk.models.announce(info("other"), "w2", 60, TOKENIZER)
+    with pytest.raises(UnknownModel, match="'demo'; known are: other, sd"):
+        desk.models.require(None, unset)
+    desk.models.announce(info("demo"), "w3", 60, TOKENIZER)
+    assert desk.models.require(None, unset).info.name == "demo"
 
 
 def test_withdrawing_is_at_once(desk: Desk) -> None:

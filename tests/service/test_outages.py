@@ -65,7 +65,6 @@ def test_redis_dies_between_record_and_line(
     with serving(settings) as client:
         with dying(monkeypatch, JobQueue, "enqueue"), dying(monkeypatch, Models, "all"):
             # The models were asked for before.
-            monkeypatch.setattr(Models, "default", lambda *_: "demo")
             monkeypatch.setattr(Models, "require", lambda *_: _status())
             response = form.send(client)
         assert response.status_code == 202, response.text

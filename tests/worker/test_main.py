@@ -40,7 +40,7 @@ def test_a_worker_from_start_to_end(s3_desk: Desk) -> None:
         assert done.measures is not None
         assert set(done.measures.stage_seconds) == set(Stage) - {Stage.OPTIMIZE}
         assert subprocess.run([sys.executable, "-m", "worker.health"], env=env, check=False).returncode == 0
-        assert desk.models.require("demo").workers == 1
+        assert desk.models.require("demo", desk.settings).workers == 1
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_S) == 0
     assert desk.models.all()["demo"].workers == 0
