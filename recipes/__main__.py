@@ -3,6 +3,8 @@
 import json
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -101,20 +103,29 @@ FlowStart = Annotated[
 ]
 
 
-def _train(
-    work: "Work", preset: Preset | FlowPreset, state: Path, out: Path, processes: int, budget_s: float | None
-) -> None:
-    """Does the work, and ends with code 3 where the budget was spent first."""
-    from recipes.loop import OutOfBudgetError, Run
-    from recipes.processes import train_in_processes
+@contextmanager
+def _within_budget(out: Path) -> Iterator[None]:
+    """Names the checkpoint that was written, or ends with status 3 where the budget was spent before."""
+    from recipes.loop import OutOfBudgetError
 
-    run = Run(state=state, seed=preset.seed, snapshot_s=preset.snapshot_s)
     try:
-        train_in_processes(work, run, processes=processes, budget_s=budget_s)
+        yield
     except OutOfBudgetError as error:
         typer.echo(str(error))
         raise typer.Exit(3) from error
     typer.echo(f"checkpoint: {out}")
+
+
+def _train(
+    work: "Work", preset: Preset | FlowPreset, state: Path, out: Path, processes: int, budget_s: float | None
+) -> None:
+    """Trains in ``processes`` processes, for ``budget_s`` seconds at most."""
+    from recipes.loop import Run
+    from recipes.processes import train_in_processes
+
+    run = Run(state=state, seed=preset.seed, snapshot_s=preset.snapshot_s)
+    with _within_budget(out):
+        train_in_processes(work, run, processes=processes, budget_s=budget_s)
 
 
 @app.command()
@@ -178,7 +189,7 @@ def train_instruct(
     import torch
 
     from recipes.instruct import train_instruct
-    from recipes.loop import OutOfBudgetError, Run
+    from recipes.loop import Run
 
     torch.set_num_threads(1)
     recipe = _preset(preset)
@@ -187,14 +198,9 @@ def train_instruct(
         recipe = replace(recipe, instruct=replace(recipe.instruct, schedule=schedule))
     deadline = None if budget_s is None else time.monotonic() + budget_s
     state.mkdir(parents=True, exist_ok=True)
-    try:
-        train_instruct(
-            recipe, Run(state=state, seed=recipe.seed, snapshot_s=recipe.snapshot_s, deadline=deadline), out, start
-        )
-    except OutOfBudgetError as error:
-        typer.echo(str(error))
-        raise typer.Exit(3) from error
-    typer.echo(f"checkpoint: {out}")
+    run = Run(state=state, seed=recipe.seed, snapshot_s=recipe.snapshot_s, deadline=deadline)
+    with _within_budget(out):
+        train_instruct(recipe, run, out, start)
 
 
 @app.command()
