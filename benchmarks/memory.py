@@ -104,7 +104,7 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=LIMIT_MIB, help="MiB that a default edit may take")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    config = EditConfig(steps=asked.steps, max_iterations=2)
+    config = EditConfig(steps=asked.steps, max_iterations=2).closed()
     pipe = sd_pipeline(getattr(torch, asked.dtype))
     figures: dict[str, Any] = {
         name: sum(t.untyped_storage().nbytes() for t in part) / MIB for name, part in weights(pipe).items()
@@ -122,7 +122,7 @@ def main() -> int:
     del pipe
     gc.collect()
     if asked.edits:
-        figures["resident after edits"] = growth(asked.edits, EditConfig(steps=4, max_iterations=2))
+        figures["resident after edits"] = growth(asked.edits, EditConfig(steps=4, max_iterations=2).closed())
     console.print_json(json.dumps(figures))
     peak = max(figures["default"].values())
     if peak > asked.limit:

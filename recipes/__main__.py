@@ -285,7 +285,7 @@ def evaluate(
         side = int(json.loads((checkpoint / "model_index.json").read_text())["guidance_resolution"])
         note(attention=measure.attention_pointing(model, pictures, side, seed=seed))
     if edits and not is_flow:
-        configs = {name: EditConfig(method=name, steps=steps) for name in ("p2p", "mag-edit")}
+        configs = {name: EditConfig(method=name, steps=steps).closed() for name in ("p2p", "mag-edit")}
         table_of_edits, grid = measure.edit_quality(
             checkpoint, edit_set(edits, seed), configs, device=device, processes=processes
         )

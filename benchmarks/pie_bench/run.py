@@ -140,7 +140,7 @@ def carry_out(pipe: MAGEditPipeline, item: Item, config: EditConfig) -> Picture:
 def resolved(name: str, item: Item, config: EditConfig) -> tuple[Item, EditConfig]:
     """The edit and its configuration under row ``name``: of a row by kind, what the service makes of its prompts."""
     if name not in BY_KIND:
-        return item, config
+        return item, config.closed()
     prompts = (item.source_prompt, item.target_prompt)
     # The unguided row stays unguided, whatever its kind's strength.
     given = [] if config.is_guided else ["strength"]

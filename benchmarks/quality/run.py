@@ -161,7 +161,8 @@ def resolved(name: str, edit: DemoEdit, config: EditConfig) -> tuple[DemoEdit, E
         kind = KIND_OF.get(edit.kind, "attribute")
         given = [each for each in KIND_GOVERNED if getattr(config, each) != getattr(EditConfig(), each)]
         _, config = with_kind(config, kind, *prompts, given=given, preset="balanced", has_words=True)
-    return edit, config
+    # Also of a method that takes no kind's defaults: a row is what its name says, whatever the pipeline would decide.
+    return edit, config.closed()
 
 
 def _work(edit: DemoEdit, rows: Mapping[str, EditConfig]) -> list[Figures]:

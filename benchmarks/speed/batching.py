@@ -106,8 +106,8 @@ def main() -> None:
     configs = {
         f"edit with strengths {', '.join(f'{s:.2g}' for s in strengths)}": EditConfig(
             steps=asked.steps, sweep=strengths
-        ),
-        f"edit with {asked.results} seeds": EditConfig(steps=asked.steps, n=asked.results),
+        ).closed(),
+        f"edit with {asked.results} seeds": EditConfig(steps=asked.steps, n=asked.results).closed(),
         f"edit by p2p with {asked.results} seeds": EditConfig(steps=asked.steps, method="p2p", n=asked.results),
     }
     found |= {name: compare_edit(pipe, config, asked.edits) for name, config in configs.items() if asked.edits}

@@ -51,7 +51,7 @@ def compare(
     runs: dict[str, list[Cost]] = {}
     for n in range(repeats):
         for name in (RELEASED, *get_args(PresetName)):
-            config = EditConfig.preset("exact" if name == RELEASED else name, **changes)
+            config = EditConfig.preset("exact" if name == RELEASED else name, **changes).closed()
             bench = exact if name in {RELEASED, "exact"} else others
             run = bench.released if name == RELEASED else bench.preset
             runs.setdefault(name, []).append(journal.cost(f"{label}{name} {n}", partial(run, config)))

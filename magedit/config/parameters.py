@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 import reprlib
 from collections.abc import Callable, Iterator
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, replace
 from functools import cache
 from textwrap import fill
-from typing import Any, ClassVar, TypeVar, cast, get_args, get_type_hints
+from typing import Any, ClassVar, Self, TypeVar, cast, get_args, get_type_hints
 
 from annotated_types import Ge, Le, MaxLen
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -49,6 +49,10 @@ class Parameters:
         what was read from a record: nothing of it is open."""
         every = frozenset(self.__dataclass_fields__)
         return cast("frozenset[str]", getattr(self, _GIVEN, every))
+
+    def closed(self) -> Self:
+        """A copy of which every parameter is ``given``: nothing of it is left to the kind of edit."""
+        return replace(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """The values; ``given`` goes along."""

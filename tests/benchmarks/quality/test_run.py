@@ -88,6 +88,9 @@ def test_the_rows_of_kinds_take_each_edits_own_defaults() -> None:
             assert bool(config.negative_prompt) == (kind == "removal")
             assert same.words
         assert resolved("token", edit, ROWS["token"])[1] == EditConfig()
+        # Of a configuration that is left open the pipeline would decide: every row would be one by kind.
+        for name, row in ROWS.items():
+            assert resolved(name, edit, row)[1].given == set(EditConfig.__dataclass_fields__)
 
 
 def test_the_tables_hold_every_row() -> None:

@@ -102,3 +102,11 @@ def test_help_lists_every_parameter_with_default_and_bounds() -> None:
     assert "Annotated" not in str(inspect.signature(EditConfig)) + str(inspect.signature(EditConfig.__init__))
     assert "strength: float = 1.0" in str(inspect.signature(EditConfig))
     assert set(magedit.__all__) <= set(dir(magedit))
+
+
+def test_a_closed_copy_leaves_nothing_open() -> None:
+    config = EditConfig(steps=9)
+    assert config.given == {"steps"}
+    closed = config.closed()
+    assert closed == config
+    assert closed.given == {field.name for field in fields(EditConfig)}

@@ -48,8 +48,8 @@ def test_results_share_the_source_and_each_equals_an_edit_of_its_own(
 ) -> None:
     # To the bit, which a batch (test_batches) is not.
     monkeypatch.setattr(pipe, "batch_results", 1)
-    # Copied, so that all of it is given and the kind of edit decides nothing, here as in the variants.
-    config = replace(EditConfig(steps=4, max_iterations=2, n=2, sweep=(1.0, 0.0), seed=0))
+    # Closed, as the variants are: the kind of edit decides nothing.
+    config = EditConfig(steps=4, max_iterations=2, n=2, sweep=(1.0, 0.0), seed=0).closed()
     all_of_them = pipe(room.image, [room.mask], room.source, room.target, (), config)
     assert isinstance(all_of_them.images, list)
     assert [(own.seed, own.strength) for own in all_of_them.measures.results] == [(0, 1), (0, 0), (1, 1), (1, 0)]
