@@ -98,7 +98,7 @@ def load(settings: Settings) -> ServedModel:
     kind: Any = InstructPipeline if instructed else MAGEditPipeline
     options: dict[str, Any] = {} if settings.safety_checker else {"safety_checker": None}
     pipe = kind.from_pretrained(
-        checkpoint,
+        found,
         dtype=getattr(torch, dtype),
         variant=settings.variant,
         revision=settings.revision,

@@ -65,7 +65,7 @@ _TRUE_LATENT_SIDE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpoint:
+class CheckpointInfo:
     """What a checkpoint is.
 
     ``latent_side`` is the side of the latent that it was trained on, corrected where diffusers corrects it, and
@@ -118,7 +118,7 @@ def inspect(
     revision: str | None = None,
     own_vae: bool = True,
     endpoint: str | None = None,
-) -> Checkpoint:
+) -> CheckpointInfo:
     """Read the configs of a folder or hub id, or the header of a single file.
 
     Args:
@@ -132,6 +132,15 @@ def inspect(
         CheckpointError: nothing can be read there; says which of the possible reasons it is.
     """
     path = Path(checkpoint).expanduser()
+    if revision is not None and path.exists():
+        raise CheckpointError(
+            f"{str(checkpoint)!r} is on this machine, and revision {revision!r} is one of the hub's: leave it out "
+            "(MAGEDIT_REVISION)"
+        )
+    if variant is not None and path.is_file():
+        raise CheckpointError(
+            f"{str(checkpoint)!r} is a single file, which has no variant {variant!r}: leave it out (MAGEDIT_VARIANT)"
+        )
     if path.is_dir():
         return _of_folder(str(checkpoint), path, _files(path), "folder", variant, own_vae=own_vae)
     if path.is_file():
@@ -203,7 +212,7 @@ def _files(folder: Path) -> frozenset[str]:
 
 def _of_folder(
     name: str, folder: Path, files: Collection[str], layout: Layout, variant: str | None, *, own_vae: bool
-) -> Checkpoint:
+) -> CheckpointInfo:
     index = _config(folder / "model_index.json", name)
     if index is None:
         loose = [each.name for each in sorted(folder.glob("*")) if each.suffix in _FILE]
@@ -217,7 +226,7 @@ def _of_folder(
     chosen = variant or _only_variant(files)
     factor = 2 ** (len(vae.get("block_out_channels") or [0] * 4) - 1)
     side = latent_side(unet, vae)
-    found = Checkpoint(
+    found = CheckpointInfo(
         name=name,
         layout=layout,
         family=family,
@@ -354,7 +363,7 @@ def _config(path: Path, name: str) -> dict[str, Any] | None:
 # --- single files ---
 
 
-def _of_file(name: str, path: Path) -> Checkpoint:
+def _of_file(name: str, path: Path) -> CheckpointInfo:
     if path.suffix == ".safetensors":
         shapes = safetensors_shapes(path)
         if reason := _cut_off(path):
@@ -365,7 +374,7 @@ def _of_file(name: str, path: Path) -> Checkpoint:
     else:
         raise CheckpointError(f"{name!r} is a {path.suffix or 'file without a suffix'}: {' and '.join(_FILE)} are read")
     family, problem = _family_of_keys(frozenset(keys), shapes)
-    found = Checkpoint(name=name, layout="file", family=family, shapes=shapes)
+    found = CheckpointInfo(name=name, layout="file", family=family, shapes=shapes)
     return found if problem is None else replace(found, problem=problem)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -12,24 +13,29 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.utils import logging
 from safetensors import SafetensorError
 
-from magedit.backbones.inspect import Checkpoint, inspect, latent_side
+from magedit.backbones.inspect import CheckpointInfo, inspect, latent_side
+from magedit.backbones.single_file.loader import load_vae_file
 from magedit.errors import CheckpointError
 
 
-def prepare(checkpoint: str | Path, options: dict[str, Any]) -> tuple[Checkpoint, dict[str, Any]]:
+def prepare(checkpoint: str | Path | CheckpointInfo, options: dict[str, Any]) -> tuple[CheckpointInfo, dict[str, Any]]:
     """What a checkpoint is, and the ``options`` of `DiffusionPipeline.from_pretrained` that suit it.
 
-    ``vae`` may be a folder, hub id or file, and is loaded.
+    ``checkpoint`` may have been inspected already. ``vae`` may be a folder, hub id or file, and is loaded.
 
     Raises:
         CheckpointError: it cannot be edited with, or its VAE cannot be loaded.
     """
     options = dict(options)
-    found = inspect(
-        checkpoint,
-        variant=options.get("variant"),
-        revision=options.get("revision"),
-        own_vae=options.get("vae") is None,
+    found = (
+        checkpoint
+        if isinstance(checkpoint, CheckpointInfo)
+        else inspect(
+            checkpoint,
+            variant=options.get("variant"),
+            revision=options.get("revision"),
+            own_vae=options.get("vae") is None,
+        )
     )
     found.require_supported()
     if found.variant is not None:
@@ -43,7 +49,7 @@ def prepare(checkpoint: str | Path, options: dict[str, Any]) -> tuple[Checkpoint
 
 
 @contextmanager
-def naming(found: Checkpoint) -> Iterator[None]:
+def naming(found: CheckpointInfo) -> Iterator[None]:
     """What diffusers and transformers raise while they load ``found``, as one CheckpointError that names it."""
     try:
         yield
@@ -53,7 +59,7 @@ def naming(found: Checkpoint) -> Iterator[None]:
 
 
 def load_vae(name: str, dtype: torch.dtype) -> AutoencoderKL:
-    """A VAE by itself: a folder or hub id (its own, or that of a whole checkpoint), or a file.
+    """A VAE by itself: a folder or hub id (its own, or that of a whole checkpoint), or a single file.
 
     Raises:
         CheckpointError: it cannot be loaded, or is of another kind.
@@ -61,12 +67,24 @@ def load_vae(name: str, dtype: torch.dtype) -> AutoencoderKL:
     path = Path(name).expanduser()
     try:
         if path.is_file():
-            return AutoencoderKL.from_single_file(str(path), torch_dtype=dtype, local_files_only=True)
-        whole = (path / "vae").is_dir()
-        return AutoencoderKL.from_pretrained(name, subfolder="vae" if whole else None, dtype=dtype)
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+            return load_vae_file(path, dtype)
+        if path.is_dir():
+            return _vae_of(str(path), "vae" if (path / "vae").is_dir() else None, dtype)
+        try:
+            return _vae_of(name, None, dtype)
+        except OSError:  # no VAE at the top of that repository
+            return _vae_of(name, "vae", dtype)
+    except (OSError, ValueError, RuntimeError, KeyError, UnpicklingError, SafetensorError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise CheckpointError(f"the VAE {name!r} cannot be loaded: {reason}", field="vae") from error
+
+
+def _vae_of(name: str, subfolder: str | None, dtype: torch.dtype) -> AutoencoderKL:
+    """Its weights, of the variant fp16 where there are no others."""
+    try:
+        return AutoencoderKL.from_pretrained(name, subfolder=subfolder, torch_dtype=dtype)
+    except OSError:
+        return AutoencoderKL.from_pretrained(name, subfolder=subfolder, torch_dtype=dtype, variant="fp16")
 
 
 def correct_size(unet: UNet2DConditionModel, vae: AutoencoderKL) -> None:

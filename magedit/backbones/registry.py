@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from magedit.backbones.base import Backbone
+from magedit.backbones.inspect import CheckpointInfo
 from magedit.backbones.loading import naming, prepare
 from magedit.backbones.single_file.loader import load_parts
 from magedit.backbones.stable_diffusion.backbone import StableDiffusion
 from magedit.errors import CheckpointError
 
 
-def load_backbone(checkpoint: str | Path, **options: Any) -> Backbone:
+def load_backbone(checkpoint: str | Path | CheckpointInfo, **options: Any) -> Backbone:
     """Load a folder, hub id or single file (``.safetensors``, ``.ckpt``); its configs are read first.
 
     Args:
-        checkpoint: what to load.
+        checkpoint: what to load; `CheckpointInfo` where it was inspected before, with the same options.
         options: as diffusers takes them; ``vae`` may also be a folder, hub id or file, ``safety_checker=None`` leaves
             the checkpoint's own out, and ``variant`` is "fp16" by itself where no other files are there.
 
@@ -32,5 +33,5 @@ def load_backbone(checkpoint: str | Path, **options: Any) -> Backbone:
         own = {name: value for name, value in options.items() if name in inspect.signature(StableDiffusion).parameters}
         return StableDiffusion(**(parts | own))
     with naming(found):
-        backbone: Backbone = StableDiffusion.from_pretrained(str(checkpoint), **options)
+        backbone: Backbone = StableDiffusion.from_pretrained(found.name, **options)
     return backbone

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Self
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from magedit.backbones.inspect import CheckpointInfo
 from magedit.backbones.loading import naming, prepare
 from magedit.backbones.stable_diffusion.backbone import InstructStableDiffusion
 from magedit.config import EditConfig, MethodName, Region
@@ -49,14 +51,14 @@ class InstructPipeline(Pipeline):
         self.method: MethodName = method
 
     @classmethod
-    def from_pretrained(cls, checkpoint: str, **options: Any) -> Self:
+    def from_pretrained(cls, checkpoint: str | Path | CheckpointInfo, **options: Any) -> Self:
         """Load a folder or hub id; ``options`` as diffusers takes them. A safety checker is used if there is one."""
         found, options = prepare(checkpoint, options)
         if found.family != "instruct-pix2pix":
             raise CheckpointError(f"{found.sentence}; it takes no instructions: load it with MAGEditPipeline")
         with naming(found):
-            backbone = InstructStableDiffusion.from_pretrained(checkpoint, **options)
-        name: MethodName = "magicbrush" if "magicbrush" in str(checkpoint).lower() else "instruct-pix2pix"
+            backbone = InstructStableDiffusion.from_pretrained(found.name, **options)
+        name: MethodName = "magicbrush" if "magicbrush" in found.name.lower() else "instruct-pix2pix"
         return cls(backbone, name)
 
     @torch.no_grad()

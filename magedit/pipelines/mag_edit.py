@@ -17,6 +17,7 @@ from torch import Tensor
 
 from magedit.backbones.base import Backbone, Conditioning, frozen
 from magedit.backbones.denoiser import Denoiser
+from magedit.backbones.inspect import CheckpointInfo
 from magedit.backbones.registry import load_backbone
 from magedit.config import STRENGTH_POWER, EditConfig, Region
 from magedit.edits.asked import AskedEdit
@@ -60,7 +61,7 @@ class MAGEditPipeline(Pipeline):
     backbone: Backbone
 
     @classmethod
-    def from_pretrained(cls, checkpoint: str | Path, **options: Any) -> Self:
+    def from_pretrained(cls, checkpoint: str | Path | CheckpointInfo, **options: Any) -> Self:
         """Load a folder, hub id or single file; arguments and errors as `magedit.backbones.registry.load_backbone`."""
         return cls(load_backbone(checkpoint, **options))
 

@@ -12,9 +12,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline
 
-from magedit.backbones.inspect import Checkpoint
+from magedit.backbones.inspect import CheckpointInfo, safetensors_shapes
 from magedit.errors import CheckpointError
 
 CONFIGS = Path(__file__).parent
@@ -25,7 +25,7 @@ _UNET, _VAE = "model.diffusion_model.", "first_stage_model."
 _TEXT = {"sd1": "cond_stage_model.transformer.text_model.embeddings.", "sd2": "cond_stage_model.model."}
 
 
-def load_parts(found: Checkpoint, dtype: torch.dtype) -> dict[str, Any]:
+def load_parts(found: CheckpointInfo, dtype: torch.dtype) -> dict[str, Any]:
     """The parts of a supported single file as `magedit.pipelines.mag_edit.MAGEditPipeline` takes them.
 
     Raises:
@@ -50,7 +50,23 @@ def load_parts(found: Checkpoint, dtype: torch.dtype) -> dict[str, Any]:
     return parts
 
 
-def write_configs(found: Checkpoint, folder: Path) -> None:
+def load_vae_file(path: Path, dtype: torch.dtype) -> AutoencoderKL:
+    """The VAE of a single file in the first releases' layout: by itself, or in a whole checkpoint.
+
+    Raises:
+        KeyError: the file holds no such VAE.
+    """
+    shapes = safetensors_shapes(path) if path.suffix == ".safetensors" else _pickled_shapes(str(path))
+    prefix = _VAE if any(name.startswith(_VAE) for name in shapes) else ""
+    with TemporaryDirectory() as made:
+        config = json.loads((CONFIGS / "sd1" / "vae" / "config.json").read_text())
+        (Path(made) / "config.json").write_text(
+            json.dumps(config | {"block_out_channels": _vae_widths(shapes, prefix)})
+        )
+        return AutoencoderKL.from_single_file(str(path), config=made, local_files_only=True, torch_dtype=dtype)
+
+
+def write_configs(found: CheckpointInfo, folder: Path) -> None:
     """Write the configs and the tokenizer of a single file into ``folder``, which must not be there."""
     shutil.copytree(CONFIGS / found.family, folder)
     for part, values in _widths(found).items():
@@ -59,12 +75,11 @@ def write_configs(found: Checkpoint, folder: Path) -> None:
     _write_tokenizer(folder / "tokenizer", pad="!" if found.family == "sd2" else "<|endoftext|>")
 
 
-def _widths(found: Checkpoint) -> dict[str, dict[str, Any]]:
+def _widths(found: CheckpointInfo) -> dict[str, dict[str, Any]]:
     """What the tensors' shapes say of the sizes of the parts."""
     shapes, text = found.shapes or _pickled_shapes(found.name), _TEXT[found.family]
     widths = [shapes[f"{_UNET}input_blocks.{level}.0.out_layers.3.weight"][0] for level in _LEVELS]
     hidden = shapes[f"{text}token_embedding.weight"]
-    levels = [shapes[f"{_VAE}encoder.down.{n}.block.0.conv2.weight"][0] for n in range(4)]
     encoder = {"vocab_size": hidden[0], "hidden_size": hidden[1]}
     if found.family == "sd1":
         layers = "cond_stage_model.transformer.text_model.encoder.layers."
@@ -75,9 +90,13 @@ def _widths(found: Checkpoint) -> dict[str, dict[str, Any]]:
             "block_out_channels": widths,
             "cross_attention_dim": shapes[f"{_UNET}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"][1],
         },
-        "vae": {"block_out_channels": levels},
+        "vae": {"block_out_channels": _vae_widths(shapes, _VAE)},
         "text_encoder": encoder,
     }
+
+
+def _vae_widths(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> list[int]:
+    return [shapes[f"{prefix}encoder.down.{n}.block.0.conv2.weight"][0] for n in range(4)]
 
 
 def _pickled_shapes(name: str) -> dict[str, tuple[int, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -33,13 +34,18 @@ def pack(folder: Path, file: Path) -> None:
         load_file(next((folder / part).glob("*.safetensors"))) for part in ("unet", "vae", "text_encoder")
     )
     tensors = {f"model.diffusion_model.{_unet(name)}": each for name, each in unet.items()}
-    tensors |= {f"first_stage_model.{_vae(name)}": _as_convolution(name, each) for name, each in vae.items()}
+    tensors |= {f"first_stage_model.{name}": each for name, each in vae_tensors(vae).items()}
     prefix = "" if next(iter(text)).startswith("text_model.") else "text_model."
     tensors |= {f"cond_stage_model.transformer.{prefix}{name}": each for name, each in text.items()}
     if file.suffix == ".ckpt":
         torch.save({"state_dict": tensors}, file)
     else:
         save_file(tensors, file)
+
+
+def vae_tensors(vae: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a VAE in diffusers' layout, under the names of the first releases."""
+    return {_vae(name): _as_convolution(name, each) for name, each in vae.items()}
 
 
 def _unet(name: str) -> str:

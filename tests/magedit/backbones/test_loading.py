@@ -1,0 +1,128 @@
+"""Checkpoints as people keep them: half-precision files alone, another VAE, no safety checker, options that miss."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import AutoencoderKL
+from safetensors.torch import load_file, save_file
+
+from jobs.settings import Settings
+from magedit.backbones.single_file.loader import CONFIGS
+from magedit.errors import CheckpointError
+from magedit.pipelines.mag_edit import MAGEditPipeline
+from tests.magedit.backbones.original_layout import vae_tensors
+from tests.magedit.conftest import CHECKPOINT, objecting_checker
+from worker.model import load
+
+WEIGHTS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
+
+
+@pytest.fixture
+def half(tmp_path: Path) -> Path:
+    """The tiny checkpoint with files of the variant fp16 alone."""
+    folder = tmp_path / "half"
+    shutil.copytree(CHECKPOINT, folder)
+    for part, stem in WEIGHTS.items():
+        file = folder / part / f"{stem}.safetensors"
+        tensors = {name: each.half() for name, each in load_file(file).items()}
+        file.unlink()
+        save_file(tensors, folder / part / f"{stem}.fp16.safetensors", {"format": "pt"})
+    return folder
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    """Another VAE for the tiny checkpoint, with weights of its own."""
+    folder = tmp_path / "other"
+    torch.manual_seed(1)
+    config = AutoencoderKL.load_config(CHECKPOINT / "vae")
+    AutoencoderKL.from_config(config).save_pretrained(folder)
+    return folder
+
+
+def first(vae: AutoencoderKL) -> torch.Tensor:
+    weight: torch.Tensor = vae.encoder.conv_in.weight.detach()
+    return weight
+
+
+def test_a_folder_with_fp16_files_alone_loads(half: Path) -> None:
+    whole, found = MAGEditPipeline.from_pretrained(CHECKPOINT), MAGEditPipeline.from_pretrained(half)
+    assert found.vae.dtype == torch.float32
+    assert torch.equal(first(found.vae), first(whole.vae).half().float())
+
+
+def _own(folder: Path, _half: Path) -> Path:
+    return folder
+
+
+def _of_a_checkpoint(folder: Path, _half: Path) -> Path:
+    whole = folder.parent / "whole"
+    shutil.copytree(folder, whole / "vae")
+    return whole
+
+
+def _of_fp16_files(_folder: Path, half: Path) -> Path:
+    return half
+
+
+@pytest.mark.parametrize("place", [_own, _of_a_checkpoint, _of_fp16_files])
+def test_another_vae_takes_the_place_of_the_checkpoints_own(
+    place: Callable[[Path, Path], Path], other: Path, half: Path
+) -> None:
+    folder = place(other, half)
+    served = load(Settings(checkpoint=str(CHECKPOINT), vae=str(folder), device="cpu"))
+    assert served.editor.backbone.dtype == torch.float32  # type: ignore[attr-defined]
+    (file,) = (folder if place is _own else folder / "vae").glob("*.safetensors")
+    wanted = load_file(file)["encoder.conv_in.weight"].float()
+    assert torch.equal(first(served.editor.vae), wanted)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt"])
+def test_a_vae_in_a_single_file_loads_without_a_network(suffix: str, tmp_path: Path) -> None:
+    config = AutoencoderKL.load_config(CONFIGS / "sd1", subfolder="vae")
+    torch.manual_seed(2)
+    narrow = AutoencoderKL.from_config(config | {"block_out_channels": [32] * 4})
+    file = tmp_path / f"vae{suffix}"
+    tensors = vae_tensors(narrow.state_dict())
+    if suffix == ".ckpt":
+        torch.save({"state_dict": tensors}, file)
+    else:
+        save_file(tensors, file)
+    pipe = MAGEditPipeline.from_pretrained(CHECKPOINT, vae=file)
+    assert torch.equal(first(pipe.vae), first(narrow))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"revision": "main"}, "MAGEDIT_REVISION"),
+        ({"variant": "fp16"}, "no weights of the variant 'fp16'"),
+        ({"vae": "/no/such/vae"}, "the VAE '/no/such/vae' cannot be loaded"),
+    ],
+)
+def test_an_option_that_cannot_be_honoured_is_refused(options: dict[str, str], said: str) -> None:
+    with pytest.raises(CheckpointError, match=said):
+        MAGEditPipeline.from_pretrained(CHECKPOINT, **options)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_safety_checker_can_be_left_out(kept: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "checked"
+    shutil.copytree(CHECKPOINT, folder)
+    checker, extractor = objecting_checker()
+    checker.save_pretrained(folder / "safety_checker")
+    extractor.save_pretrained(folder / "feature_extractor")
+    index = json.loads((folder / "model_index.json").read_text())
+    index |= {
+        "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
+        "feature_extractor": ["transformers", "CLIPImageProcessor"],
+    }
+    (folder / "model_index.json").write_text(json.dumps(index))
+    served = load(Settings(checkpoint=str(folder), safety_checker=kept, device="cpu"))
+    assert (served.editor.safety_checker is not None) == kept  # type: ignore[attr-defined]
