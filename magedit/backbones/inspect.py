@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import pickletools
 import re
-import struct
-import zipfile
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from magedit.backbones.hub import fetch_configs, list_files
+from magedit.backbones.tensor_files import cut_off, pickled_strings, safetensors_shapes
 from magedit.errors import CheckpointError
 
 Family = Literal[
@@ -55,8 +54,6 @@ _WHY: Mapping[Family, str] = {
 _FILE = (".safetensors", ".ckpt")
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 _PARTS = ("unet", "vae", "text_encoder", "scheduler", "tokenizer")
-HUB_TIMEOUT_S = 10.0
-"""How long the hub may take to say what it has, in seconds."""
 
 _OLD_VERSION = (0, 9, 0)
 """diffusers below which conversions wrote ``sample_size`` 32 for every SD 1.x; diffusers itself takes them as 64."""
@@ -142,7 +139,7 @@ def inspect(
             f"{str(checkpoint)!r} is a single file, which has no variant {variant!r}: leave it out (MAGEDIT_VARIANT)"
         )
     if path.is_dir():
-        return _of_folder(str(checkpoint), path, _files(path), "folder", variant, own_vae=own_vae)
+        return _of_folder(str(checkpoint), path, list_files(path), "folder", variant, own_vae=own_vae)
     if path.is_file():
         return _of_file(str(checkpoint), path)
     name = str(checkpoint)
@@ -150,64 +147,6 @@ def inspect(
         raise CheckpointError(f"there is no folder or file {name!r}, and a hub id has the form owner/name")
     folder, files = fetch_configs(name, revision, endpoint)
     return _of_folder(name, folder, files, "hub", variant, own_vae=own_vae)
-
-
-def fetch_configs(
-    repository: str, revision: str | None = None, endpoint: str | None = None
-) -> tuple[Path, frozenset[str]]:
-    """The folder with the configs of a hub repository, downloaded or from the cache, and the names of all its files.
-
-    Raises:
-        CheckpointError: no such repository or revision, not allowed, or the hub cannot be reached.
-    """
-    from huggingface_hub import HfApi, hf_hub_download, snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    try:
-        cached = Path(snapshot_download(repository, revision=revision, local_files_only=True))
-    except (LocalEntryNotFoundError, ValueError):
-        cached = None
-    if cached is not None and (cached / "model_index.json").is_file() and any(cached.rglob("*.safetensors")):
-        return cached, _files(cached)
-    at = f" at revision {revision!r}" if revision else ""
-    try:
-        info = HfApi(endpoint=endpoint).model_info(repository, revision=revision, timeout=HUB_TIMEOUT_S)
-        names = [each.rfilename for each in info.siblings or ()]
-        for name in names:
-            if name == "model_index.json" or re.fullmatch(r"\w+/(config|scheduler_config)\.json", name):
-                got = hf_hub_download(repository, name, revision=info.sha, endpoint=endpoint)
-                folder = Path(got).parents[name.count("/")]
-    except GatedRepoError as error:
-        raise CheckpointError(
-            f"{repository!r} is on the hub for those who have accepted its terms: accept them on its page, and set "
-            "HF_TOKEN to a token of that account"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise CheckpointError(f"{repository!r} has no revision {revision!r} on the hub (MAGEDIT_REVISION)") from error
-    except RepositoryNotFoundError as error:
-        raise CheckpointError(
-            f"there is no checkpoint {repository!r} on the hub, and no folder of this name: check the spelling; for a "
-            "private one set HF_TOKEN"
-        ) from error
-    except Exception as error:  # whatever the HTTP library of that package raises
-        raise CheckpointError(
-            f"the hub cannot be reached to look for {repository!r}{at}, and it is not in this machine's cache: give a "
-            "folder, or try again once the network is there"
-        ) from error
-    if "model_index.json" not in names:
-        raise CheckpointError(
-            f"{repository!r} on the hub has no model_index.json: it is no checkpoint in diffusers' layout"
-        )
-    return folder, frozenset(names)
-
-
-def _files(folder: Path) -> frozenset[str]:
-    return frozenset(str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file())
 
 
 def _of_folder(
@@ -326,7 +265,7 @@ def _incomplete(
             return f"its folder {part!r} has no weights of the variant {variant!r} (MAGEDIT_VARIANT), but {there}"
         for name in sorted(weights):
             path = folder / name
-            if path.is_file() and name.endswith(".safetensors") and (reason := _cut_off(path)):
+            if path.is_file() and name.endswith(".safetensors") and (reason := cut_off(path)):
                 return f"its file {name!r} {reason}: fetch it again"
     return None
 
@@ -366,11 +305,11 @@ def _config(path: Path, name: str) -> dict[str, Any] | None:
 def _of_file(name: str, path: Path) -> CheckpointInfo:
     if path.suffix == ".safetensors":
         shapes = safetensors_shapes(path)
-        if reason := _cut_off(path):
+        if reason := cut_off(path):
             raise CheckpointError(f"{name!r} {reason}: fetch it again")
         keys: Iterable[str] = shapes
     elif path.suffix == ".ckpt":
-        keys, shapes = _pickled_strings(path), {}
+        keys, shapes = pickled_strings(path), {}
     else:
         raise CheckpointError(f"{name!r} is a {path.suffix or 'file without a suffix'}: {' and '.join(_FILE)} are read")
     family, problem = _family_of_keys(frozenset(keys), shapes)
@@ -407,50 +346,3 @@ def _family_of_keys(keys: frozenset[str], shapes: Mapping[str, tuple[int, ...]])
     if has("time_embed.cond_proj"):
         return "lcm", _WHY["lcm"]
     return ("sd2" if has("cond_stage_model.model.") else "sd1"), None
-
-
-def safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Name and shape of each tensor of a safetensors file, from its header alone.
-
-    Raises:
-        CheckpointError: it is no safetensors file.
-    """
-    return {key: tuple(each["shape"]) for key, each in _header(path)[0].items() if key != "__metadata__"}
-
-
-def _header(path: Path) -> tuple[dict[str, Any], int]:
-    """The header of a safetensors file (8 bytes of its length, then JSON) and where the data begins."""
-    with path.open("rb") as file:
-        begin = file.read(8)
-        length = struct.unpack("<Q", begin)[0] if len(begin) == 8 else 0
-        if not 2 <= length <= 100_000_000:
-            raise CheckpointError(f"{str(path)!r} is no safetensors file: fetch it again")
-        try:
-            header = json.loads(file.read(length))
-        except ValueError as error:
-            raise CheckpointError(f"{str(path)!r} is no safetensors file, or cut off: fetch it again") from error
-    return header, 8 + length
-
-
-def _cut_off(path: Path) -> str | None:
-    """Why a safetensors file is not whole; None: it is."""
-    try:
-        header, begin = _header(path)
-    except CheckpointError:
-        return "is no safetensors file or cut off in its header"
-    end = begin + max((each["data_offsets"][1] for key, each in header.items() if key != "__metadata__"), default=0)
-    size = path.stat().st_size
-    return f"is cut off, {size} of {end} bytes" if size < end else None
-
-
-def _pickled_strings(path: Path) -> list[str]:
-    """The texts of a ``.ckpt`` file's pickle, which name its tensors; nothing of it is executed."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            inner = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
-            return [arg for _, arg, _ in pickletools.genops(archive.read(inner)) if isinstance(arg, str)]
-    except (zipfile.BadZipFile, StopIteration, ValueError) as error:
-        raise CheckpointError(
-            f"{str(path)!r} is cut off, or no checkpoint of PyTorch 1.6 or later: fetch it again, or take the "
-            ".safetensors file"
-        ) from error

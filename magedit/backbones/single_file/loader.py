@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
 
-from magedit.backbones.inspect import CheckpointInfo, safetensors_shapes
+from magedit.backbones.inspect import CheckpointInfo
+from magedit.backbones.tensor_files import safetensors_shapes
 from magedit.errors import CheckpointError
 
 CONFIGS = Path(__file__).parent
