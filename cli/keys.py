@@ -25,7 +25,7 @@ def duration(text: str) -> float:
     """The seconds of `90d`, `12h` or `30m`. Raises typer.BadParameter."""
     match = re.fullmatch(r"([1-9]\d{0,5})([mhd])", text)
     if match is None:
-        raise typer.BadParameter(f"{text!r} is no duration like 90d, 12h or 30m")
+        raise typer.BadParameter(f"{text!r} is not a duration like 90d, 12h or 30m")
     return int(match[1]) * UNITS_S[match[2]]
 
 
@@ -34,7 +34,7 @@ def tenant_name(text: str) -> str:
     try:
         return TypeAdapter(Tenant).validate_python(text)
     except ValidationError as error:
-        raise typer.BadParameter(f"{text!r} is no name of 1 to 64 letters, digits, _ and -") from error
+        raise typer.BadParameter(f"{text!r} is not 1 to 64 letters, digits, _ and -") from error
 
 
 def scope_name(text: str) -> Scope:
@@ -42,7 +42,7 @@ def scope_name(text: str) -> Scope:
     for scope in SCOPES:
         if scope == text:
             return scope
-    raise typer.BadParameter(f"{text!r} is no scope; there are {', '.join(SCOPES)}")
+    raise typer.BadParameter(f"{text!r} is not a scope; there are {', '.join(SCOPES)}")
 
 
 def limit_value(text: str) -> str:
@@ -52,7 +52,7 @@ def limit_value(text: str) -> str:
         Limits.model_validate({name: number})
     except ValidationError as error:
         known = ", ".join(Limits.model_fields)
-        raise typer.BadParameter(f"{text!r} is no limit like submits_per_minute=10; there are {known}") from error
+        raise typer.BadParameter(f"{text!r} is not a limit like submits_per_minute=10; there are {known}") from error
     return text
 
 

@@ -158,7 +158,7 @@ def _json(text: str, kind: type[T], name: str) -> T:
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise typer.BadParameter(f"{text!r} is no JSON {name}") from error
+        raise typer.BadParameter(f"{text!r} is not a JSON {name}") from error
     if not isinstance(value, kind):
-        raise typer.BadParameter(f"{text!r} is no JSON {name}")
+        raise typer.BadParameter(f"{text!r} is not a JSON {name}")
     return value

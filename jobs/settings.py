@@ -381,7 +381,7 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
     """A sentence for each variable that has the prefix of the settings and is none of them."""
     known = {ENV_PREFIX + name.upper() for name in Settings.model_fields} | OTHER_VARIABLES
     unknown = sorted(name for name in environment if name.upper().startswith(ENV_PREFIX) and name.upper() not in known)
-    return [f"the variable {name} is no setting and has no effect{_meant(name, known)}" for name in unknown]
+    return [f"the variable {name} is not a setting and has no effect{_meant(name, known)}" for name in unknown]
 
 
 def _meant(name: str, known: frozenset[str] | set[str]) -> str:

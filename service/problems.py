@@ -150,7 +150,7 @@ def _field(location: Sequence[Any]) -> str:
 # Code and detail of what the framework answers by itself.
 FRAMEWORK: Mapping[int, tuple[str, str]] = MappingProxyType(
     {
-        400: ("malformed_request", "The request body cannot be read: it is no complete multipart form."),
+        400: ("malformed_request", "The request body cannot be read: it is not a complete multipart form."),
         404: ("no_such_address", "There is nothing at this address; /docs lists what there is."),
         405: (
             "method_not_allowed",

@@ -77,11 +77,11 @@ def check_url(url: str, *, private: bool) -> None:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise WebhookRefused(f"{url!r} is no address: {error}") from error
+        raise WebhookRefused(f"{url!r} is not an address: {error}") from error
     if parts.scheme != "https" and not (private and parts.scheme == "http"):
-        raise WebhookRefused(f"{url!r} is no https:// address")
+        raise WebhookRefused(f"{url!r} is not an https:// address")
     if not host or port == 0 or parts.fragment:
-        raise WebhookRefused(f"{url!r} is no address of a server: give https://host/path")
+        raise WebhookRefused(f"{url!r} is not the address of a server: give https://host/path")
     if parts.username is not None or parts.password is not None:
         raise WebhookRefused("the address has a user or password in it: put a token into its path or query")
     if not private and not _may_be_public(host):

@@ -60,7 +60,7 @@ def fetch_configs(
         ) from error
     if "model_index.json" not in names:
         raise CheckpointError(
-            f"{repository!r} on the hub has no model_index.json: it is no checkpoint in diffusers' layout"
+            f"{repository!r} on the hub has no model_index.json: it is not a checkpoint in diffusers' layout"
         )
     return folder, frozenset(names)
 

@@ -156,7 +156,7 @@ def _of_folder(
     if index is None:
         loose = [each.name for each in sorted(folder.glob("*")) if each.suffix in _FILE]
         hint = f"; it holds {loose[0]!r}: give the path of that file" if loose else ""
-        raise CheckpointError(f"{name!r} has no model_index.json: it is no checkpoint in diffusers' layout{hint}")
+        raise CheckpointError(f"{name!r} has no model_index.json: it is not a checkpoint in diffusers' layout{hint}")
     unet, vae, scheduler = (
         _config(folder / part / file, name) or {}
         for part, file in (("unet", "config.json"), ("vae", "config.json"), ("scheduler", "scheduler_config.json"))
@@ -293,9 +293,9 @@ def _config(path: Path, name: str) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{name!r} cannot be read: its file {path.name!r} is no JSON; fetch it again") from error
+        raise CheckpointError(f"{name!r} cannot be read: its file {path.name!r} is not JSON; fetch it again") from error
     if not isinstance(loaded, dict):
-        raise CheckpointError(f"{name!r} cannot be read: its file {path.name!r} is no config; fetch it again")
+        raise CheckpointError(f"{name!r} cannot be read: its file {path.name!r} is not a config; fetch it again")
     return loaded
 
 
@@ -333,7 +333,7 @@ def _family_of_keys(keys: frozenset[str], shapes: Mapping[str, tuple[int, ...]])
                 "other",
                 "the file is a VAE alone; MAGEDIT_VAE takes it, beside a whole MAGEDIT_CHECKPOINT",
             )
-        return "other", f"the file is no whole checkpoint; {TAKEN}"
+        return "other", f"the file is not a whole checkpoint; {TAKEN}"
     for part, what in (("first_stage_model.", "VAE"), ("cond_stage_model.", "text encoder")):
         if not has(part):
             return "other", f"the file has no {what}: take one that holds the whole checkpoint"

@@ -16,7 +16,7 @@ def safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Name and shape of each tensor of a safetensors file, from its header alone.
 
     Raises:
-        CheckpointError: it is no safetensors file.
+        CheckpointError: it is not a safetensors file.
     """
     return {key: tuple(each["shape"]) for key, each in _header(path)[0].items() if key != "__metadata__"}
 
@@ -27,11 +27,11 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
         begin = file.read(8)
         length = struct.unpack("<Q", begin)[0] if len(begin) == 8 else 0
         if not 2 <= length <= 100_000_000:
-            raise CheckpointError(f"{str(path)!r} is no safetensors file: fetch it again")
+            raise CheckpointError(f"{str(path)!r} is not a safetensors file: fetch it again")
         try:
             header = json.loads(file.read(length))
         except ValueError as error:
-            raise CheckpointError(f"{str(path)!r} is no safetensors file, or cut off: fetch it again") from error
+            raise CheckpointError(f"{str(path)!r} is not a safetensors file, or cut off: fetch it again") from error
     return header, 8 + length
 
 
@@ -40,7 +40,7 @@ def cut_off(path: Path) -> str | None:
     try:
         header, begin = _header(path)
     except CheckpointError:
-        return "is no safetensors file or cut off in its header"
+        return "is not a safetensors file or cut off in its header"
     end = begin + max((each["data_offsets"][1] for key, each in header.items() if key != "__metadata__"), default=0)
     size = path.stat().st_size
     return f"is cut off, {size} of {end} bytes" if size < end else None

@@ -25,7 +25,7 @@ def as_picture(picture: Picture, field: str) -> Image.Image:
         field: what it is called in the error.
 
     Raises:
-        InvalidEdit: it is none of these, or the file cannot be read; says what it is and what to hand over instead.
+        InvalidEdit: it is none of these, or the file cannot be read; says what it is and what to pass instead.
     """
     if isinstance(picture, Image.Image):
         return picture
@@ -63,7 +63,7 @@ def _opened(path: Path, field: str) -> Image.Image:
         with Image.open(path) as file:
             return ImageOps.exif_transpose(file)
     except UnidentifiedImageError as error:
-        raise InvalidEdit(f"`{field}`: {str(path)!r} is no picture that Pillow can read", field=field) from error
+        raise InvalidEdit(f"`{field}`: {str(path)!r} is not a picture that Pillow can read", field=field) from error
     except OSError as error:
         reason = error.strerror or "the file is damaged"
         raise InvalidEdit(f"`{field}`: {str(path)!r} cannot be read: {reason}", field=field) from error
@@ -73,7 +73,7 @@ def _from_array(array: Any, field: str) -> Image.Image:
     shape = getattr(array, "shape", None)
     if shape is None or not hasattr(array, "__array_interface__"):
         raise InvalidEdit(
-            f"`{field}` is {type(array).__name__}: hand over a Pillow image, a numpy array or a path", field=field
+            f"`{field}` is {type(array).__name__}: pass a Pillow image, a numpy array or a path", field=field
         )
     if len(shape) not in {2, 3} or (len(shape) == 3 and shape[2] not in {3, 4}):
         raise InvalidEdit(

@@ -17,7 +17,7 @@ from magedit.images.transparency import flatten
 
 @dataclass(frozen=True)
 class Inputs:
-    """``original`` as it was handed over, ``image`` as RGB, ``masks`` (L, 0/255) with their ``union``."""
+    """``original`` as it was passed, ``image`` as RGB, ``masks`` (L, 0/255) with their ``union``."""
 
     original: Image.Image
     image: Image.Image
@@ -29,12 +29,12 @@ def read_inputs(image: Picture, masks: Picture | Sequence[Picture]) -> Inputs:
     """The picture and its masks; a single mask needs no list.
 
     Raises:
-        InvalidEdit: something is no picture, no mask is given, or a mask does not fit; says what to hand over.
+        InvalidEdit: something is no picture, no mask is given, or a mask does not fit; says what to pass.
     """
     original = as_image(image, "image")
     given = as_pictures(masks, "masks")
     if not given:
-        raise MaskMismatch("no mask is given: hand over one per region, white where the picture may change")
+        raise MaskMismatch("no mask is given: pass one per region, white where the picture may change")
     read = tuple(pixels.read_mask(mask, "white") for mask in given)
     for mask in read:
         pixels.check_mask(mask, original.size)
@@ -78,7 +78,7 @@ def check_prompts(**prompts: str) -> None:
 
 def _of_type(value: Any, kind: type[Any], field: str, wanted: str) -> Any:
     if not isinstance(value, kind):
-        raise InvalidEdit(f"`{field}` holds {type(value).__name__}: hand over {wanted}", field=field)
+        raise InvalidEdit(f"`{field}` holds {type(value).__name__}: pass {wanted}", field=field)
     return value
 
 

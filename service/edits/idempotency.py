@@ -57,7 +57,8 @@ def parse_key(values: Sequence[str]) -> str:
     key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else text
     if not (quoted or _BARE.fullmatch(text)) or not 1 <= len(key) <= KEY_MAX:
         raise InvalidIdempotencyKey(
-            f"the key is no string of 1 to {KEY_MAX} printable ASCII characters, in double quotes or bare", field=HEADER
+            f"the key is not a string of 1 to {KEY_MAX} printable ASCII characters, in double quotes or bare",
+            field=HEADER,
         )
     return key
 

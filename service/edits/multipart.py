@@ -79,7 +79,7 @@ async def read_multipart(request: Request) -> FormData:
         if parser.begin == _GZIP:
             raise UnsupportedBody("the body is compressed (gzip); send it uncompressed") from error
         raise MalformedForm(
-            f"the body is no form with the boundary {boundary[:100]!r} that the Content-Type header names: {_CURE}"
+            f"the body is not a form with the boundary {boundary[:100]!r} that the Content-Type header names: {_CURE}"
         ) from error
     except ClientDisconnect as error:
         # Nobody is there to read it; it is no fault of the service, though.
@@ -161,7 +161,7 @@ class _Parser(MultiPartParser):
                 part.data.decode(self._charset)
             except UnicodeDecodeError as error:
                 raise MalformedForm(
-                    f"`{part.field_name}` is no {self._charset.upper()} text: byte {error.start} cannot be read; "
+                    f"`{part.field_name}` is not {self._charset.upper()} text: byte {error.start} cannot be read; "
                     "encode the text as UTF-8",
                     field=part.field_name,
                 ) from error

@@ -95,7 +95,7 @@ router = APIRouter(prefix=EDITS, tags=["edits"], route_class=FormRoute)
             edit.UnknownMethod("model 'demo' has no method 'p2p'; it has mag-edit"),
             edit.NotTogether("injection 'pnp' without guidance is method 'pnp': ask for that", field="injection"),
             edit.NothingToGuide("the target prompt adds no word to the source prompt and no edit words are given"),
-            job.WebhookRefused("'http://example.com/hook' is no https:// address"),
+            job.WebhookRefused("'http://example.com/hook' is not an https:// address"),
             job.UnknownModel("there is no model 'sd9'; known are: demo"),
             refused.UnreadableImage("`image` is damaged or cut off: it cannot be decoded.", field="image"),
             refused.ImageTooCostly("`image` has more than 50 JPEG scans. Save it again.", field="image"),

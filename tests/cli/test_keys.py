@@ -67,7 +67,7 @@ def test_list_and_revoke(api_keys: ApiKeys) -> None:
         (("create", "--tenant", "acme", "--expires", "soon"), "90d"),
         (("create", "--tenant", "acme", "--scope", "everything"), "edits:read"),
         (("create", "--tenant", "acme", "--limit", "submits=5"), "submits_per_minute"),
-        (("create", "--tenant", "acme", "--limit", "unfinished=few"), "no limit like"),
+        (("create", "--tenant", "acme", "--limit", "unfinished=few"), "not a limit like"),
         (("revoke", "0123"), "there is no key"),
     ],
 )

@@ -70,4 +70,4 @@ def test_a_misspelt_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAGEDIT_DEVIC", "cpu")
     monkeypatch.setenv("MAGEDIT_LEASE_S", "soon")
     result = CliRunner().invoke(app, ["up"], env={"COLUMNS": "200"})
-    assert "MAGEDIT_DEVIC is no setting and has no effect: did you mean MAGEDIT_DEVICE?" in result.output
+    assert "MAGEDIT_DEVIC is not a setting and has no effect: did you mean MAGEDIT_DEVICE?" in result.output

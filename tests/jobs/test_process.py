@@ -17,7 +17,7 @@ def started(**variables: str) -> subprocess.CompletedProcess[str]:
 def test_settings_are_read_and_unknown_variables_logged() -> None:
     done = started(MAGEDIT_THREADS="3", MAGEDIT_THREAD="3")
     assert done.stdout == "3\n"
-    assert "MAGEDIT_THREAD is no setting and has no effect: did you mean MAGEDIT_THREADS?" in done.stderr
+    assert "MAGEDIT_THREAD is not a setting and has no effect: did you mean MAGEDIT_THREADS?" in done.stderr
 
 
 def test_a_setting_that_cannot_be_used_ends_the_process_for_good() -> None:

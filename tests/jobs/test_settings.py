@@ -62,6 +62,6 @@ def test_variables_that_are_no_settings_are_named() -> None:
         "HOME": "",
     }
     assert unknown_variables(environment) == [
-        "the variable MAGEDIT_COLOUR is no setting and has no effect",
-        "the variable MAGEDIT_REDIS_ULR is no setting and has no effect: did you mean MAGEDIT_REDIS_URL?",
+        "the variable MAGEDIT_COLOUR is not a setting and has no effect",
+        "the variable MAGEDIT_REDIS_ULR is not a setting and has no effect: did you mean MAGEDIT_REDIS_URL?",
     ]

@@ -175,7 +175,7 @@ def test_a_file_that_is_cut_off_is_named(write: Write) -> None:
         (["lora_unet_down_blocks_0.lora_up.weight"], "the file is a LoRA"),
         (["encoder.conv_in.weight", "decoder.conv_in.weight"], "the file is a VAE alone; MAGEDIT_VAE takes it"),
         (["model.diffusion_model.input_blocks.1.0", "first_stage_model.x"], "the file has no text encoder"),
-        (["w"], "the file is no whole checkpoint"),
+        (["w"], "the file is not a whole checkpoint"),
     ],
 )
 def test_a_single_file_says_what_it_is(tmp_path: Path, tensors: list[str], told: str) -> None:
@@ -187,7 +187,7 @@ def test_a_single_file_says_what_it_is(tmp_path: Path, tensors: list[str], told:
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("model.safetensors", b"junk", "is no safetensors file"),
+        ("model.safetensors", b"junk", "is not a safetensors file"),
         ("model.ckpt", b"junk", "is cut off, or no checkpoint of PyTorch 1.6 or later"),
         ("model.pth", b"", "is a .pth: .safetensors and .ckpt are read"),
     ],

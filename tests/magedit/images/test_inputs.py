@@ -45,10 +45,10 @@ def test_sixteen_bit_grey_keeps_its_greys(mode: str) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (None, "`image` is NoneType: hand over a Pillow image, a numpy array or a path"),
-        (b"png", "`image` is bytes: hand over"),
+        (None, "`image` is NoneType: pass a Pillow image, a numpy array or a path"),
+        (b"png", "`image` is bytes: pass"),
         ("no/such.png", "`image`: 'no/such.png' cannot be read: No such file or directory"),
-        (Path(__file__), "is no picture that Pillow can read"),
+        (Path(__file__), "is not a picture that Pillow can read"),
         (np.zeros((3, 8, 8), np.uint8), r"`image` is an array of shape \(3, 8, 8\): \(height, width\)"),
         (np.full((8, 8), 300.0), r"floats that are not all in 0\.\.1: scale it"),
         (np.full((8, 8), np.nan), r"floats that are not all in 0\.\.1: scale it"),

@@ -44,11 +44,11 @@ def test_sixteen_bit_grey_is_edited_as_the_grey_that_it_is(pipe: MAGEditPipeline
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"masks": None}, "`masks` is NoneType: hand over a Pillow image"),
-        ({"regions": ["green"]}, r"`regions` holds str: hand over `Region\(words=...\)`"),
-        ({"config": {"steps": 5}}, r"`config` holds dict: hand over `EditConfig\(...\)`"),
-        ({"target_prompt": ["a room"]}, "`target_prompt` holds list: hand over one text"),
-        ({"source_prompt": None}, "`source_prompt` holds NoneType: hand over one text"),
+        ({"masks": None}, "`masks` is NoneType: pass a Pillow image"),
+        ({"regions": ["green"]}, r"`regions` holds str: pass `Region\(words=...\)`"),
+        ({"config": {"steps": 5}}, r"`config` holds dict: pass `EditConfig\(...\)`"),
+        ({"target_prompt": ["a room"]}, "`target_prompt` holds list: pass one text"),
+        ({"source_prompt": None}, "`source_prompt` holds NoneType: pass one text"),
     ],
 )
 def test_what_is_not_taken_is_refused_in_a_sentence(

@@ -77,7 +77,7 @@ BROKEN: dict[str, tuple[bytes, str | None, int, str, str | None, str]] = {
         400,
         "malformed_request",
         None,
-        "no form with the boundary 'other'",
+        "not a form with the boundary 'other'",
     ),
     "an endless boundary": (
         form(WHOLE),
@@ -85,7 +85,7 @@ BROKEN: dict[str, tuple[bytes, str | None, int, str, str | None, str]] = {
         400,
         "malformed_request",
         None,
-        "no form with the boundary",
+        "not a form with the boundary",
     ),
     "nothing": (b"", KIND, 400, "malformed_request", None, "the body is empty"),
     "JSON": (b"{}", "application/json", 415, "unsupported_media_type", None, "send it as multipart/form-data"),
@@ -136,7 +136,7 @@ BROKEN: dict[str, tuple[bytes, str | None, int, str, str | None, str]] = {
         400,
         "malformed_request",
         "target_prompt",
-        "is no UTF-8 text: byte 5 cannot be read",
+        "is not UTF-8 text: byte 5 cannot be read",
     ),
     "a file without a filename": (
         form([MASK, SOURCE, TARGET, part(b"image", picture())]),
