@@ -165,6 +165,14 @@ def alive(pid: int) -> bool:
     return _stat(pid)[0] not in {"", "Z"}
 
 
+def command_line(pid: int) -> str:
+    """The command that the process runs; empty if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def descendants(pid: int) -> list[int]:
     """The processes that ``pid`` started, and those that they started."""
     parents = {int(each.name): _stat(int(each.name))[1] for each in Path("/proc").iterdir() if each.name.isdigit()}

@@ -168,7 +168,8 @@ def _check_module(name: str, arguments: Sequence[str]) -> None:
         patch.object(typer.Typer, "__call__", call_and_stop),
         suppress(_Parsed),
     ):
-        # Another test may have imported it, of which runpy would warn.
-        sys.modules.pop(f"{name}.__main__", None)
+        # Another test may have imported them, of which runpy would warn.
+        for imported in (name, f"{name}.__main__"):
+            sys.modules.pop(imported, None)
         runpy.run_module(name, run_name="__main__")
         raise AssertionError(f"python -m {name} read no arguments")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import alive, descendants, wait_until
+from tests.conftest import alive, command_line, descendants, wait_until
 from tests.soak import journal
 from tests.soak.plan import CALM_KILLS, ON_WORKER, Fault, short
 from tests.soak.soak import PLANTED, Report, run
@@ -35,8 +35,9 @@ def soaked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as first:
         wait_until(lambda: first.poll() is not None or faults(folder) >= INTERRUPTED_AFTER, 900, "some faults")
         started = descendants(first.pid)
+        commands = {pid: command_line(pid) for pid in started}
         first.kill()
-    wait_until(lambda: not any(alive(pid) for pid in started), 300, "the end of every process")
+    wait_until(lambda: not any(map(alive, started)), 300, f"the end of {commands}")
     return folder, run(folder, PLAN, lambda _: None)
 
 

@@ -18,3 +18,10 @@ print(json.dumps([round(shift / 60) for shift in shifts]))
 def test_a_shifted_clock_is_wrong_for_this_program_and_rq() -> None:
     done = subprocess.run([sys.executable, "-c", SHIFTED], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [-60, -60, -60]
+
+
+def test_a_worker_whose_fork_server_has_ended_does_not_start() -> None:
+    script = "from tests.soak.zygote import _child; _child({}, parent=0)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 70
+    assert "the fork server has ended" in done.stderr

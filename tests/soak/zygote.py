@@ -62,9 +62,10 @@ class Zygote:
         raise ValueError(f"{request['do']!r} is no request: fork, signal, reap")
 
     def _fork(self, request: Request) -> int:
+        parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            _child(request)
+            _child(request, parent)
         self._children.add(pid)
         return pid
 
@@ -79,11 +80,14 @@ class Zygote:
         return ended
 
 
-def _child(request: Request) -> None:
-    """Become a worker; never returns."""
+def _child(request: Request, parent: int) -> None:
+    """Become a worker of the fork server ``parent``; never returns."""
     status = 70  # sysexits.h, EX_SOFTWARE
     try:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            # It died before this request: the kernel will not signal its end, and the worker would stay for ever.
+            raise ChildProcessError("the fork server has ended")
         os.setsid()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
