@@ -8,8 +8,8 @@ import re
 import runpy
 import shlex
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
@@ -162,14 +162,24 @@ def _check_module(name: str, arguments: Sequence[str]) -> None:
         text = Path(main.origin).with_name("run.py").read_text()
     assert re.search(r"^import (argparse|typer)$", text, re.MULTILINE), name
     with (
-        patch.dict(sys.modules),
+        _forgotten(name, f"{name}.__main__"),
         patch.object(sys, "argv", [name, *arguments]),
         patch.object(argparse.ArgumentParser, "parse_args", parse_and_stop),
         patch.object(typer.Typer, "__call__", call_and_stop),
         suppress(_Parsed),
     ):
-        # Another test may have imported them, of which runpy would warn.
-        for imported in (name, f"{name}.__main__"):
-            sys.modules.pop(imported, None)
         runpy.run_module(name, run_name="__main__")
         raise AssertionError(f"python -m {name} read no arguments")
+
+
+@contextmanager
+def _forgotten(*names: str) -> Iterator[None]:
+    """Hide these modules if another test has imported them, of which runpy would warn.
+
+    All other modules stay: numpy and torch cannot be imported twice in one process.
+    """
+    hidden = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    try:
+        yield
+    finally:
+        sys.modules.update(hidden)
