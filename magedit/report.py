@@ -80,8 +80,10 @@ class StepTrace:
 class ResultMeasures:
     """One result of an edit: the method, seed and strength that give it alone, and its own part of `EditMeasures`.
 
-    ``inside_difference`` is the mean absolute difference (0..255) inside the mask between the result and the unedited
-    picture as the model gives it back; None where that was not measured.
+    ``outside_difference`` is the largest absolute difference (0..255) to the input outside the dilated mask, and
+    ``outside_sha256`` the SHA-256 in hex of the pixels there (`magedit.images.masks.outside_sha256`), None where it was
+    not measured. ``inside_difference`` is the mean absolute difference (0..255) inside the mask between the result and
+    the unedited picture as the model gives it back; None where that was not measured.
     """
 
     method: MethodName = "mag-edit"
@@ -91,6 +93,7 @@ class ResultMeasures:
     after: tuple[Ratios, ...] = ()
     updates: int = 0
     outside_difference: int = 0
+    outside_sha256: str | None = None
     inside_difference: float | None = None
     nsfw_content_detected: bool | None = None
 

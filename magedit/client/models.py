@@ -59,13 +59,15 @@ class Reconstruction(ResponseModel):
 
 
 class ResultMeasures(ResponseModel):
-    """Ratios of one result."""
+    """One result: ratios, and what is outside the dilated mask (see `ResultMeasures` in the service's contract)."""
 
     method: str | None = None
     seed: int
     strength: float
     before: tuple[Ratios, ...]
     after: tuple[Ratios, ...]
+    outside_difference: int = 0
+    outside_sha256: str | None = None
 
 
 class Measures(ResponseModel):

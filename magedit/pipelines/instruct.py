@@ -142,6 +142,7 @@ class InstructPipeline(Pipeline):
                         seed=each.seed,
                         strength=each.strength,
                         outside_difference=pixels.outside_difference(image, pasted, union, margin),
+                        outside_sha256=pixels.outside_sha256(pictures[-1], union, margin),
                         inside_difference=pixels.inside_difference(reproduced, picture, mask),
                         nsfw_content_detected=flagged,
                     )

@@ -258,7 +258,7 @@ class MAGEditPipeline(Pipeline):
                 if output_type != "latent":
                     reproduced, reconstruction = self._reconstruct(inputs, inversion, edited[0].source)
                 for variant, each in zip(config.variants, edited, strict=True):
-                    difference, inside, flagged = 0, None, None
+                    difference, untouched, inside, flagged = 0, None, None, None
                     if output_type != "latent":
                         picture = backbone.decode(each.latent)
                         flagged = backbone.is_objectionable(picture)
@@ -268,7 +268,8 @@ class MAGEditPipeline(Pipeline):
                         pasted = pixels.paste_back(image, picture, changing, inversion.box, margin)
                         difference = pixels.outside_difference(image, pasted, union, margin)
                         pictures.append(restore(pasted, original))
-                    own.append(result_measures(variant, each, difference, inside, flagged))
+                        untouched = pixels.outside_sha256(pictures[-1], union, margin)
+                    own.append(result_measures(variant, each, difference, untouched, inside, flagged))
                     meter.stepped()
         self.backbone.release()
         flags = [bool(each.nsfw_content_detected) for each in own]

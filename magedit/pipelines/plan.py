@@ -128,6 +128,7 @@ def result_measures(
     config: EditConfig,
     edited: EditedLatent,
     outside_difference: int,
+    outside_sha256: str | None,
     inside_difference: float | None,
     flagged: bool | None,
 ) -> ResultMeasures:
@@ -140,6 +141,7 @@ def result_measures(
         after=mean_ratios([step.after for step in edited.trace]),
         updates=sum(step.iterations for step in edited.trace),
         outside_difference=outside_difference,
+        outside_sha256=outside_sha256,
         inside_difference=inside_difference,
         nsfw_content_detected=flagged,
     )

@@ -22,6 +22,7 @@ from jobs.settings import Settings
 from tests.docs.conftest import ROOT
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_TITLED = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 _ASSIGNMENT = re.compile(r"[A-Z_]+=")
 _PYTHON = {"python", ".venv/bin/python"}
 
@@ -42,6 +43,11 @@ class Command(NamedTuple):
 def blocks(page: Path, language: str) -> list[str]:
     """The fenced blocks of a page in one language."""
     return [code for name, code in _BLOCK.findall(page.read_text()) if name == language]
+
+
+def titled(page: Path, title: str) -> str:
+    """The fenced block of a page that has this title."""
+    return next(code for name, code in _TITLED.findall(page.read_text()) if name == title)
 
 
 def commands(page: Path) -> list[Command]:

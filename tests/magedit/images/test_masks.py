@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from magedit.config import MaskMode
 from magedit.errors import EmptyMask, MaskMismatch
 from magedit.images.masks import (
     PSNR_MAX,
+    STRIP_ROWS,
     check_mask,
     crop_to,
     dilate,
@@ -21,6 +23,7 @@ from magedit.images.masks import (
     inside_difference,
     outline,
     outside_difference,
+    outside_sha256,
     paste_back,
     paste_margin_px,
     psnr_inside,
@@ -267,6 +270,25 @@ def test_outside_difference_sees_a_single_changed_pixel() -> None:
     after = before.copy()
     after.putpixel((0, 0), (9, 12, 9))
     assert outside_difference(before, after, rectangle((40, 40), (20, 20, 30, 30)), 2) == 3
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_the_hash_of_the_outside_is_that_of_the_picture_with_the_inside_at_zero(mode: str) -> None:
+    picture = Image.effect_noise((30, 2 * STRIP_ROWS + 7), 80).convert(mode)
+    mask = rectangle(picture.size, (10, STRIP_ROWS - 5, 20, STRIP_ROWS + 5))
+    bare = picture.copy()
+    bare.paste((0,) * len(mode), (8, STRIP_ROWS - 7, 22, STRIP_ROWS + 7))
+    assert outside_sha256(picture, mask, 2) == hashlib.sha256(bare.tobytes()).hexdigest()
+
+
+def test_the_hash_of_the_outside_sees_one_changed_pixel_there_and_none_inside() -> None:
+    before = Image.effect_noise((40, 40), 80).convert("RGB")
+    mask = rectangle((40, 40), (20, 20, 30, 30))
+    inside, outside = before.copy(), before.copy()
+    inside.paste((1, 2, 3), (18, 18, 32, 32))
+    outside.putpixel((17, 18), (1, 2, 3))
+    assert outside_sha256(inside, mask, 2) == outside_sha256(before, mask, 2)
+    assert outside_sha256(outside, mask, 2) != outside_sha256(before, mask, 2)
 
 
 def test_the_outline_leaves_the_inside_alone() -> None:

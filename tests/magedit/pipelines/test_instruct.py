@@ -17,7 +17,7 @@ from magedit.demo.evaluate import judge_edit
 from magedit.demo.instructions import instruction
 from magedit.demo.vocabulary import INSTRUCTIONS, check_prompt
 from magedit.errors import CheckpointError, EditCanceled, MaskMismatch, NotTogether
-from magedit.images.masks import outside_difference
+from magedit.images.masks import outside_difference, outside_sha256
 from magedit.pipelines.instruct import InstructPipeline
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.report import Progress
@@ -67,6 +67,8 @@ def test_it_edits_inside_the_mask_alone(instructed: InstructPipeline, room: Room
     assert result.size == room.image.size
     assert ImageChops.difference(room.image, result).getbbox() is not None
     assert outside_difference(room.image, result, room.mask, output.measures.paste_margin_px) == 0
+    untouched = outside_sha256(room.image.convert("RGB"), room.mask, output.measures.paste_margin_px)
+    assert output.measures.results[0].outside_sha256 == untouched
     assert (output.measures.unet_forward, output.measures.outside_difference) == (3, 0)
 
 

@@ -32,7 +32,7 @@ from magedit.errors import (
     RegionMismatch,
     WordNotFound,
 )
-from magedit.images.masks import outside_difference, paste_margin_px, read_mask, union, working_crop
+from magedit.images.masks import outside_difference, outside_sha256, paste_margin_px, read_mask, union, working_crop
 from magedit.images.transparency import flatten
 from magedit.methods.registry import METHODS
 from magedit.pipelines.mag_edit import MAGEditOutput, MAGEditPipeline
@@ -106,6 +106,11 @@ def test_any_size_comes_back_in_its_own_size(pipe: MAGEditPipeline, size: tuple[
     assert output.images[0].mode == ("RGBA" if mode == "RGBA" else "RGB")
     before, after = image.convert("RGB"), output.images[0].convert("RGB")
     assert outside_difference(before, after, mask, output.measures.paste_margin_px) == 0
+    # Of the result as it comes back, alpha included: what the caller can compute from the picture sent.
+    sent = image.convert(output.images[0].mode)
+    for picture in (sent, output.images[0]):
+        untouched = outside_sha256(picture, mask, output.measures.paste_margin_px)
+        assert output.measures.results[0].outside_sha256 == untouched
     assert output.measures.crop == working_crop(mask, 256, QUICK.crop_context)
 
 
