@@ -47,7 +47,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 def titled(page: Path, title: str) -> str:
     """The fenced block of a page that has this title."""
-    return next(code for name, code in _TITLED.findall(page.read_text()) if name == title)
+    return str(next(code for name, code in _TITLED.findall(page.read_text()) if name == title))
 
 
 def commands(page: Path) -> list[Command]:
