@@ -1,26 +1,26 @@
 """One edit per `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07), across crashes of any process.
 
-A key is a tenant's. It is first *reserved* for the id of an edit that is being accepted, and then *bound* to the edit
-that was: in the very script that makes the record (`jobs/lua/create.lua`), so that there is no moment at which one
-is there without the other. A reservation only tells others to wait, for a short lease; what makes two edits of one key
-impossible is that a record is made only while the key is bound to no other edit. Whoever binds first wins.
+A key belongs to a tenant. It is first *reserved* for the id of an edit that is being accepted, then *bound* to it by
+the script that creates the record (`jobs/lua/edits/create.lua`), so that neither ever exists without the other. A
+reservation is a short lease that only makes others wait. What rules out two edits for one key is that a record is
+created only while the key is bound to no other edit: the first to bind wins.
 
-Where a front end may die, and what a repetition of the request then meets:
+Where a front end may die, and what a repeated request then finds:
 
 1. before the key is reserved: nothing; it is a first request.
 2. reserved, with no, some or all inputs in storage: 409 until the lease ends, then it is a first request with an id of
-   its own. The inputs under the dead request's id are orphans, which the reaper sweeps.
-3. record made and key bound, edit not in line yet: the edit, which the reaper puts in line.
-4. in line, answer not sent: the edit.
+   its own. The inputs under the dead request's id are orphans, which the reaper removes.
+3. record created and key bound, edit not in the queue yet: the edit, which the reaper enqueues.
+4. enqueued, response not sent: the edit.
 
-And where it does not die but is late or cut off:
+Where it survives but is late or cut off:
 
-5. The front end is stopped for longer than the lease, a repetition takes its place, and it goes on: whichever makes
-   its record first wins; the other is told which edit that is, removes its own inputs and answers with that edit.
-6. Redis does not answer while the record is made: the request gets 503, and the reservation stays, because the
-   record may be there. A repetition meets 3 or, after the lease, 2.
-7. The request is refused: the reservation is given up, and the key is free again, for a corrected payload too.
-8. Redis gives up the key while the request is under way (the lease has ended): the record is made and the key bound.
+5. The front end is stopped for longer than the lease, a repeated request takes its place, and it resumes: the one that
+   creates its record first wins; the other learns which edit that is, removes its own inputs and returns that edit.
+6. Redis does not answer while the record is created: the request gets 503, and the reservation stays, because the
+   record may exist. A repeated request finds 3 or, after the lease, 2.
+7. The request is refused: the reservation is released, and the key is free again, for a corrected payload too.
+8. Redis drops the key during the request (the lease has ended): the record is created and the key bound.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class IdempotencyKeys:
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._lease_ms = int(settings.idempotency_lease_s * 1000)
-        self._reserve = redis.register_script(load("reserve_key"))
-        self._release = redis.register_script(load("release_key"))
+        self._reserve = redis.register_script(load("idempotency/reserve"))
+        self._release = redis.register_script(load("idempotency/release"))
 
     @redis_errors()
     def reserve(self, tenant: str, key: str, fingerprint: str, job_id: str) -> Reservation | str:

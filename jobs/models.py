@@ -53,9 +53,9 @@ class Models:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._announce = redis.register_script(load("announce_model"))
-        self._live = redis.register_script(load("live_models"))
-        self._pace = redis.register_script(load("model_pace"))
+        self._announce = redis.register_script(load("models/announce"))
+        self._live = redis.register_script(load("models/live"))
+        self._pace = redis.register_script(load("models/pace"))
 
     @redis_errors()
     def announce(self, info: ModelInfo, worker: str, ttl_s: float, tokenizer_json: str) -> None:

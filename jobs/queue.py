@@ -40,8 +40,8 @@ class JobQueue:
         self._redis = redis
         self._records = records
         self._queues: dict[str, Queue] = {}
-        self._ring = redis.register_script(load("ring_bell"))
-        self._take = redis.register_script(load("dequeue"))
+        self._ring = redis.register_script(load("queue/ring_bell"))
+        self._take = redis.register_script(load("queue/dequeue"))
 
     def rq(self, model: str, priority: Priority = "normal") -> Queue:
         """RQ's queue of a model and priority. Kept, because each new one asks the server for its version."""

@@ -101,15 +101,15 @@ class Records:
         self._limit = settings.queue_limit
         self._orphan_age_s = settings.orphan_age_s
         self._key_ttl_ms = int(settings.idempotency_ttl_s * 1000)
-        self._create = redis.register_script(load("create"))
-        self._claim = redis.register_script(load("claim"))
-        self._renew = redis.register_script(load("renew"))
-        self._commit = redis.register_script(load("commit"))
-        self._cancel = redis.register_script(load("cancel"))
-        self._requeue = redis.register_script(load("requeue"))
-        self._overdue = redis.register_script(load("overdue"))
-        self._overtime = redis.register_script(load("overtime"))
-        self._forget = redis.register_script(load("forget"))
+        self._create = redis.register_script(load("edits/create"))
+        self._claim = redis.register_script(load("edits/claim"))
+        self._renew = redis.register_script(load("edits/renew"))
+        self._commit = redis.register_script(load("edits/commit"))
+        self._cancel = redis.register_script(load("edits/cancel"))
+        self._requeue = redis.register_script(load("edits/requeue"))
+        self._overdue = redis.register_script(load("edits/overdue"))
+        self._overtime = redis.register_script(load("edits/overtime"))
+        self._forget = redis.register_script(load("edits/forget"))
 
     # The front end's side
 

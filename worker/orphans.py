@@ -5,7 +5,7 @@ are few and harmless, so the search is rare and in small steps.
 
 Nothing of an edit that is unfinished or still kept is touched but what a dead attempt of it left. Inputs without a
 record are removed when their id is older than `orphan_age_s`, and a record for so old an id is refused
-(`jobs/lua/create.lua`): so they never belong to an edit that is being accepted, however long that takes.
+(`jobs/lua/edits/create.lua`): so they never belong to an edit that is being accepted, however long that takes.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Each checks the state it starts from and can be repeated, since a client that lo
 are Redis' own, so that no machine's clock matters. Keys are built inside the scripts: one Redis server (with
 replicas), not a cluster.
 
-A script names the files it builds on in its first lines (``-- include clock``). Every constant of `jobs.keys` that it
-uses is a local of the same name, and so is ``ALLOWED``, the table of `jobs.lifecycle`.
+A script names the files it builds on in its first lines (``-- include edits/transitions``). Every constant of
+`jobs.keys` that it uses is a local of the same name, and so is ``ALLOWED``, the table of `jobs.lifecycle`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from importlib.resources import files
 from jobs import keys
 from jobs.lifecycle import lua_table
 
-_INCLUDE = re.compile(r"^-- include (\w+)\n", re.MULTILINE)
+_INCLUDE = re.compile(r"^-- include ([\w/]+)\n", re.MULTILINE)
 
 
 @cache
 def load(name: str) -> str:
-    """The whole text of ``jobs/lua/<name>.lua``: constants, the files it includes, itself."""
+    """The whole text of ``jobs/lua/<name>.lua``, for example ``edits/create``: constants, included files, itself."""
     body = "".join(dict.fromkeys(_parts(name)))
     constants = {key: f"'{value}'" for key, value in vars(keys).items() if key.isupper() and isinstance(value, str)}
     constants["ALLOWED"] = lua_table()

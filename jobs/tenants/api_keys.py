@@ -78,7 +78,7 @@ class ApiKeys:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._stamp = redis.register_script(load("stamp_api_key"))
+        self._stamp = redis.register_script(load("tenants/stamp_api_key"))
 
     @redis_errors()
     def create(

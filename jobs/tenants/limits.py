@@ -60,7 +60,7 @@ class RateLimiter:
     """Counts requests in Redis, over all front ends. Safe to share between threads."""
 
     def __init__(self, redis: Redis) -> None:
-        self._take = redis.register_script(load("rate_limit"))
+        self._take = redis.register_script(load("tenants/rate_limit"))
 
     @redis_errors()
     def acquire(self, tenant: str, rates: Sequence[Rate]) -> RateDecision:

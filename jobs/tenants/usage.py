@@ -44,7 +44,7 @@ class UsageCounts:
     """Reads what was counted. Safe to share between threads."""
 
     def __init__(self, redis: Redis) -> None:
-        self._read = redis.register_script(load("read_usage"))
+        self._read = redis.register_script(load("tenants/read_usage"))
 
     @redis_errors()
     def of(self, tenant: str, month: str | None = None) -> Usage:

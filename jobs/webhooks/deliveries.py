@@ -73,8 +73,8 @@ class Deliveries:
         """``lease_s``: how long whoever takes a delivery has it."""
         self._redis = redis
         self._lease_s, self._pauses_s = lease_s, pauses_s
-        self._take = redis.register_script(load("claim_deliveries"))
-        self._report = redis.register_script(load("report_delivery"))
+        self._take = redis.register_script(load("webhooks/claim"))
+        self._report = redis.register_script(load("webhooks/report"))
 
     @redis_errors()
     def claim(self, most: int) -> tuple[ClaimedDelivery, ...]:

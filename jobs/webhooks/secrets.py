@@ -20,7 +20,7 @@ class WebhookSecrets:
     """The secrets of all tenants. Safe to share between threads; raises `QueueUnavailable` while Redis is away."""
 
     def __init__(self, redis: Redis) -> None:
-        self._secrets = redis.register_script(load("webhook_secrets"))
+        self._secrets = redis.register_script(load("webhooks/secrets"))
 
     def valid(self, tenant: str) -> tuple[str, ...]:
         """What signs at this moment, the present secret first; the first is made when it is first asked for."""

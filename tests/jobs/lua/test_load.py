@@ -1,21 +1,22 @@
 from __future__ import annotations
 
-from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from redis.exceptions import ResponseError
 
-from jobs import keys
+from jobs import keys, lua
 from jobs.lua import load
 from tests.jobs.desk import Desk
 
-SCRIPTS = sorted(each.name.removesuffix(".lua") for each in files("jobs.lua").iterdir() if each.name.endswith(".lua"))
+FOLDER = Path(lua.__file__).parent
+SCRIPTS = sorted(str(each.relative_to(FOLDER).with_suffix("")) for each in FOLDER.rglob("*.lua"))
 
 
 def test_a_script_refuses_what_the_table_does_not_allow(desk: Desk) -> None:
     record = desk.submit()
     desk.redis.hset(keys.EDIT + record.id, mapping={"state": "queued", "worker": "w", "attempt": 1})
-    illegal = load("commit").replace("state ~= 'running'", "false")
+    illegal = load("edits/commit").replace("state ~= 'running'", "false")
     with pytest.raises(ResponseError, match="no transition from queued to succeeded"):
         desk.redis.eval(illegal, 0, record.id, "w", 1, "succeeded", 1)
 
@@ -29,7 +30,7 @@ def test_scripts_compile_and_know_no_time_but_that_of_redis(name: str, desk: Des
 
 
 def test_what_a_script_builds_on_is_there_once_and_before_it() -> None:
-    text = load("create")
+    text = load("edits/create")
     assert text.count("local function now()") == 1
     assert text.index("local EDIT =") < text.index("local function now()") < text.index("return {'created'")
     assert "-- include" not in text

@@ -115,7 +115,7 @@ def test_further_results_need_passes_that_are_left(desk: Desk, counts: UsageCoun
 def test_months_by_the_calendar(desk: Desk) -> None:
     firsts = [datetime(year, month, 1, tzinfo=UTC) for year in (1999, 2000, 2026, 2028, 2100) for month in range(1, 13)]
     days = [*firsts, *(first - timedelta(seconds=1) for first in firsts)]
-    script = load("usage") + "return month(tonumber(ARGV[1]))"
+    script = load("tenants/usage") + "return month(tonumber(ARGV[1]))"
     months = [desk.redis.eval(script, 0, each.timestamp()).decode() for each in days]
     assert months == [each.strftime("%Y-%m") for each in days]
     assert bounds("2028-02") == (datetime(2028, 2, 1, tzinfo=UTC), datetime(2028, 3, 1, tzinfo=UTC))

@@ -1,6 +1,6 @@
 -- include clock
--- include usage
--- include webhooks
+-- include tenants/usage
+-- include webhooks/due
 -- State changes of an edit, for the scripts that make them.
 local function terminal(state) return next(ALLOWED[state]) == nil end
 

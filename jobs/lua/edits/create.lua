@@ -1,5 +1,5 @@
--- include transitions
--- include idempotency
+-- include edits/transitions
+-- include idempotency/bindings
 -- ARGV: id, tenant, model, limit, deadline_s or '', time of the id or '', orphan_age_s, unfinished, passes,
 -- Idempotency-Key's Redis key or '', fingerprint, ttl_ms, field, value, ...
 -- -> created + record | full | old | unfinished | quota | replay + id | reused + id

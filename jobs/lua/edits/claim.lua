@@ -1,4 +1,4 @@
--- include transitions
+-- include edits/transitions
 -- ARGV: id, worker, lease_ms, max_attempts, ttl_s, problem of a poison edit, of a late one
 -- -> claimed + record | poison | late | taken | finished | gone
 local id, me, lease_ms, max_attempts = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])

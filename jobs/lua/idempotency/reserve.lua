@@ -1,4 +1,4 @@
--- include idempotency
+-- include idempotency/bindings
 -- KEYS: key   ARGV: fingerprint, id, lease_ms  -> reserved | busy + milliseconds | replay + id | reused
 local key, fingerprint, id = KEYS[1], ARGV[1], ARGV[2]
 local other = taken(key, fingerprint, id)

@@ -1,4 +1,4 @@
--- include transitions
+-- include edits/transitions
 -- ARGV: id, worker, attempt, state, ttl_s, field, value, ...  -> the state committed | stale
 -- An accepted cancel wins over whatever the attempt ended with.
 local id, me, mine, after = ARGV[1], ARGV[2], ARGV[3], ARGV[4]

@@ -1,3 +1,3 @@
--- include ring
+-- include queue/ring
 -- KEYS: bell
 ring(KEYS[1])

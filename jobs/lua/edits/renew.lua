@@ -1,4 +1,4 @@
--- include transitions
+-- include edits/transitions
 -- ARGV: id, worker, attempt, lease_ms, progress or ''  -> kept | cancel | lost
 local id, me, mine = ARGV[1], ARGV[2], ARGV[3]
 local key = EDIT .. id

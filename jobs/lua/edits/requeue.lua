@@ -1,5 +1,5 @@
--- include transitions
--- include ring
+-- include edits/transitions
+-- include queue/ring
 -- KEYS: line, taken ids, bell
 -- ARGV: id, worker or '', attempt or '', ttl_s, problem of a late edit, 1 if the attempt is not to count
 -- -> queued | canceled | failed | kept

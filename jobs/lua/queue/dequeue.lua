@@ -1,4 +1,4 @@
--- include ring
+-- include queue/ring
 -- KEYS: the lines in the order of their priorities, the list of taken ids, bell -> id, number of its line (1, ...) | nil
 -- The move is one step: an id is in a line or among the taken ones, whenever the worker dies. What is taken and not
 -- claimed is under no lease, so the reaper brings it back; so it does if the answer was lost and the worker, asking

@@ -1,4 +1,4 @@
--- include transitions
+-- include edits/transitions
 -- KEYS: every line   ARGV: grace_s  -> the open ids in no line and under no lease for longer than the grace time
 -- MISSING keeps exactly the ids that are so now, each since when.
 local at, waiting, due = now(), {}, {}

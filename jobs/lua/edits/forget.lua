@@ -1,4 +1,4 @@
--- include transitions
+-- include edits/transitions
 -- ARGV: id, tombstone_s (0: at once)  -> whether there was such a record
 local id = ARGV[1]
 local tenant, state = unpack(redis.call('HMGET', EDIT .. id, 'tenant', 'state'))

@@ -1,4 +1,4 @@
--- include transitions
+-- include edits/transitions
 -- ARGV: id, ttl_s  -> the state before | false
 local id = ARGV[1]
 local state = redis.call('HGET', EDIT .. id, 'state')
