@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import sys
+from contextlib import suppress
+
 import uvicorn
+from fastapi import FastAPI
+from uvicorn.main import STARTUP_FAILURE
 
 from jobs.process import start
 from service.app import create_app
@@ -12,11 +18,25 @@ GRACE_S = 8
 """Time to finish running requests when stopped, in seconds."""
 
 
+class Server(uvicorn.Server):
+    """Answers requests that wait for an edit as soon as it is told to stop."""
+
+    def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End waits and event streams, then finish the requests that run."""
+        await self._app.state.watch.close()
+        await super().shutdown(sockets)
+
+
 def main() -> None:
     """Read the settings and serve."""
     settings = start()
-    uvicorn.run(
-        create_app(settings),
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
         host=settings.api_host,
         port=settings.api_port,
         timeout_keep_alive=KEEP_ALIVE_S,
@@ -28,6 +48,11 @@ def main() -> None:
         # `service.middleware.request_id` logs what is answered.
         access_log=False,
     )
+    server = Server(app, config)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
 
 
 if __name__ == "__main__":

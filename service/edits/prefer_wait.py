@@ -24,7 +24,10 @@ def preferred_wait(values: Sequence[str]) -> int | None:
 
 
 async def await_end(request: Request, watch: Watch, job_id: str, timeout_s: float) -> None:
-    """Return when the edit is finished or gone, the time is over, or the caller has hung up. The body must be read."""
+    """Return when the edit is finished or gone, the time is over, the caller has hung up, or this process stops.
+
+    The body must have been read.
+    """
     ended = asyncio.ensure_future(watch.end(job_id))
     gone = asyncio.ensure_future(_hung_up(request))
     try:
@@ -32,6 +35,7 @@ async def await_end(request: Request, watch: Watch, job_id: str, timeout_s: floa
     finally:
         ended.cancel()
         gone.cancel()
+        await asyncio.gather(ended, gone, return_exceptions=True)
 
 
 async def _hung_up(request: Request) -> None:

@@ -31,6 +31,10 @@ NOTHING = -1
 log = structlog.get_logger(__name__)
 
 
+class WatchClosed(Exception):
+    """The process stops: nothing more will be heard of here."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """An edit at one revision. ``edit`` is its JSON as `GET /v1/edits/{id}` gives it; ``progress`` that of the parts
@@ -78,6 +82,13 @@ class Watch:
         self._latest: dict[str, Snapshot | None] = {}
         self._news = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def close(self) -> None:
+        """End every wait, so that requests which wait for an edit are answered before the process stops."""
+        async with self._news:
+            self._closed = True
+            self._news.notify_all()
 
     @property
     def watched(self) -> int:
@@ -99,9 +110,15 @@ class Watch:
                 self._latest.pop(job_id, None)
 
     async def after(self, job_id: str, revision: int) -> Snapshot | None:
-        """Wait for the first snapshot that is later than ``revision``; None: the edit is gone."""
+        """Wait for the first snapshot that is later than ``revision``; None: the edit is gone.
+
+        Raises:
+            WatchClosed: `close` was called.
+        """
 
         def is_later() -> bool:
+            if self._closed:
+                return True
             if job_id not in self._latest:
                 return False
             latest = self._latest[job_id]
@@ -109,10 +126,12 @@ class Watch:
 
         async with self._news:
             await self._news.wait_for(is_later)
+            if self._closed:
+                raise WatchClosed
             return self._latest[job_id]
 
     async def end(self, job_id: str) -> Snapshot | None:
-        """Wait for the end of the edit; None: it is gone."""
+        """Wait for the end of the edit; None: it is gone. Raises WatchClosed."""
         revision = NOTHING
         with self.watching(job_id):
             while True:

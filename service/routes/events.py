@@ -13,7 +13,7 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 from jobs.schema import AnyRecord, State
 from service.deps import AnyOwnEdit, WatchDep
 from service.edits.views import EDITS
-from service.edits.watcher import NOTHING, Snapshot, Watch
+from service.edits.watcher import NOTHING, Snapshot, Watch, WatchClosed
 from service.openapi.responses import REDIS_AWAY, problems
 from service.routes.edits import NOT_FOUND
 
@@ -94,6 +94,9 @@ async def _events(watch: Watch, edit_id: str, seen: int) -> AsyncIterator[bytes]
             except TimeoutError:
                 yield format_sse_event(comment="still here")
                 continue
+            except WatchClosed:
+                # This front end stops. The client connects to another with `Last-Event-ID`.
+                return
             if snapshot is None:
                 yield format_sse_event(event="deleted", data_str="{}")
                 return

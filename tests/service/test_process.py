@@ -8,12 +8,16 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
+from jobs.settings import Settings
 from tests.conftest import PATIENCE_S, free_port, wait_until
+from tests.jobs.desk import open_ids
+from tests.service.conftest import Announce, Form, WorkerSide
 
 HEAD_LIMIT = 64 * 1024
 """What h11 reads of a request's head before it gives up."""
@@ -44,6 +48,26 @@ def serving(redis_url: str, folder: Path) -> Iterator[tuple[subprocess.Popen[byt
 def test_it_serves_and_stops_on_sigterm(redis_url: str, tmp_path: Path) -> None:
     with serving(redis_url, tmp_path) as (process, _):
         process.send_signal(signal.SIGTERM)
+        process.wait(PATIENCE_S)
+
+
+def test_requests_that_wait_are_answered_before_it_stops(
+    settings: Settings, announce: Announce, form: Form, worker_side: WorkerSide
+) -> None:
+    announce()
+    with ThreadPoolExecutor(1) as pool, serving(settings.redis_url, settings.state_dir) as (process, port):
+        client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=2 * PATIENCE_S)
+        waits = pool.submit(form.send, client, {"Prefer": "wait=50"})
+        wait_until(lambda: waits.done() or bool(open_ids(worker_side.records)))
+        (edit_id,) = open_ids(worker_side.records)
+        with client.stream("GET", f"/v1/edits/{edit_id}/events") as events:
+            lines = events.iter_lines()
+            assert next(lines).startswith("event: state")
+            process.send_signal(signal.SIGTERM)
+            # Whole to its end, not cut off.
+            assert not [line for line in lines if line.startswith("event: ")]
+        answer = waits.result()
+        assert (answer.status_code, answer.json()["state"]) == (202, "queued")
         process.wait(PATIENCE_S)
 
 
