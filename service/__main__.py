@@ -8,12 +8,14 @@ from contextlib import suppress
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.main import STARTUP_FAILURE
 
 from jobs.process import start
 from service.app import create_app
 
 KEEP_ALIVE_S = 75
+STARTUP_FAILURE = 3
+"""Exit status when the address cannot be bound or the application does not start, as of uvicorn.run."""
+
 GRACE_S = 8
 """Time to finish running requests when stopped, in seconds."""
 
