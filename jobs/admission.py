@@ -1,6 +1,6 @@
 """Admission check: whether one more edit would be accepted, before its upload is processed.
 
-Only a look: what counts is what `Records.create` finds in the step that makes the record.
+Advisory: the binding check is `Records.create`'s, in the step that creates the record.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Room:
 
     @redis_errors()
     def require(self, tenant: str, limits: Limits) -> None:
-        """Return if the tenant could have one more edit, in one round trip.
+        """Check that the tenant may have one more edit, in one round trip.
 
-        Raises QueueFull, TooManyUnfinished, with the words of `Records.create`; QueueUnavailable.
+        Raises QueueFull and TooManyUnfinished with the messages of `Records.create`, and QueueUnavailable.
         """
         with self._redis.pipeline(transaction=False) as pipeline:
             pipeline.scard(keys.OPEN)

@@ -22,18 +22,18 @@ BACKOFF_BASE_S = 0.05
 BACKOFF_CAP_S = 1.0
 
 _AWAY: Final = (RedisConnectionError, RedisTimeoutError)
-# The first word of an answer by which a server refuses for reasons of its own: it cannot write to its disk, is full, is
-# a replica, has too few replicas or no master, is loading, is busy, or its cluster is not whole. Servers before 7.0
-# put it in the middle of the sentence when it was a script that was refused.
+# First words of errors caused by the server's state, not by the command: it cannot write to disk, is full, is
+# a replica, has too few replicas or no master, is loading, is busy, or its cluster is incomplete. Servers before 7.0
+# put the word in the middle of the message if the command was in a script.
 _REFUSES: Final = re.compile(
     r"(?:^|: -?)(?:MISCONF|OOM|READONLY|NOREPLICAS|MASTERDOWN|LOADING|BUSY|CLUSTERDOWN|TRYAGAIN) "
 )
 
 
 def connect(settings: Settings) -> Redis:
-    """A client (a pool; nothing is connected yet) that repeats commands with jittered back-off.
+    """Client (a pool, not connected yet) that retries commands with jittered back-off.
 
-    A command may therefore run twice when its answer was lost: every script of `jobs.lua` can be
+    A command may therefore run twice if its reply is lost: every script of `jobs.lua` is
     repeated. Replies are bytes, as RQ needs them.
     """
     password = settings.redis_password.get_secret_value() if settings.redis_password else None
@@ -52,20 +52,20 @@ def connect(settings: Settings) -> Redis:
 
 
 def longest_command_s(settings: Settings) -> float:
-    """How long one command with all its repetitions may keep its caller waiting, in seconds: for a server that neither
-    answers nor refuses."""
+    """Longest time that one command with all its retries may block its caller, in seconds, if the server neither
+    replies nor refuses."""
     return (settings.redis_retries + 1) * (2 * settings.redis_timeout_s + BACKOFF_CAP_S)
 
 
 def is_away(error: RedisError) -> bool:
-    """Whether the server cannot be reached, or answers but refuses to work, so that later may be better."""
+    """Whether the server is unreachable or refuses to work for now, so that a later try may succeed."""
     status = f"{getattr(error, 'status_code', None) or ''} {error}".lstrip()
     return isinstance(error, _AWAY) or _REFUSES.search(status) is not None
 
 
 @contextmanager
 def redis_errors() -> Iterator[None]:
-    """Turn "Redis is away" into `QueueUnavailable`; usable as a decorator. Other errors are bugs and pass."""
+    """Turn "Redis is away" into `QueueUnavailable`; usable as a decorator. Other errors are bugs and propagate."""
     try:
         yield
     except RedisError as error:

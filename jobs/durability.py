@@ -13,9 +13,9 @@ log = structlog.get_logger()
 
 @redis_errors()
 def warn_unless_durable(redis: Redis) -> None:
-    """Log a warning for each setting of the server by which accepted edits may be lost.
+    """Log a warning for each server setting that can lose accepted edits.
 
-    A server that does not tell (`INFO` or `CONFIG` may be forbidden, or answer less) is not blamed.
+    A server that does not tell (`INFO` or `CONFIG` forbidden or incomplete) gets no warning.
 
     Raises:
         QueueUnavailable: Redis is away.
@@ -31,7 +31,7 @@ def warn_unless_durable(redis: Redis) -> None:
         log.warning("Redis may drop accepted edits when it is full: set maxmemory-policy noeviction", policy=policy)
     if append_only == 0:
         log.warning("Redis may lose accepted edits when it is restarted: set appendonly yes")
-    # No part of INFO; servers that others run tend to forbid CONFIG.
+    # Not in INFO; managed servers often forbid CONFIG.
     try:
         fsync = redis.config_get("appendfsync").get("appendfsync")
     except ResponseError as error:

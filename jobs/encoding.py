@@ -15,7 +15,7 @@ from magedit.config.types import RENAMED, RENAMED_IN_REGION
 
 log = structlog.get_logger()
 
-# Fields that are text as they are; all others are JSON.
+# Fields stored as plain text; all others are JSON.
 _TEXT = frozenset({"id", "tenant", "image", "state", "worker", "webhook_url", "request_id", "traceparent"})
 
 
@@ -30,7 +30,7 @@ def encode(record: JobRecord) -> dict[str, str]:
 
 
 def decode(fields: Mapping[bytes, bytes]) -> JobRecord:
-    """The record of a hash. Raises ValueError if this program cannot read it, as one of another version."""
+    """The record of a hash. Raises ValueError if this version cannot read it."""
     decoded = {name.decode(): value.decode() for name, value in fields.items()}
     return JobRecord.model_validate(
         _renamed({name: value if name in _TEXT else json.loads(value) for name, value in decoded.items()})
@@ -38,7 +38,7 @@ def decode(fields: Mapping[bytes, bytes]) -> JobRecord:
 
 
 def _renamed(record: dict[str, Any]) -> dict[str, Any]:
-    """``record`` with the present names of what an earlier program wrote: edits outlive an upgrade."""
+    """``record`` with the current names of fields that an earlier version wrote: edits survive an upgrade."""
     request, measures = record.get("request") or {}, record.get("measures") or {}
     _rename(request.get("config", {}), RENAMED)
     for config in request.get("compare", ()):
@@ -56,7 +56,7 @@ def _rename(values: dict[str, Any], renamed: Mapping[str, str]) -> None:
 
 
 def read(job_id: str, fields: Mapping[bytes, bytes]) -> AnyRecord:
-    """The record of a hash, or what can be told of it."""
+    """The record of a hash, or what is readable of it."""
     try:
         return decode(fields)
     except ValueError as error:
@@ -65,7 +65,7 @@ def read(job_id: str, fields: Mapping[bytes, bytes]) -> AnyRecord:
 
 
 def request_parts(request: bytes) -> dict[str, str]:
-    """Model and priority of a request, whatever version of this program wrote the rest. Raises ValueError."""
+    """Model and priority of a request written by any version. Raises ValueError."""
     try:
         asked = json.loads(request)
         return {"model": str(asked["model"]), "priority": str(asked.get("priority", "normal"))}
@@ -89,14 +89,14 @@ def _remains(job_id: str, fields: Mapping[bytes, bytes]) -> UnreadableRecord:
         try:
             return UnreadableRecord.model_validate(known)
         except ValidationError as error:
-            # Each turn leaves out what is wrong: at the latest when nothing but id and tenant is left, it is valid.
+            # Each round drops the invalid fields; with only id and tenant left the rest is valid.
             for wrong in error.errors():
                 known.pop(str(wrong["loc"][0]), None)
             known = {"tenant": ""} | known | {"id": job_id}
 
 
 def decode_pairs(pairs: Sequence[bytes]) -> JobRecord:
-    """The record of a hash as a script answers it: name, value, name, value ... Raises as `decode`."""
+    """The record of a hash as a script returns it: name, value, name, value ... Raises as `decode`."""
     return decode(dict(zip(pairs[::2], pairs[1::2], strict=True)))
 
 

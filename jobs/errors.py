@@ -9,12 +9,12 @@
     ├── RecordUnreadable     another version of this program wrote its record, or it is damaged
     ├── JobExpired           its results are no longer kept
     ├── ObjectNotFound       storage has no such object
-    ├── TooManyUnfinished    the tenant has as many unfinished edits as it may
-    ├── QuotaExhausted       the tenant has used up its month
-    ├── KeyInUse             a request with this Idempotency-Key is under way
+    ├── TooManyUnfinished    the tenant is at its limit of unfinished edits
+    ├── QuotaExhausted       the tenant has used up its monthly quota
+    ├── KeyInUse             a request with this Idempotency-Key is in progress
     ├── KeyReused            the Idempotency-Key belongs to another payload
-    ├── UnknownModel         no worker ever offered this model
-    ├── WebhookRefused       nothing is ever sent to this webhook_url
+    ├── UnknownModel         no worker has ever served this model
+    ├── WebhookRefused       this webhook_url is not allowed
     ├── ContentWithheld      the checkpoint's safety checker objects to the result
     └── Unavailable          try again later
         ├── QueueFull            too many unfinished edits
@@ -22,7 +22,7 @@
         ├── QueueUnavailable     Redis is away
         └── StoreUnavailable     object storage is away
 
-`code` is stable: callers may switch on it. `field` names the parameter to blame, if there is one.
+`code` is stable: callers may switch on it. `field` names the offending parameter, if there is one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from typing import ClassVar
 
 
 class JobError(Exception):
-    """Base of the tree. ``code`` is a stable identifier, ``field`` the parameter to blame (or None)."""
+    """Base of the tree. ``code`` is a stable identifier, ``field`` the offending parameter (or None)."""
 
     code: ClassVar[str] = "job_error"
     field: ClassVar[str | None] = None
@@ -42,13 +42,13 @@ class JobError(Exception):
 
 
 class JobNotFound(JobError):
-    """No edit has this id, or it belongs to another tenant (which is not told apart)."""
+    """No edit has this id, or it belongs to another tenant (indistinguishable to the caller)."""
 
     code = "not_found"
 
 
 class JobConflict(JobError):
-    """The edit's state does not allow what was asked."""
+    """The edit's state does not allow the requested operation."""
 
     code = "conflict"
 
@@ -73,8 +73,8 @@ class AlreadyFinished(JobConflict):
 
 
 class RecordUnreadable(JobError):
-    """The edit's record was written by another version of this program, or is damaged: it can be looked at, canceled
-    and deleted, and nothing else."""
+    """The edit's record was written by another version of this program, or is damaged: it can only be
+    viewed, canceled and deleted."""
 
     code = "record_unreadable"
 
@@ -92,20 +92,20 @@ class ObjectNotFound(JobError):
 
 
 class TooManyUnfinished(JobError):
-    """The tenant has as many unfinished edits as it may; ``retry_after_s``: when to try again, in seconds."""
+    """The tenant is at its limit of unfinished edits; ``retry_after_s``: when to try again, in seconds."""
 
     code = "too_many_unfinished"
     retry_after_s = 10
 
 
 class QuotaExhausted(JobError):
-    """The tenant has used up what it may use in a month."""
+    """The tenant has used up its monthly quota."""
 
     code = "quota_exhausted"
 
 
 class KeyInUse(JobError):
-    """The first request with this Idempotency-Key is under way; ``retry_after_s``: when to ask again, in seconds."""
+    """The first request with this Idempotency-Key is in progress; ``retry_after_s``: when to ask again, in seconds."""
 
     code = "idempotency_key_in_use"
     field = "Idempotency-Key"
@@ -138,14 +138,14 @@ class UnknownModel(JobError):
 
 
 class WebhookRefused(JobError):
-    """Nothing is ever sent to an address like this `webhook_url`."""
+    """Webhooks are not sent to addresses like this `webhook_url`."""
 
     code = "webhook_refused"
     field = "webhook_url"
 
 
 class ContentWithheld(JobError):
-    """The checkpoint's safety checker objects to the result, and the settings keep such from its caller."""
+    """The checkpoint's safety checker flagged the result, and the settings withhold flagged results."""
 
     code = "content_withheld"
 
@@ -161,7 +161,7 @@ class Unavailable(JobError):
 
 
 class QueueFull(Unavailable):
-    """As many edits are unfinished as the settings allow."""
+    """The number of unfinished edits is at the settings' limit."""
 
     code = "queue_full"
     retry_after_s = 30

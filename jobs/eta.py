@@ -5,17 +5,17 @@ from __future__ import annotations
 from jobs.schema import AnyRecord, ModelStatus, State
 from magedit.meter import relative_work
 
-# Below this finished fraction the pace of an edit says nothing about its end yet.
+# Below this finished fraction an edit's own pace predicts nothing yet.
 MEASURABLE_FRACTION = 0.1
 
 
 def estimate(record: AnyRecord, position: int | None, model: ModelStatus | None, now: float) -> float | None:
-    """Seconds until the edit is done, None where nothing is known (or it is over).
+    """Seconds until the edit finishes; None if unknown or already finished.
 
     Args:
         record: the edit.
-        position: edits before it in line, as `JobQueue.position` tells.
-        model: the model's measured pace and live workers; edits in line are taken to have this edit's steps.
+        position: edits ahead of it in the queue (`JobQueue.position`).
+        model: the model's measured pace and live workers; queued edits are assumed to have as many steps as this one.
         now: Unix seconds by the clock of Redis.
     """
     if record.state is State.RUNNING and record.progress and record.started_at:

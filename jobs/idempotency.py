@@ -37,11 +37,11 @@ from jobs.lua import load
 from jobs.settings import Settings
 
 RETRY_S = 2
-"""Longest wait that a repetition is told while the first request is under way, in seconds: most take less."""
+"""Longest `retry_after_s` while the first request is in progress, in seconds: most take less."""
 
 
 class Reservation(NamedTuple):
-    """A key that stands for the edit ``id`` unless another is bound to it first. ``key``: where Redis has it."""
+    """A key reserved for the edit ``id`` unless another edit is bound to it first. ``key``: its Redis key."""
 
     key: str
     fingerprint: str
@@ -58,15 +58,15 @@ class IdempotencyKeys:
 
     @redis_errors()
     def reserve(self, tenant: str, key: str, fingerprint: str, job_id: str) -> Reservation | str:
-        """Reserve the tenant's key for a new edit, or give the id of the edit that it is bound to.
+        """Reserve the tenant's key for a new edit, or return the id of the edit that it is bound to.
 
         Repeatable. ``fingerprint`` is equal for equal payloads.
 
         Raises:
-            KeyInUse: a request with this key and payload is under way.
+            KeyInUse: a request with this key and payload is in progress.
             KeyReused: the key belongs to another payload.
         """
-        # A caller's text is hashed: no key of Redis grows with it.
+        # The caller's text is hashed, so that Redis keys stay short.
         name = f"{keys.IDEMPOTENCY}{tenant}:{hashlib.sha256(key.encode()).hexdigest()}"
         answer, *rest = self._reserve(keys=[name], args=[fingerprint, job_id, self._lease_ms])
         if answer == b"reused":
@@ -79,5 +79,5 @@ class IdempotencyKeys:
 
     @redis_errors()
     def release(self, reservation: Reservation) -> None:
-        """Free the key, unless it is bound, or another's by now. Repeatable."""
+        """Free the key unless it is bound or reserved by another request by now. Repeatable."""
         self._release(keys=[reservation.key], args=[reservation.id])

@@ -3,7 +3,7 @@
 queued ──claim──> running ──commit──> succeeded | failed | canceled
   │  ^               │
   │  └─ handed back, or its worker died
-  └──> canceled (asked for while waiting), failed (its workers died too often, or its deadline passed)
+  └──> canceled (while queued), failed (its workers died too often, or its deadline passed)
 """
 
 from __future__ import annotations

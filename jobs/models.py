@@ -1,4 +1,4 @@
-"""Registry of served models: workers announce them with a time to live."""
+"""Registry of served models, which workers announce with a time to live."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from jobs.settings import Settings
 
 # How long a tokenizer outlives its last announcement, in seconds.
 TOKENIZER_TTL_S = 24 * 3600
-# Share of the newest edit in the average pace.
+# Weight of the newest edit in the average pace.
 PACE_WEIGHT = 0.3
 
 
 def tokenizer_sha256(tokenizer_json: str) -> str:
-    """What `ModelInfo.tokenizer_sha256` holds."""
+    """The hash for `ModelInfo.tokenizer_sha256`."""
     return hashlib.sha256(tokenizer_json.encode()).hexdigest()
 
 
@@ -36,7 +36,7 @@ class ModelsSnapshot(NamedTuple):
 
 @lru_cache(maxsize=64)
 def _info(text: bytes) -> ModelInfo:
-    """An announcement, parsed once: it is asked for with every status, and has a vocabulary in it."""
+    """An announcement; parsing is cached, since every status request needs it and it holds a vocabulary."""
     return ModelInfo.model_validate_json(text)
 
 
@@ -49,7 +49,7 @@ def default_model(known: Mapping[str, ModelStatus], settings: Settings) -> str:
 
 
 class Models:
-    """The announcements. Safe to share between threads; raises `QueueUnavailable` while Redis is away."""
+    """Announcements of models. Safe to share between threads; raises `QueueUnavailable` while Redis is away."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -59,7 +59,7 @@ class Models:
 
     @redis_errors()
     def announce(self, info: ModelInfo, worker: str, ttl_s: float, tokenizer_json: str) -> None:
-        """Say that ``worker`` serves the model for the next ``ttl_s`` seconds."""
+        """Announce that ``worker`` serves the model for the next ``ttl_s`` seconds."""
         sha256 = info.tokenizer_sha256
         args = (info.name, worker, ttl_s, info.model_dump_json(), sha256, TOKENIZER_TTL_S)
         if not self._announce(args=args):
@@ -67,17 +67,17 @@ class Models:
 
     @redis_errors()
     def withdraw(self, info: ModelInfo, worker: str) -> None:
-        """Say that ``worker`` no longer serves the model."""
+        """Withdraw the announcement that ``worker`` serves the model."""
         self._redis.zrem(keys.ANNOUNCED, f"{info.name} {worker}")
 
     @redis_errors()
     def workers(self) -> set[str]:
-        """The names of the workers whose announcements hold."""
+        """Names of the live workers."""
         return {member.decode().split(" ")[1] for member in self._live()[0]}
 
     @redis_errors()
     def snapshot(self) -> ModelsSnapshot:
-        """Every model that was ever announced, with its live workers, and the time, in one round trip."""
+        """Every model ever announced, with its live workers, and the time, in one round trip."""
         announced, infos, paces, (seconds, microseconds) = self._live()
         serving = [member.decode().split(" ")[0] for member in announced]
         pace = {paces[i].decode(): float(paces[i + 1]) for i in range(0, len(paces), 2)}
@@ -88,14 +88,14 @@ class Models:
         return ModelsSnapshot(models, int(seconds) + int(microseconds) / 1e6)
 
     def all(self) -> dict[str, ModelStatus]:
-        """Every model that was ever announced, with its live workers, in one round trip."""
+        """Every model ever announced, with its live workers, in one round trip."""
         return self.snapshot().models
 
     def require(self, name: str | None, settings: Settings) -> ModelStatus:
         """The model with at least one live worker, in one round trip; ``name`` None: the default one.
 
         Raises:
-            UnknownModel: no worker has ever served it; names those that are known.
+            UnknownModel: no worker has ever served it; the message lists the known models.
             NoWorkerForModel: no worker serves it now.
         """
         known = self.all()
@@ -109,7 +109,7 @@ class Models:
 
     @redis_errors()
     def tokenizer_json(self, info: ModelInfo) -> str:
-        """The model's tokenizer, to be cached by `ModelInfo.tokenizer_sha256`. Raises NoWorkerForModel."""
+        """The model's tokenizer, cacheable under `ModelInfo.tokenizer_sha256`. Raises NoWorkerForModel."""
         text = cast("bytes | None", self._redis.get(keys.TOKENIZER + info.tokenizer_sha256))
         if text is None:
             raise NoWorkerForModel(f"no worker serves the model {info.name!r} at present; try again later")
@@ -117,5 +117,5 @@ class Models:
 
     @redis_errors()
     def keep_pace(self, name: str, step_seconds: float) -> None:
-        """Average the wall seconds per denoising step of one more finished edit into the model's pace."""
+        """Include the wall seconds per denoising step of a finished edit in the model's average pace."""
         self._pace(args=[name, step_seconds, PACE_WEIGHT])

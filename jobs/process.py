@@ -14,10 +14,10 @@ log = structlog.get_logger()
 
 
 def start() -> Settings:
-    """Configure logging and read the settings; variables that are no settings are logged.
+    """Configure logging and read the settings; unknown variables are logged.
 
     Raises:
-        SystemExit: with EX_CONFIG, after a setting that cannot be used was logged: a new start would end alike.
+        SystemExit: with EX_CONFIG, after logging an invalid setting: a restart would fail alike.
     """
     configure_logging()
     for warning in unknown_variables():

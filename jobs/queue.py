@@ -19,21 +19,21 @@ from jobs.lua import load
 from jobs.records import Place, Records
 from jobs.schema import PRIORITIES, AnyRecord, JobRecord, Priority, State, id_time
 
-# What a job is called in RQ. Workers take jobs of this name only, and call their own function: nothing that
-# is written in Redis is ever imported.
+# Function name of a job in RQ. Workers take jobs of this name only and call their own function: nothing that
+# is stored in Redis is ever imported.
 TASK = "worker.edit.run"
 
 
 def queue_name(model: str, priority: Priority = "normal") -> str:
-    """RQ's name of a model's line of one priority."""
+    """RQ's name of the queue of a model and priority."""
     return f"magedit:{model}" if priority == "normal" else f"magedit:{model}:{priority}"
 
 
 class JobQueue:
-    """Puts edits in line and finds them there. Safe to share between threads.
+    """Enqueues edits and finds them in the queue. Safe to share between threads.
 
-    A model has a line a priority, and one list of taken ids. Every method raises `QueueUnavailable` while Redis is
-    away.
+    A model has one line (a list of waiting ids) per priority, and one list of taken ids. Every method raises
+    `QueueUnavailable` while Redis is away.
     """
 
     def __init__(self, redis: Redis, records: Records) -> None:
@@ -44,7 +44,7 @@ class JobQueue:
         self._take = redis.register_script(load("queue/dequeue"))
 
     def rq(self, model: str, priority: Priority = "normal") -> Queue:
-        """RQ's queue of a model and priority. Kept, because each new one asks the server for its version."""
+        """RQ's queue of a model and priority. Cached, because creating one queries the server's version."""
         name = queue_name(model, priority)
         if name not in self._queues:
             self._queues[name] = Queue(name, connection=self._redis, serializer=JSONSerializer, default_timeout=-1)
@@ -57,28 +57,28 @@ class JobQueue:
         return str(self.rq(model, priority).key)
 
     def lines(self, model: str) -> list[str]:
-        """Keys of the model's lines, in the order in which they are served."""
+        """Keys of the model's lines, in the order of service."""
         return [self.line(model, priority) for priority in PRIORITIES]
 
     def _taken(self, model: str) -> str:
         return str(self.rq(model).intermediate_queue_key)
 
     def _lists(self, record: JobRecord | Place) -> list[str]:
-        """What `Records.requeue` and `Records.hand_back` change."""
+        """The lists that `Records.requeue` and `Records.hand_back` change."""
         return [self.line(record.model, record.priority), self._taken(record.model), keys.BELL + record.model]
 
     # The front end's side
 
     @redis_errors()
     def enqueue(self, record: JobRecord) -> None:
-        """Put a created record in line. Repeatable: an edit that is in line stays where it is."""
+        """Append a created record to its line. Repeatable: an edit that is in line keeps its place."""
         with suppress(DuplicateJobError):
             self.rq(record.model, record.priority).enqueue_job(self._job(record), unique=True)
-        # For a duplicate too: it may be this call's own doing, its answer lost, and nobody has rung for it then.
+        # For a duplicate too: it may stem from this call's first try, whose reply was lost before the bell rang.
         self._ring(keys=[keys.BELL + record.model])
 
     def position(self, record: JobRecord) -> int | None:
-        """How many edits are before this one in line (0: it is next), None if it is not in line."""
+        """Number of edits ahead of this one in line (0: it is next); None if it is not in line."""
         return self.positions([record])[0]
 
     @redis_errors()
@@ -103,7 +103,7 @@ class JobQueue:
 
     @redis_errors()
     def depth(self, model: str, priority: Priority | None = None) -> int:
-        """How many edits are in line for the model (in the line of one priority)."""
+        """Number of edits in line for the model (of one priority, if given)."""
         with self._redis.pipeline() as pipeline:
             for line in [self.line(model, priority)] if priority else self.lines(model):
                 pipeline.llen(line)
@@ -111,19 +111,19 @@ class JobQueue:
 
     @redis_errors()
     def age_s(self, model: str, priority: Priority) -> float:
-        """Seconds since the next edit in this line was made, by the clock of the machine that made its id; 0: none
-        waits."""
+        """Age in seconds of the next edit in this line, by the clock of the machine that made its id; 0 if the line
+        is empty."""
         first = cast("bytes | None", self._redis.lindex(self.line(model, priority), 0))
         made = id_time(first.decode()) if first else None
         return max(0.0, self._records.now() - made) if made is not None else 0.0
 
     def remove(self, record: AnyRecord | Place) -> None:
-        """Take an edit out of RQ, wherever it is there."""
+        """Remove an edit from all of RQ's lists."""
         self.remove_id(record.id, record.model)
 
     @redis_errors()
     def remove_id(self, job_id: str, model: str) -> None:
-        """Take an id out of RQ, whether or not it has a record."""
+        """Remove an id from all of RQ's lists, whether or not it has a record."""
         with self._redis.pipeline() as pipeline:
             for each in (*self.lines(model), self._taken(model)):
                 pipeline.lrem(each, 0, job_id)
@@ -134,17 +134,17 @@ class JobQueue:
 
     @redis_errors()
     def dequeue(self, model: str) -> tuple[str, Priority] | None:
-        """Move the next id, in one step, to the list of taken ids: it and its line. None: nobody waits."""
+        """Move the next id to the list of taken ids, atomically; returns it and its priority, None if nothing waits."""
         taken = self._take(keys=[*self.lines(model), self._taken(model), keys.BELL + model])
         return (taken[0].decode(), PRIORITIES[taken[1] - 1]) if taken else None
 
     @redis_errors()
     def await_bell(self, model: str, timeout_s: float) -> None:
-        """Block until somebody puts an edit in line, or for ``timeout_s`` seconds."""
+        """Block until an edit is enqueued, for ``timeout_s`` seconds at most."""
         self._redis.blpop([keys.BELL + model], timeout_s)
 
     def hand_back(self, claim: JobRecord, *, counts: bool = False) -> State | None:
-        """Give a claimed edit back to the head of its line; as `Records.hand_back`."""
+        """Return a claimed edit to the head of its line; as `Records.hand_back`."""
         return self._leave(claim, self._records.hand_back(claim, self._lists(claim), counts=counts))
 
     # The reaper's side
@@ -165,7 +165,7 @@ class JobQueue:
 
     @redis_errors()
     def taken(self, model: str) -> set[str]:
-        """The ids that workers took from the line and have not finished (or died with)."""
+        """The ids that workers took from the line and have not finished, dead workers included."""
         return self._ids(self._taken(model))
 
     def _ids(self, *lists: str) -> set[str]:
@@ -176,11 +176,11 @@ class JobQueue:
 
     @redis_errors()
     def tidy(self, model: str) -> None:
-        """Remove what killed workers leave in RQ's lists, and RQ's maintenance (which is off) would: it would also
-        fail or requeue their jobs.
+        """Remove what killed workers leave in RQ's lists. RQ's own maintenance, which is off, would also fail or
+        requeue their jobs.
 
-        An execution is over when its key has run out. The registry's scores are no help: they are times by the clock of
-        the machine that the worker ran on.
+        An execution is over when its key has expired. The registry's scores do not help: they are times by the clock
+        of the worker's machine.
         """
         for priority in PRIORITIES:
             queue = self.rq(model, priority)
@@ -199,13 +199,13 @@ class JobQueue:
         return self._leave(record, self._records.requeue(record.id, self._lists(record)))
 
     def _leave(self, record: JobRecord | Place, state: State | None) -> State | None:
-        """Take the edit out of RQ if it ended instead of going back in line."""
+        """Remove the edit from RQ if it ended instead of returning to its line."""
         over = state.is_terminal if state else not self._records.open_among([record.id])
         if over:
             self.remove(record)
         return state
 
     def _job(self, record: JobRecord | Place) -> Job:
-        # No timeout: RQ's would raise in the middle of anything; the worker's watchdog stands in for it.
+        # No timeout: RQ's would raise at any point of the edit; the worker's watchdog takes its place.
         arguments: dict[str, Any] = {"args": (record.id,), "job_id": record.id, "description": "edit"}
         return self.rq(record.model, record.priority).create_job(TASK, **arguments)

@@ -1,4 +1,4 @@
-"""The records of edits in Redis: made once, claimed, renewed and committed under a fence."""
+"""Records of edits in Redis: created once, claimed, renewed and committed under a fencing token."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from jobs.settings import Settings
 from jobs.tenants.limits import Limits
 from magedit.report import EditMeasures, EditWarning, Progress
 
-# How long a record without results still says "expired" instead of "not found", in seconds.
+# How long an expired record still answers "expired" instead of "not found", in seconds.
 TOMBSTONE_S = 24 * 3600
 NO_LIMITS = Limits()
 
@@ -48,7 +48,7 @@ _OVERDUE = Problem(
     code="deadline",
 )
 ENDED_BY_REDIS = (_LOST, _OVERDUE)
-"""Problems of edits that no worker ended."""
+"""Problems of edits that failed without a worker."""
 
 _WORKER_LOST, _LATE = _LOST.model_dump_json(), _OVERDUE.model_dump_json()
 
@@ -56,7 +56,7 @@ log = structlog.get_logger()
 
 
 class Hold(StrEnum):
-    """What a worker learns about its claim when it renews it."""
+    """Outcome of renewing a claim."""
 
     KEPT = "kept"
     CANCEL = "cancel"
@@ -71,8 +71,7 @@ class Page(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Which line an edit belongs in and how often it was begun: enough to bring it back, whatever version of this
-    program wrote the rest of its record."""
+    """An edit's queue and number of attempts: enough to requeue it, whichever version wrote the rest of its record."""
 
     id: str
     model: str
@@ -81,7 +80,7 @@ class Place(NamedTuple):
 
 
 class Expired(NamedTuple):
-    """An edit that was to be kept only until now. ``tenant`` None: nothing of it is left but its place in a list."""
+    """An edit past its expiry. ``tenant`` None: nothing is left of it but its entry in a list."""
 
     id: str
     tenant: str | None
@@ -117,23 +116,23 @@ class Records:
     def create(
         self, record: JobRecord, *, limits: Limits = NO_LIMITS, reservation: Reservation | None = None
     ) -> JobRecord:
-        """Keep a new record, bind its `Idempotency-Key`, and return it with `created_at` and `deadline_at`. Repeatable.
+        """Store a new record and bind its `Idempotency-Key`; returns it with `created_at`, `deadline_at`. Repeatable.
 
-        Returns the record of another edit if the key is bound to that already: then nothing is made.
+        Returns the record of another edit, and creates none, if the key is already bound to that edit.
 
         Raises:
             QueueFull: too many edits are unfinished.
-            TooManyUnfinished, QuotaExhausted: the tenant has as much as it may.
+            TooManyUnfinished, QuotaExhausted: the tenant is at its limit.
             StoreUnavailable: the id is so old that its inputs may have been swept.
             KeyReused: the key is bound to an edit of another payload.
             JobExpired: the edit that the key is bound to is gone.
-            RecordUnreadable: another version of this program has just made the edit that the key is bound to.
+            RecordUnreadable: another version of this program created the edit that the key is bound to.
         """
         born = id_time(record.id)
         options = (self._limit, record.request.deadline_s or "", "" if born is None else born, self._orphan_age_s)
         key = (reservation.key, reservation.fingerprint, self._key_ttl_ms) if reservation else ("", "", "")
         request, most = record.request, limits.unet_passes_per_month
-        # An edit is accepted while any passes are left, further results of it only where their least number is.
+        # An edit is accepted while any passes are left, further results only if their minimum of passes is left.
         further = (request.results - 1) * request.config.steps
         if most and further >= most:
             raise _quota_exhausted(most, further)
@@ -163,12 +162,12 @@ class Records:
 
     @redis_errors()
     def get(self, job_id: str) -> AnyRecord | None:
-        """The record, as far as it can be read, or None."""
+        """The record as far as it is readable, or None."""
         fields = cast("dict[bytes, bytes]", self.redis.hgetall(keys.EDIT + job_id))
         return read(job_id, fields) if fields else None
 
     def look(self, job_id: str, tenant: str) -> AnyRecord:
-        """The tenant's record, as far as it can be read. Raises JobNotFound, for another tenant's id too."""
+        """The tenant's record as far as it is readable. Raises JobNotFound, for another tenant's id too."""
         record = self.get(job_id)
         if record is None or record.tenant != tenant:
             raise JobNotFound(f"there is no edit {job_id!r}")
@@ -180,7 +179,7 @@ class Records:
 
     @redis_errors()
     def list(self, tenant: str, state: State | None = None, limit: int = 20, cursor: str | None = None) -> Page:
-        """The tenant's edits, newest first; ``cursor`` is that of the page before."""
+        """The tenant's edits, newest first; ``cursor`` comes from the previous page."""
         index = f"{keys.TENANT}{tenant}:{state or 'all'}"
         highest = f"({cursor}" if cursor else "+"
         ids = cast("list[bytes]", self.redis.zrevrangebylex(index, highest, "-", start=0, num=limit + 1))
@@ -189,7 +188,7 @@ class Records:
 
     @redis_errors()
     def get_many(self, job_ids: Iterable[str]) -> tuple[AnyRecord, ...]:
-        """The records of those ids that have one, in order, in one round trip, as far as they can be read."""
+        """The existing records among these ids, in order, in one round trip, as far as they are readable."""
         job_ids = list(job_ids)
         pipeline = self.redis.pipeline(transaction=False)
         for job_id in job_ids:
@@ -207,7 +206,7 @@ class Records:
 
     @redis_errors()
     def request_cancel(self, job_id: str) -> bool:
-        """Cancel at once while queued, else ask the worker to. False: it was canceled before.
+        """Cancel a queued edit at once, ask the worker of a running one. False: it was canceled before.
 
         Raises JobNotFound, AlreadyFinished.
         """
@@ -221,14 +220,14 @@ class Records:
 
     @redis_errors()
     def delete(self, job_id: str) -> bool:
-        """Remove the record and every trace of it; its worker loses the claim. False: there was none."""
+        """Remove the record and all index entries; its worker loses the claim. False: there was none."""
         return bool(self._forget(args=[job_id, 0]))
 
     # The worker's side: a claim is a record with its `worker` and `attempt`
 
     @redis_errors()
     def claim(self, job_id: str, worker: str) -> JobRecord | None:
-        """Begin an attempt and hold the lease. None: finished, gone, another's, begun too often, or too late."""
+        """Start an attempt under a lease. None: finished, gone, held by another worker, out of attempts, too late."""
         args = (job_id, worker, self._lease_ms, self._max_attempts, self._ttl_s, _WORKER_LOST, _LATE)
         answer = self._claim(args=args)
         return decode_pairs(answer[1]) if answer[0] == b"claimed" else None
@@ -248,10 +247,10 @@ class Records:
         progress: Progress | None = None,
         assessment: Sequence[EditWarning] = (),
     ) -> State | None:
-        """Finish with stored results, with the ``progress`` that the edit ended at and what is to be said about them.
+        """Finish with stored results, the final ``progress`` and the warnings about the results.
 
-        Returns the state that now holds (`canceled` if that was accepted before), None if this attempt is no
-        longer the record's.
+        Returns the resulting state (`canceled` if a cancel was accepted before), None if this attempt no longer
+        owns the record.
         """
         done = {
             "measures": measures,
@@ -268,7 +267,7 @@ class Records:
         return self._finish(claim, State.FAILED, {"problem": problem})
 
     def commit_canceled(self, claim: JobRecord) -> State | None:
-        """Finish as asked by a cancel. Returns as `commit_success`."""
+        """Finish as canceled. Returns as `commit_success`."""
         return self._finish(claim, State.CANCELED, {})
 
     @redis_errors()
@@ -278,22 +277,22 @@ class Records:
         answer = self._commit(args=[*_fence(claim), state, self._ttl_s, *done]).decode()
         return None if answer == "stale" else State(answer)
 
-    # Giving back: `jobs.queue` names the lists (the edit's line, the taken ids, the bell)
+    # Requeueing: `jobs.queue` passes the lists (the edit's line, the taken ids, the bell)
 
     @redis_errors()
     def hand_back(self, claim: JobRecord, lists: Sequence[str], *, counts: bool = False) -> State | None:
         """Put the claimed edit at the head of its line; ``counts``: this attempt counts towards the limit.
 
-        Returns the state that holds: `canceled` if that was asked for, `failed` if its deadline has passed. None: the
-        claim was lost.
+        Returns the resulting state: `canceled` if a cancel was requested, `failed` if its deadline has passed. None:
+        the claim was lost.
         """
         return self._put_back(lists, _fence(claim), counts=counts)
 
     @redis_errors()
     def requeue(self, job_id: str, lists: Sequence[str]) -> State | None:
-        """Put an edit that nobody holds at the head of its line (or end it, as `hand_back` does).
+        """Put an edit without a worker at the head of its line (or end it, as `hand_back` does).
 
-        None: it is held, queued or finished after all.
+        None: it is held, queued or finished by now.
         """
         return self._put_back(lists, (job_id, "", ""), counts=True)
 
@@ -305,13 +304,13 @@ class Records:
 
     @redis_errors()
     def open_among(self, job_ids: Sequence[str]) -> set[str]:
-        """Those of the ids that are not finished."""
+        """The unfinished edits among these ids."""
         flags = self.redis.smismember(keys.OPEN, list(job_ids)) if job_ids else []
         return {job_id for job_id, flag in zip(job_ids, flags, strict=True) if flag}
 
     @redis_errors()
     def places(self, job_ids: Sequence[str]) -> tuple[Place, ...]:
-        """Where the edits of those ids belong that have a record, in order, in one round trip."""
+        """The queue place of each of these ids that has a record, in order, in one round trip."""
         pipeline = self.redis.pipeline(transaction=False)
         for job_id in job_ids:
             pipeline.hmget(keys.EDIT + job_id, "request", "attempt")
@@ -323,7 +322,7 @@ class Records:
                 asked = request_parts(request)
                 found.append(Place(job_id, asked["model"], cast("Priority", asked["priority"]), int(attempt or 0)))
             except ValueError as error:
-                log.error("no telling where this edit belongs", job=job_id, reason=repr(error))
+                log.error("the edit's model or priority is not readable", job=job_id, reason=repr(error))
         return tuple(found)
 
     @redis_errors()
@@ -333,12 +332,12 @@ class Records:
 
     @redis_errors()
     def fail_overtime(self, limit: int = 1000) -> tuple[str, ...]:
-        """Fail the edits that no worker began before their deadline; their ids."""
+        """Fail the edits that no worker started before their deadline; returns their ids."""
         return tuple(job_id.decode() for job_id in self._overtime(args=[limit, self._ttl_s, _LATE]))
 
     @redis_errors()
     def expired(self, limit: int = 100) -> tuple[Expired, ...]:
-        """Finished edits that were to be kept only until now, the oldest first."""
+        """Finished edits past their expiry, the oldest first."""
         now = self.now()
         ids = cast("list[bytes]", self.redis.zrangebyscore(keys.EXPIRY, "-inf", now, start=0, num=limit))
         pipeline = self.redis.pipeline(transaction=False)
@@ -352,7 +351,7 @@ class Records:
 
     @redis_errors()
     def bury(self, job_id: str) -> None:
-        """Take an expired edit off every list; its record says "expired" for a while longer."""
+        """Remove an expired edit from every index; its record still answers "expired" for a while."""
         self._forget(args=[job_id, TOMBSTONE_S])
 
     @redis_errors()

@@ -19,11 +19,11 @@ from magedit.report import EditMeasures, EditWarning, Progress, ResultMeasures
 
 OutputFormat = Literal["png", "jpeg", "webp"]
 ArtifactName = Literal["attention", "trace", "difference", "crop"]
-# In the order in which their lines are served.
+# In the order of service.
 Priority = Literal["normal", "low"]
-# Bounds in seconds: what a caller can react to, and as long as results are kept by default.
+# Bounds in seconds: the shortest useful time for a caller, and the default retention of results.
 DeadlineS = Annotated[float, Field(ge=1, le=7 * 24 * 3600)]
-# A tenant's name is a part of storage keys and of Redis keys.
+# A tenant's name is part of storage keys and Redis keys.
 Tenant = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 UNREADABLE = (
@@ -37,7 +37,7 @@ CONTENT_TYPES: dict[OutputFormat, str] = {"png": "image/png", "jpeg": "image/jpe
 
 
 def new_id() -> str:
-    """A job id: 32 hex digits in UUIDv7 layout (RFC 9562, 5.7), so that ids sort by the time of their making.
+    """A job id: 32 hex digits in UUIDv7 layout (RFC 9562, 5.7), so that ids sort by creation time.
 
     74 of its bits are random: an id cannot be guessed.
     """
@@ -47,7 +47,7 @@ def new_id() -> str:
 
 
 def id_time(job_id: str) -> float | None:
-    """When a job id was made, in Unix seconds by the clock of the machine that made it; None if it is no such id."""
+    """Creation time of a job id, in Unix seconds by its creator's clock; None if it is not a job id."""
     return int(job_id[:12], 16) / 1000 if _ID.fullmatch(job_id) else None
 
 
@@ -73,14 +73,14 @@ def _each_once(names: tuple[ArtifactName, ...]) -> tuple[ArtifactName, ...]:
 class Frozen(BaseModel):
     """Base of the schema: immutable, and a name that is not a field is an error.
 
-    Values that are made already are held against their bounds too: what is written can be read back.
+    Instances are validated again where they are nested, so that every stored value can be read back.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", revalidate_instances="always")
 
 
 class JobOptions(Frozen):
-    """What a caller may ask of the job beside the edit: fields of the form and of the record."""
+    """Options of the job beside the edit: fields of the form and of the record."""
 
     output_format: OutputFormat = Field(default="png", description="Image format of the result.")
     artifacts: Annotated[tuple[ArtifactName, ...], AfterValidator(_each_once)] = Field(
@@ -102,20 +102,20 @@ class JobOptions(Frozen):
 
 
 class EditRequest(ResolvedEdit, JobOptions):
-    """What a worker is to do: the edit as it was resolved, and the job. The images are in storage."""
+    """Work order for a worker: the resolved edit and the job's options. The images are in storage."""
 
     model: str
 
 
 class FieldError(Frozen):
-    """One blamed parameter of a problem."""
+    """One offending parameter of a problem."""
 
     field: str
     message: str
 
 
 class Problem(Frozen):
-    """Problem details (RFC 9457) with a stable `code`; `errors` names the parameters to blame."""
+    """Problem details (RFC 9457) with a stable `code`; `errors` names the offending parameters."""
 
     type: str = "about:blank"
     title: str
@@ -138,10 +138,10 @@ class StoredObject(Frozen):
 
 
 class JobRecord(Frozen):
-    """The truth about one edit. Times are Unix seconds by the clock of Redis.
+    """Authoritative record of one edit. Times are Unix seconds by the clock of Redis.
 
-    ``attempt`` counts the starts and fences the commit; ``handed_back`` counts those of them that a stopping
-    worker gave back in order, which do not count towards the attempts limit.
+    ``attempt`` counts the starts and is the fencing token of the commit; ``handed_back`` counts the starts that a
+    stopping worker returned to the queue, which do not count towards the attempt limit.
     """
 
     id: str = Field(default_factory=new_id)
@@ -152,10 +152,10 @@ class JobRecord(Frozen):
     source_edit: str | None = Field(default=None, description="The edit whose result the input image is a copy of.")
     source_result: int | None = Field(default=None, description="Which of its results.")
     ancestors: tuple[str, ...] = Field(default=(), description="The edits before this one, the first one first.")
-    webhook_url: str | None = Field(default=None, description="Who is told when it ends.")
-    request_id: str | None = Field(default=None, description="The HTTP request that made it.")
+    webhook_url: str | None = Field(default=None, description="Address notified when it ends.")
+    request_id: str | None = Field(default=None, description="Id of the HTTP request that created it.")
     traceparent: str | None = Field(default=None, description="That request's trace context (W3C Trace Context).")
-    revision: int = Field(default=0, description="Grows whenever anything of this changes.")
+    revision: int = Field(default=0, description="Increases with every change of the record.")
     state: State = State.QUEUED
     attempt: int = 0
     handed_back: int = 0
@@ -168,7 +168,7 @@ class JobRecord(Frozen):
     expires_at: float | None = None
     progress: Progress | None = None
     measures: EditMeasures | None = None
-    assessment: tuple[EditWarning, ...] = Field(default=(), description="What its worker has to say about the results.")
+    assessment: tuple[EditWarning, ...] = Field(default=(), description="The worker's warnings about the results.")
     results: tuple[StoredObject, ...] = ()
     artifacts: tuple[StoredObject, ...] = ()
     problem: Problem | None = None
@@ -180,7 +180,7 @@ class JobRecord(Frozen):
 
     @property
     def priority(self) -> Priority:
-        """Which of its model's lines the edit waits in."""
+        """Priority of the edit in its model's queue."""
         return self.request.priority
 
     @property
@@ -190,25 +190,25 @@ class JobRecord(Frozen):
 
     @property
     def warnings(self) -> tuple[EditWarning, ...]:
-        """What the caller may not expect."""
+        """Warnings of resolving and of the results."""
         return (*self.request.warnings, *self.assessment)
 
     def result_measures(self, number: int) -> ResultMeasures | None:
-        """What is known of result ``number`` alone."""
+        """Measures of result ``number`` alone."""
         results = self.measures.results if self.measures else ()
         return results[number] if number < len(results) else None
 
     def is_expired(self, now: float) -> bool:
-        """Whether the results were to be kept only until before ``now`` (Unix seconds)."""
+        """Whether the results have expired at ``now`` (Unix seconds)."""
         return self.expires_at is not None and now >= self.expires_at
 
 
 class UnreadableRecord(Frozen):
-    """What can be told of an edit whose record this version cannot read: enough to show, cancel and delete it."""
+    """Readable part of a record of another version: enough to show, cancel and delete the edit."""
 
     id: str
     tenant: str
-    model: str = Field(default="", description="Empty: not even that can be read.")
+    model: str = Field(default="", description="Empty: not readable either.")
     priority: Priority = "normal"
     webhook_url: str | None = None
     request_id: str | None = None
@@ -223,7 +223,7 @@ class UnreadableRecord(Frozen):
     finished_at: float | None = None
     expires_at: float | None = None
 
-    # What a `JobRecord` has besides, so that both are shown by one function.
+    # The other fields of a `JobRecord`, so that one function shows both.
     request: ClassVar[None] = None
     source_edit: ClassVar[None] = None
     source_result: ClassVar[None] = None
@@ -237,7 +237,7 @@ class UnreadableRecord(Frozen):
 
     @property
     def problem(self) -> Problem:
-        """Why there is so little to see."""
+        """Explains why the request is not shown."""
         return Problem(
             title="The edit's record cannot be read",
             status=500,
@@ -250,10 +250,10 @@ AnyRecord = JobRecord | UnreadableRecord
 
 
 class ModelInfo(Frozen):
-    """What a live worker announces about its model. ``image_size`` in px, ``vocabulary`` None: any word; ``step_sizes``
-    None: a worker of an older version, which does not tell."""
+    """Announcement of a live worker's model. ``image_size`` in px, ``vocabulary`` None: any word; ``step_sizes`` None:
+    announced by an older version."""
 
-    # A worker of a newer version may tell more.
+    # Workers of newer versions may announce further fields.
     model_config = ConfigDict(extra="ignore")
 
     name: str
@@ -269,7 +269,7 @@ class ModelInfo(Frozen):
     step_sizes: StepSizes | None = None
 
     def as_checkpoint(self, tokenize: Tokenize) -> Checkpoint:
-        """What an edit is resolved for."""
+        """The checkpoint that edits are resolved for."""
         return Checkpoint(
             name=self.name,
             methods=self.methods,

@@ -1,4 +1,4 @@
-"""Every setting of every process, once: name, type, default, meaning; read from `MAGEDIT_...` variables.
+"""Settings of every process, each defined once, read from `MAGEDIT_...` variables.
 
 Nothing is read at import: each entry point builds one `Settings()` and passes it down.
 """
@@ -32,32 +32,31 @@ class Settings(BaseSettings):
     redis_url: str = Field(
         default="redis://127.0.0.1:6379/0",
         repr=False,
-        description="Redis with the job records and the queue: `redis://`, `rediss://` or `unix://`.",
+        description="Address of the Redis with job records and queue: `redis://`, `rediss://` or `unix://`.",
     )
     redis_password: SecretStr | None = Field(
         default=None,
-        description="Password of Redis, as it is: unlike one in the address it needs no percent-encoding. One in the "
-        "address goes before.",
+        description="Password of Redis, not percent-encoded. A password in the address takes precedence.",
     )
     redis_timeout_s: float = Field(
         default=5.0,
         gt=0,
         le=60,
-        description="How long one Redis command or connection attempt may take, in seconds.",
+        description="Timeout of one Redis command or connection attempt, in seconds.",
     )
     redis_retries: int = Field(
         default=4,
         ge=0,
         le=20,
-        description="How often a Redis command is repeated, with back-off, while Redis is away.",
+        description="Retries of a Redis command, with back-off, while Redis is away.",
     )
     state_dir: Path = Field(
         default=Path(".state"),
-        description="Folder of everything kept on this machine: objects, embedded Redis.",
+        description="Folder of local state: objects, embedded Redis.",
     )
     storage_url: str | None = Field(
         default=None,
-        description="Where images live: `file:///absolute/folder`, `s3://bucket/prefix` or `memory:` (one "
+        description="Object storage for images: `file:///absolute/folder`, `s3://bucket/prefix` or `memory:` (one "
         "process). Empty: the folder `objects` in the state folder.",
     )
     s3_endpoint: str | None = Field(
@@ -65,51 +64,51 @@ class Settings(BaseSettings):
     )
     s3_public_endpoint: str | None = Field(
         default=None,
-        description="Address at which callers reach the S3 server, for presigned addresses. Empty: as this service "
-        "does.",
+        description="Address at which callers reach the S3 server, for presigned URLs. Empty: the one that this "
+        "service uses.",
     )
     s3_region: str = Field(default="us-east-1", description="Region of the S3 bucket.")
     s3_access_key_id: str | None = Field(
-        default=None, description="S3 access key; empty: what the machine itself provides."
+        default=None, description="S3 access key. Empty: the machine's own credentials."
     )
     s3_secret_access_key: SecretStr | None = Field(default=None, description="Secret of the S3 access key.")
     storage_timeout_s: float = Field(
-        default=15.0, gt=0, le=600, description="How long one object-storage request may take, in seconds."
+        default=15.0, gt=0, le=600, description="Timeout of one object-storage request, in seconds."
     )
     storage_retries: int = Field(
         default=5,
         ge=0,
         le=20,
-        description="How often a storage request is repeated, with back-off, before it fails.",
+        description="Retries of a storage request, with back-off, before it fails.",
     )
 
-    # What processes tell of themselves
+    # Observability
     tracing: Literal["off", "otlp"] = Field(
         default="off",
-        description="`otlp`: spans go to the collector that OpenTelemetry's own variables name "
+        description="`otlp`: export spans to the collector that OpenTelemetry's own variables name "
         "(`OTEL_EXPORTER_OTLP_ENDPOINT`); needs the extra `tracing`.",
     )
     worker_metrics_port: int = Field(
         default=0,
         ge=0,
         le=65535,
-        description="Port of a worker's own Prometheus metrics, of the first of several; 0: none.",
+        description="Port of a worker's Prometheus metrics (the first worker's, if there are several); 0: none.",
     )
     worker_metrics_host: str = Field(
-        default="127.0.0.1", description="Address on which they are offered; they need no key."
+        default="127.0.0.1", description="Address on which workers serve their metrics, without a key."
     )
 
     heartbeat_file: Path | None = Field(
         default=None,
-        description="File that a worker, reaper or deliverer touches while it works, for `python -m worker.alive`: a "
-        "liveness probe that asks neither Redis nor storage. Empty: none.",
+        description="File that a worker, reaper or deliverer touches while it works, for the liveness probe "
+        "`python -m worker.alive`, which needs neither Redis nor storage. Empty: none.",
     )
 
     # The model that a worker serves
     model: str = Field(
         default="demo",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
-        description="Name under which this worker offers its checkpoint.",
+        description="Name under which this worker serves its checkpoint.",
     )
     checkpoint: str | None = Field(
         default=None,
@@ -119,14 +118,14 @@ class Settings(BaseSettings):
     variant: str | None = Field(
         default=None,
         pattern=r"^[a-z][a-z0-9_]*$",
-        description="Variant of the checkpoint's files, such as `fp16`. Empty: those without one, else the one that "
-        "is there.",
+        description="Variant of the checkpoint's files, such as `fp16`. Empty: files without a variant, else the "
+        "only one present.",
     )
     revision: str | None = Field(
         default=None, description="Branch, tag or commit of a checkpoint on the hub. Empty: its main branch."
     )
     vae: str | None = Field(
-        default=None, description="Folder, hub id or file of a VAE in place of the checkpoint's own. Empty: its own."
+        default=None, description="Folder, hub id or file of a VAE that replaces the checkpoint's own. Empty: its own."
     )
     safety_checker: bool = Field(
         default=True, description="Load the checkpoint's safety checker, if it has one; `false` leaves it out."
@@ -134,38 +133,38 @@ class Settings(BaseSettings):
     device: str = Field(
         default="auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
-        description="Where the worker computes: `auto` (CUDA if there is one), `cpu`, `cuda` or `cuda:1`.",
+        description="Device of the worker: `auto` (CUDA if available), `cpu`, `cuda` or `cuda:1`.",
     )
     dtype: DType = Field(
         default="auto", description="Number format of the model; `auto`: bfloat16 on CUDA, float32 on CPU."
     )
     low_memory: bool = Field(
         default=False,
-        description="Keep on the GPU only the part of the model that computes, and compute again what a backward pass "
-        "needs in place of keeping it, for each result by itself: for small cards; slower.",
+        description="Offload idle parts of the model from the GPU, recompute activations in backward passes, and "
+        "compute each result by itself: for small cards; slower.",
     )
     batch_results: int = Field(
         default=BATCH_RESULTS,
         ge=1,
         le=64,
-        description="How many results of one edit may go through the model in one batch, with `mag-edit`, `p2p` and "
-        "`pnp`: more take less time and more memory; 1 with `MAGEDIT_LOW_MEMORY`.",
+        description="Most results of one edit in one batch, with `mag-edit`, `p2p` and `pnp`: more take less time and "
+        "more memory; 1 with `MAGEDIT_LOW_MEMORY`.",
     )
     threads: int = Field(default=1, ge=1, le=256, description="CPU threads of the worker's computation.")
 
     safety: Literal["flag", "withhold"] = Field(
         default="flag",
-        description="What becomes of a result that the checkpoint's safety checker, if it has one, objects to: `flag` "
-        "(`measures.nsfw_content_detected` tells) or `withhold` (the edit fails with `content_withheld`, nothing is "
-        "kept).",
+        description="Treatment of a result that the checkpoint's safety checker, if any, flags: `flag` "
+        "(`measures.nsfw_content_detected` is true) or `withhold` (the edit fails with `content_withheld`, nothing "
+        "is kept).",
     )
 
     warn_reconstruction_db: float = Field(
         default=Thresholds.reconstruction_db,
         ge=0,
         le=100,
-        description="A picture that the model gives back with less than this inside the mask (PSNR, dB) has the "
-        "warning `poor_reconstruction`; 0: none.",
+        description="PSNR (dB) of the reconstructed picture inside the mask below which an edit has the warning "
+        "`poor_reconstruction`; 0: never.",
     )
     warn_no_effect_levels: float = Field(
         default=Thresholds.no_effect_levels,
@@ -178,8 +177,8 @@ class Settings(BaseSettings):
     # Front end
     auth: Literal["off", "keys"] = Field(
         default="off",
-        description="`keys`: every call needs an API key (`magedit keys create`). `off`: none does, all edits are one "
-        "tenant's, and there are no limits; for use on one machine.",
+        description="`keys`: every call needs an API key (`magedit keys create`). `off`: no keys, one tenant, no "
+        "limits; for use on one machine.",
     )
     api_host: str = Field(default="127.0.0.1", description="Address on which the front end listens.")
     api_port: int = Field(
@@ -188,32 +187,30 @@ class Settings(BaseSettings):
     allow_anonymous: bool = Field(
         default=False,
         validate_default=True,
-        description="Listen on another address than loopback although `MAGEDIT_AUTH` is `off`: whoever reaches it, by "
-        "whatever name and from whatever web page, may do everything.",
+        description="Allow listening on a non-loopback address although `MAGEDIT_AUTH` is `off`: then anyone who "
+        "reaches it, any web page included, has full access.",
     )
     key_cache_s: float = Field(
         default=5.0,
         ge=0,
         le=300,
-        description="How long a front end remembers an API key, in seconds; so long a revoked one may still open.",
+        description="How long a front end caches an API key, in seconds; a revoked key may work for that long.",
     )
     model_cache_s: float = Field(
         default=0.25,
         ge=0,
         le=60,
-        description="How long a front end remembers, for its estimates, which models are served and how fast, in "
-        "seconds; by default as long as workers keep progress to themselves.",
+        description="How long a front end caches the served models and their pace for its estimates, in seconds; by "
+        "default the interval in which workers save progress.",
     )
     requests_per_minute: int = Field(
         default=1200,
         ge=0,
-        description="Requests a minute of a tenant whose key sets no limit of its own; 0: any number. This and the "
-        "next three hold with `MAGEDIT_AUTH=keys` only.",
+        description="Requests per minute of a tenant whose key sets no limit of its own; 0: unlimited. This limit and "
+        "the next three apply with `MAGEDIT_AUTH=keys` only.",
     )
-    submits_per_minute: int = Field(default=120, ge=0, description="New edits a minute, likewise.")
-    unfinished_limit: int = Field(
-        default=200, ge=0, description="Edits of a tenant that may be unfinished at a time, likewise."
-    )
+    submits_per_minute: int = Field(default=120, ge=0, description="New edits per minute, likewise.")
+    unfinished_limit: int = Field(default=200, ge=0, description="Unfinished edits of a tenant at a time, likewise.")
     unet_passes_per_month: int = Field(
         default=0,
         ge=0,
@@ -223,33 +220,33 @@ class Settings(BaseSettings):
     idempotency_ttl_s: float = Field(
         default=DAY_S,
         gt=0,
-        description="How long an `Idempotency-Key` stands for the edit that it was accepted with, in seconds.",
+        description="How long an `Idempotency-Key` stays bound to its edit, in seconds.",
     )
     idempotency_lease_s: float = Field(
         default=30.0,
         gt=0,
         le=600,
-        description="How long a front end that died while it accepted an edit blocks the edit's `Idempotency-Key`, in "
+        description="How long an `Idempotency-Key` stays blocked if the front end dies while it accepts the edit, in "
         "seconds.",
     )
     max_wait_s: int = Field(
-        default=60, ge=0, le=600, description="Longest wait that `Prefer: wait=n` is granted, in seconds; 0: none."
+        default=60, ge=0, le=600, description="Longest wait granted to `Prefer: wait=n`, in seconds; 0: none."
     )
     metrics_open: bool = Field(
         default=False,
-        description="With `MAGEDIT_AUTH=keys`: `/metrics` needs no key. Else it needs one with the scope "
+        description="With `MAGEDIT_AUTH=keys`, serve `/metrics` without a key; otherwise it needs one with the scope "
         "`metrics:read`.",
     )
     redirect_results: bool = Field(
         default=False,
-        description="With S3: results and artifacts are answered with a redirect to a presigned address of the S3 "
-        "server, unless a request says `?redirect=false`. Else only if it says `?redirect=true`.",
+        description="With S3, redirect requests for results and artifacts to presigned URLs of the S3 server, unless "
+        "they say `?redirect=false`. Otherwise redirect only those that say `?redirect=true`.",
     )
     presign_s: float = Field(
         default=300.0,
         ge=1,
         le=7 * DAY_S,
-        description="How long such an address opens, in seconds; at most until the edit expires.",
+        description="Lifetime of a presigned URL, in seconds; at most until the edit expires.",
     )
     max_upload_bytes: int = Field(default=20 * MIB, ge=1, description="Largest uploaded file, in bytes.")
     max_body_bytes: int = Field(
@@ -259,8 +256,8 @@ class Settings(BaseSettings):
         default=30.0,
         gt=0,
         le=3600,
-        description="Longest pause in a request body that is being sent, in seconds; then it gets 408, and so it does "
-        "if for that long and on the whole it comes to less than 1 KiB a second.",
+        description="Longest pause in a request body, in seconds, before it gets 408; so does a body that over this "
+        "time and overall averages less than 1 KiB per second.",
     )
     max_pixels: int = Field(default=25_000_000, ge=1, description="Largest image, in pixels (width x height).")
     max_side: int = Field(default=8192, ge=1, description="Longest side of an image, in pixels.")
@@ -268,8 +265,8 @@ class Settings(BaseSettings):
         default=4,
         ge=1,
         le=40,
-        description="Uploads that one front end decodes and stores at a time; others wait, for at most 30 s, then get "
-        "503. Each may take 16 bytes of memory a pixel, 400 MB for the largest by default.",
+        description="Uploads that one front end decodes and stores at a time; others wait up to 30 s, then get 503. "
+        "Each may take 16 bytes of memory per pixel, by default up to 400 MB.",
     )
     max_regions: int = Field(default=8, ge=1, le=64, description="Most regions (masks) of one edit.")
     max_results: int = Field(
@@ -277,12 +274,12 @@ class Settings(BaseSettings):
     )
     default_model: str = Field(
         default="demo",
-        description="Model of a request that names none. Not set: the only model that is served, where it is only one.",
+        description="Model of a request that names none. Not set: the served model, if there is only one.",
     )
     queue_limit: int = Field(
         default=1000,
         ge=1,
-        description="Most edits that may be unfinished at a time; beyond it, new ones get 503.",
+        description="Most unfinished edits at a time; beyond it, new ones get 503.",
     )
 
     # The life of a job
@@ -298,50 +295,52 @@ class Settings(BaseSettings):
         default=3,
         ge=1,
         le=100,
-        description="How often an edit is started before its workers' deaths fail it.",
+        description="Attempts at an edit whose workers die, before it fails.",
     )
     lease_s: float = Field(
         default=15.0,
         gt=0,
         le=600,
-        description="How long a worker owns an edit without renewing its lease, in seconds.",
+        description="Lease of a worker on its edit, in seconds; it is renewed while the edit runs.",
     )
     reaper_interval_s: float = Field(
         default=1.0,
         gt=0,
         le=600,
-        description="Pause between two sweeps, whichever of the reapers makes them, in seconds.",
+        description="Pause between two sweeps of the reapers together, in seconds.",
     )
     reaper_grace_s: float = Field(
         default=2.0,
         ge=0,
         le=600,
-        description="How long an unfinished edit may be in no queue and under no lease, in seconds; then it is "
+        description="How long an unfinished edit may be in no queue and under no lease, in seconds, before it is "
         "requeued.",
     )
     orphan_age_s: float = Field(
         default=DAY_S,
         ge=60,
-        description="How old pictures that no edit knows must be to be removed, in seconds. An edit whose acceptance "
-        "takes longer is refused: by far more than the clocks of front ends and Redis differ.",
+        description="Age at which stored pictures without an edit are removed, in seconds. An edit whose acceptance "
+        "takes longer is refused. Must far exceed the clock skew between front ends and Redis.",
     )
     orphan_interval_s: float = Field(
-        default=3600.0, gt=0, description="Pause between two searches of storage for such pictures, in seconds."
+        default=3600.0,
+        gt=0,
+        description="Pause between two searches of storage for pictures without an edit, in seconds.",
     )
     watchdog_s: float = Field(
         default=180.0,
         gt=0,
-        description="A worker whose edit makes no step for so long ends itself, to be started anew; seconds.",
+        description="Time without progress of an edit after which its worker exits, to be restarted, in seconds.",
     )
     stop_grace_s: float = Field(
         default=20.0,
         ge=0,
-        description="How long a stopping worker may finish its edit before handing it back, in seconds.",
+        description="How long a stopping worker may take to finish its edit before it requeues it, in seconds.",
     )
     storage_patience_s: float = Field(
         default=300.0,
         ge=0,
-        description="How long an attempt waits for storage that is away, in seconds; then the edit waits for another.",
+        description="How long an attempt waits for unreachable storage, in seconds, before it requeues the edit.",
     )
     progress_interval_s: float = Field(
         default=0.25,
@@ -351,12 +350,12 @@ class Settings(BaseSettings):
     )
 
     webhook_timeout_s: float = Field(
-        default=15.0, gt=0, le=120, description="How long one delivery of a webhook may take, in seconds."
+        default=15.0, gt=0, le=120, description="Timeout of one webhook delivery, in seconds."
     )
     webhook_private: bool = Field(
         default=False,
-        description="Webhooks may go to `http://` addresses and into private networks: whoever submits edits can then "
-        "make this service call what is there.",
+        description="Allow webhooks to `http://` addresses and into private networks: anyone who may submit edits can "
+        "then make this service call hosts there.",
     )
 
     @field_validator("allow_anonymous")
@@ -365,8 +364,8 @@ class Settings(BaseSettings):
         host, auth = info.data.get("api_host", "localhost"), info.data.get("auth")
         if auth == "off" and not allowed and not is_loopback(host):
             raise ValueError(
-                f"the front end would listen on {host!r} without asking for API keys: set MAGEDIT_AUTH=keys, or "
-                "MAGEDIT_API_HOST to a loopback address, or this to true if whoever reaches it may do everything"
+                f"the front end would listen on {host!r} without API keys: set MAGEDIT_AUTH=keys, or "
+                "MAGEDIT_API_HOST to a loopback address, or this to true if anyone who reaches it may have full access"
             )
         return allowed
 
@@ -374,11 +373,11 @@ class Settings(BaseSettings):
 ENV_PREFIX = str(Settings.model_config["env_prefix"])
 
 OTHER_VARIABLES = frozenset({"MAGEDIT_API_KEY"})
-"""Variables of this prefix that are no settings: the key that the command line calls a service with."""
+"""Variables with this prefix that are not settings: the command line's API key."""
 
 
 def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """A sentence for each variable that has the prefix of the settings and is none of them."""
+    """A sentence for each variable with the settings' prefix that is not a setting."""
     known = {ENV_PREFIX + name.upper() for name in Settings.model_fields} | OTHER_VARIABLES
     unknown = sorted(name for name in environment if name.upper().startswith(ENV_PREFIX) and name.upper() not in known)
     return [f"the variable {name} is not a setting and has no effect{_meant(name, known)}" for name in unknown]
@@ -390,14 +389,14 @@ def _meant(name: str, known: frozenset[str] | set[str]) -> str:
 
 
 def explain(error: ValidationError) -> str:
-    """What is wrong with the settings, by the names of their variables."""
+    """One text that names each invalid setting by its variable."""
     return "; ".join(
         f"{ENV_PREFIX}{'_'.join(str(part) for part in each['loc']).upper()}: {each['msg']}" for each in error.errors()
     )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address. A name other than `localhost` may lead anywhere."""
+    """Whether only this machine reaches the address. Names other than `localhost` do not count."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

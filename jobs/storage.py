@@ -1,10 +1,10 @@
 """Object storage: a local folder, S3 or memory, and the layout of its keys.
 
-{tenant}/{job}/input/image.png            what the caller sent
+{tenant}/{job}/input/image.png            the caller's upload
 {tenant}/{job}/input/mask-0.png
-{tenant}/{job}/{attempt}/result-0.png     what an attempt made; the record names the attempt that counts
+{tenant}/{job}/{attempt}/result-0.png     an attempt's output; the record names the attempt that counts
 {tenant}/{job}/{attempt}/artifacts/{name}
-inversions.v1/{tenant}/{digest}.safetensors   what workers need not compute again; no tenant's name has a dot
+inversions.v1/{tenant}/{digest}.safetensors   cache of the workers; no tenant's name has a dot
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from jobs.settings import Settings
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
-# How a store says that it has no room: a folder (ENOSPC, EDQUOT), S3 servers (507, RFC 4918).
+# Messages of a full store: a folder (ENOSPC, EDQUOT), S3 servers (507, RFC 4918).
 _FULL = ("os error 28", "os error 122", "507 Insufficient Storage")
 # Longest pause between two attempts of one request, in seconds.
 BACKOFF_CAP_S = 5.0
 
 
 INVERSIONS = "inversions.v1/"
-"""Where stored inversions are; the number changes with their format."""
+"""Prefix of stored inversions; the number changes with their format."""
 
 
 def job_prefix(tenant: str, job_id: str) -> str:
-    """Where everything of one job is."""
+    """Prefix of everything of one job."""
     return f"{tenant}/{job_id}/"
 
 
@@ -55,7 +55,7 @@ def mask_key(tenant: str, job_id: str, index: int) -> str:
 
 
 def attempt_prefix(record: JobRecord, attempt: int | None = None) -> str:
-    """Where one attempt (default: the record's present one) keeps what it makes."""
+    """Prefix of the output of one attempt (default: the record's current one)."""
     return f"{job_prefix(record.tenant, record.id)}{record.attempt if attempt is None else attempt}/"
 
 
@@ -75,25 +75,25 @@ def inversion_key(tenant: str, name: str) -> str:
 
 
 def sha256(data: bytes) -> str:
-    """The checksum that records keep of an object, in hex."""
+    """Checksum of an object for its record, in hex."""
     return hashlib.sha256(data).hexdigest()
 
 
 def longest_request_s(settings: Settings) -> float:
-    """How long one request with all its repetitions may keep its caller waiting, in seconds."""
+    """Longest time that one request with all its retries may block its caller, in seconds."""
     return (settings.storage_retries + 1) * (settings.storage_timeout_s + BACKOFF_CAP_S)
 
 
 class ObjectStore:
-    """Whole objects by key. Requests are repeated with back-off, then raise StoreUnavailable."""
+    """Whole objects by key. Failed requests are retried with back-off, then raise StoreUnavailable."""
 
     def __init__(self, store: obstore.store.ObjectStore, signer: S3Store | None = None) -> None:
-        """``signer``: the same store by the address at which others reach it."""
+        """``signer``: the same store under its public address."""
         self._store, self._signer = store, signer
 
     @classmethod
     def from_settings(cls, settings: Settings) -> ObjectStore:
-        """The store that `storage_url` names. Raises ValueError for an address of another kind."""
+        """The store that `storage_url` names. Raises ValueError for an unknown scheme."""
         if settings.storage_url is None:
             return cls(_local(settings.state_dir.absolute() / "objects"))
         url = urlsplit(settings.storage_url)
@@ -111,11 +111,11 @@ class ObjectStore:
 
     @property
     def backend(self) -> obstore.store.ObjectStore:
-        """What this is built on."""
+        """The obstore store behind this one."""
         return self._store
 
     def put(self, key: str, data: bytes, content_type: str) -> None:
-        """Store an object in place of what is there; nobody sees half of it. A folder keeps no type."""
+        """Store or replace an object atomically. A folder keeps no content type."""
         attributes = {} if isinstance(self._store, LocalStore) else {"Content-Type": content_type}
         with _storage_errors(key):
             obstore.put(self._store, key, data, attributes=attributes)
@@ -126,9 +126,9 @@ class ObjectStore:
             return obstore.get(self._store, key).bytes().to_bytes()
 
     def signed_url(self, key: str, expires_s: float) -> str | None:
-        """An address by which whoever has it can fetch the object for ``expires_s`` seconds, without a key of ours.
+        """Presigned URL with which anyone can fetch the object for ``expires_s`` seconds.
 
-        None if the store has no such addresses: a folder, memory.
+        None if the store cannot sign: a folder, memory.
         """
         if self._signer is None:
             return None
@@ -149,31 +149,31 @@ class ObjectStore:
             return sorted(meta["path"] for batch in obstore.list(self._store, prefix) for meta in batch)
 
     def folders(self, prefix: str) -> list[str]:
-        """The names, sorted, that come next below ``prefix`` (empty, or ends with `/`) in keys that go on after them.
+        """Sorted names of the folders directly below ``prefix`` (empty, or ends with `/`).
 
-        In a folder, also those below which a killed process left an object half written, which has no key.
+        On disk this includes folders that hold only a half-written object of a killed process, which has no key.
         """
         with _storage_errors(prefix):
             below = obstore.list_with_delimiter(self._store, prefix or None)["common_prefixes"]
         return sorted(path.rstrip("/").rpartition("/")[2] for path in below)
 
     def delete_prefix(self, prefix: str) -> int:
-        """Remove everything below ``prefix``; returns how many objects that were."""
+        """Remove everything below ``prefix``; returns the number of objects."""
         keys = self.keys(prefix)
         for key in keys:
-            # One by one: others may be removing the same ones, and a batch stops at the first that is gone.
+            # One by one: others may be removing the same objects, and a batch stops at the first that is gone.
             try:
                 with _storage_errors(key):
                     obstore.delete(self._store, key)
             except ObjectNotFound:
                 continue
         if isinstance(self._store, LocalStore) and self._store.prefix is not None:
-            # What a process that was killed while it wrote left there is no object yet.
+            # Half-written files of killed processes are not objects yet.
             shutil.rmtree(Path(self._store.prefix) / prefix, ignore_errors=True)
         return len(keys)
 
     def delete_older(self, prefix: str, age_s: float) -> int:
-        """Remove the objects below ``prefix`` that were written more than ``age_s`` seconds ago; returns how many.
+        """Remove the objects below ``prefix`` written more than ``age_s`` seconds ago; returns their number.
 
         Ages are by the clocks of this machine and of the store.
         """
@@ -202,7 +202,7 @@ def _s3(settings: Settings, bucket: str, prefix: str, endpoint: str | None) -> S
         "max_retries": settings.storage_retries,
         "backoff": {"max_backoff": timedelta(seconds=BACKOFF_CAP_S)},
     }
-    # What is not set must not be given: the store then looks at what the machine provides.
+    # Unset options must be absent: the store then uses the machine's own credentials.
     secret = settings.s3_secret_access_key and settings.s3_secret_access_key.get_secret_value()
     given: S3Config = {"region": settings.s3_region}
     if endpoint:

@@ -1,7 +1,7 @@
 """Lua scripts that change job records atomically inside Redis.
 
-Each checks the state it starts from and can be repeated, since a client that lost the answer sends it again. All times
-are Redis' own, so that no machine's clock matters. Keys are built inside the scripts: one Redis server (with
+Each checks the state it starts from and is repeatable, since a client that lost the reply sends it again. All times
+are by the clock of Redis, so that no machine's clock matters. Keys are built inside the scripts: one Redis server (with
 replicas), not a cluster.
 
 A script names the files it builds on in its first lines (``-- include edits/transitions``). Every constant of

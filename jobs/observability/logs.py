@@ -8,12 +8,12 @@ import sys
 import structlog
 from structlog.typing import Processor
 
-# Libraries that say at INFO what an operator wants to know.
+# Libraries whose INFO messages matter to operators.
 _TOLD_AT_INFO = ("uvicorn.error",)
 
 
 def configure_logging() -> None:
-    """To be called once, by a process' entry point."""
+    """Configure structlog and logging; called once by a process' entry point."""
     common: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

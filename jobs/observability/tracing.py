@@ -1,7 +1,7 @@
-"""Trace context (W3C Trace Context, level 1) from request through record to worker, and spans where they are wanted.
+"""Trace context (W3C, level 1) from request through record to worker, and optional spans.
 
-Every request has a trace id, its caller's or a new one, which logs and records carry. Spans are made and exported only
-with `MAGEDIT_TRACING=otlp`: they need the SDK of the extra `tracing`; the API alone does nothing and costs next to it.
+Every request has a trace id, its caller's or a new one, which logs and records carry. Spans are created and exported
+only with `MAGEDIT_TRACING=otlp` and need the SDK of the extra `tracing`; the API alone does nothing at almost no cost.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _NAME = "magedit"
 
 
 class TracingNotInstalled(RuntimeError):
-    """Spans are wanted, and the packages that make them are not there."""
+    """Tracing is on, but OpenTelemetry's SDK is not installed."""
 
     def __init__(self) -> None:
         super().__init__("MAGEDIT_TRACING is otlp, but OpenTelemetry's SDK is missing: pip install 'magedit[tracing]'")
 
 
 def tracer_provider(settings: Settings, process: str) -> TracerProvider | None:
-    """What makes and exports the spans of a ``process`` (`service`, `worker`), None if none are wanted.
+    """Provider that creates and exports the spans of a ``process`` (`service`, `worker`); None if tracing is off.
 
-    Where they go, and which, is told by OpenTelemetry's own variables (`OTEL_EXPORTER_OTLP_ENDPOINT`,
+    OpenTelemetry's own variables configure exporter and sampling (`OTEL_EXPORTER_OTLP_ENDPOINT`,
     `OTEL_TRACES_SAMPLER`, ...). Raises TracingNotInstalled.
     """
     if settings.tracing == "off":
@@ -52,18 +52,18 @@ def tracer_provider(settings: Settings, process: str) -> TracerProvider | None:
 
 
 def tracer(provider: TracerProvider | None) -> Tracer:
-    """Makes the spans of a process; without ``provider`` they are nothing."""
+    """Tracer of a process; without ``provider`` its spans do nothing."""
     return trace.get_tracer(_NAME, tracer_provider=provider or trace.NoOpTracerProvider())
 
 
 def context_of(traceparent: str | None) -> Context:
-    """The context that a span begins in; without ``traceparent`` (or with none that is one) that of a new trace."""
+    """Parent context of a span; without a valid ``traceparent``, that of a new trace."""
     return _PROPAGATOR.extract({_HEADER: traceparent} if traceparent else {}, Context())
 
 
 def present_traceparent(received: str | None) -> str:
-    """The `traceparent` to pass on: of the present span; without one of an invented span in the trace of
-    ``received``, or in a new trace, not sampled."""
+    """The `traceparent` to pass on: the current span's, else a new, unsampled span's in the trace of
+    ``received`` or in a new trace."""
     present = trace.get_current_span().get_span_context()
     if present.is_valid:
         return _header(present)

@@ -24,10 +24,10 @@ from jobs.tenants.limits import Limits
 Scope = Literal["edits:read", "edits:write", "usage:read", "metrics:read"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 CALLER_SCOPES: tuple[Scope, ...] = ("edits:read", "edits:write", "usage:read")
-"""What a key may do unless it is made for something else."""
+"""Scopes of a key that is created without any."""
 
 TOUCH_S = 300
-"""How exact `last_used_at` is, in seconds: a key in constant use is written this often, not at every request."""
+"""Resolution of `last_used_at`, in seconds: a key in constant use is written this often, not at every request."""
 
 _TOKEN = re.compile(r"mge_([0-9a-f]{16})_([0-9a-f]{64})", re.ASCII)
 
@@ -39,36 +39,36 @@ class ApiKey(Frozen):
     sha256: str = Field(repr=False, description="Of the secret, in hex.")
     tenant: Tenant
     scopes: tuple[Scope, ...] = CALLER_SCOPES
-    limits: Limits = Field(default=Limits(), description="Those that are set hold instead of the settings'.")
+    limits: Limits = Field(default=Limits(), description="Those that are set replace the settings'.")
     created_at: float
     expires_at: float | None = None
     last_used_at: float | None = Field(default=None, description=f"Exact to {TOUCH_S} s.")
     revoked_at: float | None = None
 
     def is_valid(self, now: float) -> bool:
-        """Whether it opens anything at ``now`` (Unix seconds)."""
+        """Whether the key is valid at ``now`` (Unix seconds)."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 class Parts(NamedTuple):
-    """A key as it is shown once."""
+    """The parts of a key as shown once, at its creation."""
 
     id: str
     secret: str
 
     @property
     def token(self) -> str:
-        """What a caller sends."""
+        """The key as callers send it."""
         return f"mge_{self.id}_{self.secret}"
 
     @property
     def sha256(self) -> str:
-        """What is kept of the secret."""
+        """Hash of the secret, in hex."""
         return hashlib.sha256(self.secret.encode()).hexdigest()
 
 
 def parse(token: str) -> Parts | None:
-    """The parts of a key, None if it has not the form of one."""
+    """The parts of a key; None if it is malformed."""
     match = _TOKEN.fullmatch(token)
     return Parts(*match.groups()) if match else None
 
@@ -89,7 +89,7 @@ class ApiKeys:
         limits: Limits | None = None,
         expires_in_s: float | None = None,
     ) -> tuple[ApiKey, str]:
-        """Make a key: it, and the token that is shown once. Raises ValidationError for an impossible tenant."""
+        """Create a key; returns it and its token, which is shown once. Raises ValidationError for an invalid tenant."""
         parts, now = Parts(secrets.token_hex(8), secrets.token_hex(32)), self._now()
         key = ApiKey(
             id=parts.id,
@@ -100,7 +100,7 @@ class ApiKeys:
             created_at=now,
             expires_at=None if expires_in_s is None else now + expires_in_s,
         )
-        # What never changes is one field; the times that do have fields of their own.
+        # The constant part is one field; the times that change have their own.
         fixed = key.model_dump_json(exclude={"last_used_at", "revoked_at"}, exclude_unset=True)
         with self._redis.pipeline() as pipeline:
             pipeline.hset(keys.API_KEY + key.id, "key", fixed)
@@ -119,7 +119,7 @@ class ApiKeys:
 
     @redis_errors()
     def list(self) -> tuple[ApiKey, ...]:
-        """Every key that was ever made, the oldest first."""
+        """Every key ever created, the oldest first."""
         with self._redis.pipeline(transaction=False) as pipeline:
             for key_id in cast("list[bytes]", self._redis.zrange(keys.API_KEYS, 0, -1)):
                 pipeline.hgetall(keys.API_KEY + key_id.decode())
@@ -127,12 +127,12 @@ class ApiKeys:
 
     @redis_errors()
     def touch(self, key_id: str) -> None:
-        """Note that the key was used."""
+        """Record that the key was used."""
         self._stamp(args=[key_id, "last_used_at", TOUCH_S])
 
     @redis_errors()
     def revoke(self, key_id: str) -> bool:
-        """Take a key back for good; repeating it does no harm. False: there is no such key."""
+        """Revoke a key permanently. Repeatable. False: there is no such key."""
         return bool(self._stamp(args=[key_id, "revoked_at", 0]))
 
     def _now(self) -> float:

@@ -1,8 +1,8 @@
-"""How much a tenant may ask for: the limits themselves, and how fast it calls.
+"""Limits of a tenant, and the rate limiter.
 
-Rates are held by the Generic Cell Rate Algorithm (ITU-T I.371, virtual scheduling; also ATM Forum TM 4.0, 4.4.2) with
+Rates follow the Generic Cell Rate Algorithm (ITU-T I.371, virtual scheduling; also ATM Forum TM 4.0, 4.4.2) with
 the whole window as tolerance: a tenant may use its rate's requests at once, and gets one back every window / rate
-seconds. It keeps one number a rate in Redis and has no windows to burst across.
+seconds. It keeps one number per rate in Redis and has no window edges to burst across.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MINUTE_S = 60
 
 
 class Limits(Frozen):
-    """What a tenant may ask for; 0: as much as it likes."""
+    """Limits of a tenant; 0: unlimited."""
 
     requests_per_minute: int = Field(default=0, ge=0, le=10**6, description="Requests of any kind in a minute.")
     submits_per_minute: int = Field(default=0, ge=0, le=10**6, description="New edits in a minute.")
@@ -41,7 +41,7 @@ class Rate(NamedTuple):
 
 
 class Left(NamedTuple):
-    """What is left of a rate: how many, and seconds until all of it is back."""
+    """What is left of a rate: requests, and seconds until the quota is full again."""
 
     rate: Rate
     remaining: int
@@ -49,7 +49,7 @@ class Left(NamedTuple):
 
 
 class RateDecision(NamedTuple):
-    """What is left of each rate; and, if one was used up, it and the seconds until it allows one more."""
+    """What is left of each rate; if one is used up, that rate and the seconds until it allows one more request."""
 
     left: tuple[Left, ...]
     refused: Rate | None = None
@@ -64,7 +64,7 @@ class RateLimiter:
 
     @redis_errors()
     def acquire(self, tenant: str, rates: Sequence[Rate]) -> RateDecision:
-        """Take one from each of the tenant's rates, or, if one is used up, none from any; in one round trip.
+        """Count one request at each of the tenant's rates or, if one is used up, at none; in one round trip.
 
         Raises QueueUnavailable.
         """

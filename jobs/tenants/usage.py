@@ -1,8 +1,8 @@
 """Usage of each tenant per calendar month (UTC, by the clock of Redis).
 
-An edit counts as accepted with its record, and as succeeded, failed or canceled with the step that ends it: in the
-same script, so once each, whatever dies in between. UNet passes are those of succeeded edits, counted when they
-succeed: what fails or is canceled is not charged. Seconds are those of the last attempt of every edit that began.
+The script that creates a record counts the edit as accepted, and the script that ends it as succeeded, failed or
+canceled, so each exactly once, whatever crashes in between. UNet passes are those of succeeded edits; failed and
+canceled edits are not charged. Seconds are those of the last attempt of every edit that started.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jobs.schema import Frozen
 
 
 class Counts(Frozen):
-    """What was counted in a month."""
+    """A tenant's counts of one month."""
 
     accepted: int = Field(default=0, description="Edits that were accepted.")
     succeeded: int = Field(default=0, description="Edits that succeeded.")
@@ -33,7 +33,7 @@ class Counts(Frozen):
 
 
 class Usage(NamedTuple):
-    """A tenant's counts of a ``month`` (2026-01), and its edits that are unfinished at this moment."""
+    """A tenant's counts of a ``month`` (2026-01) and its currently unfinished edits."""
 
     month: str
     counts: Counts
@@ -41,14 +41,14 @@ class Usage(NamedTuple):
 
 
 class UsageCounts:
-    """Reads what was counted. Safe to share between threads."""
+    """Reads the usage counts. Safe to share between threads."""
 
     def __init__(self, redis: Redis) -> None:
         self._read = redis.register_script(load("tenants/read_usage"))
 
     @redis_errors()
     def of(self, tenant: str, month: str | None = None) -> Usage:
-        """The tenant's usage in ``month`` (default: the present one), in one round trip. Raises QueueUnavailable."""
+        """The tenant's usage in ``month`` (default: the current one), in one round trip. Raises QueueUnavailable."""
         name, unfinished, pairs = self._read(args=[tenant, month or ""])
         counted = {pairs[i].decode(): float(pairs[i + 1]) for i in range(0, len(pairs), 2)}
         counts = {name: value if name == "seconds" else int(value) for name, value in counted.items()}
@@ -56,6 +56,6 @@ class UsageCounts:
 
 
 def bounds(month: str) -> tuple[datetime, datetime]:
-    """When a month (2026-01) begins and ends, UTC."""
+    """Start and end of a month (2026-01), UTC."""
     begins = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
     return begins, begins + timedelta(days=monthrange(begins.year, begins.month)[1])

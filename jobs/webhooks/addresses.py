@@ -1,13 +1,13 @@
-"""Public IP addresses, to which a webhook may be sent. Pure."""
+"""Tells public IP addresses, to which webhooks may go, from all others. Pure."""
 
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
-# Addresses that are public by their number and serve a cloud's inside: Azure's WireServer (its documentation, "What is
+# Public by number, but a cloud-internal service: Azure's WireServer (its documentation, "What is
 # IP address 168.63.129.16").
 _INSIDE = frozenset({IPv4Address("168.63.129.16")})
-# Not reachable from everywhere (IANA IPv6 Special-Purpose Address Registry), which this Python may not know: site-local
+# Not globally reachable (IANA IPv6 Special-Purpose Address Registry), but unknown to some Python versions: site-local
 # (RFC 3879, deprecated, yet routed in places), documentation (RFC 9637), segment routing (RFC 9602).
 _OF_A_SITE = (IPv6Network("fec0::/10"), IPv6Network("3fff::/20"), IPv6Network("5f00::/16"))
 # The IPv4 address in the last 32 bits is what is reached: IPv4-compatible (RFC 4291, 2.5.5.1), NAT64 (RFC 6052, 2.1).
@@ -18,8 +18,8 @@ def is_public(text: str) -> bool:
     """Whether an IP address is one of the public internet.
 
     Loopback, private, shared, link-local (cloud metadata with it), multicast and reserved ones are not, and neither are
-    IPv6 addresses that carry such an IPv4 address (mapped, compatible, 6to4, Teredo, NAT64). Raises ValueError for what
-    is no address.
+    IPv6 addresses that embed such an IPv4 address (mapped, compatible, 6to4, Teredo, NAT64). Raises ValueError if
+    ``text`` is not an address.
     """
     address = ip_address(text)
     carried = _carried(address) if isinstance(address, IPv6Address) else ()
@@ -32,7 +32,7 @@ def is_public(text: str) -> bool:
 
 
 def _carried(address: IPv6Address) -> tuple[IPv4Address, ...]:
-    """The IPv4 addresses that a packet to ``address`` may reach; none: it is an address of its own."""
+    """The IPv4 addresses embedded in ``address``, which a packet to it may reach."""
     if address.ipv4_mapped is not None:
         return (address.ipv4_mapped,)
     if address.sixtofour is not None:

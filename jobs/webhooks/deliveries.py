@@ -1,8 +1,8 @@
 """Webhook deliveries in Redis: created with the end of an edit, retried until delivered or given up.
 
-Whoever takes a delivery has it for a lease and is to report. If he dies, or his report is lost, it is due again when
-the lease ends: every delivery is made at least once, and its attempts are in order of their numbers, with no outcome
-where nobody told one.
+A deliverer claims a delivery under a lease and reports its outcome. If it dies or the report is lost, the delivery is
+due again when the lease ends, so every delivery is made at least once. Attempts are listed by number, without an
+outcome where none was reported.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PAUSES_S = (0, 5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 
 
 
 class DeliveryVerdict(StrEnum):
-    """What becomes of a delivery after an attempt."""
+    """Outcome of an attempt for its delivery."""
 
     DELIVERED = "delivered"
     RETRY = "retry"
@@ -33,14 +33,14 @@ class DeliveryVerdict(StrEnum):
 
 
 class ClaimedDelivery(NamedTuple):
-    """A delivery in hand: the edit's id, and the number of the attempt, from 1."""
+    """A claimed delivery: the edit's id and the number of the attempt, from 1."""
 
     id: str
     number: int
 
 
 class DeliveryState(StrEnum):
-    """How a delivery stands."""
+    """State of a delivery."""
 
     WAITING = "waiting"
     PENDING = "pending"
@@ -59,7 +59,7 @@ class DeliveryAttempt(Frozen):
 
 
 class Delivery(Frozen):
-    """A delivery; ``next_at``: when it is tried again (or, while it is tried, when that counts as failed)."""
+    """A delivery; ``next_at``: time of the next attempt (during an attempt: when its lease ends)."""
 
     state: DeliveryState
     next_at: float | None
@@ -67,10 +67,10 @@ class Delivery(Frozen):
 
 
 class Deliveries:
-    """The deliveries. Safe to share between threads; raises `QueueUnavailable` while Redis is away."""
+    """Deliveries in Redis. Safe to share between threads; raises `QueueUnavailable` while Redis is away."""
 
     def __init__(self, redis: Redis, *, lease_s: float = 60.0, pauses_s: tuple[float, ...] = PAUSES_S) -> None:
-        """``lease_s``: how long whoever takes a delivery has it."""
+        """``lease_s``: time to report a claimed delivery, in seconds."""
         self._redis = redis
         self._lease_s, self._pauses_s = lease_s, pauses_s
         self._take = redis.register_script(load("webhooks/claim"))
@@ -78,7 +78,7 @@ class Deliveries:
 
     @redis_errors()
     def claim(self, most: int) -> tuple[ClaimedDelivery, ...]:
-        """Begin an attempt of up to ``most`` deliveries that are due."""
+        """Start an attempt of up to ``most`` due deliveries."""
         answer = self._take(args=[most, self._lease_s, len(self._pauses_s)])
         return tuple(ClaimedDelivery(answer[i].decode(), answer[i + 1]) for i in range(0, len(answer), 2))
 
@@ -92,7 +92,7 @@ class Deliveries:
         status: int | None = None,
         error: str | None = None,
     ) -> str:
-        """End an attempt; the state of the delivery then, `gone` if its edit is. Repeatable."""
+        """Report an attempt's outcome; returns the delivery's state, `gone` if the edit is. Repeatable."""
         outcome = DeliveryAttempt(number=taken.number, at=0, seconds=round(seconds, 3), status=status, error=error)
         # After the last attempt there is no pause, and none is needed.
         pause_s = self._pauses_s[min(taken.number, len(self._pauses_s) - 1)]
@@ -101,7 +101,7 @@ class Deliveries:
 
     @redis_errors()
     def of(self, job_id: str) -> Delivery:
-        """How the delivery of an edit that has a webhook stands."""
+        """The delivery of an edit that has a webhook."""
         with self._redis.pipeline() as pipeline:
             pipeline.hgetall(keys.WEBHOOK + job_id)
             pipeline.zscore(keys.WEBHOOKS, job_id)
@@ -110,7 +110,7 @@ class Deliveries:
 
     @redis_errors()
     def drop(self, job_id: str) -> None:
-        """Forget a delivery whose edit is gone."""
+        """Delete a delivery whose edit is gone."""
         with self._redis.pipeline() as pipeline:
             pipeline.zrem(keys.WEBHOOKS, job_id)
             pipeline.delete(keys.WEBHOOK + job_id)
@@ -118,7 +118,7 @@ class Deliveries:
 
     @redis_errors()
     def due(self) -> int:
-        """How many deliveries are not over."""
+        """Number of unfinished deliveries."""
         return int(self._redis.zcard(keys.WEBHOOKS))
 
 

@@ -1,4 +1,4 @@
-"""Payload and signature of a webhook (Standard Webhooks 1.0). Pure.
+"""Payload and signature of a webhook. Pure.
 
 Payload and signature are those of Standard Webhooks 1.0 (standardwebhooks.com).
 """
@@ -21,10 +21,10 @@ from jobs.schema import AnyRecord, Frozen, Problem, State
 from jobs.webhooks.addresses import is_public
 
 URL_MAX: Final = 2000
-"""Longest address, in characters: what every HTTP server takes."""
+"""Longest address, in characters: accepted by every HTTP server."""
 
 SECRET_BYTES: Final = 32
-"""Of a secret; the specification wants 24 to 64."""
+"""Size of a secret; the specification requires 24 to 64."""
 
 _PREFIX = "whsec_"
 _URL = re.compile(r"[!-~]+", re.ASCII)
@@ -41,7 +41,7 @@ class WebhookFile(Frozen):
 
 
 class WebhookEdit(Frozen):
-    """The finished edit, in short; the service has the whole of it at ``href``, a path there."""
+    """Summary of the finished edit; ``href`` is its path on the service."""
 
     id: str
     href: str
@@ -64,12 +64,12 @@ class WebhookEvent(Frozen):
 
 
 def check_url(url: str, *, private: bool) -> None:
-    """Refuse an address that nothing would ever be sent to; ``private``: those of private networks are allowed.
+    """Refuse an address that webhooks may not go to; ``private``: private networks are allowed.
 
-    Names are not looked up here: what counts is where they lead when something is sent.
+    Host names are not resolved here, but when a webhook is sent.
 
     Raises:
-        WebhookRefused: says what is wrong with it.
+        WebhookRefused: the message says why.
     """
     if len(url) > URL_MAX or not _URL.fullmatch(url):
         raise WebhookRefused(f"the address has spaces, other than ASCII characters, or more than {URL_MAX} of them")
@@ -97,7 +97,7 @@ def _may_be_public(host: str) -> bool:
 
 
 def event_of(record: AnyRecord) -> WebhookEvent:
-    """What is told of a finished edit: always the same, however often it is told."""
+    """The event of a finished edit: identical at every delivery."""
     assert record.state.is_terminal
     assert record.finished_at is not None
     ended = datetime.fromtimestamp(record.finished_at, UTC)
@@ -127,17 +127,17 @@ def event_of(record: AnyRecord) -> WebhookEvent:
 
 
 def message_id(job_id: str) -> str:
-    """`webhook-id`: an edit ends once, so receivers tell repetitions by it."""
+    """`webhook-id`: unique per edit, so that receivers recognise repeated deliveries."""
     return f"msg_{job_id}"
 
 
 def new_secret() -> str:
-    """A secret as it is shown to its tenant."""
+    """A new secret, as shown to its tenant."""
     return _PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
 def signed_headers(valid: tuple[str, ...], message: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The three headers; one signature for each of the ``valid`` secrets, so that a rotation breaks nobody."""
+    """The three headers, with one signature per ``valid`` secret, so that a rotation breaks no receiver."""
     sent = datetime.fromtimestamp(timestamp, UTC)
     return {
         "webhook-id": message,

@@ -1,6 +1,6 @@
 """Signing secrets of webhooks, one per tenant.
 
-Signatures are computed from them, so they are kept in the clear.
+Stored in clear text, since signatures are computed from them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from jobs.lua import load
 from jobs.webhooks.message import new_secret
 
 OVERLAP_S = 24 * 3600
-"""How long a secret that was replaced goes on signing beside its successor, in seconds."""
+"""How long a replaced secret keeps signing beside its successor, in seconds."""
 
 
 class WebhookSecrets:
@@ -23,15 +23,15 @@ class WebhookSecrets:
         self._secrets = redis.register_script(load("webhooks/secrets"))
 
     def valid(self, tenant: str) -> tuple[str, ...]:
-        """What signs at this moment, the present secret first; the first is made when it is first asked for."""
+        """The currently valid secrets, the newest first; created on first use."""
         return self._ask(tenant, new_secret(), replace=False, overlap_s=0)
 
     def rotate(self, tenant: str, *, overlap_s: int = OVERLAP_S) -> str:
-        """Replace the tenant's secret, which still signs for ``overlap_s`` seconds; the new one."""
+        """Replace the tenant's secret, which keeps signing for ``overlap_s`` seconds; returns the new one."""
         return self._ask(tenant, new_secret(), replace=True, overlap_s=overlap_s)[0]
 
     @redis_errors()
     def _ask(self, tenant: str, fresh: str, *, replace: bool, overlap_s: int) -> tuple[str, ...]:
-        # Repeatable: a rotation whose answer was lost finds its own secret there.
+        # Repeatable: a rotation whose reply was lost finds its own secret.
         answer = self._secrets(keys=[keys.WEBHOOK_SECRET + tenant], args=[fresh, int(replace), overlap_s])
         return tuple(secret.decode() for secret in answer)

@@ -3,8 +3,8 @@
 -- ARGV: id, tenant, model, limit, deadline_s or '', time of the id or '', orphan_age_s, unfinished, passes,
 -- Idempotency-Key's Redis key or '', fingerprint, ttl_ms, field, value, ...
 -- -> created + record | full | old | unfinished | quota | replay + id | reused + id
--- An id that is older than the age from which inputs without a record are swept is refused: so no sweep, which looks for
--- the record after that age, can take away the inputs of an edit that is accepted.
+-- An id older than the age at which inputs without a record are removed is refused: so no sweep, which looks for the
+-- record at that age, can remove the inputs of an accepted edit.
 local id, tenant, model, limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 if redis.call('EXISTS', EDIT .. id) == 0 then
   local at, key = now(), ARGV[10]

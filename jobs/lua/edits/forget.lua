@@ -1,5 +1,5 @@
 -- include edits/transitions
--- ARGV: id, tombstone_s (0: at once)  -> whether there was such a record
+-- ARGV: id, tombstone_s (0: at once)  -> 1 if the record existed, else 0
 local id = ARGV[1]
 local tenant, state = unpack(redis.call('HMGET', EDIT .. id, 'tenant', 'state'))
 redis.call('SREM', OPEN, id)

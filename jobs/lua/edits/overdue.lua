@@ -1,6 +1,6 @@
 -- include edits/transitions
 -- KEYS: every line   ARGV: grace_s  -> the open ids in no line and under no lease for longer than the grace time
--- MISSING keeps exactly the ids that are so now, each since when.
+-- MISSING holds exactly the ids that are so now, each with the time since when.
 local at, waiting, due = now(), {}, {}
 for _, line in ipairs(KEYS) do
   for _, id in ipairs(redis.call('LRANGE', line, 0, -1)) do waiting[id] = true end

@@ -1,7 +1,6 @@
 -- include edits/transitions
 -- ARGV: limit, ttl_s, problem  -> the ids that failed
--- Every id is looked at once: one that runs leaves the index, for should it be given back or lost, requeue and claim
--- look at its deadline.
+-- Every id is checked once: a running edit leaves the index, since requeue and claim check its deadline later.
 local failed = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', DEADLINES, '-inf', text(now()), 'LIMIT', 0, tonumber(ARGV[1]))) do
   redis.call('ZREM', DEADLINES, id)

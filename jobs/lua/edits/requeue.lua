@@ -3,7 +3,7 @@
 -- KEYS: line, taken ids, bell
 -- ARGV: id, worker or '', attempt or '', ttl_s, problem of a late edit, 1 if the attempt is not to count
 -- -> queued | canceled | failed | kept
--- With worker and attempt: that attempt hands its edit back. Without: the reaper's, for an edit nobody holds.
+-- With worker and attempt: that attempt returns its edit. Without: the reaper requeues an edit that no worker holds.
 local id, me, mine = ARGV[1], ARGV[2], ARGV[3]
 local key = EDIT .. id
 local state, worker, attempt, cancel = unpack(
@@ -29,7 +29,7 @@ if ARGV[6] == '1' then redis.call('HINCRBY', key, 'handed_back', 1) end
 redis.call('HDEL', key, 'progress', 'worker', 'started_at')
 redis.call('DEL', LEASE .. id)
 redis.call('ZREM', MISSING, id)
--- It may be in line already: requeued between a slow worker's taking and its claim, which it now gives back.
+-- It may be in line already, requeued while a slow worker had taken but not yet claimed it.
 redis.call('LREM', KEYS[1], 0, id)
 redis.call('LPUSH', KEYS[1], id)
 ring(KEYS[3])

@@ -4,10 +4,10 @@
 -- State changes of an edit, for the scripts that make them.
 local function terminal(state) return next(ALLOWED[state]) == nil end
 
--- Callers that follow an edit see it change by this number.
+-- Watchers notice a change by this number.
 local function revise(id) redis.call('HINCRBY', EDIT .. id, 'revision', 1) end
 
--- The state and the index that depends on it.
+-- Set the state and the index that depends on it.
 local function move(id, before, after)
   if not ALLOWED[before][after] then error('no transition from ' .. before .. ' to ' .. after) end
   local key = EDIT .. id
@@ -36,7 +36,7 @@ local function fail(id, before, ttl_s, problem)
   redis.call('HSET', EDIT .. id, 'problem', problem)
 end
 
--- Whether an edit that is not running may no longer begin.
+-- Whether it is too late for an edit that is not running to start.
 local function is_late(id)
   local deadline = redis.call('HGET', EDIT .. id, 'deadline_at')
   return deadline and now() >= tonumber(deadline)

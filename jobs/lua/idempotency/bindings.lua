@@ -1,6 +1,5 @@
--- A key's hash: fingerprint of the payload, id of the edit, and whether it is bound
--- to it (else reserved).
--- What another edit's binding means for this one: replay or reused, and its id; or nil.
+-- A key's hash: fingerprint of the payload, id of the edit, and whether it is bound to it (else reserved).
+-- If the key is bound to another edit: {replay | reused, that edit's id}; else nil.
 local function taken(key, fingerprint, id)
   local theirs, other, bound = unpack(redis.call('HMGET', key, 'fingerprint', 'id', 'bound'))
   if bound and other ~= id then return {theirs == fingerprint and 'replay' or 'reused', other} end

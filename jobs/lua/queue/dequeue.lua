@@ -1,8 +1,7 @@
 -- include queue/ring
 -- KEYS: the lines in the order of their priorities, the list of taken ids, bell -> id, number of its line (1, ...) | nil
--- The move is one step: an id is in a line or among the taken ones, whenever the worker dies. What is taken and not
--- claimed is under no lease, so the reaper brings it back; so it does if the answer was lost and the worker, asking
--- again, takes the next id.
+-- The move is atomic: an id is in a line or among the taken ones, whenever the worker dies. A taken id without a claim is
+-- under no lease, so the reaper requeues it; likewise if the reply was lost and the worker's retry took the next id.
 local taken, bell = KEYS[#KEYS - 1], KEYS[#KEYS]
 for number = 1, #KEYS - 2 do
   local id = redis.call('LMOVE', KEYS[number], taken, 'LEFT', 'RIGHT')
@@ -13,6 +12,6 @@ for number = 1, #KEYS - 2 do
     return {id, number}
   end
 end
--- Nothing waits, so a token would only wake somebody for nothing.
+-- Nothing waits, so a token would only wake a worker for nothing.
 redis.call('DEL', bell)
 return false

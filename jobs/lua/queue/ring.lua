@@ -1,6 +1,6 @@
--- A bell holds one token at most. Whoever puts an id in line rings; the worker that takes an id rings on if more ids
--- wait; so as long as ids wait, there is a token in the bell or with a worker that is about to take an id.
--- A worker that dies with the token costs the others no more than the end of their blocking wait.
+-- A bell holds at most one token. Enqueuing an id rings it; the worker that takes an id rings again if more ids wait. So
+-- while ids wait, a token is in the bell or with a worker that is about to take an id.
+-- If a worker dies with the token, the others wake at the end of their blocking wait at the latest.
 local function ring(bell)
   if redis.call('EXISTS', bell) == 0 then redis.call('RPUSH', bell, 1) end
 end

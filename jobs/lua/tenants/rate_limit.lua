@@ -1,7 +1,7 @@
--- KEYS: one a rate   ARGV: quota, window_s of each
--- -> number of the first rate that is used up (0: none; one more request is counted at each),
--- and for each rate: requests left, milliseconds until all are back, milliseconds until the next is allowed
--- A key holds the time at which the tenant has its whole quota back (the "theoretical arrival time"), in microseconds.
+-- KEYS: one per rate   ARGV: quota, window_s of each
+-- -> number of the first rate that is used up (0: none, and one request is counted at each),
+-- and for each rate: requests left, milliseconds until the quota is full, milliseconds until the next is allowed
+-- A key holds the time at which the tenant's quota is full again (the "theoretical arrival time"), in microseconds.
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local refused, rates = 0, {}

@@ -1,5 +1,5 @@
 -- ARGV: id, "last_used_at" | "revoked_at", touch_s  -> 1, or 0 if there is no such key
--- A time that is set stays, until it is touch_s seconds old (0: for ever).
+-- A time once set stays until it is touch_s seconds old (0: forever).
 local key, field, touch_s = API_KEY .. ARGV[1], ARGV[2], tonumber(ARGV[3])
 if redis.call('EXISTS', key) == 0 then return 0 end
 local t = redis.call('TIME')

@@ -1,5 +1,5 @@
 -- Counts of each tenant's month.
-local KEEP_S = 400 * 24 * 3600 -- a year can be looked back on
+local KEEP_S = 400 * 24 * 3600 -- more than a year
 
 -- The month of a Unix time, as 2026-01: civil_from_days of Howard Hinnant, "chrono-Compatible Low-Level Date
 -- Algorithms".
@@ -24,14 +24,14 @@ local function unfinished(tenant)
   return redis.call('ZCARD', TENANT .. tenant .. ':queued') + redis.call('ZCARD', TENANT .. tenant .. ':running')
 end
 
--- Which limit (0: none) keeps the tenant from one more edit, or nil.
+-- The limit that refuses the tenant one more edit, or nil (a limit of 0 refuses nothing).
 local function beyond(tenant, most_unfinished, most_passes)
   if most_unfinished > 0 and unfinished(tenant) >= most_unfinished then return 'unfinished' end
   local passes = redis.call('HGET', USAGE .. tenant .. ':' .. month(now()), 'unet_passes')
   if most_passes > 0 and tonumber(passes or 0) >= most_passes then return 'quota' end
 end
 
--- To be called as the edit leaves `before` for the state that ends it.
+-- Called as the edit moves from `before` to its final state.
 local function settle(id, before, after)
   local tenant, started, measures = unpack(redis.call('HMGET', EDIT .. id, 'tenant', 'started_at', 'measures'))
   count(tenant, after, 1)

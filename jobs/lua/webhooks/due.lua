@@ -1,4 +1,4 @@
--- Webhooks that are due with the end of an edit, or gone with the edit.
+-- A webhook becomes due when its edit ends and is dropped with the edit.
 local function announce(id)
   if redis.call('HEXISTS', EDIT .. id, 'webhook_url') == 1 then redis.call('ZADD', WEBHOOKS, text(now()), id) end
 end

@@ -1,6 +1,6 @@
 -- include clock
 -- ARGV: id, number, verdict, attempts, pause_s, outcome  -> state | gone
--- Only the latest attempt says what comes next, but one that arrived has arrived.
+-- Only the latest attempt decides what comes next, but any success ends the delivery.
 local id, number, verdict = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local key = WEBHOOK .. id
 local latest, state = unpack(redis.call('HMGET', key, 'number', 'state'))
