@@ -6,11 +6,12 @@ import re
 import secrets
 import time
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from jobs.errors import RecordUnreadable
+from magedit.card import STABLE_DIFFUSION, Trait
 from magedit.config import InversionName, MethodName
 from magedit.edits.checkpoint import Checkpoint, StepSizes
 from magedit.edits.resolved import ResolvedEdit
@@ -267,6 +268,9 @@ class ModelInfo(Frozen):
     device: str
     dtype: str
     step_sizes: StepSizes | None = None
+    family: str = "sd"
+    traits: tuple[Trait, ...] = STABLE_DIFFUSION
+    defaults: dict[str, Any] = {}
 
     def as_checkpoint(self, tokenize: Tokenize) -> Checkpoint:
         """The checkpoint that edits are resolved for."""
@@ -278,6 +282,8 @@ class ModelInfo(Frozen):
             max_tokens=self.max_prompt_tokens,
             vocabulary=self.vocabulary,
             step_sizes=self.step_sizes,
+            traits=self.traits,
+            defaults=self.defaults,
         )
 
 

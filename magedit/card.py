@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 from magedit.config import EditConfig
 from magedit.passes import Passes
 from magedit.report import Stage
+
+Trait = Literal["diffusion", "flow", "cross-attention", "joint-attention", "unconditional", "embedded-guidance"]
+"""What tells model families apart, as far as methods go: the noise process (``diffusion``, or ``flow``: rectified), how
+the picture attends to the prompt (layers of its own, or in one sequence with itself), and guidance (by an unconditional
+half of each pass, or by a scale that the model is told)."""
+
+STABLE_DIFFUSION: Final[tuple[Trait, ...]] = ("diffusion", "cross-attention", "unconditional")
 
 Plan = Callable[[EditConfig], Mapping[Stage, Passes]]
 """The UNet passes per stage that a configuration plans."""
@@ -28,9 +36,15 @@ class Paper:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What is to be known without loading torch. ``parameters`` are the fields of `EditConfig` that are read."""
+    """What is to be known without loading torch. ``parameters`` are the fields of `EditConfig` that are read;
+    ``unsuited`` are the traits of a model on which it makes no sense, each with the reason as a clause."""
 
     summary: str
     papers: tuple[Paper, ...]
     parameters: tuple[str, ...] = ()
     plan: Plan = no_passes
+    unsuited: Mapping[Trait, str] = field(default_factory=dict)
+
+    def reason_against(self, traits: Collection[Trait]) -> str | None:
+        """Why it makes no sense on a model of these traits; None: it does."""
+        return next((reason for trait, reason in self.unsuited.items() if trait in traits), None)

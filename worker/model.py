@@ -111,8 +111,10 @@ def load(settings: Settings) -> ServedModel:
         save_memory(pipe, device)
     else:
         pipe.to(device)
-    methods = (pipe.method,) if instructed else tuple(c.name for c in METHODS.values() if not c.own_checkpoint)
     backbone: Loaded = pipe.backbone
+    traits = backbone.traits
+    suited = [card.name for card in METHODS.values() if not card.own_checkpoint and not card.reason_against(traits)]
+    methods = (pipe.method,) if instructed else tuple(suited)
     tokenizer_json = backbone.tokenizer_json()
     info = ModelInfo(
         name=settings.model,
@@ -124,10 +126,17 @@ def load(settings: Settings) -> ServedModel:
         methods=methods,
         inversions=()
         if instructed
-        else tuple(card.name for card in INVERSIONS.values() if dtype == "float32" or not card.full_precision),
+        else tuple(
+            card.name
+            for card in INVERSIONS.values()
+            if (dtype == "float32" or not card.full_precision) and not card.reason_against(traits)
+        ),
         device=device,
         dtype=dtype,
         step_sizes=None if instructed else pipe.step_sizes,
+        family=found.family,
+        traits=traits,
+        defaults=dict(backbone.defaults),
     )
     served = ServedModel(
         editor=pipe,

@@ -14,7 +14,7 @@ from magedit.errors import EditDiverged, PictureNotFinite
 
 
 def encode(vae: AutoencoderKL, crop: Image.Image, device: torch.device) -> Tensor:
-    """Latent (1, C, h, w) of a picture of the checkpoint's size: posterior mean times scaling factor, fp32.
+    """Latent (1, C, h, w), fp32, of a picture of the checkpoint's size: posterior mean, shifted and scaled.
 
     Raises:
         PictureNotFinite: it is NaN or infinite.
@@ -22,7 +22,8 @@ def encode(vae: AutoencoderKL, crop: Image.Image, device: torch.device) -> Tenso
     # As read from a picture the batch lies channels-last, for which torch's CPU kernels are off by 1e-3.
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
     batch = VaeImageProcessor(vae_scale_factor=factor).preprocess(crop).to(device, vae.dtype).contiguous()
-    latent: Tensor = vae.encode(batch).latent_dist.mean.float() * vae.config.scaling_factor
+    latent: Tensor = vae.encode(batch).latent_dist.mean.float()
+    latent = (latent - shift if (shift := vae.config.shift_factor) else latent) * vae.config.scaling_factor
     require_finite(latent, vae, "the picture's latent")
     return latent
 
@@ -39,7 +40,8 @@ def decode(vae: AutoencoderKL, latent: Tensor) -> Image.Image:
             "the latent is no longer finite after sampling: use a smaller `guidance_step_size` or `guidance_scale`, or "
             f"MAGEDIT_DTYPE=float32 where the model is in half precision (it is in {_name(vae.dtype)})"
         )
-    decoded = vae.decode((latent / vae.config.scaling_factor).to(vae.dtype), return_dict=False)[0]
+    latent = latent / vae.config.scaling_factor + (vae.config.shift_factor or 0.0)
+    decoded = vae.decode(latent.to(vae.dtype), return_dict=False)[0]
     require_finite(decoded, vae, "the decoded picture")
     pictures: list[Image.Image] = VaeImageProcessor().postprocess(decoded.float(), output_type="pil")
     return pictures[0]

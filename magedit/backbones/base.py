@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from magedit.card import Trait
 from magedit.edits.checkpoint import StepSizes
 from magedit.errors import NoGuidanceLayers
 from magedit.prompts.alignment import Encoded
@@ -230,6 +231,14 @@ class Loaded(Protocol):
     @property
     def noise_settings(self) -> Mapping[str, Any]: ...
     @property
+    def traits(self) -> tuple[Trait, ...]:
+        """What tells its family from others as far as methods go."""
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """Its own defaults of parameters of `EditConfig`."""
+
+    @property
     def size(self) -> int:
         """Side of the checkpoint's pictures in pixels; edits work on a square crop of this size."""
 
@@ -285,6 +294,10 @@ class Backbone(Loaded, Protocol):
 
     @property
     def step_sizes(self) -> StepSizes: ...
+
+    @property
+    def text_columns(self) -> int:
+        """Columns of the attention maps: the text encoders' padded lengths together."""
 
     def process(self, steps: int) -> DiffusionProcess:
         """The noise process in ``steps`` sampling steps."""

@@ -54,6 +54,9 @@ _WHY: Mapping[Family, str] = {
 _FILE = (".safetensors", ".ckpt")
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 _PARTS = ("unet", "vae", "text_encoder", "scheduler", "tokenizer")
+_TWO_ENCODERS = ("transformer", "vae", "text_encoder", "text_encoder_2", "scheduler", "tokenizer", "tokenizer_2")
+_PARTS_OF: Mapping[Family, tuple[str, ...]] = {"sd3": _TWO_ENCODERS, "flux": _TWO_ENCODERS}
+"""Parts that a family's checkpoint must have, where they are not those of Stable Diffusion 1.x/2.x."""
 
 _OLD_VERSION = (0, 9, 0)
 """diffusers below which conversions wrote ``sample_size`` 32 for every SD 1.x; diffusers itself takes them as 64."""
@@ -157,9 +160,10 @@ def _of_folder(
         loose = [each.name for each in sorted(folder.glob("*")) if each.suffix in _FILE]
         hint = f"; it holds {loose[0]!r}: give the path of that file" if loose else ""
         raise CheckpointError(f"{name!r} has no model_index.json: it is not a checkpoint in diffusers' layout{hint}")
+    network = "transformer" if "transformer" in index else "unet"
     unet, vae, scheduler = (
         _config(folder / part / file, name) or {}
-        for part, file in (("unet", "config.json"), ("vae", "config.json"), ("scheduler", "scheduler_config.json"))
+        for part, file in ((network, "config.json"), ("vae", "config.json"), ("scheduler", "scheduler_config.json"))
     )
     family = _family(index, unet, scheduler)
     chosen = variant or _only_variant(files)
@@ -171,16 +175,17 @@ def _of_folder(
         family=family,
         latent_side=side,
         factor=factor,
-        guidance_side=int(index.get("guidance_resolution") or side // 4),
+        guidance_side=int(index.get("guidance_resolution") or side // int(unet.get("patch_size") or 4)),
         variant=chosen,
         has_safety_checker=(index.get("safety_checker") or [None])[0] is not None,
     )
-    problem = _unsupported(family, index) or _incomplete(folder, index, files, chosen, own_vae=own_vae)
+    problem = _unsupported(family, index) or _incomplete(folder, family, index, files, chosen, own_vae=own_vae)
     if problem is None and own_vae:
         problem = _wrong_vae(unet, vae)
     if problem is None and not side:
         problem = (
-            "no config tells its size: write `sample_size`, the latent's side (64 for 512 px), in unet/config.json"
+            "no config tells its size: write `sample_size`, the latent's side (64 for 512 px), in "
+            f"{network}/config.json"
         )
     return found if problem is None else replace(found, problem=problem)
 
@@ -242,10 +247,16 @@ def _unsupported(family: Family, index: Mapping[str, Any]) -> str | None:
 
 
 def _incomplete(
-    folder: Path, index: Mapping[str, Any], files: Collection[str], variant: str | None, *, own_vae: bool
+    folder: Path,
+    family: Family,
+    index: Mapping[str, Any],
+    files: Collection[str],
+    variant: str | None,
+    *,
+    own_vae: bool,
 ) -> str | None:
     """What is missing or cut off, in a sentence; None: nothing."""
-    for part in _PARTS:
+    for part in _PARTS_OF.get(family, _PARTS):
         if part == "vae" and not own_vae:
             continue
         inside = {name for name in files if name.startswith(f"{part}/")}
@@ -253,9 +264,9 @@ def _incomplete(
             return f"its {part.replace('_', ' ')} is missing (folder {part!r}): fetch the whole checkpoint again"
         if part == "scheduler":
             continue
-        if part == "tokenizer":
-            if not {"tokenizer/tokenizer.json", "tokenizer/vocab.json"} & inside:
-                return "its tokenizer has no vocab.json and no tokenizer.json: fetch the folder 'tokenizer' again"
+        if part.startswith("tokenizer"):
+            if not {f"{part}/{name}" for name in ("tokenizer.json", "vocab.json", "spiece.model")} & inside:
+                return f"its {part} has no vocab.json and no tokenizer.json: fetch the folder {part!r} again"
             continue
         weights = {name for name in inside if name.endswith((".safetensors", ".bin"))}
         if not weights:
@@ -271,8 +282,10 @@ def _incomplete(
 
 
 def _only_variant(files: Collection[str]) -> str | None:
-    """The variant of the UNet's weights where there are none without; None: there are."""
-    pattern = re.compile(r"unet/diffusion_pytorch_model(?:\.([a-z]\w*))?(?:-\d+-of-\d+)?\.(?:safetensors|bin)")
+    """The variant of the network's weights where there are none without; None: there are."""
+    pattern = re.compile(
+        r"(?:unet|transformer)/diffusion_pytorch_model(?:\.([a-z]\w*))?(?:-\d+-of-\d+)?\.(?:safetensors|bin)"
+    )
     variants = {match[1] for name in files if (match := pattern.fullmatch(name))}
     return None if not variants or None in variants else sorted(str(each) for each in variants)[0]
 
@@ -283,7 +296,9 @@ def _wrong_vae(unet: Mapping[str, Any], vae: Mapping[str, Any]) -> str | None:
         return f"its VAE is an {kind}, which encodes too roughly to edit a picture: set MAGEDIT_VAE to an AutoencoderKL"
     channels, latent = int(unet.get("out_channels") or 4), int(vae.get("latent_channels") or 4)
     if channels != latent:
-        return f"its UNet works on {channels} channels, its VAE gives {latent}: set MAGEDIT_VAE to the VAE of its kind"
+        return (
+            f"its network works on {channels} channels, its VAE gives {latent}: set MAGEDIT_VAE to the VAE of its kind"
+        )
     return None
 
 

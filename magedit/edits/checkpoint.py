@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+from magedit.card import STABLE_DIFFUSION, Trait
 from magedit.config import EditConfig, InversionName, MethodName
 from magedit.prompts.alignment import Tokenize
 
@@ -28,7 +30,10 @@ class StepSizes:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """``max_tokens`` counts begin and end token; ``vocabulary`` None: any word; ``step_sizes`` None: not known."""
+    """``max_tokens`` counts begin and end token; ``vocabulary`` None: any word; ``step_sizes`` None: not known.
+
+    ``defaults`` are the checkpoint's own of parameters of `EditConfig`.
+    """
 
     name: str
     methods: tuple[MethodName, ...]
@@ -37,3 +42,5 @@ class Checkpoint:
     max_tokens: int
     vocabulary: Collection[str] | None = None
     step_sizes: StepSizes | None = None
+    traits: tuple[Trait, ...] = STABLE_DIFFUSION
+    defaults: Mapping[str, Any] = field(default_factory=dict)

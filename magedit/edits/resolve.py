@@ -18,7 +18,7 @@ from magedit.edits.resolved import ResolvedEdit
 from magedit.errors import InvalidEdit, InvalidParameter, NotTogether, RegionMismatch, UnknownMethod
 from magedit.inversion.registry import INVERSIONS
 from magedit.meter import planned
-from magedit.methods.compatibility import CHOSEN, check_together, for_method
+from magedit.methods.compatibility import CHOSEN, check_suited, check_together, for_method, unsuited, with_defaults
 from magedit.methods.registry import METHODS
 from magedit.passes import Passes
 from magedit.prompts.alignment import find_word
@@ -122,6 +122,8 @@ def resolve(
     weights: tuple[EditWarning, ...] = ()
     with _noting(problems):
         asked, weights = _without_weights(asked)
+    governed = asked.given | PRESETS[asked.preset].keys()
+    asked = replace(asked, config=with_defaults(asked.config, checkpoint.defaults, given=governed))
     if asked.source_prompt is None and shows is not None:
         asked = replace(asked, source_prompt=shows)
     source = asked.target_prompt if asked.source_prompt is None else asked.source_prompt
@@ -150,7 +152,7 @@ def resolve(
         found.regions = _regions(asked, masks, limits)
     chosen = found.configs
     has_words = any(region.words for region in found.regions)
-    _read(found, asked, has_words=has_words)
+    _read(found, asked, checkpoint, has_words=has_words)
     _check_prompts(found, asked, checkpoint)
     with _noting(problems):
         words = check_words(source, asked.target_prompt, found.regions, needs_words=found.is_guided)
@@ -205,6 +207,7 @@ def _configs(asked: AskedEdit, checkpoint: Checkpoint) -> tuple[EditConfig, ...]
 
 
 def _check_methods(config: EditConfig, checkpoint: Checkpoint) -> None:
+    check_suited(config, checkpoint.traits, checkpoint.name)
     if config.method not in checkpoint.methods:
         raise UnknownMethod(
             f"model {checkpoint.name!r} has no method {config.method!r}; it has {', '.join(checkpoint.methods)}"
@@ -247,11 +250,12 @@ def _regions(asked: AskedEdit, masks: int | None, limits: Limits | None) -> tupl
     return asked.regions
 
 
-def _read(found: Resolution, asked: AskedEdit, *, has_words: bool) -> None:
+def _read(found: Resolution, asked: AskedEdit, checkpoint: Checkpoint, *, has_words: bool) -> None:
     """The kind, told by the prompts where it is `auto`, and what follows from it."""
+    kept = asked.given | unsuited(checkpoint.traits).keys()
     source, target = found.source_prompt, found.target_prompt
     fitted = [
-        with_kind(config, asked.kind, source, target, given=asked.given, preset=asked.preset, has_words=has_words)
+        with_kind(config, asked.kind, source, target, given=kept, preset=asked.preset, has_words=has_words)
         for config in found.configs
     ]
     found.kind, found.configs = fitted[0][0], tuple(config for _, config in fitted)
@@ -267,7 +271,7 @@ def _check_prompts(found: Resolution, asked: AskedEdit, checkpoint: Checkpoint) 
     for name, prompt in (*prompts.items(), *(("negative_prompt", each.negative_prompt) for each in found.configs)):
         if name in found.tokens and name != "negative_prompt":
             continue
-        found.tokens[name] = max(0, len(checkpoint.tokenize(prompt).ids) - 2)
+        found.tokens[name] = len(checkpoint.tokenize(prompt).named)
         found.unknown[name] = unknown_words(prompt, checkpoint.vocabulary)
         with _noting(found.problems):
             check_prompt(
@@ -309,6 +313,8 @@ def _parameter(
         return Parameter(value, "given")
     if name in PRESETS[asked.preset]:
         return Parameter(value, "preset")
+    if name in checkpoint.defaults:
+        return Parameter(value, "given" if name in asked.given else "checkpoint")
     if name == "guidance_step_size" and checkpoint.step_sizes is not None:
         return Parameter(checkpoint.step_sizes.step_size(resolved), "checkpoint")
     if name == "skip_fraction":

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from magedit.card import Card
+from magedit.card import Card, Trait
 from magedit.config import InversionName
 
 if TYPE_CHECKING:
     from magedit.inversion.base import Invert
+
+
+WITHOUT_UNCONDITIONAL: Final[Mapping[Trait, str]] = {
+    "embedded-guidance": "the model is told its guidance scale and has no unconditional half for it to work on"
+}
 
 
 @dataclass(frozen=True, kw_only=True)

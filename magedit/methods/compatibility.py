@@ -2,15 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
+from magedit.card import Trait
 from magedit.config import EditConfig, MethodName
-from magedit.errors import NotTogether
+from magedit.errors import NotTogether, UnknownMethod
+from magedit.inversion.card import WITHOUT_UNCONDITIONAL
+from magedit.inversion.registry import INVERSIONS
 from magedit.methods.registry import METHODS
 
 CHOSEN = ("sweep", "equalizer", "cross_replace_words", "local_blend", "skip_fraction", "mask_source")
 """Parameters that are off unless they are given: a method that has no use for one refuses it. Of others it takes
 no notice, so that one set of parameters serves several methods."""
+
+UNSUITED: Mapping[str, Mapping[Trait, str]] = MappingProxyType(
+    {
+        "negative_prompt": WITHOUT_UNCONDITIONAL,
+        "self_replace_max_positions": {"joint-attention": "its attention layers all have the same size"},
+    }
+)
+"""Parameters that make no sense on a model of a trait, each with the reason as a clause."""
+
+
+def unsuited(traits: Collection[Trait]) -> dict[str, str]:
+    """The methods, inversions and parameters that make no sense on a model of these ``traits``, with the reasons."""
+    found: dict[str, Mapping[Trait, str]] = {name: card.unsuited for name, card in METHODS.items()}
+    found |= {name: card.unsuited for name, card in INVERSIONS.items()}
+    found |= UNSUITED
+    return {name: why[trait] for name, why in found.items() for trait in why if trait in traits}
+
+
+def check_suited(config: EditConfig, traits: Collection[Trait], model: str) -> None:
+    """Whether the method, the inversion and what was chosen make sense on ``model``.
+
+    Raises:
+        UnknownMethod: a method or an inversion does not; says why.
+        NotTogether: a parameter does not; says why.
+    """
+    against = unsuited(traits)
+    names = ("method", "inversion") if METHODS[config.method].inversions else ("method",)
+    for name in names:
+        if reason := against.get(value := getattr(config, name)):
+            raise UnknownMethod(f"{name} {value!r} makes no sense on model {model!r}: {reason}", field=name)
+    default = EditConfig()
+    for name in UNSUITED:
+        if name in against and getattr(config, name) != getattr(default, name):
+            raise NotTogether(f"{name} makes no sense on model {model!r}: {against[name]}; leave it out", field=name)
+
+
+def with_defaults(config: EditConfig, defaults: Mapping[str, Any], *, given: Collection[str]) -> EditConfig:
+    """``config`` with ``defaults`` where nothing was ``given``."""
+    own = {name: value for name, value in defaults.items() if name not in given}
+    return replace(config, **own) if own else config
 
 
 def for_method(config: EditConfig, method: MethodName) -> EditConfig:

@@ -23,7 +23,7 @@ from magedit.backbones.base import (
     reading,
 )
 from magedit.config import EditConfig
-from magedit.prompts.alignment import Encoded, align, replacement_matrix, token_indices
+from magedit.prompts.alignment import Encoded, align_tokens, replacement_matrix, token_indices
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Injection:
                 prompts with different numbers of words.
         """
         if config.injection == "refine":
-            alignment = align(source[1].ids, target[1].ids, length)
+            alignment = align_tokens(source[1], target[1], length)
             # A token without counterpart is not taken: which one stands for it does not matter.
             mapping = torch.tensor([max(k, 0) for k in alignment.mapper])
             taken = torch.tensor(alignment.alpha)

@@ -32,7 +32,7 @@ from magedit.inversion.base import InversionTask, Inverted
 from magedit.inversion.registry import INVERSIONS
 from magedit.meter import Meter, OnProgress, expected_work
 from magedit.methods.base import EditTask
-from magedit.methods.compatibility import check_together
+from magedit.methods.compatibility import check_suited, check_together, with_defaults
 from magedit.methods.registry import METHODS
 from magedit.pipelines.base import Pipeline
 from magedit.pipelines.inputs import Inputs, as_config, as_regions, check_prompts, read_inputs, trusted_inputs
@@ -46,6 +46,7 @@ from magedit.pipelines.plan import (
     word_targets,
 )
 from magedit.pipelines.progress import shown
+from magedit.prompts.alignment import Encoded
 from magedit.prompts.weights import PromptSyntax
 from magedit.report import EditMeasures, Reconstruction, ResultMeasures, Stage
 
@@ -72,10 +73,16 @@ class MAGEditPipeline(Pipeline):
             name="this checkpoint",
             methods=tuple(card.name for card in METHODS.values() if not card.own_checkpoint),
             inversions=tuple(INVERSIONS),
-            tokenize=self.backbone.tokenize,
+            tokenize=self._read,
             max_tokens=self.backbone.max_tokens,
             step_sizes=self.backbone.step_sizes,
+            traits=self.backbone.traits,
+            defaults=self.backbone.defaults,
         )
+
+    def _read(self, prompt: str) -> Encoded:
+        """The prompt's tokens as its first text encoder has them, whose length bounds a prompt's."""
+        return self.backbone.tokenize(prompt).parts(self.backbone.text_columns)[0][0]
 
     # --- what it does ---
 
@@ -95,6 +102,8 @@ class MAGEditPipeline(Pipeline):
             InvalidEdit: see `__call__`.
         """
         config = as_config(config)
+        config = with_defaults(config, self.backbone.defaults, given=config.given)
+        check_suited(config, self.backbone.traits, "this checkpoint")
         check_together(config)
         inputs = read_inputs(image, masks)
         check_prompts(source_prompt=source_prompt)

@@ -15,7 +15,7 @@ from magedit.images.masks import Box
 from magedit.inversion.base import Inverted
 from magedit.methods.base import EditedLatent
 from magedit.methods.injection import FeatureInjection, Injection
-from magedit.prompts.alignment import Encoded, align, counterparts, token_indices
+from magedit.prompts.alignment import Encoded, align_tokens, counterparts, token_indices
 from magedit.prompts.tagger import names_nothing
 from magedit.report import Ratios, ResultMeasures
 
@@ -43,7 +43,7 @@ def word_targets(
     targets = []
     for index, (region, mask) in enumerate(zip(regions, masks, strict=True)):
         spans = {word: token_indices(prompt, encoded, word) for word in (*region.words, *region.negative_words)}
-        rivals = tuple(sorted(set(range(1, len(encoded.ids) - 1)).difference(*spans.values())))
+        rivals = tuple(sorted(set(encoded.named).difference(*spans.values())))
         resampled = {site.side: resample_mask(mask, site.side, config.mask_resampling).flatten() for site in sites}
         for words, negative in ((region.words, False), (region.negative_words, True)):
             targets += [WordTarget(index, spans[word], resampled, region.weight, negative, rivals) for word in words]
@@ -67,7 +67,7 @@ def injection_between(
         return FeatureInjection.of(backbone, config)
     keep_own = config.guided_steps > 0 and not config.inject_edit_words
     own = {token for word in words for token in word.tokens} if keep_own else set()
-    return Injection.between(source, target, backbone.max_tokens, sites, config, backbone.execution_device, own=own)
+    return Injection.between(source, target, backbone.text_columns, sites, config, backbone.execution_device, own=own)
 
 
 def blend_tokens(
@@ -80,9 +80,9 @@ def blend_tokens(
     without those that name nothing (`magedit.prompts.tagger.names_nothing`): the words of a removal name what fills
     the place, which is mostly where nothing is to change.
     """
-    alignment = align(source.ids, target.ids, len(target.ids))
+    alignment = align_tokens(source, target, len(target.ids))
     kept = set(alignment.mapper)
-    lost = [n for n in range(len(source.ids)) if n not in kept]
+    lost = [n for n in source.named if n not in kept]
     if lost and min(kept) >= 0:
         things = tuple(n for n in lost if not names_nothing(source_prompt[slice(*source.offsets[n])].strip()))
         if things:
@@ -101,7 +101,7 @@ def edit_values(
     """
     if not inverted.values:
         return (None,) * config.steps
-    alignment = align(source.ids, target.ids, states.shape[1])
+    alignment = align_tokens(source, target, states.shape[1])
     shared = torch.tensor(alignment.alpha, device=states.device)[None, :, None]
     taken = [max(k, 0) for k in alignment.mapper]
     until = int(config.style_replace * config.steps)

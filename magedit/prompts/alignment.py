@@ -20,12 +20,50 @@ if TYPE_CHECKING:
 _SPEC = re.compile(r"^(?P<word>.*?)(?:\[(?P<nth>[1-9]\d*)\])?$", re.DOTALL)
 
 
+PADDING = -1
+"""Id of a place that no token takes, between the tokens of two text encoders."""
+
+
 @dataclass(frozen=True)
 class Encoded:
-    """Tokens of one prompt with begin and end token, unpadded; ``offsets[n]`` is token n's [start, end) in it."""
+    """Tokens of one prompt with begin and end token, unpadded; ``offsets[n]`` is token n's [start, end) in it.
+
+    Where several text encoders read the prompt into columns of their own, token n is the one of column n: the tokens of
+    each begin at one of ``starts``, and `PADDING` is between them.
+    """
 
     ids: tuple[int, ...]
     offsets: tuple[tuple[int, int], ...]
+    starts: tuple[int, ...] = (0,)
+
+    @property
+    def named(self) -> tuple[int, ...]:
+        """The tokens that stand for text: neither begin nor end nor padding."""
+        return tuple(n for n, (start, end) in enumerate(self.offsets) if start < end)
+
+    def parts(self, length: int) -> list[tuple[Encoded, int, int]]:
+        """Of each text encoder the tokens, the column where they begin, and how many columns it has of ``length``."""
+        found = []
+        ends = (*self.starts[1:], len(self.ids))
+        for start, end, columns in zip(self.starts, ends, (*self.starts[1:], length), strict=True):
+            last = next((n for n in range(end, start, -1) if self.ids[n - 1] != PADDING), start)
+            found.append((Encoded(self.ids[start:last], self.offsets[start:last]), start, columns - start))
+        return found
+
+    @classmethod
+    def side_by_side(cls, parts: Sequence[Encoded], lengths: Sequence[int]) -> Encoded:
+        """The tokens of several text encoders, the n-th of which has ``lengths[n]`` columns."""
+        ids: list[int] = []
+        offsets: list[tuple[int, int]] = []
+        starts = []
+        for n, part in enumerate(parts):
+            # A prompt that is too long is refused; until then its tokens are all here.
+            begin = max(sum(lengths[:n]), len(ids))
+            gap = begin - len(ids)
+            starts.append(begin)
+            ids += [PADDING] * gap + list(part.ids)
+            offsets += [(0, 0)] * gap + list(part.offsets)
+        return cls(tuple(ids), tuple(offsets), tuple(starts))
 
 
 Tokenize = Callable[[str], Encoded]
@@ -137,6 +175,17 @@ def align(source: Sequence[int], target: Sequence[int], length: int) -> Alignmen
     )
 
 
+def align_tokens(source: Encoded, target: Encoded, length: int) -> Alignment:
+    """`align` of two prompts as their text encoders read them, each encoder's tokens by themselves."""
+    mapper: list[int] = []
+    alpha: list[float] = []
+    for (old, start, columns), (new, _, _) in zip(source.parts(length), target.parts(length), strict=True):
+        own = align(old.ids, new.ids, columns)
+        mapper += [k if k < 0 else start + k for k in own.mapper]
+        alpha += own.alpha
+    return Alignment(tuple(mapper), tuple(alpha))
+
+
 def new_words(source: str, target: str) -> frozenset[tuple[int, int]]:
     """Character spans of the whole words of ``target`` that are new, as the alignment of both prompts tells."""
     spans = words_and_marks(target)
@@ -169,7 +218,7 @@ def replacement_matrix(
 
     The tokens of each changed word spread evenly over the tokens of the word in its place. As in the published
     program, tokens behind the last changed word map one to one by *target* position, also when the two words differ
-    in their number of tokens.
+    in their number of tokens. The tokens of each text encoder map among themselves.
 
     Raises:
         WordNotFound: the prompts differ in their number of words (field ``injection``).
@@ -181,11 +230,22 @@ def replacement_matrix(
             f"target {len(spans_t)}: use injection 'refine'",
             field="injection",
         )
-    swaps = [
-        (_tokens_within(encoded_source, a), _tokens_within(encoded_target, b))
-        for a, b in zip(spans_s, spans_t, strict=True)
-        if fold(source[slice(*a)]) != fold(target[slice(*b)])
+    changed = [
+        (a, b) for a, b in zip(spans_s, spans_t, strict=True) if fold(source[slice(*a)]) != fold(target[slice(*b)])
     ]
+    matrix = [[0.0] * length for _ in range(length)]
+    for (old, start, columns), (new, _, _) in zip(
+        encoded_source.parts(length), encoded_target.parts(length), strict=True
+    ):
+        swaps = [(_tokens_within(old, a), _tokens_within(new, b)) for a, b in changed]
+        # An encoder that reads nothing, such as a T5 that is left out, has no tokens to swap.
+        for i, row in enumerate(_replacements([(a, b) for a, b in swaps if a and b], columns)):
+            matrix[start + i][start : start + columns] = row
+    return matrix
+
+
+def _replacements(swaps: list[tuple[list[int], list[int]]], length: int) -> list[list[float]]:
+    """`replacement_matrix` of one text encoder; ``swaps`` are the tokens of each changed word and of its successor."""
     matrix = [[0.0] * length for _ in range(length)]
     i = j = 0
     while i < length and j < length:

@@ -41,8 +41,9 @@ def check_prompt(
     """
     encoded = tokenize(prompt)
     if len(encoded.ids) > max_tokens:
+        marks = len(encoded.ids) - len(encoded.named)
         raise PromptTooLong(
-            f"{field} has {len(encoded.ids) - 2} tokens, the model takes {max_tokens - 2}. Beyond them are the words "
+            f"{field} has {len(encoded.named)} tokens, the model takes {max_tokens - marks}. Beyond them are the words "
             f"{_beyond(prompt, encoded, max_tokens - 1)!r}: shorten the prompt by as much",
             field=field,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -116,8 +117,14 @@ class Model(View):
     image_size: int = Field(description="Side of the square it works on, in pixels.")
     max_prompt_tokens: int = Field(description="Longest prompt in tokens, begin and end token included.")
     vocabulary: tuple[str, ...] | None = Field(description="The words it knows; null: any.")
+    family: str = Field(description="What kind of model it is: sd1, sd2, sdxl, sd3, flux, ...")
     methods: tuple[str, ...]
     inversions: tuple[str, ...]
+    traits: tuple[str, ...] = Field(description="What tells kinds of models apart as far as methods go.")
+    unsuited: dict[str, str] = Field(
+        description="Methods, inversions and parameters that make no sense on it, each with the reason."
+    )
+    defaults: dict[str, Any] = Field(description="Its own defaults of parameters.")
     device: str
     dtype: str
     step_seconds: float | None = Field(description="Measured seconds per denoising step of an edit with one result.")

@@ -48,6 +48,9 @@ class Choice(View):
     papers: tuple[PaperReference, ...]
     parameters: tuple[str, ...] = Field(description="The parameters that it reads; it takes no notice of others.")
     passes: Cost
+    unsuited: dict[str, str] = Field(
+        description="Traits of models (`GET /v1/models`) on which it makes no sense, each with the reason."
+    )
 
 
 class Method(Choice):
@@ -90,6 +93,7 @@ def list_methods(request: Request, backend: Backend) -> Response:
             summary=card.summary,
             papers=tuple(map(_source, card.papers)),
             parameters=card.parameters,
+            unsuited={str(trait): why for trait, why in card.unsuited.items()},
             passes=cost(planned(EditConfig(method=card.name), inverted=False).values()),
             inputs=card.inputs,
             inversions=card.inversions,
@@ -104,6 +108,7 @@ def list_methods(request: Request, backend: Backend) -> Response:
             summary=card.summary,
             papers=tuple(map(_source, card.papers)),
             parameters=("steps", *card.parameters),
+            unsuited={str(trait): why for trait, why in card.unsuited.items()},
             passes=cost([Passes(forward=EditConfig().steps), *card.plan(EditConfig(inversion=card.name)).values()]),
         )
         for card in INVERSIONS.values()

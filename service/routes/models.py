@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from jobs.models import default_model
 from jobs.schema import ModelStatus
+from magedit.methods.compatibility import unsuited
 from service.deps import READER, Backend
 from service.edits.views import Model, Models
 from service.etag import json_answer
@@ -32,6 +33,7 @@ def _model(status: ModelStatus, queued: int) -> Model:
     info = status.info.model_dump(include=set(Model.model_fields))
     return Model(
         **info,
+        unsuited=unsuited(status.info.traits),
         ready=status.workers > 0,
         workers=status.workers,
         queued=queued,

@@ -34,6 +34,7 @@ from magedit.backbones.stable_diffusion.attention import editing, find_sites, ow
 from magedit.backbones.stable_diffusion.prefix_cache import one_prefix
 from magedit.backbones.stable_diffusion.structure import structure_sites
 from magedit.backbones.stable_diffusion.truncated import attend_until
+from magedit.card import STABLE_DIFFUSION, Trait
 from magedit.edits.checkpoint import PAPER_SCALE, StepSizes
 from magedit.errors import CheckpointError
 from magedit.prompts.alignment import Encoded
@@ -71,6 +72,14 @@ class _Layout:
         return {name: value for name, value in self.scheduler.config.items() if not name.startswith("_")}
 
     @property
+    def traits(self) -> tuple[Trait, ...]:
+        return STABLE_DIFFUSION
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        return {}
+
+    @property
     def vae_factor(self) -> int:
         """Pixels per latent cell."""
         return int(2 ** (len(self.vae.config.block_out_channels) - 1))
@@ -88,6 +97,10 @@ class _Layout:
     def max_tokens(self) -> int:
         positions = int(self.text_encoder.config.max_position_embeddings)
         return min(int(self.tokenizer.model_max_length), positions)
+
+    @property
+    def text_columns(self) -> int:
+        return self.max_tokens
 
     def tokenizer_json(self) -> str:
         return str(self.tokenizer.backend_tokenizer.to_str())

@@ -34,4 +34,5 @@ CARD = InversionCard(
     parameters=("guidance_scale", "style_iterations", "style_replace"),
     made_with=("guidance_scale", "style_iterations"),
     plan=_plan,
+    unsuited={"joint-attention": "it trains the values of cross attention, and the model has none apart from its own"},
 )

@@ -36,4 +36,5 @@ CARD = MethodCard(
     load=_load,
     plan=every_step,
     shared=source_branch,
+    unsuited={"joint-attention": "it injects into the decoder of a UNet, and the model is a transformer without one"},
 )

@@ -122,7 +122,7 @@ def write(tmp_path: Path) -> Write:
             "it is a StableDiffusionPipeline; use a Stable Diffusion",
         ),
         ({"vae": {"_class_name": "AutoencoderTiny"}}, "its VAE is an AutoencoderTiny, which encodes too roughly"),
-        ({"vae": {"latent_channels": 16}}, "its UNet works on 4 channels, its VAE gives 16: set MAGEDIT_VAE"),
+        ({"vae": {"latent_channels": 16}}, "its network works on 4 channels, its VAE gives 16: set MAGEDIT_VAE"),
         ({"drop": "tokenizer/vocab.json"}, "its tokenizer is missing (folder 'tokenizer')"),
         ({"drop": "unet/diffusion_pytorch_model.safetensors"}, "there are no weights in its folder 'unet'"),
         (

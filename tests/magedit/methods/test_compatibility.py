@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
+from magedit.card import STABLE_DIFFUSION, Trait
 from magedit.config import EditConfig
-from magedit.errors import NotTogether
-from magedit.methods.compatibility import check_together, for_method
+from magedit.errors import InvalidEdit, NotTogether
+from magedit.methods.compatibility import check_suited, check_together, for_method
 from magedit.methods.registry import METHODS
 
 
@@ -45,3 +47,20 @@ def test_a_comparison_leaves_out_what_a_method_has_no_use_for() -> None:
 def test_what_serves_another_method_is_no_contradiction() -> None:
     for name in METHODS:
         check_together(EditConfig(method=name, constraint="spatial", guidance_step_size=3.0, blend_fraction=0.1))
+
+
+@pytest.mark.parametrize(
+    ("config", "trait", "reason"),
+    [
+        (EditConfig(method="pnp"), "joint-attention", "method 'pnp' makes no sense on model 'm': it injects into"),
+        (EditConfig(inversion="style"), "joint-attention", "inversion 'style' makes no sense"),
+        (EditConfig(inversion="null-text"), "embedded-guidance", "inversion 'null-text' makes no sense"),
+        (EditConfig(negative_prompt="red"), "embedded-guidance", "negative_prompt makes no sense on model 'm'"),
+    ],
+)
+def test_what_makes_no_sense_on_a_model_is_refused_with_the_reason(
+    config: EditConfig, trait: Trait, reason: str
+) -> None:
+    check_suited(config, STABLE_DIFFUSION, "m")
+    with pytest.raises(InvalidEdit, match=re.escape(reason)):
+        check_suited(config, (trait,), "m")

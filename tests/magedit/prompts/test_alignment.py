@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from magedit.errors import WordNotFound
 from magedit.prompts.alignment import (
+    Encoded,
     Tokenize,
     align,
+    align_tokens,
     find_word,
     from_tokenizers,
     replacement_matrix,
@@ -116,3 +118,37 @@ def test_a_target_longer_than_the_positions_cannot_be_aligned() -> None:
 def test_every_whole_word_is_found_at_its_own_place(prompt: str) -> None:
     for a, b in whole_words(prompt):
         assert (a, b) in find_word(prompt, prompt[a:b])
+
+
+def read(words: str) -> Encoded:
+    """A text encoder that reads each word as one token, between begin and end."""
+    spans = whole_words(words)
+    numbers = [sum(map(ord, words[a:b])) for a, b in spans]
+    return Encoded((1, *numbers, 2), ((0, 0), *spans, (0, 0)))
+
+
+def both(words: str) -> Encoded:
+    """Two of them, with 10 columns each."""
+    return Encoded.side_by_side([read(words), read(words)], [10, 10])
+
+
+def test_a_word_has_the_columns_of_every_text_encoder() -> None:
+    prompt = "a red sofa"
+    assert token_indices(prompt, both(prompt), "sofa") == (3, 13)
+    assert both(prompt).named == (1, 2, 3, 11, 12, 13)
+
+
+def test_each_text_encoders_tokens_are_aligned_by_themselves() -> None:
+    source, target = both("a sofa"), both("a red sofa")
+    mapper = align_tokens(source, target, 20).mapper
+    own = align(read("a sofa").ids, read("a red sofa").ids, 10).mapper
+    assert mapper == (*own, *(k if k < 0 else k + 10 for k in own))
+
+
+def test_each_text_encoders_words_are_replaced_by_themselves() -> None:
+    prompts = ("a red sofa", "a green sofa")
+    matrix = replacement_matrix(*prompts, both(prompts[0]), both(prompts[1]), 20)
+    own = replacement_matrix(*prompts, read(prompts[0]), read(prompts[1]), 10)
+    assert [row[:10] for row in matrix[:10]] == own
+    assert [row[10:] for row in matrix[10:]] == own
+    assert not any(any(row[10:]) for row in matrix[:10])
