@@ -25,7 +25,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-import magedit.backbones.stable_diffusion.backbone
+import magedit.backbones.stable_diffusion.layout
 from benchmarks.speed.sd import sd_pipeline
 from cli.stack import Stack
 from jobs.settings import Settings
@@ -68,7 +68,7 @@ def inside(pipe: MAGEditPipeline) -> Iterator[Inside]:
         (pipe.vae, "encode"),
         (pipe.vae, "decode"),
         (pipe.text_encoder, "forward"),
-        (magedit.backbones.stable_diffusion.backbone, "attend_until"),
+        (magedit.backbones.stable_diffusion.layout, "attend_until"),
         (torch.autograd, "grad"),
         (torch.Tensor, "backward"),
     ]

@@ -14,7 +14,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
-import magedit.backbones.stable_diffusion.backbone
+import magedit.backbones.stable_diffusion.layout
 from benchmarks.speed.counters import Clock, counted, timed
 from benchmarks.speed.released import plain
 from magedit.backbones.base import Backbone, Conditioning, frozen, sites_at
@@ -135,7 +135,7 @@ def counting(unet: UNet2DConditionModel) -> Iterator[Counter[str]]:
 
     hook = unet.register_forward_pre_hook(whole)
     try:
-        with mock.patch.object(magedit.backbones.stable_diffusion.backbone, "attend_until", cut):
+        with mock.patch.object(magedit.backbones.stable_diffusion.layout, "attend_until", cut):
             yield rows
     finally:
         hook.remove()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -45,6 +47,19 @@ def decode(vae: AutoencoderKL, latent: Tensor) -> Image.Image:
     require_finite(decoded, vae, "the decoded picture")
     pictures: list[Image.Image] = VaeImageProcessor().postprocess(decoded.float(), output_type="pil")
     return pictures[0]
+
+
+@contextmanager
+def upcast(vae: AutoencoderKL) -> Iterator[None]:
+    """A VAE that is marked with ``force_upcast`` computes in float32 inside if it is in float16."""
+    if vae.dtype is not torch.float16 or not vae.config.force_upcast:
+        yield
+        return
+    vae.to(torch.float32)
+    try:
+        yield
+    finally:
+        vae.to(torch.float16)
 
 
 def require_finite(tensor: Tensor, vae: AutoencoderKL, what: str) -> None:

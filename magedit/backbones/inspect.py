@@ -14,8 +14,8 @@ from magedit.backbones.tensor_files import cut_off, pickled_strings, safetensors
 from magedit.errors import CheckpointError
 
 Family = Literal[
-    "sd1", "sd2", "sd", "instruct-pix2pix", "inpainting", "depth", "upscaling", "unclip", "lcm", "turbo", "sdxl", "sd3",
-    "flux", "other",
+    "sd1", "sd2", "sd", "instruct-pix2pix", "inpainting", "depth", "upscaling", "unclip", "lcm", "turbo", "sdxl",
+    "refiner", "sd3", "flux", "other",
 ]  # fmt: skip
 """``sd`` is a UNet of Stable Diffusion's layout and of a width of its own."""
 
@@ -33,13 +33,14 @@ TITLES: Mapping[Family, str] = {
     "lcm": "a latent consistency model",
     "turbo": "a Turbo checkpoint",
     "sdxl": "Stable Diffusion XL",
+    "refiner": "a Stable Diffusion XL refiner",
     "sd3": "Stable Diffusion 3",
     "flux": "FLUX",
     "other": "a checkpoint of another kind",
 }
 
-SUPPORTED: frozenset[Family] = frozenset({"sd1", "sd2", "sd", "instruct-pix2pix"})
-TAKEN = "use a Stable Diffusion 1.x/2.x or InstructPix2Pix checkpoint"
+SUPPORTED: frozenset[Family] = frozenset({"sd1", "sd2", "sd", "sdxl", "instruct-pix2pix"})
+TAKEN = "use a Stable Diffusion 1.x/2.x, Stable Diffusion XL or InstructPix2Pix checkpoint"
 
 _WHY: Mapping[Family, str] = {
     "inpainting": "its UNet takes the mask as input; use the base model that it was made from",
@@ -47,6 +48,7 @@ _WHY: Mapping[Family, str] = {
     "upscaling": "it enlarges pictures; use a text-to-image checkpoint",
     "unclip": "it takes picture embeddings as input; use the base model that it was made from",
     "lcm": "it was trained for a few steps, which cannot be inverted; use the base model that it was distilled from",
+    "refiner": "it refines what the base model drew; use the base model",
     "turbo": "it was trained for one to four steps, which cannot be inverted; use the base model that it was distilled "
     "from",
 }
@@ -55,7 +57,11 @@ _FILE = (".safetensors", ".ckpt")
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 _PARTS = ("unet", "vae", "text_encoder", "scheduler", "tokenizer")
 _TWO_ENCODERS = ("transformer", "vae", "text_encoder", "text_encoder_2", "scheduler", "tokenizer", "tokenizer_2")
-_PARTS_OF: Mapping[Family, tuple[str, ...]] = {"sd3": _TWO_ENCODERS, "flux": _TWO_ENCODERS}
+_PARTS_OF: Mapping[Family, tuple[str, ...]] = {
+    "sdxl": (*_PARTS, "text_encoder_2", "tokenizer_2"),
+    "sd3": _TWO_ENCODERS,
+    "flux": _TWO_ENCODERS,
+}
 """Parts that a family's checkpoint must have, where they are not those of Stable Diffusion 1.x/2.x."""
 
 _OLD_VERSION = (0, 9, 0)
@@ -182,6 +188,7 @@ def _of_folder(
     problem = _unsupported(family, index) or _incomplete(folder, family, index, files, chosen, own_vae=own_vae)
     if problem is None and own_vae:
         problem = _wrong_vae(unet, vae)
+    problem = problem or _wrong_schedule(scheduler)
     if problem is None and not side:
         problem = (
             "no config tells its size: write `sample_size`, the latent's side (64 for 512 px), in "
@@ -214,27 +221,28 @@ def _family(index: Mapping[str, Any], unet: Mapping[str, Any], scheduler: Mappin
             return family  # type: ignore[return-value]
     if network != "UNet2DConditionModel":
         return "other"
-    return _family_of_unet(unet, scheduler)
+    return _family_of_unet(index, unet, scheduler)
 
 
-def _family_of_unet(unet: Mapping[str, Any], scheduler: Mapping[str, Any]) -> Family:
-    if unet.get("addition_embed_type") == "text_time":
-        return "sdxl"
+def _family_of_unet(index: Mapping[str, Any], unet: Mapping[str, Any], scheduler: Mapping[str, Any]) -> Family:
+    is_xl = unet.get("addition_embed_type") == "text_time"
     if unet.get("time_cond_proj_dim"):
         return "lcm"
     if unet.get("class_embed_type"):
         return "unclip"
     channels, out = int(unet.get("in_channels") or 4), int(unet.get("out_channels") or 4)
     if channels == 2 * out:
-        return "instruct-pix2pix"
+        return "other" if is_xl else "instruct-pix2pix"
     if channels != out:
         odd: dict[int, Family] = {9: "inpainting", 5: "depth", 7: "upscaling"}
         return odd.get(channels, "other")
-    if unet.get("addition_embed_type") or unet.get("encoder_hid_dim_type"):
+    if (unet.get("addition_embed_type") and not is_xl) or unet.get("encoder_hid_dim_type"):
         return "other"
     is_few_step = scheduler.get("timestep_spacing") == "trailing" and not scheduler.get("rescale_betas_zero_snr")
-    if is_few_step and scheduler.get("_class_name") == "EulerDiscreteScheduler":
+    if is_few_step and scheduler.get("_class_name") in {"EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler"}:
         return "turbo"
+    if is_xl:
+        return "refiner" if index.get("requires_aesthetics_score") else "sdxl"
     widths: dict[Any, Family] = {768: "sd1", 1024: "sd2"}
     return widths.get(unet.get("cross_attention_dim"), "sd")
 
@@ -302,6 +310,15 @@ def _wrong_vae(unet: Mapping[str, Any], vae: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _wrong_schedule(scheduler: Mapping[str, Any]) -> str | None:
+    kind = str(scheduler.get("_class_name"))
+    if kind.startswith("EDM"):
+        return (
+            f"its scheduler is an {kind}, whose noise levels are not DDIM's: use a checkpoint that predicts noise or v"
+        )
+    return None
+
+
 def _config(path: Path, name: str) -> dict[str, Any] | None:
     try:
         loaded = json.loads(path.read_text())
@@ -336,7 +353,7 @@ def _family_of_keys(keys: frozenset[str], shapes: Mapping[str, tuple[int, ...]])
     def has(part: str) -> bool:
         return any(part in key for key in keys)
 
-    for part, found in (("joint_blocks.", "sd3"), ("double_blocks.", "flux"), ("conditioner.embedders.", "sdxl")):
+    for part, found in (("joint_blocks.", "sd3"), ("double_blocks.", "flux")):
         if has(part):
             return found, TAKEN  # type: ignore[return-value]
     if not has("model.diffusion_model.input_blocks."):
@@ -349,7 +366,13 @@ def _family_of_keys(keys: frozenset[str], shapes: Mapping[str, tuple[int, ...]])
                 "the file is a VAE alone; MAGEDIT_VAE takes it, beside a whole MAGEDIT_CHECKPOINT",
             )
         return "other", f"the file is not a whole checkpoint; {TAKEN}"
-    for part, what in (("first_stage_model.", "VAE"), ("cond_stage_model.", "text encoder")):
+    is_xl = has("conditioner.embedders.")
+    if not is_xl and has("diffusion_model.label_emb."):
+        return "unclip", _WHY["unclip"]
+    if is_xl and has("conditioner.embedders.0.model."):
+        return "refiner", _WHY["refiner"]
+    text = ("conditioner.embedders.0.", "conditioner.embedders.1.") if is_xl else ("cond_stage_model.",)
+    for part, what in (("first_stage_model.", "VAE"), *((each, "text encoder") for each in text)):
         if not has(part):
             return "other", f"the file has no {what}: take one that holds the whole checkpoint"
     first = shapes.get("model.diffusion_model.input_blocks.0.0.weight")
@@ -360,4 +383,6 @@ def _family_of_keys(keys: frozenset[str], shapes: Mapping[str, tuple[int, ...]])
         return "instruct-pix2pix", "as a single file it is not read: take the folder in diffusers' layout"
     if has("time_embed.cond_proj"):
         return "lcm", _WHY["lcm"]
+    if is_xl:
+        return "sdxl", None
     return ("sd2" if has("cond_stage_model.model.") else "sd1"), None

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from magedit.backbones.base import Backbone
-from magedit.backbones.inspect import CheckpointInfo
+from magedit.backbones.inspect import CheckpointInfo, Family
 from magedit.backbones.loading import naming, prepare
 from magedit.backbones.single_file.loader import load_parts
-from magedit.backbones.stable_diffusion.backbone import StableDiffusion
 from magedit.errors import CheckpointError
+
+
+def _adapter(folder: str, name: str) -> Callable[[], Any]:
+    return lambda: getattr(import_module(f"magedit.backbones.{folder}.backbone"), name)
+
+
+_UNET = _adapter("stable_diffusion", "StableDiffusion")
+
+ADAPTERS: Mapping[Family, Callable[[], Any]] = {
+    "sd1": _UNET,
+    "sd2": _UNET,
+    "sd": _UNET,
+    "sdxl": _adapter("sdxl", "StableDiffusionXL"),
+}
+"""Family -> its class, a `Backbone` that diffusers loads; what a family needs is imported with it."""
 
 
 def load_backbone(checkpoint: str | Path | CheckpointInfo, **options: Any) -> Backbone:
@@ -28,10 +44,12 @@ def load_backbone(checkpoint: str | Path | CheckpointInfo, **options: Any) -> Ba
     found, options = prepare(checkpoint, options)
     if found.family == "instruct-pix2pix":
         raise CheckpointError(f"{found.sentence}: load it with InstructPipeline")
+    adapter = ADAPTERS[found.family]()
     if found.layout == "file":
         parts = load_parts(found, options["dtype"])
-        own = {name: value for name, value in options.items() if name in inspect.signature(StableDiffusion).parameters}
-        return StableDiffusion(**(parts | own))
-    with naming(found):
-        backbone: Backbone = StableDiffusion.from_pretrained(found.name, **options)
+        own = {name: value for name, value in options.items() if name in inspect.signature(adapter).parameters}
+        backbone: Backbone = adapter(**(parts | own))
+    else:
+        with naming(found):
+            backbone = adapter.from_pretrained(found.name, **options)
     return backbone

@@ -31,7 +31,7 @@ _PLAIN = AttentionEdit()
 
 
 def find_sites(unet: UNet2DConditionModel, latent_side: int) -> tuple[AttentionSite, ...]:
-    """Attention layers of a UNet of Stable Diffusion 1.x/2.x layout, in execution order.
+    """Attention layers of a UNet of Stable Diffusion's layout, in execution order.
 
     Raises:
         CheckpointError: a layer that is not of that layout.
@@ -49,7 +49,7 @@ def find_sites(unet: UNet2DConditionModel, latent_side: int) -> tuple[AttentionS
             or module.norm_cross
             or module.is_cross_attention is not (place["kind"] == "2")
         ):
-            raise CheckpointError(f"attention layer {name!r} is not of Stable Diffusion 1.x/2.x layout")
+            raise CheckpointError(f"attention layer {name!r} is not of Stable Diffusion's layout")
         block = int(place["block"] or 0)
         level = {"down_blocks": block, "mid_block": depth - 1, "up_blocks": depth - 1 - block}[place["part"]]
         cross, part = place["kind"] == "2", place["part"]

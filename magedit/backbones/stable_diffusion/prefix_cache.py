@@ -39,8 +39,10 @@ class _Once:
 
 
 def _before_embedding(unet: UNet2DConditionModel) -> Iterator[Any]:
-    """The modules of Stable Diffusion 1.x/2.x layout that no embedding reaches, in execution order."""
+    """The modules of Stable Diffusion's layout that no embedding reaches, in execution order."""
     yield from (unet.time_embedding, unet.conv_in)
+    if unet.config.addition_embed_type is not None:  # the pooled embedding enters every ResNet block
+        return
     for block in unet.down_blocks:
         attentions = getattr(block, "attentions", None)
         if attentions:

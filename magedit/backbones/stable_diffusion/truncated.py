@@ -6,6 +6,7 @@ Guidance differentiates maps, not noise: what lies behind the last map is neithe
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -20,8 +21,15 @@ _LAYER = re.compile(
 )
 
 
-def attend_until(unet: UNet2DConditionModel, sample: Tensor, timestep: float, embedding: Tensor, last: str) -> None:
-    """`UNet2DConditionModel.forward` of Stable Diffusion 1.x/2.x layout up to the map of attention layer ``last``.
+def attend_until(
+    unet: UNet2DConditionModel,
+    sample: Tensor,
+    timestep: float,
+    embedding: Tensor,
+    last: str,
+    added: Mapping[str, Tensor] | None = None,
+) -> None:
+    """`UNet2DConditionModel.forward` of Stable Diffusion's layout up to the map of attention layer ``last``.
 
     Maps are kept by the surrounding `editing` context (`attention`), the last one without its layer's output. All
     numbers are those of the whole pass. With `enable_gradient_checkpointing` each resnet and transformer is computed
@@ -33,6 +41,7 @@ def attend_until(unet: UNet2DConditionModel, sample: Tensor, timestep: float, em
         timestep: 0..999.
         embedding: (B, tokens, width).
         last: the layer's module name.
+        added: the pooled embedding and time ids of SDXL, as diffusers takes them.
 
     Raises:
         ValueError: ``last`` is no attention layer of this UNet.
@@ -46,6 +55,8 @@ def attend_until(unet: UNet2DConditionModel, sample: Tensor, timestep: float, em
     if hook is not None:
         hook.pre_forward(unet)
     time = unet.time_embedding(unet.get_time_embed(sample=sample, timestep=timestep))
+    if added is not None:
+        time = time + unet.get_aug_embed(emb=time, encoder_hidden_states=embedding, added_cond_kwargs=added)
     # diffusers' own property asks every module, which costs as much as a layer.
     again = unet.down_blocks[0].gradient_checkpointing and torch.is_grad_enabled()
 

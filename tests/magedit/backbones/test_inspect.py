@@ -42,6 +42,12 @@ INDEX = {
     "scheduler": ["diffusers", "PNDMScheduler"],
 }
 SDXL = {"addition_embed_type": "text_time", "cross_attention_dim": 2048, "sample_size": 128}
+TWO = {
+    "_class_name": "StableDiffusionXLPipeline",
+    "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+    "tokenizer_2": ["transformers", "CLIPTokenizer"],
+}
+"""What the index of Stable Diffusion XL has besides."""
 TURBO = {"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "trailing"}
 
 Write = Callable[..., Path]
@@ -73,11 +79,13 @@ def write(tmp_path: Path) -> Write:
         for name, value in files.items():
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text(json.dumps(value))
-        for part, base in (
-            ("unet", "diffusion_pytorch_model"),
-            ("vae", "diffusion_pytorch_model"),
-            ("text_encoder", "model"),
-        ):
+        weights = [("unet", "diffusion_pytorch_model"), ("vae", "diffusion_pytorch_model"), ("text_encoder", "model")]
+        if "text_encoder_2" in (index or {}):
+            for name in ("text_encoder_2/config.json", "tokenizer_2/vocab.json"):
+                (tmp_path / name).parent.mkdir(exist_ok=True)
+                (tmp_path / name).write_text("{}")
+            weights.append(("text_encoder_2", "model"))
+        for part, base in weights:
             (tmp_path / part / f"{base}{suffix}.safetensors").write_bytes(header({"w": [1]}))
         if drop:
             (tmp_path / drop).unlink()
@@ -95,10 +103,25 @@ def write(tmp_path: Path) -> Write:
             "a Stable Diffusion 2.x checkpoint for pictures of 768 px",
         ),
         ({"unet": {"in_channels": 8}}, "an InstructPix2Pix checkpoint for pictures of 512 px"),
+        ({"index": TWO, "unet": SDXL}, "a Stable Diffusion XL checkpoint for pictures of 1024 px"),
+        ({"unet": SDXL}, "its text encoder 2 is missing (folder 'text_encoder_2')"),
         (
-            {"unet": SDXL},
-            "a Stable Diffusion XL checkpoint for pictures of 1024 px, which cannot be edited with: use a Stable "
-            "Diffusion 1.x/2.x or InstructPix2Pix checkpoint",
+            {"index": TWO, "unet": SDXL, "drop": "tokenizer_2/vocab.json"},
+            "its tokenizer 2 is missing (folder 'tokenizer_2')",
+        ),
+        (
+            {"index": {**TWO, "requires_aesthetics_score": True}, "unet": SDXL},
+            "a Stable Diffusion XL refiner for pictures of 1024 px, which cannot be edited with: it refines",
+        ),
+        ({"unet": {**SDXL, "in_channels": 9}}, "an inpainting checkpoint for pictures of 1024 px"),
+        ({"unet": {**SDXL, "in_channels": 8}}, "a checkpoint of another kind for pictures of 1024 px"),
+        (
+            {"unet": SDXL, "scheduler": {**TURBO, "_class_name": "EulerAncestralDiscreteScheduler"}},
+            "a Turbo checkpoint for pictures of 1024 px",
+        ),
+        (
+            {"index": TWO, "unet": SDXL, "scheduler": {"_class_name": "EDMDPMSolverMultistepScheduler"}},
+            "its scheduler is an EDMDPMSolverMultistepScheduler, whose noise levels are not DDIM's",
         ),
         (
             {"index": {"unet": None, "transformer": ["diffusers", "SD3Transformer2DModel"]}},
@@ -169,7 +192,18 @@ def test_a_file_that_is_cut_off_is_named(write: Write) -> None:
     [
         (["model.diffusion_model.input_blocks.1.0", "first_stage_model.x", "cond_stage_model.transformer.x"], "1.x"),
         (["model.diffusion_model.input_blocks.1.0", "first_stage_model.x", "cond_stage_model.model.x"], "2.x"),
-        (["model.diffusion_model.input_blocks.1.0", "conditioner.embedders.0.x"], "Stable Diffusion XL"),
+        (
+            [
+                *("model.diffusion_model.input_blocks.1.0", "first_stage_model.x"),
+                *("conditioner.embedders.0.transformer.x", "conditioner.embedders.1.model.x"),
+            ],
+            "is a Stable Diffusion XL checkpoint",
+        ),
+        (
+            ["model.diffusion_model.input_blocks.1.0", "conditioner.embedders.0.model.x"],
+            "a Stable Diffusion XL refiner",
+        ),
+        (["model.diffusion_model.input_blocks.1.0", "model.diffusion_model.label_emb.0.0.weight"], "an unCLIP"),
         (["model.diffusion_model.joint_blocks.0.x"], "Stable Diffusion 3"),
         (["double_blocks.0.img_attn.x"], "FLUX"),
         (["lora_unet_down_blocks_0.lora_up.weight"], "the file is a LoRA"),

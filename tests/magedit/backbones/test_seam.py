@@ -48,6 +48,7 @@ def test_shared_code_names_no_part_of_a_family(file: Path) -> None:
 
 
 def test_what_names_a_family_is_seen() -> None:
-    backbone = (PACKAGE / "backbones" / "stable_diffusion" / "backbone.py").read_text()
-    found = {name for name in names(backbone) if FAMILY.search(name)}
+    folder = PACKAGE / "backbones" / "stable_diffusion"
+    programs = [(folder / file).read_text() for file in ("layout.py", "backbone.py")]
+    found = {name for program in programs for name in names(program) if FAMILY.search(name)}
     assert {"unet", "conv_in", "text_encoder", "UNet2DConditionModel", "scheduler"} <= found

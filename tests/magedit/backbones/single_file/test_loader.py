@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from magedit.backbones.inspect import inspect
-from magedit.backbones.single_file.loader import CONFIGS
+from magedit.backbones.single_file.loader import CONFIGS, write_configs
 from magedit.errors import CheckpointError
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.backbones.original_layout import pack
@@ -48,6 +50,75 @@ def test_a_file_gives_the_parts_that_it_was_made_from(narrow: Path, tmp_path: Pa
         assert all(torch.equal(got[name], wanted[name]) for name in wanted)
     # Ids of the published vocabulary.
     assert pipe.tokenize("a photo of a cat").ids == (49406, 320, 1125, 539, 320, 2368, 49407)
+
+
+@pytest.fixture(scope="module")
+def narrow_xl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stable Diffusion XL of few channels and text layers, random weights."""
+    folder, xl = tmp_path_factory.mktemp("narrow-xl"), CONFIGS / "sdxl"
+    torch.manual_seed(0)
+    unet: dict[str, Any] = UNet2DConditionModel.load_config(xl, subfolder="unet")
+    changed = {
+        "block_out_channels": [32, 32, 64],
+        "attention_head_dim": [1, 1, 1],
+        "cross_attention_dim": 64,
+        "projection_class_embeddings_input_dim": 6 * 256 + 40,
+    }
+    UNet2DConditionModel.from_config(unet | changed).save_pretrained(folder / "unet")
+    vae: dict[str, Any] = AutoencoderKL.load_config(xl, subfolder="vae")
+    AutoencoderKL.from_config(vae | {"block_out_channels": [32] * 4}).save_pretrained(folder / "vae")
+    for part, kind, width in (("text_encoder", CLIPTextModel, 24), ("text_encoder_2", CLIPTextModelWithProjection, 40)):
+        sizes = {"hidden_size": width, "intermediate_size": 48, "num_hidden_layers": 2, "projection_dim": width}
+        text = CLIPTextConfig.from_pretrained(xl / part, dtype=torch.float32, **sizes)
+        kind(text).save_pretrained(folder / part)
+    return folder
+
+
+def test_a_file_of_sdxl_gives_the_parts_that_it_was_made_from(narrow_xl: Path, tmp_path: Path) -> None:
+    file = tmp_path / "model.safetensors"
+    pack(narrow_xl, file)
+    assert inspect(file).family == "sdxl"
+    pipe = MAGEditPipeline.from_pretrained(file)
+    assert (pipe.size, pipe.guidance_side, pipe.max_tokens) == (1024, 32, 77)
+    for part, kind in (
+        ("unet", UNet2DConditionModel),
+        ("vae", AutoencoderKL),
+        ("text_encoder", CLIPTextModel),
+        ("text_encoder_2", CLIPTextModelWithProjection),
+    ):
+        wanted = kind.from_pretrained(narrow_xl / part).state_dict()
+        got = getattr(pipe, part).state_dict()
+        assert set(got) == set(wanted)
+        assert all(torch.equal(got[name], wanted[name]) for name in wanted)
+    assert pipe.tokenize("a photo of a cat").ids == (49406, 320, 1125, 539, 320, 2368, 49407)
+    assert (pipe.tokenizer.pad_token, pipe.tokenizer_2.pad_token) == ("<|endoftext|>", "!")
+    # As published: 2 layers of cross attention in each block at 64x64, 10 at 32x32, none at 128x128.
+    cross = [site.side for site in pipe.backbone.sites if site.kind == "cross"]
+    assert cross == [64] * 4 + [32] * 20 + [32] * 10 + [32] * 30 + [64] * 6
+    assert len(pipe.backbone.guidance_sites) == 50
+
+
+def test_marks_of_v_prediction_are_read(narrow_xl: Path, tmp_path: Path) -> None:
+    file = tmp_path / "model.safetensors"
+    pack(narrow_xl, file, marks=("v_pred", "ztsnr"))
+    found, folder = inspect(file), tmp_path / "configs"
+    write_configs(found, folder)
+    scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
+    assert (scheduler["prediction_type"], scheduler["rescale_betas_zero_snr"]) == ("v_prediction", True)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "told"),
+    [
+        ("conditioner.embedders.1.", "the file has no text encoder"),
+        ("first_stage_model.", "the file has no VAE"),
+    ],
+)
+def test_a_file_of_sdxl_that_lacks_a_part_says_which(narrow_xl: Path, tmp_path: Path, prefix: str, told: str) -> None:
+    file = tmp_path / "model.safetensors"
+    pack(narrow_xl, file)
+    save_file({name: each for name, each in load_file(file).items() if not name.startswith(prefix)}, file)
+    assert told in inspect(file).sentence
 
 
 def test_a_file_that_lacks_a_part_is_refused_in_a_sentence(narrow: Path, tmp_path: Path) -> None:

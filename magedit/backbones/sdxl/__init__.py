@@ -1,0 +1,1 @@
+"""Stable Diffusion XL: its UNet, two CLIP text encoders, a pooled embedding and sizes."""

@@ -1,0 +1,125 @@
+"""Checkpoints of Stable Diffusion XL (Podell et al., arXiv 2307.01952) behind the `Backbone` interface."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from diffusers import AutoencoderKL, DiffusionPipeline, UNet2DConditionModel
+from PIL import Image
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from magedit.backbones.autoencoder import upcast
+from magedit.backbones.base import Conditioning
+from magedit.backbones.stable_diffusion.layout import UNetBackbone, ddim_of, require_own_channels
+from magedit.edits.checkpoint import PAPER_SCALE
+from magedit.errors import CheckpointError
+
+PENULTIMATE = -2
+"""The text encoders' states that the UNet was trained on: those before the last layer (2307.01952, table 1)."""
+
+
+class StableDiffusionXL(UNetBackbone, DiffusionPipeline):  # type: ignore[misc]
+    """A `magedit.backbones.base.Backbone` of any checkpoint of Stable Diffusion XL.
+
+    A crop counts as a picture of the checkpoint's size, uncropped. The checkpoint's own keys are those of
+    `magedit.backbones.stable_diffusion.backbone.StableDiffusion`; guidance reads the 32x32 maps of a 128 latent.
+    """
+
+    model_cpu_offload_seq = "text_encoder->text_encoder_2->unet->vae"
+    _optional_components: ClassVar[list[str]] = ["safety_checker", "feature_extractor", "image_encoder"]
+    _exclude_from_cpu_offload: ClassVar[list[str]] = ["safety_checker"]
+
+    def __init__(
+        self,
+        vae: AutoencoderKL,
+        text_encoder: CLIPTextModel,
+        text_encoder_2: CLIPTextModelWithProjection,
+        tokenizer: CLIPTokenizer,
+        tokenizer_2: CLIPTokenizer,
+        unet: UNet2DConditionModel,
+        scheduler: Any,
+        safety_checker: Any = None,
+        feature_extractor: Any = None,
+        image_encoder: Any = None,
+        force_zeros_for_empty_prompt: bool = True,
+        add_watermarker: bool | None = None,
+        guidance_resolution: int | None = None,
+        guidance_step_size: float = PAPER_SCALE,
+        spatial_step_size: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            vae=vae,
+            text_encoder=text_encoder,
+            text_encoder_2=text_encoder_2,
+            tokenizer=tokenizer,
+            tokenizer_2=tokenizer_2,
+            unet=unet,
+            scheduler=ddim_of(scheduler),
+            safety_checker=safety_checker,
+            feature_extractor=feature_extractor,
+            image_encoder=image_encoder,
+        )
+        self.register_to_config(
+            force_zeros_for_empty_prompt=force_zeros_for_empty_prompt,
+            add_watermarker=add_watermarker,
+            guidance_resolution=guidance_resolution,
+            guidance_step_size=guidance_step_size,
+            spatial_step_size=spatial_step_size,
+        )
+        require_own_channels(unet, vae)
+        # The states of both encoders lie side by side in the maps' columns.
+        if tokenizer.get_vocab() != tokenizer_2.get_vocab():
+            raise CheckpointError(
+                "the checkpoint's two tokenizers have different vocabularies, so that a word has no columns of "
+                "its own: take the tokenizers of the base model"
+            )
+
+    @property
+    def parts(self) -> tuple[nn.Module, ...]:
+        return self.unet, self.vae, self.text_encoder, self.text_encoder_2
+
+    @property
+    def max_tokens(self) -> int:
+        positions = int(self.text_encoder_2.config.max_position_embeddings)
+        return min(super().max_tokens, int(self.tokenizer_2.model_max_length), positions)
+
+    # --- VAE ---
+
+    def encode_image(self, crop: Image.Image) -> Tensor:
+        with upcast(self.vae):
+            return super().encode_image(crop)
+
+    def decode(self, latent: Tensor) -> Image.Image:
+        with upcast(self.vae):
+            return super().decode(latent)
+
+    # --- text ---
+
+    def encode(self, prompt: str) -> Conditioning:
+        told = [
+            self._encode(prompt, self.tokenizer, self.text_encoder),
+            self._encode(prompt, self.tokenizer_2, self.text_encoder_2),
+        ]
+        states = torch.cat([each.hidden_states[PENULTIMATE] for each in told], dim=-1).float()
+        pooled = told[-1].text_embeds.float()
+        if not prompt and self.config.force_zeros_for_empty_prompt:
+            states, pooled = torch.zeros_like(states), torch.zeros_like(pooled)
+        side = float(self.size)
+        sizes = torch.tensor([[side, side, 0.0, 0.0, side, side]], device=states.device)
+        return Conditioning(states, pooled, {"time_ids": sizes})
+
+    def _encode(self, prompt: str, tokenizer: Any, encoder: Any) -> Any:
+        inputs = tokenizer(
+            prompt, padding="max_length", max_length=self.max_tokens, truncation=False, return_tensors="pt"
+        )
+        return encoder(inputs.input_ids.to(self._execution_device), output_hidden_states=True)
+
+    def added(self, conditioning: Conditioning, /) -> dict[str, Tensor]:
+        assert conditioning.pooled is not None
+        return {
+            "text_embeds": conditioning.pooled.to(self.dtype),
+            "time_ids": conditioning.extra["time_ids"].to(self.dtype),
+        }
