@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 
+from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from cli.preview import shower
 from magedit.client import Client, Edit, Ratios, ResultMeasures
 
 
-def follow(client: Client, edit_id: str, console: Console) -> Edit:
-    """Show stage, step, place in line and estimate until the edit is finished. Ctrl-C cancels the edit."""
+def follow(client: Client, edit_id: str, console: Console, preview: str | None = None) -> Edit:
+    """Show stage, step, place in line and estimate until the edit is finished, and previews at ``preview``
+    (`cli.preview.shower`). Ctrl-C cancels the edit."""
     with progress_bar(console) as bar:
         task = bar.add_task("submitted", total=1.0)
+        show = shower(preview, console, bar) if preview else None
+        shown: tuple[int, int, int] | None = None
+
+        def changed(edit: Edit) -> None:
+            nonlocal shown
+            bar.update(task, description=describe(edit), completed=completed(edit))
+            if show is None or edit.state != "running" or (seen := client.preview(edit_id)) is None:
+                return
+            if (now := (edit.attempt, seen.result, seen.step)) != shown:
+                shown = now
+                show(Image.open(BytesIO(seen.image)))
+
         try:
-            return client.wait(
-                edit_id, lambda edit: bar.update(task, description=describe(edit), completed=completed(edit))
-            )
+            return client.wait(edit_id, changed)
         except KeyboardInterrupt:
             bar.update(task, description="canceling")
             client.cancel(edit_id)

@@ -14,6 +14,7 @@ from cli.display import follow, print_finished
 from cli.edits import API_KEY
 from cli.errors import explained, read_settings
 from cli.options import json_array, with_config_options
+from cli.preview import SIXEL, format_of
 from jobs.schema import ArtifactName, OutputFormat, Priority
 from magedit.client import Client, Edit, File
 from magedit.config import MaskMode
@@ -73,6 +74,15 @@ def edit(
             hidden=True, metavar="METHOD", help="Several methods in place of --method, a result of each; repeatable."
         ),
     ] = None,
+    preview: Annotated[
+        str | None,
+        typer.Option(
+            hidden=True,
+            metavar="FILE|sixel",
+            help="Where to show what the running edit looks like, about once a second: a file, or `sixel` for a "
+            "terminal that draws such graphics.",
+        ),
+    ] = None,
     checkpoint: Annotated[
         str | None,
         typer.Option(help="Folder or hub id of a Stable Diffusion checkpoint. Default: demo.", rich_help_panel=HERE),
@@ -128,6 +138,7 @@ def edit(
     }
     options = {f"--{name.replace('_', '-')}": value for name, value in there.items()}
     _only("--server", server, options, given=True)
+    _check_preview(preview)
     pictures = [image, *(masks or ())]
     picture = None if source_edit is not None else pictures.pop(0)
     if not pictures:
@@ -155,13 +166,15 @@ def edit(
             settings = read_settings(**{name: value for name, value in given.items() if value is not None})
             editor = LocalEditor(settings, console)
             assert picture is not None  # --source-edit goes only with --server
-            done = editor.edit(picture.read_bytes(), [mask.read_bytes() for mask in pictures], **request)
+            done = editor.edit(
+                picture.read_bytes(), [mask.read_bytes() for mask in pictures], preview=preview, **request
+            )
             _save(done, out, editor.fetch, console)
             return
         with Client(server, key=key) as client:
             submitted = client.submit(picture, pictures, **request, **there)
             console.print(f"edit {submitted.id}")
-            done = follow(client, submitted.id, console)
+            done = follow(client, submitted.id, console, preview)
             if done.state != "succeeded":
                 # Its problem is the answer.
                 client.result(done.id)
@@ -192,6 +205,15 @@ def _format_of(out: Path) -> OutputFormat:
         endings = ", ".join(FORMATS)
         raise typer.BadParameter(f"{out.name!r} ends in none of {endings}: name one, or give --output-format")
     return known
+
+
+def _check_preview(preview: str | None) -> None:
+    if preview in {None, SIXEL}:
+        return
+    try:
+        format_of(Path(str(preview)))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--preview") from error
 
 
 def _only(switch: str, value: object, options: dict[str, object], *, given: bool) -> None:

@@ -1,8 +1,6 @@
 """An edit in this process, with the service's validation and the worker's edit.
 
 Loads torch: import it only to edit.
-
-Loads torch: import it only to edit.
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ from transformers.utils import logging as transformers_logging
 
 from cli.display import progress_bar
 from cli.errors import ModelUnavailable
+from cli.preview import shower
 from jobs import schema
 from jobs.errors import ContentWithheld, JobError
 from jobs.schema import EditRequest, JobOptions, JobRecord, State, new_id
@@ -30,7 +29,7 @@ from magedit.edits.asked import read_asked
 from magedit.edits.resolve import resolve
 from magedit.errors import CheckpointError, MAGEditError
 from magedit.prompts.alignment import from_tokenizers
-from magedit.report import Progress
+from magedit.report import Preview, Progress
 from service.edits.views import edit_view
 from service.errors import RequestError
 from service.images.inputs import read_inputs
@@ -56,8 +55,8 @@ class LocalEditor:
         with console.status("loading the checkpoint"):
             self._served = _load(self._settings)
 
-    def edit(self, image: bytes, masks: Sequence[bytes], **fields: Any) -> Edit:
-        """Carry out an edit; arguments as `magedit.client.Client.submit`.
+    def edit(self, image: bytes, masks: Sequence[bytes], *, preview: str | None = None, **fields: Any) -> Edit:
+        """Carry out an edit; arguments as `magedit.client.Client.submit`, ``preview`` as `cli.preview.shower`.
 
         Raises:
             ServiceError: it is refused, or cannot be carried out; as the service would tell it.
@@ -66,7 +65,7 @@ class LocalEditor:
             claim = self._claim(image, masks, **{name: value for name, value in fields.items() if value is not None})
         except (MAGEditError, JobError, RequestError) as error:
             raise _refused(problem_of(error)) from error
-        record = self._run(claim)
+        record = self._run(claim, preview)
         view = edit_view(record, position=None, model=None, now=0.0)
         hrefs = [each.href for each in (*view.results, *view.artifacts)]
         keys = [each.key for each in (*record.results, *record.artifacts)]
@@ -106,9 +105,10 @@ class LocalEditor:
             started_at=now,
         )
 
-    def _run(self, claim: JobRecord) -> JobRecord:
+    def _run(self, claim: JobRecord, preview: str | None) -> JobRecord:
         with progress_bar(self._console) as bar:
             task = bar.add_task("edit", total=1.0)
+            show = shower(preview, self._console, bar) if preview else None
 
             class Shown(Reporter):
                 def __call__(self, progress: Progress) -> None:
@@ -116,6 +116,10 @@ class LocalEditor:
                     if news := self.news():
                         stage = f"{news.stage} {news.step}/{news.steps}"
                         bar.update(task, description=stage, completed=news.fraction)
+
+                def show(self, preview: Preview) -> None:
+                    if show is not None:
+                        show(preview.picture)
 
             report = Shown()
             try:
@@ -125,6 +129,7 @@ class LocalEditor:
                     self._store,
                     report,
                     withhold=self._settings.safety == "withhold",
+                    previews=show is not None,
                     thresholds=work.thresholds_of(self._settings),
                 )
             except (MAGEditError, ContentWithheld) as error:

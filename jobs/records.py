@@ -25,6 +25,7 @@ from jobs.errors import (
 )
 from jobs.idempotency import Reservation
 from jobs.lua import load
+from jobs.previews import PREVIEW_TTL_S, EditPreview
 from jobs.schema import UNREADABLE, AnyRecord, JobRecord, Priority, Problem, State, StoredObject, id_time
 from jobs.settings import Settings
 from jobs.tenants.limits import Limits
@@ -233,10 +234,11 @@ class Records:
         return decode_pairs(answer[1]) if answer[0] == b"claimed" else None
 
     @redis_errors()
-    def renew(self, claim: JobRecord, progress: Progress | None = None) -> Hold:
-        """Extend the lease and save ``progress``, unless the claim was lost."""
+    def renew(self, claim: JobRecord, progress: Progress | None = None, preview: EditPreview | None = None) -> Hold:
+        """Extend the lease, save ``progress`` and keep ``preview``, unless the claim was lost."""
         text = encode(claim.model_copy(update={"progress": progress}))["progress"] if progress else ""
-        return Hold(self._renew(args=[*_fence(claim), self._lease_ms, text]).decode())
+        seen = (preview.image, preview.result, preview.step, preview.steps, PREVIEW_TTL_S) if preview else ()
+        return Hold(self._renew(args=[*_fence(claim), self._lease_ms, text, *seen]).decode())
 
     def commit_success(
         self,

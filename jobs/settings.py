@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from magedit.assessment import Thresholds
 from magedit.passes import BATCH_RESULTS
+from magedit.report import PREVIEW_INTERVAL_S
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 MIB = 2**20
@@ -347,6 +348,14 @@ class Settings(BaseSettings):
         ge=0,
         le=60,
         description="Shortest time between two saves of an edit's progress, in seconds.",
+    )
+
+    preview_interval_s: float = Field(
+        default=PREVIEW_INTERVAL_S,
+        ge=0,
+        le=600,
+        description="Shortest time between two previews of a running edit, in seconds; 0: there are none, and with "
+        "`MAGEDIT_SAFETY=withhold` neither.",
     )
 
     webhook_timeout_s: float = Field(

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
+
+from PIL import Image
 
 from magedit.config.types import MethodName
+
+PREVIEW_SIDE: Final = 256
+"""Longer side of a preview, in pixels."""
+
+PREVIEW_INTERVAL_S: Final = 1.0
+"""Shortest time between two previews of an edit, in seconds."""
 
 
 class Stage(StrEnum):
@@ -30,6 +40,20 @@ class Progress:
     step: int
     steps: int
     fraction: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """An edit after ``step`` of ``steps``: the whole picture (RGB, longer side `PREVIEW_SIDE`), with what becomes of
+    result ``result`` inside the mask."""
+
+    picture: Image.Image
+    result: int
+    step: int
+    steps: int
+
+
+OnPreview = Callable[[Preview], None]
 
 
 @dataclass(frozen=True, kw_only=True)

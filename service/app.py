@@ -26,7 +26,7 @@ from service.middleware.route_table import Routes
 from service.openapi.document import document
 from service.openapi.responses import guarded
 from service.readiness import Readiness, checks
-from service.routes import edits, events, health, methods, models, page, resolve, results, usage, webhooks
+from service.routes import edits, events, health, methods, models, page, previews, resolve, results, usage, webhooks
 
 DESCRIPTION = """\
 Localized image editing: submit an image, a mask and two prompts; poll the edit; fetch the picture.
@@ -73,7 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
         },
     )
     app.state.metrics, app.state.routes = Metrics(), Routes(app)
-    for module in (edits, resolve, events, results, webhooks, models, methods, usage):
+    for module in (edits, resolve, events, previews, results, webhooks, models, methods, usage):
         app.include_router(module.router, responses=guarded(), dependencies=[Depends(require_known_query)])
     app.include_router(health.router)
     app.webhooks.include_router(webhooks.told)

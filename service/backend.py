@@ -11,6 +11,7 @@ from jobs.admission import Room
 from jobs.connection import connect
 from jobs.idempotency import IdempotencyKeys
 from jobs.models import Models, ModelsSnapshot
+from jobs.previews import Previews
 from jobs.queue import JobQueue
 from jobs.records import Records
 from jobs.schema import ModelInfo
@@ -53,6 +54,7 @@ class Backend:
     idempotency: IdempotencyKeys
     usage: UsageCounts
     deliveries: Deliveries
+    previews: Previews
     room: Room
     snapshot: RecentLook
     _tokenizers: dict[str, Tokenize] = field(default_factory=dict)
@@ -73,6 +75,7 @@ class Backend:
             idempotency=IdempotencyKeys(redis, settings),
             usage=UsageCounts(redis),
             deliveries=Deliveries(redis),
+            previews=Previews(redis),
             room=Room(redis, settings),
         )
 

@@ -10,6 +10,7 @@ RequestError                 the request itself; ``field`` names the form field 
 ├── MalformedForm            the multipart form is cut off, or a part of it cannot be read
 ├── UnknownField             a form field or query parameter that there is not
 ├── NoSuchFile               the edit has no result or artifact of this number or name
+├── NoPreview                the edit has no preview (yet, or any more)
 ├── NoWebhook                the edit was submitted without a webhook_url
 ├── NoKey                    no API key was sent
 ├── InvalidKey               the API key is unknown, revoked or expired, or not the form of one
@@ -96,6 +97,13 @@ class NoSuchFile(RequestError):
     """The edit exists, but has no result of this number or no artifact of this name."""
 
     code = "no_such_file"
+
+
+class NoPreview(RequestError):
+    """The edit exists, but there is no preview of it: it waits, has just begun, or has ended."""
+
+    code = "no_preview"
+    headers = MappingProxyType({"Retry-After": "1"})
 
 
 class NoWebhook(RequestError):

@@ -85,6 +85,7 @@ KINDS: Mapping[type[Exception], Kind] = MappingProxyType(
         request.ImageTooCostly: Kind(_422, "The picture takes too long to decode"),
         request.UnknownField: Kind(_422, "Unknown field or parameter"),
         request.NoSuchFile: Kind(HTTPStatus.NOT_FOUND, "No such file"),
+        request.NoPreview: Kind(HTTPStatus.NOT_FOUND, "There is no preview"),
         request.NoWebhook: Kind(HTTPStatus.NOT_FOUND, "The edit has no webhook"),
         request.NoKey: Kind(HTTPStatus.UNAUTHORIZED, "An API key is needed"),
         request.InvalidKey: Kind(HTTPStatus.UNAUTHORIZED, "The API key is not valid"),

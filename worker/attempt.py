@@ -89,6 +89,8 @@ class Attempts:
                 report,
                 self._inversions,
                 withhold=withhold,
+                # Nobody shall see on the way what is kept from its caller in the end.
+                previews=self._settings.preview_interval_s > 0 and not withhold,
                 thresholds=edit.thresholds_of(self._settings),
             )
         except AttemptEnded as ended:

@@ -13,7 +13,7 @@ from magedit.config import EditConfig, Region
 from magedit.inversion.registry import inversion_settings
 from magedit.meter import expected_work
 from magedit.methods.registry import METHODS
-from magedit.report import EditMeasures
+from magedit.report import EditMeasures, Preview
 from worker.inversion_cache import CachedInversion
 from worker.model import Edited, Editor
 from worker.progress import Reporter
@@ -83,6 +83,8 @@ def edit_by(
     configs: Sequence[EditConfig],
     report: Reporter,
     cached_for: Callable[[EditConfig], CachedInversion | None],
+    *,
+    previews: bool = True,
 ) -> Several:
     """Edit once per configuration; an inversion that is stored, or that an earlier one made, is not made again.
 
@@ -92,6 +94,7 @@ def edit_by(
         configs: one per method.
         report: takes the progress; each edit has its share of the expected work.
         cached_for: where the inversion of a configuration is kept, if it is.
+        previews: whether ``report`` is shown previews, numbered through as the results are.
 
     Raises:
         MAGEditError, AttemptEnded: as ``editor`` and ``report`` do.
@@ -106,7 +109,18 @@ def edit_by(
         slot = cached_for(config) if inverts and wanted not in made else None
         found = (made.get(wanted) or (slot.find() if slot else None)) if inverts else None
         kept = slot.keep if slot else None
-        edited = editor.edit(*inputs, config, inversion=found, on_progress=report, on_inverted=kept)
+
+        def show(preview: Preview, before: int = sum(len(part.images) for part in parts)) -> None:
+            report.show(replace(preview, result=before + preview.result))
+
+        edited = editor.edit(
+            *inputs,
+            config,
+            inversion=found,
+            on_progress=report,
+            on_inverted=kept,
+            on_preview=show if previews else None,
+        )
         if inverts:
             made[wanted] = edited.inversion
         parts.append(edited)

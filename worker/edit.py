@@ -52,13 +52,14 @@ def run(
     inversions: Inversions | None = None,
     *,
     withhold: bool = False,
+    previews: bool = True,
     thresholds: Thresholds | None = None,
 ) -> Finished:
     """Carry out the claimed edit and store what it makes under the attempt's own keys.
 
     With ``inversions`` the picture's inversion is looked up there, and kept there as soon as it is made. With
     ``withhold`` a result to which the checkpoint's safety checker objects is not stored. ``thresholds``: from where on
-    something is said about the results.
+    something is said about the results. Without ``previews`` none is made.
 
     Raises:
         MAGEditError: the edit cannot be carried out.
@@ -78,7 +79,7 @@ def run(
                 return None
             return inversions.slot(claim.tenant, image, masks, request.source_prompt, config)
 
-        several = edit_by(editor, inputs, request.configs, report, cached_for)
+        several = edit_by(editor, inputs, request.configs, report, cached_for, previews=previews)
         finished = _finish(claim, image, masks, several, several.measures, None, store, report, withhold=withhold)
         return replace(finished, assessment=assess(finished.measures, thresholds))
     # One unguided edit, of the first seed: results of other seeds have none to be compared with.
@@ -91,7 +92,12 @@ def run(
 
     report.share(0.0, 1.0 - share)
     edited = editor.edit(
-        *inputs, request.config, inversion=found, on_progress=report, on_inverted=slot.keep if slot else None
+        *inputs,
+        request.config,
+        inversion=found,
+        on_progress=report,
+        on_inverted=slot.keep if slot else None,
+        on_preview=report.show if previews else None,
     )
     measures = edited.measures
     if withhold and measures.nsfw_content_detected:

@@ -13,16 +13,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 
 import structlog
 
 from jobs.connection import redis_errors
 from jobs.errors import QueueUnavailable
 from jobs.models import Models
+from jobs.previews import EditPreview
 from jobs.records import Hold, Records
 from jobs.schema import JobRecord
 from jobs.settings import Settings
 from jobs.storage import longest_request_s
+from magedit.report import Preview
 from worker.model import ServedModel
 from worker.progress import Reporter, Stop
 from worker.sd_notify import Supervisor
@@ -31,8 +34,17 @@ from worker.sd_notify import Supervisor
 EXIT_RESTART = 75
 # Renewals within one lease, so that two may be lost.
 BEATS_A_LEASE = 3
+PREVIEW_QUALITY = 80
+"""JPEG quality of a preview."""
 
 log = structlog.get_logger()
+
+
+def encoded(preview: Preview) -> EditPreview:
+    """A preview as it is kept; made here, as the computing thread does not wait for it."""
+    image = BytesIO()
+    preview.picture.save(image, "JPEG", quality=PREVIEW_QUALITY)
+    return EditPreview(image=image.getvalue(), result=preview.result, step=preview.step, steps=preview.steps)
 
 
 class Heartbeat:
@@ -141,10 +153,10 @@ class Heartbeat:
             os._exit(EXIT_RESTART)
         if self._give_up_at is not None and now >= self._give_up_at:
             report.stop(Stop.HANDED_BACK)
-        news = report.news()
-        if news is None and now - self._renewed < self._period_s:
+        news, preview = report.news(), report.preview()
+        if news is None and preview is None and now - self._renewed < self._period_s:
             return
-        hold = self._records.renew(claim, news)
+        hold = self._records.renew(claim, news, None if preview is None else encoded(preview))
         self._renewed = now
         if hold is Hold.CANCEL:
             report.stop(Stop.CANCELED)

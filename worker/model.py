@@ -18,7 +18,7 @@ from magedit.config import EditConfig, Region
 from magedit.inversion.registry import INVERSIONS
 from magedit.meter import OnProgress
 from magedit.methods.registry import METHODS
-from magedit.report import EditMeasures
+from magedit.report import EditMeasures, OnPreview
 
 
 class Edited(Protocol):
@@ -52,6 +52,7 @@ class Editor(Protocol):
         inversion: Any = None,
         on_progress: OnProgress | None = None,
         on_inverted: Callable[[Any], None] | None = None,
+        on_preview: OnPreview | None = None,
     ) -> Edited: ...
 
 
@@ -107,6 +108,7 @@ def load(settings: Settings) -> ServedModel:
     )
     pipe.set_progress_bar_config(disable=True)
     pipe.batch_results = settings.batch_results
+    pipe.preview_interval_s = settings.preview_interval_s
     if settings.low_memory:
         save_memory(pipe, device)
     else:
@@ -146,6 +148,9 @@ def load(settings: Settings) -> ServedModel:
         fingerprint=fingerprint(backbone),
     )
     served.probe()
+    if settings.preview_interval_s:
+        # Now, not in the middle of the first edit.
+        _ = pipe.latent_colours
     return served
 
 

@@ -11,7 +11,7 @@ import time
 from enum import StrEnum
 
 from magedit.errors import EditCanceled
-from magedit.report import Progress
+from magedit.report import Preview, Progress
 
 
 class Stop(StrEnum):
@@ -37,6 +37,7 @@ class Reporter:
         self._lock = threading.Lock()
         self._news: Progress | None = None
         self._last: Progress | None = None
+        self._preview: Preview | None = None
         self._stop: Stop | None = None
         self._alive = time.monotonic()
         self._before, self._part = 0.0, 1.0
@@ -77,6 +78,17 @@ class Reporter:
         with self._lock:
             news, self._news = self._news, None
         return news
+
+    def show(self, preview: Preview) -> None:
+        """Take a preview."""
+        with self._lock:
+            self._preview = preview
+
+    def preview(self) -> Preview | None:
+        """The newest preview, once."""
+        with self._lock:
+            preview, self._preview = self._preview, None
+        return preview
 
     @property
     def last(self) -> Progress | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,12 +20,13 @@ from .calls import (
     listing,
     outcome_of,
     pause_before_retry,
+    preview_in,
     save,
     submission,
     too_late,
 )
-from .events import OPEN, REOPEN_S, Refused, after, opening, pause_before_reopening
-from .models import Edit, Model, Page, State
+from .events import OPEN, REOPEN_S, Refused, after, opening, pause_before_reopening, preview_of
+from .models import Edit, Model, Page, Preview, State
 
 
 class AsyncClient:
@@ -85,10 +86,12 @@ class AsyncClient:
         """The edit as it stands."""
         return edit_of(await self._call("GET", f"/v1/edits/{edit_id}"))
 
-    async def stream(self, edit_id: str) -> AsyncIterator[Edit]:
+    async def stream(self, edit_id: str, *, on_preview: Callable[[Preview], None] | None = None) -> AsyncIterator[Edit]:
         """The edit each time it has changed, the last time when it is finished.
 
         A stream that breaks off, or cannot be had for the moment (429, 503), is taken up where it was.
+
+        ``on_preview`` sees what the running edit looks like, about once a second.
 
         No event tells that other edits have moved a waiting one's place in line and estimate: `get` does.
 
@@ -101,8 +104,10 @@ class AsyncClient:
         while not latest.finished:
             pause_s = REOPEN_S
             try:
-                async for event in self._events(edit_id, seen):
+                async for event in self._events(edit_id, seen, previews=on_preview is not None):
                     seen, failures = event.id or seen, 0
+                    if on_preview is not None and (preview := preview_of(event)) is not None:
+                        on_preview(preview)
                     if event.event == "deleted":
                         # Asking for it says so as the service does.
                         latest = await self.get(edit_id)
@@ -148,6 +153,10 @@ class AsyncClient:
         """The models that can be asked for."""
         return tuple(Model.model_validate(each) for each in (await self._call("GET", "/v1/models")).json()["models"])
 
+    async def preview(self, edit_id: str) -> Preview | None:
+        """What a running edit looks like; None: there is no preview (yet, or any more)."""
+        return preview_in(await self._make(Call("GET", f"/v1/edits/{edit_id}/preview", reads_refusals=True)))
+
     async def result(self, edit_id: str, number: int = 0) -> bytes:
         """The bytes of a result. Raises ServiceError (409: not ready or failed, 410: expired)."""
         return await self._fetch(f"/v1/edits/{edit_id}/result/{number}")
@@ -168,8 +177,8 @@ class AsyncClient:
         await asyncio.to_thread(save, data, edit, number, target)
         return target
 
-    async def _events(self, edit_id: str, seen: str) -> AsyncIterator[ServerSentEvent]:
-        path, headers, timeout = opening(edit_id, seen, self._http.timeout)
+    async def _events(self, edit_id: str, seen: str, *, previews: bool) -> AsyncIterator[ServerSentEvent]:
+        path, headers, timeout = opening(edit_id, seen, self._http.timeout, previews=previews)
         async with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
             if response.is_error:
                 await response.aread()

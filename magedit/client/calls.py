@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from .models import Edit, Problem, State
+from .models import Edit, Preview, Problem, State
 
 Picture = str | Path | bytes
 
@@ -61,6 +61,7 @@ class Call(NamedTuple):
     method: str
     path: str
     options: Mapping[str, Any] = {}
+    reads_refusals: bool = False
 
 
 def submission(
@@ -119,7 +120,9 @@ def checked(response: httpx.Response) -> httpx.Response:
 
 
 def outcome_of(call: Call, attempt: int, response: httpx.Response) -> httpx.Response:
-    """The answer that holds, to the call's ``attempt``. Raises ServiceError."""
+    """The answer that holds, to the call's ``attempt``. Raises ServiceError, unless the call ``reads_refusals``."""
+    if call.reads_refusals:
+        return response
     if call.method == "DELETE" and attempt > 1 and response.status_code == httpx.codes.NOT_FOUND:
         # The answer to the first one was lost, not what it did.
         return response
@@ -146,6 +149,18 @@ def too_late(edit_id: str, timeout_s: float | None) -> TimeoutError:
 def edit_of(response: httpx.Response) -> Edit:
     """The edit in an answer."""
     return Edit.model_validate_json(response.content)
+
+
+def preview_in(response: httpx.Response) -> Preview | None:
+    """The preview in an answer; None: there is none now. Raises ServiceError if there is no such edit."""
+    if response.status_code == httpx.codes.NOT_FOUND and problem_of(response).code == "no_preview":
+        return None
+    headers = checked(response).headers
+    return Preview(
+        image=response.content,
+        content_type=headers["content-type"],
+        **{name: int(headers[f"preview-{name}"]) for name in ("result", "step", "steps")},
+    )
 
 
 def save(data: bytes, edit: Edit, number: int, target: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import httpx
 from httpx_sse import ServerSentEvent
 
 from .calls import checked, pause_before_retry
-from .models import Edit, Progress
+from .models import Edit, Preview, Progress
 
 SILENCE_S = 45.0
 """A stream that says nothing for so long is dead, in seconds: the service speaks every 15 s."""
@@ -29,10 +30,13 @@ class Refused(Exception):
         self.response = response
 
 
-def opening(edit_id: str, seen: str, timeout: httpx.Timeout) -> tuple[str, dict[str, str], httpx.Timeout]:
+def opening(
+    edit_id: str, seen: str, timeout: httpx.Timeout, *, previews: bool = False
+) -> tuple[str, dict[str, str], httpx.Timeout]:
     """Path, headers and time limits of the call that opens a stream where ``seen`` was its last event."""
     headers = {"Last-Event-ID": seen} if seen else {}
-    return f"/v1/edits/{edit_id}/events", headers, httpx.Timeout(timeout.connect, read=SILENCE_S)
+    asked = "?previews=true" if previews else ""
+    return f"/v1/edits/{edit_id}/events{asked}", headers, httpx.Timeout(timeout.connect, read=SILENCE_S)
 
 
 def pause_before_reopening(failures: int, retries: int, error: httpx.TransportError | Refused) -> float:
@@ -46,6 +50,14 @@ def pause_before_reopening(failures: int, retries: int, error: httpx.TransportEr
     if isinstance(error, Refused):
         checked(error.response)
     raise error
+
+
+def preview_of(event: ServerSentEvent) -> Preview | None:
+    """The preview that an event carries, if it does."""
+    if event.event != "preview":
+        return None
+    told = json.loads(event.data)
+    return Preview.model_validate(told | {"image": base64.b64decode(told["image"])})
 
 
 def after(edit: Edit, event: ServerSentEvent) -> Edit:

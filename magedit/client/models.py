@@ -155,6 +155,17 @@ class Edit(ResponseModel):
         return self.state in TERMINAL
 
 
+class Preview(ResponseModel):
+    """What a running edit looks like, roughly: ``image`` is the whole picture (``content_type``) with what becomes of
+    result ``result`` after ``step`` of ``steps``."""
+
+    image: bytes
+    content_type: str
+    result: int
+    step: int
+    steps: int
+
+
 class Page(ResponseModel):
     """Edits, newest first; ``next_cursor`` None: the last page."""
 

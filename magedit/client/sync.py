@@ -22,12 +22,13 @@ from .calls import (
     look_pause_s,
     outcome_of,
     pause_before_retry,
+    preview_in,
     save,
     submission,
     too_late,
 )
-from .events import OPEN, REOPEN_S, Refused, after, opening, pause_before_reopening
-from .models import Edit, Model, Page, State
+from .events import OPEN, REOPEN_S, Refused, after, opening, pause_before_reopening, preview_of
+from .models import Edit, Model, Page, Preview, State
 
 
 class Client:
@@ -113,10 +114,12 @@ class Client:
                     return
             time.sleep(min(look_pause_s(answer), _left_s(deadline)))
 
-    def stream(self, edit_id: str) -> Iterator[Edit]:
+    def stream(self, edit_id: str, *, on_preview: Callable[[Preview], None] | None = None) -> Iterator[Edit]:
         """The edit each time it has changed, the last time when it is finished; told by the service as it happens.
 
         A stream that breaks off, or cannot be had for the moment (429, 503), is taken up where it was.
+
+        ``on_preview`` sees what the running edit looks like, about once a second.
 
         No event tells that other edits have moved a waiting one's place in line and estimate: `watch` does.
 
@@ -129,8 +132,10 @@ class Client:
         while not latest.finished:
             pause_s = REOPEN_S
             try:
-                for event in self._events(edit_id, seen):
+                for event in self._events(edit_id, seen, previews=on_preview is not None):
                     seen, failures = event.id or seen, 0
+                    if on_preview is not None and (preview := preview_of(event)) is not None:
+                        on_preview(preview)
                     if event.event == "deleted":
                         # Asking for it says so as the service does.
                         latest = self.get(edit_id)
@@ -174,6 +179,10 @@ class Client:
             raise too_late(edit_id, timeout_s) from error
         return ended(edit, raise_on_failure=raise_on_failure)
 
+    def preview(self, edit_id: str) -> Preview | None:
+        """What a running edit looks like; None: there is no preview (yet, or any more)."""
+        return preview_in(self._make(Call("GET", f"/v1/edits/{edit_id}/preview", reads_refusals=True)))
+
     def result(self, edit_id: str, number: int = 0) -> bytes:
         """The bytes of a result. Raises ServiceError (409: not ready or failed, 410: expired)."""
         return self._fetch(f"/v1/edits/{edit_id}/result/{number}")
@@ -213,8 +222,8 @@ class Client:
         """The models that can be asked for."""
         return tuple(Model.model_validate(each) for each in self._call("GET", "/v1/models").json()["models"])
 
-    def _events(self, edit_id: str, seen: str) -> Iterator[ServerSentEvent]:
-        path, headers, timeout = opening(edit_id, seen, self._http.timeout)
+    def _events(self, edit_id: str, seen: str, *, previews: bool) -> Iterator[ServerSentEvent]:
+        path, headers, timeout = opening(edit_id, seen, self._http.timeout, previews=previews)
         with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
             if response.is_error:
                 response.read()

@@ -6,6 +6,8 @@ from typing import Any, Self
 
 from magedit.backbones.base import Loaded
 from magedit.passes import BATCH_RESULTS
+from magedit.pipelines.preview import LatentColours
+from magedit.report import PREVIEW_INTERVAL_S
 
 
 class Pipeline:
@@ -13,10 +15,19 @@ class Pipeline:
 
     backbone: Loaded
     batch_results: int = BATCH_RESULTS
+    preview_interval_s: float = PREVIEW_INTERVAL_S
 
     def __init__(self, backbone: Loaded) -> None:
         self.backbone = backbone
         self._bar: dict[str, Any] = {}
+        self._colours: LatentColours | None = None
+
+    @property
+    def latent_colours(self) -> LatentColours:
+        """How a preview turns a latent into colours; fitted on the checkpoint's VAE when it is first needed."""
+        if self._colours is None:
+            self._colours = LatentColours.fit(self.backbone)
+        return self._colours
 
     def to(self, *args: Any, **options: Any) -> Self:
         """The same pipeline moved to a device or a number format, as diffusers takes them."""

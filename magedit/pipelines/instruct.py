@@ -30,8 +30,9 @@ from magedit.methods.compatibility import check_together
 from magedit.pipelines.base import Pipeline
 from magedit.pipelines.inputs import Inputs, as_config, check_prompts, read_inputs, trusted_inputs
 from magedit.pipelines.output import Inversion, MAGEditOutput
+from magedit.pipelines.preview import Previews
 from magedit.pipelines.progress import shown
-from magedit.report import EditMeasures, Reconstruction, ResultMeasures, Stage
+from magedit.report import EditMeasures, OnPreview, Reconstruction, ResultMeasures, Stage
 
 _NO_LATENT = torch.empty(0)
 """In place of a source branch, which there is none of."""
@@ -74,6 +75,7 @@ class InstructPipeline(Pipeline):
         inversion: Inversion | None = None,
         on_progress: OnProgress | None = None,
         on_inverted: Callable[[Inversion], None] | None = None,
+        on_preview: OnPreview | None = None,
     ) -> MAGEditOutput:
         """Carry out the instruction ``target_prompt`` on the working crop; outside the mask nothing changes.
 
@@ -92,7 +94,7 @@ class InstructPipeline(Pipeline):
         check_together(config)
         if config.method != self.method:
             raise NotTogether(f"this checkpoint edits by {self.method!r}, not by {config.method!r}")
-        return self._edit(inputs, source_prompt, target_prompt, config, on_progress)
+        return self._edit(inputs, source_prompt, target_prompt, config, on_progress, on_preview)
 
     @torch.no_grad()
     def edit(
@@ -107,10 +109,11 @@ class InstructPipeline(Pipeline):
         inversion: Inversion | None = None,
         on_progress: OnProgress | None = None,
         on_inverted: Callable[[Inversion], None] | None = None,
+        on_preview: OnPreview | None = None,
     ) -> MAGEditOutput:
         """As `MAGEditPipeline.edit`."""
         del regions, inversion, on_inverted
-        return self._edit(trusted_inputs(image, masks), source_prompt, target_prompt, config, on_progress)
+        return self._edit(trusted_inputs(image, masks), source_prompt, target_prompt, config, on_progress, on_preview)
 
     def _edit(
         self,
@@ -119,9 +122,13 @@ class InstructPipeline(Pipeline):
         target_prompt: str,
         config: EditConfig,
         on_progress: OnProgress | None,
+        on_preview: OnPreview | None,
     ) -> MAGEditOutput:
         image, union = inputs.image, inputs.union
         box = pixels.working_crop(union, self.backbone.size, config.crop_context)
+        previews = None
+        if on_preview is not None:
+            previews = Previews(self.latent_colours, on_preview, image, union, box, interval_s=self.preview_interval_s)
         margin = pixels.paste_margin_px(box, config.paste_margin)
         crop, results, pictures, latents = pixels.crop_to(image, box, self.backbone.size), [], [], []
         mask = pixels.crop_to(union, box, self.backbone.size)
@@ -129,8 +136,8 @@ class InstructPipeline(Pipeline):
         known = pixels.psnr_inside(crop, reproduced, mask)
         with shown(self._bar, on_progress) as report:
             meter = Meter(expected_work(config, inverted=True), report)
-            for each in config.variants:
-                latent = self._sample(crop, target_prompt, each, meter)
+            for number, each in enumerate(config.variants):
+                latent = self._sample(crop, target_prompt, each, meter, previews, number)
                 picture = self.backbone.decode(latent)
                 flagged = self.backbone.is_objectionable(picture)
                 latents.append(latent)
@@ -169,10 +176,21 @@ class InstructPipeline(Pipeline):
             nsfw_content_detected=[bool(each) for each in flags] if checked else None,
         )
 
-    def _sample(self, crop: Image.Image, instruction: str, config: EditConfig, meter: Meter) -> Tensor:
+    def _sample(
+        self,
+        crop: Image.Image,
+        instruction: str,
+        config: EditConfig,
+        meter: Meter,
+        previews: Previews | None,
+        result: int,
+    ) -> Tensor:
         """The latent (1, C, h, w) of the edited crop."""
 
-        def step(_pipe: Any, _step: int, _timestep: int, tensors: dict[str, Any]) -> dict[str, Any]:
+        def step(_pipe: Any, number: int, _timestep: int, tensors: dict[str, Any]) -> dict[str, Any]:
+            if previews is not None and previews.is_due:
+                # Still noisy: diffusers tells no more of a step.
+                previews.show(tensors["latents"], result=result, step=number + 1, steps=config.steps)
             meter.passed(forward=1)
             meter.stepped()
             return tensors

@@ -45,17 +45,18 @@ from magedit.pipelines.plan import (
     result_measures,
     word_targets,
 )
+from magedit.pipelines.preview import Previews
 from magedit.pipelines.progress import shown
 from magedit.prompts.alignment import Encoded
 from magedit.prompts.weights import PromptSyntax
-from magedit.report import EditMeasures, Reconstruction, ResultMeasures, Stage
+from magedit.report import EditMeasures, OnPreview, Reconstruction, ResultMeasures, Stage
 
 
 class MAGEditPipeline(Pipeline):
     """Localized image editing (MAG-Edit, arXiv 2312.11396) in diffusers' conventions.
 
-    The weights are never changed, and a call leaves the model as it found it however it ends. Nothing is kept on
-    ``self`` between calls. ``batch_results``, which may be set, is how many results of one edit may go through the
+    The weights are never changed, and a call leaves the model as it found it however it ends. Nothing of a call is kept
+    on ``self``. ``batch_results``, which may be set, is how many results of one edit may go through the
     model in one batch: more take less time and more memory, and differ in rounding.
     """
 
@@ -132,6 +133,7 @@ class MAGEditPipeline(Pipeline):
         output_type: str = "pil",
         on_progress: OnProgress | None = None,
         on_inverted: Callable[[Inversion], None] | None = None,
+        on_preview: OnPreview | None = None,
         callback_on_step_end: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None = None,
     ) -> MAGEditOutput:
         """Edit ``image`` inside ``masks`` so that it shows ``target_prompt`` instead of ``source_prompt``.
@@ -153,6 +155,7 @@ class MAGEditPipeline(Pipeline):
             output_type: ``pil``, or ``latent`` for z*_0 of the working crop, (1, C, h, w).
             on_progress: called after each pass; what it raises ends the edit and leaves the model as it was.
             on_inverted: called with a fresh inversion before the edit begins, so that it can be kept.
+            on_preview: called with a preview after a step, at most once in ``preview_interval_s`` seconds.
             callback_on_step_end: diffusers' convention, with ``latents`` in its dictionary.
 
         Raises:
@@ -190,6 +193,7 @@ class MAGEditPipeline(Pipeline):
             output_type=output_type,
             on_progress=on_progress,
             on_inverted=on_inverted,
+            on_preview=on_preview,
             callback=callback_on_step_end,
         )
 
@@ -206,6 +210,7 @@ class MAGEditPipeline(Pipeline):
         inversion: Inversion | None = None,
         on_progress: OnProgress | None = None,
         on_inverted: Callable[[Inversion], None] | None = None,
+        on_preview: OnPreview | None = None,
     ) -> MAGEditOutput:
         """`__call__` of what is resolved already (`magedit.edits.resolve`): nothing is checked or decided again.
 
@@ -220,6 +225,7 @@ class MAGEditPipeline(Pipeline):
             inversion=inversion,
             on_progress=on_progress,
             on_inverted=on_inverted,
+            on_preview=on_preview,
         )
 
     def _edit(
@@ -233,6 +239,7 @@ class MAGEditPipeline(Pipeline):
         inversion: Inversion | None,
         on_progress: OnProgress | None,
         on_inverted: Callable[[Inversion], None] | None,
+        on_preview: OnPreview | None,
         generator: torch.Generator | None = None,
         output_type: str = "pil",
         callback: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None = None,
@@ -258,6 +265,11 @@ class MAGEditPipeline(Pipeline):
                     self._task(masks, *both, regions, each, inversion, meter, encode, generator, callback)
                     for each in config.variants
                 ]
+                if on_preview is not None:
+                    previews = Previews(
+                        self.latent_colours, on_preview, image, union, inversion.box, interval_s=self.preview_interval_s
+                    )
+                    tasks = [previews.watch(task, number) for number, task in enumerate(tasks)]
                 edited = load()(tasks)
             margin = pixels.paste_margin_px(inversion.box, config.paste_margin)
             pictures: list[Image.Image] = []

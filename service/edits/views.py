@@ -27,6 +27,7 @@ class Links(View):
     result: str
     artifacts: str
     events: str
+    preview: str
     cancel: str
 
 
@@ -168,6 +169,7 @@ def edit_view(record: AnyRecord, *, position: int | None, model: ModelStatus | N
             result=f"{path(record)}/result",
             artifacts=f"{path(record)}/artifacts",
             events=f"{path(record)}/events",
+            preview=f"{path(record)}/preview",
             cancel=f"{path(record)}/cancel",
         ),
     )

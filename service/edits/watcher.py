@@ -43,6 +43,7 @@ class Snapshot:
     revision: int
     state: State
     cancel_requested: bool
+    attempt: int
     edit: str
     progress: str
 
@@ -64,6 +65,7 @@ def snapshots(backend: Backend) -> Poll:
                 revision=record.revision,
                 state=record.state,
                 cancel_requested=record.cancel_requested,
+                attempt=record.attempt,
                 edit=view.model_dump_json(),
                 progress=view.model_dump_json(include={"id", "state", "progress", "eta_s", "attempt"}),
             )

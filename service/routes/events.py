@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, format_sse_event
+from starlette.concurrency import run_in_threadpool
 
+from jobs.errors import QueueUnavailable
+from jobs.previews import CONTENT_TYPE, EditPreview, Previews
 from jobs.schema import AnyRecord, State
-from service.deps import AnyOwnEdit, WatchDep
+from service.deps import AnyOwnEdit, Backend, WatchDep
 from service.edits.views import EDITS
 from service.edits.watcher import NOTHING, Snapshot, Watch, WatchClosed
 from service.openapi.responses import REDIS_AWAY, problems
@@ -26,6 +31,9 @@ Follow an edit. Events are `state` (data: the edit, as from `GET /v1/edits/{id}`
 `deleted`, and then the stream ends. An event's id grows with each change of the edit; whoever connects again with
 `Last-Event-ID` gets what has changed since, as the present state, and 204 if nothing more can. A comment is sent every
 15 s.
+
+With `previews=true` there are events `preview` too, without an id (data: `id`, `result`, `step`, `steps`,
+`content_type`, and `image` in base64): the picture of `GET /v1/edits/{id}/preview`, each time it is a new one.
 """
 
 _STREAM: dict[int | str, dict[str, Any]] = {
@@ -37,7 +45,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
                 "schema": {
                     "type": "object",
                     "properties": {
-                        "event": {"enum": ["state", "progress", "deleted"]},
+                        "event": {"enum": ["state", "progress", "preview", "deleted"]},
                         "id": {"type": "string", "description": "The edit's revision."},
                         "data": {"type": "string", "description": "JSON."},
                     },
@@ -64,6 +72,8 @@ async def get_events(
     request: Request,
     record: AnyOwnEdit,
     watch: WatchDep,
+    backend: Backend,
+    previews: Annotated[bool, Query(description="Whether events `preview` are sent.")] = False,
     last_event_id: Annotated[str | None, Header(description="The id of the last event that was received.")] = None,
 ) -> Response:
     """Stream the changes of an edit."""
@@ -74,7 +84,8 @@ async def get_events(
     headers = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
     if getattr(request.state, "head", False):
         return Response(media_type=EventSourceResponse.media_type, headers=headers)
-    return EventSourceResponse(_events(watch, record.id, seen), headers=headers)
+    shown = PreviewEvents(backend.previews, record.id) if previews else None
+    return EventSourceResponse(_events(watch, record.id, seen, shown), headers=headers)
 
 
 def _seen(last_event_id: str | None, record: AnyRecord) -> int:
@@ -84,7 +95,29 @@ def _seen(last_event_id: str | None, record: AnyRecord) -> int:
     return revision if revision <= record.revision else NOTHING
 
 
-async def _events(watch: Watch, edit_id: str, seen: int) -> AsyncIterator[bytes]:
+class PreviewEvents:
+    """The previews of one edit, each once."""
+
+    def __init__(self, previews: Previews, edit_id: str) -> None:
+        self._previews, self._edit_id = previews, edit_id
+        self._told: tuple[int, int] | None = None
+
+    async def latest(self, attempt: int) -> EditPreview | None:
+        """The edit's latest preview, unless it was given before; ``attempt`` is the edit's present one."""
+        try:
+            if (attempt, await run_in_threadpool(self._previews.number, self._edit_id)) == self._told:
+                return None
+            preview = await run_in_threadpool(self._previews.get, self._edit_id)
+        except QueueUnavailable:
+            return None
+        number = (attempt, preview.number if preview else 0)
+        if preview is None or number == self._told:
+            return None
+        self._told = number
+        return preview
+
+
+async def _events(watch: Watch, edit_id: str, seen: int, previews: PreviewEvents | None) -> AsyncIterator[bytes]:
     told: tuple[State, bool] | None = None
     with watch.watching(edit_id):
         while True:
@@ -104,6 +137,8 @@ async def _events(watch: Watch, edit_id: str, seen: int) -> AsyncIterator[bytes]
             seen, told = snapshot.revision, (snapshot.state, snapshot.cancel_requested)
             if snapshot.state.is_terminal:
                 return
+            if previews is not None and (preview := await previews.latest(snapshot.attempt)) is not None:
+                yield format_sse_event(event="preview", data_str=_data(edit_id, preview))
 
 
 def _event(snapshot: Snapshot, told: tuple[State, bool] | None) -> bytes:
@@ -112,3 +147,9 @@ def _event(snapshot: Snapshot, told: tuple[State, bool] | None) -> bytes:
     if told == (snapshot.state, snapshot.cancel_requested):
         return format_sse_event(id=number, event="progress", data_str=snapshot.progress)
     return format_sse_event(id=number, event="state", data_str=snapshot.edit)
+
+
+def _data(edit_id: str, preview: EditPreview) -> str:
+    told = {"id": edit_id, "result": preview.result, "step": preview.step, "steps": preview.steps}
+    image = base64.b64encode(preview.image).decode()
+    return json.dumps({**told, "content_type": CONTENT_TYPE, "image": image})

@@ -22,6 +22,7 @@ from tokenizers.processors import TemplateProcessing
 
 from jobs.connection import connect
 from jobs.models import Models, tokenizer_sha256
+from jobs.previews import EditPreview
 from jobs.queue import JobQueue
 from jobs.records import Records
 from jobs.schema import JobRecord, ModelInfo, Problem, State, StoredObject
@@ -203,6 +204,10 @@ class WorkerSide:
         """Report progress of the edit stage."""
         steps = Progress(stage=Stage.EDIT, step=int(10 * fraction), steps=10, fraction=fraction)
         self.records.renew(claim, steps)
+
+    def show(self, claim: JobRecord, step: int) -> None:
+        """Show a preview of a step, the same picture each time."""
+        self.records.renew(claim, None, EditPreview(image=picture((8, 8)), result=0, step=step, steps=10))
 
     def succeed(self, claim: JobRecord) -> tuple[bytes, bytes]:
         """Store a result and an artifact and commit; their bytes."""

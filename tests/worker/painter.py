@@ -31,7 +31,7 @@ from jobs.settings import Settings
 from magedit.config import EditConfig, Region
 from magedit.errors import EditDiverged
 from magedit.meter import OnProgress
-from magedit.report import EditMeasures, Progress, Stage
+from magedit.report import EditMeasures, OnPreview, Preview, Progress, Stage
 from worker.__main__ import serve
 from worker.model import ServedModel
 
@@ -71,6 +71,7 @@ class Painter:
         inversion: Any = None,  # noqa: ARG002
         on_progress: OnProgress | None = None,
         on_inverted: Any = None,  # noqa: ARG002
+        on_preview: OnPreview | None = None,
     ) -> Painted:
         def step(number: int) -> None:
             if on_progress is not None:
@@ -79,6 +80,8 @@ class Painter:
 
         for number in range(config.steps):
             step(number)
+            if on_preview is not None:
+                on_preview(Preview(picture=image, result=0, step=number + 1, steps=config.steps))
             time.sleep(STEP_S)
         while target_prompt == "hold" and (self.gates / "hold").exists():
             step(config.steps)

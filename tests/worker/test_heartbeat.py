@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jobs import keys
+from jobs.previews import Previews
 from jobs.schema import JobRecord
-from magedit.report import Progress, Stage
+from magedit.report import Preview, Progress, Stage
 from tests.conftest import wait_until
 from tests.jobs.desk import Desk
 from tests.worker.painter import painting_model
@@ -103,6 +106,17 @@ def test_it_renews_the_lease_of_a_silent_edit(desk: Desk, beating: Beating) -> N
 def test_it_saves_progress(desk: Desk, beating: Beating) -> None:
     beating.report(HALF)
     wait_until(lambda: desk.get(beating.claim).progress == HALF)
+
+
+def test_it_keeps_a_preview_as_a_jpeg(desk: Desk, beating: Beating) -> None:
+    previews = Previews(desk.redis)
+    beating.report.show(Preview(picture=Image.new("RGB", (16, 8), "red"), result=1, step=2, steps=4))
+    wait_until(lambda: previews.number(beating.claim.id) == 1)
+    kept = previews.get(beating.claim.id)
+    assert kept is not None
+    assert (kept.result, kept.step, kept.steps) == (1, 2, 4)
+    with Image.open(BytesIO(kept.image)) as picture:
+        assert (picture.format, picture.size) == ("JPEG", (16, 8))
 
 
 def test_it_brings_a_cancel(desk: Desk, beating: Beating) -> None:

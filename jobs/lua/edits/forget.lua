@@ -6,7 +6,7 @@ redis.call('SREM', OPEN, id)
 redis.call('ZREM', MISSING, id)
 redis.call('ZREM', EXPIRY, id)
 redis.call('ZREM', DEADLINES, id)
-redis.call('DEL', LEASE .. id)
+redis.call('DEL', LEASE .. id, PREVIEW .. id)
 silence(id)
 if not tenant then return 0 end
 if not terminal(state) then settle(id, state, 'canceled') end

@@ -1,14 +1,20 @@
 -- include edits/transitions
--- ARGV: id, worker, attempt, lease_ms, progress or ''  -> kept | cancel | lost
+-- ARGV: id, worker, attempt, lease_ms, progress or '' [, preview's image, result, step, steps, ttl_s]
+-- -> kept | cancel | lost
 local id, me, mine = ARGV[1], ARGV[2], ARGV[3]
 local key = EDIT .. id
 local state, worker, attempt, cancel = unpack(
   redis.call('HMGET', key, 'state', 'worker', 'attempt', 'cancel_requested'))
 if state ~= 'running' or worker ~= me or attempt ~= mine then return 'lost' end
 redis.call('SET', LEASE .. id, me, 'PX', ARGV[4])
-if ARGV[5] ~= '' then
-  redis.call('HSET', key, 'progress', ARGV[5])
-  revise(id)
+if ARGV[5] ~= '' then redis.call('HSET', key, 'progress', ARGV[5]) end
+if ARGV[6] then
+  local preview = PREVIEW .. id
+  redis.call('HSET', preview, 'image', ARGV[6], 'result', ARGV[7], 'step', ARGV[8], 'steps', ARGV[9])
+  redis.call('HINCRBY', preview, 'number', 1)
+  redis.call('EXPIRE', preview, ARGV[10])
 end
+-- Callers that follow the edit look again.
+if ARGV[5] ~= '' or ARGV[6] then revise(id) end
 if cancel == '1' then return 'cancel' end
 return 'kept'

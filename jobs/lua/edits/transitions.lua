@@ -26,7 +26,7 @@ local function finish(id, before, after, ttl_s)
   redis.call('SREM', OPEN, id)
   redis.call('ZREM', MISSING, id)
   redis.call('ZREM', DEADLINES, id)
-  redis.call('DEL', LEASE .. id)
+  redis.call('DEL', LEASE .. id, PREVIEW .. id)
   redis.call('ZADD', EXPIRY, text(at + ttl_s), id)
   announce(id)
 end

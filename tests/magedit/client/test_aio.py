@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from magedit.client import AsyncClient, DamagedFile, Edit, EditNotSucceeded, ServiceError
+from magedit.client import AsyncClient, DamagedFile, Edit, EditNotSucceeded, Preview, ServiceError
 from tests.conftest import free_port
 from tests.jobs.desk import open_ids
 from tests.service.conftest import WorkerSide, mask, picture
@@ -51,6 +51,28 @@ def test_submit_stream_download(client: httpx.Client, worker_side: WorkerSide, t
     assert [each.name for each in tmp_path.iterdir()] == ["out.png"]
     assert (seen[0].state, seen[-1].state) == ("queued", "succeeded")
     assert any(each.state == "running" and each.progress and each.progress.fraction == 0.5 for each in seen)
+
+
+def test_previews_come_with_the_stream(client: httpx.Client, worker_side: WorkerSide) -> None:
+    async def follow() -> list[Preview]:
+        seen: list[Preview] = []
+        async with AsyncClient(str(client.base_url)) as service:
+            edit = await service.submit(picture(), [mask()], **PROMPTS)
+            assert await service.preview(edit.id) is None
+            claim = await asyncio.to_thread(worker_side.claim, edit.id)
+            await asyncio.to_thread(worker_side.show, claim, 3)
+            async for each in service.stream(edit.id, on_preview=seen.append):
+                if seen and not each.finished:
+                    assert await service.preview(edit.id) == seen[0]
+                    await asyncio.to_thread(worker_side.succeed, claim)
+                elif not each.finished:
+                    # Something new to be told, after the preview.
+                    await asyncio.to_thread(worker_side.progress, claim, 0.5)
+            assert await service.preview(edit.id) is None
+        return seen
+
+    (shown,) = asyncio.run(follow())
+    assert shown == Preview(image=picture((8, 8)), content_type="image/jpeg", result=0, step=3, steps=10)
 
 
 def test_cancel_list_delete(client: httpx.Client) -> None:

@@ -16,7 +16,7 @@ import pytest
 from jobs.connection import connect
 from jobs.settings import Settings
 from jobs.tenants.api_keys import ApiKeys
-from magedit.client import Client, DamagedFile, Edit, EditNotSucceeded, ServiceError
+from magedit.client import Client, DamagedFile, Edit, EditNotSucceeded, Preview, ServiceError
 from tests.conftest import PATIENCE_S, free_port
 from tests.service.conftest import WorkerSide, mask, picture, serving
 
@@ -29,6 +29,25 @@ PROMPTS: dict[str, Any] = {
 @pytest.fixture
 def service(client: httpx.Client) -> Client:
     return Client(str(client.base_url))
+
+
+def test_previews_come_with_the_stream(service: Client, worker_side: WorkerSide) -> None:
+    seen: list[Preview] = []
+    with service:
+        edit = service.submit(picture(), [mask()], **PROMPTS)
+        assert service.preview(edit.id) is None
+        claim = worker_side.claim(edit.id)
+        worker_side.show(claim, 3)
+        for each in service.stream(edit.id, on_preview=seen.append):
+            if seen and not each.finished:
+                assert service.preview(edit.id) == seen[0]
+                worker_side.succeed(claim)
+            elif not each.finished:
+                # Something new to be told, after the preview.
+                worker_side.progress(claim, 0.5)
+        with pytest.raises(ServiceError):
+            service.preview("0" * 32)
+    assert seen == [Preview(image=picture((8, 8)), content_type="image/jpeg", result=0, step=3, steps=10)]
 
 
 def test_submit_watch_fetch(service: Client, worker_side: WorkerSide) -> None:

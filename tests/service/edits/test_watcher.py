@@ -21,7 +21,7 @@ def anyio_backend() -> str:
 
 
 def snapshot(revision: int, state: State = State.RUNNING) -> Snapshot:
-    return Snapshot(revision=revision, state=state, cancel_requested=False, edit="{}", progress="{}")
+    return Snapshot(revision=revision, state=state, cancel_requested=False, attempt=1, edit="{}", progress="{}")
 
 
 class Edits:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from service.app import create_app
 from service.edits.watcher import Watch
 from service.routes import events
 from tests.conftest import PATIENCE_S, wait_until
-from tests.service.conftest import Announce, Form, WorkerSide, assert_problem, serving
+from tests.service.conftest import Announce, Form, WorkerSide, assert_problem, picture, serving
 
 
 class Event(NamedTuple):
@@ -161,3 +162,37 @@ def test_more_listeners_than_threads(own: httpx.Client, app: FastAPI, form: Form
         worker_side.records.request_cancel(edit_id)
         states = [[event.data["state"] for event in end.result() if isinstance(event, Event)] for end in ends]
     assert states == [["queued", "canceled"]] * many
+
+
+def test_previews_come_where_they_are_asked_for(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
+    edit = form.send(client).json()
+    claim = worker_side.claim(edit["id"])
+    worker_side.show(claim, 3)
+
+    def ends(previews: str) -> list[Event]:
+        """The events until the end of the edit, which is made to come once its present state was heard."""
+        names = []
+        with client.stream("GET", f"/v1/edits/{edit['id']}/events{previews}") as response:
+            for event in parse(response.iter_lines()):
+                assert isinstance(event, Event)
+                names.append(event)
+                if event.name == "preview" and event.data["step"] == 3:
+                    worker_side.show(claim, 4)
+                elif event.name == "preview":
+                    worker_side.succeed(claim)
+        return names
+
+    heard = ends("?previews=true")
+    shown = [event for event in heard if event.name == "preview"]
+    assert [event.data["step"] for event in shown] == [3, 4]
+    assert all(event.id == -1 for event in shown)
+    assert shown[0].data == {
+        "id": edit["id"],
+        "result": 0,
+        "step": 3,
+        "steps": 10,
+        "content_type": "image/jpeg",
+        "image": base64.b64encode(picture((8, 8))).decode(),
+    }
+    assert heard[-1].data["state"] == "succeeded"
+    assert not [event for event in ends("") if event.name == "preview"]

@@ -1,0 +1,135 @@
+"""Previews of a running edit: its latent as a small picture, by a linear map instead of the VAE."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from magedit.backbones.base import DiffusionProcess, Loaded
+from magedit.images import masks as pixels
+from magedit.methods.base import EditTask
+from magedit.report import PREVIEW_INTERVAL_S, PREVIEW_SIDE, OnPreview, Preview
+
+PATCHES: Final = 16
+"""Patches along a side of the picture that the colours are fitted on."""
+
+
+@dataclass(frozen=True)
+class LatentColours:
+    """The affine map from a latent's C channels to RGB (0..1) that fits a checkpoint's VAE best: (C + 1, 3)."""
+
+    weights: Tensor
+
+    @classmethod
+    @torch.no_grad()
+    def fit(cls, backbone: Loaded) -> LatentColours:
+        """Least squares on one encoded picture of random colours: flat patches, and smooth between them."""
+        size = backbone.size
+        grid = np.random.default_rng(0).integers(0, 256, (PATCHES, PATCHES, 3), dtype=np.uint8)
+        patches, fitted = Image.fromarray(grid), []
+        for resampling in (Image.Resampling.NEAREST, Image.Resampling.BICUBIC):
+            picture = patches.resize((size, size), resampling)
+            latent = backbone.encode_image(picture).float().cpu()
+            seen = picture.resize((latent.shape[3], latent.shape[2]), Image.Resampling.BOX)
+            fitted.append((_rows(latent), torch.from_numpy(np.asarray(seen, dtype=np.float32) / 255).reshape(-1, 3)))
+        latents, colours = (torch.cat(parts) for parts in zip(*fitted, strict=True))
+        return cls(torch.linalg.lstsq(latents, colours).solution)
+
+    def picture(self, latent: Tensor) -> Image.Image:
+        """RGB of the latent's own size, of a latent (1, C, h, w)."""
+        height, width = latent.shape[2:]
+        colours = (_rows(latent.float().cpu()) @ self.weights).reshape(height, width, 3)
+        return Image.fromarray((colours.nan_to_num().clamp(0, 1) * 255).round().to(torch.uint8).numpy())
+
+
+def _rows(latent: Tensor) -> Tensor:
+    """One row a position: the channels of (1, C, h, w), and 1."""
+    rows = latent[0].flatten(1).T
+    return torch.cat([rows, torch.ones(len(rows), 1)], 1)
+
+
+class Previews:
+    """The previews of one edit, at most one in ``interval_s`` seconds, whichever result it is of."""
+
+    def __init__(
+        self,
+        colours: LatentColours,
+        show: OnPreview,
+        image: Image.Image,
+        mask: Image.Image,
+        box: pixels.Box,
+        *,
+        interval_s: float = PREVIEW_INTERVAL_S,
+    ) -> None:
+        """``image`` is the input (RGB), ``mask`` where it is edited, ``box`` the working crop."""
+        self._colours, self._show, self._interval_s = colours, show, interval_s
+        self._scale = min(1.0, PREVIEW_SIDE / max(image.size))
+        self._box = tuple(round(edge * self._scale) for edge in box)
+        self._inputs: tuple[Image.Image, Image.Image] | None = (image, mask)
+        self._small: tuple[Image.Image, Image.Image] | None = None
+        self._shown_at = time.monotonic()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time for another one; the first comes an interval after the beginning."""
+        return time.monotonic() - self._shown_at >= self._interval_s
+
+    def show(self, latent: Tensor, *, result: int, step: int, steps: int) -> None:
+        """Hand on the picture of ``latent`` (1, C, h, w) in its place."""
+        self._shown_at = time.monotonic()
+        image, mask = self._reduced()
+        left, top, right, bottom = self._box
+        edited = self._colours.picture(latent).resize(
+            (max(1, right - left), max(1, bottom - top)), Image.Resampling.BICUBIC
+        )
+        layer = image.copy()
+        layer.paste(edited, (left, top))
+        self._show(Preview(picture=Image.composite(layer, image, mask), result=result, step=step, steps=steps))
+
+    def _reduced(self) -> tuple[Image.Image, Image.Image]:
+        if self._small is None:
+            assert self._inputs is not None
+            image, mask = self._inputs
+            size = (max(1, round(image.width * self._scale)), max(1, round(image.height * self._scale)))
+            self._small = image.resize(size, Image.Resampling.BOX), pixels.shrink_mask(mask, size)
+            self._inputs = None
+        return self._small
+
+    def watch(self, task: EditTask, result: int) -> EditTask:
+        """The same task, whose steps are shown."""
+        process = _Noted(task.denoiser.process)
+        steps, before = task.config.steps, task.on_step
+
+        def on_step(step: int, timestep: float, latent: Tensor) -> Tensor:
+            if self.is_due and process.latest is not None:
+                self.show(process.clean(), result=result, step=step + 1, steps=steps)
+            return latent if before is None else before(step, timestep, latent)
+
+        return replace(task, denoiser=replace(task.denoiser, process=process), on_step=on_step)
+
+
+class _Noted:
+    """A `DiffusionProcess` that remembers its latest step, to tell what clean picture that was on the way to."""
+
+    def __init__(self, process: DiffusionProcess) -> None:
+        self._process = process
+        self.latest: tuple[Tensor, float, Tensor] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._process, name)
+
+    def step(self, prediction: Tensor, timestep: float, latent: Tensor, **options: Any) -> Tensor:
+        self.latest = (prediction, timestep, latent)
+        return self._process.step(prediction, timestep, latent, **options)
+
+    def clean(self) -> Tensor:
+        """The clean latent (1, C, h, w) that the latest step predicts."""
+        assert self.latest is not None
+        prediction, timestep, latent = self.latest
+        return self._process.predicted_clean(prediction[:1], timestep, latent[:1])
