@@ -85,8 +85,10 @@ def planned(config: EditConfig, *, inverted: bool) -> dict[Stage, Passes]:
     card = METHODS[config.method]
     passes = {Stage.PREPARE: Passes(), Stage.INVERT: Passes(), Stage.DECODE: Passes()}
     if card.inversions and not inverted:
-        passes[Stage.INVERT] = Passes(forward=config.steps)
-        passes |= INVERSIONS[config.inversion].plan(config)
+        inversion = INVERSIONS[config.inversion]
+        if not inversion.without_passes:
+            passes[Stage.INVERT] = Passes(forward=config.steps)
+        passes |= inversion.plan(config)
     plans = [card.shared(config), *(card.plan(each) for each in config.variants)]
     for stage, more in chain.from_iterable(plan.items() for plan in plans):
         passes[stage] = passes.get(stage, Passes()) + more

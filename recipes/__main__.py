@@ -93,6 +93,14 @@ def _flow_preset(name: str, samples: int | None, share: float | None, seed: int 
     return preset if seed is None else replace(preset, seed=seed)
 
 
+def _consistency_preset(name: str, samples: int | None) -> Preset:
+    preset = _preset(name)
+    if samples is None:
+        return preset
+    schedule = replace(preset.consistency.schedule, samples=samples)
+    return replace(preset, consistency=replace(preset.consistency, schedule=schedule))
+
+
 Seed = Annotated[int | None, typer.Option(help="Which rooms, in place of the preset's: others, for training on.")]
 Processes = Annotated[int, typer.Option(min=1, help="Processes of one thread each.")]
 Budget = Annotated[float | None, typer.Option(help="Stop after so many seconds; run again to go on.")]
@@ -201,6 +209,52 @@ def train_instruct(
     run = Run(state=state, seed=recipe.seed, snapshot_s=recipe.snapshot_s, deadline=deadline)
     with _within_budget(out):
         train_instruct(recipe, run, out, start)
+
+
+@app.command()
+def train_consistency(
+    preset: PresetName = "cpu-128",
+    state: State = Path(".cache/demo-consistency"),
+    out: Out = Path("consistency-checkpoint"),
+    start: Annotated[Path, typer.Option("--start", help="Folder of the checkpoint to distil.")] = CHECKPOINT,
+    processes: Processes = 1,
+    budget_s: Budget = None,
+    samples: Longer = None,
+    guidance_resolution: Cells = 16,
+    guidance_step_size: StepSize = STEP_SIZE,
+    spatial_step_size: SpatialStepSize = SPATIAL_STEP_SIZE,
+) -> None:
+    """Distil the checkpoint into one of few steps; after a kill the same command goes on."""
+    from recipes.consistency import train_consistency
+    from recipes.export import Guidance
+
+    chosen = _consistency_preset(preset, samples)
+    guidance = Guidance(
+        resolution=guidance_resolution, step_size=guidance_step_size, spatial_step_size=spatial_step_size
+    )
+    work = partial(train_consistency, preset=chosen, out=out, guidance=guidance, start=start)
+    _train(work, chosen, state, out, processes, budget_s)
+
+
+@app.command()
+def export_consistency(
+    preset: PresetName = "cpu-128",
+    state: State = Path(".cache/demo-consistency"),
+    out: Out = Path("consistency-checkpoint"),
+    start: Annotated[Path, typer.Option("--start", help="Folder of the checkpoint that is distilled.")] = CHECKPOINT,
+    guidance_resolution: Cells = 16,
+    guidance_step_size: StepSize = STEP_SIZE,
+    spatial_step_size: SpatialStepSize = SPATIAL_STEP_SIZE,
+) -> None:
+    """Write a checkpoint of what a run of `train-consistency` in progress has reached."""
+    from recipes.consistency import export_consistency_snapshot
+    from recipes.export import Guidance
+
+    guidance = Guidance(
+        resolution=guidance_resolution, step_size=guidance_step_size, spatial_step_size=spatial_step_size
+    )
+    seen = export_consistency_snapshot(_preset(preset), state, out, guidance, start)
+    typer.echo(f"checkpoint after {seen} samples: {out}")
 
 
 @app.command()

@@ -13,6 +13,7 @@ from diffusers import (
     DDIMScheduler,
     DiffusionPipeline,
     FlowMatchEulerDiscreteScheduler,
+    LCMScheduler,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
     StableDiffusionInstructPix2PixPipeline,
@@ -47,7 +48,7 @@ def export_checkpoint(
     encoder: CLIPTextModel,
     tokenizer: CLIPTokenizer,
     unet: UNet2DConditionModel,
-    scheduler: DDIMScheduler,
+    scheduler: DDIMScheduler | LCMScheduler,
     guidance: Guidance | None,
     dtype: torch.dtype = torch.float16,
 ) -> None:

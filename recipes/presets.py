@@ -102,6 +102,23 @@ class InstructRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConsistencyRecipe:
+    """The UNet distilled for few steps (Luo et al. 2023, arXiv 2310.04378)."""
+
+    schedule: Schedule
+    pictures: int
+    """Pictures whose latents are computed beforehand and drawn from at random."""
+    steps: int = 16
+    """DDIM steps of the teacher, whose timesteps are the student's."""
+    guidance: tuple[float, float] = (1.0, 9.0)
+    """Guidance scales of the teacher: drawn evenly between these, and told to the student."""
+    embedding: int = 256
+    """Width of the guidance embedding (published program: 256)."""
+    average: float = 0.99
+    """Decay of the exponential moving average of the weights, per step."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FlowRecipe:
     """SD3Transformer2DModel with two CLIP text encoders: rectified flow (Esser et al. 2024, arXiv 2403.03206)."""
 
@@ -159,6 +176,7 @@ class Preset:
     text: TextRecipe
     unet: UnetRecipe
     instruct: InstructRecipe
+    consistency: ConsistencyRecipe
     device: str = "cpu"
     snapshot_s: float = 60.0
     """Seconds between two snapshots of the training state."""
@@ -193,6 +211,10 @@ CPU_128: Final = Preset(
         pairs=9_600,
         schedule=Schedule(samples=80_000, batch=16, muon=0.005, adam=5e-4, warmup=1600, decay=0.7),
     ),
+    consistency=ConsistencyRecipe(
+        pictures=1_000,
+        schedule=Schedule(samples=12_000, batch=8, muon=0.003, adam=4e-4, warmup=400, decay=0.6),
+    ),
 )
 
 GPU_256: Final = Preset(
@@ -225,6 +247,10 @@ GPU_256: Final = Preset(
         pairs=60_000,
         schedule=Schedule(samples=600_000, batch=128, muon=0.005, adam=5e-4, warmup=8000, decay=0.7),
     ),
+    consistency=ConsistencyRecipe(
+        pictures=60_000,
+        schedule=Schedule(samples=400_000, batch=128, muon=0.002, adam=2e-4, warmup=8000, decay=0.6),
+    ),
 )
 
 TOY: Final = Preset(
@@ -251,6 +277,7 @@ TOY: Final = Preset(
         schedule=Schedule(samples=128, batch=4, muon=0.01, adam=1e-3, warmup=8),
     ),
     instruct=InstructRecipe(pairs=12, schedule=Schedule(samples=64, batch=4, muon=0.005, adam=5e-4, warmup=8)),
+    consistency=ConsistencyRecipe(pictures=16, schedule=Schedule(samples=64, batch=4, muon=0.002, adam=2e-4, warmup=8)),
 )
 
 PRESETS: Final[Mapping[str, Preset]] = {preset.name: preset for preset in (CPU_128, GPU_256, TOY)}

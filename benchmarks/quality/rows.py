@@ -50,6 +50,7 @@ ROWS: Mapping[str, EditConfig] = {
     "p2p + blend, negative-prompt": EditConfig(method="p2p", inversion="negative-prompt"),
     "p2p + blend, proximal": EditConfig(method="p2p", inversion="proximal"),
     "p2p + blend, style": EditConfig(method="p2p", inversion="style"),
+    "p2p + blend, virtual": EditConfig(method="p2p", inversion="virtual", guidance_scale=3.0),
     "token, negative-prompt": EditConfig(inversion="negative-prompt"),
     "token, proximal": EditConfig(inversion="proximal"),
 }

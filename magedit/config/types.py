@@ -13,7 +13,7 @@ from typing_extensions import Doc
 from magedit.config.parameters import Parameters, parameters
 
 MethodName = Literal["mag-edit", "p2p", "pnp", "diffedit", "blended-latent", "sine", "instruct-pix2pix", "magicbrush"]
-InversionName = Literal["direct", "ddim", "null-text", "negative-prompt", "proximal", "style"]
+InversionName = Literal["direct", "ddim", "null-text", "negative-prompt", "proximal", "style", "virtual"]
 ConstraintName = Literal["token", "spatial", "both"]
 InjectionName = Literal["refine", "replace", "pnp"]
 MaskSource = Literal["given", "own"]

@@ -20,7 +20,8 @@ WITHOUT_UNCONDITIONAL: Final[Mapping[Trait, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class InversionCard(Card):
-    """One inversion; ``plan`` gives the passes beyond the T of the trajectory itself.
+    """One inversion; ``plan`` gives the passes beyond the T of the trajectory itself, which one ``without_passes`` does
+    not take either.
 
     ``made_with``: those of ``parameters`` that the trajectory depends on, besides ``steps``. ``keeps_source``: the
     source branch is stored and need not be sampled again. ``full_precision``: it needs a UNet in float32. ``load``
@@ -32,3 +33,4 @@ class InversionCard(Card):
     made_with: tuple[str, ...] = ()
     keeps_source: bool = False
     full_precision: bool = False
+    without_passes: bool = False

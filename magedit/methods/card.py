@@ -71,7 +71,7 @@ def without_skipped(config: EditConfig) -> Mapping[Stage, Passes]:
 
 
 def source_branch(config: EditConfig) -> Mapping[Stage, Passes]:
-    """What the steps need of the source: all of it, or only the maps where its latents are stored."""
+    """What the steps need of the source: a pass, or only the maps where its latents are stored."""
     if INVERSIONS[config.inversion].keeps_source:
         return {Stage.EDIT: Passes(truncated=config.source_steps)}
     return {Stage.EDIT: Passes(forward=config.steps)}

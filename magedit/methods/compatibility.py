@@ -94,6 +94,12 @@ def check_together(config: EditConfig) -> None:
             raise NotTogether(
                 f"method {method!r} has no use for {name}; {', '.join(users)} have: leave it out", field=name
             )
+    if inversion == "virtual" and config.eta > 0:
+        raise NotTogether(
+            "inversion 'virtual' gives the edit the source's noise at every step, so that eta would have no effect: "
+            "leave it out",
+            field="eta",
+        )
     if config.injection == "pnp":
         if method == "p2p":
             raise NotTogether("injection 'pnp' without guidance is method 'pnp': ask for that", field="injection")

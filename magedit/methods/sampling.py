@@ -9,6 +9,7 @@ from torch import Tensor
 
 from magedit.backbones.base import Conditioning, classifier_free_guidance
 from magedit.inversion.proximal.loop import RECONSTRUCTION_BELOW, prox
+from magedit.inversion.virtual.loop import consistent_step
 from magedit.methods.base import EditTask
 
 
@@ -19,12 +20,21 @@ def guided_pass(task: EditTask, i: int, t: float, latent: Tensor, prompt: Condit
 
 def advance(task: EditTask, i: int, t: float, latent: Tensor) -> Tensor:
     """The edit's latent one step further, under the target prompt: a pass of its own, then `follow`."""
-    return follow(task, t, latent, *halves(task, i, t, latent, task.target, task.negative))
+    return follow(task, i, t, latent, *halves(task, i, t, latent, task.target, task.negative))
 
 
-def follow(task: EditTask, t: float, latent: Tensor, unconditional: Tensor, conditional: Tensor) -> Tensor:
+def follow(
+    task: EditTask,
+    i: int,
+    t: float,
+    latent: Tensor,
+    unconditional: Tensor,
+    conditional: Tensor,
+    source: Tensor | None = None,
+) -> Tensor:
     """The edit's latent one step further along its prediction's halves, under guidance and the edit's own ``eta``.
 
+    With inversion `virtual` it follows what its prediction has more than that of the ``source``.
     With inversion `proximal` guidance is cut by `prox`; in the late steps the clean picture that the step predicts goes
     ``proximal_reconstruction`` of the way to the source where nothing of guidance was left (arXiv 2306.05414, 3.3).
     """
@@ -34,6 +44,8 @@ def follow(task: EditTask, t: float, latent: Tensor, unconditional: Tensor, cond
         left, settled = prox(conditional - unconditional, config.proximal_norm, config.proximal_quantile)
         conditional = unconditional + left
     prediction = classifier_free_guidance(unconditional, conditional, config.guidance_scale)
+    if source is not None:
+        return consistent_step(process, i, latent, prediction - source, task.inverted.latents)
     fresh = fresh_noise(task) if config.eta > 0 else None
     following = process.step(prediction, t, latent, eta=config.eta, fresh=fresh)
     if settled is not None and config.proximal_reconstruction > 0 and t < RECONSTRUCTION_BELOW:

@@ -33,8 +33,8 @@ CARD = MethodCard(
     "mask itself if it is told to.",
     papers=(Paper(title="DiffEdit", arxiv="2210.11427"),),
     inputs=WHOLE_EDIT,
-    # StyleDiffusion learns values of a source branch, which this method does not sample.
-    inversions=tuple(name for name in ALL_INVERSIONS if name != "style"),
+    # Both need a source branch, which this method does not sample: style learns its values, virtual follows it.
+    inversions=tuple(name for name in ALL_INVERSIONS if name not in {"style", "virtual"}),
     parameters=(*INVERTED, *MEASURED, "skip_fraction", "mask_source", "mask_maps", "mask_ratio"),
     load=_load,
     plan=_plan,

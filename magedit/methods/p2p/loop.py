@@ -41,13 +41,13 @@ def denoise(tasks: Sequence[EditTask], guidance: Sequence[Guidance | None]) -> t
     edits = [_Edit(task, each) for task, each in zip(tasks, guidance, strict=True)]
     with denoiser.meter.stage(Stage.EDIT, first.config.steps * len(tasks)):
         for i, t in enumerate(denoiser.process.timesteps):
-            kept, source_next = _pass_source(first, i, t, source, read)
+            kept, source_next, predicted = _pass_source(first, i, t, source, read)
             noises: dict[_Edit, tuple[Tensor, Tensor]] = {}
             for alike in _alike(edits, i, denoiser.batch_results):
                 noises.update(zip(alike, _pass(alike, i, t, kept), strict=True))
             # In the results' order, whatever they shared: steps are reported, and a common generator is asked, in it.
             for edit in edits:
-                edit.step(i, t, *noises[edit], source_next)
+                edit.step(i, t, *noises[edit], source_next, predicted)
             source = source_next
     return tuple(edit.watch.edited(edit.latent, source) for edit in edits)
 
@@ -87,10 +87,19 @@ class _Edit:
             names = self.reads(i)
             self.local.add({name: kept[name] for name in names}, {name: own[name] for name in names})
 
-    def step(self, i: int, t: float, unconditional: Tensor, conditional: Tensor, source_next: Tensor) -> None:
-        """Step i along the prediction's halves; ``source_next`` is the source's next latent."""
+    def step(
+        self,
+        i: int,
+        t: float,
+        unconditional: Tensor,
+        conditional: Tensor,
+        source_next: Tensor,
+        predicted: Tensor | None,
+    ) -> None:
+        """Step i along the prediction's halves; ``source_next`` is the source's next latent, ``predicted`` what was
+        predicted of the present one where the edit follows the difference to it."""
         task = self.task
-        latent = follow(task, t, self.latent, unconditional, conditional)
+        latent = follow(task, i, t, self.latent, unconditional, conditional, predicted)
         if self.local is not None:
             latent = self.local.blend(i, latent, source_next)
         if i >= task.config.blend_from:
@@ -148,15 +157,18 @@ def _guide(edits: Sequence[_Edit], i: int, t: float, injected: Mapping[str, Modu
 
 def _pass_source(
     task: EditTask, i: int, t: float, source: Tensor, read: tuple[str, ...]
-) -> tuple[Mapping[str, Tensor], Tensor]:
-    """What is injected of the source branch at step i, the maps in ``read``, and its next latent, in one pass."""
+) -> tuple[Mapping[str, Tensor], Tensor, Tensor | None]:
+    """What is injected of the source branch at step i with the maps in ``read``, its next latent, and, with inversion
+    `virtual`, its prediction without guidance; in one pass."""
     captures = {**reading(read), **task.injection.captures(i)}
     reach = [*task.injection.sources(i)[-1:], *(task.guidance_sites[-1:] if read else ())]
     values = task.inverted.values[i] if task.inverted.values else None
     with task.denoiser.editing(with_values(captures, task.sites, values)) as (kept,):
+        if task.config.inversion == "virtual":
+            return kept, task.inverted.source[i + 1], task.denoiser.predict(source, t, task.source)
         if not task.inverted.source:
             prediction = guided_pass(task, i, t, source, task.source)
-            return kept, task.denoiser.process.step(prediction, t, source)
+            return kept, task.denoiser.process.step(prediction, t, source), None
         if reach:
             task.denoiser.attend(source, t, task.source, max(reach, key=task.injection.sites.index))
-    return kept, task.inverted.source[i + 1]
+    return kept, task.inverted.source[i + 1], None

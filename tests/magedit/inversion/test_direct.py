@@ -36,7 +36,7 @@ def test_outside_the_mask_the_edit_ends_at_the_images_own_latent(pipe: MAGEditPi
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("inversion", "exact"), [("direct", True), ("ddim", False)])
+@pytest.mark.parametrize(("inversion", "exact"), [("direct", True), ("virtual", True), ("ddim", False)])
 def test_the_source_is_reconstructed_to_the_vaes_own_picture(
     trained: Trained, inversion: InversionName, exact: bool
 ) -> None:

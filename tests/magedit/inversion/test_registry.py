@@ -21,6 +21,7 @@ def test_every_name_has_a_card_of_its_own() -> None:
         ("null-text", {"guidance_scale", "null_text_iterations", "null_text_learning_rate", "null_text_tolerance"}),
         ("style", {"guidance_scale", "style_iterations"}),
         ("proximal", set()),
+        ("virtual", set()),
     ],
 )
 def test_an_inversion_depends_on_what_it_reads(inversion: InversionName, names: set[str]) -> None:

@@ -25,6 +25,8 @@ from magedit.methods.registry import METHODS
         ({"skip_fraction": 0.5}, "skip_fraction"),
         ({"method": "p2p", "sweep": (0.5, 1.0)}, "sweep"),
         ({"method": "diffedit", "inversion": "style"}, "inversion"),
+        ({"method": "diffedit", "inversion": "virtual"}, "inversion"),
+        ({"inversion": "virtual", "eta": 0.5}, "eta"),
         ({"method": "blended-latent", "mask_source": "own"}, "mask_source"),
     ],
 )

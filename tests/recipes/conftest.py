@@ -1,0 +1,31 @@
+"""A checkpoint to train on."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from recipes.export import export_checkpoint
+from recipes.presets import TOY
+from recipes.text import build_text_encoder
+from recipes.tokenizer import build_tokenizer
+from recipes.unet import build_scheduler, build_unet
+from recipes.vae import build_vae
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained checkpoint in the demo's layout."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("start")
+    tokenizer = build_tokenizer(folder / "words")
+    export_checkpoint(
+        folder / "checkpoint",
+        vae=build_vae(TOY.vae, TOY.size),
+        encoder=build_text_encoder(TOY.text, tokenizer),
+        tokenizer=tokenizer,
+        unet=build_unet(TOY.unet, TOY.size, TOY.text.width),
+        scheduler=build_scheduler(),
+        guidance=None,
+    )
+    return folder / "checkpoint"
