@@ -76,7 +76,7 @@ UNGUIDED: Mapping[str, str] = {
     "token, negative-prompt": "p2p + blend, negative-prompt",
     "token, proximal": "p2p + blend, proximal",
     **dict.fromkeys(("token", "spatial", "both"), "p2p + blend"),
-    "kind": "kind, no guidance",
+    **dict.fromkeys(("kind", "kind, fast"), "kind, no guidance"),
 }
 """The row that is the same edit without guidance: against it gains of the ratios are told."""
 

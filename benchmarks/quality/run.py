@@ -27,7 +27,8 @@ from rich.progress import track
 
 from benchmarks.quality.metrics import structure
 from benchmarks.quality.rows import BFLOAT16, BY_KIND, CEILING, ROWS, TABLES
-from benchmarks.quality.tables import ATTRIBUTES, Figures, markdown, summary
+from benchmarks.quality.sheet import sheet
+from benchmarks.quality.tables import ATTRIBUTES, Figures, markdown, regressions, summary
 from magedit.config import PRESETS, EditConfig, Region
 from magedit.demo import checkpoint_path, edit_set, instruct_checkpoint_path
 from magedit.demo.edits import EDIT_KINDS, DemoEdit, in_room
@@ -45,8 +46,13 @@ from magedit.pipelines.output import Inversion
 from magedit.prompts.kinds import KIND_GOVERNED, EditKind, with_kind
 from magedit.report import Stage
 
+SEEDS: Mapping[str, tuple[int, ...]] = {"tuning": (1, 2, 3), "test": (5, 6, 7)}
+"""Seeds of the edits. Defaults are chosen on the tuning seeds alone; the published figures come from the test seeds,
+which are run once per release and never looked at while anything is chosen."""
 KIND_OF: dict[str, EditKind] = {"replacement": "replacement", "addition": "addition", "removal": "removal"}
 """Kinds of the set by those of an edit; the others are attributes."""
+JUDGE = 2
+"""Grows when `judge_edit` judges otherwise, so that no verdict of an earlier one is taken from the journal."""
 BEFORE_EDIT = (Stage.PREPARE, Stage.INVERT, Stage.OPTIMIZE)
 """Stages that an edit from an inversion at hand does not have."""
 
@@ -100,8 +106,8 @@ class Inversions:
 
 def measure(
     pipe: MAGEditPipeline | InstructPipeline, edit: DemoEdit, config: EditConfig, inversions: Inversions
-) -> Figures:
-    """Carry out one edit and compare it with its truth.
+) -> tuple[Figures, Image.Image]:
+    """Carry out one edit and compare it with its truth; the figures and the result.
 
     ``token`` and ``spatial`` are the ratios of the words in the sampling passes of the guided steps, None where
     nothing reads them; ``background_db`` is told of what the model drew, before anything is pasted back.
@@ -125,7 +131,7 @@ def measure(
     assert isinstance(result, Image.Image)
     (drawn,) = _HERE["model"].decode(output.edited[0].latent)
     after = measures.after[0] if measures.after else None
-    return {
+    figures = {
         **judged(edit, result, size),
         "background_db": round(psnr(drawn, image, asarray(mask) == 0), 2),
         "token": round(after.token, 5) if after else None,
@@ -133,6 +139,7 @@ def measure(
         "seconds": round(seconds + sum(measures.stage_seconds.values()), 2),
         "passes": round(passes.work, 2),
     }
+    return figures, result
 
 
 def judged(edit: DemoEdit, result: Image.Image, size: int) -> Figures:
@@ -165,8 +172,9 @@ def resolved(name: str, edit: DemoEdit, config: EditConfig) -> tuple[DemoEdit, E
     return edit, config.closed()
 
 
-def _work(edit: DemoEdit, rows: Mapping[str, EditConfig]) -> list[Figures]:
-    """Every row's figures of one edit; an edit that is refused or diverges has failed."""
+def _work(edit: DemoEdit, rows: Mapping[str, EditConfig], pictures: Mapping[str, Path]) -> list[Figures]:
+    """Every row's figures of one edit, and its result in the row's file; an edit that is refused or diverges has
+    failed."""
     lines: list[Figures] = []
     inversions: dict[int, Inversions] = defaultdict(Inversions)  # of each pipeline its own
     for name, config in rows.items():
@@ -177,7 +185,9 @@ def _work(edit: DemoEdit, rows: Mapping[str, EditConfig]) -> list[Figures]:
         told, used = resolved(name, edit, config)
         try:
             pipe = _pipeline(name, used)
-            lines.append(about | measure(pipe, told, used, inversions[id(pipe)]))
+            figures, result = measure(pipe, told, used, inversions[id(pipe)])
+            result.save(pictures[name])
+            lines.append(about | figures)
         except (InvalidEdit, EditDiverged) as error:
             lines.append(about | {"error": error.code, "success": 0.0, "read": 0.0})
     return lines
@@ -205,7 +215,14 @@ def _weights(checkpoint: Path) -> str:
 def _key(weights: str, name: str, edit: DemoEdit, config: EditConfig) -> str:
     """Names one line of the journal by all that its figures depend on, but for the program itself."""
     told, used = resolved(name, edit, config)
-    settings: list[Any] = [weights, name == CEILING, repr(told), asdict(used), *(["bfloat16"] * (name in BFLOAT16))]
+    settings: list[Any] = [
+        JUDGE,
+        weights,
+        name == CEILING,
+        repr(told),
+        asdict(used),
+        *(["bfloat16"] * (name in BFLOAT16)),
+    ]
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -224,7 +241,7 @@ def run(
     ``instruct``: the checkpoint of rows that edit by instruction; none: that which ships.
     """
     instruct = instruct or instruct_checkpoint_path()
-    state.mkdir(parents=True, exist_ok=True)
+    (state / "pictures").mkdir(parents=True, exist_ok=True)
     journal = state / "journal.jsonl"
     lines = journal.read_text().splitlines(keepends=True) if journal.exists() else []
     whole = [line for line in lines if line.endswith("\n")]  # a kill may have cut the last one
@@ -247,14 +264,35 @@ def run(
             ProcessPoolExecutor(processes, spawn, initializer=_start, initargs=(checkpoint, instruct, device)) as pool,
             journal.open("a") as file,
         ):
-            for done in track(pool.map(_work, *zip(*todo, strict=True)), "edits", total=len(todo)):
+            files = [{name: picture(state, keys[edit.name, name]) for name in missing} for edit, missing in todo]
+            work = pool.map(_work, *zip(*todo, strict=True), files)
+            for done in track(work, "edits", total=len(todo)):
                 for figures in done:
                     key = keys[figures["edit"], figures["row"]]
                     known[key] = figures
                     file.write(json.dumps({"key": key, "figures": figures}) + "\n")
                 file.flush()
     # two rows may be the same edit: each gets its own name
-    return [known[keys[edit.name, name]] | {"row": name, "edit": edit.name} for edit in edits for name in rows]
+    return [
+        known[key := keys[edit.name, name]] | {"row": name, "edit": edit.name, "key": key}
+        for edit in edits
+        for name in rows
+    ]
+
+
+def picture(state: Path, key: str) -> Path:
+    """The file of an edit's result."""
+    return state / "pictures" / f"{key}.png"
+
+
+def edits_of(number: int, seeds: Sequence[int], kinds: Sequence[str] = EDIT_KINDS) -> list[DemoEdit]:
+    """``number`` edits of each kind in each set for each seed, which their names end with: "plain-colour-3.5"."""
+    return [
+        replace(edit, name=f"{edit.name}.{seed}")
+        for seed in seeds
+        for edit in edit_set(number, seed)
+        if edit.kind in kinds
+    ]
 
 
 def main() -> None:
@@ -262,8 +300,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, default=checkpoint_path())
     parser.add_argument("--instruct", type=Path, help="checkpoint of the rows that edit by instruction")
-    parser.add_argument("--edits", type=int, default=12, help="edits of each of 6 kinds in each of 2 sets")
-    parser.add_argument("--seed", type=int, default=0, help="which edits")
+    parser.add_argument("--edits", type=int, default=12, help="edits of each of 6 kinds in each of 2 sets, a seed")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="which edits")
+    parser.add_argument("--set", choices=list(SEEDS), help="the seeds to tune on, or those of published figures")
     parser.add_argument("--kinds", nargs="*", choices=list(EDIT_KINDS), default=list(EDIT_KINDS), help="of these alone")
     parser.add_argument("--table", choices=list(TABLES), default="edits", help="rows of a published table")
     parser.add_argument("--rows", nargs="*", choices=[CEILING, *ROWS], help="other rows")
@@ -272,24 +311,27 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--state", type=Path, default=Path(".cache/quality"), help="folder of the journal")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--sheet", type=Path, help="draw verdicts chosen at random, with their pictures, to this file")
+    parser.add_argument("--verdicts", type=int, default=60, help="how many `--sheet` shows")
     asked = parser.parse_args()
     rows = {name: ROWS.get(name, EditConfig()) for name in asked.rows or TABLES[asked.table]}
     if asked.preset:
         rows = {name: replace(row, **PRESETS[asked.preset]) for name, row in rows.items()}
-    edits = [edit for edit in edit_set(asked.edits, asked.seed) if edit.kind in asked.kinds]
-    table = summary(
-        run(
-            asked.checkpoint,
-            rows,
-            edits,
-            state=asked.state,
-            instruct=asked.instruct,
-            processes=asked.processes,
-            device=asked.device,
-        )
+    edits = edits_of(asked.edits, SEEDS[asked.set] if asked.set else asked.seeds, asked.kinds)
+    figures = run(
+        asked.checkpoint,
+        rows,
+        edits,
+        state=asked.state,
+        instruct=asked.instruct,
+        processes=asked.processes,
+        device=asked.device,
     )
+    table = summary(figures)
     screen = Console(soft_wrap=True)
-    for line in markdown(table):
+    for line in (*markdown(table), *regressions(table)):
         screen.print(line, markup=False, highlight=False)
+    if asked.sheet:
+        sheet(edits, figures, partial(picture, asked.state), asked.verdicts).save(asked.sheet)
     if asked.json:
         asked.json.write_text(json.dumps(table, indent=1) + "\n")

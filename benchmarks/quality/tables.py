@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
+from benchmarks.quality.intervals import wilson
 from benchmarks.quality.rows import UNGUIDED
 from magedit.demo.edits import EDIT_KINDS
 
@@ -62,6 +63,8 @@ def summary(figures: Sequence[Figures]) -> Summary:
 
 
 GROUPS = (*EDIT_KINDS, "attribute", "all")
+WITH_INTERVAL = ("attribute", "all")
+"""Groups large enough for an interval to say something."""
 SHOWN = {
     "inside_db": ("inside dB", "all", "{:.1f}"),
     "structure": ("structure", "attribute", "{:.2f}"),
@@ -75,7 +78,10 @@ SHOWN = {
 
 
 def markdown(table: Summary) -> Iterator[str]:
-    """The summary as Markdown, line by line: a table per set, success in per cent by kind, then the other figures."""
+    """The summary as Markdown, line by line: a table per set, success in per cent by kind, then the other figures.
+
+    Attributes and all edits together have a 95 % interval (Wilson) beside their share.
+    """
     for complexity, groups in table.items():
         here = [group for group in GROUPS if group in groups]
         numbers = {group: max(int(row["edits"] or 0) for row in groups[group].values()) for group in here}
@@ -83,9 +89,33 @@ def markdown(table: Summary) -> Iterator[str]:
         yield f"| {complexity} | " + " | ".join(heads) + " |"
         yield "|" + "---|" * (len(heads) + 1)
         for row in groups["all"]:
-            cells = [f"{100 * (groups[group][row]['success'] or 0):.0f}" for group in here]
+            cells = [_share(groups[group][row], interval=group in WITH_INTERVAL) for group in here]
             for name, (_, group, form) in SHOWN.items():
                 value = groups.get(group, groups["all"])[row][name]
                 cells.append("" if value is None else form.format(value))
             yield f"| {row} | " + " | ".join(cells) + " |"
         yield ""
+
+
+def _share(figures: dict[str, float | None], *, interval: bool) -> str:
+    """Success in per cent; with its interval: "83 (73-90)"."""
+    share, number = figures["success"] or 0.0, int(figures["edits"] or 0)
+    if not interval:
+        return f"{100 * share:.0f}"
+    low, high = wilson(share * number, number)
+    return f"{100 * share:.0f} ({100 * low:.0f}-{100 * high:.0f})"
+
+
+def regressions(table: Summary) -> Iterator[str]:
+    """Where guidance loses edits that succeed without it: a line for each row, set and kind."""
+    for complexity, groups in table.items():
+        for group in (each for each in GROUPS if each in groups):
+            for row, figures in groups[group].items():
+                base = groups[group].get(UNGUIDED.get(row, ""))
+                if base is None or (figures["success"] or 0.0) >= (base["success"] or 0.0):
+                    continue
+                counts = [
+                    f"{round((each['success'] or 0) * (each['edits'] or 0))}/{each['edits']}"
+                    for each in (figures, base)
+                ]
+                yield f"below the unguided edit: {complexity} {group}: {row} {counts[0]}, {UNGUIDED[row]} {counts[1]}"

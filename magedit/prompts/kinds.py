@@ -29,7 +29,7 @@ KINDS: Mapping[EditKind, Mapping[str, Any]] = MappingProxyType(
 )
 """What each kind sets; everything else is the default of `EditConfig`, the paper's. A removal also sets
 `negative_prompt` to the words that vanish. Measured on edits of the demo that no published table holds
-(`benchmarks.quality.run --seed 1`, 3 of each kind; attributes, under `fast`, 12)."""
+(`benchmarks.quality --seeds 1`, 3 of each kind; attributes, under `fast`, 12)."""
 
 KIND_GOVERNED = frozenset({name for kind in KINDS.values() for name in kind} | {"negative_prompt"})
 """The parameters whose default depends on the kind."""

@@ -1,13 +1,15 @@
 import json
 import typing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.quality.rows import BY_KIND, CEILING, ROWS, TABLES, UNGUIDED
-from benchmarks.quality.run import KIND_OF, resolved, run
+from benchmarks.quality.run import KIND_OF, SEEDS, edits_of, picture, resolved, run
+from benchmarks.quality.sheet import sheet
 from benchmarks.quality.tables import markdown, summary
 from magedit.config import EditConfig
 from magedit.demo import checkpoint_path, demo_edit, sample_edits
@@ -30,9 +32,13 @@ def test_a_cut_run_goes_on_where_it_was_and_another_table_takes_from_it(tmp_path
 
     first = again()
     assert [(each["row"], each["edit"]) for each in first] == [(row, edit.name) for edit in edits for row in SHORT]
-    (journal,) = tmp_path.iterdir()
+    journal = tmp_path / "journal.jsonl"
+    heights = [sheet(edits, first, partial(picture, tmp_path), number).height for number in (1, 60)]
+    # A perfect edit is only computed; of the others each has its tile.
+    assert len(list((tmp_path / "pictures").iterdir())) == 4
+    assert heights[1] == 2 * heights[0]
     lines = journal.read_text().splitlines(keepends=True)
-    assert [json.loads(line)["figures"] for line in lines] == first
+    assert [json.loads(line)["figures"] | {"key": json.loads(line)["key"]} for line in lines] == first
     journal.write_text("".join(lines[:-1]) + lines[-1][:20])
     second = again()
     timeless = [{name: value for name, value in each.items() if name != "seconds"} for each in (first[-1], second[-1])]
@@ -63,6 +69,13 @@ def test_a_cut_run_goes_on_where_it_was_and_another_table_takes_from_it(tmp_path
         *("| plain", "|---|---|---|---|---|---|---|---|---|---|---|", *(f"| {row}" for row in SHORT)),
         *("| complex", "|---|---|---|---|---|---|---|---|---|---|", *(f"| {row}" for row in SHORT)),
     ]
+
+
+def test_edits_of_several_seeds_are_told_apart() -> None:
+    edits = edits_of(2, (5, 6), ["colour"])
+    assert [edit.name for edit in edits][:3] == ["plain-colour-0.5", "plain-colour-1.5", "complex-colour-0.5"]
+    assert len({edit.name for edit in edits}) == len({edit.source_prompt for edit in edits}) == 8
+    assert not set(SEEDS["tuning"]) & set(SEEDS["test"])
 
 
 def test_an_edit_that_is_refused_has_failed(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageChops
 
 from magedit.config import EditConfig
-from magedit.demo import checkpoint_path, edit_set
+from magedit.demo import checkpoint_path, edit_set, sample_edits
 from magedit.demo.captions import Style
+from magedit.demo.draw import ELEMENT
 from magedit.demo.evaluate import (
     Tally,
     attention_pointing,
@@ -57,6 +58,17 @@ def test_a_perfect_edit_leaves_nothing_and_no_edit_leaves_all() -> None:
     perfect, nothing = judge_edit(edit, edit.truth(), 128), judge_edit(edit, edit.image(), 128)
     assert (perfect["left"], perfect["read"], perfect["success"]) == (0.0, 1.0, 1.0)
     assert (nothing["left"], nothing["read"], nothing["success"]) == (1.0, 0.0, 0.0)
+
+
+def test_a_pattern_that_begins_elsewhere_is_right_and_one_that_is_missing_is_not() -> None:
+    for edit in sample_edits("pattern", 6, seed=9):
+        truth, mask = edit.truth(), edit.mask()
+        half = ImageChops.offset(truth, ELEMENT, ELEMENT)
+        # Where half a period further the thing still is.
+        moved = Image.composite(half, truth, ImageChops.darker(mask, ImageChops.offset(mask, ELEMENT, ELEMENT)))
+        # The edge of a narrow curtain moves as far as its stripes.
+        assert judge_edit(edit, moved, 128)["left"] < (0.9 if "curtain" in edit.words[0] else 0.6), edit.name
+        assert judge_edit(edit, edit.image(), 128)["success"] == 0.0
 
 
 def test_true_results_are_read_back_and_sources_are_not() -> None:
