@@ -85,7 +85,7 @@ bench-load: $(VENV)/.run  ## What one front end bears: latency, rate and CPU of 
 bench-quality: $(VENV)/.run  ## Edits with known truth, with and without guidance; goes on after a kill (QUALITY="--table methods")
 	$(BIN)/python -m benchmarks.quality $(QUALITY)
 
-bench-quality-evidence: $(VENV)/.run  ## A page of evidence and the cause of each edit that fails (QUALITY="--edits 2")
+bench-evidence: $(VENV)/.run  ## A page of evidence and the cause of each edit that fails (QUALITY="--edits 2")
 	$(BIN)/python -m benchmarks.quality.evidence $(QUALITY)
 
 bench-prompts: $(VENV)/.run  ## Pairs of prompts: right in kind, in default words, in both; milliseconds and memory
