@@ -52,8 +52,10 @@ check: $(VENV)/.dev  ## Lint, format, types, import rules, spelling, generated f
 	@if command -v npm >/dev/null; then $(MAKE) page; \
 	else echo "the page's JavaScript is not checked: there is no npm"; fi
 
-page: tools/page/node_modules/.package-lock.json  ## Lint and type-check the page's JavaScript
+page: tools/page/node_modules/.package-lock.json  ## Lint and type-check the page's JavaScript; its libraries are as released
 	cd tools/page && node_modules/.bin/biome lint --config-path . ../../service/page && node_modules/.bin/tsc -p .
+	sed '1,/^\*\//d' service/page/vendor/idb.js | cmp - tools/page/node_modules/idb/build/index.js
+	sed '1,/^\*\//d' service/page/vendor/client-zip.js | cmp - tools/page/node_modules/client-zip/index.js
 
 tools/page/node_modules/.package-lock.json: tools/page/package-lock.json
 	npm ci --prefix tools/page --no-audit --no-fund --silent

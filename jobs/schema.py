@@ -251,8 +251,8 @@ AnyRecord = JobRecord | UnreadableRecord
 
 
 class ModelInfo(Frozen):
-    """Announcement of a live worker's model. ``image_size`` in px, ``vocabulary`` None: any word; ``step_sizes`` None:
-    announced by an older version."""
+    """Announcement of a live worker's model. ``image_size`` in px, ``vocabulary`` None: any word; ``domain``: what its
+    pictures show, None: not told; ``step_sizes`` None: announced by an older version."""
 
     # Workers of newer versions may announce further fields.
     model_config = ConfigDict(extra="ignore")
@@ -262,6 +262,7 @@ class ModelInfo(Frozen):
     image_size: int
     max_prompt_tokens: int
     vocabulary: tuple[str, ...] | None = None
+    domain: str | None = None
     tokenizer_sha256: str
     methods: tuple[MethodName, ...]
     inversions: tuple[InversionName, ...]

@@ -28,6 +28,9 @@ from recipes.silence import build_silent_t5
 KEPT = ("README.md",)
 """Files of an earlier export that are written by hand and stay."""
 
+DOMAIN = "flat drawings of rooms"
+"""What the recipes train on, for `GET /v1/models`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Guidance:
@@ -130,7 +133,7 @@ def _store(
         if config.pop("_name_or_path", None) is not None:  # a folder of this machine
             file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     index = json.loads((fresh / "model_index.json").read_text())
-    index |= keys
+    index |= {"domain": DOMAIN, **keys}
     (fresh / "model_index.json").write_text(json.dumps(index, indent=2, sort_keys=True) + "\n")
     write_vocabulary(fresh, vocabulary)
     for name in KEPT:

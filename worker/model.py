@@ -124,6 +124,7 @@ def load(settings: Settings) -> ServedModel:
         image_size=backbone.size,
         max_prompt_tokens=backbone.max_tokens,
         vocabulary=vocabulary(checkpoint),
+        domain=domain(checkpoint),
         tokenizer_sha256=tokenizer_sha256(tokenizer_json),
         methods=methods,
         inversions=()
@@ -160,6 +161,12 @@ def vocabulary(checkpoint: str) -> tuple[str, ...] | None:
     if not file.is_file():
         return None
     return tuple(word for words in json.loads(file.read_text()).values() for word in words)
+
+
+def domain(checkpoint: str) -> str | None:
+    """What the checkpoint's pictures show, as its `model_index.json` says (its `domain`, a noun phrase), else None."""
+    file = Path(checkpoint) / "model_index.json"
+    return json.loads(file.read_text()).get("domain") if file.is_file() else None
 
 
 def _small_edit(editor: Editor, info: ModelInfo) -> None:

@@ -182,3 +182,4 @@ class Model(ResponseModel):
     queued: int
     image_size: int
     max_prompt_tokens: int
+    domain: str | None = None

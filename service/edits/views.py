@@ -119,6 +119,7 @@ class Model(View):
     max_prompt_tokens: int = Field(description="Longest prompt in tokens, begin and end token included.")
     vocabulary: tuple[str, ...] | None = Field(description="The words it knows; null: any.")
     family: str = Field(description="What kind of model it is: sd1, sd2, sdxl, sd3, flux, ...")
+    domain: str | None = Field(description="What the pictures it was trained on show; null: it does not say.")
     methods: tuple[str, ...]
     inversions: tuple[str, ...]
     traits: tuple[str, ...] = Field(description="What tells kinds of models apart as far as methods go.")

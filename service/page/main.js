@@ -1,20 +1,27 @@
 // The page's parts, put to work.
 
-import { json, key, setKey } from "./api.js";
-import * as canvas from "./canvas.js";
-import * as code from "./code.js";
-import { byId } from "./dom.js";
-import { show } from "./errors.js";
-import * as grid from "./grid.js";
-import * as history from "./history.js";
-import * as loading from "./loading.js";
-import * as params from "./params.js";
-import * as prompts from "./prompts.js";
-import * as regions from "./regions.js";
-import * as result from "./result.js";
-import { emit, on, state } from "./state.js";
-import * as submit from "./submit.js";
-import * as toolbar from "./toolbar.js";
+import * as code from "./ask/code.js";
+import * as prompts from "./ask/prompts.js";
+import * as recipes from "./ask/recipes.js";
+import * as regions from "./ask/regions.js";
+import * as settings from "./ask/settings.js";
+import * as submit from "./ask/submit.js";
+import * as drafts from "./kept/drafts.js";
+import * as list from "./kept/list.js";
+import * as comparison from "./result/comparison.js";
+import * as result from "./result/result.js";
+import { json, key, setKey } from "./shared/api.js";
+import { byId, localise } from "./shared/dom.js";
+import { show } from "./shared/errors.js";
+import { emit, on, state } from "./shared/state.js";
+import * as edited from "./stage/document.js";
+import * as outline from "./stage/outline.js";
+import * as pointer from "./stage/pointer.js";
+import * as purpose from "./stage/purpose.js";
+import * as source from "./stage/source.js";
+import * as toolbar from "./stage/toolbar.js";
+import * as view from "./stage/view.js";
+import { text } from "./strings.js";
 
 const AGAIN_S = 10; // until a worker serves the model
 
@@ -27,14 +34,16 @@ async function models() {
   try {
     const { default: name, models: all } = await json("/v1/models");
     if (!state.methods.size) {
-      const { methods } = await json("/v1/methods");
+      const { methods, inversions } = await json("/v1/methods");
       state.methods = new Map(methods.map((method) => [method.name, method]));
+      state.inversions = new Map(inversions.map((inversion) => [inversion.name, inversion]));
     }
     state.models = new Map(all.map((model) => [model.name, model]));
     state.defaultModel = name;
     const model = state.models.get(name);
-    if (!model?.ready) timer = setTimeout(models, AGAIN_S * 1000);
-    byId("status").textContent = model?.ready ? `${name}, ${model.device}` : `no worker serves ${name} at present`;
+    if (!model?.ready) timer = window.setTimeout(models, AGAIN_S * 1000);
+    byId("status").textContent = model?.ready ? text.model.ready(name, model.device) : text.model.none(name);
+    byId("status").classList.toggle("warn", !model?.ready);
     // How busy they are is nothing that the form depends on.
     const now = JSON.stringify([name, ...all.map(({ queued, step_seconds, workers, ...rest }) => rest)]);
     if (now !== known) emit("models");
@@ -42,14 +51,14 @@ async function models() {
   } catch (error) {
     // Who asks again in the background need not be told of every failure.
     if (!known) show(error);
-    else if (error.problem?.status !== 401) timer = setTimeout(models, AGAIN_S * 1000);
+    else if (error.problem?.status !== 401) timer = window.setTimeout(models, AGAIN_S * 1000);
   }
 }
 
 function keys() {
   on("key-needed", ({ detail }) => {
     const asked = byId("key");
-    byId("key-why").textContent = key() ? detail : "This service asks for an API key.";
+    byId("key-why").textContent = key() ? detail : text.key.why;
     if (!asked.hidden) return;
     asked.hidden = false;
     byId("key-value").focus();
@@ -69,7 +78,20 @@ function keys() {
   byId("key-forget").hidden = !key();
 }
 
-keys();
-document.addEventListener("visibilitychange", () => document.hidden || models());
-for (const part of [canvas, toolbar, regions, prompts, submit, code, result, grid, history, loading]) part.setUp();
-params.setUp().then(models, show);
+async function start() {
+  localise();
+  keys();
+  document.addEventListener("visibilitychange", () => document.hidden || models());
+  for (const part of [view, pointer, outline, toolbar, purpose, regions, prompts, submit, code, result, comparison]) part.setUp();
+  for (const part of [list, source, recipes]) part.setUp();
+  try {
+    await settings.setUp();
+    edited.setUp();
+    await drafts.setUp();
+  } catch (error) {
+    show(error);
+  }
+  await models();
+}
+
+start();

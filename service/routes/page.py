@@ -96,7 +96,7 @@ def preset_picture(request: Request, name: str, part: str) -> Response:
 @router.get("/docs")
 def docs(request: Request) -> Response:
     """The contract to read and to try."""
-    content = (FOLDER / "docs.html").read_bytes()
+    content = (FOLDER / "docs" / "docs.html").read_bytes()
     return _answer(request, content, MEDIA_TYPES[".html"], {"Content-Security-Policy": DOCS_POLICY})
 
 
@@ -107,12 +107,12 @@ def swagger(request: Request, name: str) -> Response:
     return _answer(request, files("fastapi_offline").joinpath("static", name).read_bytes(), SWAGGER[name])
 
 
-@router.get("/page/{name}")
+@router.get("/page/{name:path}")
 def file(request: Request, name: str) -> Response:
     """One of the page's files."""
-    path = FOLDER / name
-    # A name with a separator never gets here; what is no file of the folder itself, `..` say, is none of the page's.
-    _require(path.parent == FOLDER and path.suffix in MEDIA_TYPES and path.is_file())
+    # Resolved first: `..` and links lead out of the folder.
+    path = (FOLDER / name).resolve()
+    _require(path.is_relative_to(FOLDER.resolve()) and path.suffix in MEDIA_TYPES and path.is_file())
     return _answer(request, path.read_bytes(), MEDIA_TYPES[path.suffix])
 
 

@@ -9,7 +9,7 @@ from diffusers import StableDiffusionPipeline
 from magedit.demo.model import DemoModel, tokenize
 from magedit.demo.vocabulary import GROUPS
 from magedit.pipelines.mag_edit import MAGEditPipeline
-from recipes.export import Guidance, export_checkpoint
+from recipes.export import DOMAIN, Guidance, export_checkpoint
 from recipes.presets import TOY
 from recipes.text import build_text_encoder
 from recipes.tokenizer import build_tokenizer
@@ -75,7 +75,8 @@ def test_an_export_replaces_the_last_and_keeps_the_card(tmp_path: Path) -> None:
     _export(out)
     assert (out / "README.md").read_text() == "card"
     assert not (out / "stale").exists()
-    assert json.loads((out / "model_index.json").read_text())["guidance_resolution"] == 8
+    index = json.loads((out / "model_index.json").read_text())
+    assert (index["guidance_resolution"], index["domain"]) == (8, DOMAIN)
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint", "tokenizer"}
 
 

@@ -13,6 +13,7 @@ from jobs.models import tokenizer_sha256
 from jobs.schema import JobRecord
 from jobs.settings import Settings
 from magedit.config import EditConfig, Region
+from magedit.demo import checkpoint_path
 from magedit.errors import CheckpointError
 from magedit.images.masks import outside_difference
 from magedit.inversion.registry import INVERSIONS
@@ -23,7 +24,7 @@ from tests.magedit.pipelines.test_instruct import instruct_checkpoint
 from tests.worker.conftest import CHECKPOINT
 from worker import edit
 from worker.inversion_cache import Inversions
-from worker.model import ServedModel, load, vocabulary
+from worker.model import ServedModel, domain, load, vocabulary
 from worker.progress import Reporter
 
 INSTRUCTION = "make the sofa green"
@@ -50,6 +51,13 @@ def test_a_vocabulary_comes_with_the_checkpoint(tmp_path: Path) -> None:
     assert vocabulary("runwayml/stable-diffusion") is None
     (tmp_path / "vocabulary.json").write_text(json.dumps({"rooms": ["room"], "things": ["sofa", "lamp"]}))
     assert vocabulary(str(tmp_path)) == ("room", "sofa", "lamp")
+
+
+def test_a_checkpoint_says_what_it_is_for(tmp_path: Path) -> None:
+    assert domain("runwayml/stable-diffusion") is None
+    (tmp_path / "model_index.json").write_text("{}")
+    assert domain(str(tmp_path)) is None
+    assert domain(str(checkpoint_path())) == "flat drawings of rooms"
 
 
 def test_a_model_for_little_memory(settings: Settings) -> None:

@@ -2,22 +2,37 @@
 
 /** Elements of index.html that are more than an HTMLElement. */
 interface PageElements {
+  advanced: HTMLDetailsElement;
+  amount: HTMLInputElement;
+  apart: HTMLCanvasElement;
   bar: HTMLProgressElement;
   cancel: HTMLButtonElement;
   code: HTMLDetailsElement;
   "compare-cancel": HTMLButtonElement;
   comparing: HTMLDetailsElement;
+  difference: HTMLButtonElement;
   "field-model": HTMLSelectElement;
+  "find-edit": HTMLInputElement;
+  "find-setting": HTMLInputElement;
+  "find-state": HTMLSelectElement;
+  hold: HTMLButtonElement;
   "image-file": HTMLInputElement;
   "key-value": HTMLInputElement;
   "mask-file": HTMLInputElement;
-  picture: HTMLCanvasElement;
+  outline: HTMLCanvasElement;
+  picture: HTMLImageElement;
+  recipe: HTMLSelectElement;
   redo: HTMLButtonElement;
+  "reset-all": HTMLButtonElement;
+  side: HTMLButtonElement;
   size: HTMLInputElement;
+  slide: HTMLInputElement;
   source_prompt: HTMLTextAreaElement;
   strengths: HTMLInputElement;
   target_prompt: HTMLTextAreaElement;
+  tint: HTMLInputElement;
   undo: HTMLButtonElement;
+  "view-result": HTMLButtonElement;
 }
 
 interface ParentNode {

@@ -23,7 +23,7 @@ def test_nothing_stands_in_the_way(browser: Browser, client: httpx.Client, scree
         assert serious(page) == []
         page.click(".preset:has-text('lamp')")
         page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
-        page.get_by_label("Words of region 1").fill("piano")
+        page.get_by_label("Words to apply in region 1").fill("piano")
         page.click("#submit")
         expect(page.locator(".error")).to_have_count(1)
         assert serious(page) == []
@@ -41,7 +41,7 @@ def test_the_whole_page_by_keyboard(browser: Browser, client: httpx.Client) -> N
             if seen[-1] == "carpet":
                 page.keyboard.press("Enter")
                 break
-        assert seen[0] == "To the prompts"
+        assert seen[0] == "Skip to the descriptions"
         expect(page.locator("#stage")).to_be_focused()
 
 
@@ -80,10 +80,10 @@ def test_another_key_shows_what_is_its_own(
             page.get_by_label("API key").fill(key)
             page.keyboard.press("Enter")
 
-        edits, outcome = page.locator("#edits > li"), page.locator("#outcome")
+        edits, outcome = page.locator("#edits > li"), page.locator("#progress")
         assert form.send(client, {"Authorization": f"Bearer {keys[0]}"}).status_code == 202
         use(keys[0])
-        edits.get_by_role("button").click()
+        edits.locator(".entry").click()
         expect(outcome).to_be_visible()
         page.click("#key-forget")
         expect(outcome).to_be_hidden()

@@ -38,7 +38,7 @@ def set_parameters(page: Page, values: dict[str, str]) -> None:
 def submit(page: Page) -> None:
     """Submit, and wait for the acceptance."""
     page.click("#submit")
-    expect(page.locator("#outcome")).to_be_visible()
+    expect(page.locator("#progress")).to_be_visible()
 
 
 def shown_id(page: Page) -> str:
@@ -52,20 +52,34 @@ def test_an_edit_and_the_edit_of_it(page: Page, tmp_path: Path) -> None:
     drag(page, (40, 112), (90, 112), size=(128, 128))
     set_parameters(page, QUICK)
     submit(page)
-    expect(page.locator("#bar")).to_be_visible()
-    expect(page.locator("#progress-text")).to_have_text(re.compile("Waiting|Starting|Inverting|Editing|step"))
+    expect(page.locator("#progress-text")).to_have_text(re.compile("Waiting|Starting|Reading|Editing|step"))
 
-    slider = page.get_by_label("Share of the picture before")
-    slider.focus(timeout=TIMEOUT_MS)
+    # The whole result, in the place of the picture; no word claims that it is a good one.
+    slider = page.get_by_label("Before and after")
+    slider.wait_for(timeout=TIMEOUT_MS)
+    expect(slider).to_have_attribute("aria-valuetext", "0 % before, 100 % after")
+    expect(page.locator("#tag-before")).to_be_hidden()
+    for part in ("#editor", "#details", "#edits"):
+        expect(page.locator(part)).not_to_contain_text(re.compile("success|succeeded|worked", re.IGNORECASE))
+    page.locator("#stage").focus()
     for _ in range(10):
-        page.keyboard.press("ArrowLeft")
-    expect(slider).to_have_attribute("aria-valuetext", "40 % before, 60 % after")
-    before = page.locator(".frame .before").bounding_box()
-    assert before is not None
-    page.mouse.click(before["x"] + before["width"] * 0.8, before["y"] + 20)
-    assert 75 < int(slider.input_value()) < 85
+        page.keyboard.press("ArrowRight")
+    expect(slider).to_have_attribute("aria-valuetext", "10 % before, 90 % after")
+    drag(page, (20, 64), (102, 64), size=(128, 128))
+    assert 78 <= int(slider.input_value()) <= 82
+    before = page.locator("#before")
+    clipped = "image => getComputedStyle(image).clipPath"
+    assert before.evaluate(clipped) != "none"
+    page.keyboard.down("c")
+    assert before.evaluate(clipped) == "none"
+    page.keyboard.up("c")
+    assert before.evaluate(clipped) != "none"
+    page.get_by_role("button", name="Side by side").click()
+    expect(page.locator("#aside")).to_be_visible()
     page.get_by_role("button", name="Difference").click()
-    expect(page.locator(".compare p")).to_contain_text("of the pixels changed")
+    expect(page.locator("#aside")).to_be_hidden()
+    expect(page.locator("#apart-text")).to_contain_text("of the pixels changed")
+    page.get_by_role("button", name="Difference").click()
     for name in ("attention-before", "attention-after", "attention-steps"):
         image = page.locator(f"img[data-name^={name}]")
         image.scroll_into_view_if_needed()
@@ -73,10 +87,12 @@ def test_an_edit_and_the_edit_of_it(page: Page, tmp_path: Path) -> None:
         assert image.evaluate("image => image.naturalWidth") > 0
     expect(page.locator(".measures")).to_contain_text("token ratio")
     with page.expect_download() as download:
-        page.get_by_role("link", name="Download").click()
+        page.get_by_role("button", name="Download").click()
     download.value.save_as(tmp_path / "result.png")
     with Image.open(tmp_path / "result.png") as result:
         assert result.size == (128, 128)
+    # A picture, not a canvas: a right-click offers to copy and to save it.
+    assert page.locator("#after").evaluate("image => [image.localName, image.naturalWidth]") == ["img", 128]
     # Token and spatial ratio, each before and after every step's updates.
     lines = page.locator(".plot polyline")
     expect(lines).to_have_count(4)
@@ -84,8 +100,8 @@ def test_an_edit_and_the_edit_of_it(page: Page, tmp_path: Path) -> None:
     assert serious(page) == []
     first = shown_id(page)
 
-    page.get_by_role("button", name="Use as source").click()
-    expect(page.locator("#source-name")).to_contain_text("the result of")
+    page.get_by_role("button", name="Edit further").click()
+    expect(page.locator("#source-name")).to_contain_text("Result of")
     page.click("#invert")
     page.fill("#target_prompt", page.input_value("#source_prompt").replace("a white pot", "a yellow pot"))
     page.locator("#field-method").select_option("p2p")
@@ -112,10 +128,10 @@ def test_an_edit_on_a_phone_in_the_dark(browser: Browser, stack: Stack) -> None:
         expect(page.locator(".share")).to_have_text(re.compile("[5-9][.].* %"))
         set_parameters(page, QUICK)
         submit(page)
-        slider = page.get_by_label("Share of the picture before")
+        slider = page.get_by_label("Before and after")
         slider.scroll_into_view_if_needed(timeout=TIMEOUT_MS)
-        slider.tap(position={"x": 20, "y": 60})
-        assert int(slider.input_value()) < 20
+        touch(page, (100, 64), (13, 64), size=(128, 128))
+        assert 5 <= int(slider.input_value()) <= 15
         expect(page.locator(".plot polyline")).to_have_count(4)
         assert serious(page) == []
         # Nothing is wider than the screen.
@@ -127,11 +143,11 @@ def test_an_edit_is_canceled_while_it_runs(page: Page) -> None:
     submit(page)
     expect(page.locator("#progress-text")).to_contain_text("step", timeout=TIMEOUT_MS)
     page.click("#cancel")
-    expect(page.locator("#finished")).to_have_text("This edit was canceled.", timeout=TIMEOUT_MS)
-    expect(page.locator("#edits .state").first).to_have_text("canceled")
+    expect(page.locator("#finished .note")).to_have_text("This edit was canceled.", timeout=TIMEOUT_MS)
+    expect(page.locator("#edits .state").first).to_have_text("Canceled")
     # The address leads back to it.
     page.reload()
-    expect(page.locator("#finished")).to_have_text("This edit was canceled.")
+    expect(page.locator("#finished .note")).to_have_text("This edit was canceled.")
 
 
 def test_methods_and_strengths_side_by_side(page: Page) -> None:
@@ -162,7 +178,7 @@ def test_a_comparison_is_canceled(page: Page) -> None:
     page.click("#compare")
     expect(page.locator("#grid .waiting")).to_have_count(2)
     page.click("#compare-cancel")
-    expect(page.locator("#grid td p")).to_have_text(["It was canceled.", "It was canceled."])
+    expect(page.locator("#grid td p")).to_have_text(["This edit was canceled."] * 2)
     expect(page.locator("#compare-cancel")).to_be_hidden()
 
 
@@ -175,18 +191,19 @@ def test_errors_are_at_their_fields(page: Page) -> None:
 
     source, target = (page.input_value(f"#{name}_prompt") for name in ("source", "target"))
     page.fill("#target_prompt", "")
-    assert "Say what" in error("target_prompt")
+    assert error("target_prompt") == "Describe the picture after the edit."
     page.fill("#target_prompt", source.replace("red carpet", "crimson carpet"))
     expect(page.locator("#reading .unknown")).to_have_text("crimson")
-    assert "does not know: crimson" in error("target_prompt")
+    assert error("target_prompt") == "The model does not know: crimson"
     page.fill("#target_prompt", target)
     expect(page.locator(".error")).to_have_count(0)
-    page.get_by_label("Words of region 1").fill("red carpet")
+    page.get_by_label("Words to apply in region 1").fill("red carpet")
     assert "'red carpet' is not a whole word of the target prompt" in error("words")
-    page.get_by_label("Words of region 1").fill("")
-    set_parameters(page, {"strength": "2"})
+    page.get_by_label("Words to apply in region 1").fill("")
+    set_parameters(page, {"guided_fraction": "2"})
     page.evaluate("for (const each of document.querySelectorAll('#settings details')) each.open = false")
-    assert "less than or equal to 1" in error("strength")
-    page.fill("#field-strength", "1")
+    assert "less than or equal to 1" in error("guided_fraction")
+    expect(page.locator("#field-guided_fraction")).to_be_in_viewport()
+    page.fill("#field-guided_fraction", "0.5")
     page.click("#clear")
     assert "The mask is empty" in error("mask")

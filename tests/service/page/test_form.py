@@ -40,23 +40,23 @@ def post(page: Page) -> int:
 def test_words_are_needed_where_the_service_needs_them(page: Page) -> None:
     reading = page.locator("#reading-words li")
     page.fill("#target_prompt", "a room")
-    expect(reading).to_have_text("Guided: room")
+    expect(reading).to_have_text("Applied here: room")
     assert post(page) == 202
     page.fill("#source_prompt", "a carpet")
     page.fill("#target_prompt", "a carpet")
-    expect(reading).to_have_text("No word is new: change the prompt, or name the words.")
+    expect(reading).to_have_text("Both descriptions are the same. Change the second one.")
     assert post(page) == 422
     page.locator("#field-method").select_option("p2p")
-    expect(reading).to_have_text("No words are needed: nothing is guided.")
+    expect(reading).to_have_text("No words are needed with this method.")
     assert post(page) == 202
-    page.get_by_label("Words of region 1").fill("carpet")
-    expect(reading).to_have_text("Words, not guided: carpet")
+    page.get_by_label("Words to apply in region 1").fill("carpet")
+    expect(reading).to_have_text("Words, without guidance: carpet")
 
 
 def test_what_is_no_number_is_told(page: Page) -> None:
     page.locator("#field-steps").press_sequentially("1e")
     page.click("#submit")
-    expect(page.locator("[data-field=steps] .error")).to_have_text("This is no number.")
+    expect(page.locator("[data-field=steps] .error")).to_have_text("This is not a number.")
     expect(page.locator("#field-steps")).to_be_focused()
     page.fill("#field-steps", "12")
     expect(page.locator("[data-field=steps] .error")).to_have_count(0)
@@ -80,7 +80,7 @@ def test_an_edit_is_made_once_though_its_answer_is_lost(page: Page, client: http
     assert count() == 1
     page.unroute("**/v1/edits")
     assert post(page) == 202
-    expect(page.locator("#outcome")).to_be_visible()
+    expect(page.locator("#progress")).to_be_visible()
     assert count() == 1
     # The same again after an answer is another edit.
     expect(page.locator("#submit")).not_to_have_attribute("aria-disabled", "true")
@@ -93,7 +93,7 @@ def test_the_code_is_that_of_the_form_as_it_is(page: Page) -> None:
     page.fill("#target_prompt", "a purple room")
     for code in (curl, python):
         expect(code).to_contain_text("a purple room")
-    page.get_by_label("Words of region 1").fill("purple")
+    page.get_by_label("Words to apply in region 1").fill("purple")
     page.locator("#field-method").select_option("p2p")
     page.fill("#field-steps", "12")
     page.click("#copy-curl")
@@ -129,7 +129,7 @@ def test_a_comparison_gives_each_method_what_it_reads(page: Page, client: httpx.
     assert page.url.endswith(f"#compare={edit['id']}")
     page.fill("#field-skip_fraction", "")
     assert post(page) == 202
-    expect(page.locator("#outcome")).to_be_visible()
+    expect(page.locator("#progress")).to_be_visible()
     assert "#edit=" in page.url
 
 
@@ -146,12 +146,12 @@ def test_a_model_that_edits_by_instruction_needs_no_source_prompt(
         page.fill("#target_prompt", "make a carpet green")
         expect(page.locator("#reading-text .unknown")).to_have_text("make")
         page.click("#submit")
-        expect(page.locator("[data-field=source_prompt] .error")).to_have_text("Say what the picture shows.")
+        expect(page.locator("[data-field=source_prompt] .error")).to_have_text("Describe the picture as it is.")
         page.locator("#field-model").select_option("instruct")
         expect(page.locator("#source_prompt")).to_be_hidden()
         expect(page.get_by_label("Instruction", exact=True)).to_have_value("make a carpet green")
         expect(page.locator("#reading-text .unknown")).to_have_count(0)
-        expect(page.locator("#reading-words li")).to_have_text("No words are needed: nothing is guided.")
+        expect(page.locator("#reading-words li")).to_have_text("No words are needed with this method.")
         with page.expect_response(is_submission) as posted:
             page.click("#submit")
         assert posted.value.status == 202, posted.value.text()
@@ -160,6 +160,6 @@ def test_a_model_that_edits_by_instruction_needs_no_source_prompt(
 
 def test_a_worker_that_comes_is_noticed(browser: Browser, shared_client: httpx.Client, announce: Announce) -> None:
     with visiting(browser, str(shared_client.base_url), **WIDE) as page:
-        expect(page.locator("#status")).to_contain_text("no worker serves")
+        expect(page.locator("#status")).to_have_text("No worker is running for 'demo'")
         announce()
-        expect(page.locator("#status")).to_have_text("demo, cpu")
+        expect(page.locator("#status")).to_have_text("Model: demo (cpu)")

@@ -45,9 +45,9 @@ def test_the_place_in_line_goes_on(page: Page, client: httpx.Client, form: Form,
     first, _, last = (submit(form, client) for _ in range(3))
     page.goto(f"/#edit={last}")
     text = page.locator("#progress-text")
-    expect(text).to_have_text("Waiting: 2 edits before it")
+    expect(text).to_have_text("Waiting: 2 edits before this one")
     worker_side.claim(first)
-    expect(text).to_have_text("Waiting: 1 edit before it")
+    expect(text).to_have_text("Waiting: 1 edit before this one")
 
 
 def test_a_connection_that_is_back_says_so(page: Page, client: httpx.Client, form: Form) -> None:
@@ -62,7 +62,7 @@ def test_a_connection_that_is_back_says_so(page: Page, client: httpx.Client, for
 
 
 FOLLOW = """async () => {
-  const { follow } = await import("/page/follow.js");
+  const { follow } = await import("/page/result/follow.js");
   window.asked = 0;
   window.outages = [];
   const real = window.fetch;
@@ -124,7 +124,7 @@ def test_a_cancel_that_fails_can_be_tried_again(page: Page, client: httpx.Client
         expect(page.locator(button)).to_be_enabled()
     page.unroute("**/cancel")
     page.click("#compare-cancel")
-    expect(page.locator("#grid td p")).to_have_text("It was canceled.")
+    expect(page.locator("#grid td p")).to_have_text("This edit was canceled.")
 
 
 def test_the_list_keeps_what_was_asked_for(page: Page, client: httpx.Client, form: Form) -> None:
@@ -142,10 +142,10 @@ def test_the_list_keeps_what_was_asked_for(page: Page, client: httpx.Client, for
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # back to the tab
     expect(edits.first).to_have_attribute("data-id", ids[14])
     assert [edit.get_attribute("data-id") for edit in edits.all()] == [*reversed(ids[13:]), *reversed(ids[:12])]
-    expect(edits.nth(1).locator(".state")).to_have_text("canceled")
-    edits.nth(1).get_by_role("button").click()
-    expect(page.locator("#finished")).to_have_text("This edit was canceled.")
-    expect(page.locator("#outcome-title")).to_be_focused()
+    expect(edits.nth(1).locator(".state")).to_have_text("Canceled")
+    edits.nth(1).locator(".entry").click()
+    expect(page.locator("#finished .note")).to_have_text("This edit was canceled.")
+    expect(page.locator("#editor-title")).to_be_focused()
     assert page.url.endswith(f"#edit={ids[13]}")
     expect(page.locator("#edits [aria-current]")).to_have_count(1)
 
@@ -188,7 +188,7 @@ def test_of_two_results_the_last_one_chosen_is_shown(
 def test_a_picture_is_kept_while_it_is_shown(page: Page) -> None:
     page.route(re.compile("/page/some-"), lambda route: route.fulfill(body=picture(), content_type="image/png"))
     loads = page.evaluate("""async () => {
-      const { picture } = await import("/page/api.js");
+      const { picture } = await import("/page/shared/api.js");
       const loads = (url) => new Promise((resolve) => {
         const image = new Image();
         image.onload = () => resolve(true);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from html.parser import HTMLParser
 from pathlib import Path
 
 import httpx
@@ -26,20 +27,56 @@ def test_the_page_lets_nothing_in_from_elsewhere(client: httpx.Client) -> None:
     assert "unsafe" not in str(policy)
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)
+FILES = sorted(path for path in FOLDER.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FOLDER)))
 def test_every_file_is_served_and_names_no_other_host(client: httpx.Client, path: Path) -> None:
-    response = client.get(f"/page/{path.name}")
+    response = client.get(f"/page/{path.relative_to(FOLDER)}")
     assert response.status_code == 200
     assert response.content == path.read_bytes()
-    addresses = re.findall(r"https?://[^\"']*", response.text)
+    code = re.sub(r"^\s*//.*$", "", response.text, flags=re.MULTILINE)
+    addresses = re.findall(r"https?://[^\"']*", code)
     assert set(addresses) <= {"http://www.w3.org/2000/svg"}  # a name, which nobody fetches
-    again = client.get(f"/page/{path.name}", headers={"If-None-Match": response.headers["etag"]})
+    again = client.get(f"/page/{path.relative_to(FOLDER)}", headers={"If-None-Match": response.headers["etag"]})
     assert again.status_code == 304
 
 
-@pytest.mark.parametrize("path", ["/page/../app.py", "/page/%2e%2e", "/page/..%2fapp.py", "/page/none.js", "/page/"])
+OUTSIDE = [
+    "/page/../app.py",
+    "/page/%2e%2e",
+    "/page/..%2fapp.py",
+    "/page/css/%2e%2e/%2e%2e/app.py",
+    "/page//etc/hostname",
+]
+
+
+@pytest.mark.parametrize("path", [*OUTSIDE, "/page/none.js", "/page/", "/page/css"])
 def test_other_files_are_not_served(client: httpx.Client, path: str) -> None:
     assert client.get(path).status_code == 404
+
+
+class Words(HTMLParser):
+    """What a document says itself: texts, and attributes that are read out or shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, _: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value or "" for name, value in attrs if name in {"alt", "aria-label", "placeholder", "title"}]
+
+    def handle_data(self, data: str) -> None:
+        self.found += [data.strip()] if data.strip() else []
+
+
+def test_every_text_is_in_one_file() -> None:
+    words = Words()
+    words.feed((FOLDER / "index.html").read_text())
+    assert set(words.found) <= {"MAG-Edit", "curl", "Python", "100 %"}
+    sentence = re.compile(r"""["'`][A-Z][a-z]+ [a-z]""")
+    own = [path for path in FILES if path.suffix == ".js" and path.parent.name not in {"vendor", "docs"}]
+    assert [path.name for path in own if sentence.search(path.read_text())] == ["strings.js"]
 
 
 def test_presets_are_the_demos_edits(client: httpx.Client) -> None:
