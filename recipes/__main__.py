@@ -14,16 +14,17 @@ import typer
 from PIL import Image
 
 from magedit.config import EditConfig
-from magedit.demo import checkpoint_path, edit_set, instruct_checkpoint_path
+from magedit.demo import checkpoint_path, edit_set, instruct_checkpoint_path, segmenter_path
 from magedit.demo.draw import draw_scene
 from magedit.demo.scene import sample_scene
-from recipes.presets import FLOW_PRESETS, PRESETS, FlowPreset, Preset
+from recipes.presets import FLOW_PRESETS, PRESETS, SEGMENTER_PRESETS, FlowPreset, Preset, SegmenterPreset
 
 if TYPE_CHECKING:
     from recipes.processes import Work
 
 CHECKPOINT = checkpoint_path()
 INSTRUCT_CHECKPOINT = instruct_checkpoint_path()
+SEGMENTER = segmenter_path()
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The demo's rooms, recipe and checkpoint.")
 
@@ -105,6 +106,7 @@ Seed = Annotated[int | None, typer.Option(help="Which rooms, in place of the pre
 Processes = Annotated[int, typer.Option(min=1, help="Processes of one thread each.")]
 Budget = Annotated[float | None, typer.Option(help="Stop after so many seconds; run again to go on.")]
 FlowPresetName = Annotated[str, typer.Option("--preset", help=f"One of {', '.join(FLOW_PRESETS)}.")]
+SegmenterPresetName = Annotated[str, typer.Option("--preset", help=f"One of {', '.join(SEGMENTER_PRESETS)}.")]
 FlowStart = Annotated[
     Path | None,
     typer.Option("--start", help="Folder of a checkpoint of this layout that is trained on; its VAE stays."),
@@ -125,7 +127,12 @@ def _within_budget(out: Path) -> Iterator[None]:
 
 
 def _train(
-    work: "Work", preset: Preset | FlowPreset, state: Path, out: Path, processes: int, budget_s: float | None
+    work: "Work",
+    preset: Preset | FlowPreset | SegmenterPreset,
+    state: Path,
+    out: Path,
+    processes: int,
+    budget_s: float | None,
 ) -> None:
     """Trains in ``processes`` processes, for ``budget_s`` seconds at most."""
     from recipes.loop import Run
@@ -209,6 +216,45 @@ def train_instruct(
     run = Run(state=state, seed=recipe.seed, snapshot_s=recipe.snapshot_s, deadline=deadline)
     with _within_budget(out):
         train_instruct(recipe, run, out, start)
+
+
+def _segmenter_preset(name: str, samples: int | None) -> SegmenterPreset:
+    if name not in SEGMENTER_PRESETS:
+        raise typer.BadParameter(f"preset {name!r} is unknown: use one of {', '.join(SEGMENTER_PRESETS)}")
+    preset = SEGMENTER_PRESETS[name]
+    if samples:
+        schedule = replace(preset.segmenter.schedule, samples=samples)
+        preset = replace(preset, segmenter=replace(preset.segmenter, schedule=schedule))
+    return preset
+
+
+@app.command()
+def train_segmenter(
+    preset: SegmenterPresetName = "segmenter-128",
+    state: State = Path(".cache/demo-segmenter"),
+    out: Out = SEGMENTER,
+    processes: Processes = 1,
+    budget_s: Budget = None,
+    samples: Longer = None,
+) -> None:
+    """Train the segmenter; after a kill the same command goes on from the last snapshot."""
+    from recipes.segmenter import train_segmenter
+
+    chosen = _segmenter_preset(preset, samples)
+    _train(partial(train_segmenter, preset=chosen, out=out), chosen, state, out, processes, budget_s)
+
+
+@app.command()
+def export_segmenter(
+    preset: SegmenterPresetName = "segmenter-128",
+    state: State = Path(".cache/demo-segmenter"),
+    out: Out = SEGMENTER,
+) -> None:
+    """Write what a run of `train-segmenter` in progress has reached."""
+    from recipes.segmenter import export_segmenter_snapshot
+
+    seen = export_segmenter_snapshot(_segmenter_preset(preset, None), state, out)
+    typer.echo(f"segmenter after {seen} samples: {out}")
 
 
 @app.command()

@@ -136,6 +136,11 @@ def _store(
     index |= {"domain": DOMAIN, **keys}
     (fresh / "model_index.json").write_text(json.dumps(index, indent=2, sort_keys=True) + "\n")
     write_vocabulary(fresh, vocabulary)
+    replace_folder(fresh, out)
+
+
+def replace_folder(fresh: Path, out: Path) -> None:
+    """Puts a new export in the place of an earlier one, whose files written by hand stay."""
     for name in KEPT:
         if (out / name).exists():
             shutil.copy2(out / name, fresh / name)

@@ -95,7 +95,8 @@ def optimizers(
     model: nn.Module, muon: float, adam: float, rank: int = 0, processes: int = 1
 ) -> list[torch.optim.Optimizer]:
     """Muon for the hidden matrices of a model, Adam for its ends, embeddings, norms and biases."""
-    ends = ("conv_in", "conv_out", "embeddings", "head", "quant_conv")
+    ends: tuple[str, ...] = ("conv_in", "conv_out", "embeddings", "head", "quant_conv")
+    ends += ("vision_encoder.pos_embed", "patch_embed", "point_embed", "mask_tokens", "iou_token")  # of a segmenter
     hidden: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():

@@ -165,6 +165,41 @@ class FlowPreset:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SegmenterRecipe:
+    """SamModel, taught by clicks and boxes on rooms."""
+
+    width: int
+    """Of the picture's encoder."""
+    layers: int
+    heads: int
+    patch: int
+    """Side of a token in pixels; masks have four cells a token and axis."""
+    decoder_width: int
+    """Of the prompts' encoder and the masks' decoder."""
+    rooms: int
+    """Rooms to draw and keep."""
+    prompts: int
+    """Clicks or boxes a room and step: they share one pass of the encoder."""
+    schedule: Schedule
+    average: float = 0.998
+    """Decay of the exponential moving average of the weights, per step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmenterPreset:
+    """The recipe of a segmenter in SAM's layout."""
+
+    name: str
+    seed: int
+    size: int
+    """Side of the pictures in pixels."""
+    segmenter: SegmenterRecipe
+    device: str = "cpu"
+    snapshot_s: float = 120.0
+    """Seconds between two snapshots of the training state."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Preset:
     """One whole recipe."""
 
@@ -342,3 +377,40 @@ FLOW_TOY: Final = FlowPreset(
 )
 
 FLOW_PRESETS: Final[Mapping[str, FlowPreset]] = {preset.name: preset for preset in (FLOW_256, FLOW_TOY)}
+
+SEGMENTER_128: Final = SegmenterPreset(
+    name="segmenter-128",
+    seed=29,
+    size=128,
+    segmenter=SegmenterRecipe(
+        width=128,
+        layers=4,
+        heads=4,
+        patch=8,
+        decoder_width=96,
+        rooms=4_000,
+        prompts=8,
+        schedule=Schedule(samples=8_000, batch=4, muon=0.02, adam=2e-3, warmup=400, decay=0.6),
+    ),
+)
+
+SEGMENTER_TOY: Final = SegmenterPreset(
+    name="segmenter-toy",
+    seed=29,
+    size=64,
+    snapshot_s=0.0,
+    segmenter=SegmenterRecipe(
+        width=16,
+        layers=1,
+        heads=2,
+        patch=8,
+        decoder_width=16,
+        rooms=8,
+        prompts=2,
+        schedule=Schedule(samples=32, batch=4, muon=0.01, adam=1e-3, warmup=8),
+    ),
+)
+
+SEGMENTER_PRESETS: Final[Mapping[str, SegmenterPreset]] = {
+    preset.name: preset for preset in (SEGMENTER_128, SEGMENTER_TOY)
+}

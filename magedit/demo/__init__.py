@@ -18,6 +18,7 @@ __all__ = [
     "edit_set",
     "instruct_checkpoint_path",
     "sample_edits",
+    "segmenter_path",
 ]
 
 
@@ -29,3 +30,8 @@ def checkpoint_path() -> Path:
 def instruct_checkpoint_path() -> Path:
     """The folder of the checkpoint that edits by instruction, which ships beside it."""
     return Path(__file__).parent / "instruct-checkpoint"
+
+
+def segmenter_path() -> Path:
+    """The folder of the segmenter that ships beside them: a model of SAM's layout that knows the demo's rooms."""
+    return Path(__file__).parent / "segmenter"
