@@ -56,6 +56,15 @@ def edit(
             hidden=True, metavar="JSON", parser=json_array, help="Several masks: one object of words per mask."
         ),
     ] = None,
+    mask_shapes: Annotated[
+        Any,
+        typer.Option(
+            hidden=True,
+            metavar="JSON",
+            parser=json_array,
+            help="Masks without pictures: one object per region, with `polygon`, `box`, `rle` or `upload`.",
+        ),
+    ] = None,
     mask_mode: Annotated[MaskMode | None, typer.Option(hidden=True, help="Which part of the mask is edited.")] = None,
     output_format: Annotated[
         OutputFormat | None, typer.Option(hidden=True, help="Format, whatever the ending.")
@@ -141,8 +150,10 @@ def edit(
     _check_preview(preview)
     pictures = [image, *(masks or ())]
     picture = None if source_edit is not None else pictures.pop(0)
-    if not pictures:
-        raise typer.BadParameter("no mask is given: name one picture per region after the picture to edit")
+    if not pictures and mask_shapes is None:
+        raise typer.BadParameter(
+            "no mask is given: name one picture per region after the picture to edit, or give --mask-shapes"
+        )
     request: dict[str, Any] = {
         "source_prompt": source_prompt,
         "target_prompt": target_prompt,
@@ -151,6 +162,7 @@ def edit(
         "compare": compare or (),
         "regions": regions,
         "mask_mode": mask_mode,
+        "mask_shapes": mask_shapes,
         "output_format": output_format or _format_of(out),
         **config,
     }

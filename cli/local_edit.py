@@ -28,6 +28,7 @@ from magedit.config.parameters import invalid_parameter
 from magedit.edits.asked import read_asked
 from magedit.edits.resolve import resolve
 from magedit.errors import CheckpointError, MAGEditError
+from magedit.masks.shapes import one_per_region, read_shapes
 from magedit.prompts.alignment import from_tokenizers
 from magedit.report import Preview, Progress
 from service.edits.views import edit_view
@@ -77,7 +78,13 @@ class LocalEditor:
         return self._store.get(self._keys[href])
 
     def _claim(
-        self, image: bytes, masks: Sequence[bytes], *, mask_mode: MaskMode = "white", **fields: Any
+        self,
+        image: bytes,
+        masks: Sequence[bytes],
+        *,
+        mask_mode: MaskMode = "white",
+        mask_shapes: Sequence[Any] | None = None,
+        **fields: Any,
     ) -> JobRecord:
         """A record as a worker claims it, with its inputs in storage."""
         chosen = {name: fields.pop(name) for name in JobOptions.model_fields if name in fields}
@@ -87,10 +94,12 @@ class LocalEditor:
             raise invalid_parameter(error) from error
         info = self._served.info
         checkpoint = info.as_checkpoint(from_tokenizers(self._served.tokenizer_json))
-        edit = resolve(read_asked(fields), checkpoint, masks=len(masks)).edit()
-        picture, read = read_inputs(image, masks, mask_mode, self._settings)
+        shapes = one_per_region(None if mask_shapes is None else read_shapes(mask_shapes), len(masks))
+        edit = resolve(read_asked(fields), checkpoint, masks=len(shapes)).edit()
+        softness = edit.config.mask_softness
+        picture, read = read_inputs(image, masks, mask_mode, self._settings, shapes=shapes, softness=softness)
         job, now = new_id(), time.time()
-        keys = [image_key(OWNER, job), *(mask_key(OWNER, job, n) for n in range(len(masks)))]
+        keys = [image_key(OWNER, job), *(mask_key(OWNER, job, n) for n in range(len(read)))]
         for key, each in zip(keys, (picture, *read), strict=True):
             self._store.put(key, write_png(each), "image/png")
         return JobRecord(

@@ -8,6 +8,9 @@
     │   ├── PromptNotSupported   the checkpoint does not know a word of the prompt
     │   ├── MaskMismatch         image and mask differ in size
     │   ├── EmptyMask            nothing to edit
+    │   ├── InvalidPolygon       a ring without an area, or one that crosses itself
+    │   ├── InvalidBox           a box without an area
+    │   ├── InvalidRle           runs that are none, or do not fill the picture
     │   ├── RegionMismatch       masks and regions do not pair up
     │   ├── UnknownMethod        no such method or inversion, or an inversion that was made for another edit
     │   ├── NotTogether          a method with an inversion or a parameter that it has no use for
@@ -83,6 +86,27 @@ class EmptyMask(InvalidEdit):
 
     code = "mask_empty"
     default_field = "mask"
+
+
+class InvalidPolygon(InvalidEdit):
+    """A ring has no area or crosses itself."""
+
+    code = "polygon_invalid"
+    default_field = "mask_shapes"
+
+
+class InvalidBox(InvalidEdit):
+    """A box has no area, or none inside the picture."""
+
+    code = "box_invalid"
+    default_field = "mask_shapes"
+
+
+class InvalidRle(InvalidEdit):
+    """A run-length encoding cannot be read, or is of another size than the picture."""
+
+    code = "rle_invalid"
+    default_field = "mask_shapes"
 
 
 class RegionMismatch(InvalidEdit):

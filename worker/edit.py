@@ -14,6 +14,7 @@ from jobs.settings import Settings
 from jobs.storage import ObjectStore, artifact_key, result_key, sha256
 from magedit.assessment import Thresholds, assess
 from magedit.config import EditConfig
+from magedit.images.masks import selected_by
 from magedit.images.transparency import flatten
 from magedit.meter import expected_work
 from magedit.methods.registry import METHODS
@@ -80,7 +81,8 @@ def run(
             return inversions.slot(claim.tenant, image, masks, request.source_prompt, config)
 
         several = edit_by(editor, inputs, request.configs, report, cached_for, previews=previews)
-        finished = _finish(claim, image, masks, several, several.measures, None, store, report, withhold=withhold)
+        selected = [selected_by(mask) for mask in masks]
+        finished = _finish(claim, image, selected, several, several.measures, None, store, report, withhold=withhold)
         return replace(finished, assessment=assess(finished.measures, thresholds))
     # One unguided edit, of the first seed: results of other seeds have none to be compared with.
     compare = "attention" in request.artifacts and request.config.is_guided
@@ -107,7 +109,8 @@ def run(
         report.share(1.0 - share, share)
         unguided = editor.edit(*inputs, plain, inversion=edited.inversion, on_progress=report)
         measures = replace(measures, unguided=unguided.measures.after)
-    finished = _finish(claim, image, masks, edited, measures, unguided, store, report, withhold=False)
+    selected = [selected_by(mask) for mask in masks]
+    finished = _finish(claim, image, selected, edited, measures, unguided, store, report, withhold=False)
     return replace(finished, assessment=assess(finished.measures, thresholds))
 
 

@@ -54,12 +54,13 @@ class AsyncClient:
     async def submit(
         self,
         image: Picture | None,
-        masks: Sequence[Picture],
+        masks: Sequence[Picture] = (),
         *,
         source_prompt: str | None = None,
         target_prompt: str,
         words: Sequence[str] = (),
         regions: Sequence[Mapping[str, Any]] | None = None,
+        mask_shapes: Sequence[Mapping[str, Any]] | None = None,
         artifacts: Sequence[str] = (),
         idempotency_key: str | None = None,
         wait_s: int = 0,
@@ -77,6 +78,7 @@ class AsyncClient:
             target_prompt=target_prompt,
             words=words,
             regions=regions,
+            mask_shapes=mask_shapes,
             artifacts=artifacts,
             **fields,
         )

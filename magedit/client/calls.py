@@ -28,6 +28,9 @@ LONGEST_PAUSE_S = 10.0
 POLL_S = 0.5
 """Longest pause between two looks at an edit, in seconds: an answer of which nothing has changed costs little (304)."""
 
+# Fields that are JSON arrays; every other sequence is a field that is repeated.
+_ARRAYS = frozenset({"regions", "mask_shapes"})
+
 # Answers after which the same call may do better (RFC 9110, 15; RFC 6585, 4).
 _LATER = frozenset({429, 502, 503, 504})
 
@@ -79,7 +82,15 @@ def submission(
     headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
     if wait_s:
         headers["Prefer"] = f"wait={wait_s}"
-    return Call("POST", "/v1/edits", {"data": form_data(**fields), "files": files, "headers": headers})
+    return Call("POST", "/v1/edits", {**_multipart(files, form_data(**fields)), "headers": headers})
+
+
+def _multipart(files: list[tuple[str, tuple[str, bytes]]], data: dict[str, str | list[str]]) -> dict[str, Any]:
+    """httpx's options of a multipart form, which without files it would encode in another way."""
+    if files:
+        return {"data": data, "files": files}
+    parts = [(name, each) for name, value in data.items() for each in (value if isinstance(value, list) else [value])]
+    return {"files": [(name, (None, value)) for name, value in parts]}
 
 
 def listing(state: State | None, limit: int, cursor: str | None) -> Call:
@@ -173,10 +184,10 @@ def save(data: bytes, edit: Edit, number: int, target: Path) -> None:
 
 
 def form_data(**fields: Any) -> dict[str, str | list[str]]:
-    """The text fields of `POST /v1/edits`: mappings and `regions` as JSON, sequences repeated, None left out."""
+    """The text fields of a form: mappings and the fields of `_ARRAYS` as JSON, sequences repeated, None left out."""
     data: dict[str, str | list[str]] = {}
     for name, value in fields.items():
-        if isinstance(value, Mapping) or (name == "regions" and value is not None):
+        if isinstance(value, Mapping) or (name in _ARRAYS and value is not None):
             data[name] = json.dumps(value)
         elif isinstance(value, list | tuple):
             data[name] = [str(each) for each in value]

@@ -56,12 +56,13 @@ class Client:
     def submit(
         self,
         image: Picture | None,
-        masks: Sequence[Picture],
+        masks: Sequence[Picture] = (),
         *,
         source_prompt: str | None = None,
         target_prompt: str,
         words: Sequence[str] = (),
         regions: Sequence[Mapping[str, Any]] | None = None,
+        mask_shapes: Sequence[Mapping[str, Any]] | None = None,
         artifacts: Sequence[str] = (),
         idempotency_key: str | None = None,
         wait_s: int = 0,
@@ -73,6 +74,8 @@ class Client:
         ``wait_s`` asks the service to answer when the edit is finished, or after so many seconds; keep it below the
         client's time-out. ``fields`` are any further form fields of `POST /v1/edits`; None leaves one out.
 
+        ``masks`` are pictures; ``mask_shapes`` are masks as data, one mapping per region, in place of them or
+        about them.
         Without ``image`` the field ``source_edit`` names the edit whose result is edited further.
 
         Raises:
@@ -87,6 +90,7 @@ class Client:
             target_prompt=target_prompt,
             words=words,
             regions=regions,
+            mask_shapes=mask_shapes,
             artifacts=artifacts,
             **fields,
         )

@@ -26,6 +26,7 @@ from magedit.config.types import (
     InjectionName,
     InversionName,
     MaskResampling,
+    MaskSoftness,
     MaskSource,
     MethodName,
     PresetName,
@@ -242,6 +243,14 @@ class EditConfig(Windows):
         MaskResampling,
         Doc("Mask at latent and attention resolution: `coverage` keeps all touched cells, `nearest` as released."),
     ] = "coverage"
+    mask_softness: Annotated[
+        MaskSoftness,
+        Doc(
+            "What grey in a mask means. `none`: 128 and more is edited. `strength`: how much a pixel may change. One "
+            "of strength s, 0..1, follows the source until the share s of the steps is left (Differential Diffusion, "
+            "arXiv 2306.00950); pixels of strength 0 stay as they are, without a margin."
+        ),
+    ] = "none"
     null_text_iterations: Annotated[
         int, Ge(1), Le(100), Doc("Adam updates of the unconditional embedding per step, at most (NTI: 10).")
     ] = 10

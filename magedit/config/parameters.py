@@ -90,10 +90,10 @@ def _model(cls: Any) -> type[BaseModel]:
     return create_model(cls.__name__, __config__=ConfigDict(extra="forbid"), **declared)
 
 
-def invalid_parameter(error: ValidationError) -> InvalidParameter:
-    """The error of this library that names all that ``error`` does."""
+def invalid_parameter(error: ValidationError, *, under: str = "") -> InvalidParameter:
+    """The error of this library that names all that ``error`` does, as parts of the parameter ``under``."""
     problems = error.errors(include_url=False)
-    named = [".".join(str(part) for part in each["loc"]) for each in problems]
+    named = [".".join(str(part) for part in ((under,) * bool(under) + tuple(each["loc"]))) for each in problems]
     told = "; ".join(
         f"`{name}`: {each['msg']} (given: {reprlib.repr(each['input'])})"
         for name, each in zip(named, problems, strict=True)

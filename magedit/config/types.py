@@ -21,6 +21,7 @@ ProximalNorm = Literal["l0", "l1"]
 PresetName = Literal["exact", "balanced", "fast"]
 MaskResampling = Literal["coverage", "nearest"]
 MaskMode = Literal["white", "black", "alpha"]
+MaskSoftness = Literal["none", "strength"]
 
 WORD_MAX = 100
 """Longest edit word or phrase, in characters."""

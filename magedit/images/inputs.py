@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -30,13 +29,6 @@ def as_picture(picture: Picture, field: str) -> Image.Image:
     if isinstance(picture, Image.Image):
         return picture
     return _opened(Path(picture), field) if isinstance(picture, str | Path) else _from_array(picture, field)
-
-
-def as_pictures(pictures: Picture | Sequence[Picture], field: str) -> list[Image.Image]:
-    """Each of ``pictures`` as `as_picture` has it; a single one is a list of one."""
-    if isinstance(pictures, list | tuple):
-        return [as_picture(each, field) for each in pictures]
-    return [as_picture(pictures, field)]  # type: ignore[arg-type]
 
 
 def as_image(picture: Picture, field: str) -> Image.Image:
@@ -95,4 +87,4 @@ def _from_array(array: Any, field: str) -> Image.Image:
     return Image.fromarray(array.astype("uint8"))
 
 
-__all__ = ["Picture", "as_image", "as_picture", "as_pictures", "eight_bits"]
+__all__ = ["Picture", "as_image", "as_picture", "eight_bits"]

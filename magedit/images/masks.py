@@ -59,6 +59,28 @@ def read_mask(image: Image.Image, mode: MaskMode) -> Image.Image:
     return selected
 
 
+def read_strength(image: Image.Image, mode: MaskMode) -> Image.Image:
+    """A soft mask (L) from any picture: 255 may change entirely, 0 not at all; modes as `read_mask` has them.
+
+    Raises:
+        EmptyMask: as `read_mask`.
+    """
+    if mode == "alpha":
+        read_mask(image, mode)
+        return ImageChops.invert(_level(image.convert("RGBA").getchannel("A")))
+    level = _level(_luminance(image))
+    strength = level if mode == "white" else ImageChops.invert(level)
+    if image.has_transparency_data:
+        strength = ImageChops.multiply(strength, image.convert("RGBA").getchannel("A"))
+    _require_choice(strength, level, mode, transparent=image.has_transparency_data)
+    return strength
+
+
+def selected_by(strength: Image.Image) -> Image.Image:
+    """The mask (L, 0/255) of every pixel that a soft mask lets change."""
+    return strength.point(_selected)
+
+
 def _luminance(image: Image.Image) -> Image.Image:
     """The luminance of the picture's own colours (L), 16 bits scaled to 8; transparency is not looked at."""
     if image.mode in {"I;16", "I;16B", "I", "F"}:
@@ -217,6 +239,10 @@ def dilate(mask: Image.Image, radius: int) -> Image.Image:
     return result
 
 
+def _opacity(strength: int) -> int:
+    return min(255, 4 * strength)
+
+
 def _selected(value: float) -> int:
     return 255 if value > 0 else 0
 
@@ -226,24 +252,33 @@ def paste_margin_px(box: Box, margin: float) -> int:
     return max(1, round(margin * (box[2] - box[0])))
 
 
-def paste_back(image: Image.Image, edited: Image.Image, mask: Image.Image, box: Box, radius: int) -> Image.Image:
+def paste_back(
+    image: Image.Image,
+    edited: Image.Image,
+    mask: Image.Image,
+    box: Box,
+    radius: int,
+    strength: Image.Image | None = None,
+) -> Image.Image:
     """Put the edited crop back: the input's size, and every pixel outside the mask dilated by ``radius`` bit-identical.
 
-    Inside the mask the edit counts whole; between the mask and the dilated mask it fades out.
+    Inside the mask the edit counts whole; between the mask and the dilated mask it fades out. With ``strength`` it
+    fades out inside instead, where that is weak, and every pixel of strength 0 is bit-identical.
 
     Args:
         image: the input, RGB.
         edited: the edited crop, RGB, square, at any size.
         mask: the mask of the whole input.
         box: where the crop was taken, as `working_crop` gave it.
-        radius: dilation in input pixels, at least 1.
+        radius: dilation in input pixels, at least 1 without ``strength``, of no account with it.
+        strength: a soft mask (L) of the whole input.
     """
     side = box[2] - box[0]
     if edited.width != side:
         edited = edited.resize((side, side), Image.Resampling.LANCZOS)
     layer = image.copy()
     layer.paste(edited, box[:2])
-    alpha = feather(mask, radius)
+    alpha = feather(mask, radius) if strength is None else ImageChops.multiply(strength.point(_opacity), mask)
     # Outside the image's own crop nothing was edited.
     keep = Image.new("L", image.size, 0)
     keep.paste(255, (max(box[0], 0), max(box[1], 0), min(box[2], image.width), min(box[3], image.height)))

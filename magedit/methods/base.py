@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from magedit.backbones.base import AttentionSite, Conditioning
@@ -26,7 +27,8 @@ class EditTask:
 
     ``source`` and ``target`` are the prompts, ``negative`` stands in for the inversion's unconditional in the edit
     branch. ``mask`` is M, the union of all regions' masks at latent resolution
-    (h, w), ``blend_mask`` D, M dilated by 3x3; 0 and 1. ``step_size`` is that of guidance. ``guidance_sites`` are
+    (h, w), ``blend_mask`` D, M dilated by 3x3; 0 and 1. ``strength`` (h, w), 0..1, is how much each cell of M may
+    change, None: entirely. ``step_size`` is that of guidance. ``guidance_sites`` are
     the layers whose maps are read. ``blend_tokens`` are the edit words' token indices in the source and in the target
     prompt. ``renoised``: the latent that the edit begins with takes fresh noise inside M. ``sites`` are all attention
     layers, ``values[i]`` what cross attention takes its values from in the edit's step i, None: from the target prompt
@@ -47,6 +49,7 @@ class EditTask:
     values: tuple[Tensor | None, ...]
     regions: int
     mask: Tensor
+    strength: Tensor | None
     blend_mask: Tensor
     step_size: float
     generator: torch.Generator
@@ -54,11 +57,29 @@ class EditTask:
     on_step: OnStep | None
 
     def stepped(self, step: int, timestep: float, latent: Tensor) -> Tensor:
-        """Report the end of a step; the latent to go on with."""
+        """Report the end of a step; the latent to go on with, in which weak cells still follow the source."""
+        if self.strength is not None:
+            latent = self._held_back(step, timestep, latent, self.strength)
         if self.on_step is not None:
             latent = self.on_step(step, timestep, latent)
         self.denoiser.meter.stepped()
         return latent
+
+    def _held_back(self, step: int, timestep: float, latent: Tensor, strength: Tensor) -> Tensor:
+        """The latent with the source in the cells whose strength is below the share of the steps that are left
+        (Differential Diffusion, arXiv 2306.00950, section 3)."""
+        left = 1 - (step + 1) / self.config.steps
+        held = (self.mask > 0) & (strength < left)
+        if not held.any():
+            return latent
+        trajectory, process = self.inverted.latents, self.denoiser.process
+        if len(trajectory) > 1:
+            source = trajectory[step + 1]
+        else:
+            clean = trajectory[-1]
+            fresh: Tensor = randn_tensor(clean.shape, generator=self.generator, device=clean.device)
+            source = process.add_noise(clean, process.following(timestep), fresh)
+        return torch.where(held, source, latent)
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,8 @@ WHOLE_EDIT: Final[tuple[InputName, ...]] = ("image", "mask", "source_prompt", "t
 ALL_INVERSIONS: Final[tuple[InversionName, ...]] = tuple(INVERSIONS)
 
 SAMPLING: Final = (
-    *("steps", "guidance_scale", "negative_prompt", "mask_resampling", "crop_context", "paste_margin"),
-    *("eta", "seed", "n"),
+    *("steps", "guidance_scale", "negative_prompt", "mask_resampling", "mask_softness"),
+    *("crop_context", "paste_margin", "eta", "seed", "n"),
 )
 INVERTED: Final = (*SAMPLING, "variation")
 MEASURED: Final = ("guided_fraction",)

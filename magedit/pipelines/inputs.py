@@ -2,48 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from PIL import Image
 
-from magedit.config import EditConfig, Region
+from magedit.config import EditConfig, MaskSoftness, Region
 from magedit.errors import InvalidEdit, MaskMismatch
 from magedit.images import masks as pixels
-from magedit.images.inputs import Picture, as_image, as_pictures
+from magedit.images.inputs import Picture, as_image, as_picture
 from magedit.images.transparency import flatten
+from magedit.masks.shapes import MaskShape, draw, read_shapes, require_soft
+
+Mask: TypeAlias = "Picture | MaskShape | Mapping[str, Any]"
+"""A picture, or a mask as data (`magedit.masks.shapes.MaskShape`), also as a mapping."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """``original`` as it was passed, ``image`` as RGB, ``masks`` (L, 0/255) with their ``union``."""
+    """``original`` as it was passed, ``image`` as RGB, ``masks`` (L, 0/255) with their ``union``; ``strength`` (L) is
+    how much each pixel may change, None: each inside the masks entirely."""
 
     original: Image.Image
     image: Image.Image
     masks: tuple[Image.Image, ...]
     union: Image.Image
+    strength: Image.Image | None = None
 
 
-def read_inputs(image: Picture, masks: Picture | Sequence[Picture]) -> Inputs:
-    """The picture and its masks; a single mask needs no list.
+def read_inputs(image: Picture, masks: Mask | Sequence[Mask], softness: MaskSoftness = "none") -> Inputs:
+    """The picture and its masks; a single mask needs no list. ``softness`` says what grey in them means.
 
     Raises:
         InvalidEdit: something is no picture, no mask is given, or a mask does not fit; says what to pass.
     """
     original = as_image(image, "image")
-    given = as_pictures(masks, "masks")
+    given = list(masks) if isinstance(masks, list | tuple) else [masks]
     if not given:
         raise MaskMismatch("no mask is given: pass one per region, white where the picture may change")
-    read = tuple(pixels.read_mask(mask, "white") for mask in given)
-    for mask in read:
-        pixels.check_mask(mask, original.size)
-    return Inputs(original, flatten(original), read, pixels.union(read))
+    read = [_read_mask(mask, number, original.size, softness) for number, mask in enumerate(given)]
+    return trusted_inputs(original, read, softness)
 
 
-def trusted_inputs(image: Image.Image, masks: Sequence[Image.Image]) -> Inputs:
-    """The same of a picture, and of masks (L, 0/255) of its size, that were read and checked before."""
-    return Inputs(image, flatten(image), tuple(masks), pixels.union(masks))
+def _read_mask(mask: Any, number: int, size: tuple[int, int], softness: MaskSoftness) -> Image.Image:
+    if isinstance(mask, MaskShape | Mapping):
+        (shape,) = read_shapes(mask)
+        require_soft(shape, softness, f"masks.{number}")
+        if shape.upload is not None:
+            raise InvalidEdit("`upload` is for requests over HTTP: pass the picture itself", field=f"masks.{number}")
+        return draw(shape, size, f"masks.{number}")
+    read_one = pixels.read_mask if softness == "none" else pixels.read_strength
+    read = read_one(as_picture(mask, "masks"), "white")
+    pixels.check_mask(read, size)
+    return read
+
+
+def trusted_inputs(image: Image.Image, masks: Sequence[Image.Image], softness: MaskSoftness = "none") -> Inputs:
+    """The same of a picture, and of masks (L, 0/255; soft ones grey) of its size, that were read and checked before."""
+    if softness == "none":
+        return Inputs(image, flatten(image), tuple(masks), pixels.union(masks))
+    selected = tuple(pixels.selected_by(mask) for mask in masks)
+    return Inputs(image, flatten(image), selected, pixels.union(selected), pixels.union(masks))
 
 
 def as_regions(regions: Region | Sequence[Region]) -> tuple[Region, ...]:
@@ -82,4 +102,4 @@ def _of_type(value: Any, kind: type[Any], field: str, wanted: str) -> Any:
     return value
 
 
-__all__ = ["Inputs", "Picture", "as_config", "as_regions", "check_prompts", "read_inputs", "trusted_inputs"]
+__all__ = ["Inputs", "Mask", "Picture", "as_config", "as_regions", "check_prompts", "read_inputs", "trusted_inputs"]

@@ -28,7 +28,7 @@ from magedit.meter import Meter, OnProgress, expected_work
 from magedit.methods.base import EditedLatent
 from magedit.methods.compatibility import check_together
 from magedit.pipelines.base import Pipeline
-from magedit.pipelines.inputs import Inputs, as_config, check_prompts, read_inputs, trusted_inputs
+from magedit.pipelines.inputs import Inputs, Mask, as_config, check_prompts, read_inputs, trusted_inputs
 from magedit.pipelines.output import Inversion, MAGEditOutput
 from magedit.pipelines.preview import Previews
 from magedit.pipelines.progress import shown
@@ -66,7 +66,7 @@ class InstructPipeline(Pipeline):
     def __call__(
         self,
         image: Picture,
-        masks: Picture | Sequence[Picture],
+        masks: Mask | Sequence[Mask],
         source_prompt: str,
         target_prompt: str,
         regions: Region | Sequence[Region] = (),

@@ -35,13 +35,14 @@ from magedit.methods.base import EditTask
 from magedit.methods.compatibility import check_suited, check_together, with_defaults
 from magedit.methods.registry import METHODS
 from magedit.pipelines.base import Pipeline
-from magedit.pipelines.inputs import Inputs, as_config, as_regions, check_prompts, read_inputs, trusted_inputs
+from magedit.pipelines.inputs import Inputs, Mask, as_config, as_regions, check_prompts, read_inputs, trusted_inputs
 from magedit.pipelines.output import Inversion, MAGEditOutput
 from magedit.pipelines.plan import (
     blend_tokens,
     changeable,
     edit_values,
     injection_between,
+    latent_strength,
     result_measures,
     word_targets,
 )
@@ -91,7 +92,7 @@ class MAGEditPipeline(Pipeline):
     def invert(
         self,
         image: Picture,
-        masks: Picture | Sequence[Picture],
+        masks: Mask | Sequence[Mask],
         source_prompt: str,
         *,
         config: EditConfig | None = None,
@@ -106,7 +107,7 @@ class MAGEditPipeline(Pipeline):
         config = with_defaults(config, self.backbone.defaults, given=config.given)
         check_suited(config, self.backbone.traits, "this checkpoint")
         check_together(config)
-        inputs = read_inputs(image, masks)
+        inputs = read_inputs(image, masks, config.mask_softness)
         check_prompts(source_prompt=source_prompt)
         expected = expected_work(config, inverted=False)
         expected[Stage.EDIT] = 0.0
@@ -121,7 +122,7 @@ class MAGEditPipeline(Pipeline):
     def __call__(
         self,
         image: Picture,
-        masks: Picture | Sequence[Picture],
+        masks: Mask | Sequence[Mask],
         source_prompt: str,
         target_prompt: str,
         regions: Region | Sequence[Region] = (),
@@ -141,8 +142,9 @@ class MAGEditPipeline(Pipeline):
         Args:
             image: the picture, any size (`magedit.images.inputs.Picture`); the model sees it as RGB, on white where it
                 is transparent, and the result gets its alpha back (`magedit.images.transparency`).
-            masks: one, or one per region, each of the image's size, pixels of 128 and more are edited (see
-                `read_mask`).
+            masks: one, or one per region: pictures of the image's size, whose pixels of 128 and more are edited (see
+                `read_mask`), or masks as data (`magedit.masks.shapes.MaskShape`, also as mappings); with
+                `mask_softness` ``strength`` grey ones by as much.
             source_prompt: what the picture shows.
             target_prompt: what it shall show.
             regions: words per mask, in the masks' order; none: each mask gets what the target prompt changes.
@@ -167,7 +169,8 @@ class MAGEditPipeline(Pipeline):
             UserWarning: words that nobody gave were read from the prompts, and that is not sure; or weights of the
                 source prompt have no effect.
         """
-        config, inputs = as_config(config), read_inputs(image, masks)
+        config = as_config(config)
+        inputs = read_inputs(image, masks, config.mask_softness)
         check_prompts(source_prompt=source_prompt, target_prompt=target_prompt)
         if METHODS[config.method].own_checkpoint:
             raise NotTogether(f"method {config.method!r} needs a checkpoint of InstructPix2Pix layout; this is none")
@@ -214,10 +217,11 @@ class MAGEditPipeline(Pipeline):
     ) -> MAGEditOutput:
         """`__call__` of what is resolved already (`magedit.edits.resolve`): nothing is checked or decided again.
 
-        ``masks`` are of mode L, 0 and 255 and of the image's size; ``regions``, one per mask, have their words.
+        ``masks`` are of mode L, 0 and 255 (soft ones grey) and of the image's size; ``regions``, one per mask, have
+        their words.
         """
         return self._edit(
-            trusted_inputs(image, masks),
+            trusted_inputs(image, masks, config.mask_softness),
             source_prompt,
             target_prompt,
             regions,
@@ -244,7 +248,7 @@ class MAGEditPipeline(Pipeline):
         output_type: str = "pil",
         callback: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None = None,
     ) -> MAGEditOutput:
-        original, image, masks, union = inputs.original, inputs.image, inputs.masks, inputs.union
+        original, image, union = inputs.original, inputs.image, inputs.union
         load = METHODS[config.method].load
         assert load is not None
         backbone = self.backbone
@@ -262,7 +266,18 @@ class MAGEditPipeline(Pipeline):
                     inversion = inversion.to(backbone.execution_device)
                 both = (source_prompt, target_prompt)
                 tasks = [
-                    self._task(masks, *both, regions, each, inversion, meter, encode, generator, callback)
+                    self._task(
+                        inputs.masks,
+                        *both,
+                        regions,
+                        each,
+                        inversion,
+                        meter,
+                        encode,
+                        generator,
+                        callback,
+                        strength=inputs.strength,
+                    )
                     for each in config.variants
                 ]
                 if on_preview is not None:
@@ -271,7 +286,7 @@ class MAGEditPipeline(Pipeline):
                     )
                     tasks = [previews.watch(task, number) for number, task in enumerate(tasks)]
                 edited = load()(tasks)
-            margin = pixels.paste_margin_px(inversion.box, config.paste_margin)
+            margin = pixels.paste_margin_px(inversion.box, config.paste_margin) if inputs.strength is None else 0
             pictures: list[Image.Image] = []
             own: list[ResultMeasures] = []
             reproduced, reconstruction = None, None
@@ -286,7 +301,7 @@ class MAGEditPipeline(Pipeline):
                         if reproduced is not None:
                             inside = pixels.inside_difference(reproduced, picture, self._crop(union, inversion))
                         changing = changeable(union, each.mask, inversion.box)
-                        pasted = pixels.paste_back(image, picture, changing, inversion.box, margin)
+                        pasted = pixels.paste_back(image, picture, changing, inversion.box, margin, inputs.strength)
                         difference = pixels.outside_difference(image, pasted, union, margin)
                         pictures.append(restore(pasted, original))
                         untouched = pixels.outside_sha256(pictures[-1], union, margin)
@@ -361,6 +376,8 @@ class MAGEditPipeline(Pipeline):
         encode: Callable[[str], Conditioning],
         generator: torch.Generator | None,
         callback: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None,
+        *,
+        strength: Image.Image | None = None,
     ) -> EditTask:
         backbone = self.backbone
         sites, read, device = backbone.sites, backbone.guidance_sites, backbone.execution_device
@@ -394,6 +411,7 @@ class MAGEditPipeline(Pipeline):
             values=edit_values(inversion.inverted, source, target, prompt.hidden_states, config),
             regions=len(regions),
             mask=mask,
+            strength=latent_strength(strength, inversion.box, backbone.size, mask),
             blend_mask=torch.nn.functional.max_pool2d(mask[None], 3, stride=1, padding=1)[0],
             step_size=step_size * config.strength**STRENGTH_POWER,
             generator=generator or torch.Generator("cpu").manual_seed(config.seed),

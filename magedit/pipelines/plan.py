@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from PIL import Image, ImageChops
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from magedit.backbones.base import AttentionSite, Backbone
 from magedit.config import EditConfig, Region
 from magedit.guidance.constraints import WordTarget, resample_mask
-from magedit.images.masks import Box
+from magedit.images.masks import Box, crop_to
 from magedit.inversion.base import Inverted
 from magedit.methods.base import EditedLatent
 from magedit.methods.injection import FeatureInjection, Injection
@@ -109,6 +110,19 @@ def edit_values(
         shared * values[:, taken] + (1 - shared) * states if i < until else None
         for i, values in enumerate(inverted.values)
     )
+
+
+def latent_strength(strength: Image.Image | None, box: Box, size: int, mask: Tensor) -> Tensor | None:
+    """How much each cell of the working crop may change, as ``mask`` (h, w): the mean strength, 0..1, of those of its
+    pixels that may change at all."""
+    if strength is None:
+        return None
+    # As a picture: a mask's crop keeps what is not 0 at its full value.
+    crop = crop_to(strength.convert("RGB"), box, size).getchannel("R")
+    levels = torch.tensor(np.asarray(crop) / 255, dtype=torch.float32, device=mask.device)
+    height, width = mask.shape
+    levels, selected = torch.nn.functional.adaptive_avg_pool2d(torch.stack([levels, levels.sign()]), (height, width))
+    return torch.where(selected > 0, levels / selected, 1.0)
 
 
 def changeable(union: Image.Image, found: Tensor | None, box: Box) -> Image.Image:

@@ -23,6 +23,7 @@ from magedit.edits.asked import FIELDS as ASKED_FIELDS
 from magedit.edits.asked import OPEN, AskedEdit, asked, doc_of, known_region_keys
 from magedit.inversion.card import InversionCard
 from magedit.inversion.registry import INVERSIONS
+from magedit.masks.shapes import MaskShape, MaskShapes, one_per_region
 from magedit.methods.card import MethodCard
 from magedit.methods.registry import METHODS
 from magedit.prompts.kinds import KIND_GOVERNED, KINDS
@@ -54,6 +55,10 @@ class Regions(RootModel[tuple[Region, ...]]):
     _known_keys = model_validator(mode="before")(known_region_keys)
 
 
+class Shapes(RootModel[MaskShapes]):
+    """One shape per region, in order."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EditForm:
     """A new edit as it was sent: types and bounds are checked, pictures and words are not."""
@@ -73,10 +78,20 @@ class EditForm:
     mask: Annotated[
         list[UploadFile],
         File(
-            min_length=1,
-            description="Where to edit: a picture of the image's size. Repeat it for several regions, in order.",
+            default_factory=_none,
+            description="Where to edit: a picture of the image's size. Repeat it for several regions, in order. Or say "
+            "it with `mask_shapes`.",
         ),
     ]
+    mask_shapes: Annotated[
+        Json[Shapes] | None,
+        Form(
+            description="Where to edit, without a picture: JSON array with one object per region, in order. Each is a "
+            "`polygon`, a `box`, an `rle` or an `upload` (the number of a `mask`), and may be changed by `fill_holes`, "
+            "`grow`, `shrink`, `invert` and `feather`, in this order.",
+            examples=['[{"box": [20, 40, 60, 30], "grow": 4}]'],
+        ),
+    ] = None
     mask_mode: Annotated[
         MaskMode,
         Form(description="Which part of the mask is edited: its `white`, `black` or transparent (`alpha`) pixels."),
@@ -94,6 +109,11 @@ class EditForm:
     ] = None
     asked: AskedEdit
     options: JobOptions
+
+    @property
+    def shapes(self) -> tuple[MaskShape, ...]:
+        """One per region. Raises InvalidParameter."""
+        return one_per_region(self.mask_shapes.root if self.mask_shapes else None, len(self.mask))
 
 
 def read_form(**values: Any) -> EditForm:

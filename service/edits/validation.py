@@ -16,7 +16,8 @@ from service.images.inputs import read_inputs
 
 
 class Checked(NamedTuple):
-    """A request that can be carried out, the image (RGB or RGBA), and the masks as L with 0 or 255 (edit)."""
+    """A request that can be carried out, the image (RGB or RGBA), and the masks as L with 0 or 255 (edit; soft ones
+    grey)."""
 
     request: EditRequest
     image: Image.Image
@@ -31,10 +32,11 @@ def check(
     Raises:
         MAGEditError, RequestError, RequestValidationError: the edit is refused.
     """
+    shapes = form.shapes
     resolution = resolve(
         form.asked,
         info.as_checkpoint(tokenize),
-        masks=len(form.mask),
+        masks=len(shapes),
         limits=Limits(results=settings.max_results, regions=settings.max_regions),
         shows=source.prompt if source is not None else None,
     )
@@ -45,4 +47,5 @@ def check(
         image = form.image.file.read()
     else:
         raise invalid("image", "give a picture as `image`, or as `source_edit` the id of an edit whose result it is")
-    return Checked(request, *read_inputs(image, [mask.file.read() for mask in form.mask], form.mask_mode, settings))
+    masks, softness = [mask.file.read() for mask in form.mask], request.config.mask_softness
+    return Checked(request, *read_inputs(image, masks, form.mask_mode, settings, shapes=shapes, softness=softness))

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from PIL import Image
 
 from jobs.settings import Settings
-from magedit.config import MaskMode
+from magedit.config import MaskMode, MaskSoftness
 from magedit.errors import InvalidEdit
-from magedit.images.masks import check_mask, read_mask
+from magedit.images.masks import check_mask, read_mask, read_strength
+from magedit.masks.shapes import MaskShape, draw, operate, require_soft
 from service.images.uploads import UploadLimits, read_image, read_mask_image
 
 
@@ -19,25 +20,47 @@ def upload_limits(settings: Settings) -> UploadLimits:
 
 
 def read_inputs(
-    image: bytes | Image.Image, masks: Sequence[bytes], mode: MaskMode, settings: Settings
+    image: bytes | Image.Image,
+    masks: Sequence[bytes],
+    mode: MaskMode,
+    settings: Settings,
+    *,
+    shapes: Sequence[MaskShape] | None = None,
+    softness: MaskSoftness = "none",
 ) -> tuple[Image.Image, list[Image.Image]]:
-    """The image (RGB or RGBA), and the masks as L with 0 or 255 (edit), all of its size.
+    """The image (RGB or RGBA), and the masks as L with 0 or 255 (edit; soft ones grey), all of its size.
+
+    ``shapes`` has one per region, of which some name one of ``masks``; None: the masks as they are.
 
     Raises:
-        RequestError, InvalidEdit: see `service.images.uploads`, `magedit.images.masks`.
+        RequestError, InvalidEdit: see `service.images.uploads`, `magedit.images.masks`, `magedit.masks.shapes`.
     """
     limits = upload_limits(settings)
     picture = read_image(image, field="image", limits=limits) if isinstance(image, bytes) else image
     read = []
     for number, upload in enumerate(masks):
         field = "mask" if len(masks) == 1 else f"mask.{number}"
-        read.append(_mask(read_mask_image(upload, field=field, limits=limits), mode, picture.size, field))
-    return picture, read
+        read.append(_mask(read_mask_image(upload, field=field, limits=limits), mode, picture.size, field, softness))
+    if shapes is None:
+        return picture, read
+    return picture, [_shape(each, number, read, picture.size, softness) for number, each in enumerate(shapes)]
 
 
-def _mask(upload: Image.Image, mode: MaskMode, size: tuple[int, int], field: str) -> Image.Image:
+def _shape(
+    shape: MaskShape, number: int, uploads: Sequence[Image.Image], size: tuple[int, int], softness: MaskSoftness
+) -> Image.Image:
+    field = f"mask_shapes.{number}"
+    require_soft(shape, softness, field)
+    if shape.upload is not None:
+        return operate(uploads[shape.upload], shape, field)
+    return draw(shape, size, field)
+
+
+def _mask(
+    upload: Image.Image, mode: MaskMode, size: tuple[int, int], field: str, softness: MaskSoftness
+) -> Image.Image:
     try:
-        mask = read_mask(upload, mode)
+        mask = read_mask(upload, mode) if softness == "none" else read_strength(upload, mode)
         check_mask(mask, size)
     except InvalidEdit as error:
         # The likely reason: the mask was drawn on the pixels as they lie in the file.

@@ -23,6 +23,8 @@ from magedit.errors import (
     EditCanceled,
     EditDiverged,
     EmptyMask,
+    InvalidBox,
+    InvalidEdit,
     MaskMismatch,
     NoGuidanceLayers,
     NothingToGuide,
@@ -82,6 +84,57 @@ def test_every_method_edits_with_every_inversion_that_it_takes(
     assert output.attention[0].shape == (8, 8)
     assert len(output.attention_steps) == config.measured_steps
     assert torch.allclose(torch.stack([step[0] for step in output.attention_steps]).mean(0), output.attention[0])
+
+
+@pytest.mark.parametrize("method", ["p2p", "diffedit", "blended-latent", "sine"])
+def test_a_soft_mask_holds_weak_pixels_back_and_leaves_those_of_strength_0_alone(
+    pipe: MAGEditPipeline, room: Room, method: MethodName
+) -> None:
+    ramp = Image.linear_gradient("L").rotate(90).resize(room.mask.size)
+    soft = ImageChops.multiply(room.mask, ramp)
+    config = replace(QUICK, method=method, steps=8)
+    strong = run(pipe, room, config)
+    output = pipe(room.image, [soft], room.source, room.target, (), replace(config, mask_softness="strength"))
+    assert isinstance(output.images, list)
+    untouched = np.asarray(soft) == 0
+    assert np.array_equal(np.asarray(output.images[0])[untouched], np.asarray(room.image)[untouched])
+    assert output.measures.outside_difference == output.measures.paste_margin_px == 0
+    latents, hard = output.edited[0].latent, strong.edited[0].latent
+    assert latents.shape == hard.shape
+    assert not torch.equal(latents, hard)
+
+
+@pytest.mark.parametrize("method", ["mag-edit", "blended-latent"])
+def test_a_soft_mask_of_full_strength_samples_what_a_hard_one_does(
+    pipe: MAGEditPipeline, room: Room, method: MethodName
+) -> None:
+    config = replace(QUICK, method=method)
+    hard, soft = (
+        run(pipe, room, replace(config, mask_softness=softness), output_type="latent").images
+        for softness in ("none", "strength")
+    )
+    assert torch.equal(cast("Tensor", hard), cast("Tensor", soft))
+
+
+def test_without_softness_grey_is_black_or_white(pipe: MAGEditPipeline, room: Room) -> None:
+    grey = room.mask.point(lambda value: 200 if value else 90)
+    assert isinstance((plain := run(pipe, room).images), list)
+    assert isinstance((images := pipe(room.image, [grey], room.source, room.target, (), QUICK).images), list)
+    assert plain[0].tobytes() == images[0].tobytes()
+
+
+def test_a_mask_may_be_data(pipe: MAGEditPipeline, room: Room) -> None:
+    assert isinstance((plain := run(pipe, room).images), list)
+    shape = {"box": [60, 140, 91, 61]}  # Pillow draws the rectangle's last pixels too
+    assert isinstance((images := pipe(room.image, shape, room.source, room.target, (), QUICK).images), list)
+    assert plain[0].tobytes() == images[0].tobytes()
+    for wrong, kind in (
+        ({"box": [300, 0, 5, 5]}, InvalidBox),
+        ({"upload": 0}, InvalidEdit),
+        ({"box": [0, 0, 5, 5], "feather": 3}, NotTogether),
+    ):
+        with pytest.raises(kind):
+            pipe(room.image, [wrong], room.source, room.target, (), QUICK)
 
 
 @pytest.mark.parametrize("constraint", ["token", "spatial", "both"])

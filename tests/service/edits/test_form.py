@@ -30,7 +30,7 @@ def test_bounds_defaults_and_descriptions_come_from_the_dataclass() -> None:
     schemas = create_app(Settings()).openapi()["components"]["schemas"]
     form = next(schema for name, schema in schemas.items() if name == "EditForm")
     assert set(form["properties"]) == FIELDS
-    assert set(form["required"]) == {"mask", "target_prompt"}
+    assert set(form["required"]) == {"target_prompt"}
     scale = form["properties"]["guidance_scale"]
     assert (scale["minimum"], scale["maximum"], scale["default"]) == (1, 30, EditConfig().guidance_scale)
     steps = form["properties"]["steps"]

@@ -62,6 +62,79 @@ def test_an_accepted_edit_is_kept_and_in_line(client: httpx.Client, form: Form, 
     assert (stored_mask.mode, stored_mask.size, stored_mask.getbbox()) == ("L", SIZE, (10, 10, 30, 30))
 
 
+def kept_masks(settings: Settings, edit: str) -> list[Image.Image]:
+    store = ObjectStore.from_settings(settings)
+    with connect(settings) as redis:
+        record = Records(redis, settings).require(edit, "local")
+    return [Image.open(io.BytesIO(store.get(key))) for key in record.masks]
+
+
+def test_a_mask_may_be_data_in_place_of_a_picture(client: httpx.Client, form: Form, settings: Settings) -> None:
+    form.files = form.files[:1]
+    form.data["mask_shapes"] = json.dumps([{"box": [10, 12, 20, 8], "grow": 2}])
+    response = form.send(client)
+    assert response.status_code == 202, response.text
+    (kept,) = kept_masks(settings, response.json()["id"])
+    assert (kept.mode, kept.size, kept.getbbox(), kept.getextrema()) == ("L", SIZE, (8, 10, 32, 22), (0, 255))
+
+
+def test_shapes_may_change_uploaded_masks_and_stand_beside_them(
+    client: httpx.Client, form: Form, settings: Settings
+) -> None:
+    form.data["mask_shapes"] = json.dumps([{"polygon": [[[0, 0], [9, 0], [0, 9]]]}, {"upload": 0, "shrink": 1}])
+    response = form.send(client)
+    assert response.status_code == 202, response.text
+    first, second = kept_masks(settings, response.json()["id"])
+    assert first.getbbox() == (0, 0, 8, 8)  # no centre lies inside beyond
+    assert second.getbbox() == (11, 11, 29, 29)
+
+
+def test_soft_masks_are_kept_with_their_greys(client: httpx.Client, form: Form, settings: Settings) -> None:
+    form.data["mask_softness"] = "strength"
+    form.data["mask_shapes"] = json.dumps([{"upload": 0, "feather": 4}])
+    response = form.send(client)
+    assert response.status_code == 202, response.text
+    (kept,) = kept_masks(settings, response.json()["id"])
+    assert len(kept.getcolors() or ()) > 4
+
+
+@pytest.mark.parametrize(
+    ("shapes", "code", "field"),
+    [
+        ([{"polygon": [[[0, 0], [9, 9], [9, 0], [0, 9]]]}], "polygon_invalid", "mask_shapes.0.polygon.0"),
+        ([{"polygon": [[]]}], "polygon_invalid", "mask_shapes.0.polygon.0"),
+        ([{"polygon": []}], "polygon_invalid", "mask_shapes.0.polygon"),
+        ([], "invalid_request", "mask_shapes"),
+        ([{"rle": {"counts": [-1], "size": [48, 64]}}], "invalid_request", "mask_shapes.0.rle.counts.numbers.0"),
+        ([{"box": [64, 0, 5, 5]}], "box_invalid", "mask_shapes.0.box"),
+        ([{"box": [1, 1, 0, 5]}], "invalid_request", "mask_shapes.0.box.2"),
+        ([{"rle": {"counts": [3072], "size": [64, 48]}}], "rle_invalid", "mask_shapes.0.rle.size"),
+        ([{"rle": {"counts": "~", "size": [48, 64]}}], "rle_invalid", "mask_shapes.0.rle.counts"),
+        ([{"rle": {"counts": [3072], "size": [48, 64]}}], "mask_empty", "mask_shapes.0"),
+        ([{"box": [2, 2, 3, 3], "shrink": 5}], "mask_empty", "mask_shapes.0.shrink"),
+        ([{"box": [2, 2, 3, 3], "feather": 5}], "not_together", "mask_shapes.0.feather"),
+        ([{"upload": 0}], "invalid_request", "mask_shapes.0.upload"),
+        ([{}], "invalid_request", "mask_shapes.0"),
+        ([{"box": [1, 1, 5, 5], "grown": 1}], "invalid_request", "mask_shapes.0.grown"),
+        (None, "invalid_request", "mask"),
+    ],
+)
+def test_a_wrong_shape_is_refused_at_its_field(
+    client: httpx.Client, form: Form, settings: Settings, shapes: Any, code: str, field: str
+) -> None:
+    form.files = form.files[:1]
+    if shapes is not None:
+        form.data["mask_shapes"] = json.dumps(shapes)
+    assert_problem(form.send(client), 422, code, field)
+    assert_nothing_kept(settings)
+
+
+def test_a_mask_that_no_shape_uses_is_refused(client: httpx.Client, form: Form, settings: Settings) -> None:
+    form.data["mask_shapes"] = json.dumps([{"box": [1, 1, 5, 5]}])
+    assert_problem(form.send(client), 422, "invalid_request", "mask")
+    assert_nothing_kept(settings)
+
+
 CLIP = Path(__file__).parents[2] / "data" / "tiny-checkpoint" / "tokenizer" / "tokenizer.json"
 
 

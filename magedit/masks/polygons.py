@@ -1,0 +1,125 @@
+"""Polygons to masks and masks to polygons; coordinates in pixels, (0, 0) the top left corner of the first one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry import MultiPoint, Polygon
+from shapely.validation import explain_validity
+
+from magedit.errors import InvalidPolygon
+
+Point = tuple[float, float]
+Ring = tuple[Point, ...]
+
+
+def check_ring(ring: Ring, field: str) -> None:
+    """Hold a ring against what a polygon is made of; it need not end where it begins.
+
+    Raises:
+        InvalidPolygon: fewer than three different points, no area, or edges that cross each other; says where.
+    """
+    if len(set(ring)) < 3:
+        raise InvalidPolygon(f"it has {len(set(ring))} different points: an area takes at least 3", field=field)
+    polygon = Polygon(ring)
+    if polygon.is_valid:
+        return
+    reason = explain_validity(polygon)
+    if MultiPoint(ring).convex_hull.area == 0:
+        raise InvalidPolygon("it has no area: all its points lie on one line", field=field)
+    where = reason.partition("[")[2].rstrip("]").replace(" ", ", ")
+    raise InvalidPolygon(
+        f"its edges cross or touch each other at ({where}): give the outline once around, or several rings", field=field
+    )
+
+
+def fill(rings: Sequence[Ring], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The pixels whose centres lie inside an odd number of rings, so that a ring in another one is a hole.
+
+    Args:
+        rings: each closed by itself; what lies outside the picture is cut off.
+        size: width and height.
+    """
+    width, height = size
+    crossings = np.zeros((height, width + 1), dtype=bool)
+    for ring in rings:
+        for (x0, y0), (x1, y1) in zip(ring, (*ring[1:], ring[0]), strict=True):
+            if y0 > y1:
+                x0, y0, x1, y1 = x1, y1, x0, y0
+            first, end = max(ceil(y0 - 0.5), 0), min(ceil(y1 - 0.5), height)
+            if end <= first:
+                continue
+            rows = np.arange(first, end)
+            along = x0 + (rows + 0.5 - y0) * ((x1 - x0) / (y1 - y0))
+            columns = np.clip(np.ceil(along - 0.5), 0, width).astype(int)
+            crossings[rows, columns] ^= True
+    return np.logical_xor.accumulate(crossings, axis=1)[:, :width]
+
+
+def outline(mask: NDArray[np.bool_], tolerance: float = 0.0) -> tuple[tuple[Ring, ...], ...]:
+    """The polygons of a mask (height, width), the largest first: each its outer ring, then its holes.
+
+    They follow the pixels' edges; with ``tolerance`` in pixels corners that stand out by less are left out.
+    """
+    polygons = sorted(_polygons(_area(mask).simplify(tolerance)), key=lambda each: -each.area)
+    return tuple(
+        tuple(tuple((float(x), float(y)) for x, y in ring.coords[:-1]) for ring in (each.exterior, *each.interiors))
+        for each in polygons
+    )
+
+
+def fill_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The mask (height, width) without the holes in it: what no path of pixels, side by side, joins to the outside."""
+    height, width = mask.shape
+    outside = np.pad(~mask, 1, constant_values=True)
+    rows, begins, ends = _runs(outside)
+    # Runs of neighbouring rows that overlap are joined; keys put all runs on one line, in which rows do not touch.
+    below = (rows + 1) * (width + 3)
+    first = np.searchsorted(rows * (width + 3) + ends, below + begins, side="right")
+    after = np.searchsorted(rows * (width + 3) + begins, below + ends, side="left")
+    joined = np.maximum(after - first, 0)
+    one = np.repeat(np.arange(len(rows)), joined)
+    other = np.arange(joined.sum()) - np.repeat(np.cumsum(joined) - joined, joined) + np.repeat(first, joined)
+    label = _components(len(rows), one, other)
+    changes = np.zeros((height + 2, width + 3), dtype=np.int8)
+    reached = label == label[0]
+    changes[rows[reached], begins[reached]] += 1
+    changes[rows[reached], ends[reached]] -= 1
+    filled: NDArray[np.bool_] = np.cumsum(changes, axis=1, dtype=np.int8)[1:-1, 1 : width + 1] == 0
+    return filled
+
+
+def _components(number: int, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The least node that each of ``number`` nodes is joined to by edges from ``one`` to ``other``."""
+    label = np.arange(number)
+    while True:
+        least = np.minimum(label[one], label[other])
+        before = label.copy()
+        for ends in (one, other, before[one], before[other]):
+            np.minimum.at(label, ends, least)
+        while not np.array_equal(shorter := label[label], label):
+            label = shorter
+        if np.array_equal(label, before):
+            return label
+
+
+def _runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Row, begin and end of each run of a mask's rows, from the top left."""
+    bounded = np.pad(mask, ((0, 0), (1, 1))).astype(np.int8)
+    edges = np.diff(bounded, axis=1)
+    rows, begins = np.nonzero(edges == 1)
+    return rows, begins, np.nonzero(edges == -1)[1]
+
+
+def _area(mask: NDArray[np.bool_]) -> shapely.Geometry:
+    """The area of a mask: the union of its rows' runs."""
+    rows, begins, ends = _runs(mask)
+    return shapely.union_all(shapely.box(begins, rows, ends, rows + 1))
+
+
+def _polygons(area: shapely.Geometry) -> list[Polygon]:
+    return [each for each in shapely.get_parts(area) if isinstance(each, Polygon) and not each.is_empty]

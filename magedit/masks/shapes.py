@@ -1,0 +1,217 @@
+"""A mask as data: a polygon, box, run lengths or an uploaded picture, and what is done to it after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from typing import Annotated, Any, ClassVar, Final, Self
+
+import numpy as np
+from PIL import Image, ImageChops, ImageFilter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from magedit.config import MaskSoftness
+from magedit.config.parameters import invalid_parameter
+from magedit.errors import EmptyMask, InvalidBox, InvalidParameter, InvalidPolygon, InvalidRle, NotTogether
+from magedit.images.masks import dilate
+from magedit.masks.polygons import Ring, check_ring, fill, fill_holes
+from magedit.masks.rle import Rle, decode
+
+REACH_MAX: Final = 1000
+"""Most pixels by which a mask grows, shrinks or fades."""
+RINGS_MAX: Final = 256
+"""Most rings of one polygon."""
+RING_MAX: Final = 10_000
+"""Most points of one ring."""
+
+Number = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+MaskBox = tuple[
+    Number,
+    Number,
+    Annotated[float, Field(gt=0, le=1e6)],
+    Annotated[float, Field(gt=0, le=1e6)],
+]
+"""x, y of the top left corner, width and height, in pixels."""
+
+
+PolygonRing = Annotated[tuple[tuple[Number, Number], ...], Field(max_length=RING_MAX)]
+
+
+class MaskOperations(BaseModel):
+    """What is done to a mask, in this order. Lengths in pixels of the picture."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fill_holes: bool = Field(default=False, description="Select what lies in holes of the mask, too.")
+    grow: int = Field(default=0, ge=0, le=REACH_MAX, description="Grow the mask by so many pixels on every side.")
+    shrink: int = Field(default=0, ge=0, le=REACH_MAX, description="Shrink it by so many, after it has grown.")
+    invert: bool = Field(default=False, description="Select everything else instead.")
+    feather: int = Field(
+        default=0,
+        ge=0,
+        le=REACH_MAX,
+        description="Fade the mask out over so many pixels on both sides of its edge; with `mask_softness` `strength`.",
+    )
+
+    OPERATIONS: ClassVar = ("fill_holes", "grow", "shrink", "invert", "feather")
+
+    @property
+    def operations(self) -> MaskOperations:
+        """The operations alone."""
+        return MaskOperations(**{name: getattr(self, name) for name in self.OPERATIONS})
+
+
+class MaskShape(MaskOperations):
+    """One mask: exactly one of what it can be made of, and the operations."""
+
+    SOURCES: ClassVar = ("polygon", "box", "rle", "upload")
+
+    polygon: Annotated[tuple[PolygonRing, ...], Field(max_length=RINGS_MAX)] | None = Field(
+        default=None,
+        description="Rings of points [x, y]: inside an odd number of them is selected, so a ring in another is a hole.",
+    )
+    box: MaskBox | None = Field(default=None, description="A rectangle: x, y, width, height.")
+    rle: Rle | None = Field(default=None, description="COCO run-length encoding of the picture's size.")
+    upload: int | None = Field(default=None, ge=0, le=1000, description="Which of the pictures sent as `mask`, from 0.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [name for name in self.SOURCES if getattr(self, name) is not None]
+        if len(given) != 1:
+            told = {"sources": ", ".join(self.SOURCES), "given": " and ".join(given) or "none of them"}
+            raise PydanticCustomError("one_source", "a mask is one of {sources}; this one has {given}", told)
+        return self
+
+
+# No least length: pydantic counts valid items alone, and would say of a wrong one that there is none.
+MaskShapes = Annotated[tuple[MaskShape, ...], Field(max_length=64)]
+_SHAPES: Final = TypeAdapter(MaskShapes)
+
+
+def read_shapes(shapes: Any) -> tuple[MaskShape, ...]:
+    """One shape, or several, as mappings or as they are.
+
+    Raises:
+        InvalidParameter: something in them is not what a shape has; names the place.
+    """
+    several = list(shapes) if isinstance(shapes, list | tuple) else [shapes]
+    try:
+        return _SHAPES.validate_python(several)
+    except ValidationError as error:
+        raise invalid_parameter(error, under="mask_shapes") from None
+
+
+def one_per_region(shapes: Sequence[MaskShape] | None, uploads: int) -> tuple[MaskShape, ...]:
+    """The shape of each region, where ``uploads`` pictures are sent; without shapes each picture as it is.
+
+    Raises:
+        InvalidParameter: there is neither, a picture that no shape uses, or a shape of one that is not there.
+    """
+    if shapes is None:
+        if not uploads:
+            raise InvalidParameter("say where to edit: give `mask` (a picture) or `mask_shapes` (JSON)", field="mask")
+        return tuple(MaskShape(upload=number) for number in range(uploads))
+    if not shapes:
+        raise InvalidParameter("it is an empty array: give one object per region", field="mask_shapes")
+    used = [shape.upload for shape in shapes]
+    for number in range(uploads):
+        if number not in used:
+            raise InvalidParameter(
+                f'picture {number} is used by no shape of `mask_shapes`: name it in one ({{"upload": {number}}}), or '
+                "leave it out",
+                field="mask",
+            )
+    for number, upload in enumerate(used):
+        if upload is not None and upload >= uploads:
+            there = f"there are {uploads}, counted from 0" if uploads else "none was sent"
+            raise InvalidParameter(f"there is no `mask` {upload}: {there}", field=f"mask_shapes.{number}.upload")
+    return tuple(shapes)
+
+
+def draw(shape: MaskShape, size: tuple[int, int], field: str = "mask_shapes") -> Image.Image:
+    """The mask (L) of a shape that is no upload, with its operations, for a picture of ``size`` (width, height).
+
+    Raises:
+        InvalidPolygon, InvalidBox, InvalidRle: it cannot be drawn; names the part under ``field``.
+        EmptyMask: it selects nothing.
+    """
+    if shape.polygon is not None:
+        if not shape.polygon:
+            raise InvalidPolygon("it has no ring", field=f"{field}.polygon")
+        for number, ring in enumerate(shape.polygon):
+            check_ring(ring, f"{field}.polygon.{number}")
+        selected = fill(shape.polygon, size)
+    elif shape.box is not None:
+        x, y, width, height = shape.box
+        if x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0:
+            raise InvalidBox(
+                f"the box from ({x:g}, {y:g}) to ({x + width:g}, {y + height:g}) is outside the picture, which is "
+                f"{size[0]}x{size[1]}",
+                field=f"{field}.box",
+            )
+        selected = fill([_corners(x, y, width, height)], size)
+    else:
+        assert shape.rle is not None, "an upload is read, not drawn"
+        if shape.rle.size != size[::-1]:
+            raise InvalidRle(
+                f"its size is {list(shape.rle.size)} (height, width), and the picture's {[size[1], size[0]]}",
+                field=f"{field}.rle.size",
+            )
+        selected = decode(shape.rle, f"{field}.rle")
+    if not selected.any():
+        raise EmptyMask(
+            f"it selects no pixel of the picture, which is {size[0]}x{size[1]}: a pixel counts where its centre is "
+            "inside",
+            field=field,
+        )
+    return operate(Image.fromarray(selected.astype(np.uint8) * 255), shape, field)
+
+
+def _corners(x: float, y: float, width: float, height: float) -> Ring:
+    return ((x, y), (x + width, y), (x + width, y + height), (x, y + height))
+
+
+def require_soft(shape: MaskShape, softness: MaskSoftness, field: str) -> None:
+    """Refuse a faded edge where grey has no meaning. Raises NotTogether."""
+    if shape.feather and softness == "none":
+        raise NotTogether(
+            "a faded edge is grey, which has no meaning without `mask_softness` `strength`: give that too, or leave "
+            "feather out",
+            field=f"{field}.feather",
+        )
+
+
+def operate(mask: Image.Image, operations: MaskOperations, field: str = "mask_shapes") -> Image.Image:
+    """The mask (L, 0 and 255; with ``feather`` grey) after the operations.
+
+    Raises:
+        EmptyMask: nothing is left of it; names the operation under ``field``.
+    """
+    if operations.fill_holes:
+        mask = Image.fromarray(fill_holes(np.asarray(mask) > 0).astype(np.uint8) * 255)
+    if operations.grow:
+        mask = dilate(mask, operations.grow)
+    if operations.shrink:
+        mask = ImageChops.invert(dilate(ImageChops.invert(mask), operations.shrink))
+        _require_rest(mask, f"{field}.shrink", f"shrunk by {operations.shrink} pixels")
+    if operations.invert:
+        mask = ImageChops.invert(mask)
+        _require_rest(mask, f"{field}.invert", "inverted")
+    if operations.feather:
+        mask = _faded(mask, operations.feather)
+    return mask
+
+
+def _require_rest(mask: Image.Image, field: str, done: str) -> None:
+    if mask.getbbox() is None:
+        raise EmptyMask(f"{done} the mask selects nothing", field=field)
+
+
+def _faded(mask: Image.Image, reach: int) -> Image.Image:
+    """The mask faded over ``reach`` pixels on both sides of its edges; the picture's own edges are none."""
+    wide = np.pad(np.asarray(mask), reach, mode="edge")
+    soft = Image.fromarray(wide)
+    for radius in (ceil(reach / 2), reach // 2):  # two means in a row: a smooth slope that ends after ``reach`` pixels
+        soft = soft.filter(ImageFilter.BoxBlur(radius))
+    return soft.crop((reach, reach, reach + mask.width, reach + mask.height))

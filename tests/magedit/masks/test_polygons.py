@@ -1,0 +1,88 @@
+"""Polygons to masks and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
+
+from magedit.errors import InvalidPolygon
+from magedit.masks.polygons import Ring, check_ring, fill, fill_holes, outline
+
+
+def square(left: float, top: float, right: float, bottom: float) -> Ring:
+    return ((left, top), (right, top), (right, bottom), (left, bottom))
+
+
+def test_a_pixel_counts_where_its_centre_is_inside() -> None:
+    mask = fill([square(1.4, 2.6, 3.6, 5.4)], (8, 8))
+    assert np.argwhere(mask).tolist() == [[row, column] for row in (3, 4) for column in (1, 2, 3)]
+
+
+def test_a_ring_in_another_is_a_hole_and_what_is_outside_is_cut_off() -> None:
+    mask = fill([square(-5, -5, 6, 6), square(1, 1, 3, 3)], (8, 8))
+    assert mask.sum() == 36 - 4
+    assert not mask[1:3, 1:3].any()
+    assert mask[0, 0]
+
+
+def test_a_triangle_covers_half_of_its_box() -> None:
+    assert fill([((0, 0), (100, 0), (0, 100))], (100, 100)).sum() == 100 * 99 // 2
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0.1, 0.9))
+def test_the_outline_of_a_mask_fills_it_again(seed: int, share: float) -> None:
+    mask = np.random.default_rng(seed).random((13, 17)) < share
+    rings = [ring for polygon in outline(mask) for ring in polygon]
+    assert np.array_equal(fill(rings, (17, 13)), mask)
+
+
+def test_an_outline_with_a_tolerance_has_fewer_corners_and_the_largest_part_comes_first() -> None:
+    rows, columns = np.mgrid[:64, :64]
+    disc = (rows - 32) ** 2 + (columns - 32) ** 2 < 20**2
+    disc[0:2, 0:2] = True
+    fine, coarse = outline(disc), outline(disc, 1.0)
+    assert len(coarse[0][0]) < len(fine[0][0]) / 2
+    assert np.mean(fill(coarse[0], (64, 64)) != disc) < 0.02
+    assert [[len(ring) for ring in polygon] for polygon in fine[1:]] == [[4]]
+
+
+def test_holes_are_filled_and_nothing_else() -> None:
+    mask = fill([square(2, 2, 12, 12), square(4, 4, 10, 10), square(6, 6, 8, 8)], (16, 16))
+    mask[14, 14] = True
+    filled = fill_holes(mask)
+    assert np.array_equal(filled, fill([square(2, 2, 12, 12), square(14, 14, 15, 15)], (16, 16)))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0.2, 0.8))
+def test_holes_of_noise_are_those_that_a_flood_does_not_reach(seed: int, share: float) -> None:
+    mask = np.random.default_rng(seed).random((11, 14)) < share
+    flooded = Image.fromarray(np.pad(mask, 1).astype(np.uint8)).copy()
+    ImageDraw.floodfill(flooded, (0, 0), 2)
+    assert np.array_equal(fill_holes(mask), np.asarray(flooded)[1:-1, 1:-1] != 2)
+
+
+@pytest.mark.parametrize(
+    ("ring", "told"),
+    [
+        (((0, 0), (4, 4)), "2 different points"),
+        (((0, 0), (4, 4), (0, 0)), "2 different points"),
+        (((0, 0), (2, 2), (4, 4)), "no area"),
+        (((0, 0), (10, 10), (10, 0), (0, 10)), "cross or touch each other at (5, 5)"),
+    ],
+)
+def test_a_ring_that_is_no_area_is_refused_with_the_reason(ring: Ring, told: str) -> None:
+    with pytest.raises(InvalidPolygon) as error:
+        check_ring(ring, "mask_shapes.1.polygon.0")
+    assert told in error.value.message
+    assert error.value.field == "mask_shapes.1.polygon.0"
+
+
+def test_a_ring_may_end_where_it_begins() -> None:
+    ring = square(1, 1, 5, 5)
+    check_ring((*ring, ring[0]), "ring")
+    assert np.array_equal(fill([(*ring, ring[0])], (8, 8)), fill([ring], (8, 8)))
