@@ -163,7 +163,9 @@ class AttentionEdit:
     ``base`` alone without a ``share``; refine, replace, their windows and the equalizer all have this form.
     ``read``: keep the resulting map.
     ``self_pair`` (2, heads, N, width): queries and keys in place of those of every row (PnP 2211.12572, 4); the same
-    as the source's map, without forming it. ``read_pair``: keep the layer's own.
+    as the source's map, without forming it. ``read_pair``: keep the layer's own. Of a joint layer they are the
+    picture's, take the place of the conditional rows' alone and only among the picture's positions, and are kept under
+    `pair_name`.
     ``values`` (1, K, width): what these rows' values are made of, in place of the context (StyleDiffusion
     2303.15649, 3.2).
     """
@@ -207,6 +209,11 @@ def with_values(
                 assert isinstance(edit, AttentionEdit)
                 result[site.name] = replace(edit, values=values)
     return result
+
+
+def pair_name(name: str) -> str:
+    """Under which a joint layer's queries and keys are kept, beside its map, of module ``name``."""
+    return f"{name}.pair"
 
 
 class StructureSites(NamedTuple):

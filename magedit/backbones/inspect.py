@@ -39,8 +39,8 @@ TITLES: Mapping[Family, str] = {
     "other": "a checkpoint of another kind",
 }
 
-SUPPORTED: frozenset[Family] = frozenset({"sd1", "sd2", "sd", "sdxl", "instruct-pix2pix"})
-TAKEN = "use a Stable Diffusion 1.x/2.x, Stable Diffusion XL or InstructPix2Pix checkpoint"
+SUPPORTED: frozenset[Family] = frozenset({"sd1", "sd2", "sd", "sdxl", "sd3", "instruct-pix2pix"})
+TAKEN = "use a Stable Diffusion 1.x, 2.x, XL or 3, or InstructPix2Pix checkpoint"
 
 _WHY: Mapping[Family, str] = {
     "inpainting": "its UNet takes the mask as input; use the base model that it was made from",
@@ -76,8 +76,9 @@ class CheckpointInfo:
 
     ``latent_side`` is the side of the latent that it was trained on, corrected where diffusers corrects it, and
     ``factor`` the pixels per latent cell (0: not told by the file). ``guidance_side`` is the side of the maps that
-    guidance reads. ``variant`` names the files to load ("fp16": there are no others). ``problem`` says why it cannot
-    be edited with and what to do; None: it can. ``shapes`` are a single file's tensors, where its header has them.
+    guidance reads. ``variant`` names the files to load ("fp16": there are no others), ``left_out`` components that are
+    not needed. ``problem`` says why it cannot be edited with and what to do; None: it can. ``shapes`` are a single
+    file's tensors, where its header has them.
     """
 
     name: str
@@ -88,6 +89,7 @@ class CheckpointInfo:
     guidance_side: int = 0
     variant: str | None = None
     has_safety_checker: bool = False
+    left_out: tuple[str, ...] = ()
     problem: str | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
 
@@ -183,6 +185,7 @@ def _of_folder(
         factor=factor,
         guidance_side=int(index.get("guidance_resolution") or side // int(unet.get("patch_size") or 4)),
         variant=chosen,
+        left_out=("text_encoder_3", "tokenizer_3") if index.get("max_sequence_length") == 0 else (),
         has_safety_checker=(index.get("safety_checker") or [None])[0] is not None,
     )
     problem = _unsupported(family, index) or _incomplete(folder, family, index, files, chosen, own_vae=own_vae)

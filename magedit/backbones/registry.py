@@ -26,6 +26,7 @@ ADAPTERS: Mapping[Family, Callable[[], Any]] = {
     "sd2": _UNET,
     "sd": _UNET,
     "sdxl": _adapter("sdxl", "StableDiffusionXL"),
+    "sd3": _adapter("sd3", "StableDiffusion3"),
 }
 """Family -> its class, a `Backbone` that diffusers loads; what a family needs is imported with it."""
 
@@ -50,6 +51,9 @@ def load_backbone(checkpoint: str | Path | CheckpointInfo, **options: Any) -> Ba
         own = {name: value for name, value in options.items() if name in inspect.signature(adapter).parameters}
         backbone: Backbone = adapter(**(parts | own))
     else:
+        if "safety_checker" not in inspect.signature(adapter).parameters:
+            options.pop("safety_checker", None)
+        options |= dict.fromkeys(found.left_out)
         with naming(found):
             backbone = adapter.from_pretrained(found.name, **options)
     return backbone

@@ -8,7 +8,7 @@ over the target's tokens. That form is what `magedit.backbones.base.AttentionEdi
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -20,6 +20,7 @@ from magedit.backbones.base import (
     Backbone,
     FeatureEdit,
     ModuleEdit,
+    pair_name,
     reading,
 )
 from magedit.config import EditConfig
@@ -100,12 +101,17 @@ class Injection:
 
     def sources(self, step: int) -> tuple[AttentionSite, ...]:
         """The layers whose source maps are injected at ``step``, in execution order; empty behind all windows."""
-        cross = bool((step < self.until).any())
-        return tuple(site for site in self.sites if (self._takes_self(site, step) if site.kind == "self" else cross))
+        return tuple(site for site in self.sites if self._takes_self(site, step) or self._takes_text(site, step))
 
     def captures(self, step: int) -> dict[str, ModuleEdit]:
         """What the source's pass keeps at ``step``, by module name."""
-        return reading(site.name for site in self.sources(step))
+        return {
+            site.name: AttentionEdit(
+                read=site.kind == "self" or self._takes_text(site, step),
+                read_pair=site.kind == "joint" and self._takes_self(site, step),
+            )
+            for site in self.sources(step)
+        }
 
     def edits(self, step: int, maps: Mapping[str, Tensor], read: Collection[str]) -> dict[str, ModuleEdit]:
         """What happens to each layer at ``step``, given the source's ``maps``; the layers in ``read`` are kept."""
@@ -115,9 +121,13 @@ class Injection:
         for site in self.sources(step):
             if site.kind == "self":
                 edits[site.name] = AttentionEdit(self_map=maps[site.name])
-            else:
-                base = self._spread(maps[site.name]) * take
-                edits[site.name] = AttentionEdit(base=base, share=mixed, read=site.name in read)
+                continue
+            edit = AttentionEdit(read=site.name in read)
+            if self._takes_text(site, step):
+                edit = replace(edit, base=self._spread(maps[site.name]) * take, share=mixed)
+            if self._takes_self(site, step):
+                edit = replace(edit, self_pair=maps[pair_name(site.name)])
+            edits[site.name] = edit
         return edits
 
     def _weights(self, step: int) -> tuple[Tensor, Tensor]:
@@ -137,7 +147,13 @@ class Injection:
         return self.mapping.dim() == 1 and bool((self.mapping.diff() == 1).all()) and int(self.mapping[0]) == 0
 
     def _takes_self(self, site: AttentionSite, step: int) -> bool:
-        return step < self.self_until and site.positions <= self.self_max_positions
+        """Whether the picture's attention to itself is the source's; of joint layers, whose maps are never formed, of
+        any size."""
+        small = site.kind == "joint" or (site.kind == "self" and site.positions <= self.self_max_positions)
+        return step < self.self_until and small
+
+    def _takes_text(self, site: AttentionSite, step: int) -> bool:
+        return site.kind != "self" and bool((step < self.until).any())
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ def halves(
     ``prompt`` is the conditional one, ``negative`` stands in for the inversion's unconditional.
     """
     results = len(latents)
+    latents, t = network_input(task, i, t, latents)
     if task.config.guidance_scale == 1:
         prediction = task.denoiser.predict(latents, t, prompt.expand(results), results=results)
         return prediction, prediction
@@ -72,6 +73,19 @@ def halves(
     prompts = Conditioning.cat([unconditional, prompt]).repeat(results)
     both = task.denoiser.predict(latents.repeat(2, 1, 1, 1), t, prompts, results=results)
     return both[:results], both[results:]
+
+
+def network_input(task: EditTask, i: int, t: float, latents: Tensor) -> tuple[Tensor, float]:
+    """What the network is given for ``latents`` (m, C, h, w) at step i, and the timestep that it is told.
+
+    Along an exact trajectory of Euler's method both are moved to where the inversion's step began, by what the source
+    moves (DirectEdit, arXiv 2605.02417): there the source's prediction is the one that inverted it, so that its step is
+    that step's exact reverse, and an edit that changes nothing ends at the picture.
+    """
+    told, trajectory = task.denoiser.process.inversion_timestep(t), task.inverted.latents
+    if told == t or not task.inverted.exact or len(trajectory) == 1:
+        return latents, t
+    return latents + (trajectory[i + 1] - trajectory[i]), told
 
 
 def first_latent(task: EditTask, i: int, t: float) -> Tensor:

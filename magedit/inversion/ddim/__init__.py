@@ -19,7 +19,7 @@ def _load() -> Invert:
 
 CARD = InversionCard(
     name="ddim",
-    summary="The DDIM trajectory; the source is sampled again from its end.",
+    summary="The trajectory of DDIM, of rectified flow Euler's; the source is sampled again from its end.",
     papers=(Paper(title="Denoising Diffusion Implicit Models", arxiv="2010.02502"),),
     load=_load,
 )

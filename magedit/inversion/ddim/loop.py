@@ -9,7 +9,7 @@ from magedit.report import Stage
 
 
 def ddim(task: InversionTask) -> Inverted:
-    """The DDIM trajectory under the source prompt; the empty prompt as the unconditional."""
+    """The trajectory under the source prompt, by the process's own steps; the empty prompt as the unconditional."""
     return Inverted(trajectory(task), (task.empty,) * task.config.steps, exact=False)
 
 

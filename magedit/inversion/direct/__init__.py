@@ -19,8 +19,9 @@ def _load() -> Invert:
 
 CARD = InversionCard(
     name="direct",
-    summary="Keeps the DDIM trajectory as the source branch: exact, nothing is optimised.",
-    papers=(Paper(title="Direct Inversion", arxiv="2310.01506"),),
+    summary="Keeps the trajectory as the source branch: exact, nothing is optimised. On rectified flow the edit's "
+    "steps look where the inversion's began, so that an edit that changes nothing is exact too.",
+    papers=(Paper(title="Direct Inversion", arxiv="2310.01506"), Paper(title="DirectEdit", arxiv="2605.02417")),
     load=_load,
     keeps_source=True,
 )

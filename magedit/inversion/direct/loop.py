@@ -7,5 +7,9 @@ from magedit.inversion.ddim.loop import trajectory
 
 
 def direct(task: InversionTask) -> Inverted:
-    """The DDIM trajectory, kept: the source latent at each step is the stored one, so it reconstructs exactly."""
+    """The trajectory, kept: the source latent at each step is the stored one, so it reconstructs exactly.
+
+    Where the process is Euler's, sampling moves the edit's input by what the source moves
+    (`magedit.methods.sampling.network_input`).
+    """
     return Inverted(trajectory(task), (task.empty,) * task.config.steps, exact=True)

@@ -13,7 +13,7 @@ from magedit.backbones.base import Kept, ModuleEdit, reading, with_values
 from magedit.guidance.descent import Descent, Guided, descend
 from magedit.methods.base import EditedLatent, EditTask
 from magedit.methods.local_blend import LocalBlend
-from magedit.methods.sampling import first_latent, follow, guided_pass, halves
+from magedit.methods.sampling import first_latent, follow, guided_pass, halves, network_input
 from magedit.methods.trace import Watch
 from magedit.report import Stage
 
@@ -145,7 +145,7 @@ def _guide(edits: Sequence[_Edit], i: int, t: float, injected: Mapping[str, Modu
                 stack.close()
                 rows = stack.enter_context(task.denoiser.editing(injected, len(latents)))
                 prompts = task.target.expand(len(latents))
-            task.denoiser.attend(latents, t, prompts, task.guidance_sites[-1])
+            task.denoiser.attend(*network_input(task, i, t, latents), prompts, task.guidance_sites[-1])
             return rows
 
         found = descend(list(begun.values()), attend, partial(task.denoiser.meter.passed, backward=1))
@@ -170,5 +170,6 @@ def _pass_source(
             prediction = guided_pass(task, i, t, source, task.source)
             return kept, task.denoiser.process.step(prediction, t, source), None
         if reach:
-            task.denoiser.attend(source, t, task.source, max(reach, key=task.injection.sites.index))
+            last = max(reach, key=task.injection.sites.index)
+            task.denoiser.attend(*network_input(task, i, t, source), task.source, last)
     return kept, task.inverted.source[i + 1], None

@@ -1,0 +1,131 @@
+"""Joint attention of picture and text, with what edits inject and the words' maps.
+
+No map of all positions by all positions is formed: the output is fused attention's, and of each of the picture's rows
+the log-sum-exp over all keys and the scores of the text's columns give the words' map. The last rows of a batch are the
+conditional ones; only these are read and take injected columns and queries. The text's own rows are left as they are:
+injecting there destabilises (arXiv 2510.17803).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from magedit.backbones.base import AttentionEdit, Kept, pair_name
+
+SCORES = 2**24
+"""Scores that are held at a time while their log-sum-exp is formed."""
+
+
+@dataclass(frozen=True)
+class Projected:
+    """Queries, keys and values of the picture's positions and of the text's, each (batch, heads, n, width)."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    text_query: Tensor
+    text_key: Tensor
+    text_value: Tensor
+
+    def rows(self, chosen: slice) -> Projected:
+        """Those of some rows of the batch."""
+        return Projected(*(each[chosen] for each in vars(self).values()))
+
+
+def attend(projected: Projected, name: str, edit: AttentionEdit, kept: Sequence[Kept]) -> tuple[Tensor, Tensor]:
+    """The layer's output for picture and text, (batch, heads, n, width) each, under ``edit``; keeps what it reads."""
+    rows = len(kept)
+    keep(projected, name, edit, kept)
+    if edit.base is None and edit.self_pair is None:
+        return _plain(projected)
+    others = len(projected.query) - rows
+    image, text = _edited(projected.rows(slice(others, None)), edit)
+    if others:
+        plain = _plain(projected.rows(slice(0, others)))
+        image, text = torch.cat([plain[0], image]), torch.cat([plain[1], text])
+    return image, text
+
+
+def keep(projected: Projected, name: str, edit: AttentionEdit, kept: Sequence[Kept]) -> None:
+    """Keep what ``edit`` reads of layer ``name``, for each conditional row."""
+    own = projected.rows(slice(len(projected.query) - len(kept), None))
+    if edit.read_pair:
+        for maps, query, key in zip(kept, own.query, own.key, strict=True):
+            maps[pair_name(name)] = torch.stack([query, key])
+    if edit.read:
+        for maps, each in zip(kept, word_maps(own, edit), strict=True):
+            maps[name] = each
+
+
+def word_maps(own: Projected, edit: AttentionEdit) -> Tensor:
+    """The text's columns of the picture's rows after injection, (rows, heads, positions, columns), fp32.
+
+    Shares of all keys, the picture's too: a row sums to what the text has of it.
+    """
+    scale = own.query.shape[-1] ** -0.5
+    query, key = own.query, own.key
+    if edit.self_pair is not None:
+        query, key = edit.self_pair.to(query.dtype)[:, None].expand(-1, len(query), -1, -1, -1)
+    scores = (own.query.float() * scale) @ own.text_key.float().transpose(-1, -2)
+    image = _log_sum_exp(query.float() * scale, key.float())
+    total = torch.logaddexp(image, scores.logsumexp(-1))
+    maps: Tensor = (scores - total[..., None]).exp()
+    if edit.base is not None:
+        maps = edit.base.expand_as(maps) if edit.share is None else torch.addcmul(edit.base, edit.share, maps)
+    return maps
+
+
+def _log_sum_exp(query: Tensor, key: Tensor) -> Tensor:
+    """Of each query's scores, (rows, heads, positions), a part of the positions at a time; a backward pass forms each
+    part again."""
+
+    def part(some: Tensor) -> Tensor:
+        return (some @ key.transpose(-1, -2)).logsumexp(-1)
+
+    batch, heads, positions, _ = query.shape
+    size = max(1, SCORES // (batch * heads * key.shape[2]))
+    if size >= positions:
+        return part(query)
+    again = torch.is_grad_enabled()
+    parts = (query[:, :, start : start + size] for start in range(0, positions, size))
+    return torch.cat([checkpoint(part, each, use_reentrant=False) if again else part(each) for each in parts], -1)
+
+
+def _plain(projected: Projected) -> tuple[Tensor, Tensor]:
+    """Unedited, in one sequence."""
+    p = projected
+    out = F.scaled_dot_product_attention(
+        torch.cat([p.query, p.text_query], 2), torch.cat([p.key, p.text_key], 2), torch.cat([p.value, p.text_value], 2)
+    )
+    positions = p.query.shape[2]
+    return out[:, :, :positions], out[:, :, positions:]
+
+
+def _edited(own: Projected, edit: AttentionEdit) -> tuple[Tensor, Tensor]:
+    """The conditional rows' output."""
+    key, value = torch.cat([own.key, own.text_key], 2), torch.cat([own.value, own.text_value], 2)
+    text = F.scaled_dot_product_attention(own.text_query, key, value)
+    if edit.base is not None:
+        # (base + share * A) V = base V + A (share V): the layer's own map is never formed.
+        share = own.text_value.new_zeros(()) if edit.share is None else edit.share.to(value.dtype)[:, None]
+        value = torch.cat([own.value, share * own.text_value], 2)
+    width = value.shape[-1]
+    query = own.query
+    if edit.self_pair is not None:
+        # The picture's columns have the source's queries and the text's the edit's own: side by side, each with zeros
+        # where the other's keys are.
+        source_query, source_key = edit.self_pair.to(query.dtype)[:, None].expand(-1, len(query), -1, -1, -1)
+        query = torch.cat([source_query, query], -1)
+        key = torch.cat([F.pad(source_key, (0, width)), F.pad(own.text_key, (width, 0))], 2)
+        value = F.pad(value, (0, width))
+    image = F.scaled_dot_product_attention(query, key, value, scale=width**-0.5)[..., :width]
+    if edit.base is not None:
+        base = edit.base.to(value.dtype)
+        image = image + torch.einsum("hnk,rhkw->rhnw", base, own.text_value)
+    return image, text
