@@ -143,7 +143,8 @@ class Bench:
         return released_inversion(self.pipe, job.image, job.masks[0], job.source, config, meter)
 
     def _released_edit(self, config: EditConfig, inversion: Any, meter: Meter) -> None:
-        released_edit(self.pipe, self.job.masks, self.job.target, self.job.regions, config, inversion, meter)
+        job = self.job
+        released_edit(self.pipe, job.image, job.masks, job.target, job.regions, config, inversion, meter)
 
     def _mebibytes(self, run: Callable[[], object]) -> float:
         """Peak memory of ``run``, weights included: what CUDA's allocator gave out, or `Living` on a CPU."""

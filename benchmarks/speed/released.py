@@ -23,6 +23,7 @@ from magedit.inversion.base import InversionTask
 from magedit.inversion.registry import INVERSIONS
 from magedit.meter import Meter
 from magedit.methods.base import EditTask
+from magedit.pipelines.inputs import trusted_inputs
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.pipelines.output import Inversion
 from magedit.prompts.checks import check_words
@@ -99,6 +100,7 @@ def released_inversion(
 @torch.no_grad()
 def released_edit(
     pipe: MAGEditPipeline,
+    image: Image.Image,
     masks: Sequence[Image.Image],
     target_prompt: str,
     regions: Sequence[Region],
@@ -109,9 +111,8 @@ def released_edit(
     """The edited latent (1, C, h, w) of an inverted image; every pass is whole and counted as such by ``meter``."""
     prompts = (inversion.source_prompt, target_prompt)
     encoded = check_words(*prompts, regions).regions
-    task = pipe._task(
-        list(masks), inversion.source_prompt, target_prompt, encoded, config, inversion, meter, pipe.encode, None, None
-    )
+    inputs = trusted_inputs(image, masks)
+    (task,) = pipe._tasks(inputs, *prompts, encoded, config, inversion, meter, pipe.encode, None, None)
     schedule, sides = task.denoiser.process, {layer.name: layer.side for layer in task.guidance_sites}
     source = latent = task.inverted.latents[0]
     with frozen(pipe.unet), plain(pipe.unet) as maps, meter.stage(Stage.EDIT, config.steps):

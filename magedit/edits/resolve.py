@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
@@ -118,6 +119,7 @@ def resolve(
         limits: what a service accepts; None: anything.
         shows: what the picture is known to show, where the caller does not say.
     """
+    checkpoint = replace(checkpoint, tokenize=cache(checkpoint.tokenize))
     problems: list[InvalidEdit] = []
     weights: tuple[EditWarning, ...] = ()
     with _noting(problems):

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from PIL import Image
 
 from magedit.config import EditConfig, MaskSoftness, Region
+from magedit.edits.asked import AskedEdit
+from magedit.edits.checkpoint import Checkpoint
+from magedit.edits.resolve import resolve
+from magedit.edits.resolved import ResolvedEdit
 from magedit.errors import InvalidEdit, MaskMismatch
 from magedit.images import masks as pixels
 from magedit.images.inputs import Picture, as_image, as_picture
 from magedit.images.transparency import flatten
 from magedit.masks.shapes import MaskShape, draw, read_shapes, require_soft
+from magedit.prompts.weights import PromptSyntax
 
 Mask: TypeAlias = "Picture | MaskShape | Mapping[str, Any]"
 """A picture, or a mask as data (`magedit.masks.shapes.MaskShape`), also as a mapping."""
+
+
+class WorkingCrop(NamedTuple):
+    """The square ``box`` of the picture that the model edits; ``image`` and the masks' union ``mask`` at its size."""
+
+    box: pixels.Box
+    image: Image.Image
+    mask: Image.Image
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,11 @@ class Inputs:
     masks: tuple[Image.Image, ...]
     union: Image.Image
     strength: Image.Image | None = None
+
+    def crop(self, size: int, context: float) -> WorkingCrop:
+        """The working crop around the masks, with ``context`` as in `EditConfig.crop_context`, at ``size`` px."""
+        box = pixels.working_crop(self.union, size, context)
+        return WorkingCrop(box, pixels.crop_to(self.image, box, size), pixels.crop_to(self.union, box, size))
 
 
 def read_inputs(image: Picture, masks: Mask | Sequence[Mask], softness: MaskSoftness = "none") -> Inputs:
@@ -64,6 +83,34 @@ def trusted_inputs(image: Image.Image, masks: Sequence[Image.Image], softness: M
         return Inputs(image, flatten(image), tuple(masks), pixels.union(masks))
     selected = tuple(pixels.selected_by(mask) for mask in masks)
     return Inputs(image, flatten(image), selected, pixels.union(selected), pixels.union(masks))
+
+
+def resolve_call(
+    checkpoint: Checkpoint,
+    masks: int,
+    source_prompt: str | None,
+    target_prompt: str,
+    regions: Region | Sequence[Region],
+    config: EditConfig,
+    prompt_syntax: PromptSyntax = "plain",
+) -> ResolvedEdit:
+    """The arguments of a call, resolved for ``checkpoint`` as a service resolves a request; warnings go to the caller.
+
+    Raises:
+        InvalidEdit: something does not fit; says what and how to mend it.
+    """
+    asked = AskedEdit(
+        source_prompt=source_prompt,
+        target_prompt=target_prompt,
+        regions=as_regions(regions) or None,
+        prompt_syntax=prompt_syntax,
+        config=config,
+        given=config.given,
+    )
+    edit = resolve(asked, checkpoint, masks=masks).edit()
+    for warning in edit.warnings:
+        warnings.warn(warning.message, stacklevel=4)  # the caller's line, past `__call__` and torch's decorator
+    return edit
 
 
 def as_regions(regions: Region | Sequence[Region]) -> tuple[Region, ...]:
@@ -102,4 +149,4 @@ def _of_type(value: Any, kind: type[Any], field: str, wanted: str) -> Any:
     return value
 
 
-__all__ = ["Inputs", "Mask", "Picture", "as_config", "as_regions", "check_prompts", "read_inputs", "trusted_inputs"]
+__all__ = ["Inputs", "Mask", "Picture", "as_config", "check_prompts", "read_inputs", "resolve_call", "trusted_inputs"]

@@ -7,7 +7,6 @@ MagicBrush (arXiv 2306.10012) is the same layout tuned on edits made by people. 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +18,7 @@ from magedit.backbones.inspect import CheckpointInfo
 from magedit.backbones.loading import naming, prepare
 from magedit.backbones.stable_diffusion.backbone import InstructStableDiffusion
 from magedit.config import EditConfig, MethodName, Region
+from magedit.edits.checkpoint import Checkpoint
 from magedit.errors import CheckpointError, NotTogether
 from magedit.images import masks as pixels
 from magedit.images.inputs import Picture
@@ -26,9 +26,8 @@ from magedit.images.transparency import restore
 from magedit.inversion.base import Inverted
 from magedit.meter import Meter, OnProgress, expected_work
 from magedit.methods.base import EditedLatent
-from magedit.methods.compatibility import check_together
 from magedit.pipelines.base import Pipeline
-from magedit.pipelines.inputs import Inputs, Mask, as_config, check_prompts, read_inputs, trusted_inputs
+from magedit.pipelines.inputs import Inputs, Mask, as_config, check_prompts, read_inputs, resolve_call, trusted_inputs
 from magedit.pipelines.output import Inversion, MAGEditOutput
 from magedit.pipelines.preview import Previews
 from magedit.pipelines.progress import shown
@@ -79,22 +78,30 @@ class InstructPipeline(Pipeline):
     ) -> MAGEditOutput:
         """Carry out the instruction ``target_prompt`` on the working crop; outside the mask nothing changes.
 
-        Arguments as `MAGEditPipeline.__call__`; source prompt, words and inversion have no part in it. Text guidance is
-        ``guidance_scale``, image guidance ``image_guidance_scale`` (equation 3).
+        Arguments as `MAGEditPipeline.__call__`; the source prompt is not used. Text guidance is ``guidance_scale``,
+        image guidance ``image_guidance_scale`` (equation 3).
 
         Raises:
-            NotTogether: another method than the checkpoint's.
-            InvalidEdit: masks do not fit.
+            InvalidEdit: masks, prompt or words do not fit, another method than the checkpoint's, or an ``inversion``;
+                each leaf says what and how to mend it.
         """
-        del regions, inversion, on_inverted
+        del on_inverted
         config, inputs = as_config(config), read_inputs(image, masks)
-        check_prompts(target_prompt=target_prompt)
-        if "method" not in config.given:
-            config = replace(config, method=self.method)
-        check_together(config)
-        if config.method != self.method:
-            raise NotTogether(f"this checkpoint edits by {self.method!r}, not by {config.method!r}")
-        return self._edit(inputs, source_prompt, target_prompt, config, on_progress, on_preview)
+        check_prompts(source_prompt=source_prompt, target_prompt=target_prompt)
+        if inversion is not None:
+            raise NotTogether(f"method {self.method!r} inverts nothing: leave `inversion` out", field="inversion")
+        edit = resolve_call(self._checkpoint, len(inputs.masks), None, target_prompt, regions, config)
+        return self._edit(inputs, source_prompt, edit.target_prompt, edit.config, on_progress, on_preview)
+
+    @property
+    def _checkpoint(self) -> Checkpoint:
+        return Checkpoint(
+            name="this checkpoint",
+            methods=(self.method,),
+            inversions=(),
+            tokenize=self.backbone.tokenize,
+            max_tokens=self.backbone.max_tokens,
+        )
 
     @torch.no_grad()
     def edit(
@@ -125,13 +132,12 @@ class InstructPipeline(Pipeline):
         on_preview: OnPreview | None,
     ) -> MAGEditOutput:
         image, union = inputs.image, inputs.union
-        box = pixels.working_crop(union, self.backbone.size, config.crop_context)
+        box, crop, mask = inputs.crop(self.backbone.size, config.crop_context)
         previews = None
         if on_preview is not None:
             previews = Previews(self.latent_colours, on_preview, image, union, box, interval_s=self.preview_interval_s)
         margin = pixels.paste_margin_px(box, config.paste_margin)
-        crop, results, pictures, latents = pixels.crop_to(image, box, self.backbone.size), [], [], []
-        mask = pixels.crop_to(union, box, self.backbone.size)
+        results, pictures, latents = [], [], []
         reproduced = self.backbone.decode(self.backbone.encode_image(crop))
         known = pixels.psnr_inside(crop, reproduced, mask)
         with shown(self._bar, on_progress) as report:

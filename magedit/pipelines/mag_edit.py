@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,9 +19,7 @@ from magedit.backbones.denoiser import Denoiser
 from magedit.backbones.inspect import CheckpointInfo
 from magedit.backbones.registry import load_backbone
 from magedit.config import STRENGTH_POWER, EditConfig, Region
-from magedit.edits.asked import AskedEdit
 from magedit.edits.checkpoint import Checkpoint
-from magedit.edits.resolve import resolve
 from magedit.errors import NotTogether
 from magedit.guidance.constraints import resample_mask
 from magedit.images import masks as pixels
@@ -35,7 +32,16 @@ from magedit.methods.base import EditTask
 from magedit.methods.compatibility import check_suited, check_together, with_defaults
 from magedit.methods.registry import METHODS
 from magedit.pipelines.base import Pipeline
-from magedit.pipelines.inputs import Inputs, Mask, as_config, as_regions, check_prompts, read_inputs, trusted_inputs
+from magedit.pipelines.inputs import (
+    Inputs,
+    Mask,
+    WorkingCrop,
+    as_config,
+    check_prompts,
+    read_inputs,
+    resolve_call,
+    trusted_inputs,
+)
 from magedit.pipelines.output import Inversion, MAGEditOutput
 from magedit.pipelines.plan import (
     blend_tokens,
@@ -112,8 +118,9 @@ class MAGEditPipeline(Pipeline):
         expected = expected_work(config, inverted=False)
         expected[Stage.EDIT] = 0.0
         with self._unchanged(), shown(self._bar, on_progress) as report:
+            crop = inputs.crop(self.backbone.size, config.crop_context)
             inversion = self._invert(
-                inputs, source_prompt, config, Meter(expected, report), cache(self.backbone.encode)
+                inputs, crop, source_prompt, config, Meter(expected, report), cache(self.backbone.encode)
             )
         self.backbone.release()
         return inversion
@@ -174,17 +181,9 @@ class MAGEditPipeline(Pipeline):
         check_prompts(source_prompt=source_prompt, target_prompt=target_prompt)
         if METHODS[config.method].own_checkpoint:
             raise NotTogether(f"method {config.method!r} needs a checkpoint of InstructPix2Pix layout; this is none")
-        asked = AskedEdit(
-            source_prompt=source_prompt,
-            target_prompt=target_prompt,
-            regions=as_regions(regions) or None,
-            prompt_syntax=prompt_syntax,
-            config=config,
-            given=config.given,
+        edit = resolve_call(
+            self._checkpoint, len(inputs.masks), source_prompt, target_prompt, regions, config, prompt_syntax
         )
-        edit = resolve(asked, self._checkpoint, masks=len(inputs.masks)).edit()
-        for warning in edit.warnings:
-            warnings.warn(warning.message, stacklevel=3)  # the caller's line, past torch's decorator
         return self._edit(
             inputs,
             edit.source_prompt,
@@ -253,55 +252,41 @@ class MAGEditPipeline(Pipeline):
         assert load is not None
         backbone = self.backbone
         reused, encode = inversion is not None, cache(backbone.encode)
+        crop = inputs.crop(backbone.size, config.crop_context)
         with shown(self._bar, on_progress) as report:
             meter = Meter(expected_work(config, inverted=reused), report)
             with self._unchanged():
                 if inversion is None:
-                    inversion = self._invert(inputs, source_prompt, config, meter, encode)
+                    inversion = self._invert(inputs, crop, source_prompt, config, meter, encode)
                     if on_inverted is not None and METHODS[config.method].inversions:
                         on_inverted(inversion)
                 else:
-                    box = pixels.working_crop(union, self.backbone.size, config.crop_context)
-                    inversion.require_fit(box, image.size, source_prompt, config)
+                    inversion.require_fit(crop.box, image.size, source_prompt, config)
                     inversion = inversion.to(backbone.execution_device)
                 both = (source_prompt, target_prompt)
-                tasks = [
-                    self._task(
-                        inputs.masks,
-                        *both,
-                        regions,
-                        each,
-                        inversion,
-                        meter,
-                        encode,
-                        generator,
-                        callback,
-                        strength=inputs.strength,
-                    )
-                    for each in config.variants
-                ]
+                tasks = self._tasks(inputs, *both, regions, config, inversion, meter, encode, generator, callback)
                 if on_preview is not None:
                     previews = Previews(
-                        self.latent_colours, on_preview, image, union, inversion.box, interval_s=self.preview_interval_s
+                        self.latent_colours, on_preview, image, union, crop.box, interval_s=self.preview_interval_s
                     )
                     tasks = [previews.watch(task, number) for number, task in enumerate(tasks)]
                 edited = load()(tasks)
-            margin = pixels.paste_margin_px(inversion.box, config.paste_margin) if inputs.strength is None else 0
+            margin = pixels.paste_margin_px(crop.box, config.paste_margin) if inputs.strength is None else 0
             pictures: list[Image.Image] = []
             own: list[ResultMeasures] = []
             reproduced, reconstruction = None, None
             with meter.stage(Stage.DECODE, len(edited)):
                 if output_type != "latent":
-                    reproduced, reconstruction = self._reconstruct(inputs, inversion, edited[0].source)
+                    reproduced, reconstruction = self._reconstruct(crop, inversion, edited[0].source)
                 for variant, each in zip(config.variants, edited, strict=True):
                     difference, untouched, inside, flagged = 0, None, None, None
                     if output_type != "latent":
                         picture = backbone.decode(each.latent)
                         flagged = backbone.is_objectionable(picture)
                         if reproduced is not None:
-                            inside = pixels.inside_difference(reproduced, picture, self._crop(union, inversion))
-                        changing = changeable(union, each.mask, inversion.box)
-                        pasted = pixels.paste_back(image, picture, changing, inversion.box, margin, inputs.strength)
+                            inside = pixels.inside_difference(reproduced, picture, crop.mask)
+                        changing = changeable(union, each.mask, crop.box)
+                        pasted = pixels.paste_back(image, picture, changing, crop.box, margin, inputs.strength)
                         difference = pixels.outside_difference(image, pasted, union, margin)
                         pictures.append(restore(pasted, original))
                         untouched = pixels.outside_sha256(pictures[-1], union, margin)
@@ -320,7 +305,7 @@ class MAGEditPipeline(Pipeline):
                 unet_truncated_forward=meter.truncated,
                 unet_backward=meter.backward,
                 stage_seconds={name: round(seconds, 4) for name, seconds in meter.seconds.items()},
-                crop=inversion.box,
+                crop=crop.box,
                 paste_margin_px=margin,
                 outside_difference=max(each.outside_difference for each in own),
                 inversion_reused=reused,
@@ -347,14 +332,14 @@ class MAGEditPipeline(Pipeline):
     def _invert(
         self,
         inputs: Inputs,
+        crop: WorkingCrop,
         source_prompt: str,
         config: EditConfig,
         meter: Meter,
         encode: Callable[[str], Conditioning],
     ) -> Inversion:
-        box = pixels.working_crop(inputs.union, self.backbone.size, config.crop_context)
         with meter.stage(Stage.PREPARE, 1):
-            latent = self.backbone.encode_image(pixels.crop_to(inputs.image, box, self.backbone.size))
+            latent = self.backbone.encode_image(crop.image)
             source, empty = encode(source_prompt), encode("")
             meter.stepped()
         task = InversionTask(self._denoiser(config, meter), latent, source, empty, config)
@@ -362,11 +347,11 @@ class MAGEditPipeline(Pipeline):
             inverted = INVERSIONS[config.inversion].load()(task)
         else:
             inverted = Inverted((latent,), (empty,) * config.steps, exact=True)
-        return Inversion(inverted, box, inputs.image.size, source_prompt, config)
+        return Inversion(inverted, crop.box, inputs.image.size, source_prompt, config)
 
-    def _task(
+    def _tasks(
         self,
-        masks: Sequence[Image.Image],
+        inputs: Inputs,
         source_prompt: str,
         target_prompt: str,
         regions: Sequence[Region],
@@ -376,13 +361,12 @@ class MAGEditPipeline(Pipeline):
         encode: Callable[[str], Conditioning],
         generator: torch.Generator | None,
         callback: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None,
-        *,
-        strength: Image.Image | None = None,
-    ) -> EditTask:
+    ) -> list[EditTask]:
+        """The task of each of the edit's results; what they share is made once."""
         backbone = self.backbone
         sites, read, device = backbone.sites, backbone.guidance_sites, backbone.execution_device
         source, target = self.backbone.tokenize(source_prompt), self.backbone.tokenize(target_prompt)
-        crops = [pixels.crop_to(mask, inversion.box, self.backbone.size) for mask in masks]
+        crops = [pixels.crop_to(mask, inversion.box, self.backbone.size) for mask in inputs.masks]
         region_masks = [torch.tensor(np.asarray(crop) > 0, dtype=torch.float32, device=device) for crop in crops]
         mask = resample_mask(torch.stack(region_masks).amax(0), backbone.latent_side, config.mask_resampling)
         words = word_targets(target_prompt, target, regions, region_masks, read, config)
@@ -394,30 +378,38 @@ class MAGEditPipeline(Pipeline):
 
         prompt = encode(target_prompt)
         step_size, config = self._step_size(config)
-        return EditTask(
-            denoiser=self._denoiser(config, meter),
-            inverted=inversion.inverted,
-            config=config,
-            source=encode(source_prompt),
-            target=prompt,
-            negative=encode(config.negative_prompt) if config.negative_prompt else None,
-            injection=injection_between(
-                backbone, (source_prompt, source), (target_prompt, target), sites, words, config
-            ),
-            guidance_sites=read,
-            words=words,
-            blend_tokens=blend_tokens(source_prompt, source, target, words),
-            sites=sites,
-            values=edit_values(inversion.inverted, source, target, prompt.hidden_states, config),
-            regions=len(regions),
-            mask=mask,
-            strength=latent_strength(strength, inversion.box, backbone.size, mask),
-            blend_mask=torch.nn.functional.max_pool2d(mask[None], 3, stride=1, padding=1)[0],
-            step_size=step_size * config.strength**STRENGTH_POWER,
-            generator=generator or torch.Generator("cpu").manual_seed(config.seed),
-            renoised=generator is not None or config.seed != 0,
-            on_step=on_step if callback is not None else None,
-        )
+        denoiser = self._denoiser(config, meter)
+        negative = encode(config.negative_prompt) if config.negative_prompt else None
+        blended = blend_tokens(source_prompt, source, target, words)
+        values = edit_values(inversion.inverted, source, target, prompt.hidden_states, config)
+        strength = latent_strength(inputs.strength, inversion.box, backbone.size, mask)
+        blend_mask = torch.nn.functional.max_pool2d(mask[None], 3, stride=1, padding=1)[0]
+        both = (source_prompt, source), (target_prompt, target)
+        return [
+            EditTask(
+                denoiser=denoiser,
+                inverted=inversion.inverted,
+                config=each,
+                source=encode(source_prompt),
+                target=prompt,
+                negative=negative,
+                injection=injection_between(backbone, *both, sites, words, each),
+                guidance_sites=read,
+                words=words,
+                blend_tokens=blended,
+                sites=sites,
+                values=values,
+                regions=len(regions),
+                mask=mask,
+                strength=strength,
+                blend_mask=blend_mask,
+                step_size=step_size * each.strength**STRENGTH_POWER,
+                generator=generator or torch.Generator("cpu").manual_seed(each.seed),
+                renoised=generator is not None or each.seed != 0,
+                on_step=on_step if callback is not None else None,
+            )
+            for each in config.variants
+        ]
 
     def _step_size(self, config: EditConfig) -> tuple[float, EditConfig]:
         """The step size of guidance at full strength, and the configuration with `both` weighed for this checkpoint."""
@@ -429,20 +421,16 @@ class MAGEditPipeline(Pipeline):
     def _denoiser(self, config: EditConfig, meter: Meter) -> Denoiser:
         return Denoiser(self.backbone, self.backbone.process(config.steps), meter, self.batch_results)
 
-    def _crop(self, picture: Image.Image, inversion: Inversion) -> Image.Image:
-        return pixels.crop_to(picture, inversion.box, self.backbone.size)
-
     def _reconstruct(
-        self, inputs: Inputs, inversion: Inversion, source: Tensor
+        self, crop: WorkingCrop, inversion: Inversion, source: Tensor
     ) -> tuple[Image.Image, Reconstruction | None]:
         """The unedited crop as the model gives it back, and how near that is; ``source`` is the source branch's z_0."""
-        crop, mask = (self._crop(each, inversion) for each in (inputs.image, inputs.union))
         latent = inversion.inverted.latents[-1]
         through_vae = self.backbone.decode(latent)
-        vae = pixels.psnr_inside(crop, through_vae, mask)
+        vae = pixels.psnr_inside(crop.image, through_vae, crop.mask)
         if source.shape != latent.shape or torch.equal(source, latent):
             return through_vae, Reconstruction(vae=vae, inversion=vae)
-        inverted = pixels.psnr_inside(crop, self.backbone.decode(source), mask)
+        inverted = pixels.psnr_inside(crop.image, self.backbone.decode(source), crop.mask)
         return through_vae, Reconstruction(vae=vae, inversion=inverted)
 
 

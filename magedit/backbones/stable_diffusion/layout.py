@@ -91,6 +91,10 @@ class Layout:
     def tokenizer_json(self) -> str:
         return str(self.tokenizer.backend_tokenizer.to_str())
 
+    def tokenize(self, prompt: str) -> Encoded:
+        encoding = self.tokenizer(prompt, return_offsets_mapping=True, truncation=False)
+        return Encoded(tuple(encoding["input_ids"]), tuple(map(tuple, encoding["offset_mapping"])))
+
     def encode_image(self, crop: Image.Image) -> Tensor:
         return encode(self.vae, crop, self.execution_device)
 
@@ -141,10 +145,6 @@ class UNetBackbone(Layout):
 
     def process(self, steps: int) -> DDIM:
         return DDIM.from_scheduler(self.scheduler, steps)
-
-    def tokenize(self, prompt: str) -> Encoded:
-        encoding = self.tokenizer(prompt, return_offsets_mapping=True, truncation=False)
-        return Encoded(tuple(encoding["input_ids"]), tuple(map(tuple, encoding["offset_mapping"])))
 
     # --- passes ---
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -11,12 +12,20 @@ from diffusers import StableDiffusionInstructPix2PixPipeline, UNet2DConditionMod
 from PIL import Image, ImageChops
 
 from magedit.backbones.inspect import inspect
-from magedit.config import EditConfig
+from magedit.config import EditConfig, Region
 from magedit.demo import demo_edit, instruct_checkpoint_path
 from magedit.demo.evaluate import judge_edit
 from magedit.demo.instructions import instruction
 from magedit.demo.vocabulary import INSTRUCTIONS, check_prompt
-from magedit.errors import CheckpointError, EditCanceled, MaskMismatch, NotTogether
+from magedit.errors import (
+    CheckpointError,
+    EditCanceled,
+    MaskMismatch,
+    NotTogether,
+    PromptTooLong,
+    UnknownMethod,
+    WordNotFound,
+)
 from magedit.images.masks import outside_difference, outside_sha256
 from magedit.pipelines.instruct import InstructPipeline
 from magedit.pipelines.mag_edit import MAGEditPipeline
@@ -102,10 +111,24 @@ def test_it_reports_and_can_be_canceled(instructed: InstructPipeline, room: Room
 
 
 def test_what_it_cannot_do_is_refused(instructed: InstructPipeline, room: Room) -> None:
-    with pytest.raises(NotTogether, match="instruct-pix2pix"):
+    with pytest.raises(UnknownMethod, match="has no method 'p2p'; it has instruct-pix2pix"):
         instructed(room.image, [room.mask], "", INSTRUCTION, (), EditConfig(method="p2p"))
     with pytest.raises(MaskMismatch):
         instructed(room.image, [], "", INSTRUCTION, (), CONFIG)
+    with pytest.raises(PromptTooLong, match="Beyond them are the words"):
+        instructed(room.image, room.mask, "", f"{INSTRUCTION} and " * 40, (), CONFIG)
+    with pytest.raises(WordNotFound):
+        instructed(room.image, room.mask, "", INSTRUCTION, Region(words=("lamp",)), CONFIG)
+    with pytest.raises(NotTogether, match="has no use for sweep"):
+        instructed(room.image, room.mask, "", INSTRUCTION, (), replace(CONFIG, sweep=(0.5, 1.0)))
+    inversion = instructed(room.image, room.mask, "", INSTRUCTION, (), CONFIG).inversion
+    with pytest.raises(NotTogether, match="leave `inversion` out"):
+        instructed(room.image, room.mask, "", INSTRUCTION, (), CONFIG, inversion=inversion)
+
+
+def test_it_edits_by_its_own_method_where_none_is_given(instructed: InstructPipeline, room: Room) -> None:
+    output = instructed(room.image, room.mask, "", INSTRUCTION, (), EditConfig(steps=2))
+    assert [each.method for each in output.measures.results] == ["instruct-pix2pix"]
 
 
 def test_a_checkpoint_named_after_magicbrush_is_one(checkpoint: Path, tmp_path: Path) -> None:
