@@ -59,6 +59,8 @@ def describe(edit: Edit) -> str:
     parts: list[str] = [edit.state]
     if edit.state == "queued" and edit.queue_position is not None:
         parts.append(f"{edit.queue_position} before it")
+    if edit.waiting_for == "worker":
+        parts.append("no worker yet")
     if edit.progress:
         parts = [f"{edit.progress.stage} {edit.progress.step}/{edit.progress.steps}"]
     if edit.eta_s is not None:

@@ -69,6 +69,10 @@ def edit(
     output_format: Annotated[
         OutputFormat | None, typer.Option(hidden=True, help="Format, whatever the ending.")
     ] = None,
+    output_compression: Annotated[
+        int | None,
+        typer.Option(hidden=True, min=0, max=100, help="Quality of a JPEG, or of a lossy WebP (below 100)."),
+    ] = None,
     artifacts: Annotated[
         list[str] | None,
         typer.Option(
@@ -164,6 +168,7 @@ def edit(
         "mask_mode": mask_mode,
         "mask_shapes": mask_shapes,
         "output_format": output_format or _format_of(out),
+        "output_compression": output_compression,
         **config,
     }
     console = make_console()

@@ -19,7 +19,7 @@ from cli.errors import ModelUnavailable
 from cli.preview import shower
 from jobs import schema
 from jobs.errors import ContentWithheld, JobError
-from jobs.schema import EditRequest, JobOptions, JobRecord, State, new_id
+from jobs.schema import EditRequest, JobOptions, JobRecord, State, check_options, new_id
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, image_key, mask_key
 from magedit.client import Edit, Problem, ServiceError
@@ -92,6 +92,7 @@ class LocalEditor:
             options = JobOptions.model_validate(chosen)
         except ValidationError as error:
             raise invalid_parameter(error) from error
+        check_options(options)
         info = self._served.info
         checkpoint = info.as_checkpoint(from_tokenizers(self._served.tokenizer_json))
         shapes = one_per_region(None if mask_shapes is None else read_shapes(mask_shapes), len(masks))

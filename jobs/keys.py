@@ -38,6 +38,10 @@ ORPHANS = PREFIX + "orphans"
 DEPLOYMENT = PREFIX + "deployment"
 # Hash model name -> `ModelInfo` as last announced; never expires, to tell "no worker" from "unknown".
 MODELS = PREFIX + "models"
+# Hash model name -> when it was first announced or declared, in Unix seconds.
+MODELS_SINCE = PREFIX + "models-since"
+# Hash model name -> hash of its tokenizer: declared models, which take edits while no worker serves them.
+DECLARED = PREFIX + "declared"
 # Sorted set "model worker" -> expiry time of the announcement.
 ANNOUNCED = PREFIX + "announced"
 # String per content hash, renewed with the announcements: the tokenizer, for checks without torch.

@@ -42,7 +42,7 @@ def _info(text: bytes) -> ModelInfo:
 
 def default_model(known: Mapping[str, ModelStatus], settings: Settings) -> str:
     """The model of a request that names none: the default model or, where none is set, the only one served."""
-    served = [name for name, status in known.items() if status.workers]
+    served = [name for name, status in known.items() if status.takes_edits]
     if "default_model" not in settings.model_fields_set and len(served) == 1:
         return served[0]
     return settings.default_model
@@ -56,6 +56,8 @@ class Models:
         self._announce = redis.register_script(load("models/announce"))
         self._live = redis.register_script(load("models/live"))
         self._pace = redis.register_script(load("models/pace"))
+        self._declare = redis.register_script(load("models/declare"))
+        self._forget = redis.register_script(load("models/forget"))
 
     @redis_errors()
     def announce(self, info: ModelInfo, worker: str, ttl_s: float, tokenizer_json: str) -> None:
@@ -71,6 +73,16 @@ class Models:
         self._redis.zrem(keys.ANNOUNCED, f"{info.name} {worker}")
 
     @redis_errors()
+    def declare(self, info: ModelInfo, tokenizer_json: str) -> None:
+        """Let the model take edits while no worker serves it; a live worker's own announcement goes before ``info``."""
+        self._declare(args=(info.name, info.model_dump_json(), info.tokenizer_sha256, tokenizer_json))
+
+    @redis_errors()
+    def forget(self, name: str) -> bool:
+        """End the declaration; without a live worker the model is unknown then. False: it was not declared."""
+        return bool(self._forget(args=(name, TOKENIZER_TTL_S)))
+
+    @redis_errors()
     def workers(self) -> set[str]:
         """Names of the live workers."""
         return {member.decode().split(" ")[1] for member in self._live()[0]}
@@ -78,11 +90,19 @@ class Models:
     @redis_errors()
     def snapshot(self) -> ModelsSnapshot:
         """Every model ever announced, with its live workers, and the time, in one round trip."""
-        announced, infos, paces, (seconds, microseconds) = self._live()
+        announced, infos, paces, (seconds, microseconds), declared, since = self._live()
         serving = [member.decode().split(" ")[0] for member in announced]
-        pace = {paces[i].decode(): float(paces[i + 1]) for i in range(0, len(paces), 2)}
+        pace, first = (
+            {each[i].decode(): float(each[i + 1]) for i in range(0, len(each), 2)} for each in (paces, since)
+        )
         models = {
-            name: ModelStatus(info=_info(text), workers=serving.count(name), step_seconds=pace.get(name))
+            name: ModelStatus(
+                info=_info(text),
+                workers=serving.count(name),
+                step_seconds=pace.get(name),
+                is_declared=name.encode() in declared,
+                since=first.get(name, 0.0),
+            )
             for name, text in sorted((infos[i].decode(), infos[i + 1]) for i in range(0, len(infos), 2))
         }
         return ModelsSnapshot(models, int(seconds) + int(microseconds) / 1e6)
@@ -92,18 +112,18 @@ class Models:
         return self.snapshot().models
 
     def require(self, name: str | None, settings: Settings) -> ModelStatus:
-        """The model with at least one live worker, in one round trip; ``name`` None: the default one.
+        """The model, declared or with a live worker, in one round trip; ``name`` None: the default one.
 
         Raises:
             UnknownModel: no worker has ever served it; the message lists the known models.
-            NoWorkerForModel: no worker serves it now.
+            NoWorkerForModel: no worker serves it now, and it is not declared.
         """
         known = self.all()
         name = name or default_model(known, settings)
         if name not in known:
             names = ", ".join(known) or "none yet"
             raise UnknownModel(f"there is no model {name!r}; known are: {names}")
-        if known[name].workers == 0:
+        if not known[name].takes_edits:
             raise NoWorkerForModel(f"no worker serves the model {name!r} at present; try again later")
         return known[name]
 

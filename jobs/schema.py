@@ -15,6 +15,7 @@ from magedit.card import STABLE_DIFFUSION, Trait
 from magedit.config import InversionName, MethodName
 from magedit.edits.checkpoint import Checkpoint, StepSizes
 from magedit.edits.resolved import ResolvedEdit
+from magedit.errors import NotTogether
 from magedit.prompts.alignment import Tokenize
 from magedit.report import EditMeasures, EditWarning, Progress, ResultMeasures
 
@@ -84,6 +85,13 @@ class JobOptions(Frozen):
     """Options of the job beside the edit: fields of the form and of the record."""
 
     output_format: OutputFormat = Field(default="png", description="Image format of the result.")
+    output_compression: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="Quality of a `jpeg` or `webp` result: JPEG's own (empty: 95), and below 100 that of a lossy WebP "
+        "(empty and 100: every pixel is kept).",
+    )
     artifacts: Annotated[tuple[ArtifactName, ...], AfterValidator(_each_once)] = Field(
         default=(),
         max_length=8,
@@ -100,6 +108,16 @@ class JobOptions(Frozen):
         description="Seconds from acceptance within which a worker must begin: else the edit fails with the code "
         "`deadline`. One that has begun may finish; one that is to begin again, its worker lost, may not.",
     )
+
+
+def check_options(options: JobOptions) -> None:
+    """Whether options go together. Raises NotTogether."""
+    if options.output_compression is not None and options.output_format == "png":
+        raise NotTogether(
+            "`png` is compressed without loss and has no quality: leave output_compression out, or ask for `jpeg` or "
+            "`webp`",
+            field="output_compression",
+        )
 
 
 class EditRequest(ResolvedEdit, JobOptions):
@@ -289,8 +307,24 @@ class ModelInfo(Frozen):
 
 
 class ModelStatus(Frozen):
-    """A model as the front end sees it. ``step_seconds``: measured wall seconds per step of an edit with one result."""
+    """A model as the front end sees it. ``step_seconds``: measured wall seconds per step of an edit with one result;
+    ``since``: when it was first known, in Unix seconds by the clock of Redis (0: not known). A model that
+    ``is_declared`` takes edits while no worker serves it."""
 
     info: ModelInfo
     workers: int
     step_seconds: float | None = None
+    is_declared: bool = False
+    since: float = 0.0
+
+    @property
+    def takes_edits(self) -> bool:
+        """Whether an edit may be submitted for it."""
+        return self.workers > 0 or self.is_declared
+
+
+class Declaration(Frozen):
+    """A model as it is declared, in a file too: what a worker would announce, and its tokenizer as `tokenizer.json`."""
+
+    info: ModelInfo
+    tokenizer: str

@@ -233,6 +233,13 @@ class Settings(BaseSettings):
     max_wait_s: int = Field(
         default=60, ge=0, le=600, description="Longest wait granted to `Prefer: wait=n`, in seconds; 0: none."
     )
+    images_wait_s: float = Field(
+        default=600.0,
+        ge=0,
+        le=3600,
+        description="How long `POST /v1/images/edits` waits for the end of its edit, in seconds; then it answers 504, "
+        "and the edit goes on.",
+    )
     metrics_open: bool = Field(
         default=False,
         description="With `MAGEDIT_AUTH=keys`, serve `/metrics` without a key; otherwise it needs one with the scope "

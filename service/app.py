@@ -23,10 +23,24 @@ from service.middleware.head_requests import HeadMiddleware
 from service.middleware.localhost import LocalMiddleware
 from service.middleware.request_id import RequestMiddleware
 from service.middleware.route_table import Routes
+from service.openai.envelope import EnvelopeMiddleware
 from service.openapi.document import document
 from service.openapi.responses import guarded
 from service.readiness import Readiness, checks
-from service.routes import edits, events, health, methods, models, page, previews, resolve, results, usage, webhooks
+from service.routes import (
+    edits,
+    events,
+    health,
+    images,
+    methods,
+    models,
+    page,
+    previews,
+    resolve,
+    results,
+    usage,
+    webhooks,
+)
 
 DESCRIPTION = """\
 Localized image editing: submit an image, a mask and two prompts; poll the edit; fetch the picture.
@@ -75,6 +89,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.metrics, app.state.routes = Metrics(), Routes(app)
     for module in (edits, resolve, events, previews, results, webhooks, models, methods, usage):
         app.include_router(module.router, responses=guarded(), dependencies=[Depends(require_known_query)])
+    app.include_router(images.router, dependencies=[Depends(require_known_query)])
     app.include_router(health.router)
     app.webhooks.include_router(webhooks.told)
     app.include_router(page.router)
@@ -86,6 +101,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyMiddleware, idle_s=settings.body_idle_s)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)
     app.add_middleware(problem_responses.ProblemMiddleware)
+    app.add_middleware(EnvelopeMiddleware)
     app.add_middleware(MetricsMiddleware, metrics=app.state.metrics, route_of=app.state.routes.name)
     app.add_middleware(RequestMiddleware)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]

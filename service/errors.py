@@ -21,6 +21,7 @@ RequestError                 the request itself; ``field`` names the form field 
 ├── RateLimited              more requests in a short time than the tenant may send
 ├── Busy                     too many uploads are being taken in
 ├── EditFailed               asked for the result of an edit that failed: its own problem is the answer
+├── NotFinishedInTime        the edit of a call that waits for it is still under way
 └── NotReady                 Redis, storage or every worker is away (`/readyz`)
 """
 
@@ -187,6 +188,16 @@ class EditFailed(RequestError):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.detail)
         self.problem = problem
+
+
+class NotFinishedInTime(RequestError):
+    """A call that answers with results has waited as long as it may; the edit goes on, and ``headers`` name it."""
+
+    code = "not_finished_in_time"
+
+    def __init__(self, message: str, *, headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        super().__init__(message)
+        self.headers = headers
 
 
 class NotReady(RequestError):

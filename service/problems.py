@@ -98,6 +98,7 @@ KINDS: Mapping[type[Exception], Kind] = MappingProxyType(
         request.InvalidIdempotencyKey: Kind(HTTPStatus.BAD_REQUEST, "The Idempotency-Key is not valid"),
         request.RateLimited: Kind(HTTPStatus.TOO_MANY_REQUESTS, "Too many requests"),
         request.EditFailed: Kind(HTTPStatus.CONFLICT, "The edit failed"),
+        request.NotFinishedInTime: Kind(HTTPStatus.GATEWAY_TIMEOUT, "The edit is not finished yet"),
         request.Busy: Kind(_503, "Too many uploads at a time"),
         request.NotReady: Kind(_503, "Not ready"),
     }

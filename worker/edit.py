@@ -34,6 +34,9 @@ _ENCODING: dict[OutputFormat, dict[str, Any]] = {
     "webp": {"format": "WEBP", "lossless": True, "exact": True},
 }
 
+LOSSLESS = 100
+"""The quality of a WebP that keeps every pixel."""
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -141,7 +144,7 @@ def _finish(
         stored.append(_store_artifact(store, artifact_key(claim, name), name, content))
         report.check()
     results = tuple(
-        _store_picture(store, result_key(claim, name), name, picture, request.output_format)
+        _store_picture(store, result_key(claim, name), name, picture, request.output_format, request.output_compression)
         for index, picture in enumerate(edited.images)
         for name in (f"result-{index}.{request.output_format}",)
     )
@@ -165,12 +168,21 @@ def _store_artifact(store: ObjectStore, key: str, name: str, content: Image.Imag
 
 
 def _store_picture(
-    store: ObjectStore, key: str, name: str, picture: Image.Image, encoding: OutputFormat
+    store: ObjectStore,
+    key: str,
+    name: str,
+    picture: Image.Image,
+    encoding: OutputFormat,
+    quality: int | None = None,
 ) -> StoredObject:
+    """``quality`` 0..100, as the request's ``output_compression``; None: as `_ENCODING` has it."""
     buffer = BytesIO()
     if encoding == "jpeg":
         picture = flatten(picture)
-    picture.save(buffer, **_ENCODING[encoding])
+    options = _ENCODING[encoding]
+    if quality is not None and (encoding == "jpeg" or quality < LOSSLESS):
+        options = options | {"quality": quality, "lossless": False, "exact": False}
+    picture.save(buffer, **options)
     return _store(store, key, name, buffer.getvalue(), CONTENT_TYPES[encoding], *picture.size)
 
 

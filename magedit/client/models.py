@@ -133,6 +133,7 @@ class Edit(ResponseModel):
     model: str
     priority: Literal["normal", "low"]
     queue_position: int | None
+    waiting_for: str | None = None
     progress: Progress | None
     eta_s: float | None
     attempt: int
@@ -178,6 +179,7 @@ class Model(ResponseModel):
 
     name: str
     ready: bool
+    declared: bool = False
     workers: int
     queued: int
     image_size: int

@@ -7,8 +7,8 @@ import difflib
 import inspect
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from annotated_types import MaxLen
 from fastapi import Depends, File, Form, Request, UploadFile
@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import Json, RootModel, model_validator
 from starlette.datastructures import UploadFile as SentFile
 
-from jobs.schema import JobOptions
+from jobs.schema import JobOptions, ModelInfo
 from magedit.config import GOVERNED, PRESETS, EditConfig, MaskMode, Region
 from magedit.config.types import RENAMED
 from magedit.edits.asked import FIELDS as ASKED_FIELDS
@@ -45,7 +45,8 @@ def _plain(make: Callable[[], Any]) -> Callable[[], Any]:
     return lambda: make()
 
 
-_none = _plain(list)
+no_values = _plain(list)
+"""The default of a repeated field: what is not sent."""
 
 
 # A model, as FastAPI takes a bare tuple for a repeated form field.
@@ -78,7 +79,7 @@ class EditForm:
     mask: Annotated[
         list[UploadFile],
         File(
-            default_factory=_none,
+            default_factory=no_values,
             description="Where to edit: a picture of the image's size. Repeat it for several regions, in order. Or say "
             "it with `mask_shapes`.",
         ),
@@ -109,6 +110,10 @@ class EditForm:
     ] = None
     asked: AskedEdit
     options: JobOptions
+    size: tuple[int, int] | None = None
+    """What the picture's width and height are to be, in pixels; None: anything."""
+    adapt: Callable[[AskedEdit, ModelInfo], AskedEdit] | None = None
+    """What becomes of the request once its model is known."""
 
     @property
     def shapes(self) -> tuple[MaskShape, ...]:
@@ -123,7 +128,8 @@ def read_form(**values: Any) -> EditForm:
     return EditForm(**own, asked=asked({name: _frozen(value) for name, value in values.items()}), options=options)
 
 
-_OWN = tuple(field.name for field in dataclasses.fields(EditForm) if field.name not in {"asked", "options"})
+_NO_FIELDS = frozenset({"asked", "options", "size", "adapt"})
+_OWN = tuple(field.name for field in dataclasses.fields(EditForm) if field.name not in _NO_FIELDS)
 
 _EXAMPLES = {"source_prompt": ["a room with a red carpet"], "target_prompt": ["a room with a yellow carpet"]}
 
@@ -179,7 +185,7 @@ def _as_form(name: str, hint: Any, default: Any, description: str) -> inspect.Pa
     if get_origin(kind) is tuple:
         longest = next((extra.max_length for extra in extras if isinstance(extra, MaxLen)), None)
         about["description"] += " Repeatable." * ("repeatable" not in description)
-        form = Form(default_factory=_none, max_length=longest, **about)
+        form = Form(default_factory=no_values, max_length=longest, **about)
         repeated: Any = Annotated[list[get_args(kind)[0]], form]  # type: ignore[misc]
         return _parameter(name, repeated, dataclasses.MISSING)
     return _parameter(name, Annotated[hint, Form(**about)], default)
@@ -213,12 +219,11 @@ def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
     )
 
 
-_PARAMETERS = (*_own_parameters(), *_asked_parameters(), *_option_parameters(), *_config_parameters())
-FIELDS = frozenset(parameter.name for parameter in _PARAMETERS)
-"""Names of every field of the form."""
+PARAMETERS = (*_own_parameters(), *_asked_parameters(), *_option_parameters(), *_config_parameters())
+"""Every field of the form as FastAPI takes it."""
 
 # FastAPI reads a dependency's parameters from its signature.
-read_form.__signature__ = inspect.Signature(list(_PARAMETERS), return_annotation=EditForm)  # type: ignore[attr-defined]
+read_form.__signature__ = inspect.Signature(list(PARAMETERS), return_annotation=EditForm)  # type: ignore[attr-defined]
 
 
 def _parts(hint: Any) -> Iterator[Any]:
@@ -229,56 +234,78 @@ def _parts(hint: Any) -> Iterator[Any]:
         yield from _parts(part)
 
 
-def _names(wanted: Any) -> frozenset[str]:
-    """The fields whose type is ``wanted``, or made of it."""
-    return frozenset(
-        parameter.name
-        for parameter in _PARAMETERS
-        if any(part is wanted or type(part) is wanted for part in _parts(parameter.annotation))
-    )
+class FormFields(NamedTuple):
+    """Names of a form's fields: all, those that are files, that may be sent several times, that are JSON text."""
+
+    names: frozenset[str]
+    files: frozenset[str]
+    repeated: frozenset[str]
+    json: frozenset[str]
+
+    @classmethod
+    def of(cls, parameters: Iterable[inspect.Parameter]) -> FormFields:
+        """The fields that a dependency with these parameters reads."""
+        made_of = {each.name: list(_parts(each.annotation)) for each in parameters}
+
+        def names(wanted: Any) -> frozenset[str]:
+            """The fields whose type is ``wanted``, or made of it."""
+            return frozenset(
+                name for name, parts in made_of.items() if any(part is wanted or type(part) is wanted for part in parts)
+            )
+
+        return cls(frozenset(made_of), names(UploadFile), names(list), names(Json))
 
 
-FILES, REPEATED, JSON = _names(UploadFile), _names(list), _names(Json)
-"""Names of the fields that are files, that may be sent several times, that are JSON text."""
+_FORM = FormFields.of(PARAMETERS)
+FIELDS = _FORM.names
+"""Names of every field of the form."""
 
 _BASE64 = ("iVBORw0KGgo", "/9j/", "UklGR")
 """How PNG, JPEG and WebP begin in base64."""
 
 
-async def require_known_fields(request: Request) -> None:
-    """Refuse what would otherwise be ignored without a word: misspelled fields, all but the last value of a field that
-    takes one, text in place of a file and a file in place of text.
+def known_fields(fields: FormFields) -> Callable[[Request], Awaitable[None]]:
+    """The dependency that refuses what would otherwise be ignored without a word: misspelled fields, all but the last
+    value of one that takes one, text in place of a file and a file in place of text.
 
-    Raises:
+    It raises:
         UnknownField: a field that no parameter has; names it and those there are.
         RequestValidationError: a field was sent in another way than it is taken.
     """
-    form = await request.form()
-    for name in form:
-        if name not in FIELDS:
-            if name in RENAMED:
-                raise UnknownField(f"there is no field {name!r}: it is now {RENAMED[name]!r}", field=name)
-            near = difflib.get_close_matches(name, FIELDS, n=1)
-            meant = f" (did you mean {near[0]!r}?)" if near else ""
-            raise UnknownField(f"there is no field {name!r}{meant}; there are: {', '.join(sorted(FIELDS))}", field=name)
-        values = form.getlist(name)
-        if len(values) > 1 and name not in REPEATED:
-            raise invalid(name, f"it was sent {len(values)} times and takes one value: send it once")
-        for value in values:
-            if name in FILES:
-                _require_file(name, value)
-            elif isinstance(value, SentFile):
-                raise invalid(
-                    name,
-                    f"it was sent as a file (filename {value.filename!r}): send it as text, without a filename. In "
-                    "JavaScript append the string itself, not a Blob",
-                )
-            elif name in JSON:
-                _require_unique_keys(name, value)
+
+    async def require(request: Request) -> None:
+        form = await request.form()
+        for name in form:
+            if name not in fields.names:
+                if name in RENAMED:
+                    raise UnknownField(f"there is no field {name!r}: it is now {RENAMED[name]!r}", field=name)
+                near = difflib.get_close_matches(name, fields.names, n=1)
+                meant = f" (did you mean {near[0]!r}?)" if near else ""
+                there = ", ".join(sorted(fields.names))
+                raise UnknownField(f"there is no field {name!r}{meant}; there are: {there}", field=name)
+            values = form.getlist(name)
+            if len(values) > 1 and name not in fields.repeated:
+                raise invalid(name, f"it was sent {len(values)} times and takes one value: send it once")
+            for value in values:
+                if name in fields.files:
+                    _require_file(name, value, repeated=name in fields.repeated)
+                elif isinstance(value, SentFile):
+                    raise invalid(
+                        name,
+                        f"it was sent as a file (filename {value.filename!r}): send it as text, without a filename. In "
+                        "JavaScript append the string itself, not a Blob",
+                    )
+                elif name in fields.json:
+                    _require_unique_keys(name, value)
+
+    return require
 
 
-def _require_file(name: str, value: SentFile | str) -> None:
-    if isinstance(value, SentFile) or (value == "" and name not in REPEATED):
+require_known_fields = known_fields(_FORM)
+
+
+def _require_file(name: str, value: SentFile | str, *, repeated: bool) -> None:
+    if isinstance(value, SentFile) or (value == "" and not repeated):
         # An empty value of a form is none.
         return
     cure = (

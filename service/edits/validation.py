@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from jobs.schema import EditRequest, ModelInfo
+from jobs.schema import EditRequest, ModelInfo, check_options
 from jobs.settings import Settings
 from magedit.edits.resolve import Limits, resolve
 from magedit.prompts.alignment import Tokenize
@@ -32,9 +32,10 @@ def check(
     Raises:
         MAGEditError, RequestError, RequestValidationError: the edit is refused.
     """
+    check_options(form.options)
     shapes = form.shapes
     resolution = resolve(
-        form.asked,
+        form.asked if form.adapt is None else form.adapt(form.asked, info),
         info.as_checkpoint(tokenize),
         masks=len(shapes),
         limits=Limits(results=settings.max_results, regions=settings.max_regions),
@@ -48,4 +49,8 @@ def check(
     else:
         raise invalid("image", "give a picture as `image`, or as `source_edit` the id of an edit whose result it is")
     masks, softness = [mask.file.read() for mask in form.mask], request.config.mask_softness
-    return Checked(request, *read_inputs(image, masks, form.mask_mode, settings, shapes=shapes, softness=softness))
+    checked = Checked(request, *read_inputs(image, masks, form.mask_mode, settings, shapes=shapes, softness=softness))
+    if form.size is not None and form.size != checked.image.size:
+        own, wanted = ("x".join(map(str, each)) for each in (checked.image.size, form.size))
+        raise invalid("size", f"the result has the image's own size, {own}, not {wanted}: leave it out, or send 'auto'")
+    return checked

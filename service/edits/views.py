@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -76,6 +76,9 @@ class Edit(View):
     )
     priority: Priority
     queue_position: int | None = Field(description="Edits before this one in line; 0: it is next.")
+    waiting_for: Literal["worker"] | None = Field(
+        description="`worker`: no worker serves its model yet (a declared one); it waits for one."
+    )
     progress: Progress | None
     eta_s: float | None = Field(description="Estimated seconds until it is finished.")
     attempt: int = Field(description="How often it was started; above 1 a worker was lost or stopped.")
@@ -112,7 +115,8 @@ class Model(View):
     """A model that can be asked for."""
 
     name: str
-    ready: bool = Field(description="Whether a live worker has it loaded.")
+    ready: bool = Field(description="Whether a live worker serves it.")
+    declared: bool = Field(description="Whether it takes edits while no worker serves it; they wait for one.")
     workers: int
     queued: int = Field(description="Edits in line for it.")
     image_size: int = Field(description="Side of the square it works on, in pixels.")
@@ -132,8 +136,20 @@ class Model(View):
     step_seconds: float | None = Field(description="Measured seconds per denoising step of an edit with one result.")
 
 
+class ModelEntry(View):
+    """A model as OpenAI's clients read it."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = Field(description="Since when it is known here, in Unix seconds; 0: that is not recorded.")
+    owned_by: Literal["magedit"] = "magedit"
+
+
 class Models(View):
-    """Every model that workers have offered."""
+    """Every model that workers have offered; `object` and `data` are for OpenAI's clients."""
+
+    object: Literal["list"] = "list"
+    data: tuple[ModelEntry, ...]
 
     default: str = Field(description="The model of a request that names none.")
     models: tuple[Model, ...]
@@ -151,6 +167,7 @@ def edit_view(record: AnyRecord, *, position: int | None, model: ModelStatus | N
         history=(*record.ancestors, record.id),
         priority=record.priority,
         queue_position=position,
+        waiting_for="worker" if record.state is State.QUEUED and model is not None and not model.workers else None,
         progress=record.progress,
         eta_s=_eta_s(record, position, model, now),
         attempt=record.attempt,

@@ -24,12 +24,15 @@ from service.bearer_auth import LOCAL, SCRAPER, Authenticator, Caller
 from service.edits.views import EDITS
 from service.errors import NoKey, RequestError, ScopeMissing
 from service.middleware.rate_limits import acquire, default_limits, rates_of
+from service.openai.form import PATH as IMAGES
 from service.problem_responses import error_response
 
 GUARDED = ("/v1", "/metrics")
 """First parts of the paths that need a key."""
 
-BODY_SCOPES: Mapping[str, KeyScope] = MappingProxyType({EDITS: "edits:write", f"{EDITS}/resolve": "edits:read"})
+BODY_SCOPES: Mapping[str, KeyScope] = MappingProxyType(
+    {EDITS: "edits:write", f"{EDITS}/resolve": "edits:read", IMAGES: "edits:write"}
+)
 """The scope that a key needs for each route whose POST reads a body before its dependencies are asked."""
 
 
@@ -103,4 +106,4 @@ class GateMiddleware:
 
 
 def _submits(scope: Scope) -> bool:
-    return bool(scope["method"] == "POST" and scope["path"] == EDITS)
+    return bool(scope["method"] == "POST" and scope["path"] in {EDITS, IMAGES})

@@ -15,6 +15,7 @@ from service.problems import FRAMEWORK, INVALID_REQUEST, KINDS
 TAGS = {
     "edits": "Submit edits, follow them, end them.",
     "results": "Their pictures.",
+    "images": "Edits in the shape of OpenAI's images API.",
     "webhooks": "Being told of their end.",
     "models": "What can be asked for.",
     "usage": "What was used, and what is left.",

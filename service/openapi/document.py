@@ -30,7 +30,7 @@ def document(app: FastAPI) -> dict[str, Any]:
             webhooks=app.webhooks.routes,
         )
         _name_problems(schema)
-        make_portable(schema, form="EditForm")
+        make_portable(schema, forms={"create_edit": "EditForm", "edit_image": "ImageEditForm"})
         complete(schema, FINISHED, (QUEUED, SUCCEEDED))
         app.openapi_schema = schema
     return app.openapi_schema
@@ -53,6 +53,11 @@ def _name_problems(schema: dict[str, Any]) -> None:
     for operations in schema["paths"].values():
         for operation in operations.values():
             responses = operation["responses"]
+            if operation["operationId"] == "edit_image":
+                # All of its errors have another shape, which it tells itself.
+                responses.pop("422", None)
+                responses["default"] = {"description": "Any other error", "content": responses["400"]["content"]}
+                continue
             for answer in responses.values():
                 if "HTTPValidationError" in json.dumps(answer):
                     answer["description"] = "A parameter is invalid"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 _SCHEMAS = "#/components/schemas/"
@@ -9,13 +10,13 @@ _MULTIPART = "multipart/form-data"
 _BYTES = "application/octet-stream"
 
 
-def make_portable(document: dict[str, Any], *, form: str) -> None:
+def make_portable(document: dict[str, Any], *, forms: Mapping[str, str]) -> None:
     """Rewrite what pydantic's schemas say correctly, but generators stumble over.
 
     - A model that is both sent and received has one schema: two of one title overwrite each other.
     - Parameters and form fields are not null: HTTP has no null there, and `anyOf` hides their type.
     - Files are of the format `binary` (OpenAPI 3.0) besides their media type (3.1).
-    - The schema of the form is called ``form``.
+    - The schema of an operation's form has the name in ``forms``, which is by operation id.
     """
     schemas = document["components"]["schemas"]
     for name in [name for name in schemas if name.endswith("-Input")]:
@@ -31,6 +32,7 @@ def make_portable(document: dict[str, Any], *, form: str) -> None:
             content = operation.get("requestBody", {}).get("content", {})
             if _MULTIPART in content:
                 sent = content[_MULTIPART]["schema"]["$ref"].removeprefix(_SCHEMAS)
+                form = forms[operation["operationId"]]
                 schemas[form] = schemas.pop(sent) | {"title": form}
                 _rename(document, sent, form)
                 properties = schemas[form]["properties"]

@@ -8,7 +8,7 @@ from jobs.models import default_model
 from jobs.schema import ModelStatus
 from magedit.methods.compatibility import unsuited
 from service.deps import READER, Backend
-from service.edits.views import Model, Models
+from service.edits.views import Model, ModelEntry, Models
 from service.etag import json_answer
 from service.openapi.responses import ETAGGED, REDIS_AWAY, problems
 
@@ -26,7 +26,8 @@ def list_models(request: Request, backend: Backend) -> Response:
     """The models that workers have offered, and whether one is live for each."""
     known = backend.models.all()
     models = tuple(_model(status, backend.queue.depth(name)) for name, status in known.items())
-    return json_answer(request, Models(default=default_model(known, backend.settings), models=models))
+    entries = tuple(ModelEntry(id=name, created=int(status.since)) for name, status in known.items())
+    return json_answer(request, Models(data=entries, default=default_model(known, backend.settings), models=models))
 
 
 def _model(status: ModelStatus, queued: int) -> Model:
@@ -35,6 +36,7 @@ def _model(status: ModelStatus, queued: int) -> Model:
         **info,
         unsuited=unsuited(status.info.traits),
         ready=status.workers > 0,
+        declared=status.is_declared,
         workers=status.workers,
         queued=queued,
         step_seconds=status.step_seconds,

@@ -125,7 +125,8 @@ class Target:
             self._make_real(case)
         answer = case.call_and_validate(base_url=self.url, headers=headers, checks=CHECKS, timeout=60)
         told = httpx.Headers({name: ", ".join(values) for name, values in answer.headers.items()})
-        code = answer.json()["code"] if answer.status_code >= 400 else ""
+        body = answer.json() if answer.status_code >= 400 else {}
+        code = body.get("error", body).get("code", "")
         self.answers[f"{case.method.upper()} {case.path} {answer.status_code} {code}".rstrip()] += 1
         return told
 
@@ -134,7 +135,11 @@ class Target:
             kept = case.method.upper() != "DELETE" or self.number % 4 == 1
             if kept:
                 case.path_parameters["edit_id"] = self.known.edit_for(case, self.number // 2)
-        if case.method.upper() == "POST" and case.path == "/v1/edits" and isinstance(case.body, dict):
+        if (
+            case.method.upper() == "POST"
+            and case.path in {"/v1/edits", "/v1/images/edits"}
+            and isinstance(case.body, dict)
+        ):
             if self.number % 4 == 1:
                 # Nothing else that could be refused.
                 case.body = {}
@@ -149,7 +154,7 @@ class Target:
 @pytest.fixture(scope="module")
 def target(redis_session: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     with (
-        serving(redis_session, tmp_path_factory.mktemp("contract"), max_wait_s=0) as server,
+        serving(redis_session, tmp_path_factory.mktemp("contract"), max_wait_s=0, images_wait_s=0) as server,
         httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client,
     ):
         known = Known(server, client)
@@ -203,7 +208,13 @@ class LockedTarget(Target):
 
 @pytest.fixture(scope="module")
 def locked_target(redis_session: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LockedTarget]:
-    changes = {"max_wait_s": 0, "auth": "keys", "requests_per_minute": 10**6, "submits_per_minute": 10**6}
+    changes = {
+        "max_wait_s": 0,
+        "images_wait_s": 0,
+        "auth": "keys",
+        "requests_per_minute": 10**6,
+        "submits_per_minute": 10**6,
+    }
     with serving(redis_session, tmp_path_factory.mktemp("locked"), **changes, unfinished_limit=0) as server:
         with connect(server.settings) as redis:
             keys = Keys(ApiKeys(redis))

@@ -29,6 +29,8 @@ def test_operation_ids_are_names() -> None:
             "delete_edit",
             "get_events",
             "get_delivery",
+            "get_preview",
+            "edit_image",
         ),
         *("get_result", "get_numbered_result", "list_artifacts", "get_artifact"),
         *("list_models", "list_methods", "get_usage", "livez", "readyz", "metrics"),
@@ -63,5 +65,5 @@ def test_what_may_be_of_several_types_is_left_alone() -> None:
         "components": {"schemas": {}},
         "paths": {"/": {"get": {"parameters": [{"name": "a", "schema": dict(several)}]}}},
     }
-    make_portable(document, form="Form")
+    make_portable(document, forms={})
     assert document["paths"]["/"]["get"]["parameters"][0]["schema"] == several

@@ -24,4 +24,9 @@ def test_models_with_their_workers_and_lines(
 
 def test_no_model_yet(shared_client: httpx.Client, redis_url: str) -> None:
     assert redis_url
-    assert shared_client.get("/v1/models").json() == {"default": "demo", "models": []}
+    assert shared_client.get("/v1/models").json() == {
+        "object": "list",
+        "data": [],
+        "default": "demo",
+        "models": [],
+    }

@@ -1,0 +1,307 @@
+"""`POST /v1/images/edits` on the wire: what is honoured, what is refused, in OpenAI's shape."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from jobs.connection import connect
+from jobs.settings import Settings
+from jobs.tenants.api_keys import SCOPES, ApiKeys
+from jobs.tenants.limits import Limits
+from service.app import create_app
+from service.openai.form import FIELDS
+from tests.conftest import wait_until
+from tests.service.conftest import SIZE, Announce, WorkerSide, encode, mask, picture, serving
+
+PATH = "/v1/images/edits"
+PROMPTS = {"source_prompt": "a room with a green carpet", "prompt": "a room with a purple carpet"}
+
+
+def alpha_mask() -> bytes:
+    """OpenAI's mask: transparent where to edit."""
+    image = Image.new("RGBA", SIZE, (0, 0, 0, 255))
+    image.paste((0, 0, 0, 0), (10, 10, 30, 30))
+    return encode(image)
+
+
+def send(client: httpx.Client, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
+    files = [("image", ("room.png", picture(), "image/png")), ("mask", ("mask.png", alpha_mask(), "image/png"))]
+    return client.post(PATH, files=files, data={**PROMPTS, **fields}, headers=headers)
+
+
+def assert_refused(answer: httpx.Response, status: int, code: str, param: str | None = None) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    error: dict[str, Any] = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert (error["code"], error["param"]) == (code, param), error
+    assert answer.headers["x-should-retry"] in {"true", "false"}
+    return error
+
+
+@pytest.fixture
+def working(client: httpx.Client, worker_side: WorkerSide) -> Iterator[Callable[[Callable[[Any], None]], None]]:
+    """Lets a worker do something with the next edit that is submitted."""
+    threads: list[threading.Thread] = []
+
+    def start(work: Callable[[Any], None]) -> None:
+        def run() -> None:
+            wait_until(lambda: bool(client.get("/v1/edits?state=queued").json()["edits"]))
+            (edit,) = client.get("/v1/edits?state=queued").json()["edits"]
+            work(worker_side.claim(edit["id"]))
+
+        threads.append(threading.Thread(target=run))
+        threads[-1].start()
+
+    yield start
+    for thread in threads:
+        thread.join()
+
+
+def test_the_result_is_the_answer(client: httpx.Client, working: Any, worker_side: WorkerSide) -> None:
+    working(worker_side.succeed)
+    answer = send(client)
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert set(body) == {"created", "data", "output_format", "size"}
+    assert [set(each) for each in body["data"]] == [{"b64_json"}]
+    assert base64.b64decode(body["data"][0]["b64_json"]) == picture()
+    edit = client.get(answer.headers["location"]).json()
+    assert edit["id"] == answer.headers["edit-id"]
+    assert edit["request"]["target_prompt"] == PROMPTS["prompt"]
+
+
+def test_the_transparent_part_is_edited(client: httpx.Client, working: Any, worker_side: WorkerSide) -> None:
+    masks: list[bytes] = []
+
+    def look(claim: Any) -> None:
+        masks.append(worker_side.store.get(claim.masks[0]))
+        worker_side.succeed(claim)
+
+    working(look)
+    assert send(client).status_code == 200
+    with Image.open(io.BytesIO(masks[0])) as kept:
+        assert kept.getbbox() == (10, 10, 30, 30)
+
+
+def test_addresses_instead_of_pictures(client: httpx.Client, working: Any, worker_side: WorkerSide) -> None:
+    working(worker_side.succeed)
+    (only,) = send(client, response_format="url").json()["data"]
+    assert client.get(only["url"]).content == picture()
+
+
+def test_without_a_source_prompt_a_method_that_needs_none_does_it(
+    client: httpx.Client, announce: Announce, working: Any, worker_side: WorkerSide
+) -> None:
+    announce(methods=("mag-edit", "blended-latent"))
+    working(worker_side.succeed)
+    answer = send(client, source_prompt="")
+    request = client.get(answer.headers["location"]).json()["request"]
+    assert request["config"]["method"] == "blended-latent"
+
+
+def test_a_method_that_is_named_stays(client: httpx.Client) -> None:
+    error = assert_refused(send(client, source_prompt="", method="mag-edit"), 400, "invalid_request", "source_prompt")
+    assert error["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"size": "1024x1024"}, "size"),
+        ({"size": "large"}, "size"),
+        ({"background": "transparent"}, "background"),
+        ({"input_fidelity": "low"}, "input_fidelity"),
+        ({"output_format": "gif"}, "output_format"),
+        ({"output_compression": "101"}, "output_compression"),
+        ({"partial_images": "2"}, "partial_images"),
+        ({"partial_images": "4", "stream": "true"}, "partial_images"),
+        ({"stream": "true", "response_format": "url"}, "response_format"),
+        ({"quality": "high", "preset": "fast"}, "quality"),
+        ({"quality": "max"}, "quality"),
+        ({"target_prompt": "a room"}, "prompt"),
+        ({"prompt": ""}, "prompt"),
+        ({"n": "0"}, "n"),
+        ({"n": "9"}, "n"),
+        ({"user": "u" * 257}, "user"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_by_name(client: httpx.Client, fields: dict[str, Any], param: str) -> None:
+    assert_refused(send(client, None, **fields), 400, "invalid_request", param)
+    assert client.get("/v1/edits").json()["edits"] == []
+
+
+def test_a_png_has_no_quality(client: httpx.Client) -> None:
+    assert_refused(send(client, output_compression="50"), 400, "not_together", "output_compression")
+
+
+def test_every_parameter_of_openais_is_known_or_refused(client: httpx.Client) -> None:
+    for name in ("complexity", "frame_count", "moderation"):
+        assert name not in FIELDS.names
+        error = assert_refused(send(client, None, **{name: "1"}), 400, "unknown_field", name)
+        assert name in error["message"]
+
+
+def test_several_images_are_refused(client: httpx.Client) -> None:
+    files = [("image[]", ("a.png", picture(), "image/png")), ("image[]", ("b.png", picture(), "image/png"))]
+    answer = client.post(PATH, files=[*files, ("mask", ("m.png", alpha_mask(), "image/png"))], data=PROMPTS)
+    assert_refused(answer, 400, "invalid_request", "image")
+
+
+def test_a_mask_is_needed(client: httpx.Client) -> None:
+    answer = client.post(PATH, files=[("image[]", ("a.png", picture(), "image/png"))], data=PROMPTS)
+    assert_refused(answer, 400, "invalid_request", "mask")
+
+
+def test_an_opaque_mask_is_told_from_a_transparent_one(client: httpx.Client) -> None:
+    files = [("image", ("a.png", picture(), "image/png")), ("mask", ("m.png", mask(), "image/png"))]
+    assert_refused(client.post(PATH, files=files, data=PROMPTS), 400, "mask_empty", "mask")
+
+
+def test_an_unknown_model_is_not_found(client: httpx.Client) -> None:
+    error = assert_refused(send(client, model="gpt-image-2"), 404, "unknown_model", "model")
+    assert error["type"] == "not_found_error"
+
+
+def test_a_failed_edit_is_an_error_that_is_not_repeated(
+    client: httpx.Client, working: Any, worker_side: WorkerSide
+) -> None:
+    working(worker_side.fail)
+    answer = send(client)
+    assert_refused(answer, 400, "edit_diverged")
+    assert answer.headers["x-should-retry"] == "false"
+    assert client.get(answer.headers["location"]).json()["state"] == "failed"
+
+
+def test_a_canceled_edit_is_an_error(client: httpx.Client, working: Any, worker_side: WorkerSide) -> None:
+    def cancel(claim: Any) -> None:
+        worker_side.records.request_cancel(claim.id)
+        worker_side.records.commit_canceled(claim)
+
+    working(cancel)
+    assert_refused(send(client), 400, "not_succeeded")
+
+
+def test_no_worker_asks_to_come_again(shared_client: httpx.Client, announce: Announce) -> None:
+    announce(ttl_s=-1)
+    answer = send(shared_client)
+    assert_refused(answer, 503, "no_worker", "model")
+    assert (answer.headers["x-should-retry"], answer.headers["retry-after"]) == ("true", "30")
+
+
+def test_who_cannot_wait_any_longer_is_told_where_the_result_will_be(settings: Settings, announce: Announce) -> None:
+    announce()
+    impatient = settings.model_copy(update={"images_wait_s": 0})
+    with serving(impatient, app=create_app(impatient)) as client:
+        answer = send(client)
+        error = assert_refused(answer, 504, "not_finished_in_time")
+        assert answer.headers["edit-id"] in error["message"]
+        assert answer.headers["x-should-retry"] == "false"
+        assert client.get(answer.headers["location"]).json()["state"] == "queued"
+
+
+def test_the_same_key_gives_the_same_edit(client: httpx.Client, working: Any, worker_side: WorkerSide) -> None:
+    working(worker_side.succeed)
+    first = send(client, {"Idempotency-Key": "one"})
+    second = send(client, {"Idempotency-Key": "one"})
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert second.headers["idempotent-replayed"] == "true"
+    assert first.headers["edit-id"] == second.headers["edit-id"]
+    assert_refused(send(client, {"Idempotency-Key": "one"}, n="2"), 400, "idempotency_key_reused", "Idempotency-Key")
+
+
+def events_of(answer: httpx.Response) -> list[dict[str, Any]]:
+    return [json.loads(line.removeprefix("data: ")) for line in answer.text.splitlines() if line.startswith("data: ")]
+
+
+def test_a_stream_has_partial_images_and_the_result(
+    client: httpx.Client, working: Any, worker_side: WorkerSide
+) -> None:
+    def work(claim: Any) -> None:
+        address = f"/v1/edits/{claim.id}/preview"
+        for step in (1, 3, 6, 8):
+            worker_side.show(claim, step)
+            tag = client.get(address).headers["etag"]
+            assert tag
+            # As long as a look at it takes, and another.
+            threading.Event().wait(0.6)
+        worker_side.succeed(claim)
+
+    working(work)
+    answer = send(client, stream="true", partial_images="2", quality="low")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    events = events_of(answer)
+    assert events[-1]["type"] == "image_edit.completed"
+    assert base64.b64decode(events[-1]["b64_json"]) == picture()
+    assert events[-1]["usage"]["total_tokens"] == 0
+    partial = events[:-1]
+    assert [(each["type"], each["partial_image_index"]) for each in partial] == [
+        ("image_edit.partial_image", number) for number in range(len(partial))
+    ]
+    assert 1 <= len(partial) <= 2
+    assert {(each["size"], each["quality"], each["output_format"]) for each in partial} == {("8x8", "low", "png")}
+
+
+def test_a_stream_ends_with_the_error(client: httpx.Client, working: Any, worker_side: WorkerSide) -> None:
+    working(worker_side.fail)
+    answer = send(client, stream="true")
+    assert answer.status_code == 200
+    (event,) = events_of(answer)
+    assert (event["type"], event["error"]["code"]) == ("error", "edit_diverged")
+
+
+def test_models_are_listed_as_openais_clients_read_them(client: httpx.Client) -> None:
+    body = client.get("/v1/models").json()
+    assert body["object"] == "list"
+    (only,) = body["data"]
+    assert (only["id"], only["object"], only["owned_by"]) == ("demo", "model", "magedit")
+    assert only["created"] > 1_700_000_000
+
+
+@pytest.mark.parametrize(
+    ("scopes", "status", "code", "kind"),
+    [
+        ((), 401, "not_authenticated", "authentication_error"),
+        (("edits:read",), 403, "insufficient_scope", "permission_error"),
+    ],
+)
+def test_keys_are_asked_for_in_openais_shape(
+    locked: httpx.Client, locked_settings: Settings, scopes: tuple[Any, ...], status: int, code: str, kind: str
+) -> None:
+    headers = {}
+    if scopes:
+        with connect(locked_settings) as redis:
+            headers["Authorization"] = f"Bearer {ApiKeys(redis).create('acme', scopes)[1]}"
+    assert assert_refused(send(locked, headers), status, code)["type"] == kind
+
+
+def test_rates_and_quotas_are_told_in_openais_shape(
+    locked: httpx.Client, locked_settings: Settings, announce: Announce
+) -> None:
+    with connect(locked_settings) as redis:
+        once = ApiKeys(redis).create("hasty", SCOPES, limits=Limits(submits_per_minute=1))[1]
+        used_up = ApiKeys(redis).create("thrifty", SCOPES, limits=Limits(unet_passes_per_month=1))[1]
+    send(locked, {"Authorization": f"Bearer {once}"})
+    hasty = send(locked, {"Authorization": f"Bearer {once}"})
+    assert assert_refused(hasty, 429, "rate_limited")["type"] == "rate_limit_error"
+    assert hasty.headers["x-should-retry"] == "true"
+    announce()
+    quota = send(locked, {"Authorization": f"Bearer {used_up}"}, n="2")
+    assert_refused(quota, 429, "quota_exhausted")
+    assert quota.headers["x-should-retry"] == "false"
+
+
+def test_addresses_that_nobody_could_open_are_refused(locked: httpx.Client, locked_settings: Settings) -> None:
+    with connect(locked_settings) as redis:
+        key = ApiKeys(redis).create("acme", SCOPES)[1]
+    answer = send(locked, {"Authorization": f"Bearer {key}"}, response_format="url")
+    assert_refused(answer, 400, "invalid_request", "response_format")
