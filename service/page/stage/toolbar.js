@@ -1,8 +1,9 @@
 // Tools, size, and what can be done to the mask at once; also by key while the focus is in the editor.
 
+import { choices } from "../ask/settings.js";
 import { announce, byId } from "../shared/dom.js";
 import { atField } from "../shared/errors.js";
-import { on, state } from "../shared/state.js";
+import { emit, on, state } from "../shared/state.js";
 import { text } from "../strings.js";
 import * as masks from "./masks.js";
 import { decode } from "./source.js";
@@ -30,6 +31,14 @@ export function setUp() {
   byId("mask-file").addEventListener("change", upload);
   byId("mask-choose").addEventListener("click", () => byId("mask-file").click());
   byId("editor").addEventListener("keydown", keys);
+  byId("feather").addEventListener("input", () => masks.setFeather(byId("feather").valueAsNumber));
+  byId("feather").addEventListener("change", () => emit("note"));
+  on("feather", feather);
+  // Where the service takes grey for a strength, and this browser can blur.
+  on("models", () => {
+    const isOffered = choices("mask_softness").includes("strength");
+    byId("feather-row").hidden = !isOffered || !("filter" in CanvasRenderingContext2D.prototype);
+  });
   on("steps", () => {
     byId("undo").disabled = !canUndo();
     byId("redo").disabled = !canRedo();
@@ -38,6 +47,8 @@ export function setUp() {
     const longest = Math.max(masks.masks.width, masks.masks.height);
     byId("size").max = String(Math.max(1, Math.round(longest / 2)));
     byId("amount").value = String(Math.max(1, Math.round(longest * EDGE)));
+    byId("feather").max = String(Math.max(4, Math.round(longest / 8)));
+    feather();
     resize(longest / 10);
     use("brush");
   });
@@ -52,6 +63,11 @@ function resize(size) {
   setSize(size);
   byId("size").value = String(tool.size);
   byId("size-value").textContent = text.units.pixels(tool.size);
+}
+
+function feather() {
+  byId("feather").value = String(masks.masks.feather);
+  byId("feather-value").textContent = text.units.pixels(masks.masks.feather);
 }
 
 function amount() {
