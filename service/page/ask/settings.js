@@ -163,7 +163,7 @@ function control(name) {
   const hint = h("small", { id: `hint-${name}`, class: "hint" }, ...prose(plain?.hint ?? description));
   const options = schema.type === "array" && inner(schema.items).enum;
   const wrapper = options ? ticks(name, options, hint) : single(name, schema, standard, hint);
-  wrapper.dataset.words = `${name} ${title(name)} ${description}`.toLowerCase();
+  wrapper.dataset.words = `${name} ${title(name)} ${description} ${options || schema.enum || ""}`.toLowerCase();
   const undo = h("button", {
     type: "button",
     class: "quiet icon reset",

@@ -8,16 +8,18 @@ import * as masks from "./masks.js";
 import { decode, read } from "./source.js";
 import * as undo from "./undo.js";
 
-let last = null;
+const EMPTY = { source: null, prompts: { source: "", target: "" }, settings: {}, regions: [], selected: 0, feather: 0 };
+let last = EMPTY;
 const encoded = new WeakMap(); // by region: {version, blob} of its mask
 
 /** Wire what ends a change of a field. */
 export function setUp() {
-  document.addEventListener("change", ({ target }) => target.closest?.("#ask, #regions") && note());
+  for (const end of ["change", "focusout"]) {
+    document.addEventListener(end, ({ target }) => target.closest?.("#ask") && note());
+  }
   on("note", note);
   for (const topic of ["painted", "regions", "source", "prompts", "settings", "feather"]) on(topic, () => emit("document"));
   document.addEventListener("input", ({ target }) => target.closest?.("#ask") && emit("document"));
-  last = snapshot();
 }
 
 const prompts = () => ({ source: byId("source_prompt").value, target: byId("target_prompt").value });
@@ -50,7 +52,7 @@ export function note() {
   const before = last;
   const now = snapshot();
   last = now;
-  if (!before || same(before, now)) return;
+  if (same(before, now)) return;
   undo.push({ undo: () => goTo(before), redo: () => goTo(now) });
   emit("document");
 }

@@ -62,6 +62,8 @@ export function select(number) {
 
 /** Begin a step on the selected region: its context, ready to paint in its colour. A hidden one is shown again. */
 export function begin() {
+  // What was typed before is a step of its own.
+  emit("note");
   const region = current();
   const copy = scratch.getContext("2d", { willReadFrequently: true });
   copy.clearRect(0, 0, masks.width, masks.height);

@@ -31,6 +31,7 @@ export function setUp() {
   byId("mask-file").addEventListener("change", upload);
   byId("mask-choose").addEventListener("click", () => byId("mask-file").click());
   byId("editor").addEventListener("keydown", keys);
+  document.addEventListener("keydown", steps);
   byId("feather").addEventListener("input", () => masks.setFeather(byId("feather").valueAsNumber));
   byId("feather").addEventListener("change", () => emit("note"));
   on("feather", feather);
@@ -90,21 +91,28 @@ async function upload() {
   }
 }
 
+const isTyping = ({ target }) => target.matches("input:not([type=radio], [type=range], [type=checkbox]), textarea");
+
+/** Undo and redo, wherever the focus is; a field of text has its own. */
+function steps(event) {
+  if (!(event.ctrlKey || event.metaKey) || event.altKey || isTyping(event)) return;
+  const pressed = event.key.toLowerCase();
+  if (pressed === "z" && !event.shiftKey) undo();
+  else if (pressed === "z" || pressed === "y") redo();
+  else return;
+  event.preventDefault();
+}
+
 function keys(event) {
-  if (event.target.matches("input:not([type=radio], [type=range]), textarea")) return;
+  if (isTyping(event)) return;
   const pressed = event.key.toLowerCase();
   // AltGr counts as Ctrl with Alt on some systems.
   const typed = pressed.length === 1 && !event.metaKey && (event.altKey || !event.ctrlKey);
   const painting = state.source && state.view === "mask";
   if (typed && painting && SMALLER.includes(pressed)) resize(Math.min(tool.size / STEP, tool.size - 1));
   else if (typed && painting && LARGER.includes(pressed)) resize(Math.max(tool.size * STEP, tool.size + 1));
-  else if (event.altKey) return;
-  else if (event.ctrlKey || event.metaKey) {
-    if (pressed === "z" && event.shiftKey) redo();
-    else if (pressed === "z") undo();
-    else if (pressed === "y") redo();
-    else return;
-  } else if (painting && TOOLS[pressed]) use(TOOLS[pressed]);
+  else if (event.altKey || event.ctrlKey || event.metaKey) return;
+  else if (painting && TOOLS[pressed]) use(TOOLS[pressed]);
   else if (pressed === "+" || pressed === "=") view.zoom(STEP);
   else if (pressed === "-") view.zoom(1 / STEP);
   else if (pressed === "0") view.fit();
