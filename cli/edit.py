@@ -15,7 +15,7 @@ from cli.edits import API_KEY
 from cli.errors import explained, read_settings
 from cli.options import json_array, with_config_options
 from cli.preview import SIXEL, format_of
-from jobs.schema import ArtifactName, OutputFormat, Priority
+from jobs.schema import ArtifactName, EditPriority, OutputFormat
 from magedit.client import Client, Edit, File
 from magedit.config import MaskMode
 
@@ -117,7 +117,7 @@ def edit(
         str | None, typer.Option(hidden=True, help="Which model. Default: the service's own.", rich_help_panel=THERE)
     ] = None,
     priority: Annotated[
-        Priority | None, typer.Option(hidden=True, help="`low`: after all normal edits.", rich_help_panel=THERE)
+        EditPriority | None, typer.Option(hidden=True, help="`low`: after all normal edits.", rich_help_panel=THERE)
     ] = None,
     deadline_s: Annotated[
         float | None,

@@ -10,31 +10,32 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
-from jobs.schema import AnyRecord, JobRecord, UnreadableRecord
+from jobs.schema import AnyRecord, JobRecord, MaskRecord, UnreadableRecord
 from magedit.config.types import RENAMED, RENAMED_IN_REGION
 
 log = structlog.get_logger()
 
 # Fields stored as plain text; all others are JSON.
-_TEXT = frozenset({"id", "tenant", "image", "state", "worker", "webhook_url", "request_id", "traceparent"})
+_TEXT = frozenset({"id", "kind", "tenant", "image", "state", "worker", "webhook_url", "request_id", "traceparent"})
 
 
 def encode(record: JobRecord) -> dict[str, str]:
-    """The hash of a record. Fields that are None are left out."""
+    """The hash of a record. Fields that are None are left out, and so is the kind `edit`."""
     dumped = record.model_dump(mode="json", exclude_none=False)
     return {
         name: value if name in _TEXT else json.dumps(int(value) if isinstance(value, bool) else value)
         for name, value in dumped.items()
-        if value is not None
+        if value is not None and (name, value) != ("kind", "edit")
     }
 
 
 def decode(fields: Mapping[bytes, bytes]) -> JobRecord:
     """The record of a hash. Raises ValueError if this version cannot read it."""
     decoded = {name.decode(): value.decode() for name, value in fields.items()}
-    return JobRecord.model_validate(
-        _renamed({name: value if name in _TEXT else json.loads(value) for name, value in decoded.items()})
-    )
+    values = {name: value if name in _TEXT else json.loads(value) for name, value in decoded.items()}
+    if values.get("kind") == "mask":
+        return MaskRecord.model_validate(values)
+    return JobRecord.model_validate(_renamed(values))
 
 
 def _renamed(record: dict[str, Any]) -> dict[str, Any]:

@@ -26,9 +26,21 @@ from jobs.errors import (
 from jobs.idempotency import Reservation
 from jobs.lua import load
 from jobs.previews import PREVIEW_TTL_S, EditPreview
-from jobs.schema import UNREADABLE, AnyRecord, JobRecord, Priority, Problem, State, StoredObject, id_time
+from jobs.schema import (
+    UNREADABLE,
+    AnyRecord,
+    JobKind,
+    JobRecord,
+    MaskRecord,
+    Priority,
+    Problem,
+    State,
+    StoredObject,
+    id_time,
+)
 from jobs.settings import Settings
 from jobs.tenants.limits import Limits
+from magedit.masks.candidates import Candidate, Finder
 from magedit.report import EditMeasures, EditWarning, Progress
 
 # How long an expired record still answers "expired" instead of "not found", in seconds.
@@ -132,9 +144,8 @@ class Records:
         born = id_time(record.id)
         options = (self._limit, record.request.deadline_s or "", "" if born is None else born, self._orphan_age_s)
         key = (reservation.key, reservation.fingerprint, self._key_ttl_ms) if reservation else ("", "", "")
-        request, most = record.request, limits.unet_passes_per_month
+        most, further = limits.unet_passes_per_month, record.further_passes
         # An edit is accepted while any passes are left, further results only if their minimum of passes is left.
-        further = (request.results - 1) * request.config.steps
         if most and further >= most:
             raise _quota_exhausted(most, further)
         of_tenant = (limits.unfinished, most and most - further)
@@ -151,13 +162,13 @@ class Records:
         if answer[0] == b"reused":
             raise KeyReused
         if answer[0] == b"replay":
-            return _readable(self.bound(answer[1].decode(), record.tenant))
+            return _readable(self.bound(answer[1].decode(), record.tenant, record.kind))
         return decode_pairs(answer[1])
 
-    def bound(self, job_id: str, tenant: str) -> AnyRecord:
-        """The edit that an `Idempotency-Key` of the tenant is bound to. Raises JobExpired if it is gone."""
+    def bound(self, job_id: str, tenant: str, kind: JobKind = "edit") -> AnyRecord:
+        """The edit (or mask) that an `Idempotency-Key` of the tenant is bound to. Raises JobExpired if it is gone."""
         try:
-            return self.look(job_id, tenant)
+            return self.look(job_id, tenant, kind)
         except JobNotFound as error:
             raise JobExpired(f"the edit of this Idempotency-Key, {job_id}, has expired or was deleted") from error
 
@@ -167,21 +178,34 @@ class Records:
         fields = cast("dict[bytes, bytes]", self.redis.hgetall(keys.EDIT + job_id))
         return read(job_id, fields) if fields else None
 
-    def look(self, job_id: str, tenant: str) -> AnyRecord:
-        """The tenant's record as far as it is readable. Raises JobNotFound, for another tenant's id too."""
+    def look(self, job_id: str, tenant: str, kind: JobKind = "edit") -> AnyRecord:
+        """The tenant's record as far as it is readable. Raises JobNotFound, for another tenant's or kind's id too."""
         record = self.get(job_id)
-        if record is None or record.tenant != tenant:
-            raise JobNotFound(f"there is no edit {job_id!r}")
+        if record is None or record.tenant != tenant or record.kind != kind:
+            raise JobNotFound(f"there is no {kind} {job_id!r}")
         return record
 
     def require(self, job_id: str, tenant: str) -> JobRecord:
-        """The tenant's record. Raises JobNotFound as `look`, RecordUnreadable."""
+        """The tenant's edit. Raises JobNotFound as `look`, RecordUnreadable."""
         return _readable(self.look(job_id, tenant))
 
+    def require_mask(self, job_id: str, tenant: str) -> MaskRecord:
+        """The tenant's mask. Raises as `require`."""
+        record = _readable(self.look(job_id, tenant, "mask"))
+        assert isinstance(record, MaskRecord)
+        return record
+
     @redis_errors()
-    def list(self, tenant: str, state: State | None = None, limit: int = 20, cursor: str | None = None) -> Page:
-        """The tenant's edits, newest first; ``cursor`` comes from the previous page."""
-        index = f"{keys.TENANT}{tenant}:{state or 'all'}"
+    def list(
+        self,
+        tenant: str,
+        state: State | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+        kind: JobKind = "edit",
+    ) -> Page:
+        """The tenant's edits (or masks), newest first; ``cursor`` comes from the previous page."""
+        index = f"{keys.TENANT}{tenant}{'' if kind == 'edit' else keys.OF_MASKS}:{state or 'all'}"
         highest = f"({cursor}" if cursor else "+"
         ids = cast("list[bytes]", self.redis.zrevrangebylex(index, highest, "-", start=0, num=limit + 1))
         records = self.get_many(job_id.decode() for job_id in ids[:limit])
@@ -262,6 +286,13 @@ class Records:
         }
         if progress is not None:
             done["progress"] = progress
+        return self._finish(claim, State.SUCCEEDED, done)
+
+    def commit_mask(
+        self, claim: MaskRecord, candidates: Sequence[Candidate], found_by: Finder, results: Sequence[StoredObject]
+    ) -> State | None:
+        """Finish a mask with its candidates and their stored pictures. Returns as `commit_success`."""
+        done = {"candidates": tuple(candidates), "found_by": found_by, "results": tuple(results)}
         return self._finish(claim, State.SUCCEEDED, done)
 
     def commit_failure(self, claim: JobRecord, problem: Problem) -> State | None:

@@ -16,13 +16,18 @@ from magedit.config import InversionName, MethodName
 from magedit.edits.checkpoint import Checkpoint, StepSizes
 from magedit.edits.resolved import ResolvedEdit
 from magedit.errors import NotTogether
+from magedit.masks.candidates import Candidate, Finder
+from magedit.masks.shapes import MaskPrompt
 from magedit.prompts.alignment import Tokenize
 from magedit.report import EditMeasures, EditWarning, Progress, ResultMeasures
 
 OutputFormat = Literal["png", "jpeg", "webp"]
 ArtifactName = Literal["attention", "trace", "difference", "crop"]
 # In the order of service.
-Priority = Literal["normal", "low"]
+Priority = Literal["high", "normal", "low"]
+EditPriority = Literal["normal", "low"]
+JobKind = Literal["edit", "mask"]
+FindsBy = Literal["points", "box", "words"]
 # Bounds in seconds: the shortest useful time for a caller, and the default retention of results.
 DeadlineS = Annotated[float, Field(ge=1, le=7 * 24 * 3600)]
 # A tenant's name is part of storage keys and Redis keys.
@@ -100,7 +105,7 @@ class JobOptions(Frozen):
         "JSON and as a plot), `difference` (what changed, amplified), `crop` (the square that was worked on, with the "
         "mask's outline).",
     )
-    priority: Priority = Field(
+    priority: EditPriority = Field(
         default="normal", description="`low`: the edit begins only while no `normal` one waits for the same model."
     )
     deadline_s: DeadlineS | None = Field(
@@ -124,6 +129,21 @@ class EditRequest(ResolvedEdit, JobOptions):
     """Work order for a worker: the resolved edit and the job's options. The images are in storage."""
 
     model: str
+
+
+class MaskRequest(MaskPrompt):
+    """What a worker is to find: a small job, before all edits."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", revalidate_instances="always")
+
+    schema_version: Literal[1] = 1
+    model: str
+    priority: Literal["high"] = "high"
+    deadline_s: DeadlineS | None = Field(
+        default=None, description="Seconds from acceptance within which a worker must begin."
+    )
+
+    warnings: ClassVar[tuple[EditWarning, ...]] = ()
 
 
 class FieldError(Frozen):
@@ -164,6 +184,7 @@ class JobRecord(Frozen):
     """
 
     id: str = Field(default_factory=new_id)
+    kind: JobKind = "edit"
     tenant: Tenant
     request: EditRequest
     image: str = Field(description="Storage key of the input image.")
@@ -191,6 +212,16 @@ class JobRecord(Frozen):
     results: tuple[StoredObject, ...] = ()
     artifacts: tuple[StoredObject, ...] = ()
     problem: Problem | None = None
+
+    @property
+    def noun(self) -> str:
+        """What it is called in messages."""
+        return self.kind
+
+    @property
+    def further_passes(self) -> int:
+        """The least number of UNet passes that its results after the first take."""
+        return (self.request.results - 1) * self.request.config.steps
 
     @property
     def model(self) -> str:
@@ -222,10 +253,31 @@ class JobRecord(Frozen):
         return self.expires_at is not None and now >= self.expires_at
 
 
+class MaskRecord(JobRecord):
+    """The truth about one mask: found in ``image``, its candidates described in the order of the results."""
+
+    kind: JobKind = "mask"
+    request: MaskRequest  # type: ignore[assignment]
+    masks: tuple[str, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    found_by: Finder | None = None
+
+    @property
+    def further_passes(self) -> int:
+        """None: a mask has no further results."""
+        return 0
+
+    @property
+    def seed(self) -> None:
+        """None: nothing of it is drawn at random."""
+        return
+
+
 class UnreadableRecord(Frozen):
     """Readable part of a record of another version: enough to show, cancel and delete the edit."""
 
     id: str
+    kind: JobKind = "edit"
     tenant: str
     model: str = Field(default="", description="Empty: not readable either.")
     priority: Priority = "normal"
@@ -290,6 +342,7 @@ class ModelInfo(Frozen):
     family: str = "sd"
     traits: tuple[Trait, ...] = STABLE_DIFFUSION
     defaults: dict[str, Any] = {}
+    finds_by: tuple[FindsBy, ...] = ()
 
     def as_checkpoint(self, tokenize: Tokenize) -> Checkpoint:
         """The checkpoint that edits are resolved for."""

@@ -11,6 +11,10 @@
     │   ├── InvalidPolygon       a ring without an area, or one that crosses itself
     │   ├── InvalidBox           a box without an area
     │   ├── InvalidRle           runs that are none, or do not fill the picture
+    │   ├── PointOutside         a point that is not in the picture
+    │   ├── NothingFound         nothing in the picture is what was asked for
+    │   ├── SeveralFound         several things are, and one was asked for
+    │   ├── NoFinder             the model has nothing that finds things in the way that was asked for
     │   ├── RegionMismatch       masks and regions do not pair up
     │   ├── UnknownMethod        no such method or inversion, or an inversion that was made for another edit
     │   ├── NotTogether          a method with an inversion or a parameter that it has no use for
@@ -107,6 +111,34 @@ class InvalidRle(InvalidEdit):
 
     code = "rle_invalid"
     default_field = "mask_shapes"
+
+
+class PointOutside(InvalidEdit):
+    """A point is not in the picture."""
+
+    code = "point_outside_image"
+    default_field = "points"
+
+
+class NothingFound(InvalidEdit):
+    """Nothing in the picture is what was asked for; the message has the best score."""
+
+    code = "nothing_found"
+    default_field = "words"
+
+
+class SeveralFound(InvalidEdit):
+    """Several things in the picture are what the words mean; the message lists them."""
+
+    code = "several_found"
+    default_field = "words"
+
+
+class NoFinder(InvalidEdit):
+    """The model's workers have nothing that finds things by points, boxes or words."""
+
+    code = "no_finder"
+    default_field = "points"
 
 
 class RegionMismatch(InvalidEdit):

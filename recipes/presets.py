@@ -181,7 +181,9 @@ class SegmenterRecipe:
     prompts: int
     """Clicks or boxes a room and step: they share one pass of the encoder."""
     schedule: Schedule
-    average: float = 0.998
+    dense: float = 0.45
+    """Share of the stage, at its beginning, without prompts: the encoder learns which cells belong together."""
+    average: float = 0.995
     """Decay of the exponential moving average of the weights, per step."""
 
 
@@ -390,7 +392,7 @@ SEGMENTER_128: Final = SegmenterPreset(
         decoder_width=96,
         rooms=4_000,
         prompts=8,
-        schedule=Schedule(samples=8_000, batch=4, muon=0.02, adam=2e-3, warmup=400, decay=0.6),
+        schedule=Schedule(samples=6_000, batch=4, muon=0.01, adam=1e-3, warmup=200, decay=0.5),
     ),
 )
 

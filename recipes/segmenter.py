@@ -241,8 +241,34 @@ def _overlap(logits: Tensor, wanted: Tensor) -> Tensor:
     return (decided & true).sum((-2, -1)) / (decided | true).sum((-2, -1)).clamp(min=1)
 
 
+def _boxes(masks: NDArray[np.bool_], size: int) -> Tensor:
+    """Of each cell the box, 0..1, of the mask that covers most of it: (4, size, size)."""
+    side = masks.shape[-1]
+    boxes = []
+    for mask in masks:
+        rows, columns = np.nonzero(mask)
+        empty = not len(rows)
+        boxes.append([0] * 4 if empty else [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+    table = torch.tensor(boxes, dtype=torch.float32) / side
+    boxes_of_cells: Tensor = table[_low(list(masks), size).argmax(0)].permute(2, 0, 1)
+    return boxes_of_cells
+
+
+class Taught(nn.Module):
+    """The segmenter with a head that is left out in the end: it teaches the encoder which cells belong together.
+
+    From the picture alone it tells of every cell of a mask the boxes of the thing and of the part that are seen there.
+    """
+
+    def __init__(self, sam: SamModel, width: int) -> None:
+        super().__init__()
+        self.sam = sam
+        self.dense_head = nn.Sequential(nn.Conv2d(width, 8 * 16, 1), nn.PixelShuffle(4))
+
+
 class SegmenterStage:
-    """Clicks and boxes on rooms: each mask of a click has its own meaning, and scores tell how whole things fit."""
+    """First which cells belong together, then clicks and boxes: each mask of a click has its own meaning, and scores
+    tell how well it fits the whole thing."""
 
     name = "segmenter"
 
@@ -253,7 +279,9 @@ class SegmenterStage:
         self.average = self.recipe.average
         self.device = torch.device(preset.device)
         torch.manual_seed(preset.seed)
-        self.model: nn.Module = build_segmenter(self.recipe, preset.size).to(self.device)
+        sam = build_segmenter(self.recipe, preset.size)
+        self.taught = Taught(sam, self.recipe.decoder_width).to(self.device)
+        self.model: nn.Module = self.taught
         self.rooms = Rooms(state, self.recipe.rooms, preset.size, preset.seed)
 
     def _pixels(self, picture: NDArray[np.uint8], flip: bool, rng: random.Random) -> Tensor:
@@ -272,12 +300,11 @@ class SegmenterStage:
 
     def loss(self, seed: str, progress: float) -> tuple[Tensor, dict[str, float]]:
         """See `Stage.loss`; logs the mean IoU of whole things by click and by box."""
-        del progress  # every step asks the same
         rng = random.Random(seed)
-        model: SamModel = self.model
+        model: SamModel = self.taught.sam
         low = 4 * self.size // self.recipe.patch
         asked: list[list[Prompt]] = []
-        pictures = []
+        pictures, dense = [], []
         kind = rng.choice(("click", "click", "clicks", "box", "box"))
         for _ in range(self.schedule.batch):
             picture, masks = self.rooms[rng.randrange(len(self.rooms))]
@@ -291,6 +318,14 @@ class SegmenterStage:
                     masks.full[..., ::-1].copy(),
                 )
             asked.append(list(prompts(masks, self.recipe.prompts, kind, rng)))
+            dense.append(torch.cat([_boxes(masks.whole, low), _boxes(masks.part, low)]))
+        features = model.vision_encoder(torch.stack(pictures).to(self.device))[0]
+        found = self.taught.dense_head(features)
+        apart = F.smooth_l1_loss(found, torch.stack(dense).to(self.device), beta=0.02)
+        # a kind of prompt takes no part in steps of the other kinds, yet every parameter needs a gradient
+        loss = 20 * apart + 0 * sum(p.sum() for p in self.model.parameters() if p.requires_grad)
+        if progress < self.recipe.dense:
+            return loss, {"apart": apart.item()}
         flat = [prompt for row in asked for prompt in row]
         shape = (len(asked), self.recipe.prompts)
         points = labels = boxes = None
@@ -308,7 +343,7 @@ class SegmenterStage:
         ).view(*shape, -1, low, low)
         wanted = wanted.to(self.device)
         answer = model(
-            image_embeddings=model.vision_encoder(torch.stack(pictures).to(self.device))[0],
+            image_embeddings=features,
             input_points=points,
             input_labels=labels,
             input_boxes=boxes,
@@ -319,11 +354,9 @@ class SegmenterStage:
         overlap = _overlap(logits.detach(), whole)
         score = F.mse_loss(answer.iou_scores, overlap)
         weight = logits.new_tensor([0.5, 1.5, 0.5] if kind == "click" else [1.5])
-        loss = (_errors(logits, wanted) * weight).sum(-1).mean() + score
-        # a kind of prompt takes no part in steps of the other kinds, yet every parameter needs a gradient
-        loss = loss + 0 * sum(p.sum() for p in model.parameters() if p.requires_grad)
+        loss = loss + (_errors(logits, wanted) * weight).sum(-1).mean() + score
         best = overlap[:, :, 1] if kind == "click" else overlap[:, :, 0]
-        return loss, {f"iou_{kind}": best.mean().item(), "score": score.item()}
+        return loss, {"apart": apart.item(), f"iou_{kind}": best.mean().item(), "score": score.item()}
 
 
 def train_segmenter(run: Run, preset: SegmenterPreset, out: Path) -> None:
@@ -334,14 +367,14 @@ def train_segmenter(run: Run, preset: SegmenterPreset, out: Path) -> None:
     """
     stage = SegmenterStage(preset, run.state)
     train(stage, run)
-    export_segmenter(stage.model, out)
+    export_segmenter(stage.taught.sam, out)
 
 
 def export_segmenter_snapshot(preset: SegmenterPreset, state: Path, out: Path) -> int:
     """Writes what a run in progress has reached; the number of samples it has seen."""
     model = build_segmenter(preset.segmenter, preset.size)
     kept = torch.load(snapshot_path(Run(state=state, seed=preset.seed), SegmenterStage.name), weights_only=True)
-    model.load_state_dict(kept["averaged"])
+    Taught(model, preset.segmenter.decoder_width).load_state_dict(kept["averaged"])
     export_segmenter(model, out)
     return int(kept["seen"])
 

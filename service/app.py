@@ -32,6 +32,7 @@ from service.routes import (
     events,
     health,
     images,
+    masks,
     methods,
     models,
     page,
@@ -87,7 +88,7 @@ def create_app(settings: Settings) -> FastAPI:
         },
     )
     app.state.metrics, app.state.routes = Metrics(), Routes(app)
-    for module in (edits, resolve, events, previews, results, webhooks, models, methods, usage):
+    for module in (edits, resolve, events, previews, results, masks, webhooks, models, methods, usage):
         app.include_router(module.router, responses=guarded(), dependencies=[Depends(require_known_query)])
     app.include_router(images.router, dependencies=[Depends(require_known_query)])
     app.include_router(health.router)

@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Request, Security
 from fastapi.security import HTTPBearer, SecurityScopes
 from starlette.concurrency import run_in_threadpool
 
-from jobs.schema import AnyRecord, JobRecord
+from jobs.schema import AnyRecord, JobRecord, MaskRecord
 from service.backend import Backend as BackendType
 from service.bearer_auth import Caller
 from service.edits.watcher import Watch
@@ -111,3 +111,24 @@ AnyOwnEdit = Annotated[AnyRecord, Security(_any_own_edit, scopes=["edits:read"])
 
 OwnEditToChange = Annotated[AnyRecord, Security(_any_own_edit, scopes=["edits:write"])]
 """The same, to change it."""
+
+
+MaskId = Annotated[str, Path(description="The mask's id.")]
+
+
+def _own_mask(mask_id: MaskId, caller: Annotated[Caller, Depends(_caller)], backend: Backend) -> MaskRecord:
+    return backend.records.require_mask(mask_id, caller.tenant)
+
+
+def _any_own_mask(mask_id: MaskId, caller: Annotated[Caller, Depends(_caller)], backend: Backend) -> AnyRecord:
+    return backend.records.look(mask_id, caller.tenant, "mask")
+
+
+OwnMask = Annotated[MaskRecord, Security(_own_mask, scopes=["edits:read"])]
+"""As `OwnEdit`, a mask."""
+
+AnyOwnMask = Annotated[AnyRecord, Security(_any_own_mask, scopes=["edits:read"])]
+"""As `AnyOwnEdit`, a mask."""
+
+OwnMaskToChange = Annotated[AnyRecord, Security(_any_own_mask, scopes=["edits:write"])]
+"""As `OwnEditToChange`, a mask."""

@@ -60,7 +60,7 @@ class Editor(Protocol):
 class ServedModel:
     """A loaded model with its announcement. ``probe`` raises if the model no longer works in this process.
 
-    ``fingerprint`` identifies its weights; without one its inversions are not cached.
+    ``fingerprint`` tells its weights from others'; without one no inversion of it is kept.
     """
 
     editor: Editor
@@ -71,10 +71,10 @@ class ServedModel:
 
 
 def load(settings: Settings) -> ServedModel:
-    """Load `settings.checkpoint` on its device and warm it up with one small edit.
+    """Load `settings.checkpoint` on its device and run one small edit, so that no job has to wait for that.
 
     Raises:
-        CheckpointError: the checkpoint cannot be used for editing.
+        CheckpointError: the checkpoint is not one to edit with.
     """
     import torch
 
@@ -150,7 +150,7 @@ def load(settings: Settings) -> ServedModel:
     )
     served.probe()
     if settings.preview_interval_s:
-        # Now, rather than in the middle of the first edit.
+        # Now, not in the middle of the first edit.
         _ = pipe.latent_colours
     return served
 

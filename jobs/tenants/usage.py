@@ -26,6 +26,7 @@ class Counts(Frozen):
     succeeded: int = Field(default=0, description="Edits that succeeded.")
     failed: int = Field(default=0, description="Edits that failed; they are not charged.")
     canceled: int = Field(default=0, description="Edits that were canceled, or deleted unfinished; not charged.")
+    masks: int = Field(default=0, description="Masks that were accepted.")
     seconds: float = Field(default=0.0, description="Wall seconds of the edits that ended.")
     unet_passes: int = Field(
         default=0, description="UNet passes of the edits that succeeded: whole, truncated and backward ones."

@@ -58,7 +58,7 @@ class WebhookEdit(Frozen):
 class WebhookEvent(Frozen):
     """The body of a delivery."""
 
-    type: Literal["edit.succeeded", "edit.failed", "edit.canceled"]
+    type: Literal["edit.succeeded", "edit.failed", "edit.canceled", "mask.succeeded", "mask.failed", "mask.canceled"]
     timestamp: datetime = Field(description="When the edit ended.")
     data: WebhookEdit
 
@@ -101,7 +101,8 @@ def event_of(record: AnyRecord) -> WebhookEvent:
     assert record.state.is_terminal
     assert record.finished_at is not None
     ended = datetime.fromtimestamp(record.finished_at, UTC)
-    href = f"/v1/edits/{record.id}"
+    href = f"/v1/{record.kind}s/{record.id}"
+    result = "result" if record.kind == "edit" else "candidates"
     data = WebhookEdit(
         id=record.id,
         href=href,
@@ -114,7 +115,7 @@ def event_of(record: AnyRecord) -> WebhookEvent:
         results=tuple(
             WebhookFile(
                 name=each.name,
-                href=f"{href}/result/{number}",
+                href=f"{href}/{result}/{number}",
                 content_type=each.content_type,
                 size=each.size,
                 sha256=each.sha256,
@@ -123,7 +124,7 @@ def event_of(record: AnyRecord) -> WebhookEvent:
         ),
         problem=record.problem,
     )
-    return WebhookEvent.model_validate({"type": f"edit.{record.state}", "timestamp": ended, "data": data})
+    return WebhookEvent.model_validate({"type": f"{record.kind}.{record.state}", "timestamp": ended, "data": data})
 
 
 def message_id(job_id: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
-from typing import Annotated, Any, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
@@ -13,19 +13,35 @@ from pydantic_core import PydanticCustomError
 
 from magedit.config import MaskSoftness
 from magedit.config.parameters import invalid_parameter
-from magedit.errors import EmptyMask, InvalidBox, InvalidParameter, InvalidPolygon, InvalidRle, NotTogether
+from magedit.edits.asked import Prompt
+from magedit.errors import (
+    EmptyMask,
+    InvalidBox,
+    InvalidParameter,
+    InvalidPolygon,
+    InvalidRle,
+    NotTogether,
+    PointOutside,
+)
 from magedit.images.masks import dilate
 from magedit.masks.polygons import Ring, check_ring, fill, fill_holes
 from magedit.masks.rle import Rle, decode
 
 REACH_MAX: Final = 1000
 """Most pixels by which a mask grows, shrinks or fades."""
+POINTS_MAX: Final = 64
+"""Most points of one mask."""
+WORDS_MAX: Final = 200
+"""Longest words to find a thing by, in characters."""
 RINGS_MAX: Final = 256
 """Most rings of one polygon."""
 RING_MAX: Final = 10_000
 """Most points of one ring."""
 
 Number = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+MaskPoint = tuple[Number, Number, Literal[0, 1]]
+"""x, y in pixels from the top left corner, and 1: it belongs to the thing that is meant, or 0: it does not."""
+MaskPoints = Annotated[tuple[MaskPoint, ...], Field(max_length=POINTS_MAX)]
 MaskBox = tuple[
     Number,
     Number,
@@ -47,25 +63,12 @@ class MaskOperations(BaseModel):
     grow: int = Field(default=0, ge=0, le=REACH_MAX, description="Grow the mask by so many pixels on every side.")
     shrink: int = Field(default=0, ge=0, le=REACH_MAX, description="Shrink it by so many, after it has grown.")
     invert: bool = Field(default=False, description="Select everything else instead.")
-    feather: int = Field(
-        default=0,
-        ge=0,
-        le=REACH_MAX,
-        description="Fade the mask out over so many pixels on both sides of its edge; with `mask_softness` `strength`.",
-    )
-
-    OPERATIONS: ClassVar = ("fill_holes", "grow", "shrink", "invert", "feather")
-
-    @property
-    def operations(self) -> MaskOperations:
-        """The operations alone."""
-        return MaskOperations(**{name: getattr(self, name) for name in self.OPERATIONS})
 
 
 class MaskShape(MaskOperations):
     """One mask: exactly one of what it can be made of, and the operations."""
 
-    SOURCES: ClassVar = ("polygon", "box", "rle", "upload")
+    SOURCES: ClassVar = ("polygon", "box", "rle", "upload", "mask_id")
 
     polygon: Annotated[tuple[PolygonRing, ...], Field(max_length=RINGS_MAX)] | None = Field(
         default=None,
@@ -73,6 +76,17 @@ class MaskShape(MaskOperations):
     )
     box: MaskBox | None = Field(default=None, description="A rectangle: x, y, width, height.")
     rle: Rle | None = Field(default=None, description="COCO run-length encoding of the picture's size.")
+    mask_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = Field(
+        default=None, description="Id of a succeeded mask of yours (`POST /v1/masks`), of a picture of the same size."
+    )
+    candidate: int = Field(default=0, ge=0, le=100, description="Which candidate of `mask_id`, from 0, the best one.")
+    feather: int = Field(
+        default=0,
+        ge=0,
+        le=REACH_MAX,
+        description="Fade the mask out over so many pixels on both sides of its edge, in the end; with `mask_softness` "
+        "`strength`.",
+    )
     upload: int | None = Field(default=None, ge=0, le=1000, description="Which of the pictures sent as `mask`, from 0.")
 
     @model_validator(mode="after")
@@ -81,6 +95,8 @@ class MaskShape(MaskOperations):
         if len(given) != 1:
             told = {"sources": ", ".join(self.SOURCES), "given": " and ".join(given) or "none of them"}
             raise PydanticCustomError("one_source", "a mask is one of {sources}; this one has {given}", told)
+        if self.candidate and self.mask_id is None:
+            raise PydanticCustomError("no_mask_id", "`candidate` is one of a `mask_id`, which is not there", {})
         return self
 
 
@@ -102,16 +118,24 @@ def read_shapes(shapes: Any) -> tuple[MaskShape, ...]:
         raise invalid_parameter(error, under="mask_shapes") from None
 
 
-def one_per_region(shapes: Sequence[MaskShape] | None, uploads: int) -> tuple[MaskShape, ...]:
-    """The shape of each region, where ``uploads`` pictures are sent; without shapes each picture as it is.
+def one_per_region(
+    shapes: Sequence[MaskShape] | None, uploads: int, mask_ids: Sequence[str] = ()
+) -> tuple[MaskShape, ...]:
+    """The shape of each region, where ``uploads`` pictures are sent; without shapes each picture, then each of
+    ``mask_ids``, as it is.
 
     Raises:
         InvalidParameter: there is neither, a picture that no shape uses, or a shape of one that is not there.
     """
     if shapes is None:
-        if not uploads:
-            raise InvalidParameter("say where to edit: give `mask` (a picture) or `mask_shapes` (JSON)", field="mask")
-        return tuple(MaskShape(upload=number) for number in range(uploads))
+        if not uploads and not mask_ids:
+            raise InvalidParameter(
+                "say where to edit: give `mask` (a picture), `mask_shapes` (JSON) or `mask_id`", field="mask"
+            )
+        pictures = (MaskShape(upload=number) for number in range(uploads))
+        return (*pictures, *(MaskShape(mask_id=each) for each in mask_ids))
+    if mask_ids:
+        raise InvalidParameter('name it in `mask_shapes` ({"mask_id": ...}), as these are given too', field="mask_id")
     if not shapes:
         raise InvalidParameter("it is an empty array: give one object per region", field="mask_shapes")
     used = [shape.upload for shape in shapes]
@@ -130,7 +154,7 @@ def one_per_region(shapes: Sequence[MaskShape] | None, uploads: int) -> tuple[Ma
 
 
 def draw(shape: MaskShape, size: tuple[int, int], field: str = "mask_shapes") -> Image.Image:
-    """The mask (L) of a shape that is no upload, with its operations, for a picture of ``size`` (width, height).
+    """The mask (L) of a polygon, box or run lengths, with its operations, for a picture of ``size`` (width, height).
 
     Raises:
         InvalidPolygon, InvalidBox, InvalidRle: it cannot be drawn; names the part under ``field``.
@@ -143,16 +167,10 @@ def draw(shape: MaskShape, size: tuple[int, int], field: str = "mask_shapes") ->
             check_ring(ring, f"{field}.polygon.{number}")
         selected = fill(shape.polygon, size)
     elif shape.box is not None:
-        x, y, width, height = shape.box
-        if x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0:
-            raise InvalidBox(
-                f"the box from ({x:g}, {y:g}) to ({x + width:g}, {y + height:g}) is outside the picture, which is "
-                f"{size[0]}x{size[1]}",
-                field=f"{field}.box",
-            )
-        selected = fill([_corners(x, y, width, height)], size)
+        _require_inside(shape.box, size, f"{field}.box")
+        selected = fill([_corners(*shape.box)], size)
     else:
-        assert shape.rle is not None, "an upload is read, not drawn"
+        assert shape.rle is not None, "other masks are read, not drawn"
         if shape.rle.size != size[::-1]:
             raise InvalidRle(
                 f"its size is {list(shape.rle.size)} (height, width), and the picture's {[size[1], size[0]]}",
@@ -166,6 +184,16 @@ def draw(shape: MaskShape, size: tuple[int, int], field: str = "mask_shapes") ->
             field=field,
         )
     return operate(Image.fromarray(selected.astype(np.uint8) * 255), shape, field)
+
+
+def _require_inside(box: MaskBox, size: tuple[int, int], field: str) -> None:
+    x, y, width, height = box
+    if x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0:
+        raise InvalidBox(
+            f"the box from ({x:g}, {y:g}) to ({x + width:g}, {y + height:g}) is outside the picture, which is "
+            f"{size[0]}x{size[1]}",
+            field=field,
+        )
 
 
 def _corners(x: float, y: float, width: float, height: float) -> Ring:
@@ -198,7 +226,7 @@ def operate(mask: Image.Image, operations: MaskOperations, field: str = "mask_sh
     if operations.invert:
         mask = ImageChops.invert(mask)
         _require_rest(mask, f"{field}.invert", "inverted")
-    if operations.feather:
+    if isinstance(operations, MaskShape) and operations.feather:
         mask = _faded(mask, operations.feather)
     return mask
 
@@ -215,3 +243,57 @@ def _faded(mask: Image.Image, reach: int) -> Image.Image:
     for radius in (ceil(reach / 2), reach // 2):  # two means in a row: a smooth slope that ends after ``reach`` pixels
         soft = soft.filter(ImageFilter.BoxBlur(radius))
     return soft.crop((reach, reach, reach + mask.width, reach + mask.height))
+
+
+class MaskPrompt(MaskOperations):
+    """What is to be found in a picture, and what is done to the mask of it."""
+
+    points: MaskPoints = Field(
+        default=(),
+        description="Clicks: [x, y, label], in pixels from the top left corner; label 1: it belongs to the thing that "
+        "is meant, 0: it does not.",
+    )
+    box: MaskBox | None = Field(
+        default=None, description="A box around the thing that is meant: x, y, width and height in pixels."
+    )
+    words: Annotated[str, Field(max_length=WORDS_MAX)] | None = Field(
+        default=None,
+        description="What is meant, in words. *left*, *second*, *largest* and the like choose among several: `left "
+        "sofa`, `second pillow`.",
+    )
+    source_prompt: Prompt | None = Field(
+        default=None,
+        description="What the whole picture shows, for `words` on a model without a detector; it names the thing that "
+        "is meant. Empty: the words alone.",
+    )
+
+    def check(self, size: tuple[int, int]) -> None:
+        """Hold points and box against a picture of ``size`` (width, height).
+
+        Raises:
+            InvalidParameter: nothing tells what is meant, or too much does.
+            PointOutside, InvalidBox: one lies outside.
+        """
+        if self.words is not None and (self.points or self.box is not None):
+            raise InvalidParameter("give words, or points and a box: both cannot be meant", field="words")
+        if self.words is not None and not self.words.strip():
+            raise InvalidParameter("it is empty: say what is meant, or leave it out", field="words")
+        if self.words is None and not self.points and self.box is None:
+            raise InvalidParameter("say what is meant: give `points`, a `box` or `words`", field="points")
+        if self.source_prompt is not None and self.words is None:
+            raise InvalidParameter("it helps to find `words`, which were not sent", field="source_prompt")
+        if self.points and self.box is None and not any(label for *_, label in self.points):
+            raise InvalidParameter("all points have label 0: click on what is meant, too (label 1)", field="points")
+        for number, (x, y, _) in enumerate(self.points):
+            if not (0 <= x < size[0] and 0 <= y < size[1]):
+                raise PointOutside(
+                    f"({x:g}, {y:g}) is not in the picture, whose pixels are (0, 0) to ({size[0] - 1}, {size[1] - 1})",
+                    field=f"points.{number}",
+                )
+        if self.box is not None:
+            _require_inside(self.box, size, "box")
+
+    @property
+    def needs(self) -> Literal["points", "box", "words"]:
+        """By what the thing is to be found."""
+        return "words" if self.words is not None else "points" if self.points else "box"

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from io import BytesIO
+from typing import Protocol, TypedDict
 
+from fastapi import UploadFile
 from PIL import Image
 
 from jobs.errors import JobExpired, JobNotReady, JobNotSucceeded
 from jobs.schema import JobRecord, State
+from magedit.masks.shapes import MaskShape
 from service.backend import Backend
-from service.edits.form import EditForm, invalid
+from service.edits.form import invalid
 from service.errors import NoSuchFile
 from service.images.uploads import UploadLimits, read_image
+
+
+class HasSource(Protocol):
+    """A form that brings a picture, or names an edit whose result it is."""
+
+    @property
+    def image(self) -> UploadFile | None: ...
+    @property
+    def source_edit(self) -> str | None: ...
+    @property
+    def source_result(self) -> int: ...
 
 
 class Lineage(TypedDict, total=False):
@@ -44,7 +59,7 @@ class SourceEdit:
         )
 
 
-def find_source(form: EditForm, tenant: str, backend: Backend) -> SourceEdit | None:
+def find_source(form: HasSource, tenant: str, backend: Backend) -> SourceEdit | None:
     """The picture that `source_edit` names, None if the form brings its own.
 
     The new edit gets a copy: what becomes of the source afterwards does not matter to it.
@@ -76,3 +91,30 @@ def find_source(form: EditForm, tenant: str, backend: Backend) -> SourceEdit | N
     limits = UploadLimits(max_bytes=len(data), max_pixels=settings.max_pixels, max_side=settings.max_side)
     image = read_image(data, field="source_edit", limits=limits)
     return SourceEdit(edit=record, number=form.source_result, image=image)
+
+
+def find_masks(shapes: Sequence[MaskShape], tenant: str, backend: Backend) -> dict[int, Image.Image]:
+    """The masks (L, 0/255) that shapes name by `mask_id`, by their place in ``shapes``.
+
+    Raises:
+        JobNotFound, JobNotReady, JobNotSucceeded, JobExpired, NoSuchFile, ObjectNotFound: there is no such candidate.
+    """
+    found = {}
+    for number, shape in enumerate(shapes):
+        if shape.mask_id is None:
+            continue
+        record = backend.records.require_mask(shape.mask_id, tenant)
+        if not record.state.is_terminal:
+            raise JobNotReady(f"mask {record.id} is {record.state}: wait until it has succeeded")
+        if record.state is not State.SUCCEEDED:
+            raise JobNotSucceeded(f"mask {record.id} is {record.state}: it has no candidate")
+        if record.is_expired(backend.records.now()):
+            raise JobExpired(f"the pictures of mask {record.id} were kept as long as the service keeps them")
+        if shape.candidate >= len(record.results):
+            raise NoSuchFile(
+                f"mask {record.id} has {len(record.results)} candidate(s), counted from 0",
+                field=f"mask_shapes.{number}.candidate",
+            )
+        with Image.open(BytesIO(backend.store.get(record.results[shape.candidate].key)), formats=("PNG",)) as picture:
+            found[number] = picture.convert("L")
+    return found

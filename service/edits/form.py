@@ -88,11 +88,20 @@ class EditForm:
         Json[Shapes] | None,
         Form(
             description="Where to edit, without a picture: JSON array with one object per region, in order. Each is a "
-            "`polygon`, a `box`, an `rle` or an `upload` (the number of a `mask`), and may be changed by `fill_holes`, "
-            "`grow`, `shrink`, `invert` and `feather`, in this order.",
+            "`polygon`, a `box`, an `rle`, a `mask_id` or an `upload` (the number of a `mask`), and may be changed by "
+            "`fill_holes`, `grow`, `shrink`, `invert` and `feather`, in this order.",
             examples=['[{"box": [20, 40, 60, 30], "grow": 4}]'],
         ),
     ] = None
+    mask_id: Annotated[
+        list[str],
+        Form(
+            default_factory=no_values,
+            max_length=64,
+            description="Where to edit: id of a succeeded mask of yours (`POST /v1/masks`), whose best candidate "
+            "counts. Repeatable; the regions follow those of `mask`.",
+        ),
+    ]
     mask_mode: Annotated[
         MaskMode,
         Form(description="Which part of the mask is edited: its `white`, `black` or transparent (`alpha`) pixels."),
@@ -118,7 +127,8 @@ class EditForm:
     @property
     def shapes(self) -> tuple[MaskShape, ...]:
         """One per region. Raises InvalidParameter."""
-        return one_per_region(self.mask_shapes.root if self.mask_shapes else None, len(self.mask))
+        shapes = self.mask_shapes.root if self.mask_shapes else None
+        return one_per_region(shapes, len(self.mask), self.mask_id)
 
 
 def read_form(**values: Any) -> EditForm:

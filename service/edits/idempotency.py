@@ -16,6 +16,7 @@ from typing import Annotated, Final
 from fastapi import Depends, Header, Request
 from starlette.datastructures import UploadFile
 
+from jobs.schema import JobKind
 from service.errors import InvalidIdempotencyKey
 
 HEADER: Final = "Idempotency-Key"
@@ -37,15 +38,16 @@ class Keyed:
     value: str
     form: Sequence[tuple[str, UploadFile | str]]
 
-    def fingerprint(self) -> str:
-        """SHA-256 of the payload in hex: every field's values in order, files by their bytes alone.
+    def fingerprint(self, kind: JobKind = "edit") -> str:
+        """SHA-256 in hex of an edit's or a mask's payload: every field's values in order, files by their bytes alone.
 
         The order of different fields, file names and declared types do not count. Reads the files: not for the event
         loop.
         """
         parts = [(name, *_digest(value)) for name, value in self.form]
         # Sorting is stable: a repeated field keeps its order, which pairs masks with regions.
-        return hashlib.sha256(json.dumps(sorted(parts, key=lambda part: part[0])).encode()).hexdigest()
+        payload = json.dumps(sorted(parts, key=lambda part: part[0]))
+        return hashlib.sha256(f"{'' if kind == 'edit' else kind}{payload}".encode()).hexdigest()
 
 
 def parse_key(values: Sequence[str]) -> str:

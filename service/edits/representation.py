@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from jobs.schema import AnyRecord
 from service.backend import Backend
 from service.edits.views import Edit, edit_view
+from service.masks.views import Mask, mask_view
 
 
 def view_of(record: AnyRecord, backend: Backend) -> Edit:
@@ -23,3 +24,22 @@ def views_of(records: Sequence[AnyRecord], backend: Backend) -> tuple[Edit, ...]
     return tuple(
         edit_view(record, position=position, model=models.get(record.model), now=now) for record, position in places
     )
+
+
+def mask_view_of(record: AnyRecord, backend: Backend) -> Mask:
+    """The view of one mask's record."""
+    return mask_views_of([record], backend)[0]
+
+
+def mask_views_of(records: Sequence[AnyRecord], backend: Backend) -> tuple[Mask, ...]:
+    """The views of masks' ``records``."""
+    positions = backend.queue.positions(records)
+    return tuple(mask_view(record, position=position) for record, position in zip(records, positions, strict=True))
+
+
+def any_views_of(records: Sequence[AnyRecord], backend: Backend) -> dict[str, Edit | Mask]:
+    """The views of edits' and masks' ``records`` by id."""
+    edits = [record for record in records if record.kind == "edit"]
+    masks = [record for record in records if record.kind == "mask"]
+    shown: dict[str, Edit | Mask] = {view.id: view for view in views_of(edits, backend)}
+    return shown | {view.id: view for view in mask_views_of(masks, backend)}

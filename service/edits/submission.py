@@ -8,18 +8,20 @@ fails, the reaper finds the open record and does it. What an `Idempotency-Key` a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import structlog
+from PIL import Image
 
 from jobs.errors import JobError, QueueUnavailable, Unavailable
 from jobs.idempotency import Reservation
-from jobs.schema import AnyRecord, JobRecord, new_id
+from jobs.schema import AnyRecord, JobKind, JobRecord, new_id
 from jobs.storage import image_key, job_prefix, mask_key
 from jobs.webhooks.message import check_url
 from service.backend import Backend
 from service.bearer_auth import Caller
-from service.edits.chaining import Lineage, find_source
+from service.edits.chaining import Lineage, find_masks, find_source
 from service.edits.form import EditForm
 from service.edits.idempotency import Keyed
 from service.edits.validation import check
@@ -47,14 +49,54 @@ def submit(
         MAGEditError, RequestError, RequestValidationError: the edit is refused; nothing was stored.
         JobError: not now, not here, not for this caller or not with this key; nothing was stored.
     """
+
+    def make(job: str, reservation: Reservation | None) -> JobRecord:
+        if form.webhook_url is not None:
+            check_url(form.webhook_url, private=backend.settings.webhook_private)
+        # Before the pictures are decoded, which costs far more than a refusal.
+        backend.room.require(caller.tenant, caller.limits)
+        info = backend.models.require(form.model, backend.settings).info
+        tenant = caller.tenant
+        source = find_source(form, tenant, backend)
+        found = find_masks(form.shapes, tenant, backend)
+        request, image, masks = check(form, info, backend.tokenizer(info), backend.settings, source, found)
+        inputs = {image_key(tenant, job): image}
+        inputs |= {mask_key(tenant, job, number): mask for number, mask in enumerate(masks)}
+        image_name, *mask_names = inputs
+        lineage = source.lineage if source else Lineage()
+        record = JobRecord(
+            id=job,
+            tenant=tenant,
+            request=request,
+            image=image_name,
+            masks=tuple(mask_names),
+            webhook_url=form.webhook_url,
+            request_id=origin.request_id,
+            traceparent=origin.traceparent,
+            **lineage,
+        )
+        return accept(record, inputs, caller=caller, backend=backend, reservation=reservation)
+
+    return submit_once(make, kind="edit", caller=caller, backend=backend, keyed=keyed)
+
+
+def submit_once(
+    make: Callable[[str, Reservation | None], JobRecord],
+    *,
+    kind: JobKind,
+    caller: Caller,
+    backend: Backend,
+    keyed: Keyed | None,
+) -> Submitted:
+    """What ``make`` makes of a new id, once for each `Idempotency-Key`. Raises as ``make`` and `jobs.idempotency`."""
     job = new_id()
     if keyed is None:
-        return Submitted(_submit(form, job, None, caller, backend, origin))
-    found = backend.idempotency.reserve(caller.tenant, keyed.value, keyed.fingerprint(), job)
+        return Submitted(make(job, None))
+    found = backend.idempotency.reserve(caller.tenant, keyed.value, keyed.fingerprint(kind), job)
     if isinstance(found, str):
-        return Submitted(backend.records.bound(found, caller.tenant), replayed=True)
+        return Submitted(backend.records.bound(found, caller.tenant, kind), replayed=True)
     try:
-        record = _submit(form, job, found, caller, backend, origin)
+        record = make(job, found)
     except QueueUnavailable:
         # The record may be there, only the answer lost: others wait until the reservation ends by itself.
         raise
@@ -64,39 +106,24 @@ def submit(
     return Submitted(record, replayed=record.id != job)
 
 
-def _submit(
-    form: EditForm, job: str, reservation: Reservation | None, caller: Caller, backend: Backend, origin: Origin
+def accept(
+    record: JobRecord,
+    inputs: Mapping[str, Image.Image],
+    *,
+    caller: Caller,
+    backend: Backend,
+    reservation: Reservation | None,
 ) -> JobRecord:
-    if form.webhook_url is not None:
-        check_url(form.webhook_url, private=backend.settings.webhook_private)
-    # Before the pictures are decoded, which costs far more than a refusal.
-    backend.room.require(caller.tenant, caller.limits)
-    info = backend.models.require(form.model, backend.settings).info
-    tenant = caller.tenant
-    source = find_source(form, tenant, backend)
-    request, image, masks = check(form, info, backend.tokenizer(info), backend.settings, source)
-    inputs = {image_key(tenant, job): image}
-    inputs |= {mask_key(tenant, job, number): mask for number, mask in enumerate(masks)}
-    image_name, *mask_names = inputs
-    lineage = source.lineage if source else Lineage()
+    """Store the inputs by their keys, then the record, then put it in line; the record as it is kept.
+
+    Raises:
+        JobError: it is not accepted; nothing is left in storage.
+    """
+    job, tenant = record.id, record.tenant
     try:
         for key, picture in inputs.items():
             backend.store.put(key, write_png(picture), PNG)
-        record = backend.records.create(
-            JobRecord(
-                id=job,
-                tenant=tenant,
-                request=request,
-                image=image_name,
-                masks=tuple(mask_names),
-                webhook_url=form.webhook_url,
-                request_id=origin.request_id,
-                traceparent=origin.traceparent,
-                **lineage,
-            ),
-            limits=caller.limits,
-            reservation=reservation,
-        )
+        record = backend.records.create(record, limits=caller.limits, reservation=reservation)
     except QueueUnavailable:
         # The record may be there and only the answer lost; it needs its inputs then.
         raise
@@ -112,7 +139,7 @@ def _submit(
     except Unavailable as error:
         # The record is durable and open: the reaper puts it in line. The caller has been promised nothing less.
         log.warning("not put in line yet", job=job, reason=error.code)
-    log.info("edit accepted", job=job, tenant=tenant, model=record.model)
+    log.info(f"{record.kind} accepted", job=job, tenant=tenant, model=record.model)
     return record
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from PIL import Image
@@ -12,7 +13,7 @@ from magedit.edits.resolve import Limits, resolve
 from magedit.prompts.alignment import Tokenize
 from service.edits.chaining import SourceEdit
 from service.edits.form import EditForm, invalid
-from service.images.inputs import read_inputs
+from service.images.inputs import NO_MASKS, read_inputs
 
 
 class Checked(NamedTuple):
@@ -25,9 +26,15 @@ class Checked(NamedTuple):
 
 
 def check(
-    form: EditForm, info: ModelInfo, tokenize: Tokenize, settings: Settings, source: SourceEdit | None = None
+    form: EditForm,
+    info: ModelInfo,
+    tokenize: Tokenize,
+    settings: Settings,
+    source: SourceEdit | None = None,
+    found: Mapping[int, Image.Image] = NO_MASKS,
 ) -> Checked:
-    """Resolve a form for the model and read its pictures; ``source`` is the picture if it is no upload.
+    """Resolve a form for the model and read its pictures; ``source`` is the picture if it is no upload, ``found`` are
+    the masks that are none, by region.
 
     Raises:
         MAGEditError, RequestError, RequestValidationError: the edit is refused.
@@ -49,7 +56,9 @@ def check(
     else:
         raise invalid("image", "give a picture as `image`, or as `source_edit` the id of an edit whose result it is")
     masks, softness = [mask.file.read() for mask in form.mask], request.config.mask_softness
-    checked = Checked(request, *read_inputs(image, masks, form.mask_mode, settings, shapes=shapes, softness=softness))
+    checked = Checked(
+        request, *read_inputs(image, masks, form.mask_mode, settings, shapes=shapes, found=found, softness=softness)
+    )
     if form.size is not None and form.size != checked.image.size:
         own, wanted = ("x".join(map(str, each)) for each in (checked.image.size, form.size))
         raise invalid("size", f"the result has the image's own size, {own}, not {wanted}: leave it out, or send 'auto'")

@@ -173,13 +173,13 @@ def edit_view(record: AnyRecord, *, position: int | None, model: ModelStatus | N
         attempt=record.attempt,
         cancel_requested=record.cancel_requested,
         seed=record.seed,
-        timings=_timings(record),
+        timings=seconds_of(record),
         warnings=record.warnings,
         measures=record.measures,
         results=tuple(_result(record, number) for number in range(len(record.results))),
         artifacts=artifact_files(record),
-        deadline_at=_time(record.deadline_at),
-        expires_at=_time(record.expires_at),
+        deadline_at=time_of(record.deadline_at),
+        expires_at=time_of(record.expires_at),
         problem=record.problem,
         webhook_url=record.webhook_url,
         links=Links(
@@ -208,18 +208,20 @@ def _eta_s(record: AnyRecord, position: int | None, model: ModelStatus | None, n
     return None if seconds is None else round(seconds, 1)
 
 
-def _timings(record: AnyRecord) -> Timings:
+def seconds_of(record: AnyRecord) -> Timings:
+    """When it happened, and how long it took."""
     created, started, finished = record.created_at, record.started_at, record.finished_at
     return Timings(
         created_at=datetime.fromtimestamp(created, UTC),
-        started_at=_time(started),
-        finished_at=_time(finished),
+        started_at=time_of(started),
+        finished_at=time_of(finished),
         waiting_s=round(started - created, 3) if started is not None else None,
         running_s=round(finished - started, 3) if started is not None and finished is not None else None,
     )
 
 
-def _time(seconds: float | None) -> datetime | None:
+def time_of(seconds: float | None) -> datetime | None:
+    """Unix seconds as a time (UTC)."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 

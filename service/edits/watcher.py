@@ -19,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from jobs.errors import QueueUnavailable
 from jobs.schema import State
 from service.backend import Backend
-from service.edits.representation import views_of
+from service.edits.representation import any_views_of
 
 LOOK_S = 0.25
 """Pause between two looks, in seconds; workers save progress as often (`MAGEDIT_PROGRESS_INTERVAL_S`)."""
@@ -60,7 +60,9 @@ def snapshots(backend: Backend) -> Poll:
         changed = [job_id for job_id, revision in revisions.items() if revision is not None and revision > seen[job_id]]
         found: dict[str, Snapshot | None] = {job_id: None for job_id, revision in revisions.items() if revision is None}
         records = backend.records.get_many(changed)
-        for record, view in zip(records, views_of(records, backend), strict=True):
+        views = any_views_of(records, backend)
+        for record in records:
+            view = views[record.id]
             found[record.id] = Snapshot(
                 revision=record.revision,
                 state=record.state,

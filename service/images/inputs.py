@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from PIL import Image
 
@@ -12,6 +13,8 @@ from magedit.errors import InvalidEdit
 from magedit.images.masks import check_mask, read_mask, read_strength
 from magedit.masks.shapes import MaskShape, draw, operate, require_soft
 from service.images.uploads import UploadLimits, read_image, read_mask_image
+
+NO_MASKS: Mapping[int, Image.Image] = MappingProxyType({})
 
 
 def upload_limits(settings: Settings) -> UploadLimits:
@@ -26,11 +29,13 @@ def read_inputs(
     settings: Settings,
     *,
     shapes: Sequence[MaskShape] | None = None,
+    found: Mapping[int, Image.Image] = NO_MASKS,
     softness: MaskSoftness = "none",
 ) -> tuple[Image.Image, list[Image.Image]]:
     """The image (RGB or RGBA), and the masks as L with 0 or 255 (edit; soft ones grey), all of its size.
 
-    ``shapes`` has one per region, of which some name one of ``masks``; None: the masks as they are.
+    ``shapes`` has one per region, of which some name one of ``masks``, and some one of ``found`` (by region); None: the
+    masks as they are.
 
     Raises:
         RequestError, InvalidEdit: see `service.images.uploads`, `magedit.images.masks`, `magedit.masks.shapes`.
@@ -43,16 +48,28 @@ def read_inputs(
         read.append(_mask(read_mask_image(upload, field=field, limits=limits), mode, picture.size, field, softness))
     if shapes is None:
         return picture, read
-    return picture, [_shape(each, number, read, picture.size, softness) for number, each in enumerate(shapes)]
+    regions = enumerate(shapes)
+    return picture, [_shape(each, number, read, found, picture.size, softness) for number, each in regions]
 
 
 def _shape(
-    shape: MaskShape, number: int, uploads: Sequence[Image.Image], size: tuple[int, int], softness: MaskSoftness
+    shape: MaskShape,
+    number: int,
+    uploads: Sequence[Image.Image],
+    found: Mapping[int, Image.Image],
+    size: tuple[int, int],
+    softness: MaskSoftness,
 ) -> Image.Image:
     field = f"mask_shapes.{number}"
     require_soft(shape, softness, field)
     if shape.upload is not None:
         return operate(uploads[shape.upload], shape, field)
+    if shape.mask_id is not None:
+        try:
+            check_mask(found[number], size)
+        except InvalidEdit as error:
+            raise type(error)(f"mask {shape.mask_id}: {error.message}", field=field) from error
+        return operate(found[number], shape, field)
     return draw(shape, size, field)
 
 

@@ -16,6 +16,7 @@ TAGS = {
     "edits": "Submit edits, follow them, end them.",
     "results": "Their pictures.",
     "images": "Edits in the shape of OpenAI's images API.",
+    "masks": "What is found in a picture by points, a box or words.",
     "webhooks": "Being told of their end.",
     "models": "What can be asked for.",
     "usage": "What was used, and what is left.",

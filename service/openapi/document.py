@@ -30,7 +30,9 @@ def document(app: FastAPI) -> dict[str, Any]:
             webhooks=app.webhooks.routes,
         )
         _name_problems(schema)
-        make_portable(schema, forms={"create_edit": "EditForm", "edit_image": "ImageEditForm"})
+        make_portable(
+            schema, forms={"create_edit": "EditForm", "edit_image": "ImageEditForm", "create_mask": "MaskForm"}
+        )
         complete(schema, FINISHED, (QUEUED, SUCCEEDED))
         app.openapi_schema = schema
     return app.openapi_schema

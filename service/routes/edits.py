@@ -155,7 +155,7 @@ async def create_edit(
         await await_end(request, watch, record.id, wait_s)
     record, view = await run_in_threadpool(_accepted, record, backend, waited=wait_s > 0)
     status = HTTPStatus.OK if wait_s and record.state.is_terminal else HTTPStatus.ACCEPTED
-    headers |= _retry(record)
+    headers |= retry_headers(record)
     return Response(view.model_dump_json(), status_code=status, media_type="application/json", headers=headers)
 
 
@@ -196,7 +196,7 @@ def get_edit(request: Request, edit_id: EditId, caller: Reader, backend: Backend
     """State, progress, place in line and estimate; once finished, measures and results."""
     # Not by `OwnEdit`, which takes another thread: this is what is asked for most.
     record = backend.records.look(edit_id, caller.tenant)
-    return json_answer(request, view_of(record, backend), _retry(record))
+    return json_answer(request, view_of(record, backend), retry_headers(record))
 
 
 @router.put(
@@ -222,7 +222,7 @@ def cancel_edit(record: OwnEditToChange, backend: Backend) -> Response:
     status = HTTPStatus.ACCEPTED if requested else HTTPStatus.OK
     after = backend.records.look(record.id, record.tenant)
     body = view_of(after, backend).model_dump_json()
-    return Response(body, status_code=status, media_type="application/json", headers=_retry(after))
+    return Response(body, status_code=status, media_type="application/json", headers=retry_headers(after))
 
 
 @router.delete(
@@ -255,7 +255,8 @@ def _accepted(record: AnyRecord, backend: BackendType, *, waited: bool) -> tuple
         return record, edit_view(record, position=None, model=None, now=record.created_at)
 
 
-def _retry(record: AnyRecord) -> dict[str, str]:
+def retry_headers(record: AnyRecord) -> dict[str, str]:
+    """When to look again at an edit or mask that is not finished."""
     if record.state.is_terminal:
         return {}
     return {"Retry-After": str(POLL_RUNNING_S if record.state is State.RUNNING else POLL_QUEUED_S)}

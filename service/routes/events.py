@@ -36,7 +36,7 @@ With `previews=true` there are events `preview` too, without an id (data: `id`, 
 `content_type`, and `image` in base64): the picture of `GET /v1/edits/{id}/preview`, each time it is a new one.
 """
 
-_STREAM: dict[int | str, dict[str, Any]] = {
+STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Events, until the edit is finished.",
         "content": {
@@ -66,7 +66,7 @@ router = APIRouter(prefix=EDITS + "/{edit_id}", tags=["edits"])
     summary="Follow an edit",
     description=DESCRIPTION,
     response_class=Response,
-    responses={**_STREAM, **problems(NOT_FOUND, REDIS_AWAY)},
+    responses={**STREAM, **problems(NOT_FOUND, REDIS_AWAY)},
 )
 async def get_events(
     request: Request,
@@ -77,6 +77,15 @@ async def get_events(
     last_event_id: Annotated[str | None, Header(description="The id of the last event that was received.")] = None,
 ) -> Response:
     """Stream the changes of an edit."""
+    return stream(
+        request, record, watch, last_event_id, PreviewEvents(backend.previews, record.id) if previews else None
+    )
+
+
+def stream(
+    request: Request, record: AnyRecord, watch: Watch, last_event_id: str | None, previews: PreviewEvents | None
+) -> Response:
+    """The events of an edit or mask from the last one that its caller has."""
     seen = _seen(last_event_id, record)
     if record.state.is_terminal and seen == record.revision:
         return Response(status_code=HTTPStatus.NO_CONTENT)
@@ -84,8 +93,7 @@ async def get_events(
     headers = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
     if getattr(request.state, "head", False):
         return Response(media_type=EventSourceResponse.media_type, headers=headers)
-    shown = PreviewEvents(backend.previews, record.id) if previews else None
-    return EventSourceResponse(_events(watch, record.id, seen, shown), headers=headers)
+    return EventSourceResponse(_events(watch, record.id, seen, previews), headers=headers)
 
 
 def _seen(last_event_id: str | None, record: AnyRecord) -> int:

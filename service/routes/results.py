@@ -102,7 +102,7 @@ def list_artifacts(request: Request, record: OwnEdit, backend: Backend) -> Respo
     `difference`: `difference.png`. `crop`: `crop.png`. Of several results these are the first one's; what differs for
     another is named `result-1-difference.png` and so on, and `contact-sheet.png` shows all results.
     """
-    _require_results(record, backend)
+    require_results(record, backend)
     return json_answer(request, Files(files=artifact_files(record)))
 
 
@@ -120,10 +120,10 @@ def get_artifact(
     redirect: Redirect = None,
 ) -> Response:
     """One artifact."""
-    _require_results(record, backend)
+    require_results(record, backend)
     for stored in record.artifacts:
         if stored.name == name:
-            return _file(request, record, stored, backend, redirect=redirect)
+            return stored_file(request, record, stored, backend, redirect=redirect)
     names = ", ".join(stored.name for stored in record.artifacts) or "none"
     raise NoSuchFile(f"edit {record.id} has no artifact {name!r}; it has: {names}", field="name")
 
@@ -131,26 +131,29 @@ def get_artifact(
 def _result(
     request: Request, record: JobRecord, number: int, backend: BackendType, *, redirect: bool | None
 ) -> Response:
-    _require_results(record, backend)
+    require_results(record, backend)
     if number >= len(record.results):
         raise NoSuchFile(f"edit {record.id} has {len(record.results)} result(s), counted from 0", field="number")
     own = record.result_measures(number)
     headers = {SEED: str(own.seed), STRENGTH: f"{own.strength:g}"} if own else {}
-    return _file(request, record, record.results[number], backend, headers, redirect=redirect)
+    return stored_file(request, record, record.results[number], backend, headers, redirect=redirect)
 
 
-def _require_results(record: JobRecord, backend: BackendType) -> None:
+def require_results(record: JobRecord, backend: BackendType) -> None:
+    """Refuse to give what is not there (yet). Raises JobNotReady, EditFailed, JobNotSucceeded, JobExpired."""
     if not record.state.is_terminal:
-        raise JobNotReady(f"edit {record.id} is {record.state}: its result is not ready")
+        raise JobNotReady(f"{record.kind} {record.id} is {record.state}: its result is not ready")
     if record.problem is not None:
         raise EditFailed(record.problem)
     if record.state is not State.SUCCEEDED:
-        raise JobNotSucceeded(f"edit {record.id} is {record.state}: it has no result")
+        raise JobNotSucceeded(f"{record.kind} {record.id} is {record.state}: it has no result")
     if record.is_expired(backend.records.now()):
-        raise JobExpired(f"the pictures of edit {record.id} were kept as long as the service keeps them, and are gone")
+        raise JobExpired(
+            f"the pictures of {record.kind} {record.id} were kept as long as the service keeps them, and are gone"
+        )
 
 
-def _file(
+def stored_file(
     request: Request,
     record: JobRecord,
     stored: StoredObject,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
-from typing import TypeVar, cast
+from typing import TypeVar, cast, get_args
 
 import hypothesis.strategies as st
 from hypothesis.stateful import (
@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from jobs import keys
 from jobs.errors import AlreadyFinished, QueueFull
 from jobs.records import Hold
-from jobs.schema import PRIORITIES, JobRecord, Priority, Problem, State, UnreadableRecord
+from jobs.schema import PRIORITIES, EditPriority, JobRecord, Priority, Problem, State, UnreadableRecord
 from magedit.report import EditMeasures, Progress, Stage
 from tests.jobs.desk import Desk, open_ids, pass_deadline
 from worker.reaper import Reaper
@@ -79,12 +79,12 @@ class JobLife(RuleBasedStateMachine):
 
     # --- front ends ---
 
-    @initialize(kinds=st.lists(st.tuples(st.sampled_from(PRIORITIES), flags), min_size=2, max_size=4))
+    @initialize(kinds=st.lists(st.tuples(st.sampled_from(get_args(EditPriority)), flags), min_size=2, max_size=4))
     def a_line_forms(self, kinds: list[tuple[Priority, bool]]) -> None:
         for priority, deadline in kinds:
             self._submit(priority, deadline, dies=False)
 
-    @rule(priority=st.sampled_from(PRIORITIES), deadline=flags, dies=flags)
+    @rule(priority=st.sampled_from(get_args(EditPriority)), deadline=flags, dies=flags)
     def submit(self, priority: Priority, deadline: bool, dies: bool) -> None:
         self._submit(priority, deadline, dies)
 

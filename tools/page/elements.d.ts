@@ -11,7 +11,6 @@ interface PageElements {
   "compare-cancel": HTMLButtonElement;
   comparing: HTMLDetailsElement;
   difference: HTMLButtonElement;
-  feather: HTMLInputElement;
   "field-model": HTMLSelectElement;
   "find-edit": HTMLInputElement;
   "find-setting": HTMLInputElement;

@@ -15,8 +15,8 @@ if redis.call('EXISTS', EDIT .. id) == 0 then
   local reached = beyond(tenant, tonumber(ARGV[8]), tonumber(ARGV[9]))
   if reached then return {reached} end
   if key ~= '' then bind(key, ARGV[11], id, ARGV[12]) end
-  count(tenant, 'accepted', 1)
   redis.call('HSET', EDIT .. id, unpack(ARGV, 13))
+  count(tenant, is_mask(id) and 'masks' or 'accepted', 1)
   redis.call('HSET', EDIT .. id, 'created_at', text(at))
   if ARGV[5] ~= '' then
     local deadline = text(at + tonumber(ARGV[5]))
@@ -25,7 +25,7 @@ if redis.call('EXISTS', EDIT .. id) == 0 then
   end
   redis.call('SADD', OPEN, id)
   redis.call('SADD', QUEUES, model)
-  redis.call('ZADD', TENANT .. tenant .. ':all', 0, id)
-  redis.call('ZADD', TENANT .. tenant .. ':queued', 0, id)
+  redis.call('ZADD', sets(id, tenant) .. 'all', 0, id)
+  redis.call('ZADD', sets(id, tenant) .. 'queued', 0, id)
 end
 return {'created', redis.call('HGETALL', EDIT .. id)}

@@ -10,7 +10,7 @@ redis.call('DEL', LEASE .. id, PREVIEW .. id)
 silence(id)
 if not tenant then return 0 end
 if not terminal(state) then settle(id, state, 'canceled') end
-redis.call('ZREM', TENANT .. tenant .. ':all', id)
-redis.call('ZREM', TENANT .. tenant .. ':' .. state, id)
+redis.call('ZREM', sets(id, tenant) .. 'all', id)
+redis.call('ZREM', sets(id, tenant) .. state, id)
 if ARGV[2] == '0' then redis.call('DEL', EDIT .. id) else redis.call('EXPIRE', EDIT .. id, ARGV[2]) end
 return 1

@@ -14,8 +14,8 @@ local function move(id, before, after)
   local tenant = redis.call('HGET', key, 'tenant')
   redis.call('HSET', key, 'state', after)
   revise(id)
-  redis.call('ZREM', TENANT .. tenant .. ':' .. before, id)
-  redis.call('ZADD', TENANT .. tenant .. ':' .. after, 0, id)
+  redis.call('ZREM', sets(id, tenant) .. before, id)
+  redis.call('ZADD', sets(id, tenant) .. after, 0, id)
 end
 
 local function finish(id, before, after, ttl_s)

@@ -20,8 +20,19 @@ local function count(tenant, name, amount)
   redis.call('EXPIRE', key, KEEP_S)
 end
 
+local function is_mask(id) return redis.call('HGET', EDIT .. id, 'kind') == 'mask' end
+
+-- The tenant's sets that an edit, or a mask, is in.
+local function sets(id, tenant) return TENANT .. tenant .. (is_mask(id) and OF_MASKS or '') .. ':' end
+
 local function unfinished(tenant)
-  return redis.call('ZCARD', TENANT .. tenant .. ':queued') + redis.call('ZCARD', TENANT .. tenant .. ':running')
+  local many = 0
+  for _, kind in ipairs({'', OF_MASKS}) do
+    for _, state in ipairs({'queued', 'running'}) do
+      many = many + redis.call('ZCARD', TENANT .. tenant .. kind .. ':' .. state)
+    end
+  end
+  return many
 end
 
 -- The limit that refuses the tenant one more edit, or nil (a limit of 0 refuses nothing).
@@ -34,7 +45,7 @@ end
 -- Called as the edit moves from `before` to its final state.
 local function settle(id, before, after)
   local tenant, started, measures = unpack(redis.call('HMGET', EDIT .. id, 'tenant', 'started_at', 'measures'))
-  count(tenant, after, 1)
+  if not is_mask(id) then count(tenant, after, 1) end
   if before == 'running' and started then count(tenant, 'seconds', now() - tonumber(started)) end
   if after == 'succeeded' and measures then
     local cost = cjson.decode(measures)

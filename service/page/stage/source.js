@@ -86,7 +86,6 @@ function use(source) {
   clear();
   state.source = source;
   masks.reset(source.width, source.height);
-  masks.setFeather(0);
   emit("source");
   note();
 }

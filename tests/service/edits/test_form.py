@@ -23,7 +23,16 @@ from tests.service.conftest import Form, assert_problem, model_info, tokenizer_j
 
 def test_every_parameter_is_a_form_field() -> None:
     assert {field.name for field in dataclasses.fields(EditConfig)} <= FIELDS
-    assert {"image", "mask", "mask_mode", "source_prompt", "target_prompt", "words", "regions", "model"} <= FIELDS
+    assert {
+        "image",
+        "mask",
+        "mask_mode",
+        "source_prompt",
+        "target_prompt",
+        "words",
+        "regions",
+        "model",
+    } <= FIELDS
 
 
 def test_bounds_defaults_and_descriptions_come_from_the_dataclass() -> None:

@@ -29,6 +29,7 @@ def checked(image: bytes | None = None, settings: Settings | None = None, **valu
     form = EditForm(
         image=UploadFile(io.BytesIO(image or picture())),
         mask=[UploadFile(io.BytesIO(mask()))],
+        mask_id=[],
         mask_mode=values.pop("mask_mode", "white"),
         asked=read_asked(PROMPTS | values),
         options=JobOptions(artifacts=("crop", "trace", "crop")),
@@ -59,7 +60,7 @@ def test_the_settings_bound_the_results() -> None:
 
 
 def test_an_edit_needs_a_picture() -> None:
-    form = EditForm(mask=[UploadFile(io.BytesIO(mask()))], asked=read_asked(PROMPTS), options=JobOptions())
+    form = EditForm(mask=[UploadFile(io.BytesIO(mask()))], mask_id=[], asked=read_asked(PROMPTS), options=JobOptions())
     with pytest.raises(RequestValidationError) as caught:
         check(form, model_info(), from_tokenizers(tokenizer_json()), Settings())
     assert caught.value.errors()[0]["loc"] == ("body", "image")

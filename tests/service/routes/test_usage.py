@@ -24,7 +24,7 @@ def test_on_one_machine_it_is_counted_and_not_limited(
     assert usage["begins_at"].startswith(usage["month"] + "-01T00:00:00")
     assert usage["begins_at"] < usage["ends_at"]
     assert usage["counts"].pop("seconds") > 0
-    assert usage["counts"] == {"accepted": 2, "succeeded": 1, "failed": 0, "canceled": 0, "unet_passes": 20}
+    assert usage["counts"] == {"accepted": 2, "succeeded": 1, "failed": 0, "canceled": 0, "masks": 0, "unet_passes": 20}
     assert usage["unfinished"] == 1
     assert set(usage["limits"].values()) == {0}
     assert usage["left"] == {"unfinished": None, "unet_passes": None}

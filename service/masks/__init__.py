@@ -1,0 +1,1 @@
+"""Masks: what is found in a picture by points, a box or words."""

@@ -1,0 +1,68 @@
+"""Submission of a mask: as an edit's (`service.edits.submission`), with a picture alone."""
+
+from __future__ import annotations
+
+from jobs.idempotency import Reservation
+from jobs.schema import JobRecord, MaskRecord, MaskRequest, ModelInfo
+from jobs.storage import image_key
+from jobs.webhooks.message import check_url
+from magedit.errors import NoFinder
+from service.backend import Backend
+from service.bearer_auth import Caller
+from service.edits.chaining import Lineage, find_source
+from service.edits.idempotency import Keyed
+from service.edits.submission import Submitted, accept, submit_once
+from service.images.inputs import upload_limits
+from service.images.uploads import read_image
+from service.masks.form import MaskForm, invalid
+from service.middleware.request_id import Origin
+
+
+def submit_mask(
+    form: MaskForm, *, caller: Caller, backend: Backend, origin: Origin, keyed: Keyed | None = None
+) -> Submitted:
+    """Accept a mask; its record is durable when this returns. Raises as `service.edits.submission.submit`."""
+
+    def make(job: str, reservation: Reservation | None) -> JobRecord:
+        if form.webhook_url is not None:
+            check_url(form.webhook_url, private=backend.settings.webhook_private)
+        backend.room.require(caller.tenant, caller.limits)
+        info = backend.models.require(form.model, backend.settings).info
+        source = find_source(form, caller.tenant, backend)
+        if source is not None:
+            image = source.image
+        elif form.image is not None:
+            image = read_image(form.image.file.read(), field="image", limits=upload_limits(backend.settings))
+        else:
+            raise invalid(
+                "image", "give a picture as `image`, or as `source_edit` the id of an edit whose result it is"
+            )
+        form.prompt.check(image.size)
+        require_finder(info, form)
+        lineage = source.lineage if source else Lineage()
+        key = image_key(caller.tenant, job)
+        record = MaskRecord(
+            id=job,
+            tenant=caller.tenant,
+            request=MaskRequest(model=info.name, deadline_s=form.deadline_s, **dict(form.prompt)),
+            image=key,
+            webhook_url=form.webhook_url,
+            request_id=origin.request_id,
+            traceparent=origin.traceparent,
+            **lineage,
+        )
+        return accept(record, {key: image}, caller=caller, backend=backend, reservation=reservation)
+
+    return submit_once(make, kind="mask", caller=caller, backend=backend, keyed=keyed)
+
+
+def require_finder(info: ModelInfo, form: MaskForm) -> None:
+    """Hold the request against what the model's workers can find things by. Raises NoFinder."""
+    needs = form.prompt.needs
+    if needs in info.finds_by:
+        return
+    ways = " or ".join(f"`{each}`" for each in info.finds_by)
+    cure = f"ask by {ways}" if ways else "ask another model"
+    if needs != "words":
+        cure += ", or start its workers with a segmenter (MAGEDIT_SEGMENTER)"
+    raise NoFinder(f"model {info.name!r} finds nothing by `{needs}`: {cure}", field=needs)

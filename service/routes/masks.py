@@ -1,0 +1,298 @@
+"""Masks: find, look, list, cancel, delete."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from jobs import errors as job
+from jobs.schema import AnyRecord, State
+from jobs.storage import job_prefix
+from magedit import errors as edit
+from service import errors as refused
+from service.backend import Backend as BackendType
+from service.deps import (
+    WRITER,
+    AnyOwnMask,
+    Backend,
+    OwnMask,
+    OwnMaskToChange,
+    Reader,
+    UploadLimiterDep,
+    WatchDep,
+    Writer,
+)
+from service.edits.form import known_fields
+from service.edits.idempotency import HEADER as IDEMPOTENCY_KEY
+from service.edits.idempotency import REPLAYED, KeyedDep
+from service.edits.multipart import FormRoute
+from service.edits.prefer_wait import await_end, preferred_wait
+from service.edits.representation import mask_view_of, mask_views_of
+from service.etag import json_answer
+from service.masks.form import MASK_FIELDS, MaskFormDep
+from service.masks.submission import submit_mask
+from service.masks.views import MASKS, Mask, MaskPage, mask_path, mask_view
+from service.middleware.request_id import OriginDep
+from service.openapi.responses import (
+    ETAGGED,
+    INVALID,
+    MALFORMED,
+    RATE_LIMITED,
+    REDIS_AWAY,
+    RETRY_AFTER,
+    TOO_SLOW,
+    problems,
+)
+from service.routes.edits import ACCEPTED, PAGE_MAX, STORE_AWAY, retry_headers
+from service.routes.events import STREAM, stream
+from service.routes.results import require_results, stored_file
+
+NOT_FOUND = job.JobNotFound("there is no mask '0190...'")
+_ACCEPTED = {**ACCEPTED, "Location": {"description": "The mask.", "schema": {"type": "string"}}}
+
+router = APIRouter(prefix=MASKS, tags=["masks"], route_class=FormRoute)
+
+
+@router.post(
+    "",
+    status_code=HTTPStatus.ACCEPTED,
+    summary="Find a mask",
+    response_model=Mask,
+    dependencies=[WRITER, Depends(known_fields(MASK_FIELDS))],
+    responses={
+        200: {
+            "description": "Finished within the time of `Prefer: wait`, in whatever state.",
+            "model": Mask,
+            "headers": _ACCEPTED,
+        },
+        202: {
+            "description": "Accepted: the mask is durable and in line, before all edits.",
+            "headers": _ACCEPTED | {"Retry-After": RETRY_AFTER},
+        },
+        **problems(
+            MALFORMED,
+            TOO_SLOW,
+            INVALID,
+            edit.PointOutside(
+                "(700, 20) is not in the picture, whose pixels are (0, 0) to (639, 479)", field="points.0"
+            ),
+            edit.InvalidBox("the box from (700, 0) to (720, 9) is outside the picture, which is 640x480", field="box"),
+            edit.NoFinder(
+                "model 'sd14' finds nothing by `points`: ask by `words`, or start its workers with a segmenter"
+            ),
+            job.WebhookRefused("'http://example.com/hook' is not an https:// address"),
+            job.UnknownModel("there is no model 'sd9'; known are: demo"),
+            refused.UnreadableImage("`image` is damaged or cut off: it cannot be decoded.", field="image"),
+            refused.ImageTooCostly("`image` has more than 50 JPEG scans. Save it again.", field="image"),
+            refused.UnknownField("there is no field 'point'; there are: ...", field="point"),
+            refused.UploadTooLarge("`image` has 30000000 bytes; at most 20971520 are accepted.", field="image"),
+            refused.ImageTooLarge("`image` is 13000x13000; at most 25000000 pixels are accepted.", field="image"),
+            refused.UnsupportedImageType("`image` is no PNG, JPEG or WebP picture.", field="image"),
+            refused.UnsupportedBody("the body is application/json; send it as multipart/form-data"),
+            refused.MalformedForm("the form ends without its closing boundary '--X--': it was cut off on its way, ..."),
+            refused.InvalidIdempotencyKey("there are 2 Idempotency-Key headers; send one", field=IDEMPOTENCY_KEY),
+            job.KeyInUse(),
+            job.KeyReused(),
+            job.JobNotFound("there is no edit '0190...'"),
+            refused.NoSuchFile("source_edit 0190... has 1 result(s), counted from 0", field="source_result"),
+            job.JobNotReady("source_edit 0190... is running: wait until it has succeeded"),
+            job.JobNotSucceeded("source_edit 0190... is canceled: it has no result to edit"),
+            job.ObjectNotFound("storage has no such object"),
+            job.JobExpired("the mask of this Idempotency-Key, 0190..., has expired or was deleted"),
+            RATE_LIMITED,
+            job.TooManyUnfinished("a tenant may have 200 unfinished edits; try again later"),
+            job.QuotaExhausted("a tenant may use 100000 UNet passes a month, and they are used"),
+            job.QueueFull("1000 edits are unfinished, as many as this service takes; try again later"),
+            job.NoWorkerForModel("no worker serves the model 'demo' at present; try again later"),
+            refused.Busy("4 uploads are being taken in, as many as at a time, and none was done within 30 s"),
+            REDIS_AWAY,
+            STORE_AWAY,
+        ),
+    },
+)
+async def create_mask(
+    request: Request,
+    form: MaskFormDep,
+    caller: Writer,
+    backend: Backend,
+    watch: WatchDep,
+    upload_limiter: UploadLimiterDep,
+    keyed: KeyedDep,
+    origin: OriginDep,
+    _: Annotated[
+        str | None,
+        Header(
+            alias="Prefer",
+            description="`wait=5`: hold the answer until the mask is found, for at most so many seconds.",
+        ),
+    ] = None,
+) -> Response:
+    """Find what is meant by points, a box or words. A mask is a small job that comes before all edits of its model; a
+    worker remembers the picture, so that the next click in it takes a fraction of the first one's time."""
+    record, replayed = await upload_limiter.run(
+        submit_mask, form, caller=caller, backend=backend, origin=origin, keyed=keyed
+    )
+    headers = {"Location": mask_path(record)}
+    if replayed:
+        headers[REPLAYED] = "true"
+    wait_s = min(preferred_wait(request.headers.getlist("Prefer")) or 0, backend.settings.max_wait_s)
+    if wait_s:
+        headers["Preference-Applied"] = f"wait={wait_s}"
+        await await_end(request, watch, record.id, wait_s)
+    record, view = await run_in_threadpool(_accepted, record, backend, waited=wait_s > 0)
+    status = HTTPStatus.OK if wait_s and record.state.is_terminal else HTTPStatus.ACCEPTED
+    headers |= retry_headers(record)
+    return Response(view.model_dump_json(), status_code=status, media_type="application/json", headers=headers)
+
+
+def _accepted(record: AnyRecord, backend: BackendType, *, waited: bool) -> tuple[AnyRecord, Mask]:
+    """The accepted mask, looked at again if its caller ``waited``, and its view."""
+    try:
+        if waited:
+            record = backend.records.look(record.id, record.tenant, "mask")
+        return record, mask_view_of(record, backend)
+    except job.QueueUnavailable:
+        # It is accepted, whatever became of Redis since: an error would make the caller send it again.
+        return record, mask_view(record, position=None)
+
+
+@router.get("", summary="List masks", response_model=MaskPage, responses={**ETAGGED, **problems(REDIS_AWAY)})
+def list_masks(
+    request: Request,
+    caller: Reader,
+    backend: Backend,
+    state: Annotated[State | None, Query(description="Only masks in this state.")] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX, description="Masks on a page.")] = 20,
+    cursor: Annotated[
+        str | None,
+        Query(pattern=r"^[0-9a-f]{32}$", description="`next_cursor` of the page before; empty: the first page."),
+    ] = None,
+) -> Response:
+    """Your masks, newest first. Pages neither skip nor repeat a mask while new ones arrive."""
+    page = backend.records.list(caller.tenant, state, limit, cursor, "mask")
+    return json_answer(request, MaskPage(masks=mask_views_of(page.records, backend), next_cursor=page.cursor))
+
+
+@router.get(
+    "/{mask_id}",
+    summary="Look at a mask",
+    response_model=Mask,
+    responses={
+        200: {
+            "headers": {
+                "ETag": {"description": "Changes when the answer does.", "schema": {"type": "string"}},
+                "Retry-After": RETRY_AFTER | {"description": "Seconds to wait; absent once it is finished."},
+            },
+        },
+        304: {"description": "Nothing has changed since the `If-None-Match` tag."},
+        **problems(NOT_FOUND, REDIS_AWAY),
+    },
+)
+def get_mask(request: Request, record: AnyOwnMask, backend: Backend) -> Response:
+    """State and place in line; once finished, the candidates."""
+    return json_answer(request, mask_view_of(record, backend), retry_headers(record))
+
+
+@router.get(
+    "/{mask_id}/candidates/{number}",
+    summary="Fetch a candidate's picture",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The mask: PNG of the picture's size, white where it is.",
+            "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+            "headers": {"ETag": {"description": "SHA-256 of the bytes.", "schema": {"type": "string"}}},
+        },
+        303: {
+            "description": "It is at this presigned address of the object storage for a while; needs no key there.",
+            "headers": {"Location": {"description": "The address.", "schema": {"type": "string", "format": "uri"}}},
+        },
+        304: {"description": "The picture of the `If-None-Match` tag."},
+        **problems(
+            NOT_FOUND,
+            refused.NoSuchFile("mask 0190... has 3 candidate(s), counted from 0"),
+            job.JobNotReady("mask 0190... is running: its result is not ready"),
+            job.JobNotSucceeded("mask 0190... was canceled: it has no result"),
+            job.JobExpired("the result of mask 0190... was kept until 2026-01-01T00:00:00Z"),
+            job.ObjectNotFound("storage has no such object"),
+            REDIS_AWAY,
+            STORE_AWAY,
+        ),
+    },
+)
+def get_candidate(
+    request: Request,
+    record: OwnMask,
+    backend: Backend,
+    number: Annotated[int, Path(ge=0, le=1000, description="Position in `candidates`, from 0.")],
+) -> Response:
+    """One of the masks that were found, by its position in `candidates`."""
+    require_results(record, backend)
+    if number >= len(record.results):
+        raise refused.NoSuchFile(
+            f"mask {record.id} has {len(record.results)} candidate(s), counted from 0", field="number"
+        )
+    return stored_file(request, record, record.results[number], backend, redirect=None)
+
+
+@router.get(
+    "/{mask_id}/events",
+    summary="Follow a mask",
+    description="Follow a mask, as an edit (`GET /v1/edits/{id}/events`): events `state` and `deleted`.",
+    response_class=Response,
+    responses={**STREAM, **problems(NOT_FOUND, REDIS_AWAY)},
+)
+async def get_mask_events(
+    request: Request,
+    record: AnyOwnMask,
+    watch: WatchDep,
+    last_event_id: Annotated[str | None, Header(description="The id of the last event that was received.")] = None,
+) -> Response:
+    """Stream the changes of a mask."""
+    return stream(request, record, watch, last_event_id, None)
+
+
+@router.put(
+    "/{mask_id}/cancel",
+    status_code=HTTPStatus.ACCEPTED,
+    summary="Cancel a mask",
+    response_model=Mask,
+    responses={
+        200: {"model": Mask, "description": "It is canceled already."},
+        202: {"description": "It will stop: at once if it waits."},
+        **problems(
+            NOT_FOUND, job.AlreadyFinished("mask 0190... has succeeded: it can no longer be canceled"), REDIS_AWAY
+        ),
+    },
+)
+def cancel_mask(record: OwnMaskToChange, backend: Backend) -> Response:
+    """Stop this mask and no other. Repeating it does no harm."""
+    requested = backend.records.request_cancel(record.id)
+    if record.state is State.QUEUED:
+        backend.queue.remove(record)
+    status = HTTPStatus.ACCEPTED if requested else HTTPStatus.OK
+    after = backend.records.look(record.id, record.tenant, "mask")
+    body = mask_view_of(after, backend).model_dump_json()
+    return Response(body, status_code=status, media_type="application/json", headers=retry_headers(after))
+
+
+@router.delete(
+    "/{mask_id}",
+    status_code=HTTPStatus.NO_CONTENT,
+    summary="Delete a mask",
+    response_class=Response,
+    responses={
+        204: {"description": "The mask, its picture and its candidates are gone."},
+        **problems(NOT_FOUND, REDIS_AWAY, STORE_AWAY),
+    },
+)
+def delete_mask(record: OwnMaskToChange, backend: Backend) -> Response:
+    """Cancel the mask if it is not finished, then remove its record and every picture of it. Edits that were made with
+    it stay."""
+    backend.queue.remove(record)
+    backend.store.delete_prefix(job_prefix(record.tenant, record.id))
+    backend.records.delete(record.id)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
