@@ -16,8 +16,8 @@ export NO_MKDOCS_2_WARNING ?= 1
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: $(VENV)/.run  ## Start the whole stack, run a real edit over HTTP, save the pictures in demo-output/
-	$(BIN)/magedit demo
+demo: $(VENV)/.run  ## Start the whole stack, run a real edit over HTTP, save the pictures in demo-output/; MODEL=flow: with the second model
+	$(BIN)/magedit demo $(if $(MODEL),--model $(MODEL))
 
 up: $(VENV)/.run  ## Serve until Ctrl-C
 	$(BIN)/magedit up

@@ -24,7 +24,7 @@ from cli.stack import Stack, free_port
 from cli.webhooks import app as webhooks_app
 from cli.workers import environment_of, keep_working, worker_programs
 from jobs.observability.logs import configure_logging
-from magedit.demo import DEMO_EDITS
+from magedit.demo import DEMO_EDITS, DEMO_MODELS
 
 WATCH_S = 0.5
 """Pause between two looks at the processes, in seconds."""
@@ -103,18 +103,28 @@ app.command(hidden=True)(edits.status)
 def demo(
     name: Annotated[str, typer.Argument(help=f"Which edit: {', '.join(DEMO_EDITS)}.")] = "picture",
     *,
+    model: Annotated[str, typer.Option(help=f"Which shipped model: {', '.join(DEMO_MODELS)}.")] = "demo",
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the pictures.")] = Path("demo-output"),
     **config: Any,
 ) -> None:
     """Start the service, run one demo edit through it, save its pictures, stop the service."""
     if name not in DEMO_EDITS:
         raise typer.BadParameter(f"there is no demo edit {name!r}; there are: {', '.join(DEMO_EDITS)}")
+    if model not in DEMO_MODELS:
+        raise typer.BadParameter(f"there is no demo model {model!r}; there are: {', '.join(DEMO_MODELS)}")
     console = make_console()
     # SIGTERM unwinds the context managers too, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with explained(console), tempfile.TemporaryDirectory(prefix="magedit-") as folder:
         # A stack of its own: nothing of it meets a service that runs here already.
-        own = {"api_host": "127.0.0.1", "api_port": free_port(), "state_dir": Path(folder), "storage_url": None}
+        own: dict[str, Any] = {
+            "api_host": "127.0.0.1",
+            "api_port": free_port(),
+            "state_dir": Path(folder),
+            "storage_url": None,
+        }
+        if model != "demo":
+            own |= {"model": model, "default_model": model, "checkpoint": str(DEMO_MODELS[model]())}
         settings = read_settings(**own, auth="off")
         with Stack(settings, workers=1, embedded=True) as stack:
             with console.status("starting the service"):

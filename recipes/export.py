@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import (
@@ -30,6 +31,13 @@ KEPT = ("README.md",)
 
 DOMAIN = "flat drawings of rooms"
 """What the recipes train on, for `GET /v1/models`."""
+
+FLOW_KEYS: Mapping[str, Any] = {
+    "guidance_blocks": [1],
+    "edit_defaults": {"guidance_scale": 4.0, "flow-edit": {"guidance_scale": 4.0, "source_guidance_scale": 1.0}},
+}
+"""What suits guidance on the checkpoint in Stable Diffusion 3's layout: the block whose maps point best of those in the
+first half, and the scale that it draws best with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,14 +121,14 @@ def export_flow_checkpoint(
         transformer=transformer.to(dtype=dtype),
         scheduler=scheduler,
     )
-    _store(out, pipeline, tokenizer, {"max_sequence_length": 0}, TOLD)
+    _store(out, pipeline, tokenizer, {"max_sequence_length": 0, **FLOW_KEYS}, TOLD)
 
 
 def _store(
     out: Path,
     pipeline: DiffusionPipeline,
     tokenizer: CLIPTokenizer,
-    keys: Mapping[str, float],
+    keys: Mapping[str, Any],
     vocabulary: Mapping[str, tuple[str, ...]],
 ) -> None:
     """Replaces the folder `out` by the pipeline's, with further keys of its index and its vocabulary."""

@@ -22,6 +22,9 @@ from magedit.edits.checkpoint import StepSizes
 from magedit.errors import NoGuidanceLayers
 from magedit.prompts.alignment import Encoded
 
+GUIDANCE = "guidance"
+"""Of what a network takes by name, the guidance scale, (B,)."""
+
 
 @dataclass(frozen=True, eq=False)
 class Conditioning:
@@ -50,6 +53,17 @@ class Conditioning:
     def repeat(self, times: int) -> Conditioning:
         """Each row ``times`` times, side by side."""
         return self.map(lambda tensor: tensor.repeat_interleave(times, 0))
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether the network is told a guidance scale, in place of an unconditional half of each pass."""
+        return GUIDANCE in self.extra
+
+    def guided(self, scale: float) -> Conditioning:
+        """The same, told guidance ``scale`` where the network takes one."""
+        if not self.is_guided:
+            return self
+        return replace(self, extra={**self.extra, GUIDANCE: torch.full_like(self.extra[GUIDANCE], scale)})
 
     @staticmethod
     def cat(parts: Sequence[Conditioning]) -> Conditioning:
@@ -243,7 +257,7 @@ class Loaded(Protocol):
 
     @property
     def defaults(self) -> Mapping[str, Any]:
-        """Its own defaults of parameters of `EditConfig`."""
+        """Its own defaults of parameters of `EditConfig`; under a method's name are that method's."""
 
     @property
     def size(self) -> int:

@@ -105,6 +105,12 @@ class EditConfig(Windows):
     ] = ""
     steps: Annotated[int, Ge(2), Le(250), Doc("DDIM steps T of inversion and of sampling.")] = 50
     guidance_scale: Annotated[float, Ge(1.0), Le(30.0), Doc("Classifier-free guidance scale; 1 turns it off.")] = 7.5
+    source_guidance_scale: Annotated[
+        float,
+        Ge(1.0),
+        Le(30.0),
+        Doc("`flow-edit`: the same for the source prompt's half of each step (arXiv 2412.08629: SD3 3.5, FLUX 1.5)."),
+    ] = 3.5
     strength: Annotated[
         Fraction,
         Doc(
@@ -213,7 +219,7 @@ class EditConfig(Windows):
         Fraction | None,
         Doc(
             "Leading fraction of the steps that is left out: the edit starts from the source at that noise level. "
-            "Empty: the method's own (`blended-latent` 0.25, `diffedit` 0.5)."
+            "Empty: the method's own (`blended-latent` 0.25, `diffedit` 0.5, `flow-edit` 0.34)."
         ),
     ] = None
     mask_source: Annotated[

@@ -12,7 +12,9 @@ from typing_extensions import Doc
 
 from magedit.config.parameters import Parameters, parameters
 
-MethodName = Literal["mag-edit", "p2p", "pnp", "diffedit", "blended-latent", "sine", "instruct-pix2pix", "magicbrush"]
+MethodName = Literal[
+    "mag-edit", "p2p", "pnp", "diffedit", "blended-latent", "flow-edit", "sine", "instruct-pix2pix", "magicbrush"
+]
 InversionName = Literal["direct", "ddim", "null-text", "negative-prompt", "proximal", "style", "virtual"]
 ConstraintName = Literal["token", "spatial", "both"]
 InjectionName = Literal["refine", "replace", "pnp"]

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from magedit.config.parameters import Parameters
 from magedit.config.types import InjectionName, InversionName, MethodName
 
-SKIPPED: Mapping[MethodName, float] = MappingProxyType({"blended-latent": 0.25, "diffedit": 0.5})
+SKIPPED: Mapping[MethodName, float] = MappingProxyType({"blended-latent": 0.25, "diffedit": 0.5, "flow-edit": 0.34})
 """`skip_fraction` of the methods that have one, from their papers."""
 
 

@@ -4,7 +4,10 @@ The scene half (`palette`, `scene`, `draw`, `captions`, `edits`, `vocabulary`) n
 loaded by the training and evaluation modules only.
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from magedit.demo.edits import DemoEdit
 from magedit.demo.named import DEMO_EDITS, demo_edit
@@ -12,10 +15,12 @@ from magedit.demo.sets import edit_set, sample_edits
 
 __all__ = [
     "DEMO_EDITS",
+    "DEMO_MODELS",
     "DemoEdit",
     "checkpoint_path",
     "demo_edit",
     "edit_set",
+    "flow_checkpoint_path",
     "instruct_checkpoint_path",
     "sample_edits",
     "segmenter_path",
@@ -27,6 +32,11 @@ def checkpoint_path() -> Path:
     return Path(__file__).parent / "checkpoint"
 
 
+def flow_checkpoint_path() -> Path:
+    """The folder of the checkpoint in Stable Diffusion 3's layout, which ships beside it."""
+    return Path(__file__).parent / "flow-checkpoint"
+
+
 def instruct_checkpoint_path() -> Path:
     """The folder of the checkpoint that edits by instruction, which ships beside it."""
     return Path(__file__).parent / "instruct-checkpoint"
@@ -35,3 +45,9 @@ def instruct_checkpoint_path() -> Path:
 def segmenter_path() -> Path:
     """The folder of the segmenter that ships beside them: a model of SAM's layout that knows the demo's rooms."""
     return Path(__file__).parent / "segmenter"
+
+
+DEMO_MODELS: Final[Mapping[str, Callable[[], Path]]] = MappingProxyType(
+    {"demo": checkpoint_path, "flow": flow_checkpoint_path}
+)
+"""The models that the demo runs with, by name."""

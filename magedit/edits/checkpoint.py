@@ -32,7 +32,7 @@ class StepSizes:
 class Checkpoint:
     """``max_tokens`` counts begin and end token; ``vocabulary`` None: any word; ``step_sizes`` None: not known.
 
-    ``defaults`` are the checkpoint's own of parameters of `EditConfig`.
+    ``defaults`` are the checkpoint's own of parameters of `EditConfig`; under a method's name are that method's.
     """
 
     name: str

@@ -19,7 +19,15 @@ from magedit.edits.resolved import ResolvedEdit
 from magedit.errors import InvalidEdit, InvalidParameter, NotTogether, RegionMismatch, UnknownMethod
 from magedit.inversion.registry import INVERSIONS
 from magedit.meter import planned
-from magedit.methods.compatibility import CHOSEN, check_suited, check_together, for_method, unsuited, with_defaults
+from magedit.methods.compatibility import (
+    CHOSEN,
+    check_suited,
+    check_together,
+    for_method,
+    own_defaults,
+    unsuited,
+    with_defaults,
+)
 from magedit.methods.registry import METHODS
 from magedit.passes import Passes
 from magedit.prompts.alignment import find_word
@@ -124,8 +132,6 @@ def resolve(
     weights: tuple[EditWarning, ...] = ()
     with _noting(problems):
         asked, weights = _without_weights(asked)
-    governed = asked.given | PRESETS[asked.preset].keys()
-    asked = replace(asked, config=with_defaults(asked.config, checkpoint.defaults, given=governed))
     if asked.source_prompt is None and shows is not None:
         asked = replace(asked, source_prompt=shows)
     source = asked.target_prompt if asked.source_prompt is None else asked.source_prompt
@@ -192,7 +198,13 @@ def _without_weights(asked: AskedEdit) -> tuple[AskedEdit, tuple[EditWarning, ..
 
 def _configs(asked: AskedEdit, checkpoint: Checkpoint) -> tuple[EditConfig, ...]:
     """How to edit, once per method that is asked for; where none is and the checkpoint lacks the default, by its
-    first."""
+    first. The checkpoint's own defaults stand where neither the caller nor the preset says else."""
+    governed = asked.given | PRESETS[asked.preset].keys()
+    configs = _of_methods(asked, checkpoint)
+    return tuple(with_defaults(config, checkpoint.defaults, given=governed) for config in configs)
+
+
+def _of_methods(asked: AskedEdit, checkpoint: Checkpoint) -> tuple[EditConfig, ...]:
     if not asked.compare:
         if "method" in asked.given or asked.config.method in checkpoint.methods or not checkpoint.methods:
             return (asked.config,)
@@ -309,14 +321,15 @@ def _parameter(
         return Parameter(value, "given" if is_asked else "default" if value == first else "checkpoint")
     if value != getattr(chosen, name):
         return Parameter(value, "kind")
+    if name in own_defaults(checkpoint.defaults, resolved.method):
+        is_preset = name in PRESETS[asked.preset] and name not in asked.given
+        return Parameter(value, "given" if name in asked.given else "preset" if is_preset else "checkpoint")
     if value != first:
         return Parameter(value, "method")
     if name in asked.given and (name in OPEN or value != getattr(_DEFAULT, name)):
         return Parameter(value, "given")
     if name in PRESETS[asked.preset]:
         return Parameter(value, "preset")
-    if name in checkpoint.defaults:
-        return Parameter(value, "given" if name in asked.given else "checkpoint")
     if name == "guidance_step_size" and checkpoint.step_sizes is not None:
         return Parameter(checkpoint.step_sizes.step_size(resolved), "checkpoint")
     if name == "skip_fraction":

@@ -54,9 +54,14 @@ def check_suited(config: EditConfig, traits: Collection[Trait], model: str) -> N
 
 
 def with_defaults(config: EditConfig, defaults: Mapping[str, Any], *, given: Collection[str]) -> EditConfig:
-    """``config`` with ``defaults`` where nothing was ``given``."""
-    own = {name: value for name, value in defaults.items() if name not in given}
+    """``config`` with a model's ``defaults`` (`own_defaults`) where nothing was ``given``."""
+    own = {name: value for name, value in own_defaults(defaults, config.method).items() if name not in given}
     return replace(config, **own) if own else config
+
+
+def own_defaults(defaults: Mapping[str, Any], method: MethodName) -> dict[str, Any]:
+    """A model's defaults of parameters for one method: those of all methods, then those under its name."""
+    return {name: value for name, value in defaults.items() if name not in METHODS} | dict(defaults.get(method, {}))
 
 
 def for_method(config: EditConfig, method: MethodName) -> EditConfig:

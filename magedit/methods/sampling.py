@@ -56,17 +56,26 @@ def follow(
 
 
 def halves(
-    task: EditTask, i: int, t: float, latents: Tensor, prompt: Conditioning, negative: Conditioning | None = None
+    task: EditTask,
+    i: int,
+    t: float,
+    latents: Tensor,
+    prompt: Conditioning,
+    negative: Conditioning | None = None,
+    *,
+    scale: float | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Unconditional and conditional prediction, each (m, C, h, w), in one batch, the conditional half last; at scale 1
     twice the latter.
 
     ``latents`` (m, C, h, w) are of m results of one edit, of which ``task`` is any: they share the prompts.
-    ``prompt`` is the conditional one, ``negative`` stands in for the inversion's unconditional.
+    ``prompt`` is the conditional one, ``negative`` stands in for the inversion's unconditional. ``scale`` is that of
+    guidance, None: the edit's; where the model is told it, there is no unconditional half, and both are its prediction.
     """
-    results = len(latents)
+    results, scale = len(latents), task.config.guidance_scale if scale is None else scale
     latents, t = network_input(task, i, t, latents)
-    if task.config.guidance_scale == 1:
+    prompt = prompt.guided(scale)
+    if scale == 1 or prompt.is_guided:
         prediction = task.denoiser.predict(latents, t, prompt.expand(results), results=results)
         return prediction, prediction
     unconditional = task.inverted.unconditional[i] if negative is None else negative

@@ -379,6 +379,7 @@ class MAGEditPipeline(Pipeline):
         prompt = encode(target_prompt)
         step_size, config = self._step_size(config)
         denoiser = self._denoiser(config, meter)
+        guided = prompt.guided(config.guidance_scale)
         negative = encode(config.negative_prompt) if config.negative_prompt else None
         blended = blend_tokens(source_prompt, source, target, words)
         values = edit_values(inversion.inverted, source, target, prompt.hidden_states, config)
@@ -391,7 +392,7 @@ class MAGEditPipeline(Pipeline):
                 inverted=inversion.inverted,
                 config=each,
                 source=encode(source_prompt),
-                target=prompt,
+                target=guided,
                 negative=negative,
                 injection=injection_between(backbone, *both, sites, words, each),
                 guidance_sites=read,

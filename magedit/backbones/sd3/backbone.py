@@ -17,6 +17,7 @@ from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
 from magedit.backbones.autoencoder import decode, encode
 from magedit.backbones.base import AttentionSite, Conditioning, Kept, ModuleEdit, StructureSites
+from magedit.backbones.defaults import check_defaults
 from magedit.backbones.flow import RectifiedFlow
 from magedit.backbones.sd3.attention import attend_until, editing, find_sites
 from magedit.card import Trait
@@ -33,8 +34,10 @@ GUIDING: Final[Mapping[tuple[int, bool], tuple[int, ...]]] = MappingProxyType(
 """Blocks that localise words, by the number of blocks and whether some have a second attention: SD3 medium, SD3.5
 medium, SD3.5 large (arXiv 2508.07519)."""
 
-DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType({"steps": 28, "guidance_scale": 7.0})
-"""As `StableDiffusion3Pipeline` samples."""
+DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
+    {"steps": 28, "guidance_scale": 7.0, "flow-edit": {"guidance_scale": 13.5, "source_guidance_scale": 3.5}}
+)
+"""As `StableDiffusion3Pipeline` samples, and FlowEdit (arXiv 2412.08629) edits."""
 
 
 class StableDiffusion3(DiffusionPipeline):  # type: ignore[misc]
@@ -43,7 +46,7 @@ class StableDiffusion3(DiffusionPipeline):  # type: ignore[misc]
     Text columns are CLIP's 77, then T5's. Keys of ``model_index.json`` that are this program's own, all optional:
     ``max_sequence_length``, the number of T5's columns (256; 0 leaves T5 out), ``guidance_blocks``, the blocks whose
     maps guidance reads, ``guidance_step_size`` and ``spatial_step_size`` as for Stable Diffusion 1.x/2.x, and
-    ``edit_defaults``, the checkpoint's own defaults of an edit's parameters.
+    ``edit_defaults``, the checkpoint's own defaults of an edit's parameters (`magedit.edits.checkpoint.Checkpoint`).
     """
 
     model_cpu_offload_seq = "text_encoder->text_encoder_2->text_encoder_3->transformer->vae"
@@ -97,6 +100,7 @@ class StableDiffusion3(DiffusionPipeline):  # type: ignore[misc]
                 f"{vae.config.latent_channels}: set MAGEDIT_VAE to the VAE of its kind"
             )
         self.process(2)
+        check_defaults(self.defaults)
 
     # --- what the checkpoint is ---
 

@@ -15,8 +15,10 @@ from torch import Tensor
 
 from magedit.backbones.base import Conditioning, frozen, reading
 from magedit.config import EditConfig, Region
-from magedit.errors import InvalidEdit
+from magedit.errors import CheckpointError, InvalidEdit
 from magedit.images.masks import working_crop
+from magedit.meter import planned
+from magedit.passes import Passes
 from magedit.pipelines.mag_edit import MAGEditOutput, MAGEditPipeline
 from magedit.prompts.alignment import token_indices
 from magedit.report import Progress
@@ -95,7 +97,7 @@ def test_guidance_raises_the_ratio(pipe: MAGEditPipeline, small_room: Room, cons
     assert step.losses[-1] < step.losses[0]
 
 
-@pytest.mark.parametrize("method", ["mag-edit", "p2p", "blended-latent", "diffedit"])
+@pytest.mark.parametrize("method", ["mag-edit", "p2p", "blended-latent", "diffedit", "flow-edit"])
 def test_nothing_outside_the_mask_changes(pipe: MAGEditPipeline, small_room: Room, method: str) -> None:
     output = edit(pipe, small_room, method=method, blend_fraction=1.0)
     assert working_crop(small_room.mask, pipe.size, 10.0) == output.measures.crop
@@ -194,6 +196,7 @@ def test_half_precision_stays_finite(request: pytest.FixtureRequest, pipe: MAGEd
         {"inversion": "proximal", "proximal_reconstruction": 0.1},
         {"inversion": "ddim"},
         {"method": "sine", "tune_steps": 2},
+        {"method": "flow-edit", "seed": 3, "negative_prompt": "a green room"},
         {"method": "diffedit", "mask_source": "own", "mask_ratio": 0.5},
         {"eta": 0.5, "negative_prompt": "a green room", "local_blend": 0.3, "seed": 4},
         {"injection": "replace", "equalizer": {"green": 2.0}},
@@ -227,6 +230,27 @@ def test_defaults_of_the_checkpoint_are_those_of_an_edit(pipe: MAGEditPipeline, 
     inversion = pipe.invert(small_room.image, [small_room.mask], small_room.source)
     assert inversion.config.steps == backbone.defaults["steps"] == 28
     assert inversion.config.guidance_scale == backbone.defaults["guidance_scale"]
+
+
+def test_an_edit_by_flow_that_changes_nothing_is_the_picture(pipe: MAGEditPipeline, small_room: Room) -> None:
+    same = {"method": "flow-edit", "guidance_scale": 3.0, "source_guidance_scale": 3.0}
+    output = edit(pipe, small_room, small_room.source, **same)
+    assert relative(latent_of(output), clean_of(output)) < ROUNDING
+
+
+def test_an_edit_by_flow_inverts_nothing(pipe: MAGEditPipeline, small_room: Room) -> None:
+    output = edit(pipe, small_room, method="flow-edit", steps=6, skip_fraction=0.5)
+    stages = planned(EditConfig(method="flow-edit", steps=6, skip_fraction=0.5), inverted=False)
+    assert output.measures.unet_forward == sum(stages.values(), Passes()).forward == 2 * 3
+    assert [step.step for step in output.measures.trace] == [3]
+
+
+def test_a_methods_own_defaults_win_over_the_checkpoints(pipe: MAGEditPipeline, small_room: Room) -> None:
+    given = EditConfig(method="flow-edit", steps=2)
+    output = pipe(small_room.image, [small_room.mask], small_room.source, small_room.target, (), given)
+    defaults = pipe.backbone.defaults
+    assert output.inversion.config.guidance_scale == defaults["flow-edit"]["guidance_scale"]
+    assert output.inversion.config.guidance_scale != defaults["guidance_scale"]
 
 
 # --- Stable Diffusion 3 ---
@@ -307,3 +331,9 @@ def test_sd3_with_a_second_attention_in_its_blocks(tmp_path: Path, small_room: R
     pipe = MAGEditPipeline.from_pretrained(folder)
     pipe.set_progress_bar_config(disable=True)
     assert torch.isfinite(latent_of(edit(pipe, small_room))).all()
+
+
+@pytest.mark.parametrize("defaults", [{"stepps": 3}, {"steps": 1}, {"p2p": {"guidance_scale": -1}}])
+def test_defaults_that_are_no_parameters_are_refused(sd3: Path, defaults: dict[str, Any]) -> None:
+    with pytest.raises(CheckpointError, match="edit_defaults"):
+        MAGEditPipeline.from_pretrained(sd3, edit_defaults=defaults)

@@ -31,8 +31,8 @@ from magedit.errors import InvalidParameter
         ({"equalizer": {"red": 99}}, "`equalizer.red`: Input should be less than or equal to 10 (given: 99)"),
         (
             {"inversion": "nul-text"},
-            "`inversion`: Input should be 'direct', 'ddim', 'null-text', 'negative-prompt', 'proximal' or 'style' "
-            "(given: 'nul-text')",
+            "`inversion`: Input should be 'direct', 'ddim', 'null-text', 'negative-prompt', 'proximal', 'style' or "
+            "'virtual' (given: 'nul-text')",
         ),
     ],
 )

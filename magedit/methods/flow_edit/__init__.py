@@ -1,0 +1,46 @@
+"""FlowEdit: inversion-free editing along the flow between two prompts (Kulikov et al., arXiv 2412.08629)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from magedit.card import Paper
+from magedit.config import EditConfig
+from magedit.methods.card import MEASURED, WHOLE_EDIT, MethodCard
+from magedit.passes import Passes
+from magedit.report import Stage
+
+if TYPE_CHECKING:
+    from magedit.methods.base import Method
+
+
+def _load() -> Method:
+    from magedit.methods.base import in_turn
+    from magedit.methods.flow_edit.loop import flow_edit
+
+    return in_turn(flow_edit)
+
+
+def _plan(config: EditConfig) -> Mapping[Stage, Passes]:
+    return {Stage.EDIT: Passes(forward=2 * (config.steps - config.skipped_steps))}
+
+
+CARD = MethodCard(
+    name="flow-edit",
+    summary="Follows the difference of the two prompts' velocities from the picture itself, inside the mask; inverts "
+    "nothing.",
+    papers=(Paper(title="FlowEdit", arxiv="2412.08629"),),
+    inputs=WHOLE_EDIT,
+    inversions=(),
+    parameters=(
+        *("steps", "guidance_scale", "source_guidance_scale", "negative_prompt", "skip_fraction", *MEASURED),
+        *("mask_resampling", "crop_context", "paste_margin", "seed", "n"),
+    ),
+    load=_load,
+    plan=_plan,
+    unsuited={
+        "diffusion": "it follows the velocities of a rectified flow; method 'p2p' with inversion 'virtual' does the "
+        "same for predicted noise"
+    },
+)
