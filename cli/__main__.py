@@ -19,6 +19,7 @@ from cli.demo import report, run_demo
 from cli.edit import edit
 from cli.errors import explained, read_settings
 from cli.keys import app as keys_app
+from cli.models import app as models_app
 from cli.options import with_config_options
 from cli.stack import Stack, free_port
 from cli.webhooks import app as webhooks_app
@@ -87,6 +88,7 @@ def worker(workers: Workers = 1) -> None:
 
 
 app.command()(edit)
+app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
 app.add_typer(webhooks_app, name="webhooks")
 

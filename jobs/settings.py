@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     )
     checkpoint: str | None = Field(
         default=None,
-        description="Folder, hub id, `.safetensors` or `.ckpt` file of a Stable Diffusion 1.x/2.x checkpoint. Empty: "
+        description="Folder, hub id, `.safetensors` or `.ckpt` file of a checkpoint (`magedit models check`). Empty: "
         "the shipped demo.",
     )
     variant: str | None = Field(

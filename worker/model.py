@@ -15,9 +15,8 @@ from jobs.models import tokenizer_sha256
 from jobs.schema import ModelInfo
 from jobs.settings import Settings
 from magedit.config import EditConfig, Region
-from magedit.inversion.registry import INVERSIONS
 from magedit.meter import OnProgress
-from magedit.methods.registry import METHODS
+from magedit.methods.compatibility import suited_inversions, suited_methods
 from magedit.report import EditMeasures, OnPreview
 
 
@@ -115,8 +114,6 @@ def load(settings: Settings) -> ServedModel:
         pipe.to(device)
     backbone: Loaded = pipe.backbone
     traits = backbone.traits
-    suited = [card.name for card in METHODS.values() if not card.own_checkpoint and not card.reason_against(traits)]
-    methods = (pipe.method,) if instructed else tuple(suited)
     tokenizer_json = backbone.tokenizer_json()
     info = ModelInfo(
         name=settings.model,
@@ -126,14 +123,8 @@ def load(settings: Settings) -> ServedModel:
         vocabulary=vocabulary(checkpoint),
         domain=domain(checkpoint),
         tokenizer_sha256=tokenizer_sha256(tokenizer_json),
-        methods=methods,
-        inversions=()
-        if instructed
-        else tuple(
-            card.name
-            for card in INVERSIONS.values()
-            if (dtype == "float32" or not card.full_precision) and not card.reason_against(traits)
-        ),
+        methods=(pipe.method,) if instructed else suited_methods(traits),
+        inversions=() if instructed else suited_inversions(traits, dtype=dtype),
         device=device,
         dtype=dtype,
         step_sizes=None if instructed else pipe.step_sizes,

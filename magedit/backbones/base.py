@@ -137,13 +137,15 @@ class AttentionSite:
     """One attention layer: its module name, what it attends to, and the side of its square map.
 
     ``kind``: image positions attend to text (``cross``), to each other (``self``), or to both in one sequence
-    (``joint``). ``guides``: its maps localize words well enough to be guided by.
+    (``joint``). ``guides``: its maps localize words well enough to be guided by. ``paired``: where the source's self
+    attention is taken over, its queries and keys are kept in place of its map, which is too large.
     """
 
     name: str
     kind: Literal["cross", "self", "joint"]
     side: int
     guides: bool = False
+    paired: bool = False
 
     @property
     def positions(self) -> int:
@@ -180,6 +182,7 @@ class AttentionEdit:
     as the source's map, without forming it. ``read_pair``: keep the layer's own. Of a joint layer they are the
     picture's, take the place of the conditional rows' alone and only among the picture's positions, and are kept under
     `pair_name`.
+    ``own_pair`` (2, heads, N, width): the same for the conditional rows alone.
     ``values`` (1, K, width): what these rows' values are made of, in place of the context (StyleDiffusion
     2303.15649, 3.2).
     """
@@ -190,6 +193,7 @@ class AttentionEdit:
     read: bool = False
     self_pair: Tensor | None = None
     read_pair: bool = False
+    own_pair: Tensor | None = None
     values: Tensor | None = None
 
 

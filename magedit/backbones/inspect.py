@@ -78,7 +78,7 @@ class CheckpointInfo:
     ``factor`` the pixels per latent cell (0: not told by the file). ``guidance_side`` is the side of the maps that
     guidance reads. ``variant`` names the files to load ("fp16": there are no others), ``left_out`` components that are
     not needed. ``problem`` says why it cannot be edited with and what to do; None: it can. ``shapes`` are a single
-    file's tensors, where its header has them.
+    file's tensors, where its header has them, ``configs`` the folder with the configs of any other.
     """
 
     name: str
@@ -92,6 +92,7 @@ class CheckpointInfo:
     left_out: tuple[str, ...] = ()
     problem: str | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
+    configs: Path | None = None
 
     @property
     def size(self) -> int:
@@ -186,6 +187,7 @@ def _of_folder(
         guidance_side=int(index.get("guidance_resolution") or side // int(unet.get("patch_size") or 4)),
         variant=chosen,
         left_out=("text_encoder_3", "tokenizer_3") if index.get("max_sequence_length") == 0 else (),
+        configs=folder,
         has_safety_checker=(index.get("safety_checker") or [None])[0] is not None,
     )
     problem = _unsupported(family, index) or _incomplete(folder, family, index, files, chosen, own_vae=own_vae)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from magedit.card import Trait
-from magedit.config import EditConfig, MethodName
+from magedit.config import EditConfig, InversionName, MethodName
 from magedit.errors import NotTogether, UnknownMethod
 from magedit.inversion.card import WITHOUT_UNCONDITIONAL
 from magedit.inversion.registry import INVERSIONS
@@ -25,6 +25,20 @@ UNSUITED: Mapping[str, Mapping[Trait, str]] = MappingProxyType(
     }
 )
 """Parameters that make no sense on a model of a trait, each with the reason as a clause."""
+
+
+def suited_methods(traits: Collection[Trait]) -> tuple[MethodName, ...]:
+    """The methods that make sense on a model of these ``traits``, without those that have checkpoints of their own."""
+    return tuple(c.name for c in METHODS.values() if not c.own_checkpoint and not c.reason_against(traits))
+
+
+def suited_inversions(traits: Collection[Trait], *, dtype: str) -> tuple[InversionName, ...]:
+    """The inversions that make sense on a model of these ``traits`` in the number format ``dtype``."""
+    return tuple(
+        card.name
+        for card in INVERSIONS.values()
+        if (dtype == "float32" or not card.full_precision) and not card.reason_against(traits)
+    )
 
 
 def unsuited(traits: Collection[Trait]) -> dict[str, str]:

@@ -107,8 +107,8 @@ class Injection:
         """What the source's pass keeps at ``step``, by module name."""
         return {
             site.name: AttentionEdit(
-                read=site.kind == "self" or self._takes_text(site, step),
-                read_pair=site.kind == "joint" and self._takes_self(site, step),
+                read=(site.kind == "self" and not site.paired) or self._takes_text(site, step),
+                read_pair=(site.kind == "joint" or site.paired) and self._takes_self(site, step),
             )
             for site in self.sources(step)
         }
@@ -120,7 +120,8 @@ class Injection:
         edits = reading(read)
         for site in self.sources(step):
             if site.kind == "self":
-                edits[site.name] = AttentionEdit(self_map=maps[site.name])
+                kept = maps[site.name]
+                edits[site.name] = AttentionEdit(own_pair=kept) if site.paired else AttentionEdit(self_map=kept)
                 continue
             edit = AttentionEdit(read=site.name in read)
             if self._takes_text(site, step):

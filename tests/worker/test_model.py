@@ -20,6 +20,7 @@ from magedit.inversion.registry import INVERSIONS
 from magedit.methods.registry import METHODS
 from magedit.prompts.alignment import from_tokenizers
 from tests.jobs.desk import Desk, png
+from tests.magedit.backbones.sdxl.tiny import sdxl_checkpoint
 from tests.magedit.pipelines.test_instruct import instruct_checkpoint
 from tests.worker.conftest import CHECKPOINT
 from worker import edit
@@ -75,6 +76,26 @@ def test_a_model_in_half_precision_serves_no_inversion_that_needs_more(settings:
     half = load(settings.model_copy(update={"dtype": "bfloat16"})).info
     assert half.dtype == "bfloat16"
     assert set(INVERSIONS) - set(half.inversions) == {"null-text"}
+
+
+def test_sdxl_is_served_with_every_method_and_inversion(desk: Desk, tmp_path: Path) -> None:
+    checkpoint = sdxl_checkpoint(tmp_path / "sdxl")
+    served = load(Settings(checkpoint=str(checkpoint), model="xl", device="cpu"))
+    info = served.info
+    assert (info.family, info.image_size, info.max_prompt_tokens) == ("sdxl", 256, 77)
+    assert info.methods == tuple(card.name for card in METHODS.values() if not card.own_checkpoint)
+    assert info.inversions == tuple(INVERSIONS)
+    record = desk.submit("a red sofa", config=EditConfig(steps=2, max_iterations=1))
+    desk.store.put(record.image, png(picture()), "image/png")
+    mask = Image.new("L", picture().size)
+    mask.paste(255, (100, 60, 180, 150))
+    desk.store.put(record.masks[0], png(mask), "image/png")
+    claim = desk.records.claim(record.id, "w")
+    assert claim is not None
+    finished = edit.run(claim, served.editor, desk.store, Reporter())
+    result = Image.open(io.BytesIO(desk.store.get(finished.results[0].key))).convert("RGB")
+    assert result.tobytes() != picture().tobytes()
+    assert outside_difference(picture(), result, mask, finished.measures.paste_margin_px) == 0
 
 
 def test_a_folder_without_a_checkpoint(tmp_path: Path) -> None:

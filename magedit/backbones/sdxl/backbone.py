@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from magedit.backbones.autoencoder import upcast
-from magedit.backbones.base import Conditioning
+from magedit.backbones.base import AttentionSite, Conditioning
 from magedit.backbones.stable_diffusion.layout import UNetBackbone, ddim_of, require_own_channels
 from magedit.edits.checkpoint import PAPER_SCALE
 from magedit.errors import CheckpointError
@@ -80,6 +81,11 @@ class StableDiffusionXL(UNetBackbone, DiffusionPipeline):  # type: ignore[misc]
     @property
     def parts(self) -> tuple[nn.Module, ...]:
         return self.unet, self.vae, self.text_encoder, self.text_encoder_2
+
+    @property
+    def sites(self) -> tuple[AttentionSite, ...]:
+        # A map of 1024 positions in 20 heads takes 80 MiB in fp32, and there are 60 of them.
+        return tuple(replace(site, paired=site.kind == "self") for site in super().sites)
 
     @property
     def max_tokens(self) -> int:

@@ -139,6 +139,7 @@ class _Processor:
         self.rows = len(kept)
         # A row whose map is injected whole needs neither queries nor keys.
         self.injected = edit.self_map if edit.self_map is not None else edit.base if edit.share is None else None
+        self.own_queries = self.injected is None and edit.own_pair is None
         self.plain = edit is _PLAIN
         self._made: dict[str, tuple[Tensor, Tensor]] = {}
         # diffusers looks at a processor's signature in every call of a layer, which costs as much as a small product.
@@ -156,9 +157,9 @@ class _Processor:
             rows = value.shape[0]
             return _out(attn, _fused(attn, pair[:1].expand(rows, -1, -1, -1), pair[1:].expand(rows, -1, -1, -1), value))
         others = hidden_states.shape[0] - self.rows
-        first = slice(None) if self.injected is None else slice(0, others)
+        first = slice(None) if self.own_queries else slice(0, others)
         query = key = None
-        if self.injected is None or others:
+        if self.own_queries or others:
             query = _split(attn, attn.to_q(hidden_states[first]))
             key = self._once("key", hidden_states, context, lambda: _split(attn, attn.to_k(context[first])))
         outputs = []
@@ -170,6 +171,9 @@ class _Processor:
             if self.edit.read:
                 self._keep_injected(self.injected)
             outputs.append(self._carried(self.injected, hidden_states, context, value[others:]))
+        elif self.edit.own_pair is not None:
+            pair = self.edit.own_pair.to(value.dtype)[:, None].expand(-1, self.rows, -1, -1, -1)
+            outputs.append(_fused(attn, pair[0], pair[1], value[others:]))
         else:
             assert query is not None
             assert key is not None

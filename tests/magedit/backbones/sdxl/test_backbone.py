@@ -16,6 +16,7 @@ from transformers import CLIPTokenizer
 from magedit.backbones.autoencoder import upcast
 from magedit.backbones.base import Conditioning, frozen, reading
 from magedit.backbones.sdxl.backbone import StableDiffusionXL
+from magedit.backbones.stable_diffusion.layout import UNetBackbone
 from magedit.config import EditConfig
 from magedit.config.types import InversionName, MethodName
 from magedit.errors import CheckpointError, EditCanceled
@@ -240,3 +241,16 @@ def test_the_picture_of_a_grey_image_is_of_the_checkpoints_size(xl: MAGEditPipel
         latent = xl.backbone.encode_image(Image.new("RGB", (256, 256), "grey"))
         assert latent.shape == (1, 4, 32, 32)
         assert xl.backbone.decode(latent).size == (256, 256)
+
+
+def test_the_sources_self_attention_is_the_same_without_its_maps(
+    xl: MAGEditPipeline, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(QUICK, method="p2p", self_replace=1.0)
+    by_pair = run(xl, room, config)
+    own = run(xl, room, replace(config, self_replace=0.0), inversion=by_pair.inversion)
+    monkeypatch.setattr(StableDiffusionXL, "sites", UNetBackbone.sites)
+    assert not any(site.paired for site in xl.backbone.sites)
+    by_map = run(xl, room, config, inversion=by_pair.inversion)
+    assert float((by_pair.edited[0].latent - by_map.edited[0].latent).abs().max()) < 1e-3
+    assert float((by_pair.edited[0].latent - own.edited[0].latent).abs().max()) > 1e-2

@@ -1,1 +1,0 @@
-"""Everything that is to be measured on a GPU, part by part."""

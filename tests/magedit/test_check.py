@@ -1,0 +1,87 @@
+"""What `magedit models check` tells is what the loaded checkpoint is and takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from magedit.backbones.inspect import inspect
+from magedit.backbones.memory import _guidance, count
+from magedit.backbones.weightless import weightless
+from magedit.check import check
+from magedit.errors import CheckpointError
+from magedit.inversion.registry import INVERSIONS
+from magedit.pipelines.mag_edit import MAGEditPipeline
+from tests.magedit.backbones.sdxl.tiny import sdxl_checkpoint
+from tests.magedit.conftest import CHECKPOINT
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    return sdxl_checkpoint(tmp_path / "sdxl")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_it_is_what_is_loaded(checkpoint: Path, dtype: str) -> None:
+    found, fit = check(checkpoint, dtype=dtype)
+    assert found.is_supported
+    assert fit is not None
+    pipe = MAGEditPipeline.from_pretrained(checkpoint, dtype=getattr(torch, dtype))
+    assert (fit.picture, fit.latent, fit.max_tokens) == (pipe.size, pipe.latent_side, pipe.max_tokens)
+    assert (fit.sites, fit.guidance_sites) == (pipe.backbone.sites, pipe.backbone.guidance_sites)
+    for name, number in fit.parameters.items():
+        weights = list(getattr(pipe, name).parameters())
+        assert number == sum(each.numel() for each in weights)
+        assert fit.memory.weights[name] == sum(each.numel() * each.element_size() for each in weights)
+    assert set(INVERSIONS) - set(fit.inversions) == (set() if dtype == "float32" else {"null-text"})
+    assert not fit.unsuited
+
+
+@pytest.mark.parametrize("folder", [CHECKPOINT, None])
+def test_the_counted_memory_is_that_of_the_loaded_checkpoint(checkpoint: Path, folder: Path | None) -> None:
+    folder = folder or checkpoint
+    memory = count(weightless(inspect(folder), torch.float32))
+    pipe = MAGEditPipeline.from_pretrained(folder)
+    assert memory.guidance == pytest.approx(_guidance(pipe.backbone, pipe.backbone.parts), rel=0.01)
+    pipe.unet.enable_gradient_checkpointing()
+    assert memory.low_guidance == pytest.approx(_guidance(pipe.backbone, pipe.backbone.parts), rel=0.01)
+    assert memory.low_guidance <= memory.guidance
+    assert memory.low < memory.whole
+
+
+def test_weights_need_not_be_there(checkpoint: Path) -> None:
+    _, whole = check(checkpoint)
+    for file in checkpoint.rglob("*.safetensors"):
+        file.unlink()
+    found, fit = check(checkpoint)
+    assert "there are no weights in its folder 'unet'" in str(found.problem)
+    assert fit == whole
+
+
+def test_the_checkpoints_own_keys_count(checkpoint: Path) -> None:
+    index = json.loads((checkpoint / "model_index.json").read_text())
+    (checkpoint / "model_index.json").write_text(json.dumps({**index, "guidance_resolution": 16}))
+    _, fit = check(checkpoint)
+    assert fit is not None
+    assert {site.side for site in fit.guidance_sites} == {16}
+
+
+def test_of_another_kind_it_tells_what_it_is(checkpoint: Path) -> None:
+    index = json.loads((checkpoint / "model_index.json").read_text())
+    (checkpoint / "model_index.json").write_text(json.dumps({**index, "requires_aesthetics_score": True}))
+    found, fit = check(checkpoint)
+    assert fit is None
+    assert "use the base model" in found.sentence
+
+
+def test_without_its_configs_it_tells_what_is_missing(checkpoint: Path) -> None:
+    (checkpoint / "text_encoder_2" / "config.json").unlink()
+    with pytest.raises(CheckpointError, match="cannot be loaded"):
+        check(checkpoint)
+    (checkpoint / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    found, fit = check(checkpoint)
+    assert fit is None
+    assert "no weights" in found.sentence
