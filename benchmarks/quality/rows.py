@@ -8,6 +8,7 @@ from typing import Any
 from magedit.config import EditConfig
 
 _FREE: dict[str, Any] = {"cross_replace": 0.0, "self_replace": 0.0}
+_VIRTUAL: dict[str, Any] = {"inversion": "virtual", "guidance_scale": 3.0}
 _LESS: dict[str, Any] = {"cross_replace": 0.4, "self_replace": 0.2, "blend_fraction": 1.0}
 
 ROWS: Mapping[str, EditConfig] = {
@@ -26,6 +27,8 @@ ROWS: Mapping[str, EditConfig] = {
     "kind": EditConfig(),
     "kind, no guidance": EditConfig(strength=0.0),
     "kind, fast": EditConfig.preset("fast"),
+    "kind, virtual": EditConfig.preset("fast", **_VIRTUAL, steps=12, max_iterations=63),
+    "kind, virtual, 8 steps": EditConfig.preset("fast", **_VIRTUAL, steps=8, max_iterations=95),
     # what saves time, each taken back or added alone
     "kind, a gradient an update": EditConfig.preset("fast", gradient_tolerance=0.0),
     "kind, never stopped": EditConfig.preset("fast", stop_margin=0.0, stop_contrast=100.0),
@@ -63,7 +66,7 @@ SAVINGS: tuple[str, ...] = (
     "kind, null-text",
     "kind, bfloat16",
 )
-BY_KIND: tuple[str, ...] = ("kind", "kind, no guidance", "kind, fast", *SAVINGS)
+BY_KIND: tuple[str, ...] = tuple(name for name in ROWS if name.partition(",")[0] == "kind")
 BFLOAT16: tuple[str, ...] = ("kind, bfloat16",)
 """Rows of a pipeline in half precision; the others compute in float32."""
 CEILING = "truth through the VAE"

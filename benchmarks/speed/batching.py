@@ -32,8 +32,8 @@ def passes(pipe: MAGEditPipeline, results: int) -> dict[str, Callable[[int], Non
     """Each pass as a function of its batch, which is at most ``results``."""
     unet, side = pipe.unet, pipe.latent_side
     generator = torch.Generator().manual_seed(0)
-    latents = torch.randn(results, unet.config.in_channels, side, side, generator=generator)
-    prompts = pipe.encode("a room").expand(results).hidden_states
+    latents = torch.randn(results, unet.config.in_channels, side, side, generator=generator).to(unet.device, unet.dtype)
+    prompts = pipe.encode("a room").expand(results).hidden_states.to(unet.dtype)
     read = sites_at(find_sites(unet, side), pipe.guidance_side)
 
     def sample(batch: int) -> None:
@@ -78,14 +78,19 @@ def compare_edit(pipe: MAGEditPipeline, config: EditConfig, rounds: int) -> tupl
     return in_turn(partial(run, 1), partial(run, config.results), rounds)
 
 
-def in_turn(one: Callable[[], None], other: Callable[[], None], rounds: int) -> tuple[float, float]:
-    """Median processor seconds of each, over rounds in which both run."""
+def in_turn(
+    one: Callable[[], None],
+    other: Callable[[], None],
+    rounds: int,
+    clock: Callable[[], float] = time.process_time,
+) -> tuple[float, float]:
+    """Median seconds of each by ``clock``, over rounds in which both run."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
         for run, spent in zip((one, other), seconds, strict=True):
-            started = time.process_time()
+            started = clock()
             run()
-            spent.append(time.process_time() - started)
+            spent.append(clock() - started)
     return median(seconds[0]), median(seconds[1])
 
 

@@ -118,8 +118,8 @@ class Bench:
         memory = self._mebibytes(lambda: self._whole(replace(config, **SHORT)))
         return Cost(end - start, end - middle, passes, passes.total(self.each), memory, self.peak)
 
-    def released(self, config: EditConfig) -> Cost:
-        """One edit by the released program's schedule."""
+    def run_released(self, config: EditConfig) -> tuple[float, float, Passes]:
+        """One edit by the released program's schedule: its seconds, those of the editing stage, its passes."""
         inverting, editing = Meter({}), Meter({})
         with counting(self.pipe.unet) as rows:
             start = self.clock()
@@ -127,12 +127,16 @@ class Bench:
             middle = self.clock()
             self._released_edit(config, inversion, editing)
             end = self.clock()
-        passes = Passes(**rows, backward=editing.backward, embedding=inverting.backward)
+        return end - start, end - middle, Passes(**rows, backward=editing.backward, embedding=inverting.backward)
+
+    def released(self, config: EditConfig) -> Cost:
+        """The cost of `run_released`."""
+        seconds, edit_seconds, passes = self.run_released(config)
         short = replace(config, **SHORT)
         memory = self._mebibytes(
             lambda: self._released_edit(short, self._released_inversion(short, Meter({})), Meter({}))
         )
-        return Cost(end - start, end - middle, passes, passes.total(self.each, formed=True), memory, self.peak)
+        return Cost(seconds, edit_seconds, passes, passes.total(self.each, formed=True), memory, self.peak)
 
     def _whole(self, config: EditConfig) -> None:
         job = self.job

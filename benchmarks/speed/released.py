@@ -2,7 +2,7 @@
 
 The same algorithm as the preset `exact` (arXiv 2312.11396, with null-text inversion, arXiv 2211.09794), as the authors'
 program runs it: the source passes once per guidance iteration, no pass ends early, and every attention layer of every
-pass forms its map.
+pass forms its map. At the paper's settings these are 1,650 rows forward and 875 backward.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from torch import Tensor
 from magedit.backbones.base import AttentionEdit, Conditioning, ModuleEdit, classifier_free_guidance, frozen
 from magedit.config import EditConfig, Region
 from magedit.guidance.constraints import constraint_loss
-from magedit.inversion.base import InversionTask
-from magedit.inversion.registry import INVERSIONS
+from magedit.inversion.base import InversionTask, Inverted
+from magedit.inversion.ddim.loop import trajectory
+from magedit.inversion.null_text.loop import optimise
 from magedit.meter import Meter
 from magedit.methods.base import EditTask
 from magedit.pipelines.inputs import trusted_inputs
@@ -92,9 +93,22 @@ def released_inversion(
         task = InversionTask(
             pipe._denoiser(config, meter), pipe.encode_image(image), pipe.encode(prompt), pipe.encode(""), config
         )
-        inverted = INVERSIONS[config.inversion].load()(task)
+        inverted = _null_text(task)
     assert image.size == mask.size == (pipe.size, pipe.size)
     return Inversion(inverted, box, image.size, prompt, config)
+
+
+def _null_text(task: InversionTask) -> Inverted:
+    """Null-text inversion as released: the step itself passes both halves, the conditional one for the second time."""
+    latents, timesteps = trajectory(task), task.denoiser.process.timesteps
+    sampled, empty, optimised = [latents[0]], task.empty, []
+    with task.denoiser.meter.stage(Stage.OPTIMIZE, task.config.steps):
+        for i, t in enumerate(timesteps):
+            empty, following = optimise(task, i, sampled[-1], latents[i + 1], empty)
+            task.denoiser.predict(sampled[-1], t, task.source)
+            optimised.append(empty)
+            sampled.append(following)
+    return Inverted(latents, tuple(optimised), exact=False, sampled=tuple(sampled))
 
 
 @torch.no_grad()

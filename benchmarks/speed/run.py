@@ -105,12 +105,16 @@ def unstopped() -> dict[str, Passes]:
     config = EditConfig.preset("exact")
     steps, guidance = config.steps, config.guided_steps * config.iterations
     learned, few = steps * config.null_text_iterations, config.guided_steps * 4
-    # Inversion; then of each step of null-text inversion the conditional half, and what the step is taken with.
+    # Inversion; then of each step of null-text inversion the conditional half, and what the step is taken with: the
+    # released program passes both halves for it.
     inverted = 3 * steps
     direct = Passes(forward=3 * steps, source=config.source_steps, truncated=guidance, backward=guidance)
     return {
         "released, every update": Passes(
-            forward=inverted + guidance + 4 * steps, graded=learned + guidance, backward=guidance, embedding=learned
+            forward=inverted + steps + guidance + 4 * steps,
+            graded=learned + guidance,
+            backward=guidance,
+            embedding=learned,
         ),
         "exact, every update": replace(direct, forward=inverted + 2 * steps, graded=learned, embedding=learned),
         "direct, every update": direct,

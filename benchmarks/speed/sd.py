@@ -1,4 +1,4 @@
-"""A checkpoint of Stable Diffusion 1.x size with random weights, for speed and memory benchmarks."""
+"""Checkpoints of Stable Diffusion 1.x and XL size with random weights, for speed and memory benchmarks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+from magedit.backbones.sdxl.backbone import StableDiffusionXL
+from magedit.backbones.single_file.loader import CONFIGS as SINGLE_FILE
 from magedit.backbones.stable_diffusion.backbone import StableDiffusion
 from magedit.demo import checkpoint_path
 from magedit.pipelines.mag_edit import MAGEditPipeline
@@ -39,24 +41,46 @@ SD_TEXT: dict[str, Any] = {
     "max_position_embeddings": 77,
 }
 """CLIP ViT-L/14's text encoder, which Stable Diffusion 1.x uses."""
+SDXL_ENCODERS = ("text_encoder", "text_encoder_2")
+"""The text encoders of Stable Diffusion XL, by folder."""
 
 
-def sd_pipeline(dtype: torch.dtype) -> MAGEditPipeline:
+def sd_pipeline(dtype: torch.dtype, device: str = "cpu") -> MAGEditPipeline:
     """Random weights in Stable Diffusion 1.x's sizes, with the demo's tokenizer."""
     demo: MAGEditPipeline = MAGEditPipeline.from_pretrained(checkpoint_path())
     text = CLIPTextConfig(**SD_TEXT, vocab_size=49408, bos_token_id=0, eos_token_id=1, pad_token_id=1)
-    with _of(dtype):
+    with _drawn(dtype, device):
         parts = (AutoencoderKL(**SD_VAE), CLIPTextModel(text), UNet2DConditionModel(**SD_UNET))
-    vae, encoder, unet = (part.to(dtype).eval() for part in parts)
+    vae, encoder, unet = (part.to(device, dtype).eval() for part in parts)
     return MAGEditPipeline(StableDiffusion(vae, encoder, demo.tokenizer, unet, demo.scheduler))
 
 
+def sdxl_pipeline(dtype: torch.dtype, device: str = "cpu") -> MAGEditPipeline:
+    """Random weights in Stable Diffusion XL's sizes, with the demo's tokenizer."""
+    demo: MAGEditPipeline = MAGEditPipeline.from_pretrained(checkpoint_path())
+    configs = SINGLE_FILE / "sdxl"
+    ids = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
+    first, second = (CLIPTextConfig.from_pretrained(configs / each, **ids) for each in SDXL_ENCODERS)
+    with _drawn(dtype, device):
+        parts = (
+            AutoencoderKL.from_config(AutoencoderKL.load_config(configs / "vae")),
+            CLIPTextModel(first),
+            CLIPTextModelWithProjection(second),
+            UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(configs / "unet")),
+        )
+    vae, encoder, encoder_2, unet = (part.to(device, dtype).eval() for part in parts)
+    words = demo.tokenizer
+    return MAGEditPipeline(StableDiffusionXL(vae, encoder, encoder_2, words, words, unet, demo.scheduler))
+
+
 @contextmanager
-def _of(dtype: torch.dtype) -> Iterator[None]:
+def _drawn(dtype: torch.dtype, device: str) -> Iterator[None]:
+    """Weights are drawn in this number format, where they are to lie."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
-        yield
+        with torch.device(device):
+            yield
     finally:
         torch.set_default_dtype(before)
 

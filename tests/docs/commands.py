@@ -85,6 +85,10 @@ def check(command: Command) -> None:
         _check_module(command.words[2], command.words[3:])
     elif command.program == ".venv/bin/magedit":
         _check_magedit(command.words[1:])
+    elif command.program == "benchmarks/gpu.sh":
+        # Its own option aside, the script hands them on.
+        if command.words[1:] != ("--fetch",):
+            _check_module("benchmarks.gpu", command.words[1:])
     else:
         raise AssertionError(f"no test knows what to do with: {command.text}")
 

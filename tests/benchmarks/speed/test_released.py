@@ -21,7 +21,7 @@ def test_the_exact_preset_is_the_released_schedule_without_its_repetitions(pipe:
     before = dict(pipe.unet.attn_processors)
     meter = Meter({})
     inversion = released_inversion(pipe, room.image, room.mask, room.source, CONFIG, meter)
-    assert (meter.forward, meter.backward) == (4 + 4 * 3, 4)
+    assert (meter.forward, meter.backward) == (4 + 4 * 4, 4)
     meter = Meter({})
     latent = released_edit(pipe, room.image, [room.mask], room.target, [Region()], CONFIG, inversion, meter)
     assert (meter.forward, meter.truncated, meter.backward) == (2 * 2 * 2 + 4 * 2, 0, 2 * 2)
