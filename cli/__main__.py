@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 import magedit
-from cli import edits
+from cli import edits, served_models
 from cli.console import make_console
 from cli.demo import report, run_demo
 from cli.edit import edit
@@ -91,6 +91,10 @@ app.command()(edit)
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
 app.add_typer(webhooks_app, name="webhooks")
+
+models_app = typer.Typer(no_args_is_help=True, help="The models of the service: list, declare, forget.")
+served_models.register(models_app)
+app.add_typer(models_app, name="models")
 
 
 app.command("list")(edits.list_edits)

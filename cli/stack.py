@@ -188,7 +188,7 @@ class Stack:
     def _missing(self, client: httpx.Client) -> list[str]:
         """What is not ready yet, a sentence each."""
         try:
-            answer = client.get("/readyz")
+            answer = client.get("/readyz/workers")
         except httpx.TransportError:
             return [f"waiting for the front end (log: {self.logs / 'service.log'})"]
         if answer.status_code == httpx.codes.OK:

@@ -60,12 +60,16 @@ class Models:
         self._forget = redis.register_script(load("models/forget"))
 
     @redis_errors()
-    def announce(self, info: ModelInfo, worker: str, ttl_s: float, tokenizer_json: str) -> None:
-        """Announce that ``worker`` serves the model for the next ``ttl_s`` seconds."""
+    def announce(
+        self, info: ModelInfo, worker: str, ttl_s: float, tokenizer_json: str, *, declare: bool = False
+    ) -> None:
+        """Announce that ``worker`` serves the model for the next ``ttl_s`` seconds; ``declare``: as `declare` too."""
         sha256 = info.tokenizer_sha256
-        args = (info.name, worker, ttl_s, info.model_dump_json(), sha256, TOKENIZER_TTL_S)
+        args = (info.name, worker, ttl_s, info.model_dump_json(), sha256, TOKENIZER_TTL_S, int(declare))
         if not self._announce(args=args):
             self._redis.set(keys.TOKENIZER + sha256, tokenizer_json, ex=TOKENIZER_TTL_S)
+            # A declared model's is kept for longer, which the script sees to.
+            self._announce(args=args)
 
     @redis_errors()
     def withdraw(self, info: ModelInfo, worker: str) -> None:

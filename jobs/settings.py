@@ -128,6 +128,11 @@ class Settings(BaseSettings):
     vae: str | None = Field(
         default=None, description="Folder, hub id or file of a VAE that replaces the checkpoint's own. Empty: its own."
     )
+    declare_model: bool = Field(
+        default=False,
+        description="Declare the worker's model: it takes edits after the worker has ended too, and they wait for the "
+        "next one (`magedit models forget` ends that). For autoscalers that go down to zero.",
+    )
     safety_checker: bool = Field(
         default=True, description="Load the checkpoint's safety checker, if it has one; `false` leaves it out."
     )

@@ -26,7 +26,7 @@ from service.middleware.route_table import Routes
 from service.openai.envelope import EnvelopeMiddleware
 from service.openapi.document import document
 from service.openapi.responses import guarded
-from service.readiness import Readiness, checks
+from service.readiness import Readiness, checks, worker_checks
 from service.routes import (
     edits,
     events,
@@ -60,6 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.backend = backend
         app.state.watch = Watch(snapshots(backend))
         app.state.readiness = Readiness(checks(backend))
+        app.state.worker_readiness = Readiness(worker_checks(backend))
         app.state.upload_limiter = UploadLimiter(settings.submits_at_a_time)
         app.state.gate = Gate.of(backend.redis, settings)
         yield

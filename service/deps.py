@@ -30,6 +30,7 @@ def _of_app(name: str) -> Any:
 Backend = Annotated[BackendType, _of_app("backend")]
 WatchDep = Annotated[Watch, _of_app("watch")]
 ReadinessDep = Annotated[Readiness, _of_app("readiness")]
+WorkerReadinessDep = Annotated[Readiness, _of_app("worker_readiness")]
 UploadLimiterDep = Annotated[UploadLimiter, _of_app("upload_limiter")]
 
 # `service.bearer_auth` reads the header; this is what the contract shows of it.

@@ -22,7 +22,7 @@ RequestError                 the request itself; ``field`` names the form field 
 ├── Busy                     too many uploads are being taken in
 ├── EditFailed               asked for the result of an edit that failed: its own problem is the answer
 ├── NotFinishedInTime        the edit of a call that waits for it is still under way
-└── NotReady                 Redis, storage or every worker is away (`/readyz`)
+└── NotReady                 Redis or storage is away (`/readyz`), or every worker (`/readyz/workers`)
 """
 
 from __future__ import annotations

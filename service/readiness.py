@@ -53,15 +53,14 @@ def _in_own_thread(check: Check) -> Awaitable[FieldError | None]:
 
 
 def checks(backend: Backend) -> dict[str, Check]:
-    """At Redis with its live workers, and at storage."""
+    """At Redis and at storage: whether edits can be accepted and shown."""
 
     def at_redis() -> FieldError | None:
         try:
-            if any(status.workers for status in backend.models.all().values()):
-                return None
+            backend.models.all()
         except JobError as error:
             return FieldError(field="redis", message=error.message)
-        return FieldError(field="worker", message="no worker is live")
+        return None
 
     def at_storage() -> FieldError | None:
         try:
@@ -71,3 +70,18 @@ def checks(backend: Backend) -> dict[str, Check]:
         return None
 
     return {"redis": at_redis, "storage": at_storage}
+
+
+def worker_checks(backend: Backend) -> dict[str, Check]:
+    """The same, and at the workers: whether edits are carried out too."""
+
+    def at_workers() -> FieldError | None:
+        try:
+            if any(status.workers for status in backend.models.all().values()):
+                return None
+        except JobError:
+            # That it is away is told where Redis is asked for.
+            return None
+        return FieldError(field="worker", message="no worker is live")
+
+    return {**checks(backend), "worker": at_workers}

@@ -219,8 +219,9 @@ def test_the_line_is_read_as_it_is_told() -> None:
     sources = inspect.getsource(metrics) + inspect.getsource(telemetry)
     for metric in re.findall(r"magedit_\w+", query):
         assert f'"{metric}"' in sources
-    # Without a worker of its model an edit is refused: 0 would never be left again.
-    assert scaled["spec"]["minReplicaCount"] >= 1
+    # Without a worker an edit is accepted for a declared model alone: else 0 would never be left again.
+    assert scaled["spec"]["minReplicaCount"] == 0
+    assert told["MAGEDIT_DECLARE_MODEL"] == "true"
 
 
 def test_monitors_find_the_ports() -> None:

@@ -142,7 +142,13 @@ class Heartbeat:
 
     def _announce(self) -> None:
         served = self._served
-        self._models.announce(served.info, self._worker, self._settings.lease_s, served.tokenizer_json)
+        self._models.announce(
+            served.info,
+            self._worker,
+            self._settings.lease_s,
+            served.tokenizer_json,
+            declare=self._settings.declare_model,
+        )
         with redis_errors():
             self._also()
         self._announced = time.monotonic()

@@ -17,7 +17,7 @@ from jobs.observability.tracing import present_traceparent, trace_id_of
 
 HEADER: Final = "X-Request-Id"
 
-SILENT = frozenset({"/livez", "/readyz", "/metrics"})
+SILENT = frozenset({"/livez", "/readyz", "/readyz/workers", "/metrics"})
 """Paths whose answers are not logged: they are asked for every few seconds, for ever."""
 
 PATH_MAX = 200

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from jobs.schema import FieldError
-from service.deps import METRICS_READER, Backend, ReadinessDep
+from service.deps import METRICS_READER, Backend, ReadinessDep, WorkerReadinessDep
 from service.errors import NotReady
 from service.metrics import CONTENT_TYPE, MetricsDep
 from service.openapi.responses import FOREIGN_HOST, guarded, problems
@@ -30,11 +30,24 @@ async def livez() -> Health:
 
 @router.get(
     "/readyz",
-    summary="Edits can be accepted and carried out",
-    responses=problems(NotReady([FieldError(field="worker", message="no worker is live")]), FOREIGN_HOST),
+    summary="Edits can be accepted and shown",
+    responses=problems(NotReady([FieldError(field="redis", message="the job queue cannot be reached")]), FOREIGN_HOST),
 )
 async def readyz(readiness: ReadinessDep) -> Health:
-    """Redis and storage answer and a worker is live; else 503 with every reason."""
+    """Redis and storage answer; else 503 with every reason. Workers have no part in it: without one, edits are still
+    shown, and those of declared models accepted."""
+    if reasons := await readiness.reasons():
+        raise NotReady(reasons)
+    return Health()
+
+
+@router.get(
+    "/readyz/workers",
+    summary="Edits can be carried out",
+    responses=problems(NotReady([FieldError(field="worker", message="no worker is live")]), FOREIGN_HOST),
+)
+async def readyz_workers(readiness: WorkerReadinessDep) -> Health:
+    """Redis and storage answer and a worker of any model is live; else 503 with every reason."""
     if reasons := await readiness.reasons():
         raise NotReady(reasons)
     return Health()

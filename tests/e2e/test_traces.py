@@ -97,6 +97,6 @@ def test_a_trace_from_request_to_worker(settings: Settings, tmp_path: Path) -> N
 
 def _ready(client: httpx.Client) -> bool:
     try:
-        return client.get("/readyz").status_code == 200
+        return client.get("/readyz/workers").status_code == 200
     except httpx.TransportError:
         return False

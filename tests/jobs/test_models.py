@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from jobs import keys
 from jobs.errors import NoWorkerForModel, UnknownModel
 from jobs.models import tokenizer_sha256
 from jobs.schema import ModelInfo
@@ -57,6 +58,54 @@ def test_a_request_that_names_no_model_goes_to_the_only_one_served(desk: Desk) -
         desk.models.require(None, unset)
     desk.models.announce(info("demo"), "w3", 60, TOKENIZER)
     assert desk.models.require(None, unset).info.name == "demo"
+
+
+def test_a_declared_model_takes_edits_without_a_worker(desk: Desk) -> None:
+    desk.models.declare(info(), TOKENIZER)
+    status = desk.models.require("demo", desk.settings)
+    assert (status.workers, status.is_declared, status.info) == (0, True, info())
+    assert status.since > 0
+    assert desk.models.tokenizer_json(info()) == TOKENIZER
+    assert desk.redis.ttl(keys.TOKENIZER + info().tokenizer_sha256) == -1
+    assert desk.models.require(None, Settings()).info.name == "demo"
+
+
+def test_a_worker_may_declare_its_model_with_the_announcement(desk: Desk) -> None:
+    desk.models.announce(info(), "w1", 60, TOKENIZER, declare=True)
+    assert desk.redis.ttl(keys.TOKENIZER + info().tokenizer_sha256) == -1
+    desk.models.withdraw(info(), "w1")
+    assert desk.models.require("demo", desk.settings).is_declared
+
+
+def test_a_live_workers_own_announcement_goes_before_a_declaration(desk: Desk) -> None:
+    desk.models.announce(info(), "w1", 60, TOKENIZER)
+    desk.models.declare(info(vocabulary=None), TOKENIZER)
+    assert desk.models.all()["demo"].info == info()
+
+
+def test_a_declared_models_tokenizer_changes_with_its_worker(desk: Desk) -> None:
+    desk.models.declare(info(), TOKENIZER)
+    other = '{"version": "2.0"}'
+    later = info().model_copy(update={"tokenizer_sha256": tokenizer_sha256(other)})
+    desk.models.announce(later, "w1", 60, other)
+    desk.models.withdraw(later, "w1")
+    assert desk.models.tokenizer_json(desk.models.require("demo", desk.settings).info) == other
+    assert desk.redis.ttl(keys.TOKENIZER + tokenizer_sha256(other)) == -1
+    assert desk.redis.ttl(keys.TOKENIZER + info().tokenizer_sha256) > 0
+
+
+def test_a_model_that_is_forgotten_is_unknown_unless_a_worker_serves_it(desk: Desk) -> None:
+    desk.models.declare(info(), TOKENIZER)
+    desk.models.announce(info("sd"), "w1", 60, TOKENIZER, declare=True)
+    assert desk.models.forget("demo")
+    assert not desk.models.forget("demo")
+    # The other one's tokenizer is the same.
+    assert desk.redis.ttl(keys.TOKENIZER + info().tokenizer_sha256) == -1
+    with pytest.raises(UnknownModel):
+        desk.models.require("demo", desk.settings)
+    assert desk.models.forget("sd")
+    assert desk.models.require("sd", desk.settings).workers == 1
+    assert desk.redis.ttl(keys.TOKENIZER + info().tokenizer_sha256) > 0
 
 
 def test_withdrawing_is_at_once(desk: Desk) -> None:

@@ -22,7 +22,7 @@ from service.middleware.auth import GUARDED
 from tests.conftest import free_port, wait_until
 from tests.service.conftest import assert_problem, serving
 
-OPEN = {"/livez", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc", "/"}
+OPEN = {"/livez", "/readyz", "/readyz/workers", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc", "/"}
 OPEN_BELOW = "/page/"
 """What everybody may ask for. A route that is neither here nor below `GUARDED` fails a test."""
 

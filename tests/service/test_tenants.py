@@ -88,6 +88,26 @@ def making_one(operation: str, scene: Scene) -> None:
     assert scene.form.send(scene.client, scene.acme).status_code != 404
 
 
+def previewing(operation: str, scene: Scene) -> None:
+    """Another tenant's edit answers as one that never was; its own tenant is told why there is no preview."""
+    for edit_id in (scene.edit.id, UNKNOWN):
+        assert_problem(scene.call(operation, scene.other, edit_id), 404, "not_found")
+    assert_problem(scene.call(operation, scene.acme, scene.edit.id), 404, "no_preview")
+
+
+def making_an_image(operation: str, scene: Scene) -> None:
+    """An edit of another tenant is no source; its own tenant is told of its results."""
+    path = operation.removeprefix("POST ")
+    files = [(name, ("mask.png", content, "image/png")) for name, content in scene.form.files if name == "mask"]
+    data = {**scene.form.data, "prompt": scene.form.data["target_prompt"], "mask_mode": "white"}
+    data |= {"source_edit": scene.edit.id, "source_result": "9"}
+    theirs, own = (
+        scene.client.post(path, files=files, data=data, headers=headers).json()["error"]["code"]
+        for headers in (scene.other, scene.acme)
+    )
+    assert (theirs, own) == ("not_found", "no_such_file")
+
+
 def resolving(operation: str, scene: Scene) -> None:
     """Another tenant's edit is no source."""
     body = {"target_prompt": "a blue room", "source_edit": scene.edit.id}
@@ -109,6 +129,8 @@ MATRIX: dict[str, Callable[[str, Scene], None]] = {
     f"DELETE {EDIT}": of_an_edit,
     f"PUT {EDIT}/cancel": of_an_edit,
     f"GET {EDIT}/events": of_an_edit,
+    f"GET {EDIT}/preview": previewing,
+    "POST /v1/images/edits": making_an_image,
     f"GET {EDIT}/result": of_an_edit,
     f"GET {EDIT}/result/{{number}}": of_an_edit,
     f"GET {EDIT}/artifacts": of_an_edit,
@@ -119,6 +141,7 @@ MATRIX: dict[str, Callable[[str, Scene], None]] = {
     "GET /v1/methods": of_everybody,
     "GET /livez": of_everybody,
     "GET /readyz": of_everybody,
+    "GET /readyz/workers": of_everybody,
     "GET /metrics": of_everybody,
 }
 """What is held against each operation."""

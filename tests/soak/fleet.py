@@ -156,6 +156,7 @@ class Fleet:
         self.embedded = EmbeddedRedis(folder / "redis")
         self.disk = SmallDisk(folder / "objects")
         self._starts = 0
+        self._no_workers_until = 0.0
         self._left = ExitStack()
 
     def __enter__(self) -> Self:
@@ -229,6 +230,8 @@ class Fleet:
             stop_grace_s=2.0,
             storage_patience_s=60.0,
             progress_interval_s=0.1,
+            preview_interval_s=0.2,
+            declare_model=True,
         )
 
     def _checkpoint(self) -> Path:
@@ -270,19 +273,30 @@ class Fleet:
 
     def _ready(self) -> bool:
         self.tick()
-        return all(_answers(f"{url}/readyz") for url in self.urls)
+        return all(_answers(f"{url}/readyz/workers") for url in self.urls)
 
     def tick(self) -> None:
         """Note what has died and start it again; to be called often, by the main thread: what a thread starts ends
         with the thread."""
         for slot, (pid, status) in self.workers.ended().items():
             self.journal.write("death", role="worker", slot=slot, pid=pid, status=status)
-            self._start_worker(slot)
+        if time.monotonic() >= self._no_workers_until:
+            for slot, pid in enumerate(self.workers.pids):
+                if not pid:
+                    self._start_worker(slot)
         for role, slot, process in self.programs():
             if (ended := process.ended()) is not None:
                 self.journal.write("death", role=role, slot=slot, pid=ended[0], status=ended[1])
             if not process.pid and time.monotonic() >= process.down_until:
                 process.start()
+
+    def send_workers_away(self, seconds: float) -> None:
+        """Let every worker stop, as an autoscaler does, and start none for ``seconds``."""
+        self._no_workers_until = time.monotonic() + seconds
+        for slot, pid in enumerate(self.workers.pids):
+            if pid:
+                self.workers.send(slot, signal.SIGCONT)
+                self.workers.send(slot, signal.SIGTERM)
 
     def programs(self) -> list[tuple[str, int, Process]]:
         """Role, slot and process of everything but the workers."""

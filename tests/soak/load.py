@@ -52,6 +52,12 @@ def marked(marker: int) -> dict[str, float]:
     return {"null_text_learning_rate": marker / MARKER_SCALE}
 
 
+NO_WORKER = "no_worker"
+"""Code that no answer has here: the model is declared, and takes edits without a worker."""
+
+JPEG = b"\xff\xd8"
+
+
 @dataclass
 class Known:
     """What the callers know of an accepted edit."""
@@ -167,7 +173,7 @@ class Load:
             return
         if answer.status_code == httpx.codes.ACCEPTED:
             self._accepted(answer, marker, variant, cancel_in)
-        elif answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        elif answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and answer.json()["code"] != NO_WORKER:
             code = answer.json()["code"]
             self._journal.write("unknown" if code == "queue_unavailable" else "refused", marker=marker, why=code)
             time.sleep(RETRY_PAUSE_S)
@@ -202,7 +208,8 @@ class Load:
         if answer.status_code == httpx.codes.ACCEPTED:
             return answer
         in_use = answer.status_code == httpx.codes.CONFLICT and answer.json()["code"] == "idempotency_key_in_use"
-        if in_use or answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        away = answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and answer.json()["code"] != NO_WORKER
+        if in_use or away:
             self._journal.write("retried", marker=marker, why=answer.json()["code"])
         else:
             self._oops("submit", answer)
@@ -267,6 +274,8 @@ class Load:
             names = ("state", "attempt", "finished_at", "sha256")
             self._journal.write("seen", id=edit_id, **dict(zip(names, seen, strict=True)))
         state = State(edit["state"])
+        if fetch:
+            self._look_at_preview(client, url, edit_id, finished=state.is_terminal)
         if state.is_terminal:
             known.terminal = True
         if state is State.SUCCEEDED and (fetch or not known.fetched):
@@ -274,6 +283,14 @@ class Load:
         if state.is_terminal and (known.fetched or state is not State.SUCCEEDED):
             with self._lock:
                 self._open.discard(edit_id)
+
+    def _look_at_preview(self, client: httpx.Client, url: str, edit_id: str, *, finished: bool) -> None:
+        """A running edit may have a preview, a finished one has none."""
+        answer = client.get(f"{url}/v1/edits/{edit_id}/preview")
+        if answer.status_code == httpx.codes.OK and not finished:
+            self._journal.write("preview", id=edit_id, good=answer.content.startswith(JPEG))
+        elif answer.status_code not in {httpx.codes.NOT_FOUND, httpx.codes.SERVICE_UNAVAILABLE}:
+            self._oops("preview", answer)
 
     def _fetch(self, client: httpx.Client, url: str, edit_id: str, sha256: str) -> None:
         answer = client.get(url)

@@ -90,6 +90,11 @@ class Nemesis:
         fleet = self._fleet
         undo: Callable[[], None] | None = None
         process: Process | None = None
+        if kind == "workers":
+            self._note(event, event.slot, 0)
+            fleet.send_workers_away(event.lasts_s)
+            self._undo.append((time.monotonic() + event.lasts_s, event, _nothing))
+            return True
         if target == "kill":
             process = {
                 "front": fleet.fronts[event.slot],

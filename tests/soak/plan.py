@@ -9,7 +9,8 @@ from typing import Any, Final
 
 
 class Fault(StrEnum):
-    """What can happen. `redis` and `storage` after the dash: to the connections with it, in the proxy."""
+    """What can happen. `redis` and `storage` after the dash: to the connections with it, in the proxy;
+    `away-workers`: all of them stop, and none comes for a while."""
 
     KILL_WORKER = "kill-worker"
     KILL_FRONT = "kill-front"
@@ -19,6 +20,7 @@ class Fault(StrEnum):
     STOP_WORKER = "stop-worker"
     TERM_WORKER = "term-worker"
     HANG_WORKER = "hang-worker"
+    SEND_WORKERS_AWAY = "away-workers"
     CUT_REDIS = "cut-redis"
     REFUSE_REDIS = "refuse-redis"
     STALL_REDIS = "stall-redis"
@@ -42,6 +44,7 @@ _LASTS: Final[dict[Fault, tuple[float, float]]] = {
     Fault.KILL_REDIS: (0.2, 3.0),
     Fault.KILL_STORAGE: (0.2, 3.0),
     Fault.STOP_WORKER: (1.3, 2.2),
+    Fault.SEND_WORKERS_AWAY: (3.0, 8.0),
     Fault.REFUSE_REDIS: (0.5, 3.0),
     Fault.STALL_REDIS: (0.5, 4.0),
     Fault.SLOW_REDIS: (2.0, 5.0),
@@ -61,6 +64,7 @@ FULL: Final[dict[str, int]] = {
     Fault.STOP_WORKER: 22,
     Fault.TERM_WORKER: 10,
     Fault.HANG_WORKER: 3,
+    Fault.SEND_WORKERS_AWAY: 6,
     Fault.CUT_REDIS: 8,
     Fault.REFUSE_REDIS: 4,
     Fault.STALL_REDIS: 4,

@@ -34,7 +34,7 @@ def test_operation_ids_are_names() -> None:
         ),
         *("get_result", "get_numbered_result", "list_artifacts", "get_artifact"),
         *("create_mask", "list_masks", "get_mask", "cancel_mask", "delete_mask", "get_candidate", "get_mask_events"),
-        *("list_models", "list_methods", "get_usage", "livez", "readyz", "metrics"),
+        *("list_models", "list_methods", "get_usage", "livez", "readyz", "readyz_workers", "metrics"),
     }
 
 

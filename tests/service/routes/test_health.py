@@ -19,14 +19,15 @@ from tests.service.conftest import Announce, Form, assert_problem, serving
 
 def test_live_and_ready(client: httpx.Client) -> None:
     assert client.get("/livez").json() == {"status": "ok"}
-    assert client.get("/readyz").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == client.get("/readyz/workers").json() == {"status": "ok"}
 
 
-def test_without_a_worker_it_is_not_ready(settings: Settings, announce: Announce) -> None:
+def test_without_a_worker_it_is_ready_and_says_that_there_is_none(settings: Settings, announce: Announce) -> None:
     announce(ttl_s=-1)
     with serving(settings) as client:
         assert client.get("/livez").status_code == 200
-        response = client.get("/readyz")
+        assert client.get("/readyz").status_code == 200
+        response = client.get("/readyz/workers")
         assert_problem(response, 503, "service_not_ready", "worker")
         assert int(response.headers["retry-after"]) >= 1
 
@@ -43,9 +44,10 @@ def test_every_part_that_is_away_is_named(settings: Settings) -> None:
     }
     with serving(settings.model_copy(update=away)) as client:
         assert client.get("/livez").status_code == 200
-        response = client.get("/readyz")
-        assert response.status_code == 503
-        assert [error["field"] for error in response.json()["errors"]] == ["redis", "storage"]
+        for address in ("/readyz", "/readyz/workers"):
+            response = client.get(address)
+            assert response.status_code == 503
+            assert [error["field"] for error in response.json()["errors"]] == ["redis", "storage"]
         assert "magedit_redis_up 0.0" in client.get("/metrics").text
 
 

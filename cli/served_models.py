@@ -1,0 +1,99 @@
+"""The models of a service, on its Redis: listed, declared, forgotten."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from cli.console import make_console
+from cli.errors import read_settings
+from cli.service_redis import service_redis
+from jobs.errors import JobError
+from jobs.models import Models
+from jobs.queue import JobQueue
+from jobs.records import Records
+from jobs.schema import ModelStatus
+from jobs.settings import Settings
+
+Name = Annotated[str, typer.Argument(help="The model's name, as `list` shows it.")]
+
+
+def list_models() -> None:
+    """Show every model that the service knows: its workers, what waits for it, whether it is declared."""
+    console = make_console()
+    with service_redis() as redis:
+        table = Table("name", "workers", "waiting", "declared", "checkpoint")
+        queue = JobQueue(redis, Records(redis, Settings()))
+        for name, status in Models(redis).all().items():
+            declared = "yes" if status.is_declared else ""
+            table.add_row(name, str(status.workers), str(queue.depth(name)), declared, status.info.checkpoint)
+        console.print(table if table.row_count else "no model yet: a worker announces its own when it starts")
+
+
+def declare(
+    name: Name,
+    *,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder, hub id or file of its checkpoint, which is loaded here to see what it is. Default: what its "
+            "workers announced last; `demo` is the shipped one."
+        ),
+    ] = None,
+) -> None:
+    """Let a model take edits while no worker serves it: they wait for one, and wake an autoscaler that counts them."""
+    console = make_console()
+    with service_redis() as redis:
+        models = Models(redis)
+        if checkpoint is None:
+            known = _known(models, name)
+            models.declare(known.info, _tokenizer(models, known))
+        else:
+            # torch and everything that rests on it load here alone.
+            from worker.model import load
+
+            own = {} if checkpoint == "demo" else {"checkpoint": checkpoint}
+            with console.status("loading the checkpoint"):
+                served = load(read_settings(model=name, preview_interval_s=0, **own))
+            models.declare(served.info, served.tokenizer_json)
+        console.print(f"{name} is declared: it takes edits, with a worker or without")
+
+
+def forget(name: Name) -> None:
+    """End the declaration: without a worker the model is unknown, and new edits for it are refused."""
+    console = make_console()
+    with service_redis() as redis:
+        models = Models(redis)
+        if not models.forget(name):
+            raise typer.BadParameter(f"{name!r} is not declared; `magedit models list` shows what is")
+        waiting = JobQueue(redis, Records(redis, Settings())).depth(name)
+        rest = f"; {waiting} edit(s) wait for a worker of it" if waiting else ""
+        console.print(f"{name} is no longer declared{rest}")
+
+
+def _known(models: Models, name: str) -> ModelStatus:
+    known = models.all()
+    if name not in known:
+        there = ", ".join(known) or "none yet"
+        raise typer.BadParameter(
+            f"no worker has announced a model {name!r} (there are: {there}): name its --checkpoint, or start a worker"
+        )
+    return known[name]
+
+
+def _tokenizer(models: Models, known: ModelStatus) -> str:
+    try:
+        return models.tokenizer_json(known.info)
+    except JobError as error:
+        raise typer.BadParameter(
+            f"the tokenizer of {known.info.name!r} is not kept any more: name its --checkpoint, or start a worker"
+        ) from error
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to a group."""
+    app.command("list")(list_models)
+    app.command()(declare)
+    app.command()(forget)
