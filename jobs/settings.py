@@ -176,8 +176,15 @@ class Settings(BaseSettings):
         default=Thresholds.no_effect_levels,
         ge=0,
         le=255,
-        description="A result that differs inside the mask by less than this (mean of 255 levels) has the warning "
-        "`no_effect`; 0: none.",
+        description="Mean change inside the mask, in levels of 255, below which a result has the warning "
+        "`no_effect`; 0: never.",
+    )
+    warn_guidance_rise: float = Field(
+        default=Thresholds.guidance_rise,
+        ge=0,
+        le=1,
+        description="Relative rise of the words' ratios below which a guided result has the warning "
+        "`no_guidance_effect`; 0: never.",
     )
 
     # Front end

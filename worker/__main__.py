@@ -35,7 +35,7 @@ log = structlog.get_logger()
 
 
 def serve(served: ServedModel, settings: Settings) -> int:
-    """Work with a loaded model, with a reaper and a deliverer beside, until told to stop; the exit status."""
+    """Run a worker, a reaper and a deliverer with a loaded model until stopped; returns the exit status."""
     store = ObjectStore.from_settings(settings)
     stop = threading.Event()
     tracing = tracer_provider(settings, "worker")
@@ -54,7 +54,7 @@ def serve(served: ServedModel, settings: Settings) -> int:
         worker.work(logging_level="WARNING")
     finally:
         stop.set()
-        # What storage or a receiver holds up must not hold up the end: both can be broken off at any point.
+        # Slow storage or receivers must not delay the end: both threads can be cut off at any point.
         end = time.monotonic() + JOIN_S
         for each in (reaper, deliverer):
             each.join(max(0.0, end - time.monotonic()))
@@ -62,17 +62,17 @@ def serve(served: ServedModel, settings: Settings) -> int:
             tracing.shutdown()
     if worker.done:
         return 0
-    log.error("the work ended without being told to: a new process is needed")
+    log.error("the worker ended without being stopped: a new process is needed")
     return EXIT_RESTART
 
 
 def warn_of_another(models: Models, info: ModelInfo) -> None:
-    """Log a warning if a live worker offers another checkpoint under the same name."""
+    """Log a warning if a live worker serves another checkpoint under the same name."""
     status = models.all().get(info.name)
     if status is not None and status.workers and status.info.checkpoint != info.checkpoint:
         log.warning(
-            "another worker offers another checkpoint under this name, and edits go to either: set MAGEDIT_MODEL of "
-            "one to another name",
+            "another worker serves another checkpoint under this name, and edits go to either: give one of them "
+            "another MAGEDIT_MODEL",
             model=info.name,
             checkpoint=info.checkpoint,
             other=status.info.checkpoint,
@@ -80,7 +80,7 @@ def warn_of_another(models: Models, info: ModelInfo) -> None:
 
 
 def await_redis(settings: Settings) -> None:
-    """Return when Redis answers: nothing is gained by ending while it starts."""
+    """Return once Redis answers: exiting while it starts would gain nothing."""
     redis, supervisor = connect(settings), Supervisor(settings.heartbeat_file)
     while True:
         supervisor.alive()
@@ -95,7 +95,7 @@ def await_redis(settings: Settings) -> None:
 
 
 def main() -> int:
-    """The process of one worker; its exit status: EX_CONFIG where a new start with the same settings is no use."""
+    """Run one worker; returns the exit status, EX_CONFIG if a restart with the same settings cannot help."""
     settings = start()
     Supervisor(settings.heartbeat_file).starting()
     try:

@@ -1,4 +1,4 @@
-"""`python -m worker.alive`: exits with 0 while this container's process lives; asks neither Redis nor storage."""
+"""`python -m worker.alive`: liveness probe that checks the age of the heartbeat file, without Redis or storage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from worker.sd_notify import silence_s
 def problem(settings: Settings) -> str | None:
     """What is wrong with the heartbeat file, None while it is fresh."""
     if settings.heartbeat_file is None:
-        return "MAGEDIT_HEARTBEAT_FILE is not set: give this command and the process that it watches the same file"
+        return "MAGEDIT_HEARTBEAT_FILE is not set: set the same file for this command and the process that it checks"
     try:
         age_s = time.time() - settings.heartbeat_file.stat().st_mtime
     except OSError as error:

@@ -21,10 +21,10 @@ from magedit.report import Ratios, Stage, StepTrace
 from worker.model import Edited
 
 LONGEST_SIDE = 1024
-"""Longer side of heat maps and of the working crop, in pixels: larger ones show nothing more."""
+"""Longer side of heat maps and of the working crop, in pixels; larger ones would show no more detail."""
 
 STRIP_STEPS = 6
-"""Most steps that a strip of attention maps shows: the first, the last and evenly between."""
+"""Most steps in a strip of attention maps: the first, the last and steps evenly between."""
 
 STRIP_SIDE = 384
 """Side of one map of a strip, in pixels."""
@@ -45,8 +45,9 @@ def all_artifacts(
     edited: Edited,
     unguided: Edited | None,
 ) -> Iterator[Artifact]:
-    """Arguments as `artifacts`. The first result's, then what differs for each further one, named after it; of several
-    results a contact sheet, of several methods a table. A result of another seed than ``unguided`` is shown alone.
+    """Artifacts of all results; arguments as `artifacts`. First the first result's, then those of each further result
+    that differ; a contact sheet for several results, a table for several methods. A result of another seed than
+    ``unguided`` is shown alone.
     """
 
     def of(number: int) -> Iterator[Artifact]:
@@ -67,12 +68,11 @@ def all_artifacts(
 
 
 def _comparison(image: Image.Image, masks: Sequence[Image.Image], edited: Edited) -> list[dict[str, Any]]:
-    """A row per result: what made it, what its method cost (all of the method's results together), the words' ratios,
-    and the mean absolute difference (0..255) to the picture inside the masks.
+    """A row per result: its parameters, its method's cost (all results of the method together), the words' ratios, and
+    the mean absolute difference (0..255) to the picture inside the masks.
 
-    The cost of an inversion that several methods share is in the rows of the one that made it: ``inversion_reused``
-    says false there, true for the others (None: the method inverts nothing), and ``inversion_seconds`` how much of
-    ``seconds`` it took.
+    A shared inversion's cost is in the rows of the method that ran it, where ``inversion_reused`` is false; for the
+    others it is true (None: the method does not invert). ``inversion_seconds`` is its part of ``seconds``.
     """
     before, inside, rows = flatten(image), union(masks), []
     for number, (own, picture) in enumerate(zip(edited.measures.results, edited.images, strict=True)):
@@ -97,7 +97,7 @@ def _comparison(image: Image.Image, masks: Sequence[Image.Image], edited: Edited
 
 
 def _inversion_seconds(method: MethodName, stages: Mapping[str, float]) -> float:
-    """What of an edit's stages was its inversion; a method that inverts nothing may optimise something else."""
+    """Seconds of the inversion stages; 0 for a method without inversion, which may optimise something else."""
     inverting = (Stage.INVERT, Stage.OPTIMIZE) if METHODS[method].inversions else ()
     return round(sum(stages.get(stage, 0.0) for stage in inverting), 3)
 
@@ -109,14 +109,14 @@ def artifacts(
     edited: Edited,
     unguided: Edited | None,
 ) -> Iterator[Artifact]:
-    """Names and contents (pictures, or JSON as bytes) of what is asked for.
+    """Names and contents (pictures, or JSON as bytes) of the requested artifacts.
 
     Args:
-        asked: which kinds.
+        asked: kinds of artifacts.
         image: the input.
         masks: one per region.
         edited: the edit.
-        unguided: the same edit without guidance, if it was made to compare ``attention`` with.
+        unguided: the same edit without guidance, if it was run for comparison of ``attention``.
     """
     image = flatten(image)
     box = edited.measures.crop
@@ -148,8 +148,8 @@ def _contact_sheet(image: Image.Image, masks: Sequence[Image.Image], edited: Edi
 def _attention(
     image: Image.Image, masks: Sequence[Image.Image], edited: Edited, unguided: Edited | None
 ) -> Iterator[tuple[str, Image.Image]]:
-    """Per region the mean maps in the colours of one scale, the strip, and an overview; ``before``: without guidance,
-    ``after``: with it, each where there is such an edit."""
+    """Per region the mean maps on one colour scale, the strip, and an overview; ``before``: without guidance,
+    ``after``: with it, each if there is such an edit."""
     picture = reduced(image, LONGEST_SIDE)
     box = _scaled(edited.measures.crop, picture.width / image.width)
     mask = reduced(union(masks), LONGEST_SIDE)
@@ -171,7 +171,7 @@ def _attention(
 
 
 def _strip(image: Image.Image, region: int, words: str, shown: Mapping[str, Edited]) -> Image.Image:
-    """The region's maps at several steps, in a row without and a row with guidance, in the colours of one scale."""
+    """The region's maps at several steps on one colour scale, a row without and a row with guidance."""
     first = next(iter(shown.values())).measures
     crop = crop_to(image, first.crop, STRIP_SIDE)
     trace = first.trace

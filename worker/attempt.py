@@ -1,4 +1,4 @@
-"""One attempt at an edit: claimed, run, committed or handed back, with every outcome in its record."""
+"""One attempt at an edit: claim, run, then commit or hand back, with every outcome in the record."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from worker.inversion_cache import Inversions
 from worker.model import ServedModel
 from worker.problems import problem_of
 from worker.progress import AttemptEnded, Reporter, Stop
-from worker.retrying_store import PatientStore
+from worker.retrying_store import RetryingStore
 from worker.telemetry import HANDED_BACK, AttemptTelemetry
 
 AWAY_PAUSE_S = 1.0
-"""Pause before a command is tried again while Redis or storage is away, in seconds."""
+"""Pause between retries while Redis or storage is away, in seconds."""
 
 T = TypeVar("T")
 log = structlog.get_logger()
 
 
 class Attempts:
-    """Carries out claimed edits with one model. Of the worker around it, it knows when to give up."""
+    """Runs claimed edits with one model."""
 
     def __init__(
         self,
@@ -48,26 +48,26 @@ class Attempts:
         self._store, self._served, self._settings = store, served, settings
         self._inversions = None
         if served.fingerprint is not None and settings.inversion_ttl_s > 0:
-            # With the store itself, which gives up soon: an edit does not wait for what it can compute.
+            # With the plain store, which gives up soon: an edit does not wait for a cached value that it can compute.
             self._inversions = Inversions(store=store, info=served.info, fingerprint=served.fingerprint)
         self.give_up_at: float | None = None
-        """When a stopping worker no longer waits for Redis (monotonic seconds)."""
+        """Deadline of a stopping worker's wait for Redis (monotonic seconds)."""
         self.storage_failed = False
-        """Whether storage was away at the end of the last attempt."""
+        """Whether the last attempt ended because storage was away."""
         self.is_suspect = False
         """Whether the last attempt ended in an error that may have broken the model."""
 
     def claim(self, job_id: str, worker: str) -> JobRecord | None:
-        """The edit, from now on this worker's; None: there is nothing to do for the id.
+        """Claim the edit for this worker; None: there is nothing to do for the id.
 
         Raises:
-            QueueUnavailable: Redis is away, and the worker is to stop.
+            QueueUnavailable: Redis is away, and the worker is stopping.
         """
         try:
             claim = self.insist(lambda: self._records.claim(job_id, worker))
         except ValueError:
-            # Its lease runs out, and the attempt counts: another version's worker may read it, and else the limit
-            # of attempts ends it.
+            # Its lease expires and the attempt counts: a worker of another version may read it, or the attempt limit
+            # ends it.
             log.exception("record not readable: another version's?", job=job_id)
             return None
         if claim is None:
@@ -76,10 +76,10 @@ class Attempts:
         return claim
 
     def run(self, claim: JobRecord, report: Reporter, seen: AttemptTelemetry) -> None:
-        """Run the claimed edit and commit its outcome, which ``seen`` is told."""
+        """Run the claimed edit and commit its outcome, which is also reported to ``seen``."""
         log.info("edit started")
         started = time.monotonic()
-        store = PatientStore(self._store, report, self._settings.storage_patience_s)
+        store = RetryingStore(self._store, report, self._settings.storage_patience_s)
         try:
             withhold = self._settings.safety == "withhold"
             finished = edit.run(
@@ -89,7 +89,7 @@ class Attempts:
                 report,
                 self._inversions,
                 withhold=withhold,
-                # Nobody shall see on the way what is kept from its caller in the end.
+                # Previews must not show what may be withheld in the end.
                 previews=self._settings.preview_interval_s > 0 and not withhold,
                 thresholds=edit.thresholds_of(self._settings),
             )
@@ -102,7 +102,7 @@ class Attempts:
                 log.warning("edit could not reach object storage", patience_s=self._settings.storage_patience_s)
                 self.storage_failed = True
                 if claim.attempt - claim.handed_back < self._settings.max_attempts:
-                    # Another worker, or a later time, may have more luck: so often, an edit may begin.
+                    # Another worker or a later attempt may succeed, within the attempt limit.
                     self.insist(lambda: self._queue.hand_back(claim, counts=True), report)
                     seen.outcome = HANDED_BACK
                     return
@@ -142,7 +142,7 @@ class Attempts:
         self._settle(claim, state)
 
     def _settle(self, claim: JobRecord, state: State | None) -> None:
-        """After the commit: the edit leaves RQ, and what no record names leaves storage."""
+        """After the commit, remove the edit from RQ and objects without a record from storage."""
         if state is not State.SUCCEEDED:
             self._discard(claim, claim.attempt)
         if state is None:
@@ -155,13 +155,13 @@ class Attempts:
         try:
             self._store.delete_prefix(attempt_prefix(claim, attempt))
         except StoreUnavailable:
-            log.warning("objects of a dead attempt stay until the edit expires", job=claim.id, attempt=attempt)
+            log.warning("objects of a dead attempt remain until the edit expires", job=claim.id, attempt=attempt)
 
     def insist(self, command: Callable[[], T], report: Reporter | None = None) -> T:
-        """Repeat a (repeatable) command for as long as Redis is away: there is nothing else to do meanwhile.
+        """Retry a (repeatable) command as long as Redis is away.
 
         Raises:
-            QueueUnavailable: the worker is to stop and its grace time is over.
+            QueueUnavailable: the worker is stopping and its grace time is over.
         """
         while True:
             try:

@@ -1,4 +1,4 @@
-"""One request by several methods, run in sequence with their results numbered through."""
+"""One request by several methods, run in sequence with consecutively numbered results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Inputs = tuple[Image.Image, Sequence[Image.Image], str, str, Sequence[Region]]
 
 @dataclass(frozen=True)
 class Several:
-    """The edits of several methods as one edit: results in their order, costs added up."""
+    """The edits of several methods combined: results in order, costs added up."""
 
     parts: tuple[Edited, ...]
 
@@ -35,7 +35,7 @@ class Several:
 
     @property
     def measures(self) -> EditMeasures:
-        """The first edit's, with all results and with the costs of all."""
+        """The first edit's measures, with the results and the costs of all."""
         every = [part.measures for part in self.parts]
         seconds: dict[str, float] = {}
         for each in every:
@@ -69,7 +69,7 @@ class Several:
         return self.parts[0].attention_steps
 
     def only(self, number: int) -> Edited:
-        """Result ``number`` as if it were the only one."""
+        """The output reduced to result ``number``."""
         for part in self.parts:
             if number < len(part.images):
                 return part.only(number)
@@ -86,15 +86,15 @@ def edit_by(
     *,
     previews: bool = True,
 ) -> Several:
-    """Edit once per configuration; an inversion that is stored, or that an earlier one made, is not made again.
+    """Edit once per configuration, reusing stored inversions and those of earlier configurations.
 
     Args:
         editor: the model.
         inputs: the resolved edit, as ``editor`` takes it.
         configs: one per method.
-        report: takes the progress; each edit has its share of the expected work.
-        cached_for: where the inversion of a configuration is kept, if it is.
-        previews: whether ``report`` is shown previews, numbered through as the results are.
+        report: receives the progress; each edit counts by its share of the expected work.
+        cached_for: the stored inversion of a configuration, if there is one.
+        previews: whether ``report`` receives previews, numbered like the results.
 
     Raises:
         MAGEditError, AttemptEnded: as ``editor`` and ``report`` do.

@@ -1,4 +1,4 @@
-"""Runs one claimed edit: inputs from storage, through the model, results into storage. Commits nothing."""
+"""Runs one claimed edit: reads inputs from storage, edits, stores the results. Commits nothing."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from worker.inversion_cache import CachedInversion, Inversions
 from worker.model import Edited, Editor
 from worker.progress import Reporter
 
-# Pillow's options per format: PNG and WebP keep every pixel (WebP those below full transparency with `exact` alone),
-# JPEG comes as near as it can and has no transparency. PNG at level 3: for photographs less than half the time of
-# Pillow's own level, at the same size.
+# Pillow's options per format. PNG and WebP are lossless (WebP keeps fully transparent pixels with `exact` only), JPEG
+# is at its best quality and has no transparency. PNG level 3 takes less than half the time of Pillow's default level on
+# photographs, at the same size.
 _ENCODING: dict[OutputFormat, dict[str, Any]] = {
     "png": {"format": "PNG", "compress_level": 3},
     "jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
@@ -40,7 +40,7 @@ LOSSLESS = 100
 
 @dataclass(frozen=True)
 class Finished:
-    """What a finished edit leaves behind, all of it stored."""
+    """Stored output of a finished edit."""
 
     measures: EditMeasures
     results: tuple[StoredObject, ...]
@@ -59,17 +59,16 @@ def run(
     previews: bool = True,
     thresholds: Thresholds | None = None,
 ) -> Finished:
-    """Carry out the claimed edit and store what it makes under the attempt's own keys.
+    """Run the claimed edit and store its output under the attempt's own keys.
 
-    With ``inversions`` the picture's inversion is looked up there, and kept there as soon as it is made. With
-    ``withhold`` a result to which the checkpoint's safety checker objects is not stored. ``thresholds``: from where on
-    something is said about the results. Without ``previews`` none is made.
+    ``inversions`` caches the picture's inversion. With ``withhold``, a result that the checkpoint's safety checker
+    flags is not stored. ``thresholds`` are those of the warnings about the results. ``previews``: whether to make any.
 
     Raises:
-        MAGEditError: the edit cannot be carried out.
-        ContentWithheld: it was, and its result is withheld.
-        AttemptEnded: ``report`` was told to stop.
-        StoreUnavailable: storage stayed away.
+        MAGEditError: the edit failed.
+        ContentWithheld: the result is withheld.
+        AttemptEnded: ``report`` was stopped.
+        StoreUnavailable: storage remained unavailable.
     """
     request = claim.request
     image = _read(store, claim.image)
@@ -87,7 +86,7 @@ def run(
         selected = [selected_by(mask) for mask in masks]
         finished = _finish(claim, image, selected, several, several.measures, None, store, report, withhold=withhold)
         return replace(finished, assessment=assess(finished.measures, thresholds))
-    # One unguided edit, of the first seed: results of other seeds have none to be compared with.
+    # One unguided edit, of the first seed only: results of other seeds have no counterpart.
     compare = "attention" in request.artifacts and request.config.is_guided
     plain = replace(request.config.variants[0], strength=0.0)
     inverts = bool(METHODS[request.config.method].inversions)
@@ -118,9 +117,11 @@ def run(
 
 
 def thresholds_of(settings: Settings) -> Thresholds:
-    """From where on the settings have something said."""
+    """The warning thresholds of the settings."""
     return Thresholds(
-        reconstruction_db=settings.warn_reconstruction_db, no_effect_levels=settings.warn_no_effect_levels
+        reconstruction_db=settings.warn_reconstruction_db,
+        no_effect_levels=settings.warn_no_effect_levels,
+        guidance_rise=settings.warn_guidance_rise,
     )
 
 
@@ -153,7 +154,7 @@ def _finish(
 
 
 def _comparison_share(config: EditConfig, plain: EditConfig, *, inverted: bool) -> float:
-    """Share of the unguided edit ``plain``, which takes over the inversion, in the expected work of both."""
+    """Share of the unguided edit ``plain``, which reuses the inversion, in the expected work of both."""
     edit, comparison = (
         sum(expected_work(each, inverted=there).values()) for each, there in ((config, inverted), (plain, True))
     )
@@ -161,7 +162,7 @@ def _comparison_share(config: EditConfig, plain: EditConfig, *, inverted: bool) 
 
 
 def _store_artifact(store: ObjectStore, key: str, name: str, content: Image.Image | bytes) -> StoredObject:
-    """A picture as PNG, or JSON."""
+    """Store a picture as PNG, or JSON."""
     if isinstance(content, bytes):
         return _store(store, key, name, content, "application/json")
     return _store_picture(store, key, name, content, "png")

@@ -25,7 +25,7 @@ def is_serving(redis: Redis, host: str) -> bool:
 
 
 def main() -> int:
-    """One question without retries: the container engine asks again, and its own time limit is short."""
+    """One check without retries: the container engine repeats it, with a short timeout of its own."""
     settings = Settings()
     impatient = settings.model_copy(
         update={"redis_retries": 0, "redis_timeout_s": min(settings.redis_timeout_s, TIMEOUT_S)}

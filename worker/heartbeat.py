@@ -1,9 +1,8 @@
-"""The heartbeat thread: announces the model, renews the lease, saves progress, receives orders to stop.
+"""The heartbeat thread: announces the model, renews the lease, saves progress, fetches stop requests.
 
-It announces the model, renews the lease of the edit in hand, saves its progress and brings back orders to
-stop. It is also the watchdog: a process can be alive and its computation hung, so an edit without a sign of
-life for long enough ends the process, and the lease runs out. The other way round, a supervisor that hears nothing
-from this thread for long takes the whole process to hang.
+It is also the watchdog: a process can be alive while its computation hangs, so an edit without a sign of life for too
+long ends the process, and its lease expires. Conversely, a supervisor that hears nothing from this thread for too long
+considers the whole process hung.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from worker.sd_notify import Supervisor
 
 # Exit status that asks the supervisor for a new process (sysexits.h, EX_TEMPFAIL).
 EXIT_RESTART = 75
-# Renewals within one lease, so that two may be lost.
+# Renewals per lease, so that two may be lost.
 BEATS_A_LEASE = 3
 PREVIEW_QUALITY = 80
 """JPEG quality of a preview."""
@@ -41,14 +40,14 @@ log = structlog.get_logger()
 
 
 def encoded(preview: Preview) -> EditPreview:
-    """A preview as it is kept; made here, as the computing thread does not wait for it."""
+    """A preview in its stored form; encoded here, so that the computing thread does not wait for it."""
     image = BytesIO()
     preview.picture.save(image, "JPEG", quality=PREVIEW_QUALITY)
     return EditPreview(image=image.getvalue(), result=preview.result, step=preview.step, steps=preview.steps)
 
 
 class Heartbeat:
-    """Beats until `close`. ``also`` is called with each renewal of an edit's lease and each announcement."""
+    """Beats until `close`. ``also`` is called at each lease renewal and each announcement."""
 
     def __init__(
         self,
@@ -62,7 +61,7 @@ class Heartbeat:
         self._records, self._models, self._served = records, models, served
         self._worker, self._settings, self._also = worker, settings, also
         self._period_s = settings.lease_s / BEATS_A_LEASE
-        # An attempt that waits for storage is silent, and does not hang.
+        # An attempt that waits for storage is silent without hanging.
         self._silence_s = max(settings.watchdog_s, longest_request_s(settings) if settings.storage_url else 0.0)
         self._lock = threading.Lock()
         self._held: tuple[JobRecord, Reporter] | None = None
@@ -75,8 +74,8 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Announce the model and begin to beat."""
-        # Before anybody can know of this worker, so that its supervisor watches whatever serves.
+        """Announce the model and start beating."""
+        # Before the announcement, so that the supervisor watches every worker that serves.
         self._supervisor.ready()
         try:
             self._announce()
@@ -85,18 +84,18 @@ class Heartbeat:
         self._thread.start()
 
     def hold(self, claim: JobRecord, report: Reporter) -> None:
-        """Look after a freshly claimed edit."""
+        """Take charge of a freshly claimed edit."""
         with self._lock:
             self._held, self._renewed = (claim, report), time.monotonic()
 
     def release(self) -> None:
-        """No edit is in hand any more; a renewal under way is waited for."""
+        """Let go of the edit, after any renewal in progress."""
         with self._lock:
             self._held = None
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch over a computation that reports no steps and is no edit: it has the watchdog's time."""
+        """Watch a computation other than an edit, without steps: the watchdog's timeout applies to all of it."""
         self._watched_since = time.monotonic()
         try:
             yield
@@ -104,7 +103,7 @@ class Heartbeat:
             self._watched_since = None
 
     def stop_within(self, grace_s: float) -> None:
-        """Let the edit in hand be handed back unless it is done within ``grace_s`` seconds."""
+        """Hand the current edit back unless it finishes within ``grace_s`` seconds."""
         self._give_up_at = time.monotonic() + grace_s
 
     def close(self) -> None:
@@ -114,7 +113,7 @@ class Heartbeat:
         try:
             self._models.withdraw(self._served.info, self._worker)
         except QueueUnavailable:
-            log.warning("announcement not withdrawn: it runs out by itself")
+            log.warning("announcement not withdrawn: it expires by itself")
 
     def _run(self) -> None:
         while not self._closed.wait(max(0.01, min(self._settings.progress_interval_s, self._period_s))):
@@ -124,7 +123,7 @@ class Heartbeat:
             except QueueUnavailable:
                 log.warning("heartbeat missed: Redis is away")
             except Exception:
-                # Without a heartbeat this process must not work on.
+                # Without a heartbeat this process must not continue.
                 log.exception("heartbeat failed")
                 os._exit(EXIT_RESTART)
 

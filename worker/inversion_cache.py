@@ -1,8 +1,8 @@
 """Inversions kept in storage for further edits of the same picture.
 
-An inversion is found by what it depends on: the pixels of the working crop, its place, the source prompt, steps and
-method with their parameters, the checkpoint's weights, number format and kind of device. It belongs to a tenant. What
-is damaged or half written counts as absent; what cannot be stored is not worth failing an edit.
+The key is a hash of everything that an inversion depends on: pixels and position of the working crop, source prompt,
+steps and method with their parameters, the checkpoint's weights, number format and kind of device. Inversions belong to
+a tenant. A damaged or partial one counts as absent; failing to store one does not fail the edit.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class CachedInversion:
-    """Where the inversion of one edit is kept, if it is."""
+    """The cache entry for the inversion of one edit."""
 
     store: ObjectStore
     key: str
@@ -45,7 +45,7 @@ class CachedInversion:
 
     def find(self) -> Inversion | None:
         """The stored inversion, None if there is none that can be read."""
-        # What needs torch loads with the first edit, not with this module.
+        # Imported with the first edit, since it needs torch.
         from magedit.pipelines.serialization import parse
 
         try:
@@ -75,7 +75,7 @@ class CachedInversion:
 
 @dataclass(frozen=True, kw_only=True)
 class Inversions:
-    """The stored inversions of one loaded model; ``fingerprint`` tells its weights from others'."""
+    """The stored inversions of one loaded model; ``fingerprint`` identifies its weights."""
 
     store: ObjectStore
     info: ModelInfo
@@ -84,7 +84,7 @@ class Inversions:
     def slot(
         self, tenant: str, image: Image.Image, masks: Sequence[Image.Image], source_prompt: str, config: EditConfig
     ) -> CachedInversion:
-        """The place of the inversion that this edit needs."""
+        """The cache entry for the inversion that this edit needs."""
         size = self.info.image_size
         box = working_crop(union(masks), size, config.crop_context)
         parts = {

@@ -59,7 +59,7 @@ class Editor(Protocol):
 class ServedModel:
     """A loaded model with its announcement. ``probe`` raises if the model no longer works in this process.
 
-    ``fingerprint`` tells its weights from others'; without one no inversion of it is kept.
+    ``fingerprint`` identifies its weights; without one its inversions are not cached.
     """
 
     editor: Editor
@@ -70,10 +70,10 @@ class ServedModel:
 
 
 def load(settings: Settings) -> ServedModel:
-    """Load `settings.checkpoint` on its device and run one small edit, so that no job has to wait for that.
+    """Load `settings.checkpoint` on its device and warm it up with one small edit.
 
     Raises:
-        CheckpointError: the checkpoint is not one to edit with.
+        CheckpointError: the checkpoint cannot be used for editing.
     """
     import torch
 
@@ -141,7 +141,7 @@ def load(settings: Settings) -> ServedModel:
     )
     served.probe()
     if settings.preview_interval_s:
-        # Now, not in the middle of the first edit.
+        # Now, rather than in the middle of the first edit.
         _ = pipe.latent_colours
     return served
 

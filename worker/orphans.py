@@ -1,11 +1,11 @@
 """Removes stored pictures that belong to no edit.
 
-A front end that died before it wrote the record leaves them, or an attempt that went on after its edit was over. They
-are few and harmless, so the search is rare and in small steps.
+A front end that died before it created the record leaves them, or an attempt that continued after its edit had ended.
+They are few and harmless, so the search is rare and in small steps.
 
-Nothing of an edit that is unfinished or still kept is touched but what a dead attempt of it left. Inputs without a
-record are removed when their id is older than `orphan_age_s`, and a record for so old an id is refused
-(`jobs/lua/edits/create.lua`): so they never belong to an edit that is being accepted, however long that takes.
+Of an unfinished or retained edit only the leftovers of dead attempts are removed. Inputs without a record are removed
+when their id is older than `orphan_age_s`, and a record for such an old id is refused (`jobs/lua/edits/create.lua`), so
+they never belong to an edit that is being accepted, however long that takes.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from jobs.schema import JobRecord, State, id_time
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, attempt_prefix, job_prefix
 
-# Jobs looked at in one step: so long nothing else of the housekeeping waits.
+# Jobs checked per step, while all other housekeeping waits.
 STEP_JOBS = 100
-# Where storage names the deployment that it belongs to; no tenant is called so.
+# Key of the object that names the storage's deployment; not a valid tenant name.
 DEPLOYMENT_KEY = ".magedit/deployment"
 
 _TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -37,7 +37,7 @@ log = structlog.get_logger()
 
 
 class Orphans:
-    """Searches the whole of storage once an interval, whichever process asks; a step of the search at a time."""
+    """Searches all of storage once per interval across all processes, in steps."""
 
     def __init__(self, redis: Redis, records: Records, store: ObjectStore, settings: Settings) -> None:
         self._redis, self._records, self._store = redis, records, store
@@ -46,16 +46,16 @@ class Orphans:
 
     @redis_errors()
     def step(self) -> tuple[str, ...]:
-        """Go on with the search, or begin one if it is time; the prefixes that were removed.
+        """Continue the search, or start one if it is due; returns the removed prefixes.
 
         Raises:
-            StoreUnavailable: storage is away; the search begins anew when it is time again.
+            StoreUnavailable: storage is away; the search starts over when it is due again.
         """
         if self._search is None:
             if not self._redis.set(keys.ORPHANS, 1, nx=True, px=self._interval_ms) or not self._is_ours():
                 return ()
             self._search = self._jobs()
-        # A search that fails is over: a generator that raised cannot go on.
+        # A failed search is over: a generator that raised cannot continue.
         search, self._search = self._search, None
         jobs = list(islice(search, STEP_JOBS))
         removed = []
@@ -84,7 +84,7 @@ class Orphans:
         return theirs == ours
 
     def _jobs(self) -> Iterator[tuple[str, str]]:
-        """Tenant and id of every job that has something in storage: one request a tenant and thousand jobs."""
+        """Tenant and id of every job with objects in storage: one request per tenant and thousand jobs."""
         for tenant in self._store.folders(""):
             if _TENANT.fullmatch(tenant):
                 for job_id in self._store.folders(f"{tenant}/"):
@@ -97,14 +97,14 @@ class Orphans:
         for tenant, job_id in jobs:
             if job_id in known:
                 record = known[job_id]
-                # What cannot be read is not unknown: its edit may be under way on another version's worker.
+                # An unreadable record is not an orphan: its edit may be running on a worker of another version.
                 if isinstance(record, JobRecord):
                     yield from self._leftovers(record, now)
             elif now - (id_time(job_id) or now) > self._age_s:
                 yield job_prefix(tenant, job_id)
 
     def _leftovers(self, record: JobRecord, now: float) -> Iterator[str]:
-        """What attempts left of an edit that is over and that its record does not name."""
+        """Objects of a finished edit's attempts that its record does not name."""
         if not record.state.is_terminal:
             return
         if record.is_expired(now):

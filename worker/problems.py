@@ -12,8 +12,8 @@ _TITLE = "The edit could not be carried out"
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem document of an error: edit errors, withheld results and outages in their own words, any
-    other as `internal_error`."""
+    """The problem document of an error: the message of edit errors, withheld results and outages; `internal_error` for
+    all others."""
     if isinstance(error, MAGEditError):
         status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, InvalidEdit) else HTTPStatus.INTERNAL_SERVER_ERROR
         errors = (FieldError(field=error.field, message=error.message),) if error.field else ()

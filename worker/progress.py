@@ -1,7 +1,7 @@
-"""Exchange between an edit and its heartbeat: progress one way, the order to stop the other. No I/O.
+"""Exchange between an edit and its heartbeat: progress in one direction, stop requests in the other. No I/O.
 
-The computing thread never waits for Redis: it leaves its progress here and looks at a flag; the heartbeat
-thread saves the one and sets the other.
+The computing thread never waits for Redis: it leaves its progress here and checks a flag; the heartbeat thread saves
+the progress and sets the flag.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from magedit.report import Preview, Progress
 
 
 class Stop(StrEnum):
-    """Why an edit is to stop."""
+    """Reason to stop an edit."""
 
     CANCELED = "canceled"
     CLAIM_LOST = "claim lost"
@@ -23,7 +23,7 @@ class Stop(StrEnum):
 
 
 class AttemptEnded(EditCanceled):
-    """Raised inside the edit to end it; ``reason`` says what becomes of it."""
+    """Raised inside the edit to end it; ``reason`` decides what happens to it."""
 
     def __init__(self, reason: Stop) -> None:
         super().__init__(f"the edit was stopped: {reason}")
@@ -31,7 +31,7 @@ class AttemptEnded(EditCanceled):
 
 
 class Reporter:
-    """What one attempt's edit calls at every denoising step and guidance update."""
+    """Callback of one attempt's edit, called at every denoising step and guidance update."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -43,7 +43,7 @@ class Reporter:
         self._before, self._part = 0.0, 1.0
 
     def __call__(self, progress: Progress) -> None:
-        """Take a step's progress. Raises AttemptEnded if the edit is to stop."""
+        """Record a step's progress. Raises AttemptEnded if the edit must stop."""
         scaled = Progress(
             stage=progress.stage,
             step=progress.step,
@@ -55,47 +55,47 @@ class Reporter:
         self.check()
 
     def share(self, before: float, part: float) -> None:
-        """From here on, progress 0..1 means ``before`` .. ``before + part`` of the attempt."""
+        """From now on, progress 0..1 means ``before`` .. ``before + part`` of the attempt."""
         self._before, self._part = before, part
 
     def alive(self) -> None:
-        """Say that the attempt lives, for the watchdog."""
+        """Tell the watchdog that the attempt is alive."""
         self._alive = time.monotonic()
 
     def check(self) -> None:
-        """Say that the attempt lives. Raises AttemptEnded if it is to stop."""
+        """Tell the watchdog that the attempt is alive. Raises AttemptEnded if it must stop."""
         self.alive()
         if self._stop is not None:
             raise AttemptEnded(self._stop)
 
     def stop(self, reason: Stop) -> None:
-        """Let the edit end at its next step. The first reason holds."""
+        """Make the edit end at its next step. The first reason counts."""
         with self._lock:
             self._stop = self._stop or reason
 
     def news(self) -> Progress | None:
-        """The newest progress, once."""
+        """The latest progress, if not yet taken."""
         with self._lock:
             news, self._news = self._news, None
         return news
 
     def show(self, preview: Preview) -> None:
-        """Take a preview."""
+        """Record a preview."""
         with self._lock:
             self._preview = preview
 
     def preview(self) -> Preview | None:
-        """The newest preview, once."""
+        """The latest preview, if not yet taken."""
         with self._lock:
             preview, self._preview = self._preview, None
         return preview
 
     @property
     def last(self) -> Progress | None:
-        """The newest progress, told or not; None before the first."""
+        """The latest progress, taken or not; None before the first."""
         return self._last
 
     @property
     def silence_s(self) -> float:
-        """Seconds since the attempt last gave a sign of life."""
+        """Seconds since the attempt's last sign of life."""
         return time.monotonic() - self._alive

@@ -1,13 +1,13 @@
 """The reaper: requeues edits whose worker died.
 
-`python -m worker.reaper` runs it alone; each worker runs one in a thread. All of them share one pace and a short lock,
-so that one sweep happens per interval.
+`python -m worker.reaper` runs it alone; each worker runs one in a thread. All of them share one schedule and a short
+lock, so that one sweep runs per interval.
 
-A reaper that stalls and wakes up after its lock ran out does no harm: each requeue checks, in one step inside
-Redis, that nobody holds the edit and that it is in no line.
+A reaper that stalls and resumes after its lock has expired does no harm: each requeue checks atomically inside Redis
+that no worker holds the edit and that it is in no queue.
 
-What needs storage is the housekeeping, in a thread of its own: a request that hangs for minutes holds up no lost edit.
-It has a pace and no lock, for every part of it may be done twice, at the same time too.
+Housekeeping, which needs storage, runs in its own thread, so that a request that hangs for minutes delays no lost edit.
+It has a schedule but no lock, since every part of it may run twice, even concurrently.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from jobs.storage import INVERSIONS, ObjectStore, job_prefix
 from worker.orphans import Orphans
 from worker.sd_notify import Supervisor
 
-# The lock outlives this many sweep intervals without being given back, and this many seconds at least: one that dies or
-# is stopped in its sweep holds up all others for so long, in addition to the lease of the edit that they wait for.
+# Lifetime of the lock, in sweep intervals, with a minimum in seconds: a reaper that dies in its sweep delays all others
+# by as much, in addition to the lease of the edit that waits for them.
 LOCK_INTERVALS = 3
 LOCK_MIN_S = 1.0
 # Pause between two removals of old inversions, in seconds.
 INVERSION_SWEEP_S = 3600.0
-# Pause between two looks through whole lines for what is over, in seconds. Such an id does no harm, a worker that takes
-# it lets it go; and a line can be long.
+# Pause between two scans of whole queues for finished edits, in seconds. Such an id is harmless, since a worker that
+# takes it drops it, and a queue can be long.
 LINE_SWEEP_S = 30.0
-# How long a stopping reaper waits for its housekeeping, in seconds, which can be broken off at any point.
+# How long a stopping reaper waits for its housekeeping, which can be cut off at any point, in seconds.
 HOUSE_JOIN_S = 2.0
 
 log = structlog.get_logger()
@@ -52,8 +52,8 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Sweep:
-    """What one sweep did: ids put back in line (or ended there), ids that failed by their deadlines, ids taken out of
-    RQ's leftovers."""
+    """Result of one sweep: ids requeued (or ended instead), ids that missed their deadlines, ids removed from RQ's
+    leftovers."""
 
     requeued: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
@@ -62,8 +62,8 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Chores:
-    """What one round of housekeeping did: expired edits removed, finished ids taken out of lines, prefixes of storage
-    removed that no edit knows."""
+    """Result of one round of housekeeping: expired edits removed, finished ids removed from queues, storage prefixes
+    without an edit removed."""
 
     expired: tuple[str, ...] = ()
     cleaned: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ class Chores:
 
 
 class Reaper:
-    """Sweeps and keeps house in intervals until stopped."""
+    """Runs sweeps and housekeeping at intervals until stopped."""
 
     def __init__(
         self,
@@ -80,15 +80,14 @@ class Reaper:
         settings: Settings,
         recovered: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """``recovered`` is told how many edits a sweep put back in line."""
+        """``recovered`` is called with the number of edits that a sweep requeued."""
         self._redis, self._store, self._settings, self._recovered = redis, store, settings, recovered
         self._records = Records(redis, settings)
         self._queue = JobQueue(redis, self._records)
         self._orphans = Orphans(redis, self._records, store, settings)
 
     def run(self, stop: threading.Event, alive: Callable[[], None] = lambda: None) -> None:
-        """Sweep and keep house until ``stop`` is set; outages are waited out, and no error ends it. ``alive`` is called
-        before each sweep."""
+        """Run until ``stop`` is set, through outages and errors. ``alive`` is called before each sweep."""
         chores = (stop, "housekeeping", self.keep_house_in_turn)
         house = threading.Thread(target=self._repeat, args=chores, name="housekeeping", daemon=True)
         house.start()
@@ -110,24 +109,24 @@ class Reaper:
                 log.exception("cut short by an error", what=what)
 
     def _phase(self, phase: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
-        """What the phase did. An error that nobody foresaw costs no other phase; outages pass."""
+        """Run a phase. An unexpected error skips only this phase; outages propagate."""
         try:
             return phase()
         except (QueueUnavailable, StoreUnavailable):
             raise
         except Exception:
-            log.exception("left out because of an error")
+            log.exception("skipped because of an error")
             return ()
 
     def _turn(self, key: str, pause_s: float) -> bool:
-        """Whether nobody has had this turn for ``pause_s`` seconds; then it is taken."""
+        """Take this turn if no process has had it for ``pause_s`` seconds; returns whether it was taken."""
         return bool(self._redis.set(key, 1, nx=True, px=max(1, int(pause_s * 1000))))
 
-    # --- what Redis alone is needed for, and soon ---
+    # --- urgent, needs Redis only ---
 
     @redis_errors()
     def sweep_alone(self) -> Sweep | None:
-        """One sweep, unless another reaper is at it or was within the interval (None)."""
+        """One sweep; None if another reaper is sweeping or has swept within the interval."""
         if not self._turn(keys.SWEPT, self._settings.reaper_interval_s):
             return None
         timeout_s = max(LOCK_MIN_S, LOCK_INTERVALS * self._settings.reaper_interval_s)
@@ -143,9 +142,9 @@ class Reaper:
                 log.warning("the sweep took longer than its lock", timeout_s=timeout_s)
 
     def sweep(self) -> Sweep:
-        """Fail what is late, requeue what is lost, clear RQ's leftovers.
+        """Fail late edits, requeue lost ones, clear RQ's leftovers.
 
-        An id that a worker is just taking is nowhere for a moment; the grace time is for that.
+        The grace time covers the moment in which an id that a worker is taking is nowhere.
         """
         late = self._phase(self._fail_late)
         return Sweep(self._phase(self._requeue), late, self._phase(partial(self._clean, late)))
@@ -158,7 +157,7 @@ class Reaper:
 
     def _requeue(self) -> tuple[str, ...]:
         overdue = self._queue.overdue(self._queue.models(), self._settings.reaper_grace_s)
-        # Each goes to the head of its line, so the oldest (ids sort by age) must come last.
+        # Each goes to the head of its queue, so the oldest (ids sort by age) must come last.
         places = self._records.places(sorted(overdue, reverse=True))
         done = tuple(job_id for place in places for job_id in self._phase(partial(self._bring_back, place)))
         self._recovered(len(done))
@@ -172,7 +171,7 @@ class Reaper:
         return (place.id,)
 
     def _clean(self, late: tuple[str, ...]) -> tuple[str, ...]:
-        """Take out of RQ what is over: late edits, and what a worker left that died before it did so itself."""
+        """Remove finished edits from RQ: late ones, and those whose worker died before removing them."""
         for place in self._records.places(late):
             self._queue.remove(place)
         done = [*late]
@@ -187,21 +186,21 @@ class Reaper:
             self._queue.remove_id(job_id, model)
         return finished
 
-    # --- what needs storage, or can wait ---
+    # --- needs storage, or can wait ---
 
     @redis_errors()
     def keep_house_in_turn(self) -> Chores | None:
-        """One round of housekeeping, unless there was one within the interval (None)."""
+        """One round of housekeeping; None if there was one within the interval."""
         try:
             if not self._turn(keys.HOUSE_KEPT, self._settings.reaper_interval_s):
                 return None
         except OutOfMemoryError:
-            # Expiry makes room, and needs none: so it must not wait for any. Several rounds at a time do no harm.
-            log.warning("Redis is full: keeping house out of turn")
+            # Expiry frees memory and needs none, so it must not wait. Concurrent rounds do no harm.
+            log.warning("Redis is full: housekeeping out of turn")
         return self.keep_house()
 
     def keep_house(self) -> Chores:
-        """Remove what has expired, what is over from the lines, old inversions, and pictures that no edit knows."""
+        """Remove expired edits, finished ids from queues, old inversions, and pictures without an edit."""
         expired = self._phase(self._expire)
         cleaned = self._phase(self._clean_lines)
         self._phase(self._expire_inversions)
@@ -218,7 +217,7 @@ class Reaper:
 
     @redis_errors()
     def _clean_lines(self) -> tuple[str, ...]:
-        """Take what is over out of the lines: what a front end left that died between a cancel and its end in RQ."""
+        """Remove finished edits from queues: left by a front end that died between a cancel and its removal from RQ."""
         if not self._turn(keys.LINES_CLEANED, LINE_SWEEP_S):
             return ()
         models = self._queue.models()
@@ -226,7 +225,7 @@ class Reaper:
 
     @redis_errors()
     def _expire_inversions(self) -> tuple[str, ...]:
-        """Remove inversions that were kept long enough."""
+        """Remove expired inversions."""
         if not self._turn(keys.INVERSIONS_SWEPT, INVERSION_SWEEP_S):
             return ()
         removed = self._store.delete_older(INVERSIONS, self._settings.inversion_ttl_s)

@@ -13,17 +13,17 @@ from jobs.errors import StoreUnavailable
 from jobs.storage import ObjectStore
 from worker.progress import Reporter
 
-# Pause before a request is tried again, in seconds; the store itself has backed off before it says that it is away.
+# Pause between retries, in seconds, on top of the store's own back-off.
 PAUSE_S = 1.0
 
 T = TypeVar("T")
 log = structlog.get_logger()
 
 
-class PatientStore(ObjectStore):
-    """Tries reads and writes again for ``patience_s`` seconds while storage is away, and meanwhile stops when told to.
+class RetryingStore(ObjectStore):
+    """Retries reads and writes for ``patience_s`` seconds while storage is away; stops early with its attempt.
 
-    Then raises StoreUnavailable; raises AttemptEnded as ``report`` does.
+    Raises StoreUnavailable after that time, and AttemptEnded as ``report`` does.
     """
 
     def __init__(self, store: ObjectStore, report: Reporter, patience_s: float) -> None:
@@ -32,13 +32,13 @@ class PatientStore(ObjectStore):
 
     def put(self, key: str, data: bytes, content_type: str) -> None:
         """As `ObjectStore.put`."""
-        self._patiently(partial(super().put, key, data, content_type))
+        self._retry(partial(super().put, key, data, content_type))
 
     def get(self, key: str) -> bytes:
         """As `ObjectStore.get`."""
-        return self._patiently(partial(super().get, key))
+        return self._retry(partial(super().get, key))
 
-    def _patiently(self, request: Callable[[], T]) -> T:
+    def _retry(self, request: Callable[[], T]) -> T:
         give_up_at: float | None = None
         while True:
             try:

@@ -1,15 +1,15 @@
 """The RQ worker: dequeues without losing a job, and runs each attempt in place under a lease.
 
-Why each override is here (RQ 3.0):
+Reason for each override (RQ 3.0):
 
-- its workers fork or start a Python per job, except `SimpleWorker`, which runs the job in place: the base;
-- a job popped just before a crash is lost, and waiting on two queues does just that: `dequeue_job_and_maintain_ttl`
-  moves the id into a second list, and waits for a bell instead;
-- its maintenance would requeue or fail what only our reaper may: `should_run_maintenance_tasks` is False;
-- its timeout raises from a signal handler in the middle of anything, its success and failure handling writes
-  a second truth, and its `perform` imports what the job names: `execute_job` uses the id and nothing else;
+- its workers fork or start a Python per job, except `SimpleWorker`, which runs the job in place: the base class;
+- a job popped just before a crash is lost, as when it waits on two queues: `dequeue_job_and_maintain_ttl` moves the id
+  into a second list, and waits for a bell instead;
+- its maintenance would requeue or fail jobs, which only our reaper may: `should_run_maintenance_tasks` is False;
+- its timeout raises from a signal handler at any point, its success and failure handling writes a second record, and
+  its `perform` imports the function that the job names: `execute_job` uses the id and nothing else;
 - its signal handlers talk to Redis and raise: `request_stop` and `request_force_stop` set a flag;
-- its loop quits when Redis blinks: `heartbeat`, `check_for_suspension` and `register_death` shrug.
+- its loop quits at a short outage of Redis: `heartbeat`, `check_for_suspension` and `register_death` ignore it.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ from worker.model import ServedModel
 from worker.progress import Reporter
 from worker.telemetry import Observer
 
-# How long one blocking wait for work lasts, in seconds: so soon an idle worker notices that it is to stop, and work
-# for which nobody rang.
+# Length of one blocking wait for work, in seconds: an idle worker notices a stop request, or work whose ring was lost,
+# within this time.
 WAIT_S = 1.0
 # RQ's time to live of a worker without a sign of life, in seconds (it adds 60, and derives socket timeouts).
 WORKER_TTL_S = 16
@@ -54,15 +54,15 @@ log = structlog.get_logger()
 
 
 def unique_name() -> str:
-    """A worker's name: host, process, random part (RQ refuses a name whose last bearer was killed)."""
+    """A worker's name: host, process, random part (RQ refuses a name whose last owner was killed)."""
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 class RqWorker(SimpleWorker):  # type: ignore[misc]
-    """Works off one model's queue in this process, one edit at a time, until it is told to stop.
+    """Processes one model's queue in this process, one edit at a time, until stopped.
 
-    `work` announces the model and must run in the main thread (signals). ``done`` says, afterwards, that it ended
-    because it was told to, with a model that works.
+    `work` announces the model and must run in the main thread (signals). ``done`` tells afterwards
+    whether it was stopped, with a working model.
     """
 
     def __init__(
@@ -98,13 +98,13 @@ class RqWorker(SimpleWorker):  # type: ignore[misc]
 
     @property
     def done(self) -> bool:
-        """Whether nobody is needed in its place. RQ's loop ends without an error after any that it does not know."""
+        """Whether no replacement is needed. RQ's loop ends silently after any unknown error."""
         return self._told_to_stop and not self._broken
 
     # --- one edit ---
 
     def execute_job(self, job: Job, queue: Queue) -> None:  # noqa: ARG002 (RQ's signature)
-        """Claim the edit, carry it out and commit, with every outcome in its record."""
+        """Claim the edit, run it and commit, with every outcome in the record."""
         try:
             claim = self._attempts.claim(job.id, self.name)
             if claim is None:
@@ -121,10 +121,10 @@ class RqWorker(SimpleWorker):  # type: ignore[misc]
             if self._attempts.is_suspect:
                 self._check_model()
         except QueueUnavailable:
-            log.warning("stopping while Redis is away: the reaper will requeue what was in hand", job=job.id)
+            log.warning("stopping while Redis is away: the reaper will requeue the current edit", job=job.id)
 
     def _check_model(self) -> None:
-        """After an error that nobody foresaw: some (of CUDA) leave a process in which every later edit fails."""
+        """Probe the model after an unexpected error: some CUDA errors make every later edit of the process fail."""
         self._attempts.is_suspect = False
         try:
             with self._heart.watching():
@@ -135,9 +135,9 @@ class RqWorker(SimpleWorker):  # type: ignore[misc]
             self._stop_requested = True
 
     def _await_storage(self) -> None:
-        """After an attempt that storage failed: return when it answers, lest the next edits waste their attempts too.
+        """After an attempt that failed because of storage, wait until it answers, to save the next edits' attempts.
 
-        Not for ever, for every edit is to end; they fail one by one if it stays away.
+        The wait is bounded, since every edit must end; they fail one by one if storage stays away.
         """
         give_up_at = time.monotonic() + self._settings.storage_patience_s
         while self._attempts.storage_failed and not self._stop_requested and time.monotonic() < give_up_at:
@@ -145,7 +145,7 @@ class RqWorker(SimpleWorker):  # type: ignore[misc]
                 self._store.ping()
                 break
             except StoreUnavailable:
-                log.warning("object storage is away: no work is taken")
+                log.warning("object storage is away: taking no work")
                 time.sleep(AWAY_PAUSE_S)
         self._attempts.storage_failed = False
 
@@ -156,13 +156,13 @@ class RqWorker(SimpleWorker):  # type: ignore[misc]
         timeout: int | None,
         max_idle_time: int | None = None,  # noqa: ARG002 (RQ's signature)
     ) -> tuple[Job, Queue] | None:
-        """Take the next id, `normal` ones first; wait for one if there is none. None: stop.
+        """Take the next id, `normal` priority first; wait if there is none. None: stop.
 
-        Looking comes before waiting, so that no ring is needed for what is in line already; and after it, whether or
-        not somebody rang, so that a ring that was lost costs no more than the wait.
+        It checks before waiting, so that queued ids need no ring, and after every wait, with or without a ring, so that
+        a lost ring costs no more than one wait.
         """
         model = self._served.info.name
-        # The wait must end before the client takes the server for dead.
+        # The wait must end before the client's timeout.
         wait_s = min(WAIT_S, self._settings.redis_timeout_s / 2)
         while not self._stop_requested:
             self._await_storage()
@@ -179,7 +179,7 @@ class RqWorker(SimpleWorker):  # type: ignore[misc]
                 break
             job_id, priority = taken
             queue = self._edits.rq(model, priority)
-            # The id is all that is used of the job: its other fields are never read, let alone called.
+            # Only the job's id is used: its other fields are never read, let alone called.
             job = self.job_class(job_id, connection=self.connection)
             job.origin, job.timeout = queue.name, -1
             return job, queue
@@ -187,53 +187,53 @@ class RqWorker(SimpleWorker):  # type: ignore[misc]
 
     @property
     def should_run_maintenance_tasks(self) -> bool:
-        """Never: the reaper is the only one that requeues."""
+        """Never: only the reaper requeues."""
         return False
 
     def subscribe(self) -> None:
-        """No command channel: RQ's commands do nothing to a worker that computes in place."""
+        """No command channel: RQ's commands cannot affect a worker that runs jobs in place."""
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 (a signal handler)
-        """SIGTERM, SIGINT: finish the edit within the grace time, else hand it back; the second: at once."""
+        """On SIGTERM or SIGINT finish the edit within the grace time, else hand it back; on the second at once."""
         grace_s = 0.0 if self._stop_requested else self._settings.stop_grace_s
         self._stop_requested = self._told_to_stop = True
         self._attempts.give_up_at = time.monotonic() + grace_s
         self._heart.stop_within(grace_s)
 
     def check_for_suspension(self, burst: bool) -> None:
-        """`rq suspend` works; Redis being away is not a reason to quit."""
-        self._shrug(lambda: SimpleWorker.check_for_suspension(self, burst))
+        """`rq suspend` works; an outage of Redis does not end the loop."""
+        self._ignore_outage(lambda: SimpleWorker.check_for_suspension(self, burst))
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
-        """RQ's own heartbeat, which says that the loop is alive."""
-        self._shrug(lambda: SimpleWorker.heartbeat(self, timeout, pipeline))
+        """RQ's own heartbeat of the loop."""
+        self._ignore_outage(lambda: SimpleWorker.heartbeat(self, timeout, pipeline))
 
     def register_birth(self) -> None:
-        """Enter RQ's list of workers; from here on the heart beats."""
+        """Enter RQ's list of workers and start the heartbeat."""
         super().register_birth()
-        # RQ does so only afterwards: a signal in between would end this worker with its announcement left behind.
+        # RQ does this only afterwards: a signal in between would leave the announcement behind.
         self._install_signal_handlers()
         self._heart.start()
 
     def register_death(self) -> None:
-        """Leave RQ's list of workers, after the last heartbeat, which would enter it again."""
+        """Leave RQ's list of workers, after the last heartbeat, which would re-enter it."""
         self._heart.close()
-        self._shrug(lambda: SimpleWorker.register_death(self))
+        self._ignore_outage(lambda: SimpleWorker.register_death(self))
 
-    def _shrug(self, command: Callable[[], None]) -> None:
+    def _ignore_outage(self, command: Callable[[], None]) -> None:
         try:
             with redis_errors():
                 command()
         except QueueUnavailable:
-            log.warning("Redis is away: RQ's list of workers is out of date")
+            log.warning("Redis is away: RQ's list of workers is outdated")
 
-    # --- what RQ's tools show ---
+    # --- for RQ's tools ---
 
     def _begin_for_rq(self, job: Job) -> None:
         def begin() -> None:
             self._current = (job, self.prepare_execution(job))
 
-        self._shrug(begin)
+        self._ignore_outage(begin)
 
     def _end_for_rq(self) -> None:
         def end() -> None:
@@ -245,14 +245,14 @@ class RqWorker(SimpleWorker):  # type: ignore[misc]
                     pipeline.execute()
             self.set_state(WorkerStatus.IDLE)
 
-        self._shrug(end)
+        self._ignore_outage(end)
 
     def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:  # noqa: ARG002 (RQ's signature)
-        """How long RQ's tools show an edit as running without a sign of life, in seconds."""
+        """How long RQ's tools show a silent edit as running, in seconds."""
         return math.ceil(2 * self._settings.lease_s)
 
     def _beat_for_rq(self) -> None:
-        """In the heartbeat's thread, with its connection."""
+        """Runs in the heartbeat's thread, with its connection."""
         with self._beat_redis.pipeline() as pipeline:
             pipeline.hset(self.key, mapping=self.serialize())
             pipeline.expire(self.key, math.ceil(self.worker_ttl + 60 + self._settings.lease_s))

@@ -82,11 +82,10 @@ async function start() {
   localise();
   keys();
   document.addEventListener("visibilitychange", () => document.hidden || models());
-  for (const part of [view, pointer, outline, toolbar, purpose, regions, prompts, submit, code, result, comparison]) part.setUp();
-  for (const part of [list, source, recipes]) part.setUp();
+  for (const part of [view, pointer, outline, toolbar, purpose, edited, regions, prompts, submit, code]) part.setUp();
+  for (const part of [result, comparison, list, source, recipes]) part.setUp();
   try {
     await settings.setUp();
-    edited.setUp();
     await drafts.setUp();
   } catch (error) {
     show(error);

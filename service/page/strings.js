@@ -113,6 +113,8 @@ export const text = {
     load: "Load mask",
     loaded: "Mask loaded",
     tint: "Tint",
+    feather: "Feather",
+    featherHint: "How gradually the edit begins at the edge of the mask",
   },
   help: {
     title: "Keys and gestures",
@@ -258,6 +260,7 @@ export const text = {
   result: {
     before: "The picture before",
     after: "The result",
+    preview: (step, steps) => `preview, step ${step} of ${steps}`,
     beforeTag: "before",
     afterTag: "after",
     changed: "What changed",
@@ -274,6 +277,7 @@ export const text = {
     strength: (value) => `strength ${value}`,
     seed: (value) => `seed ${value}`,
     number: (value) => `result ${value}`,
+    bars: "Bars: attention inside the mask (token ratio above, spatial ratio below).",
     further: "Edit further",
     again: "Edit again",
     copy: "Copy",

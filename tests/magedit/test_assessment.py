@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from magedit.assessment import Thresholds, assess
-from magedit.report import EditMeasures, Reconstruction, ResultMeasures
+from magedit.report import EditMeasures, Ratios, Reconstruction, ResultMeasures
 
 
 def result(*, inside: float | None = 30.0, flagged: bool | None = None) -> ResultMeasures:
@@ -40,6 +42,22 @@ def test_an_edit_that_changed_nothing_and_one_that_is_objected_to_are_told() -> 
     assert (still.code, flagged.code, flagged.field) == ("no_effect", "safety", None)
     assert still.message.startswith("result 0 hardly differs from the picture inside the mask (by less than ")
     assert "objects to result 1: look at it" in flagged.message
+
+
+def guided(rise: float) -> ResultMeasures:
+    before, after = Ratios(token=0.04, spatial=0.2), Ratios(token=0.04, spatial=0.2 * (1 + rise))
+    return replace(result(), updates=9, before=(before, before), after=(before, after))
+
+
+def test_guidance_that_raised_no_ratio_is_told() -> None:
+    unguided = replace(guided(0.0), updates=0)
+    (warning,) = assess(EditMeasures(results=(guided(0.05), guided(0.002), unguided)))
+    assert (warning.code, warning.field) == ("no_guidance_effect", "strength")
+    assert "attention in result 1 (by less than 1%)" in warning.message
+    # What did not change at all is told once.
+    both = replace(guided(0.0), inside_difference=0.4)
+    assert [each.code for each in assess(EditMeasures(results=(both,)))] == ["no_effect"]
+    assert assess(EditMeasures(results=(guided(0.0),)), Thresholds(guidance_rise=0)) == ()
 
 
 def test_nothing_is_said_of_a_good_edit_or_of_what_was_not_measured() -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from jobs.schema import State
 from jobs.settings import Settings
@@ -16,7 +17,9 @@ from magedit.config import EditConfig
 from magedit.report import Stage
 from tests.conftest import PATIENCE_S, running, wait_until
 from tests.jobs.desk import Desk
+from tests.jobs.test_models import TOKENIZER, info
 from tests.worker.conftest import CHECKPOINT, environment
+from worker.__main__ import warn_of_another
 
 
 @pytest.fixture
@@ -44,3 +47,22 @@ def test_a_worker_from_start_to_end(s3_desk: Desk) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_S) == 0
     assert desk.models.all()["demo"].workers == 0
+
+
+def test_another_checkpoint_under_the_same_name_is_warned_of(desk: Desk) -> None:
+    mine = info()
+    desk.models.announce(mine, "w1", 60, TOKENIZER)
+    with capture_logs() as logs:
+        warn_of_another(desk.models, mine)
+        warn_of_another(desk.models, info("another name"))
+    assert logs == []
+    with capture_logs() as logs:
+        warn_of_another(desk.models, mine.model_copy(update={"checkpoint": "another folder"}))
+    (warning,) = logs
+    assert (warning["model"], warning["checkpoint"], warning["other"]) == ("demo", "another folder", "folder")
+    assert "another worker serves another checkpoint under this name" in warning["event"]
+    # A worker that is gone leaves its name to others.
+    desk.models.withdraw(mine, "w1")
+    with capture_logs() as logs:
+        warn_of_another(desk.models, mine.model_copy(update={"checkpoint": "another folder"}))
+    assert logs == []

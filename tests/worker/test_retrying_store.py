@@ -12,7 +12,7 @@ from jobs.storage import ObjectStore
 from tests.conftest import wait_until
 from worker import retrying_store
 from worker.progress import AttemptEnded, Reporter, Stop
-from worker.retrying_store import PatientStore
+from worker.retrying_store import RetryingStore
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def back(tmp_path: Path) -> None:
 
 
 def test_an_outage_is_waited_out(store: ObjectStore, tmp_path: Path) -> None:
-    patient = PatientStore(store, Reporter(), 60)
+    patient = RetryingStore(store, Reporter(), 60)
     returning = threading.Timer(0.2, back, [tmp_path])
     returning.start()
     assert patient.get("t/a") == b"before"
@@ -42,12 +42,12 @@ def test_an_outage_is_waited_out(store: ObjectStore, tmp_path: Path) -> None:
 
 def test_patience_ends(store: ObjectStore) -> None:
     with pytest.raises(StoreUnavailable):
-        PatientStore(store, Reporter(), 0.05).put("t/b", b"x", "text/plain")
+        RetryingStore(store, Reporter(), 0.05).put("t/b", b"x", "text/plain")
 
 
 def test_what_is_not_there_is_not_waited_for(store: ObjectStore) -> None:
     with pytest.raises(ObjectNotFound):
-        PatientStore(store, Reporter(), 60).get("u/a")
+        RetryingStore(store, Reporter(), 60).get("u/a")
 
 
 def test_waiting_is_a_sign_of_life_and_can_be_stopped(store: ObjectStore) -> None:
@@ -56,7 +56,7 @@ def test_waiting_is_a_sign_of_life_and_can_be_stopped(store: ObjectStore) -> Non
 
     def read() -> None:
         try:
-            PatientStore(store, report, 60).get("t/a")
+            RetryingStore(store, report, 60).get("t/a")
         except AttemptEnded as error:
             ended.append(error.reason)
 

@@ -11,6 +11,7 @@ interface PageElements {
   "compare-cancel": HTMLButtonElement;
   comparing: HTMLDetailsElement;
   difference: HTMLButtonElement;
+  feather: HTMLInputElement;
   "field-model": HTMLSelectElement;
   "find-edit": HTMLInputElement;
   "find-setting": HTMLInputElement;

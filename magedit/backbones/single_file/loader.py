@@ -59,7 +59,7 @@ _XL_2 = _TextEncoder("conditioner.embedders.1.model.", True, "tokenizer_2", _OPE
 
 _LAYOUTS: Mapping[Family, _Layout] = {
     "sd1": _Layout(StableDiffusionPipeline, (1, 4, 7, 10), {"text_encoder": _SD1}, _CHECKER),
-    "sd2": _Layout(StableDiffusionPipeline, (1, 4, 7, 10), {"text_encoder": _SD2}, _CHECKER),
+    "sd2": _Layout(StableDiffusionPipeline, (1, 4, 7, 10), {"text_encoder": _SD2}, _CHECKER, head_width=64),
     "sdxl": _Layout(
         StableDiffusionXLPipeline, (1, 4, 7), {"text_encoder": _XL, "text_encoder_2": _XL_2}, head_width=64
     ),
@@ -125,7 +125,8 @@ def _told(found: CheckpointInfo) -> dict[str, dict[str, Any]]:
     unet: dict[str, Any] = {"block_out_channels": widths, "cross_attention_dim": shapes[next(inner)][1]}
     if layout.head_width is not None:
         unet["attention_head_dim"] = [max(1, width // layout.head_width) for width in widths]
-        unet["projection_class_embeddings_input_dim"] = shapes[f"{_UNET}label_emb.0.0.weight"][1]
+    if embedding := shapes.get(f"{_UNET}label_emb.0.0.weight"):
+        unet["projection_class_embeddings_input_dim"] = embedding[1]
     # Marks that trainers of models with v-prediction write into the file.
     scheduler: dict[str, Any] = {"prediction_type": "v_prediction"} if "v_pred" in shapes else {}
     if "ztsnr" in shapes:

@@ -26,7 +26,7 @@ function write() {
   byId("python").textContent = python(parts, fields());
   byId("mask-downloads").replaceChildren(
     ...masks.regions.map((region, n) =>
-      h("button", { type: "button", onclick: async () => save(await toPng(region), names[n]) }, text.code.save(names[n])),
+      h("button", { type: "button", onclick: async () => save(await toPng(region, masks.feather), names[n]) }, text.code.save(names[n])),
     ),
   );
 }

@@ -7,7 +7,7 @@ import { emit, on, state } from "../shared/state.js";
 import { text } from "../strings.js";
 
 const OWN = new Set(
-  "image source_edit source_result mask mask_mode source_prompt target_prompt words regions compare".split(" "),
+  "image source_edit source_result mask mask_mode mask_shapes mask_softness source_prompt target_prompt words regions compare".split(" "),
 );
 const PLAIN = "preset strength n seed".split(" ");
 const TICKED = { artifacts: ["attention", "trace"] }; // What shows where the words look is asked for.
@@ -163,7 +163,7 @@ function control(name) {
   const hint = h("small", { id: `hint-${name}`, class: "hint" }, ...prose(plain?.hint ?? description));
   const options = schema.type === "array" && inner(schema.items).enum;
   const wrapper = options ? ticks(name, options, hint) : single(name, schema, standard, hint);
-  wrapper.dataset.words = `${name} ${title(name)} ${description}`.toLowerCase();
+  wrapper.dataset.words = `${name} ${title(name)} ${description} ${options || schema.enum || ""}`.toLowerCase();
   const undo = h("button", {
     type: "button",
     class: "quiet icon reset",

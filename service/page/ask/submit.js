@@ -7,7 +7,7 @@ import { announce, byId } from "../shared/dom.js";
 import { atField, clear, goToFirst, show } from "../shared/errors.js";
 import { emit, state } from "../shared/state.js";
 import { toRecord } from "../stage/document.js";
-import { masks, settle } from "../stage/masks.js";
+import { masks, settle, toPng } from "../stage/masks.js";
 import { text } from "../strings.js";
 import { given, isInstructed, unreadable } from "./settings.js";
 
@@ -35,6 +35,7 @@ export function fields(instead = [], without = []) {
     ["source_prompt", byId("source_prompt").value.trim()],
     ["target_prompt", byId("target_prompt").value.trim()],
   ].filter(([, value]) => value);
+  if (masks.feather) pairs.push(["mask_softness", "strength"]);
   if (source?.edit) pairs.push(["source_edit", source.edit], ["source_result", String(source.result)]);
   if (regions.length > 1) {
     pairs.push(["regions", JSON.stringify(regions.map(({ words }) => ({ words: phrases(words) })))]);
@@ -83,7 +84,10 @@ export async function send(instead = [], without = []) {
   const { source } = state;
   const record = await toRecord();
   const parts = source.edit ? [] : [["image", source.blob, "image.png"]];
-  for (const n of record.regions.keys()) parts.push(["mask", record.regions[n].mask, `mask-${n}.png`]);
+  for (const [n, { mask }] of record.regions.entries()) {
+    const sent = masks.feather ? await toPng(masks.regions[n], masks.feather) : mask;
+    parts.push(["mask", sent, `mask-${n}.png`]);
+  }
   parts.push(...fields(instead, without));
   const form = new FormData();
   for (const [name, value, file] of parts) {

@@ -13,10 +13,11 @@ export const isOver = ({ state }) => TERMINAL.includes(state);
 
 /**
  * Call `update` with the edit whenever it changes, until it is over; null: it was deleted. `waiting` hears of an outage
- * (true) and its end (false). Ends early when `signal` does.
+ * (true) and its end (false), `preview` what the edit looks like so far: {image: Blob, step, steps}. Ends early when
+ * `signal` does.
  */
-export async function follow(edit, update, waiting, signal) {
-  const seen = { edit, last: "" };
+export async function follow(edit, update, waiting, signal, preview = null) {
+  const seen = { edit, last: "", preview };
   let pause = PAUSE_S;
   const heard = () => {
     waiting(false);
@@ -59,7 +60,8 @@ async function stream(seen, update, heard, signal) {
   };
   listen();
   try {
-    const response = await call(seen.edit.links.events, { headers, signal: ended });
+    const query = seen.preview ? "?previews=true" : "";
+    const response = await call(seen.edit.links.events + query, { headers, signal: ended });
     if (response.status === 204) return await poll(seen, update, signal);
     heard();
     askPlace(seen, update, ended);
@@ -68,7 +70,11 @@ async function stream(seen, update, heard, signal) {
       if (event.id) seen.last = event.id;
       if (event.name === "deleted") seen.edit = null;
       else if (event.name === "state") seen.edit = JSON.parse(event.data);
-      else if (event.name === "progress") seen.edit = { ...seen.edit, ...JSON.parse(event.data) };
+      else if (event.name === "preview") {
+        // A preview that cannot be shown is no loss.
+        Promise.resolve(seen.preview(pictured(JSON.parse(event.data)))).catch(() => {});
+        continue;
+      } else if (event.name === "progress") seen.edit = { ...seen.edit, ...JSON.parse(event.data) };
       else continue;
       update(seen.edit);
       if (!seen.edit || isOver(seen.edit)) break;
@@ -115,6 +121,10 @@ async function* events(body, heard) {
   } finally {
     reader.cancel().catch(() => {});
   }
+}
+
+function pictured({ image, content_type: type, ...rest }) {
+  return { ...rest, image: new Blob([Uint8Array.from(atob(image), (byte) => byte.charCodeAt(0))], { type }) };
 }
 
 function parse(block) {

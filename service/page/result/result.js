@@ -103,10 +103,24 @@ async function run(edit, signal) {
     finish(changed, signal);
   };
   try {
-    await follow(edit, update, progress.outage, signal);
+    await follow(edit, update, progress.outage, signal, await previews(edit, signal));
   } catch (error) {
     show(error);
   }
+}
+
+/** What shows each preview of a running edit where its result will be. */
+async function previews(edit, signal) {
+  const before = await sourceOf(edit);
+  byId("result-actions").replaceChildren();
+  let isFirst = true;
+  return async ({ image, step, steps }) => {
+    if (signal.aborted || isOver(state.edit ?? {}) || drawing()) return;
+    const told = text.result.preview(step, steps);
+    if (isFirst) await stage.present(before, image, told);
+    else stage.renew(image, told);
+    isFirst = false;
+  };
 }
 
 async function finish(edit, signal, number = 0) {
@@ -183,7 +197,8 @@ function several(edit, before, number, signal) {
       bars(edit, n),
     );
   });
-  return h("div", { class: "results", role: "group", "aria-label": text.result.several }, ...buttons);
+  const hint = edit.measures?.after.length ? h("p", { class: "hint" }, text.result.bars) : "";
+  return h("div", { role: "group", "aria-label": text.result.several }, h("div", { class: "results" }, ...buttons), hint);
 }
 
 function thumbnail(href, size) {

@@ -13,6 +13,7 @@ const KEY = "c";
 const urls = new Map(); // by img: the address of what it shows
 let isComparable = false;
 let difference = null; // what computes it, once it is wanted
+let asked = 0; // how often something was to be shown: a late picture of an earlier wish is dropped
 
 /** Wire slider, buttons and key. */
 export function setUp() {
@@ -41,13 +42,18 @@ export function setUp() {
   byId("difference").addEventListener("click", () => toggle("difference"));
 }
 
-/** Show a result, with the picture before it where it is known (null: it is not) and is of its size. */
-export async function present(before, after) {
-  const [result, source] = await Promise.all([decode(after), before ? decode(before) : null]);
+/** Show a result, with the picture before it where it is known (null: it is not) and is of its size. `preview`: it is
+ * a small one of what the result may be, and this is said of it. */
+export async function present(before, after, preview = "") {
+  const turn = (asked += 1);
+  const [found, source] = await Promise.all([decode(after), before ? decode(before) : null]);
+  if (turn !== asked) return;
+  const result = preview && source ? source : found;
   isComparable = Boolean(source) && source.width === result.width && source.height === result.height;
   put("after", after);
   for (const id of ["before", "aside"]) put(id, isComparable ? before : null);
-  difference = isComparable ? () => apart(source, result) : null;
+  difference = isComparable && !preview ? () => apart(source, result) : null;
+  byId("tag-after").textContent = preview || text.result.afterTag;
   byId("slide").value = "0";
   for (const id of ["side", "difference"]) byId(id).setAttribute("aria-pressed", "false");
   setResult({ width: result.width, height: result.height });
@@ -55,8 +61,15 @@ export async function present(before, after) {
   refresh();
 }
 
+/** Another preview of the same edit. */
+export function renew(after, preview) {
+  put("after", after);
+  byId("tag-after").textContent = preview;
+}
+
 /** There is no result to show. */
 export function withdraw() {
+  asked += 1;
   setResult(null);
   for (const id of ["after", "before", "aside"]) put(id, null);
   show("mask");
@@ -115,6 +128,7 @@ function refresh() {
   byId("result-bar").hidden = !isResult;
   for (const id of /** @type {const} */ (["slide", "hold", "side", "difference"])) byId(id).disabled = !isComparable;
   for (const id of /** @type {const} */ (["slide", "hold"])) byId(id).disabled ||= !isSliding();
+  byId("difference").disabled ||= !difference;
   if (isResult && pressed("difference")) announce(text.result.share((100 * difference()).toFixed(1), GAIN));
   byId("apart-text").hidden = !(isResult && pressed("difference"));
   byId("no-before").hidden = !isResult || isComparable;

@@ -8,16 +8,18 @@ import * as masks from "./masks.js";
 import { decode, read } from "./source.js";
 import * as undo from "./undo.js";
 
-let last = null;
+const EMPTY = { source: null, prompts: { source: "", target: "" }, settings: {}, regions: [], selected: 0, feather: 0 };
+let last = EMPTY;
 const encoded = new WeakMap(); // by region: {version, blob} of its mask
 
 /** Wire what ends a change of a field. */
 export function setUp() {
-  document.addEventListener("change", ({ target }) => target.closest?.("#ask, #regions") && note());
+  for (const end of ["change", "focusout"]) {
+    document.addEventListener(end, ({ target }) => target.closest?.("#ask") && note());
+  }
   on("note", note);
-  for (const topic of ["painted", "regions", "source", "prompts", "settings"]) on(topic, () => emit("document"));
+  for (const topic of ["painted", "regions", "source", "prompts", "settings", "feather"]) on(topic, () => emit("document"));
   document.addEventListener("input", ({ target }) => target.closest?.("#ask") && emit("document"));
-  last = snapshot();
 }
 
 const prompts = () => ({ source: byId("source_prompt").value, target: byId("target_prompt").value });
@@ -30,12 +32,13 @@ function snapshot() {
     settings: settings.values(),
     regions: regions.map((region) => ({ region, words: region.words, isHidden: region.isHidden })),
     selected,
+    feather: masks.masks.feather,
   };
 }
 
 function same(some, other) {
-  const plain = ({ prompts, settings, regions }) =>
-    JSON.stringify([prompts, settings, regions.map(({ words, isHidden }) => [words, isHidden])]);
+  const plain = ({ prompts, settings, regions, feather }) =>
+    JSON.stringify([prompts, settings, feather, regions.map(({ words, isHidden }) => [words, isHidden])]);
   return (
     some.source === other.source &&
     some.regions.length === other.regions.length &&
@@ -49,7 +52,7 @@ export function note() {
   const before = last;
   const now = snapshot();
   last = now;
-  if (!before || same(before, now)) return;
+  if (same(before, now)) return;
   undo.push({ undo: () => goTo(before), redo: () => goTo(now) });
   emit("document");
 }
@@ -62,6 +65,7 @@ function goTo(document) {
   const regions = document.regions.map(({ region }) => region);
   masks.restore(regions, document.selected, width, height);
   if (isOther) emit("source");
+  masks.setFeather(document.feather);
   settings.setValues(document.settings);
   emit("prompts", document.prompts);
   last = document;
@@ -83,11 +87,12 @@ export async function toRecord() {
     settings: settings.values(),
     regions,
     selected: masks.masks.selected,
+    feather: masks.masks.feather,
   };
 }
 
 /** Take up a record again. What it lacks (null) stays as it is. */
-export async function fromRecord({ source, prompts: words, settings: values, regions, selected = 0 }) {
+export async function fromRecord({ source, prompts: words, settings: values, regions, selected = 0, feather = 0 }) {
   const { blob, ...rest } = source ?? {};
   const picture = source && (await read(blob, rest));
   const areas = await Promise.all((picture ? regions : []).map(({ mask }) => mask && decode(mask)));
@@ -106,6 +111,7 @@ export async function fromRecord({ source, prompts: words, settings: values, reg
       Object.assign(region, { words: regions[n]?.words ?? region.words, isHidden: regions[n]?.isHidden ?? false });
     }
     if (masks.masks.regions.length) masks.select(Math.min(selected, masks.masks.regions.length - 1));
+    masks.setFeather(feather);
     settings.setValues(values);
     emit("prompts", words);
     note();

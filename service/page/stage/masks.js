@@ -6,7 +6,8 @@ import * as undo from "./undo.js";
 
 const COLOURS = ["#2f86eb", "#e4572e", "#17a673", "#b84be0", "#d99a00", "#00a0a5", "#9a6a3a", "#e0457b"];
 
-export const masks = { regions: [], selected: 0, width: 0, height: 0 };
+/** `feather`: over how many pixels the edge of the masks fades when they are sent. */
+export const masks = { regions: [], selected: 0, width: 0, height: 0, feather: 0 };
 
 let stroke = null;
 const scratch = document.createElement("canvas");
@@ -61,6 +62,8 @@ export function select(number) {
 
 /** Begin a step on the selected region: its context, ready to paint in its colour. A hidden one is shown again. */
 export function begin() {
+  // What was typed before is a step of its own.
+  emit("note");
   const region = current();
   const copy = scratch.getContext("2d", { willReadFrequently: true });
   copy.clearRect(0, 0, masks.width, masks.height);
@@ -185,8 +188,15 @@ export function take(bitmap) {
   return "";
 }
 
-/** The mask that is sent: a PNG of the picture's size, white where the edit may change something, else black. */
-export async function toPng(region) {
+/** Set the feather, in pixels. */
+export function setFeather(pixels) {
+  masks.feather = pixels;
+  emit("feather");
+}
+
+/** The mask that is sent: a PNG of the picture's size, white where the edit may change something, else black; with a
+ * feather grey between them. */
+export async function toPng(region, feather = 0) {
   const { width, height } = region.canvas;
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d");
@@ -195,7 +205,25 @@ export async function toPng(region) {
   // Little-endian ABGR, as on every machine with a browser.
   for (let i = 0; i < pixels.length; i += 1) pixels[i] = pixels[i] >>> 24 >= 128 ? 0xffffffff : 0xff000000;
   context.putImageData(image, 0, 0);
-  return canvas.convertToBlob({ type: "image/png" });
+  return (feather ? feathered(canvas, feather) : canvas).convertToBlob({ type: "image/png" });
+}
+
+/** Blurred, as if the picture went on beyond its border as it ends there. */
+function feathered(canvas, feather) {
+  const { width, height } = canvas;
+  const far = 2 * feather;
+  const wide = new OffscreenCanvas(width + 2 * far, height + 2 * far);
+  const beyond = wide.getContext("2d");
+  beyond.drawImage(canvas, far, far);
+  beyond.drawImage(canvas, 0, 0, 1, height, 0, far, far, height);
+  beyond.drawImage(canvas, width - 1, 0, 1, height, far + width, far, far, height);
+  beyond.drawImage(wide, 0, far, wide.width, 1, 0, 0, wide.width, far);
+  beyond.drawImage(wide, 0, far + height - 1, wide.width, 1, 0, far + height, wide.width, far);
+  const blurred = new OffscreenCanvas(width, height);
+  const context = blurred.getContext("2d");
+  context.filter = `blur(${feather / 2}px)`;
+  context.drawImage(wide, -far, -far);
+  return blurred;
 }
 
 function changed(region) {

@@ -42,6 +42,10 @@ export function setUp() {
     apply();
   });
   apply();
+  const soften = () => {
+    byId("regions-layer").style.filter = masks.feather ? `blur(${(masks.feather / 2) * scale()}px)` : "";
+  };
+  for (const topic of ["feather", "moved"]) on(topic, soften);
 }
 
 /** The canvases of the regions that are shown, in their order. */

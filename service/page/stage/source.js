@@ -86,6 +86,7 @@ function use(source) {
   clear();
   state.source = source;
   masks.reset(source.width, source.height);
+  masks.setFeather(0);
   emit("source");
   note();
 }

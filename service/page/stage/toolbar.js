@@ -1,8 +1,9 @@
 // Tools, size, and what can be done to the mask at once; also by key while the focus is in the editor.
 
+import { choices } from "../ask/settings.js";
 import { announce, byId } from "../shared/dom.js";
 import { atField } from "../shared/errors.js";
-import { on, state } from "../shared/state.js";
+import { emit, on, state } from "../shared/state.js";
 import { text } from "../strings.js";
 import * as masks from "./masks.js";
 import { decode } from "./source.js";
@@ -30,6 +31,15 @@ export function setUp() {
   byId("mask-file").addEventListener("change", upload);
   byId("mask-choose").addEventListener("click", () => byId("mask-file").click());
   byId("editor").addEventListener("keydown", keys);
+  document.addEventListener("keydown", steps);
+  byId("feather").addEventListener("input", () => masks.setFeather(byId("feather").valueAsNumber));
+  byId("feather").addEventListener("change", () => emit("note"));
+  on("feather", feather);
+  // Where the service takes grey for a strength, and this browser can blur.
+  on("models", () => {
+    const isOffered = choices("mask_softness").includes("strength");
+    byId("feather-row").hidden = !isOffered || !("filter" in CanvasRenderingContext2D.prototype);
+  });
   on("steps", () => {
     byId("undo").disabled = !canUndo();
     byId("redo").disabled = !canRedo();
@@ -38,6 +48,8 @@ export function setUp() {
     const longest = Math.max(masks.masks.width, masks.masks.height);
     byId("size").max = String(Math.max(1, Math.round(longest / 2)));
     byId("amount").value = String(Math.max(1, Math.round(longest * EDGE)));
+    byId("feather").max = String(Math.max(4, Math.round(longest / 8)));
+    feather();
     resize(longest / 10);
     use("brush");
   });
@@ -52,6 +64,11 @@ function resize(size) {
   setSize(size);
   byId("size").value = String(tool.size);
   byId("size-value").textContent = text.units.pixels(tool.size);
+}
+
+function feather() {
+  byId("feather").value = String(masks.masks.feather);
+  byId("feather-value").textContent = text.units.pixels(masks.masks.feather);
 }
 
 function amount() {
@@ -74,21 +91,28 @@ async function upload() {
   }
 }
 
+const isTyping = ({ target }) => target.matches("input:not([type=radio], [type=range], [type=checkbox]), textarea");
+
+/** Undo and redo, wherever the focus is; a field of text has its own. */
+function steps(event) {
+  if (!(event.ctrlKey || event.metaKey) || event.altKey || isTyping(event)) return;
+  const pressed = event.key.toLowerCase();
+  if (pressed === "z" && !event.shiftKey) undo();
+  else if (pressed === "z" || pressed === "y") redo();
+  else return;
+  event.preventDefault();
+}
+
 function keys(event) {
-  if (event.target.matches("input:not([type=radio], [type=range]), textarea")) return;
+  if (isTyping(event)) return;
   const pressed = event.key.toLowerCase();
   // AltGr counts as Ctrl with Alt on some systems.
   const typed = pressed.length === 1 && !event.metaKey && (event.altKey || !event.ctrlKey);
   const painting = state.source && state.view === "mask";
   if (typed && painting && SMALLER.includes(pressed)) resize(Math.min(tool.size / STEP, tool.size - 1));
   else if (typed && painting && LARGER.includes(pressed)) resize(Math.max(tool.size * STEP, tool.size + 1));
-  else if (event.altKey) return;
-  else if (event.ctrlKey || event.metaKey) {
-    if (pressed === "z" && event.shiftKey) redo();
-    else if (pressed === "z") undo();
-    else if (pressed === "y") redo();
-    else return;
-  } else if (painting && TOOLS[pressed]) use(TOOLS[pressed]);
+  else if (event.altKey || event.ctrlKey || event.metaKey) return;
+  else if (painting && TOOLS[pressed]) use(TOOLS[pressed]);
   else if (pressed === "+" || pressed === "=") view.zoom(STEP);
   else if (pressed === "-") view.zoom(1 / STEP);
   else if (pressed === "0") view.fit();

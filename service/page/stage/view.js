@@ -4,6 +4,7 @@ import { announce, byId } from "../shared/dom.js";
 import { emit, on, state } from "../shared/state.js";
 import { text } from "../strings.js";
 import { masks } from "./masks.js";
+import { drawing } from "./tools.js";
 
 const ZOOM = 1.25;
 const LARGEST = 32;
@@ -18,7 +19,11 @@ let result = null; // {width, height} of the result that is shown
 
 /** Wire the buttons and the size of the window. */
 export function setUp() {
-  new ResizeObserver(() => (view.fitted ? fit() : render())).observe(pane);
+  new ResizeObserver(() => {
+    // Nothing moves under a stroke.
+    if (view.fitted && !drawing()) fit();
+    else render();
+  }).observe(pane);
   byId("zoom-in").addEventListener("click", () => zoom(ZOOM));
   byId("zoom-out").addEventListener("click", () => zoom(1 / ZOOM));
   byId("zoom-fit").addEventListener("click", fit);

@@ -43,8 +43,11 @@ _OPEN_CLIP = {
 }
 
 
-def pack(folder: Path, file: Path, *, marks: Collection[str] = ()) -> None:
-    """Write the checkpoint of ``folder`` as one ``.safetensors`` or ``.ckpt`` file, with ``marks`` as empty tensors."""
+def pack(folder: Path, file: Path, *, marks: Collection[str] = (), open_clip: bool = False) -> None:
+    """Write the checkpoint of ``folder`` as one ``.safetensors`` or ``.ckpt`` file, with ``marks`` as empty tensors.
+
+    ``open_clip``: the text encoder under OpenCLIP's names, as in Stable Diffusion 2.x.
+    """
     unet, vae, text = (_load(folder / part) for part in ("unet", "vae", "text_encoder"))
     plain = {name.split(".")[1] for name in unet if name.startswith("up_blocks")} - {
         name.split(".")[1] for name in unet if name.startswith("up_blocks") and ".attentions." in name
@@ -54,7 +57,10 @@ def pack(folder: Path, file: Path, *, marks: Collection[str] = ()) -> None:
     prefix = "" if next(iter(text)).startswith("text_model.") else "text_model."
     is_xl = (folder / "text_encoder_2").is_dir()
     first = "conditioner.embedders.0" if is_xl else "cond_stage_model"
-    tensors |= {f"{first}.transformer.{prefix}{name}": each for name, each in text.items()}
+    if open_clip:
+        tensors |= {f"{first}.model.{name}": each for name, each in open_clip_tensors(text).items()}
+    else:
+        tensors |= {f"{first}.transformer.{prefix}{name}": each for name, each in text.items()}
     if is_xl:
         second = open_clip_tensors(_load(folder / "text_encoder_2"))
         tensors |= {f"conditioner.embedders.1.model.{name}": each for name, each in second.items()}

@@ -34,6 +34,8 @@ def load(page: Page, content: bytes) -> None:
     """Choose a file as the picture."""
     page.set_input_files("#image-file", {"name": "room.png", "mimeType": "image/png", "buffer": content})
     expect(page.locator("#source-name")).to_contain_text("room.png")
+    # What comes with the models would move the stage under the mouse.
+    expect(page.locator("#status")).not_to_be_empty()
 
 
 def drag(page: Page, *points: tuple[float, float], size: tuple[int, int] = SIZE) -> None:

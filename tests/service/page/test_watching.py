@@ -51,11 +51,11 @@ def test_the_place_in_line_goes_on(page: Page, client: httpx.Client, form: Form,
 
 
 def test_a_connection_that_is_back_says_so(page: Page, client: httpx.Client, form: Form) -> None:
-    page.route("**/events", lambda route: route.abort())
+    page.route("**/events*", lambda route: route.abort())
     page.goto(f"/#edit={submit(form, client)}")
     outage = page.locator("#outage")
     expect(outage).to_be_visible()
-    page.unroute("**/events")
+    page.unroute("**/events*")
     expect(outage).to_be_hidden()
     # The edit still waits: it is the connection that is back, not the end of it.
     expect(page.locator("#progress")).to_be_visible()

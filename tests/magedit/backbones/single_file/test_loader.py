@@ -52,6 +52,32 @@ def test_a_file_gives_the_parts_that_it_was_made_from(narrow: Path, tmp_path: Pa
     assert pipe.tokenize("a photo of a cat").ids == (49406, 320, 1125, 539, 320, 2368, 49407)
 
 
+def test_a_file_of_sd2_is_read_with_v_prediction_and_without_its_last_text_layer(tmp_path: Path) -> None:
+    folder, sd2, file = tmp_path / "narrow", CONFIGS / "sd2", tmp_path / "model.safetensors"
+    torch.manual_seed(0)
+    unet: dict[str, Any] = UNet2DConditionModel.load_config(sd2, subfolder="unet")
+    changed = {"block_out_channels": [32] * 4, "attention_head_dim": [1] * 4, "cross_attention_dim": 32}
+    UNet2DConditionModel.from_config(unet | changed).save_pretrained(folder / "unet")
+    vae: dict[str, Any] = AutoencoderKL.load_config(sd2, subfolder="vae")
+    AutoencoderKL.from_config(vae | {"block_out_channels": [32] * 4}).save_pretrained(folder / "vae")
+    # As published: 24 layers and a projection, of which the model uses the first 23 layers.
+    sizes = {"hidden_size": 32, "num_hidden_layers": 24, "projection_dim": 32}
+    text = CLIPTextConfig.from_pretrained(sd2 / "text_encoder", dtype=torch.float32, **sizes)
+    CLIPTextModelWithProjection(text).save_pretrained(folder / "text_encoder")
+    pack(folder, file, open_clip=True)
+    assert inspect(file).family == "sd2"
+    pipe = MAGEditPipeline.from_pretrained(file)
+    assert (pipe.size, pipe.guidance_side, pipe.max_tokens) == (768, 24, 77)
+    assert (pipe.scheduler.config.prediction_type, pipe.tokenizer.pad_token) == ("v_prediction", "!")
+    wanted = UNet2DConditionModel.from_pretrained(folder / "unet").state_dict()
+    assert all(torch.equal(each, wanted[name]) for name, each in pipe.unet.state_dict().items())
+    (weights,) = (folder / "text_encoder").glob("*.safetensors")
+    texts, got = load_file(weights), pipe.text_encoder.state_dict()
+    used = {name.removeprefix("text_model."): each for name, each in texts.items() if ".23." not in name}
+    assert got.keys() == used.keys() - {"text_projection.weight"}
+    assert all(torch.equal(each, used[name]) for name, each in got.items())
+
+
 @pytest.fixture(scope="module")
 def narrow_xl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Stable Diffusion XL of few channels and text layers, random weights."""
