@@ -28,7 +28,7 @@ from jobs.observability.logs import configure_logging
 from magedit.demo import DEMO_EDITS, DEMO_MODELS
 
 WATCH_S = 0.5
-"""Pause between two looks at the processes, in seconds."""
+"""Pause between two checks of the processes, in seconds."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -59,7 +59,7 @@ def up(
     console = make_console()
     with explained(console), _stop_signals() as stopped:
         settings = read_settings() if port is None else read_settings(api_port=port)
-        # Without an address of a Redis server one is started here.
+        # Without a Redis address, an embedded server is started.
         embedded = "redis_url" not in settings.model_fields_set
         with Stack(settings, workers=workers, embedded=embedded) as stack:
             console.print(f"starting; logs are in {stack.logs}")
@@ -73,7 +73,7 @@ def up(
                     )
             while not stopped.wait(WATCH_S):
                 for name in stack.revive():
-                    console.print(f"{name} had ended and was started again")
+                    console.print(f"{name} had ended and was restarted")
             console.print("stopping")
 
 
@@ -122,7 +122,7 @@ def demo(
     # SIGTERM unwinds the context managers too, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with explained(console), tempfile.TemporaryDirectory(prefix="magedit-") as folder:
-        # A stack of its own: nothing of it meets a service that runs here already.
+        # A stack of its own, apart from any service that runs here already.
         own: dict[str, Any] = {
             "api_host": "127.0.0.1",
             "api_port": free_port(),
@@ -141,7 +141,7 @@ def demo(
 
 @contextmanager
 def _stop_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set, instead of ending the program in the middle of something."""
+    """An event that SIGINT and SIGTERM set instead of interrupting the program."""
     stopped = threading.Event()
     previous = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:
-        # The parent died before the request to be told of it.
+        # The parent died before prctl took effect.
         raise SystemExit(1)
     os.execvp(command[0], command)
 

@@ -1,4 +1,4 @@
-"""The console of the command line: text is printed as it is, brackets included."""
+"""The console of the command line, which prints text literally, brackets included."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from rich.console import Console
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """A console that reads no markup: names, paths and messages may hold `[brackets]`."""
+    """A console without markup: names, paths and messages may hold `[brackets]`."""
     return Console(stderr=stderr, markup=False, highlight=False, emoji=False)

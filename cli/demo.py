@@ -1,4 +1,4 @@
-"""The demo: one edit through the whole service, with pictures and figures for the person who watches."""
+"""The demo: one edit through the whole service, with pictures and figures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from magedit.images.masks import outside_difference
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What the demo made: the edit's record, its pictures, and the largest difference outside the dilated mask."""
+    """Output of the demo: the edit's record, its pictures, and the largest difference outside the dilated mask."""
 
     edit: Edit
     files: tuple[Path, ...]
@@ -38,7 +38,7 @@ def run_demo(server: str, name: str, folder: Path, console: Console, **config: A
     with Client(server) as client:
         edit = _submit(client, asked, source, mask, config)
         edit = follow(client, edit.id, console)
-        # Of a failed edit the service tells the problem here.
+        # Raises for a failed edit, with its problem.
         result = client.result(edit.id)
         pictures = {each.name: client.artifact(edit.id, each.name) for each in edit.artifacts}
     pictures |= {"source.png": _png(source), "mask.png": _png(mask), "result.png": result}

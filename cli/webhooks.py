@@ -12,7 +12,7 @@ from cli.service_redis import service_redis
 from jobs.webhooks.secrets import OVERLAP_S, WebhookSecrets
 
 LOCAL = "local"
-"""The tenant of a service that asks for no keys."""
+"""The tenant of a service without API keys."""
 
 app = typer.Typer(no_args_is_help=True, help="Webhooks: show and replace the secret that signs them.")
 
@@ -21,7 +21,7 @@ TenantName = Annotated[str, typer.Option(parser=tenant_name, metavar="NAME", hel
 
 @app.command()
 def secret(tenant: TenantName = LOCAL) -> None:
-    """Print a tenant's secret, alone on standard output; it is made when it is first asked for."""
+    """Print a tenant's secret, alone on standard output; it is created on first use."""
     with service_redis() as redis:
         typer.echo(WebhookSecrets(redis).valid(tenant)[0])
 
@@ -32,13 +32,13 @@ def rotate(
     overlap: Annotated[
         float | None,
         typer.Option(
-            parser=duration, metavar="DURATION", help="How long the old one signs too: 90m, 12h. Default: 1d."
+            parser=duration, metavar="DURATION", help="How long the old secret keeps signing: 90m, 12h. Default: 1d."
         ),
     ] = None,
 ) -> None:
-    """Replace a tenant's secret and print the new one; for a while deliveries carry a signature of each."""
+    """Replace a tenant's secret and print the new one; for a while deliveries are signed with both."""
     overlap_s = OVERLAP_S if overlap is None else int(overlap)
     with service_redis() as redis:
         fresh = WebhookSecrets(redis).rotate(tenant, overlap_s=overlap_s)
-    make_console(stderr=True).print(f"the one before goes on signing beside it for {overlap_s} s")
+    make_console(stderr=True).print(f"the previous secret keeps signing beside it for {overlap_s} s")
     typer.echo(fresh)

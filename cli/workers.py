@@ -16,22 +16,22 @@ from jobs.settings import ENV_PREFIX, Settings
 from worker.sd_notify import silence_s
 
 WATCH_S = 0.5
-"""Pause between two looks at the processes, in seconds."""
+"""Pause between two checks of the processes, in seconds."""
 
 PROCESS_EXIT_S = 10.0
-"""What a worker needs to exit after its grace time for the running edit, in seconds."""
+"""Time that a worker needs to exit after its grace time for the running edit, in seconds."""
 
 log = structlog.get_logger()
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """This process's environment, with ``settings`` in place of any other."""
+    """This process's environment, with ``settings`` in place of its MAGEDIT_ variables."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
     for name, value in settings:
         if value is not None:
             text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
             environment[ENV_PREFIX + name.upper()] = text
-    # Without these every worker starts a pool as wide as the machine, and the pools fight for the cores.
+    # Without these every worker starts one thread per core, and the workers compete for the cores.
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         environment.setdefault(name, str(settings.threads))
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -40,7 +40,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
 
 
 def worker_programs(settings: Settings, workers: int, environment: Mapping[str, str]) -> Iterator[Program]:
-    """``workers`` times `python -m worker`."""
+    """``workers`` programs that run `python -m worker`."""
     for number in range(workers):
         if settings.worker_metrics_port:
             port = f"{settings.worker_metrics_port + number}"
@@ -57,10 +57,10 @@ def worker_programs(settings: Settings, workers: int, environment: Mapping[str, 
 def keep_working(programs: Iterable[Program]) -> int:
     """Run ``programs`` until SIGTERM or SIGINT, in the main thread; their output is this process's.
 
-    One that ends is started again, one that hangs is killed and started again. One that ends with EX_CONFIG (a setting
-    or a checkpoint that cannot work) ends them all. Returns the exit status: 0, or EX_CONFIG. The first
-    signal lets each finish or hand back its edit within its grace time; a further one is passed on, and a worker then
-    hands back at once. No process is left.
+    A program that ends is restarted, one that hangs is killed and restarted. One that ends with EX_CONFIG (an invalid
+    setting or checkpoint) ends them all. Returns the exit status: 0, or EX_CONFIG. The first
+    signal lets each finish or hand back its edit within its grace time; a further one is passed on, and workers then
+    hand back at once. No process is left.
     """
     stopped = threading.Event()
     running: list[Supervised] = []
@@ -80,7 +80,7 @@ def keep_working(programs: Iterable[Program]) -> int:
             for each in running:
                 _watch(each, told)
             if any(each.misconfigured for each in running):
-                log.error("a worker cannot work as it is configured: mend the setting named above, then start it again")
+                log.error("a worker cannot run with this configuration: fix the setting named above, then restart it")
                 return os.EX_CONFIG
         log.info("stopping", workers=len(running))
         return 0
@@ -91,7 +91,7 @@ def keep_working(programs: Iterable[Program]) -> int:
 
 
 def _watch(each: Supervised, told: set[int]) -> None:
-    """Look after one program; ``told`` are the process ids whose end is in the log."""
+    """Restart one program if needed; ``told`` are the process ids whose end has been logged."""
     pid = each.pid
     if each.revive():
         log.info("worker started again", worker=each.program.name, pid=each.pid)

@@ -22,10 +22,10 @@ from jobs.settings import Settings
 from magedit.report import EditMeasures
 
 LOST = "lost"
-"""Outcome of an attempt whose claim somebody else has by now, or nobody."""
+"""Outcome of an attempt that lost its claim."""
 
 HANDED_BACK = "handed_back"
-"""Outcome of an attempt whose edit went back in line."""
+"""Outcome of an attempt whose edit was requeued."""
 
 # Bounds of histograms, in seconds: from a demo edit on a GPU to null-text inversion on a CPU.
 _EDIT_S = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
@@ -35,22 +35,22 @@ log = structlog.get_logger()
 
 
 class AttemptTelemetry:
-    """One attempt as it is seen; its ``outcome`` is a state, `LOST` or `HANDED_BACK`."""
+    """Telemetry of one attempt; its ``outcome`` is a state, `LOST` or `HANDED_BACK`."""
 
     def __init__(self) -> None:
         self.outcome = LOST
         self.measures: EditMeasures | None = None
 
     def ended(self, state: State | None, measures: EditMeasures | None = None) -> None:
-        """Note the state that a commit made, None if the claim was lost."""
+        """Record the state after a commit; None if the claim was lost."""
         self.outcome, self.measures = state or LOST, measures
 
 
 class Observer:
-    """Sees what happens in one worker process. Safe to share between threads."""
+    """Metrics and spans of one worker process. Safe to share between threads."""
 
     def __init__(self, model: str, tracer: Tracer | None = None) -> None:
-        """``tracer`` makes the spans (default: none are made)."""
+        """``tracer`` creates the spans (default: none)."""
         self.registry = CollectorRegistry()
         self._model, self._tracer = model, tracer or make_tracer(None)
         of_model: dict[str, Any] = {"labelnames": ("model",), "registry": self.registry}
@@ -68,10 +68,10 @@ class Observer:
             buckets=_EDIT_S,
             registry=self.registry,
         )
-        self._recovered = Counter("magedit_edits_recovered", "Edits put back in line.", registry=self.registry)
+        self._recovered = Counter("magedit_edits_recovered", "Edits that the reaper requeued.", registry=self.registry)
         self._webhooks = Counter(
             "magedit_webhook_attempts",
-            "Attempts to deliver, by what became of the delivery.",
+            "Delivery attempts by the resulting state of the delivery.",
             ("state",),
             registry=self.registry,
         )
@@ -81,7 +81,7 @@ class Observer:
 
     @contextmanager
     def attempt(self, claim: JobRecord) -> Iterator[AttemptTelemetry]:
-        """Around an attempt: its logs carry job, request and trace."""
+        """Context of an attempt: its logs carry job, request and trace."""
         seen, began = AttemptTelemetry(), time.time_ns()
         context = context_of(claim.traceparent)
         attributes: dict[str, str | int] = {
@@ -90,7 +90,7 @@ class Observer:
             "magedit.model": claim.model,
         }
         if claim.attempt == 1:
-            # By the clock of Redis; a clock that is behind makes no span that ends before it begins.
+            # By the clock of Redis; a local clock that lags must not make a span end before it starts.
             since = min(int(claim.created_at * 1e9), began)
             waiting = self._tracer.start_span("queue", context, SpanKind.CONSUMER, attributes, start_time=since)
             waiting.end(began)
@@ -111,11 +111,11 @@ class Observer:
                     span.set_status(Status(StatusCode.ERROR))
 
     def recovered(self, edits: int) -> None:
-        """Note edits that the reaper put back in line."""
+        """Count edits that the reaper requeued."""
         self._recovered.inc(edits)
 
     def delivered(self, state: str) -> None:
-        """Note an attempt to deliver a webhook."""
+        """Count an attempt to deliver a webhook."""
         self._webhooks.labels(state).inc()
 
     def _note(self, claim: JobRecord, seen: AttemptTelemetry, seconds: float) -> None:
@@ -139,7 +139,7 @@ def gpu_memory(sizes: Mapping[str, int]) -> GaugeMetricFamily:
 
 
 class _GpuMemory(Collector):
-    """Memory of this process's device, if it computes on one."""
+    """Memory of this process's GPU, if it uses one."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         torch = sys.modules.get("torch")
@@ -161,5 +161,5 @@ def offer(registry: CollectorRegistry, settings: Settings) -> None:
     try:
         start_http_server(settings.worker_metrics_port, settings.worker_metrics_host, registry)
     except OSError as error:
-        # Edits are worth more than their figures.
-        log.error("no metrics: the port cannot be had", port=settings.worker_metrics_port, reason=str(error))
+        # Edits matter more than their metrics.
+        log.error("no metrics: the port cannot be bound", port=settings.worker_metrics_port, reason=str(error))

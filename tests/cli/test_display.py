@@ -30,7 +30,7 @@ def edit(**changes: Any) -> Edit:
 @pytest.mark.parametrize(
     ("changes", "line", "share"),
     [
-        ({"queue_position": 3, "eta_s": 20.0}, "queued, 3 before it, about 20 s left", 0.0),
+        ({"queue_position": 3, "eta_s": 20.0}, "queued, 3 ahead of it, about 20 s left", 0.0),
         (
             {"state": "running", "progress": {"stage": "edit", "step": 5, "steps": 50, "fraction": 0.3}},
             "edit 5/50",

@@ -1,8 +1,8 @@
-"""Delivers webhooks. `python -m worker.webhooks` does nothing else; each worker does it in a thread too.
+"""Delivers webhooks, as `python -m worker.webhooks` alone or in a thread of each worker.
 
-A delivery is due in the step that ends its edit, and stays so until it was answered with 2xx or is given up
-(`jobs.webhooks.deliveries`); whoever dies with one in hand leaves it to the others. A receiver may therefore get one
-twice, with the same `webhook-id`.
+A delivery becomes due in the step that ends its edit, and stays due until it is answered with 2xx or given up
+(`jobs.webhooks.deliveries`). If a deliverer dies, others take over its deliveries, so a receiver may get one twice,
+with the same `webhook-id`.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from jobs.webhooks.secrets import WebhookSecrets
 from worker.webhooks.safe_post import CannotSend, Resolve, post, resolve
 
 POLL_S = 0.5
-"""Pause between two looks for what is due, in seconds."""
+"""Pause between two checks for due deliveries, in seconds."""
 
 SENDERS = 16
-"""Most deliveries that one process makes at a time: slow receivers must not hold up the others."""
+"""Most concurrent deliveries of one process: slow receivers must not delay the others."""
 
 LEASE_MARGIN_S = 15.0
-"""What a delivery may take besides the request itself, looking up a name above all, in seconds."""
+"""Time for a delivery besides the request itself, mainly name resolution, in seconds."""
 
 JITTER = 0.1
-"""A pause is longer by up to this share, so that what failed together is not tried together."""
+"""Largest relative jitter of a pause, so that deliveries that failed together are not retried together."""
 
 STOP_S = 5.0
-"""How long a stopping process waits for the deliveries under way, in seconds; what is cut off is made again."""
+"""How long a stopping process waits for running deliveries, in seconds; those cut off are repeated."""
 
 log = structlog.get_logger()
 
 
 class Deliverer:
-    """Makes deliveries until stopped."""
+    """Delivers until stopped."""
 
     def __init__(
         self,
@@ -59,8 +59,8 @@ class Deliverer:
         pauses_s: tuple[float, ...] = PAUSES_S,
         told: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """``context``: whom TLS trusts (default: the public authorities); ``resolve`` looks names up; ``told`` learns
-        how a delivery stands after each attempt."""
+        """``context``: TLS trust (default: the public authorities); ``resolve`` looks names up; ``told`` is called with
+        the delivery's state after each attempt."""
         self._told = told
         self._settings = settings
         self._context, self._resolve = context or httpx.create_ssl_context(), resolve
@@ -69,8 +69,7 @@ class Deliverer:
         self._deliveries = Deliveries(redis, lease_s=settings.webhook_timeout_s + LEASE_MARGIN_S, pauses_s=jittered)
 
     def run(self, stop: threading.Event, alive: Callable[[], None] = lambda: None) -> None:
-        """Deliver until ``stop`` is set; outages are waited out. ``alive`` is called before each look at
-        the queue."""
+        """Deliver until ``stop`` is set, through outages. ``alive`` is called before each check of the queue."""
         sending: list[threading.Thread] = []
         while not stop.wait(POLL_S):
             alive()
@@ -81,11 +80,11 @@ class Deliverer:
                 log.warning("nothing can be delivered: Redis is away")
                 continue
             except Exception:
-                # Whatever it was: without this thread no webhook is ever sent again.
+                # Catch everything: without this thread no webhook is ever sent again.
                 log.exception("nothing can be delivered")
                 continue
             for taken in due:
-                # Daemons: a receiver that does not answer must not keep this process from ending.
+                # Daemons: a receiver that does not answer must not keep this process alive.
                 thread = threading.Thread(target=self._send, args=(taken,), name="delivery", daemon=True)
                 thread.start()
                 sending.append(thread)
@@ -109,7 +108,7 @@ class Deliverer:
             self._deliveries.drop(taken.id)
             return
         if isinstance(record, UnreadableRecord):
-            # Due again when its lease ends: the version that wrote it can tell everything.
+            # Due again when its lease ends: a process of the version that wrote it can deliver it.
             logger.warning("not delivered: the record is not readable, another version's?")
             return
         body = event_of(record).model_dump_json().encode()

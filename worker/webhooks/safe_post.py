@@ -1,8 +1,8 @@
 """SSRF-safe webhook POST (OWASP, "Server Side Request Forgery Prevention").
 
-The name is looked up once, every address that it has must be public, and the connection goes to the address that was
-looked at: a name that leads elsewhere a moment later (DNS rebinding) gains nothing. No proxy, no redirect, no cookie;
-the body of the answer is not read. All of it ends at one deadline, however slowly the other side answers.
+The name is resolved once, all its addresses must be public, and the connection goes to a checked address, which
+defeats DNS rebinding. No proxy, no redirect, no cookie; the response body is not read. One deadline bounds everything,
+however slowly the other side answers.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Resolve = Callable[[str, int], Sequence[str]]
 
 
 class CannotSend(Exception):
-    """Nothing arrived; the message says why, and nothing about what is inside."""
+    """The request failed; the message says why without revealing internals."""
 
 
 def resolve(host: str, port: int) -> Sequence[str]:
-    """Every address of ``host`` that TCP can reach, in the order of preference. Raises CannotSend."""
+    """The TCP addresses of ``host``, in order of preference. Raises CannotSend."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -44,21 +44,21 @@ def post(
     context: ssl.SSLContext,
     resolve: Resolve = resolve,
 ) -> int:
-    """Send ``body`` and return the status of the answer, a redirect's too.
+    """Send ``body`` and return the status of the response; redirects are not followed.
 
     Args:
-        url: as `jobs.webhooks.message.check_url` lets through.
-        headers: of the request; `Host` and `Content-Length` are added.
-        body: of the request.
+        url: accepted by `jobs.webhooks.message.check_url`.
+        headers: request headers; `Host` and `Content-Length` are added.
+        body: request body.
         timeout_s: for everything together, in seconds.
-        private: let addresses that are not public through.
-        context: how TLS is spoken, and whom it trusts.
-        resolve: looks names up.
+        private: allow non-public addresses.
+        context: TLS settings and trust.
+        resolve: resolves host names.
 
     Raises:
-        CannotSend: there was no answer, or it may not be asked for.
+        CannotSend: there was no response, or the address is not allowed.
     """
-    way = _Way(time.monotonic() + timeout_s, private=private, resolve=resolve)
+    way = _CheckedBackend(time.monotonic() + timeout_s, private=private, resolve=resolve)
     timeouts = dict.fromkeys(("connect", "read", "write", "pool"), timeout_s)
     try:
         with (
@@ -76,11 +76,11 @@ def post(
             raise CannotSend(f"TLS failed: {reason.reason or 'unknown reason'}") from error
         raise CannotSend("the host takes no connection") from error
     except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-        raise CannotSend("the host broke off or does not speak HTTP") from error
+        raise CannotSend("the host closed the connection or does not speak HTTP") from error
 
 
-class _Way(httpcore.NetworkBackend):
-    """Connects to addresses that were looked at, until a deadline (monotonic seconds)."""
+class _CheckedBackend(httpcore.NetworkBackend):
+    """Connects to checked addresses only, until a deadline (monotonic seconds)."""
 
     def __init__(self, deadline: float, *, private: bool, resolve: Resolve) -> None:
         self._deadline, self._private, self._resolve = deadline, private, resolve
@@ -96,20 +96,20 @@ class _Way(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         addresses = self._resolve(host, port)
         if not self._private and not all(is_public(each) for each in addresses):
-            raise CannotSend("the host leads to an address that is not public")
+            raise CannotSend("the host resolves to an address that is not public")
         refused: Exception | None = None
         for address in addresses:
             try:
                 left = _left(self._deadline, httpcore.ConnectTimeout)
                 stream = self._tcp.connect_tcp(address, port, left, local_address, socket_options)
-                return _Hurried(stream, self._deadline)
+                return _DeadlineStream(stream, self._deadline)
             except httpcore.ConnectError as error:
                 refused = error
         raise refused or CannotSend("the host has no address")
 
 
-class _Hurried(httpcore.NetworkStream):
-    """A stream whose every wait ends at the deadline, so that one byte now and then does not prolong it."""
+class _DeadlineStream(httpcore.NetworkStream):
+    """A stream whose every wait ends at the deadline, so that a trickle of bytes does not extend it."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
         self._stream, self._deadline = stream, deadline
@@ -130,7 +130,7 @@ class _Hurried(httpcore.NetworkStream):
         timeout: float | None = None,  # noqa: ARG002
     ) -> httpcore.NetworkStream:
         left = _left(self._deadline, httpcore.ConnectTimeout)
-        return _Hurried(self._stream.start_tls(ssl_context, server_hostname, left), self._deadline)
+        return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, left), self._deadline)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)

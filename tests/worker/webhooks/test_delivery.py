@@ -109,7 +109,7 @@ def test_nothing_inside_is_called(open_desk: Desk, receiver: Receiver) -> None:
     with delivering(Deliverer(open_desk.redis, settings)):
         wait_until(lambda: any(attempt.error for attempt in how(open_desk, record).attempts), what="an attempt")
     (attempt,) = how(open_desk, record).attempts
-    assert attempt.error == "the host leads to an address that is not public"
+    assert attempt.error == "the host resolves to an address that is not public"
     assert receiver.requests == 0
 
 

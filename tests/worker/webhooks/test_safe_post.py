@@ -67,7 +67,7 @@ def test_the_address_that_was_looked_at_is_the_one_that_is_called() -> None:
 
 
 def test_the_next_address_is_tried() -> None:
-    with hanging_up("127.0.0.2") as (port, requests), pytest.raises(CannotSend, match="broke off"):
+    with hanging_up("127.0.0.2") as (port, requests), pytest.raises(CannotSend, match="closed the connection"):
         send(f"http://a.invalid:{port}/", resolve=lambda _host, _port: ["127.0.0.1", "127.0.0.2"])
     assert len(requests) == 1
 
