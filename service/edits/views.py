@@ -126,6 +126,9 @@ class Model(View):
     domain: str | None = Field(description="What the pictures it was trained on show; null: it does not say.")
     methods: tuple[str, ...]
     inversions: tuple[str, ...]
+    finds_by: tuple[str, ...] = Field(
+        description="In which ways `POST /v1/masks` finds things with it: `points`, `box`, `words`; empty: in none."
+    )
     traits: tuple[str, ...] = Field(description="What tells kinds of models apart as far as methods go.")
     unsuited: dict[str, str] = Field(
         description="Methods, inversions and parameters that make no sense on it, each with the reason."

@@ -15,6 +15,7 @@ import { byId, localise } from "./shared/dom.js";
 import { show } from "./shared/errors.js";
 import { emit, on, state } from "./shared/state.js";
 import * as edited from "./stage/document.js";
+import * as find from "./stage/find.js";
 import * as outline from "./stage/outline.js";
 import * as pointer from "./stage/pointer.js";
 import * as purpose from "./stage/purpose.js";
@@ -82,7 +83,7 @@ async function start() {
   localise();
   keys();
   document.addEventListener("visibilitychange", () => document.hidden || models());
-  for (const part of [view, pointer, outline, toolbar, purpose, edited, regions, prompts, submit, code]) part.setUp();
+  for (const part of [view, pointer, outline, toolbar, find, purpose, edited, regions, prompts, submit, code]) part.setUp();
   for (const part of [result, comparison, list, source, recipes]) part.setUp();
   try {
     await settings.setUp();

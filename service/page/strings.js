@@ -6,6 +6,7 @@ const count = (number, one, many) => `${number} ${number === 1 ? one : many}`;
 const WARNINGS = {
   poor_reconstruction:
     "The model cannot redraw this area of your picture, even without an edit. Expect a smear. Use a model that was trained on pictures like yours.",
+  no_guidance_effect: "Guidance changed hardly anything here. Try more strength.",
   no_effect: "Almost nothing changed inside the mask. Try more strength.",
   safety: "The model's safety filter objects to this result. Look at it before you show it to anybody.",
   reading_unsure: "It is not clear which words belong to the mask. Check the words above.",
@@ -24,6 +25,8 @@ const PROBLEMS = {
     return words ? `The model does not know: ${words.trim()}` : said;
   },
   no_edit_words: () => "Nothing is new in the second description. Change it, or write the words of the region.",
+  nothing_found: () => "Nothing was found there. Click somewhere else, or use other words.",
+  no_finder: () => "This model cannot find things in this way. Paint the area instead.",
   mask_empty: () => "The mask is empty. Paint the area to change.",
   worker_lost: () => "The edit could not be finished. Try again.",
   edit_diverged: () => "The edit ran out of bounds. Use less strength.",
@@ -88,6 +91,8 @@ export const text = {
   },
   tools: {
     label: "Tool",
+    select: "Select",
+    selectKey: "Select a thing by a click (S)",
     brush: "Brush",
     brushKey: "Brush (B)",
     eraser: "Eraser",
@@ -116,10 +121,21 @@ export const text = {
     feather: "Feather",
     featherHint: "How gradually the edit begins at the edge of the mask",
   },
+  find: {
+    kind: "What a click says",
+    with: "This",
+    without: "Not this",
+    first: "Click on the thing first, then on what does not belong to it.",
+    words: "Words for a thing, such as left sofa",
+    find: "Find",
+    asking: "Looking for it",
+    found: "Found",
+    other: (number, count) => `Another one (${number} of ${count})`,
+  },
   help: {
     title: "Keys and gestures",
     keys:
-      "Wheel: zoom at the pointer. Space and drag, or two fingers: move; two fingers also zoom. Keys: B, E, L, P, R, M choose the tool, [ and ] (or comma and full stop) its size, + and − zoom, 0 shows all, Ctrl Z undoes, Ctrl Shift Z redoes. Without a mouse: arrows move the brush, with Shift by one pixel; Space puts it down and lifts it, or sets a corner of a polygon; Enter closes the polygon; Escape gives up. With a result: hold C to see the picture before, arrows move the slider.",
+      "Wheel: zoom at the pointer. Space and drag, or two fingers: move; two fingers also zoom. Keys: B, E, L, P, R, M (and S) choose the tool, [ and ] (or comma and full stop) its size, + and − zoom, 0 shows all, Ctrl Z undoes, Ctrl Shift Z redoes. Without a mouse: arrows move the brush, with Shift by one pixel; Space puts it down and lifts it, or sets a corner of a polygon; Enter closes the polygon; Escape gives up. With a result: hold C to see the picture before, arrows move the slider.",
   },
   ask: {
     title: "Edit",

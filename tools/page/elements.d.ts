@@ -13,6 +13,7 @@ interface PageElements {
   difference: HTMLButtonElement;
   feather: HTMLInputElement;
   "field-model": HTMLSelectElement;
+  "find-words": HTMLInputElement;
   "find-edit": HTMLInputElement;
   "find-setting": HTMLInputElement;
   "find-state": HTMLSelectElement;

@@ -78,6 +78,7 @@ function later() {
   if (restoring) return;
   clearTimeout(timer);
   timer = window.setTimeout(save, PAUSE_MS);
+  document.body.dataset.draft = "changed";
 }
 
 async function save() {
@@ -85,5 +86,5 @@ async function save() {
   timer = 0;
   if (!state.source) return;
   await database.put(STORE, key, await toRecord());
-  document.body.dataset.kept = String(Date.now());
+  if (!timer) document.body.dataset.draft = "kept";
 }

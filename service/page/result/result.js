@@ -16,6 +16,8 @@ import { bars, table } from "./measures.js";
 import * as progress from "./progress.js";
 import * as stage from "./stage.js";
 
+const GRAVE = new Set(["poor_reconstruction", "safety"]); // warnings of a result that is hardly of use
+
 let watching = new AbortController();
 let asked = 0; // how often something was to be shown: a late answer to an earlier wish is dropped
 let drawn = 0; // the same for the results of an edit
@@ -162,7 +164,9 @@ async function draw(edit, before, number, signal) {
 function warnings(edit) {
   if (!edit.warnings.length) return "";
   const told = edit.warnings.map((warning) => h("p", {}, text.warning(warning)));
-  return h("div", { class: "note bad", role: "note", "aria-label": text.result.warnings }, ...told);
+  const isGrave = edit.warnings.some(({ code }) => GRAVE.has(code));
+  const look = isGrave ? "note bad" : "note";
+  return h("div", { class: look, role: "note", "aria-label": text.result.warnings }, ...told);
 }
 
 /** The picture that was edited: kept by this browser, or the result that was edited further; null: it is not to be

@@ -194,6 +194,26 @@ export function setFeather(pixels) {
   emit("feather");
 }
 
+/** The selected region as it is. */
+export function copy() {
+  const kept = new OffscreenCanvas(masks.width, masks.height);
+  kept.getContext("2d").drawImage(current().canvas, 0, 0);
+  return kept;
+}
+
+/** The selected region becomes what it was in a copy, with what is white in `bitmap`. */
+export function put(kept, bitmap) {
+  const helper = new OffscreenCanvas(masks.width, masks.height).getContext("2d");
+  helper.drawImage(bitmap, 0, 0);
+  const image = helper.getImageData(0, 0, masks.width, masks.height);
+  const [red, green, blue] = rgb(current().colour);
+  for (let i = 0; i < image.data.length; i += 4) image.data.set([red, green, blue, image.data[i] >= 128 ? 255 : 0], i);
+  step((context) => {
+    context.putImageData(image, 0, 0);
+    context.drawImage(kept, 0, 0);
+  });
+}
+
 /** The mask that is sent: a PNG of the picture's size, white where the edit may change something, else black; with a
  * feather grey between them. */
 export async function toPng(region, feather = 0) {

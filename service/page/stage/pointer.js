@@ -68,7 +68,7 @@ function press(event) {
     gesture = "slide";
     emit("slide", view.pointOf(event)[0] / view.size().width);
   } else {
-    gesture = "tool";
+    gesture = tools.tool.name === "select" ? "select" : "tool";
     tools.down(view.pointOf(event), NEAR / view.scale());
   }
   if (event.button === 1) event.preventDefault();
@@ -109,7 +109,9 @@ function move(event, [x, y]) {
 
 function release(event) {
   if (!pointers.delete(event.pointerId)) return;
-  if (gesture === "tool") {
+  if (gesture === "select" && event.type === "pointerup") {
+    emit("select", { point: view.pointOf(event), isOutside: event.altKey || event.shiftKey });
+  } else if (gesture === "tool") {
     if (event.type === "pointercancel") tools.cancel();
     else tools.up();
   }
@@ -160,7 +162,8 @@ function lift(event) {
   space.held = false;
   if (space.used || state.view !== "mask" || !state.source || tools.tool.name === "move") return;
   place(cursor);
-  if (tools.tool.name === "polygon" || !tools.drawing()) tools.down(cursor, NEAR / view.scale());
+  if (tools.tool.name === "select") emit("select", { point: cursor, isOutside: event.altKey || event.shiftKey });
+  else if (tools.tool.name === "polygon" || !tools.drawing()) tools.down(cursor, NEAR / view.scale());
   else tools.up();
 }
 

@@ -89,6 +89,7 @@ function use(source) {
   masks.setFeather(0);
   emit("source");
   note();
+  byId("top").scrollIntoView({ block: "nearest" });
 }
 
 async function offerPresets() {

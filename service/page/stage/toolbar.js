@@ -11,7 +11,7 @@ import { choose, setSize, tool } from "./tools.js";
 import { canRedo, canUndo, redo, undo } from "./undo.js";
 import * as view from "./view.js";
 
-const TOOLS = { b: "brush", e: "eraser", l: "lasso", p: "polygon", r: "box", m: "move" };
+const TOOLS = { s: "select", b: "brush", e: "eraser", l: "lasso", p: "polygon", r: "box", m: "move" };
 // On many keyboards the brackets need AltGr or Option; comma and full stop do not.
 const SMALLER = "[,";
 const LARGER = "].";
@@ -112,7 +112,7 @@ function keys(event) {
   if (typed && painting && SMALLER.includes(pressed)) resize(Math.min(tool.size / STEP, tool.size - 1));
   else if (typed && painting && LARGER.includes(pressed)) resize(Math.max(tool.size * STEP, tool.size + 1));
   else if (event.altKey || event.ctrlKey || event.metaKey) return;
-  else if (painting && TOOLS[pressed]) use(TOOLS[pressed]);
+  else if (painting && TOOLS[pressed] && !(pressed === "s" && byId("select-tool").hidden)) use(TOOLS[pressed]);
   else if (pressed === "+" || pressed === "=") view.zoom(STEP);
   else if (pressed === "-") view.zoom(1 / STEP);
   else if (pressed === "0") view.fit();

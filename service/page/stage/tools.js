@@ -31,6 +31,7 @@ export function setSize(size) {
 }
 
 export function down(point, near) {
+  if (tool.name === "select") return;
   if (tool.name === "polygon") {
     if (path.length > 2 && distance(point, path[0]) <= near) close();
     else path.push(point);

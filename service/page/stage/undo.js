@@ -50,6 +50,7 @@ export function undo() {
   if (!step) return;
   future.push(step);
   step.undo();
+  emit("undone");
   emit("steps");
 }
 

@@ -13,7 +13,6 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from magedit.report import EditMeasures, EditWarning
-from tests.conftest import wait_until
 from tests.service.conftest import Form, WorkerSide, picture
 from tests.service.page.conftest import WIDE, is_submission, visiting
 from tests.service.page.test_masks import SIZE, drag, load
@@ -42,9 +41,8 @@ def fill(page: Page) -> None:
     page.fill("#target_prompt", TARGET)
     page.fill("#field-seed", "7")
     page.locator("#field-strength").fill("0.5")
-    page.evaluate("delete document.body.dataset.kept")
     page.select_option("#field-preset", "fast")
-    wait_until(lambda: page.evaluate("Boolean(document.body.dataset.kept)"), what="the draft")
+    expect(page.locator("body")).to_have_attribute("data-draft", "kept")
 
 
 def assert_filled(page: Page) -> None:
@@ -79,7 +77,7 @@ def test_a_draft_survives_reload_crash_and_a_second_tab(page: Page) -> None:
     expect(second.locator("#drafts .preset")).to_have_count(1)
     load(second, picture((60, 40)))
     second.fill("#target_prompt", "a room")
-    second.wait_for_timeout(500)
+    expect(second.locator("body")).to_have_attribute("data-draft", "kept")
     third = visitor.new_page()
     third.goto("/")
     third.locator("#drafts .preset", has_text=TARGET).click()

@@ -1,0 +1,85 @@
+"""Masks without painting: by a click, by words, where the model finds things."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+from playwright.sync_api import Browser, Page, expect
+
+from jobs.settings import Settings
+from tests.conftest import wait_until
+from tests.service.conftest import SIZE, Announce, picture
+from tests.service.page.conftest import WIDE, serious, visiting
+from tests.service.page.test_masks import drag, load
+from tests.service.routes.test_masks import find
+
+
+def asked(client: httpx.Client, count: int) -> str:
+    """Wait for the last of so many masks; its id."""
+    masks: list[dict[str, str]] = []
+
+    def there() -> bool:
+        masks[:] = client.get("/v1/masks").json()["masks"]
+        return len(masks) == count
+
+    wait_until(there, what="the question")
+    return masks[0]["id"]
+
+
+def share(page: Page, pixels: int) -> None:
+    """So much is selected."""
+    expect(page.locator(".share")).to_have_text(f"{100 * pixels / (SIZE[0] * SIZE[1]):.1f} %")
+
+
+def test_a_click_selects_a_thing(
+    browser: Browser, client: httpx.Client, announce: Announce, settings: Settings
+) -> None:
+    announce(finds_by=("points", "words"))
+    with visiting(browser, str(client.base_url), **WIDE) as page:
+        load(page, picture(SIZE))
+        # What is painted stays.
+        page.check("[value=box]", force=True)
+        drag(page, (50, 40), (60, 44), size=SIZE)
+        share(page, 40)
+        page.check("[value=select]", force=True)
+        drag(page, (20, 20), size=SIZE)
+        mask = asked(client, 1)
+        find(settings, mask, (10, 10, 30, 30), (10, 10, 20, 20))
+        share(page, 440)
+        assert serious(page) == []
+        page.get_by_role("button", name="Another one (1 of 2)").click()
+        share(page, 140)
+        # What does not belong to it, said by a second click.
+        page.get_by_label("Not this").check()
+        drag(page, (12, 12), size=SIZE)
+        second = asked(client, 2)
+        assert client.get(f"/v1/masks/{second}").json()["request"]["points"] == [[20, 20, 1], [12, 12, 0]]
+        find(settings, second, (15, 15, 25, 25))
+        share(page, 140)
+        page.click("#undo")
+        page.click("#undo")
+        page.click("#undo")
+        share(page, 40)
+
+
+def test_words_select_a_thing(browser: Browser, client: httpx.Client, announce: Announce, settings: Settings) -> None:
+    announce(finds_by=("words",))
+    with visiting(browser, str(client.base_url), **WIDE) as page:
+        load(page, picture(SIZE))
+        page.check("[value=select]", force=True)
+        expect(page.get_by_label("Not this")).to_be_hidden()
+        page.get_by_label("Words for a thing").fill("left sofa")
+        page.keyboard.press("Enter")
+        mask = asked(client, 1)
+        assert json.loads(client.get(f"/v1/masks/{mask}").text)["request"]["words"] == "left sofa"
+        find(settings, mask, (0, 0, 16, 12))
+        share(page, 192)
+
+
+def test_a_model_that_finds_nothing_offers_no_clicks(browser: Browser, client: httpx.Client) -> None:
+    with visiting(browser, str(client.base_url), **WIDE) as page:
+        load(page, picture(SIZE))
+        expect(page.locator("#select-tool")).to_be_hidden()
+        page.locator("#stage").press("s")
+        expect(page.locator("[value=brush]")).to_be_checked()
