@@ -2,13 +2,12 @@
 
 import { chosenModel } from "../ask/settings.js";
 import { isOver } from "../result/follow.js";
-import { ProblemError, call, json, picture } from "../shared/api.js";
+import { ProblemError, call, json } from "../shared/api.js";
 import { announce, byId } from "../shared/dom.js";
 import { atField, clearField } from "../shared/errors.js";
 import { emit, on, state } from "../shared/state.js";
 import { text } from "../strings.js";
 import * as masks from "./masks.js";
-import { decode } from "./source.js";
 import { tool } from "./tools.js";
 
 const WAIT_S = 20; // that the service holds its answer for
@@ -88,8 +87,8 @@ async function ask(meant) {
   try {
     const mask = await finished(await send(meant, signal), signal);
     if (mask.state !== "succeeded") throw new ProblemError(mask.problem ?? { detail: text.states.failedEdit });
-    found = await Promise.all(mask.candidates.map(async ({ href }) => decode((await picture(href)).blob)));
     if (signal.aborted) return;
+    found = mask.candidates.map(({ rle }) => drawn(rle));
     show(0);
   } catch (error) {
     if (signal.aborted) return;
@@ -120,6 +119,36 @@ async function finished(mask, signal) {
     now = await json(now.links.self, { signal });
   }
   return now;
+}
+
+/** COCO's compressed run lengths, down each column in turn, as a picture: white where the mask is. */
+function drawn({ counts, size: [height, width] }) {
+  const runs = [];
+  for (let at = 0; at < counts.length; ) {
+    let value = 0;
+    let shift = 0;
+    let code = 0;
+    do {
+      code = counts.charCodeAt(at) - 48;
+      value |= (code & 31) << shift;
+      shift += 5;
+      at += 1;
+    } while (code & 32);
+    if (code & 16) value |= -1 << shift;
+    // From the third one on, what is told is the difference to the run before last.
+    runs.push(runs.length > 2 ? value + runs.at(-2) : value);
+  }
+  const image = new ImageData(width, height);
+  const pixels = new Uint32Array(image.data.buffer);
+  let place = 0;
+  for (const [n, run] of runs.entries()) {
+    for (const end = place + run; place < end; place += 1) {
+      if (n % 2) pixels[(place % height) * width + Math.floor(place / height)] = 0xffffffff;
+    }
+  }
+  const canvas = new OffscreenCanvas(width, height);
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas;
 }
 
 /** Put a candidate into the region, with what was in it before. */

@@ -55,8 +55,8 @@ def test_a_click_selects_a_thing(
         drag(page, (12, 12), size=SIZE)
         second = asked(client, 2)
         assert client.get(f"/v1/masks/{second}").json()["request"]["points"] == [[20, 20, 1], [12, 12, 0]]
-        find(settings, second, (15, 15, 25, 25))
-        share(page, 140)
+        find(settings, second, (15, 15, 25, 27))
+        share(page, 160)
         page.click("#undo")
         page.click("#undo")
         page.click("#undo")
@@ -73,8 +73,8 @@ def test_words_select_a_thing(browser: Browser, client: httpx.Client, announce: 
         page.keyboard.press("Enter")
         mask = asked(client, 1)
         assert json.loads(client.get(f"/v1/masks/{mask}").text)["request"]["words"] == "left sofa"
-        find(settings, mask, (0, 0, 16, 12))
-        share(page, 192)
+        find(settings, mask, (0, 0, 16, 10))
+        share(page, 160)
 
 
 def test_a_model_that_finds_nothing_offers_no_clicks(browser: Browser, client: httpx.Client) -> None:

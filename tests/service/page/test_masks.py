@@ -60,6 +60,9 @@ def touch(page: Page, *points: tuple[float, float], size: tuple[int, int]) -> No
         at = {"x": box["x"] + x / size[0] * box["width"], "y": box["y"] + y / size[1] * box["height"]}
         kind = "touchMove" if n else "touchStart"
         device.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [at]})
+    # The finger rests before it is lifted: else it flings, and the next tap only stops that.
+    page.wait_for_timeout(100)
+    device.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [at]})
     device.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
 
