@@ -34,6 +34,9 @@ soak: $(VENV)/.dev  ## Long model-based lives, then kill everything for most of 
 	$(if $(findstring --resume,$(SOAK)),,$(BIN)/python -m pytest -m slow tests/jobs/test_job_life.py)
 	$(BIN)/python -m tests.soak $(SOAK)
 
+litellm: $(VENV)/.dev  ## OpenAI's client through LiteLLM's proxy, which it installs in .cache/litellm (hundreds of MB)
+	$(BIN)/python -m pytest -m slow tests/e2e/test_litellm.py
+
 fuzz: $(VENV)/.dev  ## 5,000 mutated uploads, and the whole contract with random requests: no fault of the service
 	$(BIN)/python -m pytest tests/fuzz
 

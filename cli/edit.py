@@ -87,6 +87,12 @@ def edit(
             hidden=True, metavar="METHOD", help="Several methods in place of --method, a result of each; repeatable."
         ),
     ] = None,
+    stop_if_hopeless: Annotated[
+        bool | None,
+        typer.Option(
+            "--stop-if-hopeless", hidden=True, help="End the edit as soon as its guided steps show that it would fail."
+        ),
+    ] = None,
     preview: Annotated[
         str | None,
         typer.Option(
@@ -167,6 +173,7 @@ def edit(
         "mask_shapes": mask_shapes,
         "output_format": output_format or _format_of(out),
         "output_compression": output_compression,
+        "stop_if_hopeless": stop_if_hopeless,
         **config,
     }
     console = make_console()

@@ -258,11 +258,18 @@ class Records:
         return decode_pairs(answer[1]) if answer[0] == b"claimed" else None
 
     @redis_errors()
-    def renew(self, claim: JobRecord, progress: Progress | None = None, preview: EditPreview | None = None) -> Hold:
-        """Extend the lease, save ``progress`` and keep ``preview``, unless the claim was lost."""
-        text = encode(claim.model_copy(update={"progress": progress}))["progress"] if progress else ""
+    def renew(
+        self,
+        claim: JobRecord,
+        progress: Progress | None = None,
+        preview: EditPreview | None = None,
+        warnings: Sequence[EditWarning] = (),
+    ) -> Hold:
+        """Extend the lease, save ``progress`` and ``warnings``, keep ``preview``, unless the claim was lost."""
+        encoded = encode(claim.model_copy(update={"progress": progress, "assessment": tuple(warnings)}))
+        news = (encoded["progress"] if progress else "", encoded["assessment"] if warnings else "")
         seen = (preview.image, preview.result, preview.step, preview.steps, PREVIEW_TTL_S) if preview else ()
-        return Hold(self._renew(args=[*_fence(claim), self._lease_ms, text, *seen]).decode())
+        return Hold(self._renew(args=[*_fence(claim), self._lease_ms, *news, *seen]).decode())
 
     def commit_success(
         self,

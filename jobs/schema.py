@@ -108,6 +108,11 @@ class JobOptions(Frozen):
     priority: EditPriority = Field(
         default="normal", description="`low`: the edit begins only while no `normal` one waits for the same model."
     )
+    stop_if_hopeless: bool = Field(
+        default=False,
+        description="End the edit with the code `hopeless` as soon as its guided steps show that it would fail; else "
+        "it has the warning `likely_to_fail` from then on.",
+    )
     deadline_s: DeadlineS | None = Field(
         default=None,
         description="Seconds from acceptance within which a worker must begin: else the edit fails with the code "

@@ -187,6 +187,14 @@ class Settings(BaseSettings):
         "`no_guidance_effect`; 0: never.",
     )
 
+    warn_hopeless_ratio: float = Field(
+        default=Thresholds.hopeless_ratio,
+        ge=0,
+        le=1,
+        description="Words with less than this share of the attention inside their mask, after a few guided steps, "
+        "give the running edit the warning `likely_to_fail`; 0: never.",
+    )
+
     # Front end
     auth: Literal["off", "keys"] = Field(
         default="off",

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from magedit.report import EditMeasures, EditWarning, ResultMeasures
+from magedit.prompts.kinds import EditKind
+from magedit.report import EditMeasures, EditWarning, ResultMeasures, StepTrace
+
+HOPELESS_AFTER: Final = 3
+"""Guided steps before anything is said of an edit's outcome: the words' attention may rise late."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +26,41 @@ class Thresholds:
     reconstruction_db: float = 20.0
     no_effect_levels: float = 4.0
     guidance_rise: float = 0.01
+    hopeless_ratio: float = 0.01
+
+
+def outlook(
+    trace: Sequence[StepTrace],
+    kind: EditKind,
+    words: Sequence[Sequence[str]],
+    thresholds: Thresholds | None = None,
+) -> EditWarning | None:
+    """What the steps so far say of a result: the warning ``likely_to_fail``, or None.
+
+    After some guided steps a region's words still have next to none of the attention inside the mask: the model does
+    not see there what they name. Removals are not judged: their words name what fills the place.
+
+    Args:
+        trace: the result's steps so far.
+        kind: of the edit.
+        words: one sequence per region, as in the request.
+        thresholds: where it begins.
+    """
+    least = (thresholds or Thresholds()).hopeless_ratio
+    guided = [step for step in trace if step.iterations]
+    if kind == "removal" or len(guided) < HOPELESS_AFTER or not least:
+        return None
+    for named, ratios in zip(words, guided[-1].after, strict=True):
+        if named and ratios.token < least:
+            told = ", ".join(repr(word) for word in named)
+            return EditWarning(
+                code="likely_to_fail",
+                message=f"after {len(guided)} guided steps {told} has {ratios.token:.2%} of the attention inside the "
+                "mask: the model does not see it there, and such edits mostly fail. Use a larger mask, or words that "
+                "it knows for a thing of this size and place",
+                field="words",
+            )
+    return None
 
 
 def assess(measures: EditMeasures, thresholds: Thresholds | None = None) -> tuple[EditWarning, ...]:

@@ -18,7 +18,8 @@
     │   ├── RegionMismatch       masks and regions do not pair up
     │   ├── UnknownMethod        no such method or inversion, or an inversion that was made for another edit
     │   ├── NotTogether          a method with an inversion or a parameter that it has no use for
-    │   └── NothingToGuide       guidance has no edit words to work with
+    │   ├── NothingToGuide       guidance has no edit words to work with
+    │   └── EditHopeless         it was about to fail, and was to be ended then
     ├── CheckpointError          the checkpoint is not of Stable Diffusion 1.x/2.x layout, or lacks what is asked
     │   └── NoGuidanceLayers     no cross attention at the guidance resolution
     ├── EditDiverged             the latent became NaN or infinite
@@ -166,6 +167,13 @@ class NothingToGuide(InvalidEdit):
     """Guidance was asked for, but no edit words are given and the target prompt adds none."""
 
     code = "no_edit_words"
+    default_field = "words"
+
+
+class EditHopeless(InvalidEdit):
+    """The guided steps showed that the edit would fail, and ``stop_if_hopeless`` ended it there."""
+
+    code = "hopeless"
     default_field = "words"
 
 

@@ -55,6 +55,9 @@ class Preview:
 
 OnPreview = Callable[[Preview], None]
 
+OnTrace = Callable[[int, "StepTrace"], None]
+"""(result, its step), after each measured step."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EditWarning:

@@ -60,6 +60,7 @@ KINDS: Mapping[type[Exception], Kind] = MappingProxyType(
         edit.UnknownMethod: Kind(_422, "Unknown method"),
         edit.NotTogether: Kind(_422, "Parameters do not go together"),
         edit.NothingToGuide: Kind(_422, "No words to edit"),
+        edit.EditHopeless: Kind(_422, "The edit was about to fail"),
         edit.CheckpointError: Kind(_500, "The model cannot be used"),
         edit.NoGuidanceLayers: Kind(_500, "The model cannot be guided"),
         edit.EditDiverged: Kind(_422, "The edit diverged"),

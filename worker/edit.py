@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any
@@ -9,16 +10,17 @@ from typing import Any
 from PIL import Image
 
 from jobs.errors import ContentWithheld
-from jobs.schema import CONTENT_TYPES, JobRecord, OutputFormat, StoredObject
+from jobs.schema import CONTENT_TYPES, EditRequest, JobRecord, OutputFormat, StoredObject
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, artifact_key, result_key, sha256
-from magedit.assessment import Thresholds, assess
+from magedit.assessment import Thresholds, assess, outlook
 from magedit.config import EditConfig
+from magedit.errors import EditHopeless
 from magedit.images.masks import selected_by
 from magedit.images.transparency import flatten
 from magedit.meter import expected_work
 from magedit.methods.registry import METHODS
-from magedit.report import EditMeasures, EditWarning
+from magedit.report import EditMeasures, EditWarning, OnTrace, StepTrace
 from worker.artifacts import all_artifacts
 from worker.compare import edit_by
 from worker.inversion_cache import CachedInversion, Inversions
@@ -102,6 +104,7 @@ def run(
         on_progress=report,
         on_inverted=slot.keep if slot else None,
         on_preview=report.show if previews else None,
+        on_trace=_watch(request, report, thresholds),
     )
     measures = edited.measures
     if withhold and measures.nsfw_content_detected:
@@ -113,7 +116,26 @@ def run(
         measures = replace(measures, unguided=unguided.measures.after)
     selected = [selected_by(mask) for mask in masks]
     finished = _finish(claim, image, selected, edited, measures, unguided, store, report, withhold=False)
-    return replace(finished, assessment=assess(finished.measures, thresholds))
+    return replace(finished, assessment=(*report.warnings, *assess(finished.measures, thresholds)))
+
+
+def _watch(request: EditRequest, report: Reporter, thresholds: Thresholds | None) -> OnTrace:
+    """Tells ``report`` as soon as a result is likely to fail, and ends an edit of which every result is, if it asks."""
+    traces: dict[int, list[StepTrace]] = defaultdict(list)
+    hopeless: set[int] = set()
+    words = [region.words for region in request.regions]
+
+    def on_trace(result: int, step: StepTrace) -> None:
+        traces[result].append(step)
+        warning = outlook(traces[result], request.kind, words, thresholds)
+        if warning is None:
+            return
+        report.warn(warning)
+        hopeless.add(result)
+        if request.stop_if_hopeless and len(hopeless) == request.config.results:
+            raise EditHopeless(warning.message)
+
+    return on_trace
 
 
 def thresholds_of(settings: Settings) -> Thresholds:
@@ -122,6 +144,7 @@ def thresholds_of(settings: Settings) -> Thresholds:
         reconstruction_db=settings.warn_reconstruction_db,
         no_effect_levels=settings.warn_no_effect_levels,
         guidance_rise=settings.warn_guidance_rise,
+        hopeless_ratio=settings.warn_hopeless_ratio,
     )
 
 

@@ -158,10 +158,10 @@ class Heartbeat:
             os._exit(EXIT_RESTART)
         if self._give_up_at is not None and now >= self._give_up_at:
             report.stop(Stop.HANDED_BACK)
-        news, preview = report.news(), report.preview()
-        if news is None and preview is None and now - self._renewed < self._period_s:
+        news, preview, warnings = report.news(), report.preview(), report.new_warnings()
+        if news is None and preview is None and not warnings and now - self._renewed < self._period_s:
             return
-        hold = self._records.renew(claim, news, None if preview is None else encoded(preview))
+        hold = self._records.renew(claim, news, None if preview is None else encoded(preview), warnings)
         self._renewed = now
         if hold is Hold.CANCEL:
             report.stop(Stop.CANCELED)

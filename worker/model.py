@@ -17,7 +17,7 @@ from jobs.settings import Settings
 from magedit.config import EditConfig, Region
 from magedit.meter import OnProgress
 from magedit.methods.compatibility import suited_inversions, suited_methods
-from magedit.report import EditMeasures, OnPreview
+from magedit.report import EditMeasures, OnPreview, OnTrace
 
 
 class Edited(Protocol):
@@ -52,6 +52,7 @@ class Editor(Protocol):
         on_progress: OnProgress | None = None,
         on_inverted: Callable[[Any], None] | None = None,
         on_preview: OnPreview | None = None,
+        on_trace: OnTrace | None = None,
     ) -> Edited: ...
 
 

@@ -11,7 +11,7 @@ import time
 from enum import StrEnum
 
 from magedit.errors import EditCanceled
-from magedit.report import Preview, Progress
+from magedit.report import EditWarning, Preview, Progress
 
 
 class Stop(StrEnum):
@@ -38,6 +38,8 @@ class Reporter:
         self._news: Progress | None = None
         self._last: Progress | None = None
         self._preview: Preview | None = None
+        self._warnings: tuple[EditWarning, ...] = ()
+        self._warned = 0
         self._stop: Stop | None = None
         self._alive = time.monotonic()
         self._before, self._part = 0.0, 1.0
@@ -89,6 +91,25 @@ class Reporter:
         with self._lock:
             preview, self._preview = self._preview, None
         return preview
+
+    def warn(self, warning: EditWarning) -> None:
+        """Take something to tell the caller while the edit runs; the same code once."""
+        with self._lock:
+            if warning.code not in {each.code for each in self._warnings}:
+                self._warnings = (*self._warnings, warning)
+
+    @property
+    def warnings(self) -> tuple[EditWarning, ...]:
+        """What is to be told of the running edit."""
+        return self._warnings
+
+    def new_warnings(self) -> tuple[EditWarning, ...]:
+        """All warnings if there is a new one, once; else none."""
+        with self._lock:
+            if len(self._warnings) == self._warned:
+                return ()
+            self._warned = len(self._warnings)
+            return self._warnings
 
     @property
     def last(self) -> Progress | None:

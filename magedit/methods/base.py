@@ -55,6 +55,7 @@ class EditTask:
     generator: torch.Generator
     renoised: bool
     on_step: OnStep | None
+    on_trace: Callable[[StepTrace], None] | None = None
 
     def stepped(self, step: int, timestep: float, latent: Tensor) -> Tensor:
         """Report the end of a step; the latent to go on with, in which weak cells still follow the source."""

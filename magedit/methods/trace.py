@@ -37,16 +37,17 @@ class Watch:
         maps = {name: maps[name] for name in self._sides}
         after = measure(maps, self._sides, task.words, task.regions)
         self._shares.append(self._regions(maps))
-        self._trace.append(
-            StepTrace(
-                step=step,
-                timestep=round(timestep),
-                iterations=guided.updates if guided else 0,
-                losses=guided.losses if guided else (),
-                before=guided.before if guided else after,
-                after=after,
-            )
+        trace = StepTrace(
+            step=step,
+            timestep=round(timestep),
+            iterations=guided.updates if guided else 0,
+            losses=guided.losses if guided else (),
+            before=guided.before if guided else after,
+            after=after,
         )
+        self._trace.append(trace)
+        if task.on_trace is not None:
+            task.on_trace(trace)
 
     def edited(self, latent: Tensor, source: Tensor, mask: Tensor | None = None) -> EditedLatent:
         """The finished edit: ``latent`` and what was noted."""

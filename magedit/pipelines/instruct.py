@@ -31,7 +31,7 @@ from magedit.pipelines.inputs import Inputs, Mask, as_config, check_prompts, rea
 from magedit.pipelines.output import Inversion, MAGEditOutput
 from magedit.pipelines.preview import Previews
 from magedit.pipelines.progress import shown
-from magedit.report import EditMeasures, OnPreview, Reconstruction, ResultMeasures, Stage
+from magedit.report import EditMeasures, OnPreview, OnTrace, Reconstruction, ResultMeasures, Stage
 
 _NO_LATENT = torch.empty(0)
 """In place of a source branch, which there is none of."""
@@ -117,9 +117,10 @@ class InstructPipeline(Pipeline):
         on_progress: OnProgress | None = None,
         on_inverted: Callable[[Inversion], None] | None = None,
         on_preview: OnPreview | None = None,
+        on_trace: OnTrace | None = None,
     ) -> MAGEditOutput:
         """As `MAGEditPipeline.edit`."""
-        del regions, inversion, on_inverted
+        del regions, inversion, on_inverted, on_trace
         return self._edit(trusted_inputs(image, masks), source_prompt, target_prompt, config, on_progress, on_preview)
 
     def _edit(

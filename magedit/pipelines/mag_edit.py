@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -56,7 +56,7 @@ from magedit.pipelines.preview import Previews
 from magedit.pipelines.progress import shown
 from magedit.prompts.alignment import Encoded
 from magedit.prompts.weights import PromptSyntax
-from magedit.report import EditMeasures, OnPreview, Reconstruction, ResultMeasures, Stage
+from magedit.report import EditMeasures, OnPreview, OnTrace, Reconstruction, ResultMeasures, Stage
 
 
 class MAGEditPipeline(Pipeline):
@@ -213,6 +213,7 @@ class MAGEditPipeline(Pipeline):
         on_progress: OnProgress | None = None,
         on_inverted: Callable[[Inversion], None] | None = None,
         on_preview: OnPreview | None = None,
+        on_trace: OnTrace | None = None,
     ) -> MAGEditOutput:
         """`__call__` of what is resolved already (`magedit.edits.resolve`): nothing is checked or decided again.
 
@@ -229,6 +230,7 @@ class MAGEditPipeline(Pipeline):
             on_progress=on_progress,
             on_inverted=on_inverted,
             on_preview=on_preview,
+            on_trace=on_trace,
         )
 
     def _edit(
@@ -243,6 +245,7 @@ class MAGEditPipeline(Pipeline):
         on_progress: OnProgress | None,
         on_inverted: Callable[[Inversion], None] | None,
         on_preview: OnPreview | None,
+        on_trace: OnTrace | None = None,
         generator: torch.Generator | None = None,
         output_type: str = "pil",
         callback: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None = None,
@@ -270,6 +273,8 @@ class MAGEditPipeline(Pipeline):
                         self.latent_colours, on_preview, image, union, crop.box, interval_s=self.preview_interval_s
                     )
                     tasks = [previews.watch(task, number) for number, task in enumerate(tasks)]
+                if on_trace is not None:
+                    tasks = [replace(task, on_trace=partial(on_trace, number)) for number, task in enumerate(tasks)]
                 edited = load()(tasks)
             margin = pixels.paste_margin_px(crop.box, config.paste_margin) if inputs.strength is None else 0
             pictures: list[Image.Image] = []

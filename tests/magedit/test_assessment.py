@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from magedit.assessment import Thresholds, assess
-from magedit.report import EditMeasures, Ratios, Reconstruction, ResultMeasures
+from magedit.assessment import HOPELESS_AFTER, Thresholds, assess, outlook
+from magedit.prompts.kinds import EditKind
+from magedit.report import EditMeasures, Ratios, Reconstruction, ResultMeasures, StepTrace
 
 
 def result(*, inside: float | None = 30.0, flagged: bool | None = None) -> ResultMeasures:
@@ -66,3 +67,47 @@ def test_nothing_is_said_of_a_good_edit_or_of_what_was_not_measured() -> None:
     assert assess(good) == assess(unmeasured) == ()
     everything = EditMeasures(reconstruction=Reconstruction(vae=1.0, inversion=1.0), results=(result(inside=0.0),))
     assert assess(everything, Thresholds(reconstruction_db=0, no_effect_levels=0)) == ()
+
+
+def steps(*tokens: float, iterations: int = 5) -> list[StepTrace]:
+    """Guided steps of one region, whose words have these shares afterwards."""
+    return [
+        StepTrace(
+            step=number,
+            timestep=900 - number,
+            iterations=iterations,
+            losses=(1.0,),
+            before=(Ratios(token=token, spatial=0.1),),
+            after=(Ratios(token=token, spatial=0.1),),
+        )
+        for number, token in enumerate(tokens)
+    ]
+
+
+def test_words_that_the_model_does_not_see_are_told_after_a_few_guided_steps() -> None:
+    low = Thresholds.hopeless_ratio / 2
+    trace = steps(*(low,) * HOPELESS_AFTER)
+    assert outlook(trace[:-1], "addition", [("lamp",)]) is None
+    warning = outlook(trace, "addition", [("lamp",)])
+    assert warning is not None
+    assert (warning.code, warning.field) == ("likely_to_fail", "words")
+    assert "after 3 guided steps 'lamp' has 0.50% of the attention" in warning.message
+
+
+@pytest.mark.parametrize(
+    ("tokens", "kind", "words", "thresholds"),
+    [
+        ((0.001, 0.001, 0.2), "addition", [("lamp",)], None),
+        ((0.001, 0.001, 0.001), "removal", [("wall",)], None),
+        ((0.001, 0.001, 0.001), "addition", [()], None),
+        ((0.001, 0.001, 0.001), "addition", [("lamp",)], Thresholds(hopeless_ratio=0)),
+    ],
+)
+def test_nothing_is_told_of_words_that_rise_of_removals_and_of_regions_without_words(
+    tokens: tuple[float, ...], kind: EditKind, words: list[tuple[str, ...]], thresholds: Thresholds | None
+) -> None:
+    assert outlook(steps(*tokens), kind, words, thresholds) is None
+
+
+def test_steps_without_guidance_do_not_count() -> None:
+    assert outlook(steps(*(0.001,) * 9, iterations=0), "addition", [("lamp",)]) is None

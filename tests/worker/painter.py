@@ -31,7 +31,7 @@ from jobs.settings import Settings
 from magedit.config import EditConfig, Region
 from magedit.errors import EditDiverged
 from magedit.meter import OnProgress
-from magedit.report import EditMeasures, OnPreview, Preview, Progress, Stage
+from magedit.report import EditMeasures, OnPreview, OnTrace, Preview, Progress, Ratios, Stage, StepTrace
 from worker.__main__ import serve
 from worker.model import ServedModel
 
@@ -72,6 +72,7 @@ class Painter:
         on_progress: OnProgress | None = None,
         on_inverted: Any = None,  # noqa: ARG002
         on_preview: OnPreview | None = None,
+        on_trace: OnTrace | None = None,
     ) -> Painted:
         def step(number: int) -> None:
             if on_progress is not None:
@@ -83,6 +84,16 @@ class Painter:
             if on_preview is not None:
                 on_preview(Preview(picture=image, result=0, step=number + 1, steps=config.steps))
             time.sleep(STEP_S)
+        if target_prompt == "doubt" and on_trace is not None:
+            for number in range(config.steps):
+                ratios = (Ratios(token=0.0005, spatial=0.02),)
+                losses = (1.0,)
+                on_trace(
+                    0, StepTrace(step=number, timestep=1, iterations=1, losses=losses, before=ratios, after=ratios)
+                )
+            while (self.gates / "doubt").exists():
+                step(config.steps)
+                time.sleep(STEP_S)
         while target_prompt == "hold" and (self.gates / "hold").exists():
             step(config.steps)
             time.sleep(STEP_S)

@@ -12,10 +12,11 @@ from PIL import Image, ImageChops
 from jobs.errors import ContentWithheld
 from jobs.schema import JobRecord, StoredObject
 from jobs.storage import attempt_prefix, sha256
+from magedit.assessment import Thresholds
 from magedit.config import EditConfig
-from magedit.errors import WordNotFound
+from magedit.errors import EditHopeless, WordNotFound
 from magedit.images.heatmap import PANEL_SIDE
-from magedit.report import Progress
+from magedit.report import EditWarning, Progress
 from tests.jobs.desk import SIZE, Desk
 from worker import edit
 from worker.model import Edited, Editor, ServedModel
@@ -173,3 +174,40 @@ def test_several_results_lie_beside_each_other_with_a_contact_sheet(
     assert sheet.height > 2 * PANEL_SIDE
     again = edit.run(claimed(desk, config=replace(CONFIG, seed=1)), real_model.editor, desk.store, Reporter())
     assert again.results[0].sha256 == finished.results[3].sha256
+
+
+GUIDED = EditConfig(steps=6, max_iterations=1, guided_fraction=1.0)
+"""Enough guided steps to be judged by; random weights see nothing anywhere."""
+
+
+def test_an_edit_that_is_likely_to_fail_is_told_while_it_runs(desk: Desk, real_model: ServedModel) -> None:
+    report, told = Reporter(), []
+
+    class Seen(Reporter):
+        def warn(self, warning: EditWarning) -> None:
+            super().warn(warning)
+            told.append(self.last)
+
+    report = Seen()
+    # Whatever share the words have, it is less than all.
+    finished = edit.run(
+        claimed(desk, config=GUIDED, kind="addition"),
+        real_model.editor,
+        desk.store,
+        report,
+        thresholds=Thresholds(hopeless_ratio=1.0),
+    )
+    assert [each.code for each in report.new_warnings()] == ["likely_to_fail"]
+    assert report.new_warnings() == ()
+    assert finished.assessment[0].code == "likely_to_fail"
+    assert told[0] is not None
+    assert told[0].fraction < 1.0
+
+
+def test_an_edit_that_is_likely_to_fail_ends_where_that_is_asked_for(desk: Desk, real_model: ServedModel) -> None:
+    claim = claimed(desk, config=GUIDED, kind="addition", stop_if_hopeless=True)
+    with pytest.raises(EditHopeless, match="guided steps 'red' has"):
+        edit.run(claim, real_model.editor, desk.store, Reporter(), thresholds=Thresholds(hopeless_ratio=1.0))
+    assert desk.store.keys(attempt_prefix(claim)) == []
+    # One that is not, or where nothing is judged, is not ended.
+    assert edit.run(claim, real_model.editor, desk.store, Reporter(), thresholds=Thresholds(hopeless_ratio=0.0)).results

@@ -11,8 +11,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jobs import keys
 from jobs.previews import Previews
-from jobs.schema import JobRecord
-from magedit.report import Preview, Progress, Stage
+from jobs.schema import JobRecord, State
+from magedit.report import EditWarning, Preview, Progress, Stage
 from tests.conftest import wait_until
 from tests.jobs.desk import Desk
 from tests.worker.painter import painting_model
@@ -117,6 +117,16 @@ def test_it_keeps_a_preview_as_a_jpeg(desk: Desk, beating: Beating) -> None:
     assert (kept.result, kept.step, kept.steps) == (1, 2, 4)
     with Image.open(BytesIO(kept.image)) as picture:
         assert (picture.format, picture.size) == ("JPEG", (16, 8))
+
+
+def test_it_puts_warnings_of_a_running_edit_in_its_record(desk: Desk, beating: Beating) -> None:
+    warning = EditWarning(code="likely_to_fail", message="the model does not see 'lamp' there", field="words")
+    beating.report.warn(warning)
+    wait_until(lambda: warning in desk.get(beating.claim).warnings)
+    assert desk.get(beating.claim).state is State.RUNNING
+    # Another attempt begins without them.
+    desk.queue.hand_back(beating.claim)
+    assert warning not in desk.get(beating.claim).warnings
 
 
 def test_it_brings_a_cancel(desk: Desk, beating: Beating) -> None:

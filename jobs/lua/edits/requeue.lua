@@ -26,7 +26,7 @@ if is_late(id) then
 end
 if state == 'running' then move(id, state, 'queued') end
 if ARGV[6] == '1' then redis.call('HINCRBY', key, 'handed_back', 1) end
-redis.call('HDEL', key, 'progress', 'worker', 'started_at')
+redis.call('HDEL', key, 'progress', 'worker', 'started_at', 'assessment')
 redis.call('DEL', LEASE .. id, PREVIEW .. id)
 redis.call('ZREM', MISSING, id)
 -- It may be in line already, requeued while a slow worker had taken but not yet claimed it.
