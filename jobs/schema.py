@@ -348,6 +348,7 @@ class ModelInfo(Frozen):
     traits: tuple[Trait, ...] = STABLE_DIFFUSION
     defaults: dict[str, Any] = {}
     finds_by: tuple[FindsBy, ...] = ()
+    detects: bool = False
 
     def as_checkpoint(self, tokenize: Tokenize) -> Checkpoint:
         """The checkpoint that edits are resolved for."""

@@ -133,6 +133,16 @@ class Settings(BaseSettings):
         description="Declare the worker's model: it takes edits after the worker has ended too, and they wait for the "
         "next one (`magedit models forget` ends that). For autoscalers that go down to zero.",
     )
+    segmenter: str | None = Field(
+        default=None,
+        description="Folder or hub id of a model in SAM's layout that finds masks by points and boxes, beside the "
+        "checkpoint. Empty: with the shipped demo its own, else none.",
+    )
+    detector: str | None = Field(
+        default=None,
+        description="Folder or hub id of a detector (Grounding DINO, OWL-ViT, OWLv2) that finds masks by words. Empty: "
+        "the checkpoint's own attention does.",
+    )
     safety_checker: bool = Field(
         default=True, description="Load the checkpoint's safety checker, if it has one; `false` leaves it out."
     )

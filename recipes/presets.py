@@ -181,8 +181,8 @@ class SegmenterRecipe:
     prompts: int
     """Clicks or boxes a room and step: they share one pass of the encoder."""
     schedule: Schedule
-    dense: float = 0.45
-    """Share of the stage, at its beginning, without prompts: the encoder learns which cells belong together."""
+    encoder: Schedule
+    """Of the encoder, which learns without prompts which cells belong together; the decoder's follows it."""
     average: float = 0.995
     """Decay of the exponential moving average of the weights, per step."""
 
@@ -392,7 +392,8 @@ SEGMENTER_128: Final = SegmenterPreset(
         decoder_width=96,
         rooms=4_000,
         prompts=8,
-        schedule=Schedule(samples=6_000, batch=4, muon=0.01, adam=1e-3, warmup=200, decay=0.5),
+        encoder=Schedule(samples=3_700, batch=4, muon=0.01, adam=1e-3, warmup=200, decay=0.5),
+        schedule=Schedule(samples=8_000, batch=4, muon=0.01, adam=1e-3, warmup=100, decay=0.5),
     ),
 )
 
@@ -409,6 +410,7 @@ SEGMENTER_TOY: Final = SegmenterPreset(
         decoder_width=16,
         rooms=8,
         prompts=2,
+        encoder=Schedule(samples=16, batch=4, muon=0.01, adam=1e-3, warmup=8),
         schedule=Schedule(samples=32, batch=4, muon=0.01, adam=1e-3, warmup=8),
     ),
 )

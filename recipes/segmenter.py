@@ -78,7 +78,6 @@ def build_segmenter(recipe: SegmenterRecipe, size: int) -> SamModel:
     # SAM's own deviation of the random frequencies; transformers' default would make neighbours strangers
     nn.init.normal_(model.shared_image_embedding.positional_embedding, std=1.0)
     model.shared_image_embedding.positional_embedding.requires_grad_(False)
-    model.prompt_encoder.mask_embed.requires_grad_(False)  # masks are no prompts here
     return model
 
 
@@ -266,66 +265,105 @@ class Taught(nn.Module):
         self.dense_head = nn.Sequential(nn.Conv2d(width, 8 * 16, 1), nn.PixelShuffle(4))
 
 
-class SegmenterStage:
-    """First which cells belong together, then clicks and boxes: each mask of a click has its own meaning, and scores
-    tell how well it fits the whole thing."""
+def _flipped(masks: Targets) -> Targets:
+    """The masks of the room's mirror image."""
+    whole, part, full = (np.ascontiguousarray(each[..., ::-1]) for each in (masks.whole, masks.part, masks.full))
+    return Targets(whole, part, masks.owner, full)
 
-    name = "segmenter"
 
-    def __init__(self, preset: SegmenterPreset, state: Path) -> None:
-        self.recipe = preset.segmenter
-        self.size = preset.size
-        self.schedule = self.recipe.schedule
-        self.average = self.recipe.average
+def _pixels(picture: NDArray[np.uint8]) -> Tensor:
+    """The picture as the model takes it: (3, size, size)."""
+    pixels = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1).float() / 255
+    return (pixels - MEAN[0]) / DEVIATION[0]
+
+
+def _varied(pixels: Tensor, rng: random.Random) -> Tensor:
+    """The picture in other light, and now and then softer or noisier, as diffusion models draw."""
+    gain = torch.tensor([rng.uniform(0.85, 1.15) for _ in range(3)])[:, None, None]
+    pixels = (pixels * DEVIATION[0] + MEAN[0]) * gain + rng.uniform(-0.06, 0.06)
+    if rng.random() < 0.4:
+        soft = F.avg_pool2d(pixels[None], 3, 1, 1, count_include_pad=False)[0]
+        pixels = torch.lerp(pixels, soft, rng.random())
+    if rng.random() < 0.4:
+        generator = torch.Generator().manual_seed(rng.getrandbits(62))
+        pixels = pixels + rng.uniform(0, 0.05) * torch.randn(pixels.shape, generator=generator)
+    return (pixels.clamp(0, 1) - MEAN[0]) / DEVIATION[0]
+
+
+class EncoderStage:
+    """Which cells of a picture belong together, without a prompt."""
+
+    name = "segmenter-encoder"
+
+    def __init__(self, preset: SegmenterPreset, rooms: Rooms) -> None:
+        self.recipe, self.size, self.rooms = preset.segmenter, preset.size, rooms
+        self.schedule, self.average = self.recipe.encoder, self.recipe.average
         self.device = torch.device(preset.device)
         torch.manual_seed(preset.seed)
         sam = build_segmenter(self.recipe, preset.size)
+        for part in (sam.mask_decoder, sam.prompt_encoder):
+            part.requires_grad_(False)
         self.taught = Taught(sam, self.recipe.decoder_width).to(self.device)
         self.model: nn.Module = self.taught
-        self.rooms = Rooms(state, self.recipe.rooms, preset.size, preset.seed)
 
-    def _pixels(self, picture: NDArray[np.uint8], flip: bool, rng: random.Random) -> Tensor:
-        pixels = torch.from_numpy(np.ascontiguousarray(picture[:, ::-1] if flip else picture))
-        pixels = pixels.permute(2, 0, 1).float() / 255
-        gain = torch.tensor([rng.uniform(0.85, 1.15) for _ in range(3)])[:, None, None]
-        pixels = pixels * gain + rng.uniform(-0.06, 0.06)
-        if rng.random() < 0.4:  # pictures that a diffusion model drew are softer than drawn ones
-            small = F.avg_pool2d(pixels[None], 3, 1, 1, count_include_pad=False)[0]
-            pixels = torch.lerp(pixels, small, rng.random())
-        if rng.random() < 0.4:
-            pixels = pixels + rng.uniform(0, 0.05) * torch.randn(
-                pixels.shape, generator=torch.Generator().manual_seed(rng.getrandbits(62))
-            )
-        return (pixels.clamp(0, 1) - 0.5) / 0.25
+    def loss(self, seed: str, progress: float) -> tuple[Tensor, dict[str, float]]:
+        """See `Stage.loss`; logs the smooth L1 distance of the boxes' sides, as a share of the picture's."""
+        del progress  # every step asks the same
+        rng = random.Random(seed)
+        low = 4 * self.size // self.recipe.patch
+        pictures, boxes = [], []
+        for _ in range(self.schedule.batch):
+            picture, masks = self.rooms[rng.randrange(len(self.rooms))]
+            if rng.random() < 0.5:
+                picture, masks = picture[:, ::-1], _flipped(masks)
+            pictures.append(_varied(_pixels(picture), rng))
+            boxes.append(torch.cat([_boxes(masks.whole, low), _boxes(masks.part, low)]))
+        features = self.taught.sam.vision_encoder(torch.stack(pictures).to(self.device))[0]
+        apart = F.smooth_l1_loss(self.taught.dense_head(features), torch.stack(boxes).to(self.device), beta=0.02)
+        return 20 * apart, {"apart": apart.item()}
+
+
+class SegmenterStage:
+    """Clicks and boxes on what the encoder, now fixed, sees: each mask of a click has its own meaning, and scores tell
+    how well it fits the whole thing."""
+
+    name = "segmenter"
+
+    def __init__(self, preset: SegmenterPreset, rooms: Rooms, sam: SamModel) -> None:
+        self.recipe, self.size, self.rooms, self.sam = preset.segmenter, preset.size, rooms, sam
+        self.schedule, self.average = self.recipe.schedule, self.recipe.average
+        self.device = torch.device(preset.device)
+        sam.vision_encoder.requires_grad_(False)
+        sam.mask_decoder.requires_grad_(True)
+        sam.prompt_encoder.requires_grad_(True)
+        sam.prompt_encoder.mask_embed.requires_grad_(False)  # masks are no prompts here
+        sam.shared_image_embedding.requires_grad_(False)
+        self.model: nn.Module = sam.to(self.device)
+        self._seen: dict[tuple[int, bool], Tensor] = {}
+
+    def _features(self, room: int, flip: bool, picture: NDArray[np.uint8]) -> Tensor:
+        """What the encoder sees in a room, computed once."""
+        if (room, flip) not in self._seen:
+            with torch.no_grad():
+                found = self.sam.vision_encoder(_pixels(picture)[None].to(self.device))[0][0]
+            self._seen[room, flip] = found.half().cpu()
+        return self._seen[room, flip].float()
 
     def loss(self, seed: str, progress: float) -> tuple[Tensor, dict[str, float]]:
         """See `Stage.loss`; logs the mean IoU of whole things by click and by box."""
+        del progress
         rng = random.Random(seed)
-        model: SamModel = self.taught.sam
         low = 4 * self.size // self.recipe.patch
         asked: list[list[Prompt]] = []
-        pictures, dense = [], []
+        features = []
         kind = rng.choice(("click", "click", "clicks", "box", "box"))
         for _ in range(self.schedule.batch):
-            picture, masks = self.rooms[rng.randrange(len(self.rooms))]
-            flip = rng.random() < 0.5
-            pictures.append(self._pixels(picture, flip, rng))
+            room, flip = rng.randrange(len(self.rooms)), rng.random() < 0.5
+            picture, masks = self.rooms[room]
             if flip:
-                masks = Targets(
-                    masks.whole[..., ::-1].copy(),
-                    masks.part[..., ::-1].copy(),
-                    masks.owner,
-                    masks.full[..., ::-1].copy(),
-                )
+                picture, masks = picture[:, ::-1], _flipped(masks)
+            features.append(self._features(room, flip, picture))
             asked.append(list(prompts(masks, self.recipe.prompts, kind, rng)))
-            dense.append(torch.cat([_boxes(masks.whole, low), _boxes(masks.part, low)]))
-        features = model.vision_encoder(torch.stack(pictures).to(self.device))[0]
-        found = self.taught.dense_head(features)
-        apart = F.smooth_l1_loss(found, torch.stack(dense).to(self.device), beta=0.02)
-        # a kind of prompt takes no part in steps of the other kinds, yet every parameter needs a gradient
-        loss = 20 * apart + 0 * sum(p.sum() for p in self.model.parameters() if p.requires_grad)
-        if progress < self.recipe.dense:
-            return loss, {"apart": apart.item()}
         flat = [prompt for row in asked for prompt in row]
         shape = (len(asked), self.recipe.prompts)
         points = labels = boxes = None
@@ -334,16 +372,11 @@ class SegmenterStage:
         else:
             triples = torch.tensor([prompt.points for prompt in flat]).view(*shape, -1, 3).to(self.device)
             points, labels = triples[..., :2], triples[..., 2].long()
-        wanted = torch.stack(
-            [
-                _low([getattr(prompt, meaning) for prompt in flat], low)
-                for meaning in (("part", "whole", "full") if kind == "click" else ("whole",))
-            ],
-            dim=1,
-        ).view(*shape, -1, low, low)
-        wanted = wanted.to(self.device)
-        answer = model(
-            image_embeddings=features,
+        meanings = ("part", "whole", "full") if kind == "click" else ("whole",)
+        wanted = torch.stack([_low([getattr(prompt, each) for prompt in flat], low) for each in meanings], dim=1)
+        wanted = wanted.view(*shape, -1, low, low).to(self.device)
+        answer = self.sam(
+            image_embeddings=torch.stack(features).to(self.device),
             input_points=points,
             input_labels=labels,
             input_boxes=boxes,
@@ -354,27 +387,32 @@ class SegmenterStage:
         overlap = _overlap(logits.detach(), whole)
         score = F.mse_loss(answer.iou_scores, overlap)
         weight = logits.new_tensor([0.5, 1.5, 0.5] if kind == "click" else [1.5])
-        loss = loss + (_errors(logits, wanted) * weight).sum(-1).mean() + score
+        loss = (_errors(logits, wanted) * weight).sum(-1).mean() + score
+        # a kind of prompt takes no part in steps of the other kinds, yet every parameter needs a gradient
+        loss = loss + 0 * sum(p.sum() for p in self.sam.parameters() if p.requires_grad)
         best = overlap[:, :, 1] if kind == "click" else overlap[:, :, 0]
-        return loss, {"apart": apart.item(), f"iou_{kind}": best.mean().item(), "score": score.item()}
+        return loss, {f"iou_{kind}": best.mean().item(), "score": score.item()}
 
 
 def train_segmenter(run: Run, preset: SegmenterPreset, out: Path) -> None:
-    """Trains the segmenter and writes it to `out`; the same call goes on after a kill.
+    """Trains encoder, then decoder, and writes the segmenter to `out`; the same call goes on after a kill.
 
     Raises:
         OutOfBudgetError: the deadline passed first; a snapshot was written.
     """
-    stage = SegmenterStage(preset, run.state)
+    rooms = Rooms(run.state, preset.segmenter.rooms, preset.size, preset.seed)
+    encoder = EncoderStage(preset, rooms)
+    train(encoder, run)
+    stage = SegmenterStage(preset, rooms, encoder.taught.sam)
     train(stage, run)
-    export_segmenter(stage.taught.sam, out)
+    export_segmenter(stage.sam, out)
 
 
 def export_segmenter_snapshot(preset: SegmenterPreset, state: Path, out: Path) -> int:
-    """Writes what a run in progress has reached; the number of samples it has seen."""
+    """Writes what a run in progress has reached; the number of samples that its decoder has seen."""
     model = build_segmenter(preset.segmenter, preset.size)
     kept = torch.load(snapshot_path(Run(state=state, seed=preset.seed), SegmenterStage.name), weights_only=True)
-    Taught(model, preset.segmenter.decoder_width).load_state_dict(kept["averaged"])
+    model.load_state_dict(kept["averaged"])
     export_segmenter(model, out)
     return int(kept["seen"])
 

@@ -12,12 +12,13 @@ from jobs.errors import ContentWithheld, QueueUnavailable, StoreUnavailable
 from jobs.models import Models
 from jobs.queue import JobQueue
 from jobs.records import Records
-from jobs.schema import JobRecord, State
+from jobs.schema import JobRecord, MaskRecord, State
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, attempt_prefix
-from magedit.errors import MAGEditError
+from magedit.errors import MAGEditError, NoFinder
 from magedit.meter import relative_work
-from worker import edit
+from magedit.report import EditMeasures
+from worker import edit, masks
 from worker.inversion_cache import Inversions
 from worker.model import ServedModel
 from worker.problems import problem_of
@@ -29,6 +30,8 @@ AWAY_PAUSE_S = 1.0
 """Pause between retries while Redis or storage is away, in seconds."""
 
 T = TypeVar("T")
+Ended = tuple[State | None, EditMeasures | None]
+"""The state that a commit made, None if the claim was lost, and the measures of an edit."""
 log = structlog.get_logger()
 
 
@@ -76,25 +79,16 @@ class Attempts:
         return claim
 
     def run(self, claim: JobRecord, report: Reporter, seen: AttemptTelemetry) -> None:
-        """Run the claimed edit and commit its outcome, which is also reported to ``seen``."""
-        log.info("edit started")
+        """Run the claimed edit or mask and commit its outcome, which is also reported to ``seen``."""
+        log.info(f"{claim.kind} started")
         started = time.monotonic()
         store = RetryingStore(self._store, report, self._settings.storage_patience_s)
         try:
-            withhold = self._settings.safety == "withhold"
-            finished = edit.run(
-                claim,
-                self._served.editor,
-                store,
-                report,
-                self._inversions,
-                withhold=withhold,
-                # Previews must not show what may be withheld in the end.
-                previews=self._settings.preview_interval_s > 0 and not withhold,
-                thresholds=edit.thresholds_of(self._settings),
+            finish = (
+                self._find(claim, store, report) if isinstance(claim, MaskRecord) else self._edit(claim, store, report)
             )
         except AttemptEnded as ended:
-            log.info("edit stopped", reason=ended.reason)
+            log.info(f"{claim.kind} stopped", reason=ended.reason)
             self._stopped(claim, ended.reason, report, seen)
             return
         except Exception as error:
@@ -107,27 +101,51 @@ class Attempts:
                     seen.outcome = HANDED_BACK
                     return
             elif isinstance(error, MAGEditError | ContentWithheld):
-                log.info("edit failed", code=error.code, detail=error.message)
+                log.info(f"{claim.kind} failed", code=error.code, detail=error.message)
             else:
-                log.exception("edit failed")
+                log.exception(f"{claim.kind} failed")
                 self.is_suspect = True
             problem = problem_of(error)
             state = self.insist(lambda: self._records.commit_failure(claim, problem), report)
             seen.ended(state)
         else:
-            state = self.insist(
-                lambda: self._records.commit_success(
-                    claim, finished.measures, finished.results, finished.artifacts, report.last, finished.assessment
-                ),
-                report,
-            )
-            seen.ended(state, finished.measures if state is State.SUCCEEDED else None)
+            state, measures = self.insist(finish, report)
+            seen.ended(state, measures if state is State.SUCCEEDED else None)
         seconds = time.monotonic() - started
-        log.info("edit ended", state=state or "stale", seconds=round(seconds, 3))
+        log.info(f"{claim.kind} ended", state=state or "stale", seconds=round(seconds, 3))
         self._settle(claim, state)
-        if state is State.SUCCEEDED:
+        if state is State.SUCCEEDED and not isinstance(claim, MaskRecord):
             pace = seconds / sum(config.steps * relative_work(config) for config in claim.request.configs)
             self.insist(lambda: self._models.keep_pace(claim.model, pace), report)
+
+    def _edit(self, claim: JobRecord, store: RetryingStore, report: Reporter) -> Callable[[], Ended]:
+        """Carry out an edit; how to commit it."""
+        withhold = self._settings.safety == "withhold"
+        finished = edit.run(
+            claim,
+            self._served.editor,
+            store,
+            report,
+            self._inversions,
+            withhold=withhold,
+            # Previews must not show what may be withheld in the end.
+            previews=self._settings.preview_interval_s > 0 and not withhold,
+            thresholds=edit.thresholds_of(self._settings),
+        )
+
+        def commit() -> Ended:
+            made = finished.measures, finished.results, finished.artifacts
+            state = self._records.commit_success(claim, *made, report.last, finished.assessment)
+            return state, finished.measures
+
+        return commit
+
+    def _find(self, claim: MaskRecord, store: RetryingStore, report: Reporter) -> Callable[[], Ended]:
+        """Find a mask; how to commit it."""
+        if self._served.finder is None:
+            raise NoFinder(f"model {claim.model!r} finds nothing by `{claim.request.needs}`", field=claim.request.needs)
+        found = masks.run(claim, self._served.finder, store, report)
+        return lambda: (self._records.commit_mask(claim, found.candidates, found.found_by, found.results), None)
 
     def _stopped(self, claim: JobRecord, reason: Stop, report: Reporter, seen: AttemptTelemetry) -> None:
         if reason is Stop.HANDED_BACK:

@@ -73,8 +73,8 @@ def run(
         StoreUnavailable: storage remained unavailable.
     """
     request = claim.request
-    image = _read(store, claim.image)
-    masks = [_read(store, key) for key in claim.masks]
+    image = read_picture(store, claim.image)
+    masks = [read_picture(store, key) for key in claim.masks]
     report.check()
     inputs = (image, masks, request.source_prompt, request.target_prompt, request.regions)
     if request.compare:
@@ -168,7 +168,7 @@ def _finish(
         stored.append(_store_artifact(store, artifact_key(claim, name), name, content))
         report.check()
     results = tuple(
-        _store_picture(store, result_key(claim, name), name, picture, request.output_format, request.output_compression)
+        store_picture(store, result_key(claim, name), name, picture, request.output_format, request.output_compression)
         for index, picture in enumerate(edited.images)
         for name in (f"result-{index}.{request.output_format}",)
     )
@@ -188,10 +188,10 @@ def _store_artifact(store: ObjectStore, key: str, name: str, content: Image.Imag
     """Store a picture as PNG, or JSON."""
     if isinstance(content, bytes):
         return _store(store, key, name, content, "application/json")
-    return _store_picture(store, key, name, content, "png")
+    return store_picture(store, key, name, content, "png")
 
 
-def _store_picture(
+def store_picture(
     store: ObjectStore,
     key: str,
     name: str,
@@ -200,6 +200,7 @@ def _store_picture(
     quality: int | None = None,
 ) -> StoredObject:
     """``quality`` 0..100, as the request's ``output_compression``; None: as `_ENCODING` has it."""
+    """Encode a picture and store it under ``key``. Raises StoreUnavailable."""
     buffer = BytesIO()
     if encoding == "jpeg":
         picture = flatten(picture)
@@ -226,7 +227,8 @@ def _store(
     )
 
 
-def _read(store: ObjectStore, key: str) -> Image.Image:
+def read_picture(store: ObjectStore, key: str) -> Image.Image:
+    """A stored PNG. Raises StoreUnavailable, ObjectNotFound."""
     image = Image.open(BytesIO(store.get(key)), formats=("PNG",))
     image.load()
     return image

@@ -15,6 +15,8 @@ from jobs.models import tokenizer_sha256
 from jobs.schema import ModelInfo
 from jobs.settings import Settings
 from magedit.config import EditConfig, Region
+from magedit.masks.candidates import Candidate, Finder
+from magedit.masks.shapes import MaskPrompt
 from magedit.meter import OnProgress
 from magedit.methods.compatibility import suited_inversions, suited_methods
 from magedit.report import EditMeasures, OnPreview, OnTrace
@@ -56,11 +58,36 @@ class Editor(Protocol):
     ) -> Edited: ...
 
 
+class Described(Protocol):
+    """A mask that was found; see `magedit.segmenters.finder.FoundMask`."""
+
+    @property
+    def picture(self) -> Image.Image: ...
+    @property
+    def candidate(self) -> Candidate: ...
+
+
+class Candidates(Protocol):
+    """The masks that were found; see `magedit.segmenters.finder.FoundMasks`."""
+
+    @property
+    def masks(self) -> Sequence[Described]: ...
+    @property
+    def found_by(self) -> Finder: ...
+
+
+class MaskFinder(Protocol):
+    """The part of `magedit.segmenters.finder.Finders` that a worker uses."""
+
+    def find(self, image: Image.Image, prompt: MaskPrompt) -> Candidates: ...
+
+
 @dataclass(frozen=True)
 class ServedModel:
     """A loaded model with its announcement. ``probe`` raises if the model no longer works in this process.
 
-    ``fingerprint`` identifies its weights; without one its inversions are not cached.
+    ``fingerprint`` identifies its weights; without one its inversions are not cached. ``finder`` finds masks; None: it
+    finds none.
     """
 
     editor: Editor
@@ -68,6 +95,7 @@ class ServedModel:
     tokenizer_json: str
     probe: Callable[[], None]
     fingerprint: str | None = None
+    finder: MaskFinder | None = None
 
 
 def load(settings: Settings) -> ServedModel:
@@ -82,9 +110,12 @@ def load(settings: Settings) -> ServedModel:
     from magedit.backbones.fingerprint import fingerprint
     from magedit.backbones.inspect import inspect
     from magedit.backbones.low_memory import save_memory
-    from magedit.demo import checkpoint_path
+    from magedit.demo import checkpoint_path, segmenter_path
     from magedit.pipelines.instruct import InstructPipeline
     from magedit.pipelines.mag_edit import MAGEditPipeline
+    from magedit.segmenters.detector import Detector
+    from magedit.segmenters.finder import Finders
+    from magedit.segmenters.sam import SamSegmenter
 
     torch.set_num_threads(settings.threads)
     device = settings.device
@@ -115,6 +146,13 @@ def load(settings: Settings) -> ServedModel:
         pipe.to(device)
     backbone: Loaded = pipe.backbone
     traits = backbone.traits
+    shipped = str(segmenter_path()) if settings.checkpoint is None and segmenter_path().is_dir() else None
+    segmenter = settings.segmenter or shipped
+    finders = Finders(
+        segmenter=SamSegmenter.load(segmenter, device=device) if segmenter else None,
+        detector=Detector.load(settings.detector, device=device) if settings.detector else None,
+        backbone=None if instructed else pipe.backbone,
+    )
     tokenizer_json = backbone.tokenizer_json()
     info = ModelInfo(
         name=settings.model,
@@ -132,6 +170,8 @@ def load(settings: Settings) -> ServedModel:
         family=found.family,
         traits=traits,
         defaults=dict(backbone.defaults),
+        finds_by=finders.finds_by,
+        detects=finders.detector is not None,
     )
     served = ServedModel(
         editor=pipe,
@@ -139,6 +179,7 @@ def load(settings: Settings) -> ServedModel:
         tokenizer_json=tokenizer_json,
         probe=partial(_small_edit, pipe, info),
         fingerprint=fingerprint(backbone),
+        finder=finders,
     )
     served.probe()
     if settings.preview_interval_s:

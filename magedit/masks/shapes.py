@@ -13,7 +13,6 @@ from pydantic_core import PydanticCustomError
 
 from magedit.config import MaskSoftness
 from magedit.config.parameters import invalid_parameter
-from magedit.edits.asked import Prompt
 from magedit.errors import (
     EmptyMask,
     InvalidBox,
@@ -261,11 +260,6 @@ class MaskPrompt(MaskOperations):
         description="What is meant, in words. *left*, *second*, *largest* and the like choose among several: `left "
         "sofa`, `second pillow`.",
     )
-    source_prompt: Prompt | None = Field(
-        default=None,
-        description="What the whole picture shows, for `words` on a model without a detector; it names the thing that "
-        "is meant. Empty: the words alone.",
-    )
 
     def check(self, size: tuple[int, int]) -> None:
         """Hold points and box against a picture of ``size`` (width, height).
@@ -280,8 +274,6 @@ class MaskPrompt(MaskOperations):
             raise InvalidParameter("it is empty: say what is meant, or leave it out", field="words")
         if self.words is None and not self.points and self.box is None:
             raise InvalidParameter("say what is meant: give `points`, a `box` or `words`", field="points")
-        if self.source_prompt is not None and self.words is None:
-            raise InvalidParameter("it helps to find `words`, which were not sent", field="source_prompt")
         if self.points and self.box is None and not any(label for *_, label in self.points):
             raise InvalidParameter("all points have label 0: click on what is meant, too (label 1)", field="points")
         for number, (x, y, _) in enumerate(self.points):

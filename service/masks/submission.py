@@ -6,7 +6,10 @@ from jobs.idempotency import Reservation
 from jobs.schema import JobRecord, MaskRecord, MaskRequest, ModelInfo
 from jobs.storage import image_key
 from jobs.webhooks.message import check_url
-from magedit.errors import NoFinder
+from magedit.errors import NoFinder, PromptNotSupported
+from magedit.masks.phrases import Phrase
+from magedit.masks.shapes import MaskPrompt
+from magedit.prompts.checks import unknown_words
 from service.backend import Backend
 from service.bearer_auth import Caller
 from service.edits.chaining import Lineage, find_source
@@ -56,10 +59,19 @@ def submit_mask(
     return submit_once(make, kind="mask", caller=caller, backend=backend, keyed=keyed)
 
 
+def _require_known_words(prompt: MaskPrompt, info: ModelInfo) -> None:
+    """What attention is to find must be words of the model. Raises PromptNotSupported."""
+    assert prompt.words is not None
+    if unknown := unknown_words(Phrase.read(prompt.words).thing, info.vocabulary):
+        raise PromptNotSupported(f"words that this model does not know: {', '.join(unknown)}", field="words")
+
+
 def require_finder(info: ModelInfo, form: MaskForm) -> None:
-    """Hold the request against what the model's workers can find things by. Raises NoFinder."""
+    """Hold the request against what the model's workers can find things by. Raises NoFinder, PromptNotSupported."""
     needs = form.prompt.needs
     if needs in info.finds_by:
+        if needs == "words" and not info.detects:
+            _require_known_words(form.prompt, info)
         return
     ways = " or ".join(f"`{each}`" for each in info.finds_by)
     cure = f"ask by {ways}" if ways else "ask another model"

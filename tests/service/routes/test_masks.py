@@ -135,7 +135,6 @@ def test_a_mask_of_another_picture_s_size_is_refused(masks: httpx.Client, form: 
         ({"box": "[0, 0, 0, 5]"}, "invalid_request", "box.2"),
         ({"words": "sofa", "points": "[[1, 1, 1]]"}, "invalid_request", "words"),
         ({"words": " "}, "invalid_request", "words"),
-        ({"points": "[[1, 1, 1]]", "source_prompt": "a room"}, "invalid_request", "source_prompt"),
         ({"point": "[[1, 1, 1]]"}, "unknown_field", "point"),
         ({"points": "[[1, 1, 1]]", "grow": "-1"}, "invalid_request", "grow"),
     ],

@@ -1,0 +1,119 @@
+"""Words that name a thing and choose among several: `left sofa`, `the second pillow`. Free of torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from magedit.errors import SeveralFound
+
+Box = tuple[float, float, float, float]
+"""x, y, width and height in pixels."""
+
+_ORDINALS: Final = ("first", "second", "third", "fourth", "fifth", "sixth")
+_ARTICLES: Final = frozenset({"the", "a", "an", "my", "this", "that", "one", "of"})
+_EVERY: Final = frozenset({"all", "every", "each", "both"})
+
+
+def _x(box: Box) -> float:
+    return box[0] + box[2] / 2
+
+
+def _y(box: Box) -> float:
+    return box[1] + box[3] / 2
+
+
+def _area(box: Box) -> float:
+    return box[2] * box[3]
+
+
+_EXTREMES: Final[Mapping[str, Callable[[Box], float]]] = {
+    "left": lambda box: -_x(box),
+    "leftmost": lambda box: -_x(box),
+    "right": _x,
+    "rightmost": _x,
+    "upper": lambda box: -_y(box),
+    "top": lambda box: -_y(box),
+    "uppermost": lambda box: -_y(box),
+    "lower": _y,
+    "bottom": _y,
+    "largest": _area,
+    "biggest": _area,
+    "smallest": lambda box: -_area(box),
+}
+_MIDDLE: Final = frozenset({"middle", "central", "centre", "center"})
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A thing and which of several is meant."""
+
+    thing: str
+    """The words without those that choose, in lower case: `red sofa`."""
+    extreme: str | None = None
+    """A word of place or size: `left`, `largest`, `middle`."""
+    number: int | None = None
+    """Which one from the left, from 0; -1: the last."""
+    every: bool = False
+    """Whether all of them are meant."""
+
+    @classmethod
+    def read(cls, words: str) -> Phrase:
+        """The phrase of ``words``; those of choice are read before the thing, and `on the left` after it."""
+        text = " ".join(words.lower().replace(",", " ").split())
+        after = re.search(r"\b(?:on|at|in|to) the (left|right|top|bottom|middle|centre|center)\b.*$", text)
+        extreme = after[1] if after else None
+        if after:
+            text = text[: after.start()].strip() or text
+        number: int | None = None
+        every, rest = False, list[str]()
+        for word in text.split():
+            if word in _EVERY:
+                every = True
+            elif word in _ORDINALS and not rest:
+                number = _ORDINALS.index(word)
+            elif word == "last" and not rest:
+                number = -1
+            elif (word in _EXTREMES or word in _MIDDLE) and not rest:
+                extreme = word
+            elif word not in _ARTICLES or rest:
+                rest.append(word)
+        return cls(" ".join(rest) or text, extreme, number, every)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether a word says which of several is meant."""
+        return self.extreme is not None or self.number is not None
+
+    def choose(self, boxes: Sequence[Box]) -> list[int]:
+        """Which of the things in ``boxes`` are meant, by their places there.
+
+        Raises:
+            SeveralFound: there are several, and no word chooses; or fewer than the word counts. Lists them.
+        """
+        if len(boxes) <= 1 and self.number in (None, 0, -1):
+            return list(range(len(boxes)))
+        if self.number is not None:
+            order = sorted(range(len(boxes)), key=lambda at: _x(boxes[at]))
+            if self.number >= len(order):
+                raise SeveralFound(f"there are {len(order)} of {self.thing!r} only: {told(boxes)}")
+            return [order[self.number]]
+        if self.extreme is None:
+            if self.every:
+                return list(range(len(boxes)))
+            raise SeveralFound(
+                f"{len(boxes)} things are {self.thing!r}: {told(boxes)}. Say which ('left {self.thing}', 'second "
+                f"{self.thing}', 'largest {self.thing}'), or 'all {self.thing}'"
+            )
+        if self.extreme in _MIDDLE:
+            order = sorted(range(len(boxes)), key=lambda at: _x(boxes[at]))
+            return [order[len(order) // 2]]
+        measure = _EXTREMES[self.extreme]
+        return [max(range(len(boxes)), key=lambda at: measure(boxes[at]))]
+
+
+def told(boxes: Sequence[Box]) -> str:
+    """The boxes in words: x, y, width, height."""
+    return ", ".join(f"[{', '.join(f'{value:.0f}' for value in box)}]" for box in boxes)

@@ -1,0 +1,102 @@
+"""Detection of things by words with transformers' zero-shot detectors: Grounding DINO, OWL-ViT, OWLv2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import torch
+from PIL import Image
+from transformers import AutoConfig, AutoModelForZeroShotObjectDetection, AutoProcessor
+
+from magedit.errors import CheckpointError, NothingFound
+from magedit.images.transparency import flatten
+from magedit.masks.phrases import Box
+
+THRESHOLDS: Final = {"grounding-dino": 0.25, "owlvit": 0.1, "owlv2": 0.1}
+"""Score from which a box counts, by layout: the published programs' values."""
+ALIKE: Final = 0.7
+"""Intersection over union from which the less sure of two boxes is left out."""
+
+
+@dataclass(frozen=True)
+class Detected:
+    """A thing: its box, and how sure the detector is, 0..1."""
+
+    box: Box
+    score: float
+
+
+class Detector:
+    """A loaded detector."""
+
+    def __init__(self, model: Any, processor: Any, layout: str) -> None:
+        self._model, self._processor, self._layout = model, processor, layout
+
+    @classmethod
+    def load(cls, checkpoint: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Self:
+        """Load a folder or hub id in transformers' layout.
+
+        Raises:
+            CheckpointError: it cannot be loaded, or is of another layout; says which.
+        """
+        try:
+            layout = AutoConfig.from_pretrained(checkpoint).model_type
+            if layout not in THRESHOLDS:
+                known = ", ".join(THRESHOLDS)
+                raise CheckpointError(f"detector {str(checkpoint)!r} is of the layout {layout!r}: use one of {known}")
+            model = AutoModelForZeroShotObjectDetection.from_pretrained(checkpoint, dtype=dtype).to(device).eval()
+            processor = AutoProcessor.from_pretrained(checkpoint)
+        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+            raise CheckpointError(f"detector {str(checkpoint)!r} cannot be loaded: {error}") from error
+        return cls(model.requires_grad_(False), processor, layout)
+
+    @torch.no_grad()
+    def detect(self, image: Image.Image, words: str, threshold: float | None = None) -> list[Detected]:
+        """The things that ``words`` mean, the surest first; ``threshold`` None: the layout's own.
+
+        Raises:
+            NothingFound: none reaches the threshold; names the best score.
+        """
+        threshold = THRESHOLDS[self._layout] if threshold is None else threshold
+        picture = flatten(image)
+        dino = self._layout == "grounding-dino"
+        text: Any = f"{words.lower().rstrip('.')}." if dino else [[words.lower()]]
+        inputs = self._processor(images=picture, text=text, return_tensors="pt")
+        weights = next(self._model.parameters())
+        inputs = {
+            name: value.to(weights.device, weights.dtype) if value.is_floating_point() else value.to(weights.device)
+            for name, value in inputs.items()
+        }
+        answer = self._model(**inputs)
+        options: dict[str, Any] = {"input_ids": inputs["input_ids"], "text_threshold": 0.0} if dino else {}
+        (found,) = self._processor.post_process_grounded_object_detection(
+            answer, threshold=0.0, target_sizes=[picture.size[::-1]], **options
+        )
+        boxes = [
+            Detected(_inside(box, picture.size), float(score))
+            for box, score in zip(found["boxes"].tolist(), found["scores"].tolist(), strict=True)
+        ]
+        boxes = sorted((each for each in boxes if min(each.box[2:]) > 0), key=lambda each: -each.score)
+        best = boxes[0].score if boxes else 0.0
+        kept: list[Detected] = []
+        for each in boxes:
+            if each.score >= threshold and all(_overlap(each.box, other.box) < ALIKE for other in kept):
+                kept.append(each)
+        if not kept:
+            raise NothingFound(f"nothing is {words!r}: the best score is {best:.2f}, and {threshold:g} counts as found")
+        return kept
+
+
+def _inside(corners: list[float], size: tuple[int, int]) -> Box:
+    left, top = max(corners[0], 0.0), max(corners[1], 0.0)
+    right, bottom = min(corners[2], float(size[0])), min(corners[3], float(size[1]))
+    return left, top, right - left, bottom - top
+
+
+def _overlap(one: Box, other: Box) -> float:
+    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    shared = max(width, 0.0) * max(height, 0.0)
+    return shared / (one[2] * one[3] + other[2] * other[3] - shared)

@@ -1,0 +1,110 @@
+"""What a process has to find things with, behind one call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from magedit.backbones.base import Backbone
+from magedit.errors import EmptyMask, NoFinder, NothingFound
+from magedit.images.masks import union
+from magedit.masks.candidates import CANDIDATES_MAX, Candidate, Finder, describe
+from magedit.masks.phrases import Phrase
+from magedit.masks.shapes import MaskPrompt, operate
+from magedit.segmenters import attention
+from magedit.segmenters.detector import Detected, Detector
+from magedit.segmenters.sam import SamSegmenter
+
+FindsBy = Literal["points", "box", "words"]
+
+
+@dataclass(frozen=True)
+class FoundMask:
+    """A mask (L, 0/255) with its description."""
+
+    picture: Image.Image
+    candidate: Candidate
+
+
+@dataclass(frozen=True)
+class FoundMasks:
+    """The candidates, the best one first, and what found them."""
+
+    masks: tuple[FoundMask, ...]
+    found_by: Finder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finders:
+    """A segmenter, a detector and an edit model, as far as there are any."""
+
+    segmenter: SamSegmenter | None = None
+    detector: Detector | None = None
+    backbone: Backbone | None = None
+
+    @property
+    def finds_by(self) -> tuple[FindsBy, ...]:
+        """The ways in which things can be asked for."""
+        by_place: tuple[FindsBy, ...] = ("points", "box") if self.segmenter is not None else ()
+        return (*by_place, "words") if self.detector is not None or self.backbone is not None else by_place
+
+    def find(self, image: Image.Image, prompt: MaskPrompt) -> FoundMasks:
+        """The candidates for what ``prompt`` means in ``image``, with its operations.
+
+        Raises:
+            InvalidEdit: the prompt does not fit the picture (`MaskPrompt.check`); nothing or too much is found; there
+                is nothing to find it with.
+        """
+        prompt.check(image.size)
+        if prompt.needs not in self.finds_by:
+            raise NoFinder(f"there is nothing here that finds things by `{prompt.needs}`", field=prompt.needs)
+        found, found_by = self._by_words(image, prompt) if prompt.words is not None else self._by_place(image, prompt)
+        masks = []
+        for picture, score in found[:CANDIDATES_MAX]:
+            try:
+                changed = operate(picture, prompt, "")
+            except EmptyMask as error:
+                if len(found) == 1:
+                    raise EmptyMask(error.message, field=(error.field or "").lstrip(".")) from error
+                continue
+            masks.append(FoundMask(changed, describe(changed, score, prompt.words)))
+        if not masks:
+            raise NothingFound("nothing is left of any candidate after the operations", field="shrink")
+        return FoundMasks(tuple(masks), found_by)
+
+    def _by_place(self, image: Image.Image, prompt: MaskPrompt) -> tuple[list[tuple[Image.Image, float]], Finder]:
+        assert self.segmenter is not None
+        found = self.segmenter.segment(image, prompt.points, prompt.box)
+        if not found:
+            raise NothingFound(
+                "the segmenter finds nothing there: click elsewhere on the thing, or draw a box", field=prompt.needs
+            )
+        return [(_picture(each.mask), each.score) for each in found], "segmenter"
+
+    def _by_words(self, image: Image.Image, prompt: MaskPrompt) -> tuple[list[tuple[Image.Image, float]], Finder]:
+        assert prompt.words is not None
+        if self.detector is None:
+            assert self.backbone is not None
+            return attention.find(self.backbone, image, prompt.words), "attention"
+        phrase = Phrase.read(prompt.words)
+        things = self.detector.detect(image, phrase.thing)
+        chosen = [things[at] for at in phrase.choose([thing.box for thing in things])]
+        masks = [self._of_thing(image, thing) for thing in chosen]
+        return [(union(masks), max(thing.score for thing in chosen))], "detector"
+
+    def _of_thing(self, image: Image.Image, thing: Detected) -> Image.Image:
+        """The mask of a detected thing: segmented in its box, or the box."""
+        if self.segmenter is not None and (found := self.segmenter.segment(image, box=thing.box)):
+            return _picture(found[0].mask)
+        mask = Image.new("L", image.size)
+        x, y, width, height = thing.box
+        ImageDraw.Draw(mask).rectangle((round(x), round(y), round(x + width) - 1, round(y + height) - 1), fill=255)
+        return mask
+
+
+def _picture(mask: Tensor) -> Image.Image:
+    return Image.fromarray(mask.numpy().astype(np.uint8) * 255)

@@ -1,0 +1,127 @@
+"""Segmentation by points and boxes with a model in SAM's layout (Kirillov et al., arXiv 2304.02643)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import AutoConfig, AutoProcessor, SamModel
+
+from magedit.errors import CheckpointError
+from magedit.images.transparency import flatten
+from magedit.masks.shapes import MaskBox, MaskPoints
+
+KEPT: Final = 16
+"""Pictures whose embeddings are kept, the least recently used one goes first."""
+ALIKE: Final = 0.95
+"""Intersection over union from which two candidates count as one."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A mask that was found: (height, width) bool, and how sure the model is, 0..1."""
+
+    mask: Tensor
+    score: float
+
+
+@dataclass(frozen=True)
+class _Embedded:
+    embedding: Tensor
+    size: tuple[int, int]
+    """Height and width of the picture."""
+    reshaped: tuple[int, int]
+    """The same as the model saw it."""
+
+
+class SamSegmenter:
+    """A model of SAM's layout, and the embeddings of the last pictures: a further click costs the decoder alone."""
+
+    def __init__(self, model: SamModel, processor: Any) -> None:
+        self._model, self._processor = model, processor
+        self._embedded: OrderedDict[str, _Embedded] = OrderedDict()
+
+    @classmethod
+    def load(cls, checkpoint: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Self:
+        """Load a folder or hub id in transformers' layout.
+
+        Raises:
+            CheckpointError: it cannot be loaded, or is of another layout; says which.
+        """
+        try:
+            layout = AutoConfig.from_pretrained(checkpoint).model_type
+            if layout != "sam":
+                raise CheckpointError(f"segmenter {str(checkpoint)!r} is of the layout {layout!r}: use one of 'sam'")
+            model = SamModel.from_pretrained(checkpoint, dtype=dtype).to(device).eval()
+            processor = AutoProcessor.from_pretrained(checkpoint)
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise CheckpointError(f"segmenter {str(checkpoint)!r} cannot be loaded: {error}") from error
+        return cls(model.requires_grad_(False), processor)
+
+    @property
+    def kept(self) -> int:
+        """How many pictures' embeddings are kept."""
+        return len(self._embedded)
+
+    @torch.no_grad()
+    def segment(self, image: Image.Image, points: MaskPoints = (), box: MaskBox | None = None) -> list[Found]:
+        """The candidates for what points (x, y, label) and a box (x, y, width, height) mean, the surest first.
+
+        One click is ambiguous, and has up to three; anything more has one.
+        """
+        embedded = self._embed(image)
+        size, reshaped = embedded.size, embedded.reshaped
+        scale = torch.tensor([reshaped[1] / size[1], reshaped[0] / size[0]])
+        device, dtype = embedded.embedding.device, embedded.embedding.dtype
+        prompts: dict[str, Tensor] = {}
+        if points:
+            places = torch.tensor([[x, y] for x, y, _ in points]) * scale
+            prompts["input_points"] = places[None, None].to(device, dtype)
+            prompts["input_labels"] = torch.tensor([[[label for *_, label in points]]], device=device)
+        if box is not None:
+            x, y, width, height = box
+            corners = torch.tensor([[x, y], [x + width, y + height]]) * scale
+            prompts["input_boxes"] = corners.reshape(1, 1, 4).to(device, dtype)
+        ambiguous = box is None and len(points) == 1
+        answer = self._model(image_embeddings=embedded.embedding, multimask_output=ambiguous, **prompts)
+        (masks,) = self._processor.post_process_masks(
+            answer.pred_masks.float().cpu(), torch.tensor([size]), torch.tensor([reshaped])
+        )
+        scores = answer.iou_scores[0, 0].float().clamp(0, 1).tolist()
+        return _distinct([Found(mask, score) for mask, score in zip(masks[0], scores, strict=True)])
+
+    def _embed(self, image: Image.Image) -> _Embedded:
+        picture = flatten(image)
+        name = hashlib.sha256(repr(picture.size).encode() + picture.tobytes()).hexdigest()
+        if (known := self._embedded.get(name)) is not None:
+            self._embedded.move_to_end(name)
+            return known
+        inputs = self._processor.image_processor(picture, return_tensors="pt")
+        weights = next(self._model.parameters())
+        embedding = self._model.get_image_embeddings(inputs["pixel_values"].to(weights.device, weights.dtype))
+        size, reshaped = (tuple(map(int, inputs[key][0])) for key in ("original_sizes", "reshaped_input_sizes"))
+        embedded = _Embedded(embedding, (size[0], size[1]), (reshaped[0], reshaped[1]))
+        self._embedded[name] = embedded
+        while len(self._embedded) > KEPT:
+            self._embedded.popitem(last=False)
+        return embedded
+
+
+def _distinct(found: list[Found]) -> list[Found]:
+    """Those that select something, the surest first, without such as are all but the same as a surer one."""
+    kept: list[Found] = []
+    for each in sorted(found, key=lambda one: -one.score):
+        if each.mask.any() and all(overlap(each.mask, other.mask) < ALIKE for other in kept):
+            kept.append(each)
+    return kept
+
+
+def overlap(one: Tensor, other: Tensor) -> float:
+    """Intersection over union of two masks."""
+    return float((one & other).sum() / (one | other).sum().clamp(min=1))

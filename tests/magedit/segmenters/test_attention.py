@@ -1,0 +1,86 @@
+"""Masks from words with the shipped model's own attention."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from statistics import mean
+
+import numpy as np
+import pytest
+import torch
+
+from magedit.demo import checkpoint_path
+from magedit.demo.draw import draw_mask, draw_scene
+from magedit.demo.scene import Scene, Thing, sample_scene
+from magedit.errors import NothingFound
+from magedit.masks.shapes import MaskPrompt
+from magedit.pipelines.mag_edit import MAGEditPipeline
+from magedit.segmenters.attention import find, heat
+from magedit.segmenters.finder import Finders
+
+
+def rooms() -> Iterator[Scene]:
+    rng = random.Random(5)
+    while True:
+        yield sample_scene(rng)
+
+
+def with_a_sofa() -> Scene:
+    return next(scene for scene in rooms() if any(thing.kind == "sofa" for thing in scene.things))
+
+
+@pytest.fixture(scope="module")
+def demo() -> MAGEditPipeline:
+    torch.set_num_threads(1)
+    return MAGEditPipeline.from_pretrained(checkpoint_path())
+
+
+def test_attention_finds_the_sofas_of_rooms(demo: MAGEditPipeline) -> None:
+    rng = random.Random(5)
+    overlaps: list[float] = []
+    while len(overlaps) < 3:
+        scene = sample_scene(rng)
+        if all(thing.kind != "sofa" for thing in scene.things):
+            continue
+        true = np.asarray(draw_mask(scene, scene.find("sofa"))) > 0
+        ((picture, score),) = find(demo.backbone, draw_scene(scene), "sofa")
+        selected = np.asarray(picture) > 0
+        overlaps.append(float((selected & true).sum() / (selected | true).sum()))
+        assert 0 < score <= 1
+    assert mean(overlaps) > 0.6
+
+
+def test_the_map_covers_the_whole_picture_and_the_model_is_left_as_it_was(demo: MAGEditPipeline) -> None:
+    image = draw_scene(with_a_sofa(), 256).crop((0, 40, 256, 200))
+    before = {name: value.clone() for name, value in demo.unet.state_dict().items()}
+    assert heat(demo.backbone, image, "sofa").shape == (16, 16)
+    ((picture, _),) = find(demo.backbone, image, "sofa")
+    assert picture.size == image.size
+    assert all(torch.equal(before[name], value) for name, value in demo.unet.state_dict().items())
+
+
+def test_what_is_not_there_is_not_found(demo: MAGEditPipeline) -> None:
+    image = draw_scene(next(scene for scene in rooms() if all(thing.kind != "lamp" for thing in scene.things)))
+    with pytest.raises(NothingFound, match=r"attention finds no place for 'lamp': the best contrast is 0\.0"):
+        find(demo.backbone, image, "left lamp")
+
+
+def test_words_choose_among_places(demo: MAGEditPipeline) -> None:
+    scene = Scene(wall="cream", floor="grey", things=())
+    pictures = [Thing(kind="picture", x=x, y=24, side=side, colour="red") for x, side in ((24, "left"), (104, "right"))]
+    image = draw_scene(scene.with_things(pictures))
+    for side, thing in zip(("left", "right"), pictures, strict=True):
+        ((mask, _),) = find(demo.backbone, image, f"{side} picture")
+        box = mask.getbbox()
+        assert box is not None
+        assert abs((box[0] + box[2]) / 2 - thing.x) < 8
+
+
+def test_the_finder_falls_back_to_attention_and_names_it(demo: MAGEditPipeline) -> None:
+    finders = Finders(backbone=demo.backbone)
+    assert finders.finds_by == ("words",)
+    image = draw_scene(with_a_sofa())
+    found = finders.find(image, MaskPrompt(words="sofa", grow=2))
+    assert found.found_by == "attention"
+    assert found.masks[0].candidate.rle.size == (128, 128)

@@ -1,0 +1,41 @@
+"""Runs one claimed mask: the picture from storage, candidates into storage. Commits nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobs.schema import MaskRecord, StoredObject
+from jobs.storage import ObjectStore, result_key
+from magedit.masks.candidates import Candidate, Finder
+from worker.edit import read_picture, store_picture
+from worker.model import MaskFinder
+from worker.progress import Reporter
+
+
+@dataclass(frozen=True)
+class FinishedMask:
+    """What a finished mask leaves behind, all of it stored."""
+
+    candidates: tuple[Candidate, ...]
+    found_by: Finder
+    results: tuple[StoredObject, ...]
+
+
+def run(claim: MaskRecord, finder: MaskFinder, store: ObjectStore, report: Reporter) -> FinishedMask:
+    """Find what the claimed mask asks for and store the candidates under the attempt's own keys.
+
+    Raises:
+        MAGEditError: it cannot be found.
+        AttemptEnded: ``report`` was told to stop.
+        StoreUnavailable: storage stayed away.
+    """
+    image = read_picture(store, claim.image)
+    report.check()
+    found = finder.find(image, claim.request)
+    report.check()
+    results = tuple(
+        store_picture(store, result_key(claim, name), name, mask.picture, "png")
+        for number, mask in enumerate(found.masks)
+        for name in (f"mask-{number}.png",)
+    )
+    return FinishedMask(tuple(mask.candidate for mask in found.masks), found.found_by, results)
