@@ -19,9 +19,10 @@ import yaml
 
 from cli.__main__ import app
 from jobs.settings import Settings
-from tests.docs.conftest import ROOT
+from tests.docs.conftest import PAGES, ROOT
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _TITLED = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 _ASSIGNMENT = re.compile(r"[A-Z_]+=")
 _PYTHON = {"python", ".venv/bin/python"}
@@ -50,10 +51,15 @@ def titled(page: Path, title: str) -> str:
     return str(next(code for name, code in _TITLED.findall(page.read_text()) if name == title))
 
 
+def titles(page: Path, title: str) -> bool:
+    """Whether a fenced block of the page has this title."""
+    return any(name == title for name, _ in _TITLED.findall(page.read_text()))
+
+
 def commands(page: Path) -> list[Command]:
     """The commands of a page's shell blocks and, where they start with `make` or `python`, of its inline code."""
     lines = [line for block in blocks(page, "sh") for line in block.replace("\\\n", " ").splitlines()]
-    lines += re.findall(r"`((?:make|python|docker) [^`]+)`", _BLOCK.sub("", page.read_text()))
+    lines += re.findall(r"`((?:make|python|docker) [^`]+)`", _FENCED.sub("", page.read_text()))
     return [_command(line) for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
@@ -83,6 +89,9 @@ def check(command: Command) -> None:
         _check_docker(command.words[1:])
     elif command.program in _PYTHON and command.words[1] == "-m":
         _check_module(command.words[2], command.words[3:])
+    elif command.program in _PYTHON:
+        # A script that a page shows.
+        assert any(titles(page, command.words[1]) for page in PAGES), command.words[1]
     elif command.program == ".venv/bin/magedit":
         _check_magedit(command.words[1:])
     elif command.program == "benchmarks/gpu.sh":
@@ -101,9 +110,12 @@ def _check_make(words: Sequence[str]) -> None:
         for name, value in variables.items():
             # The recipe's program gets what the variable holds.
             line = next(line for line in targets[target].splitlines() if f"$({name})" in line)
-            module = re.search(r"python -m ([\w.]+)", line)
-            assert module is not None
-            _check_module(module[1], shlex.split(value))
+            if module := re.search(r"python -m ([\w.]+)", line):
+                _check_module(module[1], shlex.split(value))
+            else:
+                called = re.search(rf"/magedit ([\w-]+).*?(--[\w-]+) \$\({name}\)", line)
+                assert called is not None, line
+                _check_magedit([called[1], called[2], value])
 
 
 def _check_docker(words: Sequence[str]) -> None:
