@@ -23,6 +23,7 @@ from jobs.tenants.limits import RateLimiter
 from service.bearer_auth import LOCAL, SCRAPER, Authenticator, Caller
 from service.edits.views import EDITS
 from service.errors import NoKey, RequestError, ScopeMissing
+from service.masks.views import MASKS
 from service.middleware.rate_limits import acquire, default_limits, rates_of
 from service.openai.form import PATH as IMAGES
 from service.problem_responses import error_response
@@ -31,7 +32,7 @@ GUARDED = ("/v1", "/metrics")
 """First parts of the paths that need a key."""
 
 BODY_SCOPES: Mapping[str, KeyScope] = MappingProxyType(
-    {EDITS: "edits:write", f"{EDITS}/resolve": "edits:read", IMAGES: "edits:write"}
+    {EDITS: "edits:write", f"{EDITS}/resolve": "edits:read", IMAGES: "edits:write", MASKS: "edits:write"}
 )
 """The scope that a key needs for each route whose POST reads a body before its dependencies are asked."""
 

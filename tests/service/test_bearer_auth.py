@@ -19,6 +19,7 @@ from service.app import create_app
 from service.bearer_auth import Authenticator
 from service.errors import InvalidKey
 from service.middleware.auth import GUARDED
+from service.openai.form import PATH as IMAGES
 from tests.conftest import free_port, wait_until
 from tests.service.conftest import assert_problem, serving
 
@@ -41,9 +42,19 @@ ROUTES = [
 GUARDED_ROUTES = [(method, path) for method, path in ROUTES if not is_open(path)]
 
 
+def assert_refused(response: httpx.Response, path: str, status: int, code: str) -> str:
+    """A problem document, or an error in the shape of the API that the path is of; its detail."""
+    if path != IMAGES:
+        return str(assert_problem(response, status, code)["detail"])
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (status, code)
+    return str(error["message"])
+
+
 def address(path: str, edit_id: str = UNKNOWN) -> str:
     """A path with its parameters filled in."""
-    return path.replace("{edit_id}", edit_id).replace("{number}", "0").replace("{name}", "attention-after-0.png")
+    path = path.replace("{edit_id}", edit_id).replace("{mask_id}", edit_id)
+    return path.replace("{number}", "0").replace("{name}", "attention-after-0.png")
 
 
 @dataclass
@@ -78,19 +89,19 @@ def test_every_route_is_guarded_or_open_on_purpose() -> None:
 @pytest.mark.parametrize(("method", "path"), GUARDED_ROUTES)
 def test_without_a_key_nothing_opens(method: str, path: str, keyring: Keyring) -> None:
     response = keyring.client.request(method, address(path))
-    assert_problem(response, 401, "not_authenticated")
+    assert_refused(response, path, 401, "not_authenticated")
     assert response.headers["www-authenticate"] == 'Bearer realm="magedit"'
     wrong = {"Authorization": "Bearer mge_" + "0" * 16 + "_" + "0" * 64}
     response = keyring.client.request(method, address(path), headers=wrong)
-    assert_problem(response, 401, "invalid_token")
+    assert_refused(response, path, 401, "invalid_token")
     assert response.headers["www-authenticate"] == 'Bearer realm="magedit", error="invalid_token"'
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED_ROUTES)
 def test_a_key_opens_what_its_scope_names(method: str, path: str, keyring: Keyring) -> None:
     response = keyring.client.request(method, address(path), headers=keyring.headers(scopes=()))
-    problem = assert_problem(response, 403, "insufficient_scope")
-    (needed,) = [scope for scope in SCOPES if scope in problem["detail"]]
+    detail = assert_refused(response, path, 403, "insufficient_scope")
+    (needed,) = [scope for scope in SCOPES if scope in detail]
     assert f'error="insufficient_scope", scope="{needed}"' in response.headers["www-authenticate"]
     others = tuple(scope for scope in SCOPES if scope != needed)
     assert keyring.client.request(method, address(path), headers=keyring.headers(scopes=others)).status_code == 403

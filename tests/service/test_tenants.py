@@ -15,6 +15,7 @@ from jobs.settings import Settings
 from jobs.tenants.api_keys import SCOPES, ApiKeys
 from service.openapi.__main__ import FILE
 from tests.service.conftest import Announce, Form, WorkerSide, assert_problem
+from tests.service.routes.test_masks import find
 
 UNKNOWN = "0" * 32
 OPERATIONS = {
@@ -26,19 +27,25 @@ OPERATIONS = {
 
 @dataclass
 class Scene:
-    """A service with a finished edit of the tenant acme, and keys of two tenants."""
+    """A service with a finished edit and a mask of the tenant acme, and keys of two tenants."""
 
     client: httpx.Client
     form: Form
     worker: WorkerSide
     edit: JobRecord
+    mask_id: str
     acme: dict[str, str]
     other: dict[str, str]
 
     def call(self, operation: str, headers: dict[str, str], edit_id: str) -> httpx.Response:
-        """Ask for an operation on an edit."""
+        """Ask for an operation on an edit or a mask."""
         method, path = operation.split(" ")
-        path = path.replace("{edit_id}", edit_id).replace("{number}", "0").replace("{name}", "attention-after-0.png")
+        path = (
+            path.replace("{edit_id}", edit_id)
+            .replace("{mask_id}", edit_id)
+            .replace("{number}", "0")
+            .replace("{name}", "attention-after-0.png")
+        )
         return self.client.request(method, path, headers=headers)
 
 
@@ -54,6 +61,31 @@ def of_an_edit(operation: str, scene: Scene) -> None:
     assert scene.worker.store.get(kept.results[0].key)
     # Its own tenant gets what there is: the answer above has that one reason.
     assert scene.call(operation, scene.acme, scene.edit.id).status_code != 404
+
+
+def of_a_mask(operation: str, scene: Scene) -> None:
+    """Another tenant's mask answers as one that never was, and stays as it is."""
+    theirs = scene.call(operation, scene.other, scene.mask_id)
+    nobodys = scene.call(operation, scene.other, UNKNOWN)
+    for response in (theirs, nobodys):
+        assert_problem(response, 404, "not_found")
+    assert theirs.text == nobodys.text.replace(UNKNOWN, scene.mask_id)
+    assert not scene.worker.records.require_mask(scene.mask_id, "acme").cancel_requested
+    assert scene.call(operation, scene.acme, scene.mask_id).status_code != 404
+
+
+def making_a_mask(operation: str, scene: Scene) -> None:
+    """An edit of another tenant is no source."""
+    path = operation.removeprefix("POST ")
+    data = {"source_edit": scene.edit.id, "points": "[[1, 1, 1]]"}
+    other, own = (scene.client.post(path, files=data_only(data), headers=each) for each in (scene.other, scene.acme))
+    assert_problem(other, 404, "not_found")
+    assert own.status_code == 202, own.text
+
+
+def data_only(data: dict[str, str]) -> list[tuple[str, tuple[None, str]]]:
+    """A multipart form without a file."""
+    return [(name, (None, value)) for name, value in data.items()]
 
 
 def of_a_tenant(operation: str, scene: Scene) -> None:
@@ -120,7 +152,7 @@ def resolving(operation: str, scene: Scene) -> None:
     assert scene.edit.request.target_prompt not in other.text
 
 
-EDIT = "/v1/edits/{edit_id}"
+EDIT, MASK = "/v1/edits/{edit_id}", "/v1/masks/{mask_id}"
 MATRIX: dict[str, Callable[[str, Scene], None]] = {
     "POST /v1/edits": making_one,
     "POST /v1/edits/resolve": resolving,
@@ -131,6 +163,13 @@ MATRIX: dict[str, Callable[[str, Scene], None]] = {
     f"GET {EDIT}/events": of_an_edit,
     f"GET {EDIT}/preview": previewing,
     "POST /v1/images/edits": making_an_image,
+    "POST /v1/masks": making_a_mask,
+    "GET /v1/masks": of_a_tenant,
+    f"GET {MASK}": of_a_mask,
+    f"DELETE {MASK}": of_a_mask,
+    f"PUT {MASK}/cancel": of_a_mask,
+    f"GET {MASK}/events": of_a_mask,
+    f"GET {MASK}/candidates/{{number}}": of_a_mask,
     f"GET {EDIT}/result": of_an_edit,
     f"GET {EDIT}/result/{{number}}": of_an_edit,
     f"GET {EDIT}/artifacts": of_an_edit,
@@ -155,7 +194,7 @@ def settings(locked_settings: Settings, redis_url: str) -> Settings:
 
 @pytest.fixture
 def scene(locked: httpx.Client, settings: Settings, announce: Announce, form: Form, worker_side: WorkerSide) -> Scene:
-    announce()
+    announce(finds_by=("points",))
     with Redis.from_url(settings.redis_url) as redis:
         acme, other = (
             {"Authorization": f"Bearer {ApiKeys(redis).create(tenant, SCOPES)[1]}"} for tenant in ("acme", "other")
@@ -166,7 +205,10 @@ def scene(locked: httpx.Client, settings: Settings, announce: Announce, form: Fo
     claim = worker_side.records.claim(edit_id, "worker-1")
     assert claim is not None
     worker_side.succeed(claim)
-    return Scene(locked, form, worker_side, worker_side.records.require(edit_id, "acme"), acme, other)
+    click = {"source_edit": edit_id, "points": "[[20, 15, 1]]"}
+    mask_id = locked.post("/v1/masks", files=data_only(click), headers=acme).json()["id"]
+    find(settings, mask_id, (10, 10, 30, 20))
+    return Scene(locked, form, worker_side, worker_side.records.require(edit_id, "acme"), mask_id, acme, other)
 
 
 def test_every_operation_has_a_line() -> None:
