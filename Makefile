@@ -26,6 +26,12 @@ test: $(VENV)/.dev  ## All tests but the slow ones; as root on Debian it install
 	$(BIN)/python -m tests.browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
+test-lowest: $(VENV)/.dev  ## Tests of library, jobs and worker on the lowest versions that pyproject.toml allows
+	$(BIN)/python -m uv venv --quiet --clear --python $(BIN)/python .cache/lowest
+	$(BIN)/python -m uv pip install --quiet --python .cache/lowest --resolution lowest-direct --editable '.[service,worker,embedded,tracing]' --group test
+	.cache/lowest/bin/python -m pytest -n 2 --dist loadfile -m "not slow" tests/magedit tests/jobs tests/worker
+	rm -rf .cache/lowest
+
 containers: $(VENV)/.dev  ## Build the images and start the compose file, as root on Debian 12; elsewhere it says why not
 	$(BIN)/python -m tests.containers $(CONTAINERS)
 
