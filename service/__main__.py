@@ -14,14 +14,14 @@ from service.app import create_app
 
 KEEP_ALIVE_S = 75
 STARTUP_FAILURE = 3
-"""Exit status when the address cannot be bound or the application does not start, as of uvicorn.run."""
+"""Exit status if the address cannot be bound or the application fails to start, as uvicorn.run has it."""
 
 GRACE_S = 8
-"""Time to finish running requests when stopped, in seconds."""
+"""Time to finish running requests on shutdown, in seconds."""
 
 
 class Server(uvicorn.Server):
-    """Answers requests that wait for an edit as soon as it is told to stop."""
+    """Answers requests that wait for an edit as soon as it shuts down."""
 
     def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -43,11 +43,11 @@ def main() -> None:
         port=settings.api_port,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
-        # Of uvicorn's two parsers the one that bounds a request's head (64 KiB); the other reads on without end.
+        # The one of uvicorn's two parsers that bounds a request's head (64 KiB); the other has no limit.
         http="h11",
         server_header=False,
         log_config=None,
-        # `service.middleware.request_id` logs what is answered.
+        # `service.middleware.request_id` logs the responses.
         access_log=False,
     )
     server = Server(app, config)

@@ -17,7 +17,7 @@ from service.deps import require_known_query
 from service.edits.watcher import Watch, snapshots
 from service.images.upload_limiter import UploadLimiter
 from service.metrics import Metrics, MetricsMiddleware
-from service.middleware.auth import Gate, GateMiddleware
+from service.middleware.auth import AuthMiddleware, Gatekeeper
 from service.middleware.body_timeout import BodyMiddleware
 from service.middleware.head_requests import HeadMiddleware
 from service.middleware.localhost import LocalMiddleware
@@ -47,12 +47,12 @@ DESCRIPTION = """\
 Localized image editing: submit an image, a mask and two prompts; poll the edit; fetch the picture.
 Only what the mask shows is edited; every pixel outside the dilated mask stays as it was.
 
-Every error is a problem document (RFC 9457, `application/problem+json`) with a stable `code` and the fields to blame.
+Every error is a problem document (RFC 9457, `application/problem+json`) with a stable `code` and the offending fields.
 """
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Build the application. Connections are made when it starts (its lifespan), not here."""
+    """Build the application. It connects when it starts (in its lifespan), not here."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -62,7 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.readiness = Readiness(checks(backend))
         app.state.worker_readiness = Readiness(worker_checks(backend))
         app.state.upload_limiter = UploadLimiter(settings.submits_at_a_time)
-        app.state.gate = Gate.of(backend.redis, settings)
+        app.state.gate = Gatekeeper.of(backend.redis, settings)
         yield
         backend.close()
         if tracing is not None:
@@ -77,7 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
         # Names of a generated client's functions.
         generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,
-        # Theirs come from other hosts; `/docs` is one of the page's.
+        # FastAPI's own load scripts from other hosts; `/docs` is served by the page.
         docs_url=None,
         redoc_url=None,
         telemetry={
@@ -96,9 +96,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.webhooks.include_router(webhooks.told)
     app.include_router(page.router)
     problem_responses.install(app)
-    # The last one added is the outermost.
+    # The last middleware added is the outermost.
     app.add_middleware(HeadMiddleware)
-    app.add_middleware(GateMiddleware, settings=settings)
+    app.add_middleware(AuthMiddleware, settings=settings)
     app.add_middleware(LocalMiddleware, settings=settings)
     app.add_middleware(BodyMiddleware, idle_s=settings.body_idle_s)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)

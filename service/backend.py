@@ -23,8 +23,8 @@ from magedit.prompts.alignment import Tokenize, from_tokenizers
 
 
 class RecentLook:
-    """Looks at the models, at most once every ``cache_s`` seconds: every status needs their pace for its estimate, and
-    nothing of them but that. Safe to share between threads."""
+    """Cached snapshot of the models, read at most once every ``cache_s`` seconds: every status request needs their pace
+    for its estimate. Safe to share between threads."""
 
     def __init__(self, models: Models, *, cache_s: float) -> None:
         self._models = models
@@ -32,10 +32,10 @@ class RecentLook:
         self._found: tuple[ModelsSnapshot, float] | None = None
 
     def __call__(self) -> ModelsSnapshot:
-        """The models at this time or shortly before, with this time. Raises QueueUnavailable."""
+        """A recent snapshot of the models, with the current time. Raises QueueUnavailable."""
         found, at = self._found, time.monotonic()
         if found is None or at - found[1] >= self._cache_s:
-            # Two threads may snapshot at a time; either answer will do.
+            # Two threads may read at a time; either snapshot will do.
             found = self._found = (self._models.snapshot(), at)
         snapshot, since = found
         return snapshot._replace(now=snapshot.now + at - since)
@@ -61,7 +61,7 @@ class Backend:
 
     @classmethod
     def open(cls, settings: Settings) -> Backend:
-        """Build the clients; nothing is connected before the first request needs it."""
+        """Build the clients; they connect on first use."""
         redis = connect(settings)
         records, models = Records(redis, settings), Models(redis)
         return cls(
@@ -84,7 +84,7 @@ class Backend:
         self.redis.close()
 
     def tokenizer(self, info: ModelInfo) -> Tokenize:
-        """The tokenizer that the model's workers announced, read once. Raises NoWorkerForModel."""
+        """The tokenizer that the model's workers announced, cached. Raises NoWorkerForModel."""
         known = self._tokenizers.get(info.tokenizer_sha256)
         if known is None:
             known = from_tokenizers(self.models.tokenizer_json(info))

@@ -15,19 +15,19 @@ from jobs.tenants.limits import Limits
 from service.errors import InvalidKey
 
 LOCAL_TENANT = "local"
-"""Owner of every edit while there are no keys."""
+"""Owner of every edit if the service runs without keys."""
 
 CACHED_KEYS = 4096
-"""Most keys, and as many ids without a key, that a process remembers."""
+"""Most cached keys of a process, and most cached ids without a key."""
 
-# What an unknown id is compared with, so that it costs what a known one does.
+# Compared with the secret of an unknown id, so that it takes as long as a known one.
 _NO_SHA256 = sha256(b"").hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who calls: edits belong to a tenant and are invisible to every other. ``scopes``: what it may do, ``limits``: how
-    much of it."""
+    """The caller: edits belong to a tenant and are invisible to all others. ``scopes``: what it may do, ``limits``: how
+    much."""
 
     tenant: str
     scopes: frozenset[str]
@@ -35,29 +35,29 @@ class Caller:
 
 
 LOCAL = Caller(tenant=LOCAL_TENANT, scopes=frozenset(SCOPES))
-"""Everybody, while there are no keys."""
+"""Every caller of a service without keys."""
 
 SCRAPER = Caller(tenant=LOCAL_TENANT, scopes=frozenset({"metrics:read"}))
-"""Whoever reads the metrics where that needs no key."""
+"""The caller of metrics that need no key."""
 
 
 class Authenticator:
     """Finds the key of a token. Safe to share between threads.
 
-    What Redis said of an id holds for ``cache_s`` seconds (0: for one request): so long a revoked key may still open.
-    An id that no key has is remembered just so, and its secret compared just so.
+    A lookup in Redis is cached for ``cache_s`` seconds (0: not at all), in which a revoked key may still work. Unknown
+    ids are cached and their secrets compared in the same way.
     """
 
     def __init__(self, api_keys: ApiKeys, *, cache_s: float, default_limits: Limits) -> None:
         self._keys = api_keys
         self._cache_s = cache_s
         self._limits = default_limits
-        # Apart, so that invented ids push out no key.
+        # A cache of its own, so that invented ids evict no key.
         self._known = _Cache()
         self._unknown = _Cache()
 
     def caller(self, token: str) -> Caller:
-        """Who has this key. Raises InvalidKey (which does not say why), QueueUnavailable."""
+        """The caller with this key. Raises InvalidKey (which does not say why), QueueUnavailable."""
         parts = parse(token)
         if parts is None:
             raise InvalidKey
@@ -71,7 +71,7 @@ class Authenticator:
         return Caller(tenant=key.tenant, scopes=frozenset(key.scopes), limits=limits)
 
     def _find(self, key_id: str) -> tuple[ApiKey | None, float | None]:
-        """The key if it is valid; and the time in Unix seconds, if Redis was asked."""
+        """The key if it is valid, and the time in Unix seconds if Redis was asked."""
         now = time.monotonic()
         found = self._known.get(key_id) or self._unknown.get(key_id)
         if found is not None and now < found.until:
@@ -90,14 +90,14 @@ class Authenticator:
 
 
 class _Found(NamedTuple):
-    """What was found for an id, and until when that holds (monotonic seconds)."""
+    """Result of a lookup and its expiry (monotonic seconds)."""
 
     key: ApiKey | None
     until: float
 
 
 class _Cache:
-    """The latest `CACHED_KEYS` findings."""
+    """The latest `CACHED_KEYS` lookups."""
 
     def __init__(self) -> None:
         self._found: OrderedDict[str, _Found] = OrderedDict()

@@ -18,9 +18,9 @@ from service.readiness import Readiness
 
 
 def _of_app(name: str) -> Any:
-    """What the application keeps under ``name`` since it started (`service.app`)."""
+    """Dependency on the application state's ``name`` (`service.app`)."""
 
-    # A coroutine, as nothing blocks: FastAPI sends every other function to a thread.
+    # A coroutine, since FastAPI runs plain functions in a thread.
     async def kept(request: Request) -> Any:
         return getattr(request.app.state, name)
 
@@ -33,11 +33,11 @@ ReadinessDep = Annotated[Readiness, _of_app("readiness")]
 WorkerReadinessDep = Annotated[Readiness, _of_app("worker_readiness")]
 UploadLimiterDep = Annotated[UploadLimiter, _of_app("upload_limiter")]
 
-# `service.bearer_auth` reads the header; this is what the contract shows of it.
+# For the contract only: `service.bearer_auth` reads the header.
 _SCHEME = HTTPBearer(
     scheme_name="ApiKey",
     bearerFormat="mge_<id>_<secret>",
-    description="An API key. Not asked for by a service on one machine (`MAGEDIT_AUTH=off`).",
+    description="An API key. Not required by a service on one machine (`MAGEDIT_AUTH=off`).",
     auto_error=False,
 )
 
@@ -45,7 +45,7 @@ _SCHEME = HTTPBearer(
 async def _caller(request: Request, needed: SecurityScopes, _: Annotated[object, Security(_SCHEME)]) -> Caller:
     caller: Caller | None = getattr(request.state, "caller", None)
     if caller is None:
-        # A route outside `service.bearer_auth.GUARDED` that wants to know who calls.
+        # A route outside `service.bearer_auth.GUARDED` that depends on the caller.
         raise NoKey
     for scope in needed.scopes:
         if scope not in caller.scopes:
@@ -58,21 +58,21 @@ Writer = Annotated[Caller, Security(_caller, scopes=["edits:write"])]
 UsageReader = Annotated[Caller, Security(_caller, scopes=["usage:read"])]
 
 WRITER = Security(_caller, scopes=["edits:write"])
-"""`Writer` in a route's own dependencies, to be looked at before the others there."""
+"""`Writer` among a route's own dependencies, checked before the others."""
 READER = Security(_caller, scopes=["edits:read"])
 METRICS_READER = Security(_caller, scopes=["metrics:read"])
 
 
 async def require_known_query(request: Request) -> None:
-    """Refuse what would otherwise be ignored without a word: query parameters that the contract does not have, and all
-    but the last value of one.
+    """Refuse query parameters that the contract does not have, and repeated ones, which would otherwise be ignored
+    silently.
 
     Raises:
-        UnknownField: names the parameter and those that there are.
+        UnknownField: names the parameter and the known ones.
     """
     if not request.query_params:
         return
-    # The contract is made once, which takes a while.
+    # The contract is built once, which takes a while.
     contract = await run_in_threadpool(request.app.openapi)
     operation = contract["paths"][request.app.state.routes.name(request.url.path)][request.method.lower()]
     known = {each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"}
@@ -80,9 +80,9 @@ async def require_known_query(request: Request) -> None:
         if name not in known:
             there = ", ".join(sorted(known)) or "none"
             cure = "; the fields of an edit are sent as a form" if request.method == "POST" else ""
-            raise UnknownField(f"there is no query parameter {name!r} here; there are: {there}{cure}", field=name)
+            raise UnknownField(f"unknown query parameter {name!r}; known here: {there}{cure}", field=name)
         if (count := len(request.query_params.getlist(name))) > 1:
-            raise UnknownField(f"the query parameter {name!r} is there {count} times: send it once", field=name)
+            raise UnknownField(f"the query parameter {name!r} is given {count} times: send it once", field=name)
 
 
 EditId = Annotated[str, Path(description="The edit's id.")]

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 
 def json_answer(request: Request, body: BaseModel, headers: Mapping[str, str] | None = None) -> Response:
-    """200 with ``body`` as JSON and its tag, or 304 if the caller has that already."""
+    """200 with ``body`` as JSON and its tag, or 304 if the caller already has it."""
     content = body.model_dump_json().encode()
     tag = hashlib.sha256(content).hexdigest()[:32]
     return tagged(request, content, "application/json", tag, {"Cache-Control": "no-cache", **(headers or {})})
@@ -26,7 +26,7 @@ def tagged(request: Request, content: bytes, media_type: str, tag: str, headers:
 
 
 def not_modified(request: Request, tag: str, headers: Mapping[str, str]) -> Response | None:
-    """304 if the request's If-None-Match names ``tag``, for whoever has to fetch the content first."""
+    """304 if the request's If-None-Match names ``tag``, for callers that have yet to fetch the content."""
     if _names(request.headers.get("if-none-match", ""), _quoted(tag)):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": _quoted(tag), **headers})
     return None

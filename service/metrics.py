@@ -20,11 +20,11 @@ from service.backend import Backend
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER = "other"
-"""Label of a method that is none of these: the label set must not grow with what callers invent."""
+"""Label of all other methods: callers must not be able to grow the label set."""
 
 
 class Metrics:
-    """What is counted here, and what is asked of Redis when somebody looks."""
+    """Metrics counted in this process, and those read from Redis at each scrape."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -53,9 +53,9 @@ class _Queues(Collector):
         up = GaugeMetricFamily("magedit_redis_up", "Whether Redis answers.")
         depth = GaugeMetricFamily("magedit_queue_depth", "Edits in line.", labels=["model", "priority"])
         age = GaugeMetricFamily(
-            "magedit_queue_age_seconds", "How long the next edit in line has waited.", labels=["model", "priority"]
+            "magedit_queue_age_seconds", "Waiting time of the next edit in the queue.", labels=["model", "priority"]
         )
-        webhooks = GaugeMetricFamily("magedit_webhooks_due", "Deliveries of webhooks that are not over.")
+        webhooks = GaugeMetricFamily("magedit_webhooks_due", "Unfinished webhook deliveries.")
         workers = GaugeMetricFamily("magedit_workers", "Live workers.", labels=["model"])
         try:
             for name, status in self._backend.models.all().items():
@@ -93,7 +93,7 @@ class MetricsMiddleware:
         try:
             await self.app(scope, receive, note)
         finally:
-            # Not the route that answered: what is refused before any is asked counts under its own address too.
+            # By path, not by the route that answered: requests refused before routing count under their route too.
             route = self.route_of(scope["path"])
             method = scope["method"] if scope["method"] in METHODS else OTHER
             self.metrics.requests.labels(method, route, str(status)).inc()

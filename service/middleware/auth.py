@@ -1,7 +1,7 @@
 """Authentication and request rates, checked before the request body is read.
 
-Everything below `GUARDED` needs a key; what is open is open because it is elsewhere. A route says by its dependency
-(`service.deps`) which scope the key must have.
+Every path below `GUARDED` needs a key; all others are open. A route's dependency (`service.deps`) names the scope that
+the key must have.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ GUARDED = ("/v1", "/metrics")
 BODY_SCOPES: Mapping[str, KeyScope] = MappingProxyType(
     {EDITS: "edits:write", f"{EDITS}/resolve": "edits:read", IMAGES: "edits:write", MASKS: "edits:write"}
 )
-"""The scope that a key needs for each route whose POST reads a body before its dependencies are asked."""
+"""Required scope of each route whose POST reads a body before its dependencies run."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gate:
-    """Who is let in. Safe to share between threads."""
+class Gatekeeper:
+    """Authenticates and rate-limits requests. Safe to share between threads."""
 
     authenticator: Authenticator
     limiter: RateLimiter
 
     @classmethod
-    def of(cls, redis: Redis, settings: Settings) -> Gate:
+    def of(cls, redis: Redis, settings: Settings) -> Gatekeeper:
         """The gate of a front end."""
         authenticator = Authenticator(
             ApiKeys(redis), cache_s=settings.key_cache_s, default_limits=default_limits(settings)
@@ -53,12 +53,12 @@ class Gate:
         return cls(authenticator=authenticator, limiter=RateLimiter(redis))
 
     def enter(self, token: str, *, submits: bool) -> tuple[Caller, Mapping[str, str]]:
-        """Who calls, and the headers that its answer shall have. Raises InvalidKey, RateLimited, QueueUnavailable."""
+        """The caller, and the headers of the response. Raises InvalidKey, RateLimited, QueueUnavailable."""
         caller = self.authenticator.caller(token)
         return caller, acquire(self.limiter, caller.tenant, rates_of(caller.limits, submits=submits))
 
 
-class GateMiddleware:
+class AuthMiddleware:
     """Puts the `Caller` into the request's state, or answers 401 or 429."""
 
     def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
@@ -79,7 +79,7 @@ class GateMiddleware:
             except (RequestError, JobError) as error:
                 await error_response(error)(scope, receive, send)
                 return
-            # Here too, and not in the route alone: that has read the whole body by then.
+            # Checked here as well as in the route, which has read the whole body by then.
             needed = BODY_SCOPES.get(scope["path"]) if scope["method"] == "POST" else None
             if caller is not None and needed is not None and needed not in caller.scopes:
                 app = error_response(ScopeMissing(needed))
@@ -102,7 +102,7 @@ class GateMiddleware:
         kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
         if kind.lower() != "bearer":
             raise NoKey
-        gate: Gate = scope["app"].state.gate
+        gate: Gatekeeper = scope["app"].state.gate
         return await run_in_threadpool(gate.enter, token.strip(), submits=_submits(scope))
 
 

@@ -1,6 +1,6 @@
 """Times out request bodies that stall or trickle.
 
-Without it a slow sender would hold a connection, a file on disk and a place in the server for as long as it likes.
+Without it a slow sender could hold a connection, a file on disk and a server slot indefinitely.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SLOWEST = 1024
-"""Bytes a second that a body has to come to on average, after a first grace: Apache's `mod_reqtimeout` asks for 500."""
+"""Minimum average rate of a body, in bytes per second, after a grace time; Apache's `mod_reqtimeout` has 500."""
 
 
 class BodyTooSlow(HTTPException):
-    """Nothing of the body, or next to nothing, has arrived for a while (RFC 9110, 15.5.9).
+    """The body has stalled or trickles (RFC 9110, 15.5.9).
 
-    Starlette's own kind of error, which FastAPI lets pass while it reads a form.
+    An error of Starlette's, which FastAPI propagates while it reads a form.
     """
 
     def __init__(self) -> None:
-        # What is left of the body is not waited for.
+        # The rest of the body is not read.
         super().__init__(HTTPStatus.REQUEST_TIMEOUT, headers={"Connection": "close"})
 
 
 class BodyMiddleware:
-    """Gives up on bodies that do not arrive."""
+    """Aborts requests whose body does not arrive."""
 
     def __init__(self, app: ASGIApp, *, idle_s: float) -> None:
-        """``idle_s``: longest pause between two pieces, in seconds."""
+        """``idle_s``: longest pause between two chunks, in seconds."""
         self.app, self.idle_s = app, idle_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class HeadMiddleware:
-    """Asks as GET and keeps the body back; the state's ``head`` tells a route whose body would never end."""
+    """Handles HEAD as GET and drops the body; ``head`` in the state tells routes whose body would never end."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -1,12 +1,11 @@
 """Host and origin checks of a service that runs without API keys.
 
-Without keys anyone who reaches the service may use it; on one machine these are its users and their browsers.
+Without keys anyone who reaches the service may use it: on one machine, its users and their browsers.
 
-A page from elsewhere can make a browser send requests to loopback: by a name of its own that leads there (DNS
-rebinding: the request's Host is that name), or by a form or a script without a look at the answer (cross-site request
-forgery: the request's Origin is that page's, or `Sec-Fetch-Site` says so; Fetch Metadata Request Headers, 2.2; OWASP,
-"Cross-Site Request Forgery Prevention"). Neither has a key to send, so where keys are asked for nothing of this is
-looked at.
+A foreign page can make a browser send requests to loopback: through a host name that resolves there (DNS rebinding; the
+request's Host is that name), or by a form or script that cannot read the response (cross-site request forgery; the
+request's Origin is that page's, or `Sec-Fetch-Site` says so; Fetch Metadata Request Headers, 2.2; OWASP, "Cross-Site
+Request Forgery Prevention"). Neither can send a key, so with keys required these checks are off.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from service.errors import ForeignHost, ForeignOrigin, RequestError
 from service.problem_responses import error_response
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-"""Methods that change nothing (RFC 9110, 9.2.1)."""
+"""Safe methods (RFC 9110, 9.2.1)."""
 
-CURE = "set MAGEDIT_AUTH=keys, or MAGEDIT_ALLOW_ANONYMOUS=true if whoever reaches the service may do everything"
+CURE = "set MAGEDIT_AUTH=keys, or MAGEDIT_ALLOW_ANONYMOUS=true if anyone who reaches the service may have full access"
 
 
 class LocalMiddleware:
-    """Refuses what a page from elsewhere makes a browser of this machine send."""
+    """Refuses requests that foreign pages make a local browser send."""
 
     def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
         self.app = app
@@ -47,23 +46,25 @@ class LocalMiddleware:
         host = headers.get("host")
         # Browsers always send one.
         if host is not None and not _is_here(_name(host)):
-            raise ForeignHost(f"the request is for {host[:100]!r}, this service for its own machine alone: {CURE}")
+            raise ForeignHost(
+                f"the request is for {host[:100]!r}, but this service is for its own machine only: {CURE}"
+            )
         if method in SAFE:
             return
         origin = headers.get("origin")
         if origin is not None and _authority(origin) != (host or "").lower():
-            raise ForeignOrigin(f"a page of {origin[:100]!r} may change nothing here: {CURE}")
+            raise ForeignOrigin(f"pages of {origin[:100]!r} may not change anything here: {CURE}")
         if headers.get("sec-fetch-site") == "cross-site":
-            raise ForeignOrigin(f"a page from elsewhere may change nothing here: {CURE}")
+            raise ForeignOrigin(f"foreign pages may not change anything here: {CURE}")
 
 
 def _is_here(name: str) -> bool:
-    # Browsers look up no name below `localhost` (RFC 6761, 6.3). What the settings let it listen on is loopback too.
+    # Browsers do not look up names below `localhost` (RFC 6761, 6.3). The address it listens on is loopback too.
     return is_loopback(name) or name.endswith(".localhost")
 
 
 def _name(host: str) -> str:
-    """The name or address in a Host, without its port; empty if there is none to be read."""
+    """The name or address in a Host, without its port; empty if unreadable."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
@@ -71,7 +72,7 @@ def _name(host: str) -> str:
 
 
 def _authority(origin: str) -> str:
-    """Name and port of an Origin; empty for `null` and what else is none."""
+    """Name and port of an Origin; empty for `null` and invalid ones."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:

@@ -1,7 +1,7 @@
 """Rate-limit headers and refusals (429) per tenant.
 
-`RateLimit` and `RateLimit-Policy` are those of draft-ietf-httpapi-ratelimit-headers-10: lists of items, one a policy;
-`q` a window of `w` seconds, `r` left, all back in `t` seconds.
+`RateLimit` and `RateLimit-Policy` are those of draft-ietf-httpapi-ratelimit-headers-10: lists of items, one per policy:
+quota `q` per window of `w` seconds, `r` left, full again in `t` seconds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from service.errors import RateLimited
 
 
 def default_limits(settings: Settings) -> Limits:
-    """The limits of a key that names none of its own."""
+    """The limits of a key without limits of its own."""
     return Limits(
         requests_per_minute=settings.requests_per_minute,
         submits_per_minute=settings.submits_per_minute,
@@ -33,7 +33,7 @@ def rates_of(limits: Limits, *, submits: bool) -> list[Rate]:
 
 
 def acquire(limiter: RateLimiter, tenant: str, rates: Sequence[Rate]) -> dict[str, str]:
-    """Count a request; the headers of its answer. Raises RateLimited, QueueUnavailable."""
+    """Count a request; returns the headers of its response. Raises RateLimited, QueueUnavailable."""
     if not rates:
         return {}
     decision = limiter.acquire(tenant, rates)

@@ -18,19 +18,19 @@ from jobs.observability.tracing import present_traceparent, trace_id_of
 HEADER: Final = "X-Request-Id"
 
 SILENT = frozenset({"/livez", "/readyz", "/readyz/workers", "/metrics"})
-"""Paths whose answers are not logged: they are asked for every few seconds, for ever."""
+"""Paths whose responses are not logged: they are polled every few seconds."""
 
 PATH_MAX = 200
-"""As much of a path is logged, in characters."""
+"""Longest logged part of a path, in characters."""
 
-# What of a caller's own id is taken: nothing that could forge or swell a log.
+# Accepted ids of callers: nothing that could forge or bloat a log.
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
 
 log = structlog.get_logger(__name__)
 
 
 class RequestMiddleware:
-    """Names the request, and logs its answer."""
+    """Gives each request its id and logs its response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -69,7 +69,7 @@ class RequestMiddleware:
 
 
 class Origin(NamedTuple):
-    """Where an edit comes from: the request's id and its `traceparent`."""
+    """Origin of an edit: the request's id and its `traceparent`."""
 
     request_id: str
     traceparent: str

@@ -11,11 +11,11 @@ from fastapi.routing import iter_route_contexts
 from starlette.routing import compile_path
 
 UNMATCHED = "unmatched"
-"""Of a path that no route has."""
+"""Name of a path without a route."""
 
 
 class Routes:
-    """The routes of ``app``, read when they are first asked for."""
+    """The routes of ``app``, read on first use."""
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
@@ -25,7 +25,7 @@ class Routes:
         return next((route.name for route in self._table if route.pattern.fullmatch(path)), UNMATCHED)
 
     def methods(self, path: str) -> list[str]:
-        """The methods that the address takes, HEAD with GET; sorted."""
+        """The methods allowed at the path, HEAD with GET; sorted."""
         return next((route.methods for route in self._table if route.pattern.fullmatch(path)), [])
 
     @cached_property

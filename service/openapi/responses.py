@@ -76,11 +76,9 @@ def guarded() -> dict[int | str, dict[str, Any]]:
     )
 
 
-UNKNOWN_PARAMETER = UnknownField(
-    "there is no query parameter 'stat' here; there are: cursor, limit, state", field="stat"
-)
-FOREIGN_HOST = ForeignHost("the request is for 'example.com', this service for its own machine alone: ...")
-FOREIGN_ORIGIN = ForeignOrigin("a page of 'https://example.com' may change nothing here: ...")
+UNKNOWN_PARAMETER = UnknownField("unknown query parameter 'stat'; known here: cursor, limit, state", field="stat")
+FOREIGN_HOST = ForeignHost("the request is for 'example.com', but this service is for its own machine only: ...")
+FOREIGN_ORIGIN = ForeignOrigin("pages of 'https://example.com' may not change anything here: ...")
 
 
 REDIS_AWAY = QueueUnavailable("the job queue cannot be reached; try again in a moment")
