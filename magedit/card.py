@@ -10,10 +10,12 @@ from magedit.config import EditConfig
 from magedit.passes import Passes
 from magedit.report import Stage
 
-Trait = Literal["diffusion", "flow", "cross-attention", "joint-attention", "unconditional", "embedded-guidance"]
+Trait = Literal[
+    "diffusion", "flow", "cross-attention", "joint-attention", "unconditional", "embedded-guidance", "few-step"
+]
 """What tells model families apart, as far as methods go: the noise process (``diffusion``, or ``flow``: rectified), how
 the picture attends to the prompt (layers of its own, or in one sequence with itself), and guidance (by an unconditional
-half of each pass, or by a scale that the model is told)."""
+half of each pass, or by a scale that the model is told); ``few-step``: distilled to sample in a few steps."""
 
 STABLE_DIFFUSION: Final[tuple[Trait, ...]] = ("diffusion", "cross-attention", "unconditional")
 

@@ -18,7 +18,7 @@ from magedit.config import EditConfig, Region
 from magedit.masks.candidates import Candidate, Finder
 from magedit.masks.shapes import MaskPrompt
 from magedit.meter import OnProgress
-from magedit.methods.compatibility import suited_inversions, suited_methods
+from magedit.methods.compatibility import suited_inversions, suited_methods, with_defaults
 from magedit.report import EditMeasures, OnPreview, OnTrace
 
 
@@ -207,5 +207,6 @@ def _small_edit(editor: Editor, info: ModelInfo) -> None:
     image = Image.new("RGB", (size, size), "grey")
     mask = Image.new("L", (size, size), 0)
     mask.paste(255, (size // 4, size // 4, size // 2, size // 2))
-    config = EditConfig(method=info.methods[0], steps=2, max_iterations=1)
+    short: dict[str, Any] = {"method": info.methods[0], "steps": 2, "max_iterations": 1}
+    config = with_defaults(EditConfig(**short), info.defaults, given=short)
     editor.edit(image, [mask], "a room", "a red room", [Region(words=("red",))], config)

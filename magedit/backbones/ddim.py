@@ -4,53 +4,63 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
+from typing import Literal
 
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, LCMScheduler
 from torch import Tensor
 
-from magedit.errors import CheckpointError
+from magedit.errors import CheckpointError, InvalidParameter
+
+Spacing = Literal["leading", "trailing", "consistency"]
+"""How an edit's timesteps lie among those of training: ``leading`` as for Stable Diffusion, ``trailing`` from the last
+one on (arXiv 2305.08891, 3.3), ``consistency`` at some of those that a consistency model was distilled at."""
 
 
 @dataclass(frozen=True)
 class DDIM:
     """T timesteps, descending, and the cumulative alphas of the checkpoint's training schedule.
 
-    ``stride`` is the distance of two timesteps (1000 / T); the level before the last timestep is
-    ``final_alpha_cumprod``. A `DiffusionProcess` (`magedit.backbones.base`) that predicts noise.
+    The level before the last timestep is ``final_alpha_cumprod``. A `DiffusionProcess` (`magedit.backbones.base`) that
+    predicts noise.
     """
 
     timesteps: tuple[int, ...]
-    stride: int
     alphas_cumprod: tuple[float, ...]
     final_alpha_cumprod: float
     prediction_type: str
 
     @classmethod
-    def from_scheduler(cls, scheduler: DDIMScheduler, steps: int) -> DDIM:
+    def from_scheduler(cls, scheduler: DDIMScheduler, steps: int, spacing: Spacing = "leading") -> DDIM:
         """The process of ``steps`` sampling steps; timesteps as diffusers spaces them (``steps_offset`` included).
 
         Raises:
             CheckpointError: the checkpoint predicts neither epsilon nor v.
+            InvalidParameter: a consistency model was distilled at fewer timesteps than ``steps``.
         """
         prediction = scheduler.config.prediction_type
         if prediction not in {"epsilon", "v_prediction"}:
             raise CheckpointError(
                 f"the checkpoint's scheduler predicts {prediction!r}: 'epsilon' and 'v_prediction' can be edited with"
             )
-        scheduler = DDIMScheduler.from_config(scheduler.config)
-        scheduler.set_timesteps(steps)
+        if spacing == "consistency":
+            spaced = LCMScheduler.from_config(scheduler.config)
+            most = spaced.config.original_inference_steps
+            if steps > most:
+                raise InvalidParameter(f"{steps} steps: the checkpoint was distilled for {most} at most", field="steps")
+        else:
+            spaced = DDIMScheduler.from_config(scheduler.config, timestep_spacing=spacing)
+        spaced.set_timesteps(steps)
         return cls(
-            timesteps=tuple(int(t) for t in scheduler.timesteps),
-            stride=scheduler.config.num_train_timesteps // steps,
+            timesteps=tuple(int(t) for t in spaced.timesteps),
             alphas_cumprod=tuple(scheduler.alphas_cumprod.double().tolist()),
             final_alpha_cumprod=float(scheduler.final_alpha_cumprod),
             prediction_type=prediction,
         )
 
     def following(self, timestep: float) -> float:
-        """``timestep - stride``; below 0 at the end."""
-        return timestep - self.stride
+        """The next timestep; -1 after the last."""
+        return next((t for t in self.timesteps if t < timestep), -1)
 
     def inversion_timestep(self, timestep: float) -> float:
         """``timestep`` itself (arXiv 2105.05233, appendix F)."""

@@ -39,7 +39,7 @@ TITLES: Mapping[Family, str] = {
     "other": "a checkpoint of another kind",
 }
 
-SUPPORTED: frozenset[Family] = frozenset({"sd1", "sd2", "sd", "sdxl", "sd3", "instruct-pix2pix"})
+SUPPORTED: frozenset[Family] = frozenset({"sd1", "sd2", "sd", "lcm", "turbo", "sdxl", "sd3", "instruct-pix2pix"})
 TAKEN = "use a Stable Diffusion 1.x, 2.x, XL or 3, or InstructPix2Pix checkpoint"
 
 _WHY: Mapping[Family, str] = {
@@ -47,10 +47,7 @@ _WHY: Mapping[Family, str] = {
     "depth": "its UNet takes a depth map as input; use the base model that it was made from",
     "upscaling": "it enlarges pictures; use a text-to-image checkpoint",
     "unclip": "it takes picture embeddings as input; use the base model that it was made from",
-    "lcm": "it was trained for a few steps, which cannot be inverted; use the base model that it was distilled from",
     "refiner": "it refines what the base model drew; use the base model",
-    "turbo": "it was trained for one to four steps, which cannot be inverted; use the base model that it was distilled "
-    "from",
 }
 
 _FILE = (".safetensors", ".ckpt")
@@ -231,7 +228,7 @@ def _family(index: Mapping[str, Any], unet: Mapping[str, Any], scheduler: Mappin
 
 def _family_of_unet(index: Mapping[str, Any], unet: Mapping[str, Any], scheduler: Mapping[str, Any]) -> Family:
     is_xl = unet.get("addition_embed_type") == "text_time"
-    if unet.get("time_cond_proj_dim"):
+    if unet.get("time_cond_proj_dim") and not is_xl:
         return "lcm"
     if unet.get("class_embed_type"):
         return "unclip"
@@ -243,11 +240,13 @@ def _family_of_unet(index: Mapping[str, Any], unet: Mapping[str, Any], scheduler
         return odd.get(channels, "other")
     if (unet.get("addition_embed_type") and not is_xl) or unet.get("encoder_hid_dim_type"):
         return "other"
-    is_few_step = scheduler.get("timestep_spacing") == "trailing" and not scheduler.get("rescale_betas_zero_snr")
-    if is_few_step and scheduler.get("_class_name") in {"EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler"}:
-        return "turbo"
     if is_xl:
         return "refiner" if index.get("requires_aesthetics_score") else "sdxl"
+    is_trailing = scheduler.get("timestep_spacing") == "trailing" and not scheduler.get("rescale_betas_zero_snr")
+    if is_trailing and scheduler.get("_class_name") in {"EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler"}:
+        return "turbo"
+    if scheduler.get("_class_name") in {"LCMScheduler", "TCDScheduler"}:
+        return "lcm"
     widths: dict[Any, Family] = {768: "sd1", 1024: "sd2"}
     return widths.get(unet.get("cross_attention_dim"), "sd")
 

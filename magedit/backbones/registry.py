@@ -25,6 +25,8 @@ ADAPTERS: Mapping[Family, Callable[[], Any]] = {
     "sd1": _UNET,
     "sd2": _UNET,
     "sd": _UNET,
+    "lcm": _UNET,
+    "turbo": _UNET,
     "sdxl": _adapter("sdxl", "StableDiffusionXL"),
     "sd3": _adapter("sd3", "StableDiffusion3"),
 }

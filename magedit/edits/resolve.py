@@ -199,9 +199,15 @@ def _without_weights(asked: AskedEdit) -> tuple[AskedEdit, tuple[EditWarning, ..
 def _configs(asked: AskedEdit, checkpoint: Checkpoint) -> tuple[EditConfig, ...]:
     """How to edit, once per method that is asked for; where none is and the checkpoint lacks the default, by its
     first. The checkpoint's own defaults stand where neither the caller nor the preset says else."""
-    governed = asked.given | PRESETS[asked.preset].keys()
-    configs = _of_methods(asked, checkpoint)
+    configs, governed = _of_methods(asked, checkpoint), _governed(asked, checkpoint)
     return tuple(with_defaults(config, checkpoint.defaults, given=governed) for config in configs)
+
+
+def _governed(asked: AskedEdit, checkpoint: Checkpoint) -> frozenset[str]:
+    """The parameters that caller or preset decide. Of few steps a checkpoint that was distilled for them knows best."""
+    if asked.preset == "turbo" and "few-step" in checkpoint.traits:
+        return frozenset(asked.given)
+    return frozenset(asked.given | PRESETS[asked.preset].keys())
 
 
 def _of_methods(asked: AskedEdit, checkpoint: Checkpoint) -> tuple[EditConfig, ...]:
@@ -322,7 +328,7 @@ def _parameter(
     if value != getattr(chosen, name):
         return Parameter(value, "kind")
     if name in own_defaults(checkpoint.defaults, resolved.method):
-        is_preset = name in PRESETS[asked.preset] and name not in asked.given
+        is_preset = name in _governed(asked, checkpoint) - asked.given
         return Parameter(value, "given" if name in asked.given else "preset" if is_preset else "checkpoint")
     if value != first:
         return Parameter(value, "method")

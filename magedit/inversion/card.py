@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 WITHOUT_UNCONDITIONAL: Final[Mapping[Trait, str]] = {
     "embedded-guidance": "the model is told its guidance scale and has no unconditional half for it to work on"
 }
+OF_A_TRAJECTORY: Final[Mapping[Trait, str]] = {
+    "few-step": "the model was distilled to skip the steps that an inversion goes through; take inversion 'virtual'"
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -179,7 +179,7 @@ export const text = {
       preset: {
         title: "Quality or speed",
         hint: "Best quality takes several times as long.",
-        choices: { exact: "Best quality", balanced: "Balanced", fast: "Fast" },
+        choices: { exact: "Best quality", balanced: "Balanced", fast: "Fast", turbo: "Fastest" },
       },
       strength: { title: "Strength", hint: "How hard the edit is pushed." },
       n: { title: "Variations", hint: "Results with different seeds." },

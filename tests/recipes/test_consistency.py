@@ -10,6 +10,7 @@ from diffusers import LCMScheduler, StableDiffusionPipeline, UNet2DConditionMode
 from transformers import CLIPTextModel, CLIPTokenizer
 from typer.testing import CliRunner
 
+from magedit.backbones.inspect import inspect
 from recipes.__main__ import app
 from recipes.consistency import ConsistencyStage, export_consistency_snapshot, train_consistency
 from recipes.export import Guidance
@@ -82,6 +83,7 @@ def test_a_run_is_taken_up_again_and_its_checkpoint_draws_in_few_steps(start: Pa
     assert seen == TOY.consistency.schedule.batch
     train_consistency(Run(state=state, seed=1), preset=TOY, out=out, guidance=GUIDANCE, start=start)
     for folder in (so_far, out):
+        assert inspect(folder).family == "lcm"
         pipe = StableDiffusionPipeline.from_pretrained(folder)
         pipe.set_progress_bar_config(disable=True)
         assert isinstance(pipe.scheduler, LCMScheduler)

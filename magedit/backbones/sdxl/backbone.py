@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -13,7 +14,8 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from magedit.backbones.autoencoder import upcast
 from magedit.backbones.base import AttentionSite, Conditioning
-from magedit.backbones.stable_diffusion.layout import UNetBackbone, ddim_of, require_own_channels
+from magedit.backbones.defaults import check_defaults
+from magedit.backbones.stable_diffusion.layout import UNetBackbone, ddim_of, require_own_channels, spacing_of
 from magedit.edits.checkpoint import PAPER_SCALE
 from magedit.errors import CheckpointError
 
@@ -49,6 +51,8 @@ class StableDiffusionXL(UNetBackbone, DiffusionPipeline):  # type: ignore[misc]
         guidance_resolution: int | None = None,
         guidance_step_size: float = PAPER_SCALE,
         spatial_step_size: float | None = None,
+        timesteps: str | None = None,
+        edit_defaults: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -69,8 +73,11 @@ class StableDiffusionXL(UNetBackbone, DiffusionPipeline):  # type: ignore[misc]
             guidance_resolution=guidance_resolution,
             guidance_step_size=guidance_step_size,
             spatial_step_size=spatial_step_size,
+            timesteps=spacing_of(timesteps, scheduler, unet),
+            edit_defaults=edit_defaults,
         )
         require_own_channels(unet, vae)
+        check_defaults(self.defaults)
         # The states of both encoders lie side by side in the maps' columns.
         if tokenizer.get_vocab() != tokenizer_2.get_vocab():
             raise CheckpointError(
@@ -115,7 +122,7 @@ class StableDiffusionXL(UNetBackbone, DiffusionPipeline):  # type: ignore[misc]
             states, pooled = torch.zeros_like(states), torch.zeros_like(pooled)
         side = float(self.size)
         sizes = torch.tensor([[side, side, 0.0, 0.0, side, side]], device=states.device)
-        return Conditioning(states, pooled, {"time_ids": sizes})
+        return self.told_guidance(Conditioning(states, pooled, {"time_ids": sizes}))
 
     def _encode(self, prompt: str, tokenizer: Any, encoder: Any) -> Any:
         inputs = tokenizer(

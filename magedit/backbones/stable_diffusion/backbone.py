@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from diffusers import (
@@ -13,19 +14,22 @@ from diffusers import (
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from magedit.backbones.base import Conditioning
+from magedit.backbones.defaults import check_defaults
 from magedit.backbones.loading import correct_size
-from magedit.backbones.stable_diffusion.layout import Layout, UNetBackbone, ddim_of, require_own_channels
+from magedit.backbones.stable_diffusion.layout import Layout, UNetBackbone, ddim_of, require_own_channels, spacing_of
 from magedit.edits.checkpoint import PAPER_SCALE
 
 
 class StableDiffusion(UNetBackbone, DiffusionPipeline):  # type: ignore[misc]
     """A `magedit.backbones.base.Backbone` of any checkpoint of Stable Diffusion 1.x/2.x.
 
-    Sizes, VAE factor and prediction type are read from the checkpoint. Three keys of its ``model_index.json`` are this
+    Sizes, VAE factor and prediction type are read from the checkpoint. Keys of its ``model_index.json`` that are this
     program's own, all optional: ``guidance_resolution``, the side of the cross-attention maps that guidance reads
     (default: a quarter of the latent's), ``guidance_step_size``, the default of the parameter of that name (2.5), and
     ``spatial_step_size``, the same for the spatial ratio, whose gradient may be of quite another size (default:
-    ``guidance_step_size``); the quotient of the two weighs the losses of ``both``.
+    ``guidance_step_size``); the quotient of the two weighs the losses of ``both``. ``timesteps`` of a checkpoint that
+    was distilled for few steps are ``trailing`` or ``consistency`` (default: as scheduler and UNet tell), and
+    ``edit_defaults`` are its own defaults of an edit's parameters.
     """
 
     model_cpu_offload_seq = "text_encoder->unet->vae"
@@ -46,6 +50,8 @@ class StableDiffusion(UNetBackbone, DiffusionPipeline):  # type: ignore[misc]
         guidance_resolution: int | None = None,
         guidance_step_size: float = PAPER_SCALE,
         spatial_step_size: float | None = None,
+        timesteps: str | None = None,
+        edit_defaults: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -63,14 +69,18 @@ class StableDiffusion(UNetBackbone, DiffusionPipeline):  # type: ignore[misc]
             guidance_resolution=guidance_resolution,
             guidance_step_size=guidance_step_size,
             spatial_step_size=spatial_step_size,
+            timesteps=spacing_of(timesteps, scheduler, unet),
+            edit_defaults=edit_defaults,
         )
         require_own_channels(unet, vae)
+        check_defaults(self.defaults)
 
     def encode(self, prompt: str) -> Conditioning:
         inputs = self.tokenizer(
             prompt, padding="max_length", max_length=self.max_tokens, truncation=False, return_tensors="pt"
         )
-        return Conditioning(self.text_encoder(inputs.input_ids.to(self._execution_device))[0].float())
+        states = self.text_encoder(inputs.input_ids.to(self._execution_device))[0].float()
+        return self.told_guidance(Conditioning(states))
 
 
 class InstructStableDiffusion(Layout, StableDiffusionInstructPix2PixPipeline):  # type: ignore[misc]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Self
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, Final, Self, get_args
 
 import torch
 from diffusers import DDIMScheduler
@@ -13,8 +15,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from magedit.backbones.autoencoder import decode, encode, is_objectionable
-from magedit.backbones.base import AttentionSite, Conditioning, Kept, ModuleEdit, StructureSites, sites_at
-from magedit.backbones.ddim import DDIM
+from magedit.backbones.base import GUIDANCE, AttentionSite, Conditioning, Kept, ModuleEdit, StructureSites, sites_at
+from magedit.backbones.ddim import DDIM, Spacing
+from magedit.backbones.guidance_embedding import guidance_embedding
 from magedit.backbones.loading import correct_size
 from magedit.backbones.stable_diffusion.attention import editing, find_sites, own_attention
 from magedit.backbones.stable_diffusion.prefix_cache import one_prefix
@@ -25,6 +28,8 @@ from magedit.edits.checkpoint import StepSizes
 from magedit.errors import CheckpointError
 from magedit.prompts.alignment import Encoded
 
+TRAILING = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler")
+"""Schedulers that few-step checkpoints come with, from the last timestep on."""
 GUIDANCE_DIVISOR = 4
 """Guidance reads the maps at 1/4 of the latent's resolution (paper 4.2: 16 of 64), unless the checkpoint says else."""
 
@@ -137,6 +142,40 @@ class UNetBackbone(Layout):
         return structure_sites(self.unet, self.sites)
 
     @property
+    def noise_settings(self) -> Mapping[str, Any]:
+        return {**super().noise_settings, **({"timesteps": self.spacing} if self.is_few_step else {})}
+
+    @property
+    def spacing(self) -> Spacing:
+        """Where the timesteps of an edit lie."""
+        spacing: Spacing = self.config.timesteps
+        return spacing
+
+    @property
+    def is_few_step(self) -> bool:
+        """Whether the checkpoint was distilled to sample in a few steps."""
+        return self.spacing != "leading"
+
+    @property
+    def embedded_width(self) -> int | None:
+        """Width of the guidance embedding that the UNet takes; None: it takes none."""
+        width: int | None = self.unet.config.time_cond_proj_dim
+        return width
+
+    @property
+    def traits(self) -> tuple[Trait, ...]:
+        guidance: Trait = "embedded-guidance" if self.embedded_width else "unconditional"
+        own: tuple[Trait, ...] = ("few-step",) if self.is_few_step else ()
+        return (*(each for each in STABLE_DIFFUSION if each != "unconditional"), guidance, *own)
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        own: Mapping[str, Any] = self.config.edit_defaults or {}
+        if not self.is_few_step:
+            return own
+        return {"guidance_scale": EMBEDDED_SCALE if self.embedded_width else DISTILLED_SCALE, **FEW_STEPS, **own}
+
+    @property
     def step_sizes(self) -> StepSizes:
         token = self.config.guidance_step_size
         return StepSizes(token=token, spatial=self.config.spatial_step_size or token)
@@ -144,7 +183,7 @@ class UNetBackbone(Layout):
     # --- process and text ---
 
     def process(self, steps: int) -> DDIM:
-        return DDIM.from_scheduler(self.scheduler, steps)
+        return DDIM.from_scheduler(self.scheduler, steps, self.spacing)
 
     # --- passes ---
 
@@ -155,13 +194,31 @@ class UNetBackbone(Layout):
     def predict(self, latents: Tensor, timestep: float, conditioning: Conditioning) -> Tensor:
         states = conditioning.hidden_states.to(self.dtype)
         output: Tensor = self.unet(
-            latents.to(self.dtype), timestep, states, added_cond_kwargs=self.added(conditioning), return_dict=False
+            latents.to(self.dtype),
+            timestep,
+            states,
+            timestep_cond=self._guidance(conditioning),
+            added_cond_kwargs=self.added(conditioning),
+            return_dict=False,
         )[0]
         return output.float()
 
     def attend(self, latents: Tensor, timestep: float, conditioning: Conditioning, last: AttentionSite) -> None:
         states = conditioning.hidden_states.to(self.dtype)
-        attend_until(self.unet, latents.to(self.dtype), timestep, states, last.name, self.added(conditioning))
+        told = self.added(conditioning), self._guidance(conditioning)
+        attend_until(self.unet, latents.to(self.dtype), timestep, states, last.name, *told)
+
+    def told_guidance(self, conditioning: Conditioning) -> Conditioning:
+        """The same with a guidance scale, 1 to begin with, if the UNet takes one."""
+        if self.embedded_width is None:
+            return conditioning
+        states = conditioning.hidden_states
+        return replace(conditioning, extra={**conditioning.extra, GUIDANCE: states.new_ones(len(states))})
+
+    def _guidance(self, conditioning: Conditioning) -> Tensor | None:
+        """The embedding of the guidance scale, in the UNet's number format; None: it takes none."""
+        width = self.embedded_width
+        return None if width is None else guidance_embedding(conditioning.extra[GUIDANCE], width).to(self.dtype)
 
     def editing(self, edits: Mapping[str, ModuleEdit], rows: int) -> AbstractContextManager[tuple[Kept, ...]]:
         return editing(self.unet, edits, rows)
@@ -179,6 +236,39 @@ class UNetBackbone(Layout):
 
     def release(self) -> None:
         self.maybe_free_model_hooks()
+
+
+FEW_STEPS: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "steps": 8,
+        "mag-edit": {"inversion": "virtual", "max_iterations": 95, "gradient_tolerance": 1.0},
+        "p2p": {"inversion": "virtual"},
+        "pnp": {"inversion": "virtual"},
+    }
+)
+"""Defaults of a few-step checkpoint that names none of its own. Nothing is inverted, and guidance makes as many updates
+in all as it does in more steps."""
+
+EMBEDDED_SCALE, DISTILLED_SCALE = 3.0, 1.0
+"""Its guidance scale where it is told one, and where guidance is distilled into it."""
+
+
+def spacing_of(timesteps: str | None, scheduler: Any, unet: Any) -> Spacing:
+    """Where the timesteps lie: as the checkpoint's own key says, else as its scheduler and its UNet tell.
+
+    Raises:
+        CheckpointError: the key names no such spacing.
+    """
+    known: dict[str, Spacing] = {each: each for each in get_args(Spacing)}
+    if timesteps is not None:
+        if timesteps not in known:
+            raise CheckpointError(f"its timesteps (model_index.json) are {timesteps!r}: use one of {', '.join(known)}")
+        return known[timesteps]
+    kind, config = type(scheduler).__name__, scheduler.config
+    if kind in {"LCMScheduler", "TCDScheduler"} or unet.config.time_cond_proj_dim:
+        return "consistency"
+    trails = config.get("timestep_spacing") == "trailing" and not config.get("rescale_betas_zero_snr")
+    return "trailing" if trails and kind in TRAILING else "leading"
 
 
 def ddim_of(scheduler: Any) -> DDIMScheduler:

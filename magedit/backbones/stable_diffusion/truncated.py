@@ -28,6 +28,7 @@ def attend_until(
     embedding: Tensor,
     last: str,
     added: Mapping[str, Tensor] | None = None,
+    guidance: Tensor | None = None,
 ) -> None:
     """`UNet2DConditionModel.forward` of Stable Diffusion's layout up to the map of attention layer ``last``.
 
@@ -42,6 +43,7 @@ def attend_until(
         embedding: (B, tokens, width).
         last: the layer's module name.
         added: the pooled embedding and time ids of SDXL, as diffusers takes them.
+        guidance: the embedding of the guidance scale (B, width), of a UNet that takes one.
 
     Raises:
         ValueError: ``last`` is no attention layer of this UNet.
@@ -54,7 +56,7 @@ def attend_until(
     hook = getattr(unet, "_hf_hook", None)
     if hook is not None:
         hook.pre_forward(unet)
-    time = unet.time_embedding(unet.get_time_embed(sample=sample, timestep=timestep))
+    time = unet.time_embedding(unet.get_time_embed(sample=sample, timestep=timestep), guidance)
     if added is not None:
         time = time + unet.get_aug_embed(emb=time, encoder_hidden_states=embedding, added_cond_kwargs=added)
     # diffusers' own property asks every module, which costs as much as a layer.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from magedit.card import Paper
-from magedit.inversion.card import InversionCard
+from magedit.inversion.card import OF_A_TRAJECTORY, InversionCard
 
 if TYPE_CHECKING:
     from magedit.inversion.base import Invert
@@ -23,5 +23,6 @@ CARD = InversionCard(
     "steps look where the inversion's began, so that an edit that changes nothing is exact too.",
     papers=(Paper(title="Direct Inversion", arxiv="2310.01506"), Paper(title="DirectEdit", arxiv="2605.02417")),
     load=_load,
+    unsuited=OF_A_TRAJECTORY,
     keeps_source=True,
 )

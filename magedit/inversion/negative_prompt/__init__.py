@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from magedit.card import Paper
-from magedit.inversion.card import WITHOUT_UNCONDITIONAL, InversionCard
+from magedit.inversion.card import OF_A_TRAJECTORY, WITHOUT_UNCONDITIONAL, InversionCard
 
 if TYPE_CHECKING:
     from magedit.inversion.base import Invert
@@ -22,5 +22,5 @@ CARD = InversionCard(
     summary="Takes the source prompt as the unconditional one: guidance cancels on the source.",
     papers=(Paper(title="Negative-prompt Inversion", arxiv="2305.16807"),),
     load=_load,
-    unsuited=WITHOUT_UNCONDITIONAL,
+    unsuited={**OF_A_TRAJECTORY, **WITHOUT_UNCONDITIONAL},
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from magedit.card import Paper
 from magedit.config import EditConfig
-from magedit.inversion.card import WITHOUT_UNCONDITIONAL, InversionCard
+from magedit.inversion.card import OF_A_TRAJECTORY, WITHOUT_UNCONDITIONAL, InversionCard
 from magedit.passes import Passes
 from magedit.report import Stage
 
@@ -38,5 +38,5 @@ CARD = InversionCard(
     plan=_plan,
     keeps_source=True,
     full_precision=True,
-    unsuited=WITHOUT_UNCONDITIONAL,
+    unsuited={**OF_A_TRAJECTORY, **WITHOUT_UNCONDITIONAL},
 )

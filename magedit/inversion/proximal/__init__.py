@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from magedit.card import Paper
-from magedit.inversion.card import WITHOUT_UNCONDITIONAL, InversionCard
+from magedit.inversion.card import OF_A_TRAJECTORY, WITHOUT_UNCONDITIONAL, InversionCard
 
 if TYPE_CHECKING:
     from magedit.inversion.base import Invert
@@ -23,5 +23,5 @@ CARD = InversionCard(
     papers=(Paper(title="Proximal Guidance", arxiv="2306.05414"),),
     load=_load,
     parameters=("guidance_scale", "proximal_norm", "proximal_quantile", "proximal_reconstruction"),
-    unsuited=WITHOUT_UNCONDITIONAL,
+    unsuited={**OF_A_TRAJECTORY, **WITHOUT_UNCONDITIONAL},
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from magedit.card import Paper
 from magedit.config import EditConfig
-from magedit.inversion.card import InversionCard
+from magedit.inversion.card import OF_A_TRAJECTORY, InversionCard
 from magedit.passes import Passes
 from magedit.report import Stage
 
@@ -34,5 +34,8 @@ CARD = InversionCard(
     parameters=("guidance_scale", "style_iterations", "style_replace"),
     made_with=("guidance_scale", "style_iterations"),
     plan=_plan,
-    unsuited={"joint-attention": "it trains the values of cross attention, and the model has none apart from its own"},
+    unsuited={
+        **OF_A_TRAJECTORY,
+        "joint-attention": "it trains the values of cross attention, and the model has none apart from its own",
+    },
 )

@@ -37,5 +37,6 @@ CARD = MethodCard(
     inversions=tuple(name for name in ALL_INVERSIONS if name not in {"style", "virtual"}),
     parameters=(*INVERTED, *MEASURED, "skip_fraction", "mask_source", "mask_maps", "mask_ratio"),
     load=_load,
+    unsuited={"few-step": "it starts from an inversion, and what the model was distilled to cannot be inverted"},
     plan=_plan,
 )

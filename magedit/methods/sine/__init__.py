@@ -40,6 +40,7 @@ CARD = MethodCard(
         *("tune_steps", "tune_learning_rate", "tune_weight", "tune_fraction"),
     ),
     load=_load,
+    unsuited={"few-step": "training it on one picture undoes what it was distilled to"},
     plan=_plan,
     shared=_tuning,
 )

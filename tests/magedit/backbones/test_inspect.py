@@ -116,8 +116,8 @@ def write(tmp_path: Path) -> Write:
         ({"unet": {**SDXL, "in_channels": 9}}, "an inpainting checkpoint for pictures of 1024 px"),
         ({"unet": {**SDXL, "in_channels": 8}}, "a checkpoint of another kind for pictures of 1024 px"),
         (
-            {"unet": SDXL, "scheduler": {**TURBO, "_class_name": "EulerAncestralDiscreteScheduler"}},
-            "a Turbo checkpoint for pictures of 1024 px",
+            {"index": TWO, "unet": SDXL, "scheduler": {**TURBO, "_class_name": "EulerAncestralDiscreteScheduler"}},
+            "a Stable Diffusion XL checkpoint for pictures of 1024 px",
         ),
         (
             {"index": TWO, "unet": SDXL, "scheduler": {"_class_name": "EDMDPMSolverMultistepScheduler"}},
@@ -128,11 +128,9 @@ def write(tmp_path: Path) -> Write:
             "a Stable Diffusion 3 checkpoint",
         ),
         ({"index": {"unet": None, "transformer": ["diffusers", "FluxTransformer2DModel"]}}, "a FLUX checkpoint"),
-        ({"unet": {"time_cond_proj_dim": 256}}, "a latent consistency model for pictures of 512 px, which cannot be"),
-        (
-            {"scheduler": TURBO},
-            "a Turbo checkpoint for pictures of 512 px, which cannot be edited with: it was trained",
-        ),
+        ({"unet": {"time_cond_proj_dim": 256}}, "a latent consistency model for pictures of 512 px"),
+        ({"scheduler": {"_class_name": "LCMScheduler"}}, "a latent consistency model for pictures of 512 px"),
+        ({"scheduler": TURBO}, "a Turbo checkpoint for pictures of 512 px"),
         (
             {"unet": {"in_channels": 9}},
             "an inpainting checkpoint for pictures of 512 px, which cannot be edited with: its",

@@ -86,7 +86,7 @@ forms = st.fixed_dictionaries(
         "inversion": st.sampled_from(sorted(INVERSIONS)),
         "compare": st.lists(st.sampled_from(sorted(METHODS)), max_size=9),
         "kind": st.sampled_from(("auto", "attribute", "replacement", "addition", "removal")),
-        "preset": st.sampled_from(("exact", "balanced", "fast")),
+        "preset": st.sampled_from(("exact", "balanced", "fast", "turbo")),
     },
 )
 

@@ -40,12 +40,12 @@ def test_bounds_defaults_and_descriptions_come_from_the_dataclass() -> None:
     form = next(schema for name, schema in schemas.items() if name == "EditForm")
     assert set(form["properties"]) == FIELDS
     assert set(form["required"]) == {"target_prompt"}
-    scale = form["properties"]["guidance_scale"]
-    assert (scale["minimum"], scale["maximum"], scale["default"]) == (1, 30, EditConfig().guidance_scale)
+    scale = form["properties"]["image_guidance_scale"]
+    assert (scale["minimum"], scale["maximum"], scale["default"]) == (1, 10, EditConfig().image_guidance_scale)
     steps = form["properties"]["steps"]
     assert (steps["minimum"], steps["maximum"]) == (2, 250)
     assert "DDIM steps" in steps["description"]
-    assert steps["description"].endswith("as `preset` has it (`exact` 50, `balanced` 50, `fast` 20).")
+    assert steps["description"].endswith("as `preset` has it (`exact` 50, `balanced` 50, `fast` 20, `turbo` 8).")
     assert form["properties"]["preset"]["enum"] == list(PRESETS)
     method = form["properties"]["method"]
     assert method["enum"] == list(METHODS)

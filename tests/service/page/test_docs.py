@@ -30,7 +30,7 @@ def test_an_edit_is_tried_out(browser: Browser, client: httpx.Client, form: Form
         # Whatever stands in a field is sent.
         filled = "all => all.filter((each) => each.value !== '' || each.checked).map((each) => each.outerHTML)"
         assert operation.locator("tr[data-property-name]").locator("input, select, textarea").evaluate_all(filled) == []
-        expect(field("guidance_scale")).to_contain_text("Default: 7.5.")
+        expect(field("image_guidance_scale")).to_contain_text("Default: 1.5.")
         assert field("regions").locator("input[type=text]").count() == 1
 
         field("image").locator("input[type=file]").set_input_files(file(picture()))
