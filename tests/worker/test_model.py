@@ -30,13 +30,16 @@ from worker.progress import Reporter
 
 INSTRUCTION = "make the sofa green"
 INSTRUCT = EditConfig(method="instruct-pix2pix", steps=3, guidance_scale=5.0, image_guidance_scale=2.0, seed=7)
+FOR_DIFFUSION = tuple(
+    card.name for card in METHODS.values() if not card.own_checkpoint and "diffusion" not in card.unsuited
+)
 
 
 def test_what_a_loaded_model_announces(real_model: ServedModel) -> None:
     info = real_model.info
     assert (info.name, info.checkpoint, info.device, info.dtype) == ("demo", str(CHECKPOINT), "cpu", "float32")
     assert (info.image_size, info.max_prompt_tokens) == (256, 77)
-    assert info.methods == tuple(card.name for card in METHODS.values() if not card.own_checkpoint)
+    assert info.methods == FOR_DIFFUSION
     assert info.inversions == tuple(INVERSIONS)
     assert info.tokenizer_sha256 == tokenizer_sha256(real_model.tokenizer_json)
 
@@ -83,7 +86,7 @@ def test_sdxl_is_served_with_every_method_and_inversion(desk: Desk, tmp_path: Pa
     served = load(Settings(checkpoint=str(checkpoint), model="xl", device="cpu"))
     info = served.info
     assert (info.family, info.image_size, info.max_prompt_tokens) == ("sdxl", 256, 77)
-    assert info.methods == tuple(card.name for card in METHODS.values() if not card.own_checkpoint)
+    assert info.methods == FOR_DIFFUSION
     assert info.inversions == tuple(INVERSIONS)
     record = desk.submit("a red sofa", config=EditConfig(steps=2, max_iterations=1))
     desk.store.put(record.image, png(picture()), "image/png")
