@@ -1,8 +1,8 @@
 """Propagation of rounding errors on the tiny test checkpoint, from which the check vectors' tolerances are derived.
 
-Every recorded state is changed by one part in a million; printed is the largest relative change of a result over that
-change: forced from the recorded states (`tests/magedit/test_vectors.py`), and in a free run from z_0, which no tight
-tolerance can hold.
+Perturbs every recorded state by one part in a million and prints the largest relative change of each result over that
+perturbation: forced from the recorded states (`tests/magedit/test_vectors.py`), and in a free run from z_0, which no
+tight tolerance can hold.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Results = dict[str, list[Tensor]]
 
 
 def changed(states: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
-    """The recorded states, a little different."""
+    """The recorded states, perturbed."""
     random = torch.Generator().manual_seed(seed)
     return {name: state * (1 + CHANGE * torch.randn(state.shape, generator=random)) for name, state in states.items()}
 
@@ -63,7 +63,7 @@ def forced(pipe: MAGEditPipeline, run: vectors.Run) -> Results:
 
 
 def free(run: vectors.Run) -> Results:
-    """What the run came to by itself."""
+    """Results of the free run."""
     losses, _ = vectors.losses_of(run)
     return {
         "loss, free run": list(losses),
@@ -73,7 +73,7 @@ def free(run: vectors.Run) -> Results:
 
 
 def amplification(pipe: MAGEditPipeline, name: str, seeds: range) -> dict[str, float]:
-    """By how much more a result of the case changes than what it is computed from; the largest over ``seeds``."""
+    """Amplification per kind of result: its relative change over that of its inputs, the largest over ``seeds``."""
     case, states = json.loads((VECTORS / "cases.json").read_text())[name], load_file(VECTORS / f"{name}.safetensors")
 
     def both(run: vectors.Run, given: dict[str, Tensor]) -> Results:
@@ -101,7 +101,7 @@ def main() -> None:
     torch.set_num_threads(1)
     pipe = load_pipeline()
     cases = {name: amplification(pipe, name, seeds) for name in vectors.CASES}
-    table = Table(title="relative change of a result over that of what it is computed from")
+    table = Table(title="relative change of a result over that of its inputs")
     table.add_column("result")
     for name in cases:
         table.add_column(name, justify="right")

@@ -1,7 +1,7 @@
 """UNet passes and seconds per stage of the demo edit, by method and inversion (`make bench`).
 
 One process, one thread, one edit after the other on the shipped checkpoint; the order is shuffled between repeats
-and medians are reported, so that a noisy machine does not favour anyone. Ratios within one run are what to compare.
+and medians are reported, so that noise favours no variant. Compare ratios within one run.
 """
 
 from __future__ import annotations

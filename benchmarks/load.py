@@ -1,10 +1,9 @@
 """API load test of one front-end process: status, submission and event streams.
 
-On loopback, with a Redis server that writes every change to disk. Statuses are asked for at a given rate, however long
-the answers take (so that a slow one delays no other), submits by some callers at a time as fast as they are answered.
-Beside the latencies the CPU time of the front end per request is told (proc(5)): on a busy machine that is what can be
-compared. The callers are asyncio streams of this process, which must not be what is measured: they parse next to
-nothing.
+On loopback, with a Redis server that writes every change to disk. Statuses are requested at a given
+rate (open loop, so that a slow response delays no other), submissions by a fixed number of callers in a closed loop.
+The front end's CPU time per request (proc(5)) stands beside the latencies, since it stays comparable on a busy machine.
+The callers are asyncio streams of this process that parse almost nothing, so as not to be the bottleneck.
 """
 
 from __future__ import annotations
@@ -36,30 +35,30 @@ SECONDS = 5.0
 DEPTH = 10_000
 LISTENERS = 500
 ROUNDS = 3
-"""Of status and submit; each figure is their median, as one pause of the machine makes a p99."""
+"""Rounds of status and submit; each figure is their median, since one pause of the machine makes a p99."""
 SIZE = (512, 512)
 CALLERS = 8
-"""Connections that are used at a time."""
+"""Connections in use at a time."""
 
 WARM = 20
-"""Edits that are submitted before anything is measured, and are in line from then on: statuses are asked of them."""
+"""Edits submitted before the measurement, queued throughout, whose status is requested."""
 
 PROGRESS_S = 0.25
-"""Pause between two changes of the edit that is listened to, in seconds: a worker's."""
+"""Pause between two changes of the watched edit, in seconds, as of a worker."""
 
 BOUNDARY = "magedit-load"
 
 
 @dataclass
 class Load:
-    """What came out of one load: latencies in milliseconds, wall and CPU seconds of the front end."""
+    """Result of one load: latencies in milliseconds, wall and CPU seconds of the front end."""
 
     latency_ms: list[float] = field(default_factory=list)
     wall_s: float = 0.0
     cpu_s: float = 0.0
 
     def figures(self) -> dict[str, float]:
-        """Rate, latencies, and CPU milliseconds a request."""
+        """Rate, latencies, and CPU milliseconds per request."""
         count = len(self.latency_ms)
         return {**quantiles(self.latency_ms), "per_s": count / self.wall_s, "cpu_ms": self.cpu_s / count * 1e3}
 
@@ -76,7 +75,7 @@ class Connection:
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
     async def ask(self, request: bytes, expected: int) -> bytes:
-        """Send a request and read its answer's body. Raises RuntimeError for another status."""
+        """Send a request and return the response body. Raises RuntimeError for another status."""
         self._writer.write(request)
         head = await self._reader.readuntil(b"\r\n\r\n")
         size = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
@@ -86,7 +85,7 @@ class Connection:
         return body
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._writer.close()
 
 
@@ -125,7 +124,7 @@ def submit_request(size: tuple[int, int] = SIZE) -> bytes:
 
 
 async def at_rate(at: Site, requests: list[bytes], *, rate: float, seconds: float) -> Load:
-    """Ask for these in turns, ``rate`` times a second; a latency begins when its request was due."""
+    """Send these requests in turn, ``rate`` per second; latency counts from the time a request is due."""
     load = Load()
     idle: asyncio.Queue[Connection] = asyncio.Queue()
     connections = [await Connection.open(_port(at)) for _ in range(8 * CALLERS)]
@@ -153,7 +152,7 @@ async def at_rate(at: Site, requests: list[bytes], *, rate: float, seconds: floa
 
 
 async def as_fast(at: Site, request: bytes, *, seconds: float) -> Load:
-    """Submit with `CALLERS` callers for so long, and take out of the line what was put there."""
+    """Submit with `CALLERS` callers for ``seconds``, then delete the submitted edits."""
     load = Load()
     made: list[str] = []
     connections = [await Connection.open(_port(at)) for _ in range(CALLERS)]
@@ -169,7 +168,7 @@ async def as_fast(at: Site, request: bytes, *, seconds: float) -> Load:
         await asyncio.gather(*(caller(each) for each in connections))
 
     await _measured(at, load, all_of_them)
-    # So that the next round finds as many in line as this one did.
+    # So that the next round starts with the same queue.
     for edit_id in made:
         await connections[0].ask(f"DELETE /v1/edits/{edit_id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(), 204)
     for each in connections:
@@ -178,7 +177,7 @@ async def as_fast(at: Site, request: bytes, *, seconds: float) -> Load:
 
 
 async def listened(at: Site, edit_id: str, *, listeners: int, seconds: float) -> Load:
-    """Change an edit's progress as a worker does and see when each listener hears of it."""
+    """Change an edit's progress as a worker does and time its arrival at each listener."""
     load = Load()
     records = Records(at.redis, Settings())
     claim = await asyncio.to_thread(records.claim, edit_id, "benchmark")
@@ -234,7 +233,7 @@ async def measure(
     """The three loads on one service, the first two in turns ``rounds`` times."""
     submit = submit_request()
     connection = await Connection.open(_port(at))
-    # The first ones load what is loaded late.
+    # Warm up: the first requests trigger lazy imports.
     ids = [json.loads(await connection.ask(submit, 202))["id"] for _ in range(WARM)]
     connection.close()
     statuses = [status_request(each) for each in ids]
@@ -258,9 +257,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=float, default=RATE, help="statuses a second")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each load")
-    parser.add_argument("--depth", type=int, default=DEPTH, help="edits in line in the second run")
+    parser.add_argument("--depth", type=int, default=DEPTH, help="queued edits in the second run")
     parser.add_argument("--listeners", type=int, default=LISTENERS)
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of which the medians are told")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds of which the medians are reported")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     asked = parser.parse_args()
     table = Table(title=f"one front-end process; {asked.rate:g} statuses/s; {asked.listeners} listeners")

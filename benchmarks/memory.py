@@ -1,6 +1,6 @@
 """Memory of an edit on a checkpoint of Stable Diffusion 1.x size with random weights (`make bench-memory`).
 
-Counted as `benchmarks.tensor_memory` says. ``--limit`` makes a default edit above so many MiB a failure.
+Counted as in `benchmarks.tensor_memory`. ``--limit``: fail if a default edit takes more MiB.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.report import Progress
 
 LIMIT_MIB = 4096.0
-"""What an edit with default settings may take, so that a worker fits a card of 8 GB."""
+"""Limit of an edit with default settings, so that a worker fits a card of 8 GB."""
 
 
 def peaks(pipe: MAGEditPipeline, config: EditConfig) -> dict[str, float]:
@@ -59,9 +59,9 @@ def resident_mib(pid: int) -> float:
 
 
 def growth(edits: int, config: EditConfig) -> dict[str, float]:
-    """Resident MiB of a worker of the demo's service after the first tenth of so many edits, and after all of them.
+    """Resident MiB of a demo worker after the first tenth of ``edits`` edits, and after all of them.
 
-    No inversion is kept; every second edit makes all artifacts as well.
+    Without cached inversions; every second edit makes all artifacts.
     """
     image = Image.effect_noise((256, 256), 60).convert("RGB")
     found = {}
@@ -95,13 +95,13 @@ def _png(image: Image.Image) -> bytes:
 
 
 def main() -> int:
-    """Print the table and the figures as JSON; 1 if a default edit takes more than it may."""
+    """Print the table and the figures as JSON; returns 1 if a default edit exceeds the limit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float16", "float32"])
-    parser.add_argument("--steps", type=int, default=2, help="few: the peak does not depend on them")
-    parser.add_argument("--results", type=int, default=BATCH_RESULTS, help="of the edit whose results share batches")
-    parser.add_argument("--edits", type=int, default=0, help="also watch a worker over so many demo edits")
-    parser.add_argument("--limit", type=float, default=LIMIT_MIB, help="MiB that a default edit may take")
+    parser.add_argument("--steps", type=int, default=2, help="the peak does not depend on them")
+    parser.add_argument("--results", type=int, default=BATCH_RESULTS, help="results of the batched edit")
+    parser.add_argument("--edits", type=int, default=0, help="also measure a worker over this many demo edits")
+    parser.add_argument("--limit", type=float, default=LIMIT_MIB, help="largest MiB of a default edit")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     config = EditConfig(steps=asked.steps, max_iterations=2).closed()

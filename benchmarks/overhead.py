@@ -1,9 +1,9 @@
 """Overhead of an edit outside its model, in the pipeline and in the service (`make bench`).
 
-The first is the process's own time (what else runs there does not count) in and outside of calls of the three, backward
-passes included; with `--sd STEPS` also on random weights of Stable Diffusion's size, where the same work weighs less.
-The second compares, in turns, the pipeline in this process with the same edit over HTTP through front end, Redis and
-worker, without a kept inversion: from the beginning of the attempt to its commit, in wall seconds.
+The first is CPU time of this process inside and outside of the model's calls, backward passes included; with
+`--sd STEPS` also on random weights of Stable Diffusion's size, where the same work weighs less. The second compares, in
+turns, the pipeline in this process with the same edit over HTTP through front end, Redis and worker, without a cached
+inversion: wall seconds from the start of the attempt to its commit.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from magedit.prompts.kinds import config_for
 
 
 class Inside:
-    """Process time spent in wrapped calls; of nested ones the outer counts."""
+    """Process time spent in wrapped calls; of nested calls the outer one counts."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -61,7 +61,7 @@ class Inside:
 
 @contextmanager
 def inside(pipe: MAGEditPipeline) -> Iterator[Inside]:
-    """Time whatever of an edit is the model's."""
+    """Time the model's calls of an edit."""
     timer = Inside()
     calls = [
         (pipe.unet, "forward"),
@@ -79,7 +79,7 @@ def inside(pipe: MAGEditPipeline) -> Iterator[Inside]:
 
 
 def outside_share(pipe: MAGEditPipeline, config: EditConfig) -> float:
-    """Share of the demo edit's process time that is not the model's."""
+    """Share of the demo edit's process time outside of the model."""
     edit = demo_edit()
     with inside(pipe) as timer:
         began = time.process_time()
@@ -112,7 +112,7 @@ def service_seconds(client: Client, config: EditConfig) -> float:
 
 
 def _asked_for(steps: int) -> EditConfig:
-    """What the service makes of the demo edit in so many steps: its kind's defaults."""
+    """The demo edit's configuration in ``steps`` steps, with its kind's defaults, as the service resolves it."""
     edit = demo_edit()
     return config_for(edit.source_prompt, edit.target_prompt, steps=steps)
 
@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=EditConfig.steps)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument(
-        "--sd", type=int, metavar="STEPS", help="also an edit of so many steps at Stable Diffusion's size"
+        "--sd", type=int, metavar="STEPS", help="also an edit of STEPS steps at Stable Diffusion's size"
     )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     asked = parser.parse_args()

@@ -1,9 +1,9 @@
 """Latency of submission and status with 10,000 waiting edits.
 
 Two services side by side, each a Redis server of its own (append-only file, every write on the disk), one front-end
-process and one reaper; nobody works. In the one nothing waits, in the other the line is long. Every request goes to
-the one and then to the other, in turns, so that whatever else the machine does hits both; each edit that was
-submitted is canceled again, so that the depth stays. It stands last in line, where finding its place takes longest.
+process and one reaper, without workers. One queue is empty, the other long. Every request goes to both in turn, so that
+other load on the machine affects both alike; each submitted edit is canceled again, so that the depth stays constant.
+It is last in the queue, where finding its position takes longest.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Site:
 
 @contextmanager
 def site(folder: Path, depth: int) -> Iterator[Site]:
-    """A service with ``depth`` edits in line."""
+    """A service with ``depth`` queued edits."""
     folder.mkdir()
     embedded = EmbeddedRedis(folder / "redis")
     settings = Settings(
@@ -111,7 +111,7 @@ def _answers(client: httpx.Client) -> bool:
 
 
 def _announce(redis: Redis) -> None:
-    """The demo checkpoint's model, as a worker would."""
+    """Announce the demo checkpoint's model, as a worker would."""
     tokenizer_json = (checkpoint_path() / "tokenizer" / "tokenizer.json").read_text()
     info = ModelInfo(
         name="demo",
@@ -128,7 +128,7 @@ def _announce(redis: Redis) -> None:
 
 
 def _fill(redis: Redis, settings: Settings, depth: int) -> None:
-    """Records and line, as the front end makes them, without pictures."""
+    """Create records and queue as the front end does, without pictures."""
     records = Records(redis, settings)
     queue = JobQueue(redis, records)
     request = EditRequest(
@@ -168,7 +168,7 @@ def measure(sites: list[Site], repeats: int, seed: int) -> dict[str, dict[int, l
 
     for repeat in range(-repeats // 10, repeats):
         if repeat == 0:
-            # What was before warmed connections and caches.
+            # Discard the warm-up of connections and caches.
             taken.clear()
         made: dict[int, str] = {}
         for each in rng.sample(sites, len(sites)):
@@ -189,7 +189,7 @@ def _png(picture: Image.Image) -> bytes:
 
 
 def inside_redis(each: Site) -> dict[str, float]:
-    """Milliseconds of the server per call of the commands that could depend on the depth, and the slowest of all."""
+    """The server's milliseconds per call of commands that could depend on the depth, and of the slowest command."""
     stats = cast("dict[str, dict[str, float]]", each.redis.info("commandstats"))
     wanted = ("lpos", "evalsha", "lrem", "lrange", "smembers")
     calls = {name: stats[f"cmdstat_{name}"]["usec_per_call"] / 1e3 for name in wanted if f"cmdstat_{name}" in stats}
@@ -225,7 +225,7 @@ def main() -> None:
         ratio = many["p50"] / none["p50"]
         cells = (none["p50"], many["p50"], ratio, none["p99"], many["p99"])
         table.add_row(name, *(f"{cell:.2f}" for cell in cells))
-    server = Table(title="in the Redis server, milliseconds a call")
+    server = Table(title="in the Redis server, milliseconds per call")
     for column in ("command", "none waits", f"{asked.depth} wait"):
         server.add_column(column, justify="right")
     for command in sorted({*inside[0], *inside[asked.depth]}):

@@ -1,7 +1,7 @@
 """Discrete-event simulation of one model's queue: arrivals in bursts, workers that load, work and are killed.
 
-It follows the service's rules: first come, first served; an edit of a killed worker comes back after its lease and one
-sweep, to the front of the line; after so many deaths it fails; a full queue refuses.
+It follows the service's rules: first come, first served; a killed worker's edit is requeued at the front after its
+lease and one sweep; after too many deaths it fails; a full queue refuses.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from itertools import count
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """What happens; times in seconds."""
+    """Parameters of a simulation; times in seconds."""
 
     workers: int
     edit_s: Sequence[float]
     """Measured times of attempts, drawn from at random."""
     utilization: float = 0.8
-    """Share of the workers' time that the arrivals would fill on average."""
+    """Mean utilization of the workers by the arrivals."""
     duration_s: float = 4 * 3600.0
     burst_factor: float = 1.0
-    """How many times the quiet rate arrives in a burst; the mean rate stays."""
+    """Arrival rate in a burst over the quiet rate; the mean rate stays."""
     burst_s: float = 60.0
     burst_period_s: float = 900.0
     kill_interval_s: float | None = None
-    """Mean life of a worker until its machine is taken away; None: it lives on."""
+    """Mean time until a worker's machine is taken away; None: never."""
     restart_s: float = 60.0
-    """Until another machine is there, without the load of the model."""
+    """Time until a replacement machine is up, without loading the model."""
     load_s: float = 10.0
     lease_s: float = 15.0
     sweep_s: float = 1.0
@@ -46,13 +46,13 @@ class Scenario:
 
     @property
     def rate(self) -> float:
-        """Mean arrivals a second."""
+        """Mean arrivals per second."""
         return self.utilization * self.workers / self.mean_edit_s
 
 
 @dataclass
 class Outcome:
-    """What came of it. Each arrival is refused, succeeded or failed."""
+    """Outcome of a simulation: each arrival is refused, succeeded or failed."""
 
     arrived: int = 0
     refused: int = 0
@@ -61,9 +61,9 @@ class Outcome:
     killed: int = 0
     """Attempts that ended with their worker."""
     waits_s: list[float] = field(default_factory=list)
-    """From acceptance to the beginning of the attempt that succeeded."""
+    """Time from acceptance to the start of the attempt that succeeded."""
     busy_s: float = 0.0
-    """Of attempts that succeeded."""
+    """Durations of attempts that succeeded."""
     longest_line: int = 0
 
     @property
@@ -89,13 +89,13 @@ class _Edit:
 @dataclass
 class _Worker:
     life: int = 0
-    """Counts its machines: what was planned for an earlier one does not happen."""
+    """Number of its machine: events planned for an earlier machine are void."""
     edit: _Edit | None = None
     began: float = 0.0
 
 
 def arrivals(scenario: Scenario, rng: random.Random) -> Iterator[float]:
-    """Times of a Poisson process whose rate is higher at the beginning of each burst period."""
+    """Times of a Poisson process whose rate is higher at the start of each burst period."""
     share = scenario.burst_s / scenario.burst_period_s
     quiet = scenario.rate / (1 - share + share * scenario.burst_factor)
     peak = quiet * max(1.0, scenario.burst_factor)
@@ -107,7 +107,7 @@ def arrivals(scenario: Scenario, rng: random.Random) -> Iterator[float]:
 
 
 def simulate(scenario: Scenario, seed: int = 0) -> Outcome:
-    """Run until every accepted edit has its end; killing stops with the arrivals."""
+    """Run until every accepted edit has ended; machines are taken away only while edits arrive."""
     rng, outcome, order = random.Random(seed), Outcome(), count()
     events: list[tuple[float, int, _Event, tuple[object, ...]]] = []
     line: deque[_Edit] = deque()
@@ -175,7 +175,7 @@ def simulate(scenario: Scenario, seed: int = 0) -> Outcome:
                 worker.life += 1
                 if worker.edit is not None:
                     outcome.killed += 1
-                    # The lease was renewed a moment ago: what is left of it, and until the next sweep.
+                    # The rest of the lease, renewed a moment ago, and the time until the next sweep.
                     left_s = scenario.lease_s * (1 - rng.random() / 3) + scenario.sweep_s * rng.random()
                     plan(now + left_s, _Event.RETURN, worker.edit)
                     worker.edit = None

@@ -1,8 +1,8 @@
 """Scaling: the measured load on one Redis, and simulated waiting times with 1 to 500 workers.
 
-Measured here, on real stacks with the demo checkpoint: attempts, the load of the model, and what they ask of Redis (its
-CPU time, its memory, and writes, which its append-only file tells). Edits of two lengths tell what belongs to an edit
-and what to each second of its work, stacks of one and of several waiting workers what belongs to a worker.
+Measured on real stacks with the demo checkpoint: attempts, loading of the model, and their cost for Redis (CPU time,
+memory, and writes, counted in its append-only file). Edits of two lengths separate the cost per edit from the cost per
+second of work; stacks of one and of several idle workers give the cost per worker.
 `redis-benchmark` (Debian: redis-tools) loads a server of the same configuration. The simulation draws its edits from
 the measured ones, stretched to a mean of `--edit-seconds`.
 """
@@ -56,52 +56,52 @@ SCENARIOS: dict[str, dict[str, Any]] = {
 
 
 class Usage(NamedTuple):
-    """What a Redis server did in some time, or does in a second: CPU seconds, and writes, each with its own fsync."""
+    """Usage of a Redis server in some time, or per second: CPU seconds, and writes, each with its own fsync."""
 
     cpu_s: float
     writes: float
 
     def minus(self, other: Usage, times: float = 1.0) -> Usage:
-        """The rest, ``times`` the other taken away; nothing below zero."""
+        """The difference to ``times`` the other, not below zero."""
         return Usage(*(max(0.0, mine - times * its) for mine, its in zip(self, other, strict=True)))
 
     def over(self, count: float) -> Usage:
-        """Its part of one of ``count``."""
+        """The mean over ``count``."""
         return Usage(*(each / count for each in self))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """What Redis is asked for, by whom; bytes and seconds."""
+    """Cost for Redis by its cause; bytes and seconds."""
 
     edit_s: list[float]
     load_s: float
     front_end: Usage
-    """A second of a front end that nobody asks, and of the sweeps, however many reapers share them."""
+    """Per second of an idle front end and of the sweeps, which all reapers share."""
     worker: Usage
-    """A second of a worker that waits."""
+    """Per second of an idle worker."""
     edit: Usage
     """The part of an edit that does not depend on its length: submit, queue, claim, commit."""
     running: Usage
-    """A second of an edit's work, with one caller who follows it."""
+    """Per second of an edit's work, with one caller following it."""
     bytes_per_edit: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Capacity:
-    """What a server of the same configuration does for `redis-benchmark`, by 50 callers."""
+    """Throughput of a server of the same configuration under `redis-benchmark`, with 50 clients."""
 
     writes_per_s: float
     writes_per_cpu_s: float
 
 
 def aof_writes(folder: Path) -> int:
-    """Writes in the append-only files below ``folder``; what a script or a transaction changes is one."""
+    """Writes in the append-only files below ``folder``; a script or transaction counts as one."""
     found = 0
     for file in folder.rglob("*.aof"):
         inside = False
         with file.open("rb") as commands:
-            # A snapshot at its beginning is no command (redis.io/docs/reference/protocol-spec).
+            # A snapshot at its start is not a command (redis.io/docs/reference/protocol-spec).
             while (head := commands.readline()).startswith(b"*"):
                 words = []
                 for _ in range(int(head[1:])):
@@ -132,18 +132,18 @@ class Meter:
         self._folder, self._redis = stack.redis.folder, redis
 
     def now(self) -> Usage:
-        """Since it started."""
+        """Usage since the server started."""
         info = self._redis.info("cpu")
         return Usage(info["used_cpu_user"] + info["used_cpu_sys"], aof_writes(self._folder))
 
     def idle(self, seconds: float) -> Usage:
-        """In a second in which nobody asks for anything."""
+        """Usage per second of an idle stack."""
         before = self.now()
         time.sleep(seconds)
         return self.now().minus(before).over(seconds)
 
     def key_bytes(self) -> int:
-        """Of all keys; the server's own figure has its connections' buffers in it."""
+        """Bytes of all keys, unlike the server's own figure without connection buffers."""
         return sum((self._redis.memory_usage(key) or 0) for key in self._redis.scan_iter(count=1000))
 
 
@@ -214,7 +214,7 @@ def benchmark_redis(folder: Path, requests: int) -> Capacity:
     """Load a server of the service's own configuration in ``folder`` with 100-byte writes."""
     program = shutil.which("redis-benchmark")
     if program is None:
-        raise FileNotFoundError("there is no redis-benchmark: install it (Debian: apt-get install redis-tools)")
+        raise FileNotFoundError("redis-benchmark is not installed (Debian: apt-get install redis-tools)")
     embedded = EmbeddedRedis(folder)
     server = Supervised(embedded.program(), folder)
     try:
@@ -240,9 +240,9 @@ def stretched(edit_s: Sequence[float], mean_s: float) -> list[float]:
 
 
 def share_of_redis(costs: Costs, capacity: Capacity, workers: int, rate: float, edit_s: float) -> Usage:
-    """What ``workers`` and ``rate`` edits a second, of ``edit_s`` seconds each, take of one Redis.
+    """Load of ``workers`` workers and ``rate`` edits per second, of ``edit_s`` seconds each, on one Redis.
 
-    Its parts are shares of its one thread, and of the writes that its disk bears.
+    As shares of its single thread and of its disk's write capacity.
     """
     parts = (
         (1.0, costs.front_end),
@@ -255,7 +255,7 @@ def share_of_redis(costs: Costs, capacity: Capacity, workers: int, rate: float, 
 
 
 def bearable(costs: Costs, capacity: Capacity, edit_s: float, utilization: float) -> int:
-    """How many workers fill the part of one Redis that they may."""
+    """Number of workers that load one Redis up to the allowed share."""
     workers = 0
     while max(share_of_redis(costs, capacity, workers + 1, (workers + 1) * utilization / edit_s, edit_s)) <= SPARE:
         workers += 1
@@ -274,7 +274,7 @@ def run_all(
                 workers=number,
                 edit_s=stretched(costs.edit_s, edit_s),
                 load_s=costs.load_s,
-                # The default bounds the line of some 50 workers; a larger fleet sets its own.
+                # The default limits the queue of some 50 workers; a larger fleet sets its own.
                 queue_limit=max(Settings().queue_limit, 20 * number),
                 **more,
             )
@@ -302,14 +302,14 @@ def main() -> None:
         f"start of a stack until it is ready {costs.load_s:.1f} s, an edit {statistics.mean(costs.edit_s):.1f} s on "
         f"average; {costs.bytes_per_edit / 1024:.1f} KiB of Redis a finished edit"
     )
-    measured = Table(title="what Redis is asked for")
+    measured = Table(title="cost for Redis")
     for column in ("", "CPU ms", "writes"):
         measured.add_column(column, justify="right")
     for name, usage in (
-        ("front end and sweeps, a second", costs.front_end),
-        ("a waiting worker, a second", costs.worker),
+        ("front end and sweeps, per second", costs.front_end),
+        ("an idle worker, per second", costs.worker),
         ("an edit", costs.edit),
-        ("its work, a second", costs.running),
+        ("its work, per second", costs.running),
     ):
         measured.add_row(name, f"{usage.cpu_s * 1e3:.2f}", f"{usage.writes:.2f}")
     console.print(measured)
