@@ -14,6 +14,14 @@ const WARNINGS = {
   weights_unused: "The weights in the second description have no effect with this method.",
 };
 
+/** @type {[RegExp, (value: string) => string][]} */
+const BOUNDS = [
+  [/less than or equal to ([\d.]+)/, (value) => `Use ${value} or less.`],
+  [/greater than or equal to ([\d.]+)/, (value) => `Use ${value} or more.`],
+  [/valid (integer)/, () => "Use a whole number."],
+  [/valid (number)/, () => "Use a number."],
+];
+
 /** What the service says of an edit and its fields, in the words of somebody who wants a picture. */
 const PROBLEMS = {
   prompt_too_long: (said) => {
@@ -23,6 +31,17 @@ const PROBLEMS = {
   prompt_not_supported: (said) => {
     const [, words] = /does not know:? ([^;.:(]+)/.exec(said) ?? [];
     return words ? `The model does not know: ${words.trim()}` : said;
+  },
+  word_not_in_target_prompt: (said) => {
+    const [, word] = /'(.+?)' is not a whole word/.exec(said) ?? [];
+    return word ? `'${word}' is not in the description after the edit` : said;
+  },
+  invalid_request: (said) => {
+    for (const [pattern, plain] of BOUNDS) {
+      const [, value] = pattern.exec(said) ?? [];
+      if (value) return plain(value);
+    }
+    return said;
   },
   no_edit_words: () => "Nothing is new in the second description. Change it, or write the words of the region.",
   nothing_found: () => "Nothing was found there. Click somewhere else, or use other words.",
@@ -198,6 +217,7 @@ export const text = {
     ofMethod: (name) => `Method ${name}`,
     ofInversion: (name) => `Inversion ${name}`,
     unread: (method) => `Not used by ${method}.`,
+    unsuited: (why) => `Not for this model: ${why}.`,
     unset: "default",
     usual: (value) => (value === "" ? "default" : `default (${value})`),
     defaultModel: (name) => `${name} (default)`,
@@ -243,7 +263,8 @@ export const text = {
     canceling: "Canceling …",
     left: (time) => `about ${time} left`,
     starting: "Starting",
-    waiting: (position) => {
+    waiting: (position, isWithoutWorker) => {
+      if (isWithoutWorker) return "Waiting for a worker";
       if (position === null) return "Waiting in line";
       return position ? `Waiting: ${count(position, "edit", "edits")} before this one` : "Waiting: next in line";
     },

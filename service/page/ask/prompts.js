@@ -72,7 +72,9 @@ function render(found) {
   const others = found.problems.filter(({ code, field }) => !MARKED.has(code) && field !== "source_prompt");
   const untold = found.is_guided ? others.filter(({ code }) => code !== "no_edit_words") : others;
   byId("reading-words").replaceChildren(
-    ...masks.regions.flatMap((region, n) => (found.regions[n] ? line(region, n, found) : [])),
+    ...(isNothingNew(found)
+      ? [h("li", { class: "warn" }, nothingNew())]
+      : masks.regions.flatMap((region, n) => (found.regions[n] ? line(region, n, found) : []))),
     ...untold.map(({ message }) => h("li", { class: "warn" }, message)),
     ...found.warnings.map((warning) => h("li", {}, text.warning(warning))),
   );
@@ -99,6 +101,9 @@ function line(region, number, { regions, is_guided: guided }) {
   ]);
   return h("li", {}, swatch, text.reading.applied(guided, several ? number + 1 : 0), " ", ...list);
 }
+
+const isNothingNew = ({ regions, is_guided: guided }) =>
+  guided && regions.length > 0 && regions.every(({ words }) => !words.length);
 
 function nothingNew() {
   const [source, target] = PROMPTS.map((id) => byId(id).value.trim());

@@ -31,6 +31,7 @@ export async function setUp() {
   on("models", () => {
     models();
     group();
+    offer();
   });
   on("reading", resolved);
   for (const kind of ["input", "change"]) byId("settings").addEventListener(kind, mark);
@@ -289,8 +290,20 @@ function find() {
   byId("no-setting").hidden = any;
 }
 
+/** What the chosen model does not have cannot be chosen. */
+function offer() {
+  const model = chosenModel();
+  for (const [name, has] of [["method", model?.methods], ["inversion", model?.inversions]]) {
+    const options = /** @type {HTMLOptionElement[]} */ (/** @type {unknown} */ ([...(input(name)?.querySelectorAll("option") ?? [])]));
+    for (const option of options) {
+      option.disabled = Boolean(has && option.value && !has.includes(option.value) && !option.selected);
+    }
+  }
+}
+
 /** Mark what differs from the defaults. */
 function mark() {
+  offer();
   let count = 0;
   for (const [name, wrapper] of wrappers) {
     const changed = isChanged(name);
@@ -332,10 +345,12 @@ function resolved({ parameters: all, methods }) {
     } else if (element?.type === "number" && !element.dataset.default && typeof usual === "number") {
       element.placeholder = text.settings.preset(element.min, element.max, all[name].origin === "given" ? null : usual);
     }
+    const why = chosenModel()?.unsuited?.[name];
     const isUnread = methods.length === 1 && parameters().has(name) && !used.has(name) && !isOfInversion(name, all);
-    wrapper.classList.toggle("unread", isUnread);
+    wrapper.classList.toggle("unread", isUnread || Boolean(why));
     wrapper.querySelector(".unread-note")?.remove();
-    if (isUnread) wrapper.append(h("small", { class: "hint unread-note" }, text.settings.unread(methods[0])));
+    const note = why ? text.settings.unsuited(why) : text.settings.unread(methods[0]);
+    if (isUnread || why) wrapper.append(h("small", { class: "hint unread-note" }, note));
   }
 }
 

@@ -35,8 +35,8 @@ export function outage(away) {
   byId("outage").hidden = !away;
 }
 
-function sentence({ state, queue_position: position, progress, attempt }) {
-  if (state === "queued") return text.progress.waiting(position);
+function sentence({ state, queue_position: position, waiting_for: waitingFor, progress, attempt }) {
+  if (state === "queued") return text.progress.waiting(position, waitingFor === "worker");
   const again = attempt > 1 ? text.progress.attempt(attempt) : "";
   if (!progress) return text.progress.starting + again;
   const stage = text.progress.stages[progress.stage] ?? progress.stage;

@@ -126,6 +126,7 @@ function refresh() {
   byId("pane-before").hidden = !(isResult && pressed("side"));
   byId("apart").hidden = !(isResult && pressed("difference"));
   byId("result-bar").hidden = !isResult;
+  byId("finished").hidden = !isResult && urls.has("after");
   for (const id of /** @type {const} */ (["slide", "hold", "side", "difference"])) byId(id).disabled = !isComparable;
   for (const id of /** @type {const} */ (["slide", "hold"])) byId(id).disabled ||= !isSliding();
   byId("difference").disabled ||= !difference;

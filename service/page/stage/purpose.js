@@ -22,9 +22,9 @@ function render() {
   const box = byId("purpose");
   const model = chosenModel();
   const { source } = state;
-  box.hidden = !model?.domain || Boolean(source?.isDemo) || state.view === "result";
+  box.hidden = !model?.domain || Boolean(source?.isDemo || source?.edit) || state.view === "result";
   if (box.hidden) return;
-  const isOwn = Boolean(source) && !source.edit;
+  const isOwn = Boolean(source);
   box.classList.toggle("bad", isOwn);
   const how = h(
     "details",
