@@ -15,6 +15,7 @@ from cli.stack import Stack
 from jobs.settings import Settings
 from tests import browser as chromium
 from tests.conftest import PATIENCE_S
+from tests.service.conftest import Announce
 
 TIMEOUT_MS = 1000 * PATIENCE_S
 """Longest wait for anything on the page: edits are real, and the machine may be busy."""
@@ -49,9 +50,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
+LONG_S = 3600.0
+"""How long an announced model lives in a test: on a busy machine a browser takes its time."""
+
+
 @pytest.fixture
-def client(client: httpx.Client) -> Iterator[httpx.Client]:
+def client(client: httpx.Client, announce: Announce) -> Iterator[httpx.Client]:
     """One that keeps no connection: beside a browser it may be idle for as long as the server keeps one."""
+    announce(LONG_S)
     limits = httpx.Limits(max_keepalive_connections=0)
     with httpx.Client(base_url=client.base_url, timeout=PATIENCE_S, limits=limits) as client:
         yield client
