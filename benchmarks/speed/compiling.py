@@ -31,12 +31,14 @@ COMPILED: dict[str, tuple[type[torch.nn.Module], ...]] = {
 }
 
 
-def compiled(unet: UNet2DConditionModel, kinds: tuple[type[torch.nn.Module], ...]) -> UNet2DConditionModel:
-    """A copy of ``unet`` whose modules of these ``kinds`` are compiled when they are first called."""
+def compiled(
+    unet: UNet2DConditionModel, kinds: tuple[type[torch.nn.Module], ...], backend: str = "inductor"
+) -> UNet2DConditionModel:
+    """A copy of ``unet`` whose modules of these ``kinds`` are compiled by ``backend`` when they are first called."""
     own = copy.deepcopy(unet)
     for module in own.modules():
         if isinstance(module, kinds):
-            module.compile(dynamic=False)
+            module.compile(dynamic=False, backend=backend)
     return own
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
@@ -41,17 +41,30 @@ SD_SIDES = (64, 16)
 """Sides of Stable Diffusion 1.x's latent and of the maps that guidance reads."""
 
 
+ROWS = (RELEASED, *get_args(PresetName))
+"""The rows of the table: the released schedule and the presets."""
+PRESET_OF: Mapping[str, PresetName] = {RELEASED: "exact", **{name: name for name in get_args(PresetName)}}
+"""The parameters of each row."""
+
+
 def compare(
-    exact: Bench, others: Bench, repeats: int, journal: Journal, *, label: str = "", **changes: Any
+    exact: Bench,
+    others: Bench,
+    repeats: int,
+    journal: Journal,
+    *,
+    rows: Sequence[str] = ROWS,
+    label: str = "",
+    **changes: Any,
 ) -> dict[str, Cost]:
-    """The released schedule and the presets, in turns; the first and `exact` by ``exact``, the rest by ``others``.
+    """The ``rows`` in turns; the released schedule and `exact` by ``exact``, the rest by ``others``.
 
     ``changes`` are parameters of all of them.
     """
     runs: dict[str, list[Cost]] = {}
     for n in range(repeats):
-        for name in (RELEASED, *get_args(PresetName)):
-            config = EditConfig.preset("exact" if name == RELEASED else name, **changes).closed()
+        for name in rows:
+            config = EditConfig.preset(PRESET_OF[name], **changes).closed()
             bench = exact if name in {RELEASED, "exact"} else others
             run = bench.released if name == RELEASED else bench.preset
             runs.setdefault(name, []).append(journal.cost(f"{label}{name} {n}", partial(run, config)))
@@ -163,6 +176,7 @@ def main() -> None:
         help="of balanced and fast; exact and the released schedule are float32",
     )
     parser.add_argument("--steps", type=int, help="steps of every edit (default: as the presets have them)")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS, help="of the table, the first one is 1")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--growth", action="store_true", help="also vary steps, updates, regions and resolution")
     parser.add_argument("--sd", action="store_true", help="also the passes of a random UNet of SD 1.x size")
@@ -188,7 +202,7 @@ def main() -> None:
     settings = [fingerprint(exact.pipe.backbone), asked.edit, asked.device, asked.dtype, asked.steps]
     name = sha256(json.dumps(settings).encode()).hexdigest()[:12]
     journal = Journal(asked.state / f"{name}.jsonl", resume=asked.resume)
-    costs = compare(exact, others, asked.repeats, journal, **changes)
+    costs = compare(exact, others, asked.repeats, journal, rows=asked.rows, **changes)
     show(console, f"{asked.edit}, {asked.device}, {asked.dtype}, peak {exact.peak / 1e9:.0f} GFLOP/s", costs)
     figures: dict[str, Any] = {"passes": exact.each, "edits": {n: asdict(c) for n, c in costs.items()}}
     if asked.growth:
@@ -205,7 +219,7 @@ def main() -> None:
         show_extrapolated(console, "whole edits of SD 1.x size, from these", figures["sd"]["edits"], exact.peak)
     if asked.sd_edits:
         exact, others = benches(sd_pipeline)
-        whole = compare(exact, others, asked.repeats, journal, label="sd ", **changes)
+        whole = compare(exact, others, asked.repeats, journal, rows=asked.rows, label="sd ", **changes)
         show(console, f"whole edits of SD 1.x size, random weights, {asked.device}, {asked.dtype}", whole)
         figures["sd edits"] = {name: asdict(cost) for name, cost in whole.items()}
     if asked.json:
