@@ -88,13 +88,10 @@ def worker(workers: Workers = 1) -> None:
 
 
 app.command()(edit)
+served_models.register(models_app)
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
 app.add_typer(webhooks_app, name="webhooks")
-
-models_app = typer.Typer(no_args_is_help=True, help="The models of the service: list, declare, forget.")
-served_models.register(models_app)
-app.add_typer(models_app, name="models")
 
 
 app.command("list")(edits.list_edits)

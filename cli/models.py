@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from magedit.backbones.base import AttentionSite
     from magedit.check import Fit
 
-app = typer.Typer(no_args_is_help=True, help="Checkpoints: what they are and what they take.")
+app = typer.Typer(no_args_is_help=True, help="Checkpoints, and the models of a service.")
 
 GIB = 2**30
 
 
 @app.callback()
 def main() -> None:
-    """Checkpoints: what they are and what they take."""
+    """Checkpoints, and the models of a service."""
 
 
 @app.command()

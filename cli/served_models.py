@@ -11,7 +11,7 @@ from cli.console import make_console
 from cli.errors import read_settings
 from cli.service_redis import service_redis
 from jobs.errors import JobError
-from jobs.models import Models
+from jobs.models import ModelOrder, Models
 from jobs.queue import JobQueue
 from jobs.records import Records
 from jobs.schema import ModelStatus
@@ -52,11 +52,11 @@ def declare(
             models.declare(known.info, _tokenizer(models, known))
         else:
             # torch and everything that rests on it load here alone.
-            from worker.model import load
+            from worker.model import load as load_checkpoint
 
             own = {} if checkpoint == "demo" else {"checkpoint": checkpoint}
             with console.status("loading the checkpoint"):
-                served = load(read_settings(model=name, preview_interval_s=0, **own))
+                served = load_checkpoint(read_settings(model=name, preview_interval_s=0, **own))
             models.declare(served.info, served.tokenizer_json)
         console.print(f"{name} is declared: it takes edits, with a worker or without")
 
@@ -71,6 +71,25 @@ def forget(name: Name) -> None:
         waiting = JobQueue(redis, Records(redis, Settings())).depth(name)
         rest = f"; {waiting} edit(s) wait for a worker of it" if waiting else ""
         console.print(f"{name} is no longer declared{rest}")
+
+
+def load(name: Name) -> None:
+    """Have the workers that serve several models load this one, each as soon as it is idle."""
+    _order(name, "load")
+
+
+def unload(name: Name) -> None:
+    """Have the workers that serve several models give its memory back; the next edit for it loads it again."""
+    _order(name, "unload")
+
+
+def _order(name: str, order: ModelOrder) -> None:
+    with service_redis() as redis:
+        models = Models(redis)
+        if not (known := _known(models, name)).workers:
+            raise typer.BadParameter(f"no worker serves {name!r} now")
+        models.order(name, order)
+        make_console().print(f"{known.workers} worker(s) {order} {name} when idle, those that serve several models")
 
 
 def _known(models: Models, name: str) -> ModelStatus:
@@ -97,3 +116,5 @@ def register(app: typer.Typer) -> None:
     app.command("list")(list_models)
     app.command()(declare)
     app.command()(forget)
+    app.command()(load)
+    app.command()(unload)

@@ -44,6 +44,8 @@ MODELS = PREFIX + "models"
 MODELS_SINCE = PREFIX + "models-since"
 # Hash model name -> hash of its tokenizer: declared models, which take edits while no worker serves them.
 DECLARED = PREFIX + "declared"
+# Hash model name -> the latest order to load or unload it, and when it was given.
+MODEL_ORDERS = PREFIX + "model-orders"
 # Sorted set "model worker" -> expiry time of the announcement.
 ANNOUNCED = PREFIX + "announced"
 # String per content hash, renewed with the announcements: the tokenizer, for checks without torch.

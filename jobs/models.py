@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 from redis import Redis
 
@@ -19,6 +20,7 @@ from jobs.settings import Settings
 # How long a tokenizer outlives its last announcement, in seconds.
 TOKENIZER_TTL_S = 24 * 3600
 # Weight of the newest edit in the average pace.
+ModelOrder = Literal["load", "unload"]
 PACE_WEIGHT = 0.3
 
 
@@ -85,6 +87,17 @@ class Models:
     def forget(self, name: str) -> bool:
         """End the declaration; without a live worker the model is unknown then. False: it was not declared."""
         return bool(self._forget(args=(name, TOKENIZER_TTL_S)))
+
+    @redis_errors()
+    def order(self, name: str, order: ModelOrder) -> None:
+        """Have the workers that serve several models load or unload this one, each as soon as it is idle."""
+        self._redis.hset(keys.MODEL_ORDERS, name, f"{order} {time.time_ns()}")
+
+    @redis_errors()
+    def orders(self) -> dict[str, str]:
+        """The latest order for each model: `load` or `unload`, and a number that tells it from the one before."""
+        found = cast("dict[bytes, bytes]", self._redis.hgetall(keys.MODEL_ORDERS))
+        return {name.decode(): order.decode() for name, order in found.items()}
 
     @redis_errors()
     def workers(self) -> set[str]:

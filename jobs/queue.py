@@ -29,6 +29,11 @@ def queue_name(model: str, priority: Priority = "normal") -> str:
     return f"magedit:{model}" if priority == "normal" else f"magedit:{model}:{priority}"
 
 
+def model_of(name: str) -> str:
+    """The model whose line has this name of RQ's."""
+    return name.split(":")[1]
+
+
 class JobQueue:
     """Enqueues edits and finds them in the queue. Safe to share between threads.
 
@@ -139,9 +144,24 @@ class JobQueue:
         return (taken[0].decode(), PRIORITIES[taken[1] - 1]) if taken else None
 
     @redis_errors()
-    def await_bell(self, model: str, timeout_s: float) -> None:
-        """Block until an edit is enqueued, for ``timeout_s`` seconds at most."""
-        self._redis.blpop([keys.BELL + model], timeout_s)
+    def await_bell(self, models: Sequence[str], timeout_s: float) -> None:
+        """Block until an edit is enqueued for one of the models, at most ``timeout_s`` seconds."""
+        self._redis.blpop([keys.BELL + model for model in models], timeout_s)
+
+    @redis_errors()
+    def waiting_since(self, models: Sequence[str]) -> dict[str, float]:
+        """When the next edit of each model was made that has one in line, in Unix seconds; one round trip."""
+        lines = [(model, line) for model in models for line in self.lines(model)]
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for _, line in lines:
+                pipeline.lindex(line, 0)
+            heads = cast("list[bytes | None]", pipeline.execute())
+        found: dict[str, float] = {}
+        for (model, _), head in zip(lines, heads, strict=True):
+            if head is not None:
+                # Of one priority the line is looked at first; an id of another kind is taken at once.
+                found.setdefault(model, id_time(head.decode()) or 0.0)
+        return found
 
     def hand_back(self, claim: JobRecord, *, counts: bool = False) -> State | None:
         """Return a claimed edit to the head of its line; as `Records.hand_back`."""

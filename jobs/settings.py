@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,6 +20,7 @@ from magedit.passes import BATCH_RESULTS
 from magedit.report import PREVIEW_INTERVAL_S
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
+ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 MIB = 2**20
 DAY_S = 24 * 3600
 
@@ -106,9 +107,8 @@ class Settings(BaseSettings):
     )
 
     # The model that a worker serves
-    model: str = Field(
+    model: ModelName = Field(
         default="demo",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
         description="Name under which this worker serves its checkpoint.",
     )
     checkpoint: str | None = Field(
@@ -127,6 +127,17 @@ class Settings(BaseSettings):
     )
     vae: str | None = Field(
         default=None, description="Folder, hub id or file of a VAE that replaces the checkpoint's own. Empty: its own."
+    )
+    further_models: dict[ModelName, str] = Field(
+        default_factory=dict,
+        description="Further checkpoints of this worker, a JSON object of names and folders, hub ids or files: each is "
+        "a model with a queue of its own, loaded when an edit for it comes. The worker's other settings hold for all.",
+    )
+    model_memory_mib: int = Field(
+        default=0,
+        ge=0,
+        description="Memory for the weights of a worker's loaded checkpoints together, in MiB: the one unused for "
+        "longest is unloaded to make room. 0: all stay loaded.",
     )
     declare_model: bool = Field(
         default=False,

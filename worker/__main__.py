@@ -21,10 +21,11 @@ from jobs.storage import ObjectStore
 from magedit.errors import CheckpointError
 from worker.attempt import AWAY_PAUSE_S
 from worker.heartbeat import EXIT_RESTART
-from worker.model import ServedModel, load
+from worker.model import ServedModel
 from worker.reaper import Reaper
 from worker.rq_worker import RqWorker
 from worker.sd_notify import Supervisor
+from worker.shelf import Shelf
 from worker.telemetry import Observer, offer
 from worker.webhooks.delivery import Deliverer
 
@@ -34,20 +35,22 @@ JOIN_S = 5.0
 log = structlog.get_logger()
 
 
-def serve(served: ServedModel, settings: Settings) -> int:
+def serve(served: ServedModel | Shelf, settings: Settings) -> int:
     """Run a worker, a reaper and a deliverer with a loaded model until stopped; returns the exit status."""
     store = ObjectStore.from_settings(settings)
     stop = threading.Event()
     tracing = tracer_provider(settings, "worker")
-    observer = Observer(served.info.name, tracer(tracing))
+    shelf = Shelf.of(served)
+    observer = Observer(*shelf.names, tracer=tracer(tracing))
     offer(observer.registry, settings)
     sweeping = Reaper(connect(settings), store, settings, observer.recovered)
     telling = Deliverer(connect(settings), settings, told=observer.delivered)
     reaper = threading.Thread(target=sweeping.run, args=(stop,), name="reaper", daemon=True)
     deliverer = threading.Thread(target=telling.run, args=(stop,), name="deliverer", daemon=True)
-    warn_of_another(Models(connect(settings)), served.info)
-    worker = RqWorker(connect(settings), connect(settings), store, served, settings, observer)
-    log.info("worker ready", worker=worker.name, model=served.info.name, device=served.info.device)
+    for info, _ in shelf.described:
+        warn_of_another(Models(connect(settings)), info)
+    worker = RqWorker(connect(settings), connect(settings), store, shelf, settings, observer)
+    log.info("worker ready", worker=worker.name, models=list(shelf.names), device=shelf.described[0].info.device)
     reaper.start()
     deliverer.start()
     try:
@@ -99,7 +102,7 @@ def main() -> int:
     settings = start()
     Supervisor(settings.heartbeat_file).starting()
     try:
-        served = load(settings)
+        served = Shelf.from_settings(settings)
     except CheckpointError as error:
         log.error("the checkpoint cannot be used", checkpoint=settings.checkpoint or "demo", reason=error.message)
         return os.EX_CONFIG

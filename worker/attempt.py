@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -24,10 +25,14 @@ from worker.model import ServedModel
 from worker.problems import problem_of
 from worker.progress import AttemptEnded, Reporter, Stop
 from worker.retrying_store import RetryingStore
+from worker.shelf import Shelf
 from worker.telemetry import HANDED_BACK, AttemptTelemetry
 
 AWAY_PAUSE_S = 1.0
 """Pause between retries while Redis or storage is away, in seconds."""
+
+LOADING_S = 1800.0
+"""Longest time that loading a checkpoint may take, in seconds; then it counts as hung."""
 
 T = TypeVar("T")
 Ended = tuple[State | None, EditMeasures | None]
@@ -44,15 +49,11 @@ class Attempts:
         queue: JobQueue,
         models: Models,
         store: ObjectStore,
-        served: ServedModel,
+        served: ServedModel | Shelf,
         settings: Settings,
     ) -> None:
         self._records, self._queue, self._models = records, queue, models
-        self._store, self._served, self._settings = store, served, settings
-        self._inversions = None
-        if served.fingerprint is not None and settings.inversion_ttl_s > 0:
-            # With the plain store, which gives up soon: an edit does not wait for a cached value that it can compute.
-            self._inversions = Inversions(store=store, info=served.info, fingerprint=served.fingerprint)
+        self._store, self._shelf, self._settings = store, Shelf.of(served), settings
         self.give_up_at: float | None = None
         """Deadline of a stopping worker's wait for Redis (monotonic seconds)."""
         self.storage_failed = False
@@ -60,7 +61,7 @@ class Attempts:
         self.is_suspect = False
         """Whether the last attempt ended in an error that may have broken the model."""
 
-    def claim(self, job_id: str, worker: str) -> JobRecord | None:
+    def claim(self, job_id: str, worker: str, model: str) -> JobRecord | None:
         """Claim the edit for this worker; None: there is nothing to do for the id.
 
         Raises:
@@ -75,7 +76,7 @@ class Attempts:
             return None
         if claim is None:
             log.info("nothing to do for this id", job=job_id)
-            self.insist(lambda: self._queue.remove_id(job_id, self._served.info.name))
+            self.insist(lambda: self._queue.remove_id(job_id, model))
         return claim
 
     def run(self, claim: JobRecord, report: Reporter, seen: AttemptTelemetry) -> None:
@@ -84,8 +85,11 @@ class Attempts:
         started = time.monotonic()
         store = RetryingStore(self._store, report, self._settings.storage_patience_s)
         try:
+            served = self._model(claim.model, report)
             finish = (
-                self._find(claim, store, report) if isinstance(claim, MaskRecord) else self._edit(claim, store, report)
+                self._find(claim, served, store, report)
+                if isinstance(claim, MaskRecord)
+                else self._edit(claim, served, store, report)
             )
         except AttemptEnded as ended:
             log.info(f"{claim.kind} stopped", reason=ended.reason)
@@ -118,15 +122,17 @@ class Attempts:
             pace = seconds / sum(config.steps * relative_work(config) for config in claim.request.configs)
             self.insist(lambda: self._models.keep_pace(claim.model, pace), report)
 
-    def _edit(self, claim: JobRecord, store: RetryingStore, report: Reporter) -> Callable[[], Ended]:
+    def _edit(
+        self, claim: JobRecord, served: ServedModel, store: RetryingStore, report: Reporter
+    ) -> Callable[[], Ended]:
         """Carry out an edit; how to commit it."""
         withhold = self._settings.safety == "withhold"
         finished = edit.run(
             claim,
-            self._served.editor,
+            served.editor,
             store,
             report,
-            self._inversions,
+            self._inversions(served),
             withhold=withhold,
             # Previews must not show what may be withheld in the end.
             previews=self._settings.preview_interval_s > 0 and not withhold,
@@ -140,12 +146,33 @@ class Attempts:
 
         return commit
 
-    def _find(self, claim: MaskRecord, store: RetryingStore, report: Reporter) -> Callable[[], Ended]:
+    def _find(
+        self, claim: MaskRecord, served: ServedModel, store: RetryingStore, report: Reporter
+    ) -> Callable[[], Ended]:
         """Find a mask; how to commit it."""
-        if self._served.finder is None:
+        if served.finder is None:
             raise NoFinder(f"model {claim.model!r} finds nothing by `{claim.request.needs}`", field=claim.request.needs)
-        found = masks.run(claim, self._served.finder, store, report)
+        found = masks.run(claim, served.finder, store, report)
         return lambda: (self._records.commit_mask(claim, found.candidates, found.found_by, found.results), None)
+
+    def _model(self, name: str, report: Reporter) -> ServedModel:
+        """The model, loaded if need be: meanwhile the attempt gives signs of life."""
+        if name in self._shelf.loaded:
+            return self._shelf.get(name)
+        loaded = threading.Event()
+        thread = threading.Thread(target=_keep_alive, args=(report, loaded), name="loading", daemon=True)
+        thread.start()
+        try:
+            return self._shelf.get(name)
+        finally:
+            loaded.set()
+            thread.join()
+
+    def _inversions(self, served: ServedModel) -> Inversions | None:
+        if served.fingerprint is None or self._settings.inversion_ttl_s <= 0:
+            return None
+        # The bare store, which gives up soon: no edit waits for what it can compute itself.
+        return Inversions(store=self._store, info=served.info, fingerprint=served.fingerprint)
 
     def _stopped(self, claim: JobRecord, reason: Stop, report: Reporter, seen: AttemptTelemetry) -> None:
         if reason is Stop.HANDED_BACK:
@@ -191,3 +218,9 @@ class Attempts:
                 if report is not None:
                     report.alive()
                 time.sleep(AWAY_PAUSE_S)
+
+
+def _keep_alive(report: Reporter, done: threading.Event) -> None:
+    give_up_at = time.monotonic() + LOADING_S
+    while not done.wait(AWAY_PAUSE_S) and time.monotonic() < give_up_at:
+        report.alive()

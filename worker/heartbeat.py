@@ -28,6 +28,7 @@ from magedit.report import Preview
 from worker.model import ServedModel
 from worker.progress import Reporter, Stop
 from worker.sd_notify import Supervisor
+from worker.shelf import Shelf
 
 # Exit status that asks the supervisor for a new process (sysexits.h, EX_TEMPFAIL).
 EXIT_RESTART = 75
@@ -53,12 +54,12 @@ class Heartbeat:
         self,
         records: Records,
         models: Models,
-        served: ServedModel,
+        served: ServedModel | Shelf,
         worker: str,
         settings: Settings,
         also: Callable[[], None],
     ) -> None:
-        self._records, self._models, self._served = records, models, served
+        self._records, self._models, self._shelf = records, models, Shelf.of(served)
         self._worker, self._settings, self._also = worker, settings, also
         self._period_s = settings.lease_s / BEATS_A_LEASE
         # An attempt that waits for storage is silent without hanging.
@@ -111,7 +112,8 @@ class Heartbeat:
         self._closed.set()
         self._thread.join()
         try:
-            self._models.withdraw(self._served.info, self._worker)
+            for each in self._shelf.described:
+                self._models.withdraw(each.info, self._worker)
         except QueueUnavailable:
             log.warning("announcement not withdrawn: it expires by itself")
 
@@ -140,14 +142,14 @@ class Heartbeat:
             self._announce()
 
     def _announce(self) -> None:
-        served = self._served
-        self._models.announce(
-            served.info,
-            self._worker,
-            self._settings.lease_s,
-            served.tokenizer_json,
-            declare=self._settings.declare_model,
-        )
+        for info, tokenizer_json in self._shelf.described:
+            self._models.announce(
+                info,
+                self._worker,
+                self._settings.lease_s,
+                tokenizer_json,
+                declare=self._settings.declare_model,
+            )
         with redis_errors():
             self._also()
         self._announced = time.monotonic()

@@ -87,7 +87,7 @@ class ServedModel:
     """A loaded model with its announcement. ``probe`` raises if the model no longer works in this process.
 
     ``fingerprint`` identifies its weights; without one its inversions are not cached. ``finder`` finds masks; None: it
-    finds none.
+    finds none. ``size_bytes`` is how much memory the weights take.
     """
 
     editor: Editor
@@ -96,6 +96,7 @@ class ServedModel:
     probe: Callable[[], None]
     fingerprint: str | None = None
     finder: MaskFinder | None = None
+    size_bytes: int = 0
 
 
 def load(settings: Settings) -> ServedModel:
@@ -180,6 +181,7 @@ def load(settings: Settings) -> ServedModel:
         probe=partial(_small_edit, pipe, info),
         fingerprint=fingerprint(backbone),
         finder=finders,
+        size_bytes=sum(tensor.nbytes for part in backbone.parts for tensor in part.state_dict().values()),
     )
     served.probe()
     if settings.preview_interval_s:

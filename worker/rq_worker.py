@@ -19,7 +19,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
@@ -33,15 +33,17 @@ from rq.worker import SimpleWorker, WorkerStatus
 from jobs.connection import redis_errors
 from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.models import Models
-from jobs.queue import JobQueue
+from jobs.queue import JobQueue, model_of
 from jobs.records import Records
-from jobs.schema import PRIORITIES
+from jobs.schema import PRIORITIES, Priority
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
+from magedit.errors import CheckpointError
 from worker.attempt import AWAY_PAUSE_S, Attempts
 from worker.heartbeat import Heartbeat
 from worker.model import ServedModel
 from worker.progress import Reporter
+from worker.shelf import Shelf
 from worker.telemetry import Observer
 
 # Length of one blocking wait for work, in seconds: an idle worker notices a stop request, or work whose ring was lost,
@@ -49,6 +51,8 @@ from worker.telemetry import Observer
 WAIT_S = 1.0
 # RQ's time to live of a worker without a sign of life, in seconds (it adds 60, and derives socket timeouts).
 WORKER_TTL_S = 16
+# How much longer an edit waits whose model must be loaded first, in seconds.
+LOADED_START_S = 10.0
 
 log = structlog.get_logger()
 
@@ -70,20 +74,23 @@ class RqWorker(SimpleWorker):  # type: ignore[misc]
         redis: Redis,
         beat_redis: Redis,
         store: ObjectStore,
-        served: ServedModel,
+        served: ServedModel | Shelf,
         settings: Settings,
         observer: Observer | None = None,
     ) -> None:
         """``redis`` is the computing thread's client, ``beat_redis`` the heartbeat's own; ``observer`` sees the
         attempts."""
-        self._observer = observer or Observer(served.info.name)
-        self._store, self._served, self._settings = store, served, settings
+        self._shelf = Shelf.of(served)
+        self._observer = observer or Observer(*self._shelf.names)
+        self._store, self._settings = store, settings
         self._stop_requested: bool  # RQ's: the loop ends
         records = Records(redis, settings)
         self._edits = JobQueue(redis, records)
-        self._attempts = Attempts(records, self._edits, Models(redis), store, served, settings)
+        self._models = Models(redis)
+        self._orders: dict[str, str] | None = None
+        self._attempts = Attempts(records, self._edits, self._models, store, self._shelf, settings)
         super().__init__(
-            [self._edits.rq(served.info.name, priority) for priority in PRIORITIES],
+            [self._edits.rq(name, priority) for name in self._shelf.names for priority in PRIORITIES],
             name=unique_name(),
             connection=redis,
             worker_ttl=WORKER_TTL_S,
@@ -93,7 +100,7 @@ class RqWorker(SimpleWorker):  # type: ignore[misc]
         self._told_to_stop = self._broken = False
         self._beat_redis = beat_redis
         self._heart = Heartbeat(
-            Records(beat_redis, settings), Models(beat_redis), served, self.name, settings, self._beat_for_rq
+            Records(beat_redis, settings), Models(beat_redis), self._shelf, self.name, settings, self._beat_for_rq
         )
 
     @property
@@ -103,10 +110,10 @@ class RqWorker(SimpleWorker):  # type: ignore[misc]
 
     # --- one edit ---
 
-    def execute_job(self, job: Job, queue: Queue) -> None:  # noqa: ARG002 (RQ's signature)
+    def execute_job(self, job: Job, queue: Queue) -> None:
         """Claim the edit, run it and commit, with every outcome in the record."""
         try:
-            claim = self._attempts.claim(job.id, self.name)
+            claim = self._attempts.claim(job.id, self.name, model_of(queue.name))
             if claim is None:
                 return
             report = Reporter()
@@ -119,16 +126,16 @@ class RqWorker(SimpleWorker):  # type: ignore[misc]
                 self._heart.release()
                 self._end_for_rq()
             if self._attempts.is_suspect:
-                self._check_model()
+                self._check_model(claim.model)
         except QueueUnavailable:
             log.warning("stopping while Redis is away: the reaper will requeue the current edit", job=job.id)
 
-    def _check_model(self) -> None:
+    def _check_model(self, name: str) -> None:
         """Probe the model after an unexpected error: some CUDA errors make every later edit of the process fail."""
         self._attempts.is_suspect = False
         try:
             with self._heart.watching():
-                self._served.probe()
+                self._shelf.get(name).probe()
         except Exception:
             log.exception("the model no longer works: this process ends")
             self._broken = True
@@ -161,15 +168,17 @@ class RqWorker(SimpleWorker):  # type: ignore[misc]
         It checks before waiting, so that queued ids need no ring, and after every wait, with or without a ring, so that
         a lost ring costs no more than one wait.
         """
-        model = self._served.info.name
         # The wait must end before the client's timeout.
         wait_s = min(WAIT_S, self._settings.redis_timeout_s / 2)
         while not self._stop_requested:
             self._await_storage()
             try:
-                taken = self._edits.dequeue(model)
+                # Those that were given before this worker are not its.
+                self._orders = self._models.orders() if self._orders is None else self._orders
+                model, taken = self._take()
                 if taken is None and timeout is not None:
-                    self._edits.await_bell(model, wait_s)
+                    self._carry_out_orders(self._orders)
+                    self._edits.await_bell(self._shelf.names, wait_s)
                     continue
             except QueueUnavailable:
                 log.warning("Redis is away: no work can be taken")
@@ -184,6 +193,35 @@ class RqWorker(SimpleWorker):  # type: ignore[misc]
             job.origin, job.timeout = queue.name, -1
             return job, queue
         return None
+
+    def _take(self) -> tuple[str, tuple[str, Priority] | None]:
+        """The next id and its model: the one that has waited longest, but those of loaded models have a start."""
+        names = self._shelf.names
+        if len(names) > 1:
+            since = self._edits.waiting_since(names)
+            loaded = self._shelf.loaded
+            names = tuple(sorted(since, key=lambda name: since[name] - (LOADED_START_S if name in loaded else 0.0)))
+        for name in names:
+            if (taken := self._edits.dequeue(name)) is not None:
+                return name, taken
+        return "", None
+
+    def _carry_out_orders(self, before: Mapping[str, str]) -> None:
+        """Load and unload what was asked for since ``before`` (`magedit models load`, `unload`)."""
+        if len(self._shelf.names) == 1:
+            return
+        self._orders = self._models.orders()
+        for name, order in self._orders.items():
+            if name not in self._shelf.names or before.get(name) == order:
+                continue
+            if order.startswith("unload"):
+                self._shelf.unload(name)
+                continue
+            try:
+                with self._heart.watching():
+                    self._shelf.get(name)
+            except CheckpointError as error:
+                log.error("the checkpoint cannot be loaded", model=name, reason=error.message)
 
     @property
     def should_run_maintenance_tasks(self) -> bool:

@@ -49,10 +49,10 @@ class AttemptTelemetry:
 class Observer:
     """Metrics and spans of one worker process. Safe to share between threads."""
 
-    def __init__(self, model: str, tracer: Tracer | None = None) -> None:
+    def __init__(self, *models: str, tracer: Tracer | None = None) -> None:
         """``tracer`` creates the spans (default: none)."""
         self.registry = CollectorRegistry()
-        self._model, self._tracer = model, tracer or make_tracer(None)
+        self._tracer = tracer or make_tracer(None)
         of_model: dict[str, Any] = {"labelnames": ("model",), "registry": self.registry}
         self._edits = Counter("magedit_attempts", "Attempts that ended.", ("model", "outcome"), registry=self.registry)
         self._running = Gauge("magedit_attempts_running", "Attempts under way.", **of_model)
@@ -77,7 +77,8 @@ class Observer:
         )
         self.registry.register(_GpuMemory())
         for metric in (self._running, self._lost):
-            metric.labels(model)
+            for model in models:
+                metric.labels(model)
 
     @contextmanager
     def attempt(self, claim: JobRecord) -> Iterator[AttemptTelemetry]:
@@ -94,7 +95,7 @@ class Observer:
             since = min(int(claim.created_at * 1e9), began)
             waiting = self._tracer.start_span("queue", context, SpanKind.CONSUMER, attributes, start_time=since)
             waiting.end(began)
-        self._running.labels(self._model).inc()
+        self._running.labels(claim.model).inc()
         names = {"job": claim.id, "request": claim.request_id, "trace": trace_id_of(claim.traceparent)}
         with (
             bound_contextvars(attempt=claim.attempt, **names),
@@ -119,15 +120,15 @@ class Observer:
         self._webhooks.labels(state).inc()
 
     def _note(self, claim: JobRecord, seen: AttemptTelemetry, seconds: float) -> None:
-        self._running.labels(self._model).dec()
-        self._edits.labels(self._model, seen.outcome).inc()
-        self._seconds.labels(self._model).observe(seconds)
+        self._running.labels(claim.model).dec()
+        self._edits.labels(claim.model, seen.outcome).inc()
+        self._seconds.labels(claim.model).observe(seconds)
         if seen.outcome == LOST:
-            self._lost.labels(self._model).inc()
+            self._lost.labels(claim.model).inc()
         if seen.measures is not None:
-            self._steps.labels(self._model).observe(seconds / claim.request.config.steps)
+            self._steps.labels(claim.model).observe(seconds / claim.request.config.steps)
             for stage, taken in seen.measures.stage_seconds.items():
-                self._stages.labels(self._model, stage).observe(taken)
+                self._stages.labels(claim.model, stage).observe(taken)
 
 
 def gpu_memory(sizes: Mapping[str, int]) -> GaugeMetricFamily:

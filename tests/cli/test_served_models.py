@@ -50,3 +50,17 @@ def test_a_checkpoint_is_looked_at(models: Models, monkeypatch: pytest.MonkeyPat
     status = models.all()["tiny"]
     assert (status.is_declared, status.workers, status.info.image_size) == (True, 0, 256)
     assert models.tokenizer_json(status.info)
+
+
+def test_workers_are_told_to_load_and_unload(models: Models) -> None:
+    assert magedit("load", "demo").exit_code == 2
+    models.announce(model_info(), "worker-1", 60, tokenizer_json())
+    assert magedit("load", "demo").exit_code == 0
+    first = models.orders()["demo"]
+    assert first.startswith("load ")
+    assert magedit("unload", "demo").exit_code == 0
+    assert models.orders()["demo"].startswith("unload ")
+    models.withdraw(model_info(), "worker-1")
+    refused = magedit("unload", "demo")
+    assert refused.exit_code == 2
+    assert "no worker serves 'demo' now" in refused.output

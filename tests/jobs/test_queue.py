@@ -154,7 +154,7 @@ def test_whoever_puts_an_edit_in_line_rings_once(desk: Desk) -> None:
 def test_a_taker_rings_on_while_edits_wait_and_silences_an_idle_bell(desk: Desk) -> None:
     for priority in ("normal", "low"):
         desk.submit(priority=priority)
-    desk.queue.await_bell("demo", 1)
+    desk.queue.await_bell(["demo"], 1)
     assert rings(desk) == 0
     desk.queue.dequeue("demo")
     assert rings(desk) == 1
@@ -172,7 +172,7 @@ def test_idle_workers_wake_up_one_an_edit(desk: Desk, priority: str) -> None:
 
     def work() -> None:
         while (found := patient.queue.dequeue("demo")) is None:
-            patient.queue.await_bell("demo", 10 * PATIENCE_S)
+            patient.queue.await_bell(["demo"], 10 * PATIENCE_S)
         taken.append(found[0])
 
     workers = [threading.Thread(target=work, daemon=True) for _ in range(3)]

@@ -52,10 +52,10 @@ def spawn(desk: Desk, gates: Path) -> Iterator[Callable[..., Process]]:
     """Start painting workers, each returned when it serves; those left are stopped in the end."""
     with ExitStack() as stack:
 
-        def start(**changes: Any) -> Process:
+        def start(*models: str, **changes: Any) -> Process:
             settings = desk.settings.model_copy(update=changes)
             process = stack.enter_context(
-                running([sys.executable, "-m", "tests.worker.painter", str(gates)], env=environment(settings))
+                running([sys.executable, "-m", "tests.worker.painter", str(gates), *models], env=environment(settings))
             )
             mark = f"-{process.pid}-"
             wait_until(

@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from magedit.meter import OnProgress
 from magedit.report import EditMeasures, OnPreview, OnTrace, Preview, Progress, Ratios, Stage, StepTrace
 from worker.__main__ import serve
 from worker.model import ServedModel
+from worker.shelf import Shelf
 
 COLOUR = (200, 30, 60)
 STEP_S = 0.01
@@ -133,6 +135,13 @@ def painting_model(gates: Path, name: str = "demo") -> ServedModel:
     return ServedModel(editor=Painter(gates), info=info, tokenizer_json="{}", probe=probe)
 
 
+def counted(gates: Path, model: ServedModel) -> ServedModel:
+    """The model, its loading noted in the gates' folder."""
+    with (gates / "loads").open("a") as loads:
+        loads.write(f"{model.info.name}\n")
+    return model
+
+
 def die_once(gate: Path) -> None:
     """Kill this process if ``gate`` is there and it is the one to take it away."""
     with suppress(FileNotFoundError):
@@ -169,4 +178,11 @@ def arrange_deaths(gates: Path) -> None:
 if __name__ == "__main__":
     arrange_deaths(Path(sys.argv[1]))
     configure_logging()
-    sys.exit(serve(painting_model(Path(sys.argv[1])), Settings()))
+    folder, names = Path(sys.argv[1]), sys.argv[2:]
+    if not names:
+        sys.exit(serve(painting_model(folder), Settings()))
+    models = {name: replace(painting_model(folder, name), size_bytes=10) for name in names}
+    shelf = Shelf({name: partial(counted, folder, model) for name, model in models.items()}, budget_bytes=15)
+    for each in reversed(names):
+        shelf.get(each)
+    sys.exit(serve(shelf, Settings()))

@@ -400,3 +400,25 @@ def test_rq_shows_what_runs(desk: Desk, spawn: Spawn, gates: Path) -> None:
     assert worker.name == desk.get(record).worker
     assert worker.get_state() == "busy"
     assert [execution.job_id for execution in worker.get_current_executions()] == [record.id]
+
+
+def test_one_worker_serves_several_models_each_with_its_own_line(desk: Desk, spawn: Spawn, gates: Path) -> None:
+    (gates / "hold").touch()
+    process = spawn("demo", "other")
+    # Each was loaded once, so that both are known; the budget has room for one.
+    wait_until(lambda: {name for name, each in desk.models.all().items() if each.workers} == {"demo", "other"})
+    (gates / "loads").unlink()
+    held = desk.submit("hold", model="demo")
+    runs(desk, held)
+    records = [held, *(desk.submit(model=model) for model in ("other", "demo"))]
+    (gates / "hold").unlink()
+    assert {ends(desk, record).state for record in records} == {State.SUCCEEDED}
+    # The loaded one's edits go first, however late they came.
+    assert (gates / "loads").read_text().split() == ["other"]
+    desk.models.order("demo", "load")
+    wait_until(lambda: (gates / "loads").read_text().split() == ["other", "demo"], what="load")
+    desk.models.order("demo", "unload")
+    assert ends(desk, desk.submit(model="demo")).state is State.SUCCEEDED
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE_S) == 0
+    assert desk.models.workers() == set()

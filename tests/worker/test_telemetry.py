@@ -58,7 +58,7 @@ def test_spans_go_on_with_the_requests_trace(desk: Desk) -> None:
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     mine = claim(desk)
-    with Observer("demo", provider.get_tracer("test")).attempt(mine) as seen:
+    with Observer("demo", tracer=provider.get_tracer("test")).attempt(mine) as seen:
         seen.ended(State.FAILED)
     queue, edit = exporter.get_finished_spans()
     assert (queue.name, edit.name) == ("queue", "edit")
@@ -79,7 +79,9 @@ def test_a_second_attempt_has_no_queue_span(desk: Desk) -> None:
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    with Observer("demo", provider.get_tracer("test")).attempt(claim(desk).model_copy(update={"attempt": 2})) as seen:
+    with Observer("demo", tracer=provider.get_tracer("test")).attempt(
+        claim(desk).model_copy(update={"attempt": 2})
+    ) as seen:
         seen.outcome = HANDED_BACK
     assert [span.name for span in exporter.get_finished_spans()] == ["edit"]
 

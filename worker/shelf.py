@@ -1,0 +1,119 @@
+"""The checkpoints of one worker: loaded on demand, the least recently used one unloaded when memory runs short."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final, NamedTuple
+
+import structlog
+
+from jobs.schema import ModelInfo
+from jobs.settings import Settings
+from worker.model import ServedModel, load
+
+MIB: Final = 2**20
+
+log = structlog.get_logger()
+
+
+class Description(NamedTuple):
+    """What is announced of a model, loaded or not."""
+
+    info: ModelInfo
+    tokenizer_json: str
+
+
+class Shelf:
+    """The models of a worker by name. For one thread, but for `described`."""
+
+    def __init__(self, loaders: Mapping[str, Callable[[], ServedModel]], *, budget_bytes: int = 0) -> None:
+        """``budget_bytes``: how much the weights of all loaded models may take together; 0: any amount. A single model
+        that takes more is loaded all the same, alone."""
+        self._loaders, self._budget_bytes = dict(loaders), budget_bytes
+        self._loaded: OrderedDict[str, ServedModel] = OrderedDict()
+        self._sizes: dict[str, int] = {}
+        self._described: dict[str, Description] = {}
+
+    @classmethod
+    def of(cls, served: ServedModel | Shelf) -> Shelf:
+        """A shelf, or one that holds ``served`` alone."""
+        if isinstance(served, Shelf):
+            return served
+        shelf = cls({served.info.name: lambda: served})
+        shelf.get(served.info.name)
+        return shelf
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Shelf:
+        """Every checkpoint that the settings name, each loaded once, so that all are known; those that the budget has
+        room for stay.
+
+        Raises:
+            CheckpointError: one cannot be edited with.
+        """
+        checkpoints = {settings.model: settings.checkpoint, **settings.further_models}
+        loaders = {
+            name: partial(load, settings.model_copy(update={"model": name, "checkpoint": checkpoint or None}))
+            for name, checkpoint in checkpoints.items()
+        }
+        shelf = cls(loaders, budget_bytes=settings.model_memory_mib * MIB)
+        # The worker's own model last: it stays.
+        for name in reversed(loaders):
+            shelf.get(name)
+        return shelf
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every model, loaded or not."""
+        return tuple(self._loaders)
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """Those that are loaded, the most recently used one last."""
+        return tuple(self._loaded)
+
+    @property
+    def described(self) -> Sequence[Description]:
+        """What is known of every model that was loaded once."""
+        return tuple(self._described.values())
+
+    def get(self, name: str) -> ServedModel:
+        """The model, loaded if it is not; others make room for it.
+
+        Raises:
+            CheckpointError: it can no longer be loaded.
+            KeyError: there is no such model here.
+        """
+        if name in self._loaded:
+            self._loaded.move_to_end(name)
+            return self._loaded[name]
+        self._make_room(self._sizes.get(name, 0))
+        served = self._loaders[name]()
+        self._loaded[name], self._sizes[name] = served, served.size_bytes
+        self._described[name] = Description(served.info, served.tokenizer_json)
+        self._make_room(0, keep=name)
+        log.info("model loaded", model=name, mib=round(served.size_bytes / MIB), loaded=list(self._loaded))
+        return served
+
+    def unload(self, name: str) -> bool:
+        """Give the model's memory back; it is loaded again when it is needed. False: it was not loaded."""
+        if self._loaded.pop(name, None) is None:
+            return False
+        gc.collect()
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+        log.info("model unloaded", model=name, loaded=list(self._loaded))
+        return True
+
+    def _make_room(self, coming: int, keep: str | None = None) -> None:
+        """Unload the least recently used models but ``keep`` until ``coming`` bytes more are within the budget."""
+        while self._budget_bytes and sum(self._sizes[name] for name in self._loaded) + coming > self._budget_bytes:
+            others = [name for name in self._loaded if name != keep]
+            if not others:
+                return
+            self.unload(others[0])
