@@ -33,9 +33,10 @@ def run_demo(server: str, name: str, folder: Path, console: Console, **config: A
         ServiceError: the service refused it, or it failed.
     """
     asked = demo_edit(name)
-    source, mask = asked.image(), asked.mask()
     console.print(f"{asked.source_prompt}\n-> {asked.target_prompt}", style="bold")
     with Client(server) as client:
+        (model,) = client.models()
+        source, mask = asked.image(model.image_size), asked.mask(model.image_size)
         edit = _submit(client, asked, source, mask, config)
         edit = follow(client, edit.id, console)
         # Raises for a failed edit, with its problem.

@@ -20,7 +20,7 @@
     │   ├── NotTogether          a method with an inversion or a parameter that it has no use for
     │   ├── NothingToGuide       guidance has no edit words to work with
     │   └── EditHopeless         it was about to fail, and was to be ended then
-    ├── CheckpointError          the checkpoint is not of Stable Diffusion 1.x/2.x layout, or lacks what is asked
+    ├── CheckpointError          the checkpoint is of no family that edits, or lacks what is asked
     │   └── NoGuidanceLayers     no cross attention at the guidance resolution
     ├── EditDiverged             the latent became NaN or infinite
     ├── PictureNotFinite         what the VAE gave is NaN or infinite

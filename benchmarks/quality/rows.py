@@ -25,6 +25,8 @@ ROWS: Mapping[str, EditConfig] = {
     # each edit with its kind's defaults
     "kind": EditConfig(),
     "kind, no guidance": EditConfig(strength=0.0),
+    "kind, spatial": EditConfig(constraint="spatial"),
+    "kind, both": EditConfig(constraint="both"),
     "kind, fast": EditConfig.preset("fast"),
     "kind, turbo": EditConfig.preset("turbo"),
     # what saves time, each taken back or added alone
@@ -43,6 +45,7 @@ ROWS: Mapping[str, EditConfig] = {
     "diffedit": EditConfig(method="diffedit"),
     "diffedit, own mask": EditConfig(method="diffedit", mask_source="own"),
     "blended-latent": EditConfig(method="blended-latent"),
+    "flow-edit": EditConfig(method="flow-edit"),
     "sine": EditConfig(method="sine"),
     "instruct-pix2pix": EditConfig(method="instruct-pix2pix"),
     # other inversions
@@ -55,8 +58,8 @@ ROWS: Mapping[str, EditConfig] = {
     "token, negative-prompt": EditConfig(inversion="negative-prompt"),
     "token, proximal": EditConfig(inversion="proximal"),
 }
-"""Parameters that a row leaves unset have their defaults, in `BY_KIND` those of the edit's kind. The rows p2p and pnp
-are as published, without a mask; with "+ blend" the mask holds the background."""
+"""Parameters that a row leaves unset have the checkpoint's or their own defaults, in `BY_KIND` those of the edit's
+kind. The rows p2p and pnp are as published, without a mask; with "+ blend" the mask holds the background."""
 
 SAVINGS: tuple[str, ...] = (
     "kind, a gradient an update",
@@ -118,6 +121,16 @@ TABLES: Mapping[str, tuple[str, ...]] = {
         "token",
         *(name for name in ROWS if name in ("token, negative-prompt", "token, proximal")),
         "exact",
+    ),
+    "flow": (
+        CEILING,
+        "kind, no guidance",
+        "kind",
+        "kind, spatial",
+        "kind, both",
+        "flow-edit",
+        "blended-latent",
+        "diffedit",
     ),
     "injection": ("p2p + blend", "token", "less injection", "token, less injection", "prompt + blend", "kind"),
 }

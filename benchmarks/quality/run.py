@@ -17,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -33,11 +34,13 @@ from magedit.config import PRESETS, EditConfig, Region
 from magedit.demo import checkpoint_path, edit_set, instruct_checkpoint_path
 from magedit.demo.edits import EDIT_KINDS, DemoEdit, in_room
 from magedit.demo.evaluate import judge_edit, load_pipeline, psnr
+from magedit.demo.flow_model import FlowModel
 from magedit.demo.instructions import instruction
 from magedit.demo.model import DemoModel
 from magedit.errors import EditDiverged, InvalidEdit
 from magedit.inversion.registry import inversion_settings
 from magedit.meter import planned
+from magedit.methods.compatibility import with_defaults
 from magedit.methods.registry import METHODS
 from magedit.passes import Passes
 from magedit.pipelines.instruct import InstructPipeline
@@ -59,9 +62,11 @@ BEFORE_EDIT = (Stage.PREPARE, Stage.INVERT, Stage.OPTIMIZE)
 _HERE: dict[str, Any] = {}
 
 
-def _start(checkpoint: Path, instruct: Path, device: str) -> None:
+def _start(checkpoint: Path, instruct: Path, device: str, defaults: Mapping[str, Any]) -> None:
     torch.set_num_threads(1)
-    _HERE["model"] = DemoModel.load(checkpoint, device)
+    _HERE["defaults"] = defaults
+    is_flow = (checkpoint / "transformer").is_dir()
+    _HERE["model"] = (FlowModel if is_flow else DemoModel).load(checkpoint, device)
     _HERE["load"] = {
         "float32": partial(load_pipeline, checkpoint, device),
         "bfloat16": partial(load_pipeline, checkpoint, device, torch.bfloat16),
@@ -159,8 +164,13 @@ def ceiling(edit: DemoEdit) -> Figures:
     return {**judged(edit, result, model.size), "background_db": background}
 
 
-def resolved(name: str, edit: DemoEdit, config: EditConfig) -> tuple[DemoEdit, EditConfig]:
-    """The edit with words that guidance can raise, and ``config`` as row ``name`` has it for this edit."""
+def resolved(
+    name: str, edit: DemoEdit, config: EditConfig, defaults: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[DemoEdit, EditConfig]:
+    """The edit with words that guidance can raise, and ``config`` as row ``name`` has it for this edit, with a
+    checkpoint's own ``defaults``."""
+    unset = {each for each in asdict(config) if getattr(config, each) == getattr(EditConfig(), each)}
+    config = with_defaults(config, defaults, given=asdict(config).keys() - unset)
     if edit.kind == "removal":
         edit = in_room(edit)
     if name in BY_KIND:
@@ -182,7 +192,7 @@ def _work(edit: DemoEdit, rows: Mapping[str, EditConfig], pictures: Mapping[str,
         if name == CEILING:
             lines.append(about | ceiling(edit))
             continue
-        told, used = resolved(name, edit, config)
+        told, used = resolved(name, edit, config, _HERE["defaults"])
         try:
             pipe = _pipeline(name, used)
             figures, result = measure(pipe, told, used, inversions[id(pipe)])
@@ -212,9 +222,9 @@ def _weights(checkpoint: Path) -> str:
     return digest.hexdigest()
 
 
-def _key(weights: str, name: str, edit: DemoEdit, config: EditConfig) -> str:
+def _key(weights: str, name: str, edit: DemoEdit, config: EditConfig, defaults: Mapping[str, Any]) -> str:
     """Names one line of the journal by all that its figures depend on, but for the program itself."""
-    told, used = resolved(name, edit, config)
+    told, used = resolved(name, edit, config, defaults)
     settings: list[Any] = [
         JUDGE,
         weights,
@@ -248,8 +258,9 @@ def run(
     journal.write_text("".join(whole))
     known = {line["key"]: line["figures"] for line in map(json.loads, whole)}
     weights = {each: _weights(instruct if each else checkpoint) for each in map(_is_instructed, rows.values())}
+    defaults = load_pipeline(checkpoint).backbone.defaults
     keys = {
-        (edit.name, name): _key(weights[_is_instructed(row)], name, edit, row)
+        (edit.name, name): _key(weights[_is_instructed(row)], name, edit, row, defaults)
         for edit in edits
         for name, row in rows.items()
     }
@@ -261,7 +272,9 @@ def run(
     spawn = multiprocessing.get_context("spawn")
     if todo:
         with (
-            ProcessPoolExecutor(processes, spawn, initializer=_start, initargs=(checkpoint, instruct, device)) as pool,
+            ProcessPoolExecutor(
+                processes, spawn, initializer=_start, initargs=(checkpoint, instruct, device, defaults)
+            ) as pool,
             journal.open("a") as file,
         ):
             files = [{name: picture(state, keys[edit.name, name]) for name in missing} for edit, missing in todo]

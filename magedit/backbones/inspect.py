@@ -39,8 +39,10 @@ TITLES: Mapping[Family, str] = {
     "other": "a checkpoint of another kind",
 }
 
-SUPPORTED: frozenset[Family] = frozenset({"sd1", "sd2", "sd", "lcm", "turbo", "sdxl", "sd3", "instruct-pix2pix"})
-TAKEN = "use a Stable Diffusion 1.x, 2.x, XL or 3, or InstructPix2Pix checkpoint"
+SUPPORTED: frozenset[Family] = frozenset(
+    {"sd1", "sd2", "sd", "lcm", "turbo", "sdxl", "sd3", "flux", "instruct-pix2pix"}
+)
+TAKEN = "use a Stable Diffusion 1.x, 2.x, XL or 3, FLUX.1 or InstructPix2Pix checkpoint"
 
 _WHY: Mapping[Family, str] = {
     "inpainting": "its UNet takes the mask as input; use the base model that it was made from",
@@ -65,6 +67,9 @@ _OLD_VERSION = (0, 9, 0)
 """diffusers below which conversions wrote ``sample_size`` 32 for every SD 1.x; diffusers itself takes them as 64."""
 
 _TRUE_LATENT_SIDE = 64
+
+_PACKED = 2
+"""Latent cells along the side of a position of FLUX, which takes its latents packed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +186,7 @@ def _of_folder(
         family=family,
         latent_side=side,
         factor=factor,
-        guidance_side=int(index.get("guidance_resolution") or side // int(unet.get("patch_size") or 4)),
+        guidance_side=int(index.get("guidance_resolution") or side // _cells_of_a_position(family, unet)),
         variant=chosen,
         left_out=("text_encoder_3", "tokenizer_3") if index.get("max_sequence_length") == 0 else (),
         configs=folder,
@@ -189,8 +194,10 @@ def _of_folder(
     )
     problem = _unsupported(family, index) or _incomplete(folder, family, index, files, chosen, own_vae=own_vae)
     if problem is None and own_vae:
-        problem = _wrong_vae(unet, vae)
+        problem = _wrong_vae(family, unet, vae)
     problem = problem or _wrong_schedule(scheduler)
+    if problem is None and family == "flux" and not unet.get("guidance_embeds"):
+        problem = "it was distilled to a few steps without guidance, which cannot be inverted; use FLUX.1-dev"
     if problem is None and not side:
         problem = (
             "no config tells its size: write `sample_size`, the latent's side (64 for 512 px), in "
@@ -218,8 +225,8 @@ def latent_side(unet: Mapping[str, Any], vae: Mapping[str, Any]) -> int:
 
 def _family(index: Mapping[str, Any], unet: Mapping[str, Any], scheduler: Mapping[str, Any]) -> Family:
     network = str((index.get("transformer") or index.get("unet") or ["", ""])[1])
-    for start, family in (("SD3", "sd3"), ("Flux", "flux")):
-        if network.startswith(start):
+    for name, family in (("SD3Transformer2DModel", "sd3"), ("FluxTransformer2DModel", "flux")):
+        if network == name:
             return family  # type: ignore[return-value]
     if network != "UNet2DConditionModel":
         return "other"
@@ -302,11 +309,20 @@ def _only_variant(files: Collection[str]) -> str | None:
     return None if not variants or None in variants else sorted(str(each) for each in variants)[0]
 
 
-def _wrong_vae(unet: Mapping[str, Any], vae: Mapping[str, Any]) -> str | None:
+def _cells_of_a_position(family: Family, network: Mapping[str, Any]) -> int:
+    """Latent cells along the side of a position of the maps that guidance reads, unless the checkpoint says else."""
+    return _PACKED if family == "flux" else int(network.get("patch_size") or 4)
+
+
+def _wrong_vae(family: Family, unet: Mapping[str, Any], vae: Mapping[str, Any]) -> str | None:
     kind = vae.get("_class_name", "AutoencoderKL")
     if kind != "AutoencoderKL":
         return f"its VAE is an {kind}, which encodes too roughly to edit a picture: set MAGEDIT_VAE to an AutoencoderKL"
     channels, latent = int(unet.get("out_channels") or 4), int(vae.get("latent_channels") or 4)
+    if family == "flux":
+        channels = int(unet.get("in_channels") or 64) // _PACKED**2
+        if channels > latent:
+            return "its transformer takes further pictures as input (Fill, Canny, Depth); use FLUX.1-dev"
     if channels != latent:
         return (
             f"its network works on {channels} channels, its VAE gives {latent}: set MAGEDIT_VAE to the VAE of its kind"

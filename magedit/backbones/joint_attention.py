@@ -8,18 +8,41 @@ injecting there destabilises (arXiv 2510.17803).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from magedit.backbones.base import AttentionEdit, Kept, pair_name
+from magedit.backbones.base import AttentionEdit, AttentionSite, Kept, ModuleEdit, pair_name
 
 SCORES = 2**24
 """Scores that are held at a time while their log-sum-exp is formed."""
+
+
+MakeProcessor = Callable[[AttentionSite, AttentionEdit, tuple[Kept, ...]], Any]
+"""(layer, edit, what the conditional rows keep) -> the attention processor that carries the edit out."""
+
+
+@contextmanager
+def editing(
+    network: Any, sites: Sequence[AttentionSite], edits: Mapping[str, ModuleEdit], rows: int, make: MakeProcessor
+) -> Iterator[tuple[Kept, ...]]:
+    """As `magedit.backbones.base.Backbone.editing`, by processors that ``make`` gives; each layer's own is put back on
+    every exit."""
+    kept: tuple[Kept, ...] = tuple({} for _ in range(rows))
+    known = {site.name: site for site in sites}
+    with ExitStack() as stack:
+        for name, edit in edits.items():
+            module = network.get_submodule(name)
+            assert isinstance(edit, AttentionEdit)
+            stack.callback(setattr, module, "processor", module.processor)
+            module.processor = make(known[name], edit, kept)
+        yield kept
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ ADAPTERS: Mapping[Family, Callable[[], Any]] = {
     "turbo": _UNET,
     "sdxl": _adapter("sdxl", "StableDiffusionXL"),
     "sd3": _adapter("sd3", "StableDiffusion3"),
+    "flux": _adapter("flux", "Flux"),
 }
 """Family -> its class, a `Backbone` that diffusers loads; what a family needs is imported with it."""
 

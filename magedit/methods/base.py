@@ -57,16 +57,19 @@ class EditTask:
     on_step: OnStep | None
     on_trace: Callable[[StepTrace], None] | None = None
 
-    def stepped(self, step: int, timestep: float, latent: Tensor) -> Tensor:
-        """Report the end of a step; the latent to go on with, in which weak cells still follow the source."""
+    def stepped(self, step: int, timestep: float, latent: Tensor, *, source: Tensor | None = None) -> Tensor:
+        """Report the end of a step; the latent to go on with, in which weak cells still follow the source.
+
+        ``source``: its latent there; None: the trajectory's, or the picture under fresh noise.
+        """
         if self.strength is not None:
-            latent = self._held_back(step, timestep, latent, self.strength)
+            latent = self._held_back(step, timestep, latent, self.strength, source)
         if self.on_step is not None:
             latent = self.on_step(step, timestep, latent)
         self.denoiser.meter.stepped()
         return latent
 
-    def _held_back(self, step: int, timestep: float, latent: Tensor, strength: Tensor) -> Tensor:
+    def _held_back(self, step: int, timestep: float, latent: Tensor, strength: Tensor, source: Tensor | None) -> Tensor:
         """The latent with the source in the cells whose strength is below the share of the steps that are left
         (Differential Diffusion, arXiv 2306.00950, section 3)."""
         left = 1 - (step + 1) / self.config.steps
@@ -74,9 +77,9 @@ class EditTask:
         if not held.any():
             return latent
         trajectory, process = self.inverted.latents, self.denoiser.process
-        if len(trajectory) > 1:
+        if source is None and len(trajectory) > 1:
             source = trajectory[step + 1]
-        else:
+        elif source is None:
             clean = trajectory[-1]
             fresh: Tensor = randn_tensor(clean.shape, generator=self.generator, device=clean.device)
             source = process.add_noise(clean, process.following(timestep), fresh)

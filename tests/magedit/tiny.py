@@ -7,9 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Pipeline
+from diffusers import (
+    AutoencoderKL,
+    FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    FluxTransformer2DModel,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
+)
 from transformers import (
     CLIPTextConfig,
+    CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
     T5Config,
@@ -63,25 +71,58 @@ def write_sd3(folder: Path, *, t5: bool = True, **config: Any) -> Path:
     return folder
 
 
+def write_flux(folder: Path, **config: Any) -> Path:
+    """A checkpoint of FLUX.1's layout in ``folder``; ``config`` is the transformer's."""
+    torch.manual_seed(0)
+    pipeline = FluxPipeline(
+        transformer=FluxTransformer2DModel(
+            **{
+                "patch_size": 1,
+                "in_channels": 16,
+                "num_layers": 2,
+                "num_single_layers": 2,
+                "attention_head_dim": 16,
+                "num_attention_heads": 2,
+                "joint_attention_dim": 32,
+                "pooled_projection_dim": 16,
+                "guidance_embeds": True,
+                "axes_dims_rope": (4, 4, 8),
+                **config,
+            }
+        ),
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        vae=_vae(),
+        text_encoder=CLIPTextModel(_clip_config(16)).eval(),
+        tokenizer=_clip_tokenizer(),
+        text_encoder_2=_t5(32),
+        tokenizer_2=_t5_tokenizer(),
+    )
+    pipeline.register_to_config(max_sequence_length=T5_TOKENS)
+    pipeline.save_pretrained(folder)
+    return folder
+
+
 def _clip_tokenizer() -> CLIPTokenizer:
     return CLIPTokenizer.from_pretrained(CHECKPOINT / "tokenizer")
 
 
-def _clip(projection: int) -> CLIPTextModelWithProjection:
+def _clip_config(projection: int) -> CLIPTextConfig:
     tokenizer = _clip_tokenizer()
-    return CLIPTextModelWithProjection(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=16,
-            intermediate_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            projection_dim=projection,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    ).eval()
+    return CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        projection_dim=projection,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def _clip(projection: int) -> CLIPTextModelWithProjection:
+    return CLIPTextModelWithProjection(_clip_config(projection)).eval()
 
 
 def _t5_tokenizer() -> T5TokenizerFast:

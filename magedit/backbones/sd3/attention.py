@@ -1,9 +1,7 @@
-"""Attention layers of `SD3Transformer2DModel`: their sites, their edits, and the pass that ends at one's map."""
+"""Attention layers of `SD3Transformer2DModel`: what they compute under an edit, and the pass that ends at one's map."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -12,32 +10,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from magedit.backbones import joint_attention
-from magedit.backbones.base import AttentionEdit, AttentionSite, Kept, ModuleEdit
+from magedit.backbones.base import AttentionEdit, AttentionSite, Kept
 from magedit.backbones.joint_attention import Projected
-
-
-def find_sites(transformer: SD3Transformer2DModel, guiding: Collection[int]) -> tuple[AttentionSite, ...]:
-    """The joint attention of each block; those of the blocks ``guiding`` guide."""
-    side = transformer.config.sample_size // transformer.config.patch_size
-    return tuple(
-        AttentionSite(f"transformer_blocks.{n}.attn", "joint", side, n in guiding)
-        for n in range(len(transformer.transformer_blocks))
-    )
-
-
-@contextmanager
-def editing(
-    transformer: SD3Transformer2DModel, edits: Mapping[str, ModuleEdit], rows: int = 1
-) -> Iterator[tuple[Kept, ...]]:
-    """As `magedit.backbones.base.Backbone.editing`; every layer's processor is put back on exit."""
-    kept: tuple[Kept, ...] = tuple({} for _ in range(rows))
-    with ExitStack() as stack:
-        for name, edit in edits.items():
-            module: Any = transformer.get_submodule(name)
-            assert isinstance(edit, AttentionEdit)
-            stack.callback(setattr, module, "processor", module.processor)
-            module.processor = _Processor(name, edit, kept)
-        yield kept
 
 
 def attend_until(
@@ -72,22 +46,18 @@ def attend_until(
     normed = block.norm1(hidden, emb=time)[0]
     # The last block does not carry the text on, and its norm gives no gates.
     normed_text = block.norm1_context(text, time) if block.context_pre_only else block.norm1_context(text, emb=time)[0]
-    if isinstance(block.attn.processor, _Processor):
+    if isinstance(block.attn.processor, Processor):
         block.attn.processor.keep(block.attn, normed, normed_text)
 
 
-class _Processor:
+class Processor:
     """Joint attention of one layer under an `AttentionEdit`."""
 
-    def __init__(self, name: str, edit: AttentionEdit, kept: tuple[Kept, ...]) -> None:
-        self.name, self.edit, self.kept = name, edit, kept
+    def __init__(self, site: AttentionSite, edit: AttentionEdit, kept: tuple[Kept, ...]) -> None:
+        self.name, self.edit, self.kept = site.name, edit, kept
 
     def __call__(
-        self,
-        attn: Any,
-        hidden_states: Tensor,
-        encoder_hidden_states: Tensor,
-        **_: Any,
+        self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor, **_: Any
     ) -> tuple[Tensor, Tensor]:
         projected = _project(attn, hidden_states, encoder_hidden_states)
         image, text = (

@@ -35,7 +35,7 @@ CARD = MethodCard(
     inversions=(),
     parameters=(
         *("steps", "guidance_scale", "source_guidance_scale", "negative_prompt", "skip_fraction", *MEASURED),
-        *("mask_resampling", "crop_context", "paste_margin", "seed", "n"),
+        *("mask_resampling", "mask_softness", "crop_context", "paste_margin", "seed", "n"),
     ),
     load=_load,
     plan=_plan,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import StableDiffusion3Pipeline
+from diffusers import FluxPipeline, StableDiffusion3Pipeline
 from PIL import Image, ImageDraw
 from torch import Tensor
 
@@ -23,7 +23,7 @@ from magedit.pipelines.mag_edit import MAGEditOutput, MAGEditPipeline
 from magedit.prompts.alignment import token_indices
 from magedit.report import Progress
 from tests.magedit.conftest import Room, relative
-from tests.magedit.tiny import T5_TOKENS, write_sd3
+from tests.magedit.tiny import T5_TOKENS, write_flux, write_sd3
 
 ROUNDING = 1e-4
 """Relative, of latents; two ways to the same numbers differ by rounding alone."""
@@ -34,7 +34,12 @@ def sd3(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_sd3(tmp_path_factory.mktemp("sd3"))
 
 
-@pytest.fixture(scope="module", params=["sd3"])
+@pytest.fixture(scope="module")
+def flux(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_flux(tmp_path_factory.mktemp("flux"))
+
+
+@pytest.fixture(scope="module", params=["sd3", "flux"])
 def pipe(request: pytest.FixtureRequest) -> MAGEditPipeline:
     loaded: MAGEditPipeline = MAGEditPipeline.from_pretrained(request.getfixturevalue(request.param))
     loaded.set_progress_bar_config(disable=True)
@@ -178,7 +183,7 @@ def test_batches_equal_singles(pipe: MAGEditPipeline, small_room: Room, method: 
 
 
 def test_half_precision_stays_finite(request: pytest.FixtureRequest, pipe: MAGEditPipeline, small_room: Room) -> None:
-    folder = request.getfixturevalue("sd3")
+    folder = request.getfixturevalue("flux" if "embedded-guidance" in pipe.backbone.traits else "sd3")
     half = MAGEditPipeline.from_pretrained(folder, dtype=torch.bfloat16)
     half.set_progress_bar_config(disable=True)
     assert half.backbone.dtype is torch.bfloat16
@@ -188,22 +193,33 @@ def test_half_precision_stays_finite(request: pytest.FixtureRequest, pipe: MAGEd
     assert pipe.backbone.dtype is torch.float32
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"inversion": "null-text", "null_text_iterations": 2},
-        {"inversion": "negative-prompt"},
-        {"inversion": "proximal", "proximal_reconstruction": 0.1},
-        {"inversion": "ddim"},
-        {"method": "sine", "tune_steps": 2},
-        {"method": "flow-edit", "seed": 3, "negative_prompt": "a green room"},
-        {"method": "diffedit", "mask_source": "own", "mask_ratio": 0.5},
-        {"eta": 0.5, "negative_prompt": "a green room", "local_blend": 0.3, "seed": 4},
-        {"injection": "replace", "equalizer": {"green": 2.0}},
-    ],
-    ids=lambda given: "-".join(map(str, given.values())),
+EVERYWHERE: tuple[dict[str, Any], ...] = (
+    {"inversion": "ddim"},
+    {"method": "sine", "tune_steps": 2},
+    {"method": "flow-edit", "seed": 3},
+    {"method": "diffedit", "mask_source": "own", "mask_ratio": 0.5},
+    {"eta": 0.5, "local_blend": 0.3, "seed": 4},
+    {"injection": "replace", "equalizer": {"green": 2.0}},
 )
-def test_what_makes_sense_edits(pipe: MAGEditPipeline, small_room: Room, given: dict[str, Any]) -> None:
+WITH_UNCONDITIONAL: tuple[dict[str, Any], ...] = (
+    {"inversion": "null-text", "null_text_iterations": 2},
+    {"inversion": "negative-prompt"},
+    {"inversion": "proximal", "proximal_reconstruction": 0.1},
+    {"negative_prompt": "a green room"},
+    {"method": "flow-edit", "negative_prompt": "a green room"},
+)
+
+
+@pytest.mark.parametrize(
+    "given", [*EVERYWHERE, *WITH_UNCONDITIONAL], ids=lambda given: "-".join(map(str, given.values()))
+)
+def test_what_makes_sense_edits_and_the_rest_is_refused(
+    pipe: MAGEditPipeline, small_room: Room, given: dict[str, Any]
+) -> None:
+    if given in WITH_UNCONDITIONAL and "unconditional" not in pipe.backbone.traits:
+        with pytest.raises(InvalidEdit, match="is told its guidance scale"):
+            edit(pipe, small_room, **given)
+        return
     output = edit(pipe, small_room, **given)
     assert torch.isfinite(latent_of(output)).all()
     assert relative(latent_of(output), clean_of(output)) > ROUNDING
@@ -236,6 +252,19 @@ def test_an_edit_by_flow_that_changes_nothing_is_the_picture(pipe: MAGEditPipeli
     same = {"method": "flow-edit", "guidance_scale": 3.0, "source_guidance_scale": 3.0}
     output = edit(pipe, small_room, small_room.source, **same)
     assert relative(latent_of(output), clean_of(output)) < ROUNDING
+
+
+def test_an_edit_by_flow_leaves_what_a_soft_mask_holds_back_as_the_picture_is(
+    pipe: MAGEditPipeline, small_room: Room
+) -> None:
+    """Where the mask is too weak for the last of the steps that hold back, the picture stands in the end."""
+    weak = small_room.mask.point(lambda value: value // 255 * 40)
+    room = replace(small_room, mask=weak)
+    output = edit(pipe, room, method="flow-edit", mask_softness="strength", skip_fraction=0.0, steps=4)
+    change = (latent_of(output) - clean_of(output)).abs().amax(1)[0]
+    whole = edit(pipe, small_room, method="flow-edit", skip_fraction=0.0, steps=4)
+    assert torch.isfinite(change).all()
+    assert 0 < change.max() < (latent_of(whole) - clean_of(whole)).abs().max()
 
 
 def test_an_edit_by_flow_inverts_nothing(pipe: MAGEditPipeline, small_room: Room) -> None:
@@ -337,3 +366,60 @@ def test_sd3_with_a_second_attention_in_its_blocks(tmp_path: Path, small_room: R
 def test_defaults_that_are_no_parameters_are_refused(sd3: Path, defaults: dict[str, Any]) -> None:
     with pytest.raises(CheckpointError, match="edit_defaults"):
         MAGEditPipeline.from_pretrained(sd3, edit_defaults=defaults)
+
+
+# --- FLUX ---
+
+
+def test_flux_encodes_as_diffusers_does(flux: Path) -> None:
+    backbone: Any = MAGEditPipeline.from_pretrained(flux).backbone
+    own = FluxPipeline.from_pretrained(flux)
+    with torch.no_grad():
+        told = backbone.encode("a room with a red sofa")
+        states, pooled, _ = own.encode_prompt("a room with a red sofa", None, max_sequence_length=T5_TOKENS)
+    torch.testing.assert_close(told.hidden_states, states)
+    torch.testing.assert_close(told.pooled, pooled)
+
+
+def test_flux_samples_as_diffusers_does(flux: Path) -> None:
+    """Packed latents, rotary positions, a schedule shifted by the picture's size, and the guidance that it is told."""
+    backbone: Any = MAGEditPipeline.from_pretrained(flux).backbone
+    own = FluxPipeline.from_pretrained(flux)
+    own.set_progress_bar_config(disable=True)
+    noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+    prompt = "a room with a red sofa"
+    wanted = own(
+        prompt, latents=own._pack_latents(noise, 1, 4, 16, 16), num_inference_steps=3, guidance_scale=4.0,
+        output_type="latent", max_sequence_length=T5_TOKENS, height=128, width=128,
+    ).images  # fmt: skip
+    process, latent = backbone.process(3), noise
+    with torch.no_grad():
+        told = backbone.encode(prompt).guided(4.0)
+        for t in process.timesteps:
+            latent = process.step(backbone.predict(latent, t, told), t, latent)
+    torch.testing.assert_close(own._pack_latents(latent, 1, 4, 16, 16), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_flux_is_told_the_edits_guidance_and_none_while_inverting(flux: Path, small_room: Room) -> None:
+    pipe = MAGEditPipeline.from_pretrained(flux)
+    pipe.set_progress_bar_config(disable=True)
+    told: list[float] = []
+
+    def note(_module: Any, _inputs: Any, named: dict[str, Any]) -> None:
+        told.append(float(named["guidance"][0]))
+
+    pipe.network.register_forward_pre_hook(note, with_kwargs=True)
+    edit(pipe, small_room, method="p2p", guidance_scale=6.0)
+    assert told == [1.0] * 4 + [6.0] * 4
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"guidance_embeds": False}, "distilled to a few steps without guidance"),
+        ({"in_channels": 96}, "takes further pictures as input"),
+    ],
+)
+def test_flux_of_another_purpose_is_refused(tmp_path: Path, config: dict[str, Any], reason: str) -> None:
+    with pytest.raises(CheckpointError, match=reason):
+        MAGEditPipeline.from_pretrained(write_flux(tmp_path / "checkpoint", **config))

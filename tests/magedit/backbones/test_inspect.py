@@ -127,7 +127,14 @@ def write(tmp_path: Path) -> Write:
             {"index": {"unet": None, "transformer": ["diffusers", "SD3Transformer2DModel"]}},
             "a Stable Diffusion 3 checkpoint",
         ),
-        ({"index": {"unet": None, "transformer": ["diffusers", "FluxTransformer2DModel"]}}, "a FLUX checkpoint"),
+        (
+            {"index": {"unet": None, "transformer": ["diffusers", "FluxTransformer2DModel"]}},
+            "a FLUX checkpoint for pictures of 512 px, which cannot be edited with: its transformer is missing",
+        ),
+        (
+            {"index": {"unet": None, "transformer": ["diffusers", "Flux2Transformer2DModel"]}},
+            "it is a StableDiffusionPipeline; use a Stable Diffusion 1.x, 2.x, XL or 3, FLUX.1 or InstructPix2Pix",
+        ),
         ({"unet": {"time_cond_proj_dim": 256}}, "a latent consistency model for pictures of 512 px"),
         ({"scheduler": {"_class_name": "LCMScheduler"}}, "a latent consistency model for pictures of 512 px"),
         ({"scheduler": TURBO}, "a Turbo checkpoint for pictures of 512 px"),

@@ -1,0 +1,181 @@
+"""What transformers of rectified flow with joint attention have in common, whatever their blocks are."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Self
+
+import torch
+from diffusers import DiffusionPipeline
+from PIL import Image
+from torch import Tensor, nn
+
+from magedit.backbones.autoencoder import decode, encode
+from magedit.backbones.base import AttentionSite, Kept, ModuleEdit, StructureSites
+from magedit.backbones.flow import RectifiedFlow
+from magedit.backbones.joint_attention import MakeProcessor, editing
+from magedit.edits.checkpoint import StepSizes
+from magedit.errors import CheckpointError, NoGuidanceLayers, PromptTooLong
+from magedit.prompts.alignment import Encoded
+
+
+class FlowTransformer(DiffusionPipeline):  # type: ignore[misc]
+    """Base of `magedit.backbones.base.Backbone` of these families: all but text, positions and passes.
+
+    A family registers ``transformer``, ``vae``, ``scheduler`` and its text encoders, and the config entries
+    ``guidance_blocks``, ``guidance_step_size``, ``spatial_step_size``, ``max_sequence_length`` and ``edit_defaults``.
+    """
+
+    # --- what a family tells ---
+
+    @property
+    @abstractmethod
+    def make_processor(self) -> MakeProcessor:
+        """How a layer of this family attends under an edit."""
+
+    @property
+    @abstractmethod
+    def block_names(self) -> tuple[str, ...]:
+        """The attention layers' module names, one a block, in execution order."""
+
+    @property
+    @abstractmethod
+    def map_side(self) -> int:
+        """Side of the square of positions that the picture has in the transformer."""
+
+    @property
+    @abstractmethod
+    def localizing_blocks(self) -> tuple[int, ...]:
+        """The blocks whose maps guidance reads where the checkpoint does not say."""
+
+    @property
+    @abstractmethod
+    def own_defaults(self) -> Mapping[str, Any]:
+        """The family's defaults of an edit's parameters."""
+
+    # --- what follows ---
+
+    @property
+    def network(self) -> Any:
+        return self.transformer
+
+    @property
+    def execution_device(self) -> torch.device:
+        device: torch.device = self._execution_device
+        return device
+
+    @property
+    def parts(self) -> tuple[nn.Module, ...]:
+        names = ("transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3")
+        found = (getattr(self, name, None) for name in names)
+        return tuple(each for each in found if each is not None)
+
+    @property
+    def noise_settings(self) -> Mapping[str, Any]:
+        # Without what diffusers notes for itself: where it was loaded from, and by which version.
+        return {name: value for name, value in self.scheduler.config.items() if not name.startswith("_")}
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        return {**self.own_defaults, **(self.config.edit_defaults or {})}
+
+    @property
+    def dtype(self) -> torch.dtype:
+        dtype: torch.dtype = self.transformer.context_embedder.weight.dtype
+        return dtype
+
+    @property
+    def vae_factor(self) -> int:
+        """Pixels per latent cell."""
+        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
+
+    @property
+    @abstractmethod
+    def latent_side(self) -> int: ...
+
+    @property
+    def size(self) -> int:
+        return self.latent_side * self.vae_factor
+
+    @property
+    def sites(self) -> tuple[AttentionSite, ...]:
+        guiding, side = self.config.guidance_blocks or self.localizing_blocks, self.map_side
+        return tuple(AttentionSite(name, "joint", side, n in guiding) for n, name in enumerate(self.block_names))
+
+    @property
+    def guidance_sites(self) -> tuple[AttentionSite, ...]:
+        chosen = tuple(site for site in self.sites if site.guides)
+        if not chosen:
+            raise NoGuidanceLayers(
+                f"the model has {len(self.sites)} blocks, and its guidance_blocks {list(self.config.guidance_blocks)} "
+                "name none of them: they count from 0"
+            )
+        return chosen
+
+    @property
+    def structure_sites(self) -> StructureSites:
+        raise CheckpointError("the model is a transformer: PnP injects into the decoder of a UNet")
+
+    @property
+    def step_sizes(self) -> StepSizes:
+        token = self.config.guidance_step_size
+        return StepSizes(token=token, spatial=self.config.spatial_step_size or token)
+
+    def process(self, steps: int) -> RectifiedFlow:
+        return RectifiedFlow.from_scheduler(self.scheduler, steps, positions=self.map_side**2)
+
+    # --- pictures ---
+
+    def encode_image(self, crop: Image.Image) -> Tensor:
+        return encode(self.vae, crop, self.execution_device)
+
+    def decode(self, latent: Tensor) -> Image.Image:
+        return decode(self.vae, latent)
+
+    def is_objectionable(self, picture: Image.Image) -> bool | None:
+        """None: these layouts have no safety checker."""
+        del picture
+        return None
+
+    # --- passes ---
+
+    def editing(self, edits: Mapping[str, ModuleEdit], rows: int) -> AbstractContextManager[tuple[Kept, ...]]:
+        return editing(self.transformer, self.sites, edits, rows, self.make_processor)
+
+    def own_attention(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def one_prefix(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def with_network(self, network: nn.Module) -> Self:
+        other = copy.copy(self)
+        other.transformer = network
+        return other
+
+    def release(self) -> None:
+        self.maybe_free_model_hooks()
+
+
+def tokens_of(tokenizer: Any, prompt: str) -> Encoded:
+    """A tokenizer's tokens of ``prompt``, unpadded and uncut."""
+    encoding = tokenizer(prompt, return_offsets_mapping=True, truncation=False)
+    return Encoded(tuple(encoding["input_ids"]), tuple(map(tuple, encoding["offset_mapping"])))
+
+
+def t5_states(tokenizer: Any, encoder: Any, prompt: str, length: int, device: torch.device) -> Tensor:
+    """T5's states (1, length, width), fp32.
+
+    Raises:
+        PromptTooLong: the prompt has more tokens.
+    """
+    ids = tokenizer(prompt, padding="max_length", max_length=length, return_tensors="pt").input_ids
+    if ids.shape[1] > length:
+        raise PromptTooLong(
+            f"the prompt has {ids.shape[1]} tokens of T5, the model takes {length}: shorten it", field="target_prompt"
+        )
+    states: Tensor = encoder(ids.to(device))[0].float()
+    return states
