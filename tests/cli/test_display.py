@@ -86,7 +86,7 @@ def test_regions_without_words_are_left_out() -> None:
     assert measures_table(done).row_count == 2
 
 
-def test_results_of_several_methods_are_told_apart() -> None:
+def test_results_of_several_methods_are_labelled() -> None:
     ratios: dict[str, Any] = {name: MEASURES[name] for name in ("before", "after")}
     bare: dict[str, Any] = {"seed": 3, "strength": 0.5, **ratios}
     several = (ResultMeasures(method="p2p", **bare), ResultMeasures(method="pnp", **bare), ResultMeasures(**bare))

@@ -23,7 +23,7 @@ def test_a_download_moves_as_its_files_grow(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("checkpoint", [None, "/some/folder", "model.safetensors"])
-def test_files_of_this_machine_are_no_download(checkpoint: str | None) -> None:
+def test_local_files_are_not_a_download(checkpoint: str | None) -> None:
     downloads = Downloads(checkpoint)
     assert not downloads.moved()
     assert downloads.progress() == []

@@ -94,7 +94,7 @@ def test_several_results_are_named_by_number(image: Path, tmp_path: Path) -> Non
     assert "3: seed 1, strength 1" in done.output
 
 
-def test_what_is_refused_is_told_in_the_words_of_the_service(
+def test_refusals_print_the_message_of_the_service(
     image: Path, tmp_path: Path, client: httpx.Client, form: Form
 ) -> None:
     mask = mask_file(tmp_path)

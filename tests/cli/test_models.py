@@ -30,7 +30,7 @@ def test_it_tells_sizes_methods_and_memory() -> None:
         assert told in " ".join(result.output.split())
 
 
-def test_what_cannot_be_edited_with_is_told_and_ends_with_1(tmp_path: Path) -> None:
+def test_an_unusable_checkpoint_is_named_and_exits_with_1(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoint"
     shutil.copytree(CHECKPOINT, folder)
     (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()

@@ -20,7 +20,7 @@ def warnings(redis: Redis) -> list[str]:
     return [each["event"] for each in logs if each["log_level"] == "warning"]
 
 
-def test_what_may_lose_edits_is_told(tmp_path: Path) -> None:
+def test_settings_that_may_lose_edits_are_warned_of(tmp_path: Path) -> None:
     with redis_server(tmp_path) as url, Redis.from_url(url) as redis:
         assert warnings(redis) == []
         redis.config_set("maxmemory-policy", "allkeys-lru")
@@ -31,7 +31,7 @@ def test_what_may_lose_edits_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["everysec", "no"])
-def test_writes_that_reach_the_disk_later_are_told(how: str, tmp_path: Path) -> None:
+def test_delayed_fsync_is_warned_of(how: str, tmp_path: Path) -> None:
     with redis_server(tmp_path) as url, Redis.from_url(url) as redis:
         redis.config_set("appendfsync", how)
         (told,) = warnings(redis)
@@ -46,7 +46,7 @@ def test_a_server_that_does_not_tell_is_not_blamed(setting: str, forbidden: str,
         assert warnings(redis) == []
 
 
-def test_a_server_that_is_away_is_no_answer() -> None:
+def test_an_unreachable_server_raises() -> None:
     settings: dict[str, Any] = {"redis_url": f"redis://127.0.0.1:{free_port()}/0", "redis_retries": 0}
     with pytest.raises(QueueUnavailable):
         warn_unless_durable(connect(Settings(**settings)))

@@ -111,7 +111,7 @@ def test_a_late_one_with_another_payload_loses_too(desk: Desk) -> None:
     assert len(edits(desk)) == 1
 
 
-def test_a_late_one_binds_a_key_that_nobody_took(desk: Desk) -> None:
+def test_a_late_request_binds_a_free_key(desk: Desk) -> None:
     held = keys_of(desk)
     late = reserve(held)
     lapse(desk)

@@ -42,7 +42,7 @@ def test_the_latest_is_kept_for_a_while_and_changes_the_revision(desk: Desk) -> 
     assert (later.image, later.step, later.number, previews.number(claim.id)) == (b"later", 4, 2, 2)
 
 
-def test_it_is_no_part_of_the_record(desk: Desk) -> None:
+def test_it_is_not_part_of_the_record(desk: Desk) -> None:
     claim = claimed(desk)
     desk.records.renew(claim, None, SEEN)
     assert SEEN.image not in desk.redis.hgetall(keys.EDIT + claim.id).values()

@@ -133,7 +133,7 @@ def rings(desk: Desk) -> int:
     return desk.redis.llen(keys.BELL + "demo")
 
 
-def test_whoever_puts_an_edit_in_line_rings_once(desk: Desk) -> None:
+def test_enqueuing_rings_once(desk: Desk) -> None:
     first, second = desk.submit(), desk.submit(priority="low")
     assert rings(desk) == 1
     desk.redis.delete(keys.BELL + "demo")

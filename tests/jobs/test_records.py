@@ -205,7 +205,7 @@ def test_a_zombie_can_neither_renew_nor_commit(desk: Desk) -> None:
     assert desk.get(zombie).results == (RESULT,)
 
 
-def test_a_late_renewal_keeps_a_claim_that_nobody_took(desk: Desk) -> None:
+def test_a_late_renewal_keeps_an_unclaimed_edit(desk: Desk) -> None:
     claim = claimed(desk)
     lapse(desk, claim)
     assert desk.records.renew(claim) is Hold.KEPT

@@ -53,7 +53,7 @@ def test_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hidden" not in repr(Settings())
 
 
-def test_variables_that_are_no_settings_are_named() -> None:
+def test_unknown_variables_are_named() -> None:
     environment = {
         "MAGEDIT_REDIS_ULR": "",
         "MAGEDIT_COLOUR": "",

@@ -116,7 +116,7 @@ def test_folders_are_the_next_names(store: ObjectStore) -> None:
     assert store.folders("t/j/1/") == store.folders("nothing/") == []
 
 
-def test_a_write_that_was_broken_off_is_no_object_and_can_be_removed(tmp_path: Path) -> None:
+def test_an_interrupted_write_is_not_an_object_and_can_be_removed(tmp_path: Path) -> None:
     store = ObjectStore.from_settings(Settings(state_dir=tmp_path))
     half = tmp_path / "objects" / "t" / "j" / "input" / "image.png#1"
     half.parent.mkdir(parents=True)

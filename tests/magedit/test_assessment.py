@@ -30,14 +30,14 @@ def result(*, inside: float | None = 30.0, flagged: bool | None = None) -> Resul
         ),
     ],
 )
-def test_a_picture_that_the_model_does_not_know_is_told(reconstruction: Reconstruction, field: str, told: str) -> None:
+def test_poor_reconstruction_is_warned_of(reconstruction: Reconstruction, field: str, told: str) -> None:
     measures = EditMeasures(reconstruction=reconstruction, results=(result(),))
     (warning,) = assess(measures, Thresholds(reconstruction_db=20))
     assert (warning.code, warning.field) == ("poor_reconstruction", field)
     assert told in warning.message
 
 
-def test_an_edit_that_changed_nothing_and_one_that_is_objected_to_are_told() -> None:
+def test_an_edit_without_effect_and_a_flagged_one_are_warned_of() -> None:
     measures = EditMeasures(results=(result(inside=0.4), result(flagged=True), result()))
     still, flagged = assess(measures)
     assert (still.code, flagged.code, flagged.field) == ("no_effect", "safety", None)
@@ -50,7 +50,7 @@ def guided(rise: float) -> ResultMeasures:
     return replace(result(), updates=9, before=(before, before), after=(before, after))
 
 
-def test_guidance_that_raised_no_ratio_is_told() -> None:
+def test_guidance_without_effect_is_warned_of() -> None:
     unguided = replace(guided(0.0), updates=0)
     (warning,) = assess(EditMeasures(results=(guided(0.05), guided(0.002), unguided)))
     assert (warning.code, warning.field) == ("no_guidance_effect", "strength")
@@ -61,7 +61,7 @@ def test_guidance_that_raised_no_ratio_is_told() -> None:
     assert assess(EditMeasures(results=(guided(0.0),)), Thresholds(guidance_rise=0)) == ()
 
 
-def test_nothing_is_said_of_a_good_edit_or_of_what_was_not_measured() -> None:
+def test_good_or_unmeasured_edits_have_no_warnings() -> None:
     good = EditMeasures(reconstruction=Reconstruction(vae=31.0, inversion=30.0), results=(result(),))
     unmeasured = EditMeasures(results=(result(inside=None),))
     assert assess(good) == assess(unmeasured) == ()

@@ -28,5 +28,5 @@ def test_structure_sees_shapes_and_not_colours() -> None:
     assert structure(_box("red"), _box("red", left=14), EVERYWHERE) < 0.6
 
 
-def test_without_an_edge_there_is_no_structure() -> None:
+def test_without_edges_structure_is_zero() -> None:
     assert structure(Image.new("RGB", (32, 32)), _box("red"), EVERYWHERE) == 0

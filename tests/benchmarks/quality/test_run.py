@@ -71,7 +71,7 @@ def test_a_cut_run_goes_on_where_it_was_and_another_table_takes_from_it(tmp_path
     ]
 
 
-def test_edits_of_several_seeds_are_told_apart() -> None:
+def test_edits_of_several_seeds_have_distinct_names() -> None:
     edits = edits_of(2, (5, 6), ["colour"])
     assert [edit.name for edit in edits][:3] == ["plain-colour-0.5", "plain-colour-1.5", "complex-colour-0.5"]
     assert len({edit.name for edit in edits}) == len({edit.source_prompt for edit in edits}) == 8

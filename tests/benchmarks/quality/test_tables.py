@@ -8,7 +8,7 @@ from benchmarks.quality.tables import ATTRIBUTES, markdown, regressions, summary
 from magedit.demo.edits import EDIT_KINDS
 
 
-def test_attributes_are_what_is_no_other_kind() -> None:
+def test_attributes_are_the_kinds_without_a_group_of_their_own() -> None:
     assert tuple(kind for kind in EDIT_KINDS if kind not in KIND_OF) == ATTRIBUTES
 
 
@@ -49,7 +49,7 @@ def rows(complexity: str, kind: str, **successes: str) -> list[dict[str, object]
     ]
 
 
-def test_what_guidance_loses_is_told_by_kind() -> None:
+def test_losses_by_guidance_are_reported_per_kind() -> None:
     figures = [
         *rows("plain", "pattern", guided="1100", unguided="1110"),
         *rows("plain", "part", guided="11", unguided="10"),

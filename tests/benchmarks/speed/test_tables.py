@@ -26,7 +26,7 @@ def printed(where: Console) -> dict[str, list[str]]:
     return cells(where.file.getvalue())
 
 
-def test_costs_are_told_against_the_first_row() -> None:
+def test_costs_are_relative_to_the_first_row() -> None:
     where = console()
     slow = Cost(8.0, 4.0, Passes(forward=5, graded=1, backward=3, embedding=2), 4e9, 30.0, 1e9)
     show(where, "", {"slow": slow, "fast": Cost(2.0, 2.0, Passes(source=7, truncated=4), 1e9, 20.0, 2e9)})
@@ -35,13 +35,13 @@ def test_costs_are_told_against_the_first_row() -> None:
     assert rows["fast"] == ["2.0", "4.00", "2.0", "2.00", "0", "11", "0", "1", "4.00", "0", "25%", "20"]
 
 
-def test_seconds_of_a_pass_are_told_against_the_first_row() -> None:
+def test_seconds_of_a_pass_are_relative_to_the_first_row() -> None:
     where = console()
     show_passes(where, "", {"64": {"forward": 0.5, "backward": 1.0}, "128": {"forward": 2.0, "backward": 3.0}})
     assert printed(where) == {"64": ["0.500 (1.0)", "1.000 (1.0)"], "128": ["2.000 (4.0)", "3.000 (3.0)"]}
 
 
-def test_whole_edits_are_told_against_the_released_row_of_their_kind() -> None:
+def test_whole_edits_are_relative_to_the_released_row_of_their_kind() -> None:
     where, flops = console(), {"released": 8e15, "exact": 4e15, "released, every update": 6e15}
     rows = {name: {"flops": each} for name, each in flops.items()}
     timed = {"exact": {"flops": 4e15, "seconds": 10.0}, "direct, every update": {"flops": 2e15}}

@@ -33,7 +33,7 @@ def test_a_key_comes_back_without_its_secret(api_keys: ApiKeys, desk: Desk) -> N
     assert key.sha256 not in repr(key)
 
 
-def test_what_is_no_key() -> None:
+def test_malformed_keys_are_rejected() -> None:
     good = "mge_" + "0" * 16 + "_" + "a" * 64
     assert parse(good) is not None
     for token in ("", "mge_", good[:-1], good + "0", good.upper(), " " + good, good + "\n", good.replace("a", "é")):

@@ -55,6 +55,6 @@ def test_not_public(address: str) -> None:
     assert not is_public(address)
 
 
-def test_what_is_no_address() -> None:
+def test_invalid_addresses_raise() -> None:
     with pytest.raises(ValueError, match="localhost"):
         is_public("localhost")

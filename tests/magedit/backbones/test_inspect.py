@@ -267,7 +267,7 @@ def hub() -> Iterator[str]:
         server.shutdown()
 
 
-def test_mistyped_gated_and_unreachable_are_told_apart(hub: str) -> None:
+def test_mistyped_gated_and_unreachable_have_their_own_messages(hub: str) -> None:
     for name, revision, endpoint, told in (
         ("nobody/mistyped", None, hub, "there is no checkpoint 'nobody/mistyped' on the hub"),
         ("nobody/gated", None, hub, "for those who have accepted its terms"),

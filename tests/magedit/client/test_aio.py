@@ -164,7 +164,7 @@ def test_lost_answers_make_no_second_edit(client: httpx.Client, worker_side: Wor
     assert open_ids(worker_side.records) == set(ids)
 
 
-def test_nobody_there() -> None:
+def test_connection_refused() -> None:
     async def use() -> None:
         async with AsyncClient(f"http://127.0.0.1:{free_port()}", retries=1) as nobody:
             await nobody.models()

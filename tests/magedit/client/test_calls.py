@@ -38,7 +38,7 @@ def test_an_edit_that_is_being_accepted_is_asked_for_again() -> None:
     assert pause_before_retry(1, 3, answer(409, "not_ready")) is None
 
 
-def test_no_answer_is_no_answer() -> None:
+def test_connection_errors_are_retried_a_few_times() -> None:
     assert pause_before_retry(1, 3, httpx.ConnectError("refused")) is not None
     assert pause_before_retry(4, 3, httpx.ConnectError("refused")) is None
 

@@ -48,7 +48,7 @@ def test_a_refusal_for_good_is_raised_at_once() -> None:
     assert refused.value.problem.code == "not_found"
 
 
-def test_a_refusal_that_is_no_error_is_raised_as_it_is() -> None:
+def test_a_refused_stream_with_a_success_status_raises() -> None:
     with pytest.raises(Refused):
         pause_before_reopening(1, 3, Refused(httpx.Response(200)))
 

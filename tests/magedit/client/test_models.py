@@ -40,7 +40,7 @@ def test_an_edit_is_finished_in_its_last_states_alone(state: State) -> None:
     assert {"queued", "running"}.isdisjoint(TERMINAL)
 
 
-def test_what_a_later_service_adds_is_no_error_and_what_an_earlier_one_lacks_has_a_default() -> None:
+def test_unknown_fields_are_ignored_and_missing_ones_have_defaults() -> None:
     edit = Edit.model_validate(ANSWER | {"mood": "fine", "results": [FILE_OF | {"colour": "red"}]})
     assert not hasattr(edit, "mood")
     assert (edit.results[0].seed, edit.history, edit.webhook_url) == (None, (), None)

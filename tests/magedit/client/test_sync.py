@@ -118,7 +118,7 @@ def test_cancel_delete_list(service: Client) -> None:
         assert [(model.name, model.ready) for model in service.models()] == [("demo", True)]
 
 
-def test_nobody_there() -> None:
+def test_connection_refused() -> None:
     with Client(f"http://127.0.0.1:{free_port()}") as nobody, pytest.raises(httpx.ConnectError):
         nobody.models()
 

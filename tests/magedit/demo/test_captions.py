@@ -33,7 +33,7 @@ def test_captions_differ_and_repeat_with_their_seed() -> None:
     assert caption_scene(scene, random.Random(5)) == caption_scene(scene, random.Random(5))
 
 
-def test_two_like_pillows_are_told_in_the_plural() -> None:
+def test_two_like_pillows_are_in_the_plural() -> None:
     things = (
         Thing(kind="sofa", x=64, y=72, colour="blue"),
         Thing(kind="pillow", x=48, y=72, side="left", colour="orange"),
@@ -62,7 +62,7 @@ def test_sentences_have_verbs_and_say_what_is_there() -> None:
                 assert mention.side in (None, thing.side)
 
 
-def test_a_thing_is_told_to_be_where_it_is() -> None:
+def test_a_caption_places_a_thing_where_it_is() -> None:
     things = (
         Thing(kind="picture", x=64, y=24, colour="red"),
         Thing(kind="clock", x=104, y=24, side="right", colour="blue"),

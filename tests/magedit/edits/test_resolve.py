@@ -110,7 +110,7 @@ def test_masks_and_regions_pair_up() -> None:
     assert len(resolved(masks=None, regions=[{"words": ["purple"]}, {}]).edit().regions) == 2
 
 
-def test_the_kind_is_told_by_the_prompts_and_what_is_given_wins() -> None:
+def test_the_kind_follows_from_the_prompts_and_given_values_win() -> None:
     bare: dict[str, Any] = {"source_prompt": "a room with a purple carpet", "target_prompt": "a room"}
     removal = resolved(**bare, words=["room"]).edit()
     assert removal.kind == "removal"
@@ -128,7 +128,7 @@ def test_a_removal_that_names_nothing_for_its_place_is_not_guided() -> None:
     assert resolved(**bare, words=["carpet"]).edit().config.strength == KINDS["removal"]["strength"]
 
 
-def test_all_that_is_wrong_is_told_and_the_rest_is_resolved() -> None:
+def test_all_problems_are_listed_and_the_rest_is_resolved() -> None:
     found = resolved(target_prompt="a zebra with a purple carpet", words=["lion"], equalizer={"tiger": 2}, eta=0.5)
     assert [(type(each).__name__, each.field) for each in found.problems] == [
         ("PromptNotSupported", "target_prompt"),

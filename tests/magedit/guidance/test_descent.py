@@ -114,7 +114,7 @@ def test_a_step_ends_when_its_words_have_won(wins_at: int, updates: int) -> None
     assert guided.before
 
 
-def test_a_gradient_of_zero_is_no_obstacle() -> None:
+def test_a_zero_gradient_is_handled() -> None:
     flat: Callable[[Any], Tensor] = lambda maps: 0 * maps["a"].sum()  # noqa: E731
     assert drive(loss=flat, tolerance=0.5).updates == ITERATIONS
 

@@ -55,7 +55,7 @@ def test_sixteen_bit_grey_keeps_its_greys(mode: str) -> None:
         (Image.new("F", (8, 8)), "mode F, whose range is not known"),
     ],
 )
-def test_what_is_no_picture_is_refused_in_a_sentence(wrong: Any, message: str) -> None:
+def test_other_types_than_pictures_are_refused_in_a_sentence(wrong: Any, message: str) -> None:
     with pytest.raises(InvalidEdit, match=message) as caught:
         as_image(wrong, "image")
     assert caught.value.field == "image"

@@ -131,7 +131,7 @@ def hole(mask: Image.Image) -> Image.Image:
         (shades(0, 0).convert("RGBA"), "alpha", "selects no pixel: its alpha is 255 to 255"),
     ],
 )
-def test_a_mask_that_chooses_nothing_is_told_what_was_seen(mask: Image.Image, mode: MaskMode, told: str) -> None:
+def test_the_error_for_an_empty_selection_names_the_shades(mask: Image.Image, mode: MaskMode, told: str) -> None:
     with pytest.raises(EmptyMask) as caught:
         read_mask(mask, mode)
     assert told in caught.value.message

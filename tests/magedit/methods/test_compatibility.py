@@ -46,7 +46,7 @@ def test_a_comparison_leaves_out_what_a_method_has_no_use_for() -> None:
         check_together(each)
 
 
-def test_what_serves_another_method_is_no_contradiction() -> None:
+def test_parameters_of_other_methods_are_accepted() -> None:
     for name in METHODS:
         check_together(EditConfig(method=name, constraint="spatial", guidance_step_size=3.0, blend_fraction=0.1))
 

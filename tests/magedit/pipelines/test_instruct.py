@@ -59,7 +59,7 @@ def instructed(checkpoint: Path) -> InstructPipeline:
     return InstructPipeline.from_pretrained(str(checkpoint))
 
 
-def test_the_layout_is_told_by_the_channels(checkpoint: Path) -> None:
+def test_the_layout_follows_from_the_channels(checkpoint: Path) -> None:
     assert inspect(checkpoint).family == "instruct-pix2pix"
     assert inspect(CHECKPOINT).family == "sd"
     with pytest.raises(CheckpointError, match=r"is an InstructPix2Pix checkpoint .* load it with InstructPipeline"):

@@ -44,7 +44,7 @@ def test_every_method_shows_its_steps_inside_the_mask_alone(
     assert ImageChops.difference(seen[-1].picture, room.image).getbbox() is not None
 
 
-def test_results_are_told_apart(often: MAGEditPipeline, room: Room) -> None:
+def test_results_are_distinguished(often: MAGEditPipeline, room: Room) -> None:
     seen: list[Preview] = []
     often(room.image, room.mask, room.source, room.target, (), replace(CONFIG, n=2), on_preview=seen.append)
     assert {each.result for each in seen} == {0, 1}

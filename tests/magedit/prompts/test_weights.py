@@ -43,7 +43,7 @@ def test_weights_become_factors_of_their_words(text: str, prompt: str, equalizer
         ("a cat BREAK a dog", "'BREAK'"),
     ],
 )
-def test_what_is_no_weight_is_refused_by_name(text: str, named: str) -> None:
+def test_an_invalid_weight_is_refused_by_name(text: str, named: str) -> None:
     with pytest.raises(PromptNotSupported) as caught:
         read_weights(text, field="source_prompt")
     assert named in caught.value.message

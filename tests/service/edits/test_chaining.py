@@ -52,7 +52,7 @@ def test_a_prompt_of_its_own_counts(client: httpx.Client, form: Form, worker_sid
     assert edit["request"]["source_prompt"] == "a room with a carpet"
 
 
-def test_what_cannot_be_a_source_is_told_apart(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
+def test_invalid_sources_have_their_own_errors(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
     waiting = form.send(client).json()["id"]
     assert_problem(onward(waiting).send(client), 409, "not_ready")
     failed = form.send(client).json()["id"]

@@ -50,7 +50,7 @@ def test_quoted_or_bare(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", '""', "a b", '"a', '"a"b"', '"a\\b"', "é", "x" * (KEY_MAX + 1), '"a";b=c'])
-def test_what_is_no_key(text: str) -> None:
+def test_malformed_keys_are_rejected(text: str) -> None:
     with pytest.raises(InvalidIdempotencyKey, match="printable ASCII"):
         parse_key([text])
 

@@ -207,7 +207,7 @@ BROKEN: dict[str, tuple[bytes, str | None, int, str, str | None, str]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_is_wrong_with_a_part_is_told_with_its_cure(name: str, client: httpx.Client, settings: Settings) -> None:
+def test_errors_of_a_part_name_the_cure(name: str, client: httpx.Client, settings: Settings) -> None:
     body, kind, status, code, field, told = BROKEN[name]
     problem = assert_problem(send(client, body, kind), status, code, field)
     assert told in problem["detail"]
@@ -247,7 +247,7 @@ def test_repeated_fields_keep_their_values(client: httpx.Client) -> None:
     assert edit["request"]["regions"][0]["words"] == ["purple", "carpet"]
 
 
-def test_a_caller_who_hangs_up_is_no_fault(client: httpx.Client, settings: Settings) -> None:
+def test_a_caller_that_hangs_up_is_not_a_server_error(client: httpx.Client, settings: Settings) -> None:
     body = form(WHOLE)
     with capture_logs() as logs:
         with socket.create_connection(("127.0.0.1", client.base_url.port)) as connection:

@@ -111,7 +111,9 @@ def test_who_hangs_up_waits_no_longer_and_the_edit_goes_on(
     assert worker_side.queue.waiting("demo") == open_ids(worker_side.records)
 
 
-def test_many_who_wait_hold_nobody_up(waiter: httpx.Client, app: FastAPI, form: Form, worker_side: WorkerSide) -> None:
+def test_many_waiting_requests_block_no_other(
+    waiter: httpx.Client, app: FastAPI, form: Form, worker_side: WorkerSide
+) -> None:
     # More than the threads of the front end (anyio's 40).
     many = 48
     answers: list[httpx.Response] = []

@@ -204,7 +204,7 @@ def test_a_red_mask_does_not_lead_to_an_edit_of_everything(
     assert_nothing_kept(settings)
 
 
-def test_a_mask_on_a_turned_photo_is_told_why_it_does_not_fit(client: httpx.Client, form: Form) -> None:
+def test_the_error_for_a_mask_on_a_rotated_photo_names_the_rotation(client: httpx.Client, form: Form) -> None:
     exif = Image.Exif()
     exif[0x0112] = 8
     form.files[0] = ("image", encode(Image.new("RGB", SIZE), "JPEG", exif=exif))
@@ -291,7 +291,7 @@ def test_what_is_refused_names_the_field_and_leaves_nothing(
     assert_nothing_kept(settings)
 
 
-def test_a_mask_of_another_size_is_told_both_sizes(client: httpx.Client, form: Form) -> None:
+def test_the_error_for_a_mask_of_another_size_names_both_sizes(client: httpx.Client, form: Form) -> None:
     form.files[1] = ("mask", mask((40, 30), (1, 1, 9, 9)))
     detail = form.send(client).json()["detail"]
     assert "40x30" in detail
@@ -347,7 +347,7 @@ def test_weights_that_cannot_be_read_are_named(client: httpx.Client, form: Form,
     assert_nothing_kept(settings)
 
 
-def test_an_unsure_reading_is_told(client: httpx.Client, form: Form) -> None:
+def test_an_unsure_reading_is_warned_of(client: httpx.Client, form: Form) -> None:
     form.data |= {"source_prompt": "a room with a carpet", "target_prompt": "a carpet with a room"}
     (warning,) = form.send(client).json()["warnings"]
     assert (warning["code"], warning["field"]) == ("reading_unsure", "words")
@@ -355,7 +355,9 @@ def test_an_unsure_reading_is_told(client: httpx.Client, form: Form) -> None:
     assert form.send(client).json()["warnings"] == []
 
 
-def test_an_unknown_model_is_told_the_known_ones(client: httpx.Client, form: Form, announce: Announce) -> None:
+def test_the_error_for_an_unknown_model_lists_the_known_ones(
+    client: httpx.Client, form: Form, announce: Announce
+) -> None:
     announce(name="sd14")
     form.data["model"] = "sd9"
     detail = form.send(client).json()["detail"]
@@ -377,7 +379,7 @@ def test_a_missing_prompt_is_named(client: httpx.Client, form: Form, settings: S
     assert_nothing_kept(settings)
 
 
-def test_a_body_that_is_no_form_is_415(client: httpx.Client, settings: Settings) -> None:
+def test_a_body_that_is_not_a_form_is_415(client: httpx.Client, settings: Settings) -> None:
     assert_problem(client.post("/v1/edits", json={"image": "x"}), 415, "unsupported_media_type", None)
     assert_problem(client.post("/v1/edits", content=b""), 415, "unsupported_media_type", None)
     assert_nothing_kept(settings)
@@ -530,7 +532,7 @@ def test_few_uploads_are_taken_in_at_a_time_and_status_waits_for_none(
     assert most == 2
 
 
-def test_who_waits_too_long_for_a_place_is_told_to_come_again(
+def test_a_request_that_waits_too_long_gets_503_with_retry_after(
     settings: Settings, announce: Announce, form: Form, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     announce()

@@ -181,5 +181,5 @@ def test_the_orientation_is_found_whatever_else_is_there(order: str) -> None:
         exif("<", 3, 1, 6)[:-6],
     ],
 )
-def test_what_is_no_orientation_turns_nothing(block: bytes) -> None:
+def test_an_invalid_orientation_rotates_nothing(block: bytes) -> None:
     assert orientation_of(block) == 1

@@ -120,7 +120,7 @@ def test_work_that_fails_gives_its_place_back() -> None:
     assert run(use()) == "1"
 
 
-def test_patience_ends_and_costs_nobody_a_place() -> None:
+def test_the_wait_for_a_slot_times_out_and_leaks_none() -> None:
     held = Held()
 
     async def use() -> str:

@@ -71,13 +71,13 @@ def test_no_picture_at_all(data: bytes) -> None:
         read(data)
 
 
-def test_an_empty_file_is_told_apart() -> None:
+def test_an_empty_file_has_its_own_error() -> None:
     with pytest.raises(UnreadableImage, match="is an empty file: it has 0 bytes"):
         read(b"")
 
 
 @pytest.mark.parametrize("encoding", ["PNG", "JPEG", "WEBP"])
-def test_base64_in_a_file_is_told_what_it_is(encoding: str) -> None:
+def test_the_error_for_base64_text_names_it(encoding: str) -> None:
     text = base64.b64encode(encode(Image.new("RGB", (20, 10)), encoding))
     for data in (text, b"data:image/png;base64," + text):
         with pytest.raises(UnsupportedImageType, match="is base64 text"):

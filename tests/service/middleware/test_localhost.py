@@ -28,7 +28,7 @@ def test_the_names_of_this_machine_open(host: str, client: httpx.Client) -> None
     assert client.get("/v1/edits", headers={"Host": host}).status_code == 200
 
 
-def test_a_request_without_host_is_no_browsers(client: httpx.Client) -> None:
+def test_a_request_without_host_is_not_from_a_browser(client: httpx.Client) -> None:
     with socket.create_connection(("127.0.0.1", client.base_url.port or 0)) as raw:
         raw.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
         assert raw.recv(100).startswith(b"HTTP/1.1 200")
@@ -67,7 +67,7 @@ def test_where_keys_are_asked_for_a_key_is_enough(settings: Settings, announce: 
         assert form.send(client, asked).status_code == 202
 
 
-def test_whoever_allows_everybody_gets_everybody(settings: Settings, announce: Announce, form: Form) -> None:
+def test_anonymous_access_can_be_allowed(settings: Settings, announce: Announce, form: Form) -> None:
     announce()
     with serving(settings.model_copy(update={"allow_anonymous": True})) as client:
         assert form.send(client, {"Host": "example.com", "Origin": "https://example.org"}).status_code == 202

@@ -6,7 +6,7 @@ from jobs.tenants.limits import Left, Limits, Rate
 from service.middleware.rate_limits import rate_headers, rates_of
 
 
-def test_submits_count_twice_and_zero_is_no_limit() -> None:
+def test_submits_count_twice_and_zero_is_unlimited() -> None:
     limits = Limits(requests_per_minute=60, submits_per_minute=5)
     assert [rate.name for rate in rates_of(limits, submits=False)] == ["requests"]
     assert [(rate.name, rate.quota) for rate in rates_of(limits, submits=True)] == [("requests", 60), ("submits", 5)]

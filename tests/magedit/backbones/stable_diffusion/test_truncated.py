@@ -158,7 +158,7 @@ def test_checkpointed_passes_have_the_same_gradient_and_keep_less() -> None:
     assert kept[1] < kept[0] / 2
 
 
-def test_what_is_no_layer_is_refused(pipe: MAGEditPipeline) -> None:
+def test_an_unknown_layer_is_refused(pipe: MAGEditPipeline) -> None:
     sample, embedding = inputs()
     with pytest.raises(ValueError, match=r"conv_in.*find_sites"):
         attend_until(pipe.unet, sample, 1, embedding, "conv_in")
