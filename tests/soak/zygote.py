@@ -97,7 +97,9 @@ def _child(request: Request, parent: int) -> None:
         os.environ.update(request["environment"])
         shift_clock(request["skew_s"])
         worker = importlib.import_module("worker.__main__")
-        worker.load = _gated(worker.load, Path(request["gate"]))  # type: ignore[attr-defined]
+        # What `worker.shelf` loads checkpoints by.
+        shelf = importlib.import_module("worker.shelf")
+        shelf.load = _gated(shelf.load, Path(request["gate"]))  # type: ignore[attr-defined]
         status = worker.main()
     except BaseException:
         sys.excepthook(*sys.exc_info())
