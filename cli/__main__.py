@@ -19,6 +19,7 @@ from cli.demo import report, run_demo
 from cli.edit import edit
 from cli.errors import explained, read_settings
 from cli.keys import app as keys_app
+from cli.mask import mask
 from cli.models import app as models_app
 from cli.options import with_config_options
 from cli.stack import Stack, free_port
@@ -89,6 +90,7 @@ def worker(workers: Workers = 1) -> None:
 
 app.command()(edit)
 served_models.register(models_app)
+app.command()(mask)
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
 app.add_typer(webhooks_app, name="webhooks")

@@ -65,7 +65,7 @@ class LocalEditor:
         try:
             claim = self._claim(image, masks, **{name: value for name, value in fields.items() if value is not None})
         except (MAGEditError, JobError, RequestError) as error:
-            raise _refused(problem_of(error)) from error
+            raise refused(problem_of(error)) from error
         record = self._run(claim, preview)
         view = edit_view(record, position=None, model=None, now=0.0)
         hrefs = [each.href for each in (*view.results, *view.artifacts)]
@@ -143,7 +143,7 @@ class LocalEditor:
                     thresholds=work.thresholds_of(self._settings),
                 )
             except (MAGEditError, ContentWithheld) as error:
-                raise _refused(failure_of(error)) from error
+                raise refused(failure_of(error)) from error
             bar.update(task, description="succeeded", completed=1.0)
         done = {
             "state": State.SUCCEEDED,
@@ -179,5 +179,6 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
-def _refused(problem: schema.Problem) -> ServiceError:
+def refused(problem: schema.Problem) -> ServiceError:
+    """The problem as a client raises it."""
     return ServiceError(Problem.model_validate_json(problem.model_dump_json()), None)

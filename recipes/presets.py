@@ -391,9 +391,9 @@ SEGMENTER_128: Final = SegmenterPreset(
         patch=8,
         decoder_width=96,
         rooms=4_000,
-        prompts=8,
+        prompts=4,
         encoder=Schedule(samples=3_700, batch=4, muon=0.01, adam=1e-3, warmup=200, decay=0.5),
-        schedule=Schedule(samples=8_000, batch=4, muon=0.01, adam=1e-3, warmup=100, decay=0.5),
+        schedule=Schedule(samples=7_000, batch=2, muon=0.01, adam=2e-3, warmup=100, decay=0.5),
     ),
 )
 

@@ -17,7 +17,11 @@ from .calls import (
     Picture,
     edit_of,
     ended,
+    found_mask,
     listing,
+    look_pause_s,
+    mask_of,
+    mask_submission,
     outcome_of,
     pause_before_retry,
     preview_in,
@@ -26,7 +30,7 @@ from .calls import (
     too_late,
 )
 from .events import OPEN, REOPEN_S, Refused, after, opening, pause_before_reopening, preview_of
-from .models import Edit, Model, Page, Preview, State
+from .models import Edit, Mask, Model, Page, Preview, State
 
 
 class AsyncClient:
@@ -83,6 +87,33 @@ class AsyncClient:
             **fields,
         )
         return edit_of(await self._make(call))
+
+    async def find_mask(
+        self,
+        image: Picture | None,
+        *,
+        points: Sequence[Sequence[float]] = (),
+        box: Sequence[float] | None = None,
+        words: str | None = None,
+        idempotency_key: str | None = None,
+        wait_s: int = 20,
+        **fields: object,
+    ) -> Mask:
+        """Find a mask and wait for it; arguments and errors are those of `Client.find_mask`."""
+        call = mask_submission(
+            image,
+            points=points,
+            box=box,
+            words=words,
+            idempotency_key=idempotency_key,
+            wait_s=wait_s,
+            **fields,
+        )
+        answer = await self._make(call)
+        while not (mask := mask_of(answer)).finished:
+            await asyncio.sleep(look_pause_s(answer))
+            answer = await self._call("GET", f"/v1/masks/{mask.id}")
+        return found_mask(mask)
 
     async def get(self, edit_id: str) -> Edit:
         """The edit as it stands."""

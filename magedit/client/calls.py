@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from .models import Edit, Preview, Problem, State
+from .models import Edit, Mask, Preview, Problem, State
 
 Picture = str | Path | bytes
 
@@ -29,7 +29,7 @@ POLL_S = 0.5
 """Longest pause between two looks at an edit, in seconds: an answer of which nothing has changed costs little (304)."""
 
 # Fields that are JSON arrays; every other sequence is a field that is repeated.
-_ARRAYS = frozenset({"regions", "mask_shapes"})
+_ARRAYS = frozenset({"regions", "mask_shapes", "points", "box"})
 
 # Answers after which the same call may do better (RFC 9110, 15; RFC 6585, 4).
 _LATER = frozenset({429, 502, 503, 504})
@@ -91,6 +91,38 @@ def _multipart(files: list[tuple[str, tuple[str, bytes]]], data: dict[str, str |
         return {"data": data, "files": files}
     parts = [(name, each) for name, value in data.items() for each in (value if isinstance(value, list) else [value])]
     return {"files": [(name, (None, value)) for name, value in parts]}
+
+
+def mask_submission(
+    image: Picture | None,
+    *,
+    points: Sequence[Sequence[float]],
+    box: Sequence[float] | None,
+    words: str | None,
+    idempotency_key: str | None,
+    wait_s: int,
+    **fields: object,
+) -> Call:
+    """`POST /v1/masks`; keys as `submission` has them."""
+    files = [] if image is None else [("image", _upload("image", image))]
+    asked = {"points": [list(each) for each in points] or None, "box": box and list(box), "words": words}
+    headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+    if wait_s:
+        headers["Prefer"] = f"wait={wait_s}"
+    return Call("POST", "/v1/masks", {**_multipart(files, form_data(**asked, **fields)), "headers": headers})
+
+
+def mask_of(response: httpx.Response) -> Mask:
+    """The mask in an answer."""
+    return Mask.model_validate_json(response.content)
+
+
+def found_mask(mask: Mask) -> Mask:
+    """A mask that was waited for. Raises ServiceError if it has not succeeded."""
+    if mask.state != "succeeded":
+        detail = f"mask {mask.id} is {mask.state}"
+        raise ServiceError(mask.problem or Problem(title="No mask", status=409, detail=detail, code=mask.state), None)
+    return mask
 
 
 def listing(state: State | None, limit: int, cursor: str | None) -> Call:

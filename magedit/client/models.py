@@ -167,6 +167,44 @@ class Preview(ResponseModel):
     steps: int
 
 
+class Rle(ResponseModel):
+    """COCO run lengths of a mask of ``size`` (height, width)."""
+
+    counts: str | tuple[int, ...]
+    size: tuple[int, int]
+
+
+class MaskCandidate(ResponseModel):
+    """One mask that was found; ``box`` is x, y, width and height, ``polygon`` its rings of points."""
+
+    score: float
+    label: str | None = None
+    area: int
+    box: tuple[int, int, int, int]
+    polygon: tuple[tuple[tuple[float, float], ...], ...]
+    rle: Rle
+    href: str = ""
+
+
+class Mask(ResponseModel):
+    """A mask as it stands; its candidates, the best one first, once it has succeeded."""
+
+    id: str
+    state: State
+    model: str
+    queue_position: int | None = None
+    attempt: int = 0
+    found_by: str | None = None
+    candidates: tuple[MaskCandidate, ...] = ()
+    timings: Timings | None = None
+    problem: Problem | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether its state can no longer change."""
+        return self.state in TERMINAL
+
+
 class Page(ResponseModel):
     """Edits, newest first; ``next_cursor`` None: the last page."""
 

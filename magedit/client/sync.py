@@ -18,8 +18,11 @@ from .calls import (
     Picture,
     edit_of,
     ended,
+    found_mask,
     listing,
     look_pause_s,
+    mask_of,
+    mask_submission,
     outcome_of,
     pause_before_retry,
     preview_in,
@@ -28,7 +31,7 @@ from .calls import (
     too_late,
 )
 from .events import OPEN, REOPEN_S, Refused, after, opening, pause_before_reopening, preview_of
-from .models import Edit, Model, Page, Preview, State
+from .models import Edit, Mask, Model, Page, Preview, State
 
 
 class Client:
@@ -95,6 +98,46 @@ class Client:
             **fields,
         )
         return edit_of(self._make(call))
+
+    def find_mask(
+        self,
+        image: Picture | None,
+        *,
+        points: Sequence[Sequence[float]] = (),
+        box: Sequence[float] | None = None,
+        words: str | None = None,
+        idempotency_key: str | None = None,
+        wait_s: int = 20,
+        **fields: object,
+    ) -> Mask:
+        """Find a mask and wait for it.
+
+        Args:
+            image: the picture; None: ``source_edit`` names the edit in whose result to look.
+            points: clicks, each x, y and label: 1 of what is meant, 0 not.
+            box: x, y, width and height around what is meant.
+            words: what is meant, in place of points and box.
+            idempotency_key: as `submit` has it.
+            wait_s: how long one request waits, in seconds; keep it below the client's time-out.
+            fields: any further form fields of `POST /v1/masks`.
+
+        Raises:
+            ServiceError: it was refused, or nothing was found; the problem tells why.
+        """
+        call = mask_submission(
+            image,
+            points=points,
+            box=box,
+            words=words,
+            idempotency_key=idempotency_key,
+            wait_s=wait_s,
+            **fields,
+        )
+        answer = self._make(call)
+        while not (mask := mask_of(answer)).finished:
+            time.sleep(look_pause_s(answer))
+            answer = self._call("GET", f"/v1/masks/{mask.id}")
+        return found_mask(mask)
 
     def get(self, edit_id: str) -> Edit:
         """The edit as it stands."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
@@ -289,3 +289,11 @@ class MaskPrompt(MaskOperations):
     def needs(self) -> Literal["points", "box", "words"]:
         """By what the thing is to be found."""
         return "words" if self.words is not None else "points" if self.points else "box"
+
+
+def read_prompt(values: Mapping[str, Any]) -> MaskPrompt:
+    """What is to be found, of values that are still to be checked. Raises InvalidParameter, which names the place."""
+    try:
+        return MaskPrompt.model_validate({name: value for name, value in values.items() if value is not None})
+    except ValidationError as error:
+        raise invalid_parameter(error) from None

@@ -23,10 +23,11 @@ from magedit.edits.checkpoint import Checkpoint
 from magedit.errors import NotTogether
 from magedit.guidance.constraints import resample_mask
 from magedit.images import masks as pixels
-from magedit.images.inputs import Picture
-from magedit.images.transparency import restore
+from magedit.images.inputs import Picture, as_image
+from magedit.images.transparency import flatten, restore
 from magedit.inversion.base import InversionTask, Inverted
 from magedit.inversion.registry import INVERSIONS
+from magedit.masks.shapes import read_prompt
 from magedit.meter import Meter, OnProgress, expected_work
 from magedit.methods.base import EditTask
 from magedit.methods.compatibility import check_suited, check_together, with_defaults
@@ -57,6 +58,9 @@ from magedit.pipelines.progress import shown
 from magedit.prompts.alignment import Encoded
 from magedit.prompts.weights import PromptSyntax
 from magedit.report import EditMeasures, OnPreview, OnTrace, Reconstruction, ResultMeasures, Stage
+from magedit.segmenters.detector import Detector
+from magedit.segmenters.finder import Finders, FoundMasks
+from magedit.segmenters.sam import SamSegmenter
 
 
 class MAGEditPipeline(Pipeline):
@@ -198,6 +202,36 @@ class MAGEditPipeline(Pipeline):
             on_preview=on_preview,
             callback=callback_on_step_end,
         )
+
+    def segment(
+        self,
+        image: Picture,
+        *,
+        words: str | None = None,
+        points: Sequence[Sequence[float]] = (),
+        box: Sequence[float] | None = None,
+        segmenter: SamSegmenter | None = None,
+        detector: Detector | None = None,
+        **operations: Any,
+    ) -> FoundMasks:
+        """Find masks in ``image``: by ``words`` with the detector or this checkpoint's own attention, by ``points`` and
+        a ``box`` with the segmenter.
+
+        Args:
+            image: the picture, any size.
+            words: what is meant, and which of several: ``"left sofa"``, ``"second pillow"``.
+            points: clicks, each x, y and label in pixels: 1 of what is meant, 0 not.
+            box: x, y, width and height around what is meant, in pixels.
+            segmenter: a loaded model of SAM's layout (`magedit.segmenters.sam.SamSegmenter.load`).
+            detector: a loaded detector (`magedit.segmenters.detector.Detector.load`).
+            operations: ``grow``, ``shrink``, ``invert``, ``fill_holes``.
+
+        Raises:
+            InvalidEdit: the prompt is not valid, or nothing is found; each leaf says what and how to mend it.
+        """
+        prompt = read_prompt({"words": words, "points": list(points), "box": box, **operations})
+        finders = Finders(segmenter=segmenter, detector=detector, backbone=self.backbone)
+        return finders.find(flatten(as_image(image, "image")), prompt)
 
     @torch.no_grad()
     def edit(

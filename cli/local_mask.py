@@ -1,0 +1,59 @@
+"""A mask in this process, found as a worker finds it. Loads torch: import it only to find one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from cli.local_edit import refused
+from jobs.settings import Settings
+from magedit.demo import checkpoint_path, segmenter_path
+from magedit.errors import MAGEditError
+from magedit.masks.shapes import MaskPrompt
+from magedit.pipelines.mag_edit import MAGEditPipeline
+from magedit.segmenters.detector import Detector
+from magedit.segmenters.finder import Finders, FoundMasks
+from magedit.segmenters.sam import SamSegmenter
+from service.errors import RequestError
+from service.images.inputs import upload_limits
+from service.images.uploads import read_image
+from service.problems import problem_of
+
+
+def find(image: Path, prompt: MaskPrompt, settings: Settings, console: Console) -> FoundMasks:
+    """The candidates for ``prompt``; only what it needs is loaded.
+
+    Raises:
+        ServiceError: it is refused, or nothing is found; as the service would tell it.
+    """
+    torch.set_num_threads(settings.threads)
+    device = settings.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        picture = read_image(image.read_bytes(), field="image", limits=upload_limits(settings))
+        prompt.check(picture.size)
+        with console.status("loading the model"):
+            finders = _load(prompt, settings, device)
+        return finders.find(picture, prompt)
+    except (MAGEditError, RequestError) as error:
+        raise refused(problem_of(error)) from error
+
+
+def _load(prompt: MaskPrompt, settings: Settings, device: str) -> Finders:
+    shipped = str(segmenter_path()) if segmenter_path().is_dir() else None
+    segmenter = settings.segmenter or shipped
+    needs_words = prompt.needs == "words"
+    detector = Detector.load(settings.detector, device=device) if needs_words and settings.detector else None
+    backbone = None
+    if needs_words and detector is None:
+        pipe = MAGEditPipeline.from_pretrained(settings.checkpoint or checkpoint_path())
+        backbone = pipe.to(device).backbone
+    wants_segmenter = segmenter is not None and (not needs_words or detector is not None)
+    return Finders(
+        segmenter=SamSegmenter.load(str(segmenter), device=device) if wants_segmenter else None,
+        detector=detector,
+        backbone=backbone,
+    )

@@ -1,0 +1,66 @@
+"""`magedit mask` in this process and by a service."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from cli.__main__ import app
+from magedit.demo.draw import draw_mask, draw_scene
+from magedit.demo.scene import Scene, Thing
+
+PICTURES = tuple(
+    Thing(kind="picture", x=x, y=24, side=side, colour="red") for x, side in ((24, "left"), (104, "right"))
+)
+SCENE = Scene(wall="cream", floor="grey", things=PICTURES)
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Path:
+    path = tmp_path / "room.png"
+    draw_scene(SCENE).save(path)
+    return path
+
+
+def test_words_find_a_mask_without_a_server(room: Path) -> None:
+    out = room.with_name("mask.png")
+    answer = CliRunner().invoke(app, ["mask", str(room), "--words", "left picture", "--out", str(out)])
+    assert answer.exit_code == 0, answer.output
+    assert "by attention" in answer.output
+    found, true = Image.open(out), draw_mask(SCENE, PICTURES[0])
+    box, wanted = found.getbbox(), true.getbbox()
+    assert box is not None
+    assert wanted is not None
+    assert max(abs(a - b) for a, b in zip(box, wanted, strict=True)) <= 12
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ((), "say what is meant"),
+        (("--point", "5"), "give 2 or 3 numbers"),
+        (("--point", "500,5"), "(500, 5) is not in the picture"),
+        (("--box", "1,2,3"), "give 4 numbers"),
+        (("--words", "lamp"), "finds no place for 'lamp'"),
+        (("--words", "left picture", "--model", "demo"), "only with --server"),
+    ],
+)
+def test_what_cannot_be_found_is_told(room: Path, options: tuple[str, ...], told: str) -> None:
+    answer = CliRunner().invoke(app, ["mask", str(room), *options, "--out", str(room.with_name("mask.png"))])
+    assert answer.exit_code != 0
+    assert told in " ".join(answer.output.replace("│", " ").split())
+    assert not room.with_name("mask.png").exists()
+
+
+def test_a_service_that_lacks_what_is_needed_says_so(room: Path, client: httpx.Client) -> None:
+    server = ("--server", str(client.base_url))
+    out = str(room.with_name("mask.png"))
+    answer = CliRunner().invoke(app, ["mask", str(room), "--point", "5,5", *server, "--out", out])
+    assert answer.exit_code != 0
+    assert "finds nothing by `points`" in " ".join(answer.output.split())
+    assert json.loads(client.get("/v1/masks").text)["masks"] == []
