@@ -9,7 +9,7 @@ from rich.console import Console
 
 from cli.local_edit import refused
 from jobs.settings import Settings
-from magedit.demo import checkpoint_path, segmenter_path
+from magedit.demo import checkpoint_path
 from magedit.errors import MAGEditError
 from magedit.masks.shapes import MaskPrompt
 from magedit.pipelines.mag_edit import MAGEditPipeline
@@ -43,17 +43,10 @@ def find(image: Path, prompt: MaskPrompt, settings: Settings, console: Console) 
 
 
 def _load(prompt: MaskPrompt, settings: Settings, device: str) -> Finders:
-    shipped = str(segmenter_path()) if segmenter_path().is_dir() else None
-    segmenter = settings.segmenter or shipped
     needs_words = prompt.needs == "words"
     detector = Detector.load(settings.detector, device=device) if needs_words and settings.detector else None
-    backbone = None
-    if needs_words and detector is None:
-        pipe = MAGEditPipeline.from_pretrained(settings.checkpoint or checkpoint_path())
-        backbone = pipe.to(device).backbone
-    wants_segmenter = segmenter is not None and (not needs_words or detector is not None)
-    return Finders(
-        segmenter=SamSegmenter.load(str(segmenter), device=device) if wants_segmenter else None,
-        detector=detector,
-        backbone=backbone,
-    )
+    segmenter = SamSegmenter.load(settings.segmenter, device=device) if settings.segmenter else None
+    if detector is not None or (segmenter is not None and not needs_words):
+        return Finders(segmenter=segmenter, detector=detector)
+    pipe = MAGEditPipeline.from_pretrained(settings.checkpoint or checkpoint_path())
+    return Finders.of(pipe.to(device).backbone, segmenter)

@@ -147,7 +147,7 @@ class Settings(BaseSettings):
     segmenter: str | None = Field(
         default=None,
         description="Folder or hub id of a model in SAM's layout that finds masks by points and boxes, beside the "
-        "checkpoint. Empty: with the shipped demo its own, else none.",
+        "checkpoint. Empty: the checkpoint's own attention does, which is coarser.",
     )
     detector: str | None = Field(
         default=None,

@@ -14,7 +14,7 @@ import typer
 from PIL import Image
 
 from magedit.config import EditConfig
-from magedit.demo import checkpoint_path, edit_set, instruct_checkpoint_path, segmenter_path
+from magedit.demo import checkpoint_path, edit_set, instruct_checkpoint_path
 from magedit.demo.draw import draw_scene
 from magedit.demo.scene import sample_scene
 from recipes.presets import FLOW_PRESETS, PRESETS, SEGMENTER_PRESETS, FlowPreset, Preset, SegmenterPreset
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 CHECKPOINT = checkpoint_path()
 INSTRUCT_CHECKPOINT = instruct_checkpoint_path()
-SEGMENTER = segmenter_path()
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The demo's rooms, recipe and checkpoint.")
 
@@ -232,7 +231,7 @@ def _segmenter_preset(name: str, samples: int | None) -> SegmenterPreset:
 def train_segmenter(
     preset: SegmenterPresetName = "segmenter-128",
     state: State = Path(".cache/demo-segmenter"),
-    out: Out = SEGMENTER,
+    out: Out = Path("segmenter"),
     processes: Processes = 1,
     budget_s: Budget = None,
     samples: Longer = None,
@@ -248,7 +247,7 @@ def train_segmenter(
 def export_segmenter(
     preset: SegmenterPresetName = "segmenter-128",
     state: State = Path(".cache/demo-segmenter"),
-    out: Out = SEGMENTER,
+    out: Out = Path("segmenter"),
 ) -> None:
     """Write what a run of `train-segmenter` in progress has reached."""
     from recipes.segmenter import export_segmenter_snapshot

@@ -111,7 +111,7 @@ def load(settings: Settings) -> ServedModel:
     from magedit.backbones.fingerprint import fingerprint
     from magedit.backbones.inspect import inspect
     from magedit.backbones.low_memory import save_memory
-    from magedit.demo import checkpoint_path, segmenter_path
+    from magedit.demo import checkpoint_path
     from magedit.pipelines.instruct import InstructPipeline
     from magedit.pipelines.mag_edit import MAGEditPipeline
     from magedit.segmenters.detector import Detector
@@ -147,13 +147,12 @@ def load(settings: Settings) -> ServedModel:
         pipe.to(device)
     backbone: Loaded = pipe.backbone
     traits = backbone.traits
-    shipped = str(segmenter_path()) if settings.checkpoint is None and segmenter_path().is_dir() else None
-    segmenter = settings.segmenter or shipped
-    finders = Finders(
-        segmenter=SamSegmenter.load(segmenter, device=device) if segmenter else None,
-        detector=Detector.load(settings.detector, device=device) if settings.detector else None,
-        backbone=None if instructed else pipe.backbone,
+    segmenter = settings.segmenter
+    loaded = (
+        SamSegmenter.load(segmenter, device=device) if segmenter else None,
+        Detector.load(settings.detector, device=device) if settings.detector else None,
     )
+    finders = Finders(segmenter=loaded[0], detector=loaded[1]) if instructed else Finders.of(pipe.backbone, *loaded)
     tokenizer_json = backbone.tokenizer_json()
     info = ModelInfo(
         name=settings.model,

@@ -23,7 +23,6 @@ __all__ = [
     "flow_checkpoint_path",
     "instruct_checkpoint_path",
     "sample_edits",
-    "segmenter_path",
 ]
 
 
@@ -40,11 +39,6 @@ def flow_checkpoint_path() -> Path:
 def instruct_checkpoint_path() -> Path:
     """The folder of the checkpoint that edits by instruction, which ships beside it."""
     return Path(__file__).parent / "instruct-checkpoint"
-
-
-def segmenter_path() -> Path:
-    """The folder of the segmenter that ships beside them: a model of SAM's layout that knows the demo's rooms."""
-    return Path(__file__).parent / "segmenter"
 
 
 DEMO_MODELS: Final[Mapping[str, Callable[[], Path]]] = MappingProxyType(

@@ -215,7 +215,7 @@ class MAGEditPipeline(Pipeline):
         **operations: Any,
     ) -> FoundMasks:
         """Find masks in ``image``: by ``words`` with the detector or this checkpoint's own attention, by ``points`` and
-        a ``box`` with the segmenter.
+        a ``box`` with the segmenter or, again, attention.
 
         Args:
             image: the picture, any size.
@@ -230,8 +230,7 @@ class MAGEditPipeline(Pipeline):
             InvalidEdit: the prompt is not valid, or nothing is found; each leaf says what and how to mend it.
         """
         prompt = read_prompt({"words": words, "points": list(points), "box": box, **operations})
-        finders = Finders(segmenter=segmenter, detector=detector, backbone=self.backbone)
-        return finders.find(flatten(as_image(image, "image")), prompt)
+        return Finders.of(self.backbone, segmenter, detector).find(flatten(as_image(image, "image")), prompt)
 
     @torch.no_grad()
     def edit(

@@ -1,21 +1,25 @@
-"""Masks from words with the edit model alone: its cross attention to them, sharpened by its self attention."""
+"""Masks with the edit model alone: by words from its cross attention, by points and boxes from its self attention."""
 
 from __future__ import annotations
 
+import hashlib
+from collections import OrderedDict
 from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from magedit.backbones.base import AttentionSite, Backbone, frozen, reading
 from magedit.errors import NothingFound
-from magedit.images.masks import crop_to, working_crop
+from magedit.images.masks import Box, crop_to, working_crop
 from magedit.images.transparency import flatten
 from magedit.masks.phrases import Phrase
 from magedit.masks.polygons import fill, outline
+from magedit.masks.shapes import MaskBox, MaskPoints
 
 LEVELS: Final = (0.7, 0.6, 0.5, 0.4)
 """Where in the schedule attention is read: 1 is the cleanest of `STEPS`."""
@@ -27,6 +31,12 @@ THRESHOLD: Final = 0.3
 those tried on 24 of the demo's rooms."""
 LEAST: Final = 0.02
 """Least contrast of the words' share between the mask and the rest for them to count as found, 0..1."""
+POINT_LEVELS: Final = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
+"""As `LEVELS`, for points and boxes."""
+POINT_THRESHOLD: Final = 0.25
+"""As `THRESHOLD`, for points and boxes: the best of those tried on 16 of the demo's rooms."""
+KEPT: Final = 16
+"""Pictures whose attention is kept, the least recently used one goes first."""
 SMALL: Final = 0.15
 """Parts smaller than this share of the largest one are no things of their own."""
 
@@ -43,8 +53,7 @@ def heat(backbone: Backbone, image: Image.Image, words: str) -> Tensor:
     device = backbone.execution_device
     encoded = backbone.tokenize(words)
     tokens = list(encoded.named)
-    square = working_crop(Image.new("L", image.size, 255), max(image.size), 0)
-    latent = backbone.encode_image(crop_to(flatten(image), square, backbone.size))
+    latent = backbone.encode_image(crop_to(flatten(image), _square(image.size), backbone.size))
     process, conditioning = backbone.process(STEPS), backbone.encode(words)
     cross = backbone.guidance_sites
     side = cross[0].side
@@ -94,13 +103,8 @@ def find(backbone: Backbone, image: Image.Image, words: str) -> list[tuple[Image
     """
     phrase = Phrase.read(words)
     found = heat(backbone, image, phrase.thing)
-    square = working_crop(Image.new("L", image.size, 255), max(image.size), 0)
-    width, height = image.size
-    extent = square[2] - square[0]
-    fine = F.interpolate(found[None, None], (extent, extent), mode="bicubic", align_corners=False)[0, 0]
-    fine = fine[-square[1] : height - square[1], -square[0] : width - square[0]]
-    low, high = float(fine.min()), float(fine.max())
-    selected = np.asarray(fine >= low + THRESHOLD * (high - low))
+    fine = _fine(found, image.size)
+    selected = _above(fine, THRESHOLD)
     contrast = _contrast(fine, selected)
     if contrast < LEAST:
         raise NothingFound(
@@ -132,3 +136,123 @@ def _box(mask: np.ndarray) -> tuple[float, float, float, float]:
         float(columns.max() - columns.min() + 1),
         float(rows.max() - rows.min() + 1),
     )
+
+
+class AttentionSegmenter:
+    """What a point or box means, by where the model's self attention looks from there; the last pictures' attention is
+    kept, so that a further click costs next to nothing."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        self._backbone = backbone
+        self._seen: OrderedDict[str, Tensor] = OrderedDict()
+
+    @property
+    def kept(self) -> int:
+        """How many pictures' attention is kept."""
+        return len(self._seen)
+
+    @property
+    def is_able(self) -> bool:
+        """Whether the model has self attention to read; one with joint attention has none."""
+        return bool(_self_sites(self._backbone))
+
+    def segment(
+        self, image: Image.Image, points: MaskPoints = (), box: MaskBox | None = None
+    ) -> list[tuple[Image.Image, float]]:
+        """The mask (L, 0/255) of what points (x, y, label) and a box (x, y, width, height) mean, and its contrast as a
+        share of the map's range, 0..1; nothing if no position looks like another."""
+        found = self._affinity(image)
+        cells = found.shape[0]
+        side = round(cells**0.5)
+        meant = [_cell(x, y, image.size, side) for x, y, label in points if label]
+        others = [_cell(x, y, image.size, side) for x, y, label in points if not label]
+        if box is not None:
+            meant += _cells_within(box, image.size, side)
+        share = found[meant].mean(0) - (found[others].mean(0) if others else 0.0)
+        fine = _fine(share.reshape(side, side), image.size)
+        selected = _above(fine, POINT_THRESHOLD)
+        if box is not None:
+            x, y, width, height = box
+            within = fill([((x, y), (x + width, y), (x + width, y + height), (x, y + height))], image.size)
+            selected &= within
+        parts = [fill(rings, image.size) for rings in outline(selected)]
+        clicked = [part for part in parts if any(part[int(y), int(x)] for x, y, label in points if label)]
+        if not parts:
+            return []
+        # Where no part is under a click, a box is meant, or the map's peak is beside it.
+        mask = np.any(clicked, axis=0) if clicked else parts[0]
+        spread = float(fine.max() - fine.min())
+        score = _contrast(fine, mask) / spread if spread > 0 else 0.0
+        return [(Image.fromarray(mask.astype(np.uint8) * 255), min(1.0, max(0.0, score)))]
+
+    def _affinity(self, image: Image.Image) -> Tensor:
+        picture = flatten(image)
+        name = hashlib.sha256(repr(picture.size).encode() + picture.tobytes()).hexdigest()
+        if name not in self._seen:
+            self._seen[name] = affinity(self._backbone, picture)
+            while len(self._seen) > KEPT:
+                self._seen.popitem(last=False)
+        self._seen.move_to_end(name)
+        return self._seen[name]
+
+
+@torch.no_grad()
+def affinity(backbone: Backbone, image: Image.Image) -> Tensor:
+    """How much each two positions of the picture's square attend to each other, (n, n) for n positions: self attention
+    at the side of the guidance layers, its two directions added, mean over heads, layers and noise levels."""
+    sites = _self_sites(backbone)
+    latent = backbone.encode_image(crop_to(image, _square(image.size), backbone.size))
+    process, conditioning = backbone.process(STEPS), backbone.encode("")
+    generator = torch.Generator("cpu").manual_seed(0)
+    total = torch.zeros(sites[0].positions, sites[0].positions)
+    with frozen(backbone.network), backbone.own_attention():
+        for level in POINT_LEVELS:
+            timestep = process.timesteps[int(level * (STEPS - 1))]
+            fresh = torch.randn(latent.shape, generator=generator).to(latent.device)
+            with backbone.editing(reading(site.name for site in sites), 1) as (kept,):
+                backbone.predict(process.add_noise(latent, timestep, fresh), timestep, conditioning)
+            total += torch.stack([kept[site.name].float().mean(0) for site in sites]).mean(0).cpu()
+    backbone.release()
+    return total + total.T
+
+
+def _self_sites(backbone: Backbone) -> list[AttentionSite]:
+    side = backbone.guidance_sites[0].side
+    return [site for site in backbone.sites if site.kind == "self" and site.side == side]
+
+
+def _square(size: tuple[int, int]) -> Box:
+    """The square around a whole picture of ``size``."""
+    return working_crop(Image.new("L", size, 255), max(size), 0)
+
+
+def _fine(share: Tensor, size: tuple[int, int]) -> Tensor:
+    """A map of the picture's square at every pixel of the picture: (height, width)."""
+    left, top, right, _ = _square(size)
+    extent = right - left
+    fine = F.interpolate(share[None, None], (extent, extent), mode="bicubic", align_corners=False)[0, 0]
+    return fine[-top : size[1] - top, -left : size[0] - left]
+
+
+def _above(share: Tensor, threshold: float) -> NDArray[np.bool_]:
+    """The pixels that reach this share of the map's range."""
+    low, high = float(share.min()), float(share.max())
+    return np.asarray(share >= low + threshold * (high - low))
+
+
+def _cell(x: float, y: float, size: tuple[int, int], side: int) -> int:
+    """The position of a pixel in maps of ``side``."""
+    left, top, right, _ = _square(size)
+    row, column = (int((at - begin) * side / (right - left)) for at, begin in ((y, top), (x, left)))
+    return min(row, side - 1) * side + min(column, side - 1)
+
+
+def _cells_within(box: MaskBox, size: tuple[int, int], side: int) -> list[int]:
+    """The positions in the middle half of a box, which the thing in it most likely covers."""
+    x, y, width, height = box
+    places = [
+        (min(max(x + width * across, 0), size[0] - 1), min(max(y + height * down, 0), size[1] - 1))
+        for across in (0.3, 0.5, 0.7)
+        for down in (0.3, 0.5, 0.7)
+    ]
+    return sorted({_cell(*place, size, side) for place in places})

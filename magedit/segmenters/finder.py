@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -15,7 +15,8 @@ from magedit.images.masks import union
 from magedit.masks.candidates import CANDIDATES_MAX, Candidate, Finder, describe
 from magedit.masks.phrases import Phrase
 from magedit.masks.shapes import MaskPrompt, operate
-from magedit.segmenters import attention
+from magedit.segmenters import attention as by_attention
+from magedit.segmenters.attention import AttentionSegmenter
 from magedit.segmenters.detector import Detected, Detector
 from magedit.segmenters.sam import SamSegmenter
 
@@ -45,11 +46,21 @@ class Finders:
     segmenter: SamSegmenter | None = None
     detector: Detector | None = None
     backbone: Backbone | None = None
+    attention: AttentionSegmenter | None = None
+    """Of the edit model, for points and boxes where there is no segmenter."""
+
+    @classmethod
+    def of(cls, backbone: Backbone, segmenter: SamSegmenter | None = None, detector: Detector | None = None) -> Self:
+        """An edit model, and what there is beside it."""
+        looking = AttentionSegmenter(backbone)
+        attention = looking if segmenter is None and looking.is_able else None
+        return cls(segmenter=segmenter, detector=detector, backbone=backbone, attention=attention)
 
     @property
     def finds_by(self) -> tuple[FindsBy, ...]:
         """The ways in which things can be asked for."""
-        by_place: tuple[FindsBy, ...] = ("points", "box") if self.segmenter is not None else ()
+        places = self.segmenter is not None or self.attention is not None
+        by_place: tuple[FindsBy, ...] = ("points", "box") if places else ()
         return (*by_place, "words") if self.detector is not None or self.backbone is not None else by_place
 
     def find(self, image: Image.Image, prompt: MaskPrompt) -> FoundMasks:
@@ -77,19 +88,25 @@ class Finders:
         return FoundMasks(tuple(masks), found_by)
 
     def _by_place(self, image: Image.Image, prompt: MaskPrompt) -> tuple[list[tuple[Image.Image, float]], Finder]:
-        assert self.segmenter is not None
-        found = self.segmenter.segment(image, prompt.points, prompt.box)
+        found: list[tuple[Image.Image, float]]
+        found_by: Finder
+        if self.segmenter is not None:
+            masks = self.segmenter.segment(image, prompt.points, prompt.box)
+            found, found_by = [(_picture(each.mask), each.score) for each in masks], "segmenter"
+        else:
+            assert self.attention is not None
+            found, found_by = self.attention.segment(image, prompt.points, prompt.box), "attention"
         if not found:
             raise NothingFound(
-                "the segmenter finds nothing there: click elsewhere on the thing, or draw a box", field=prompt.needs
+                "nothing is found there (best score 0): click elsewhere on the thing, or draw a box", field=prompt.needs
             )
-        return [(_picture(each.mask), each.score) for each in found], "segmenter"
+        return found, found_by
 
     def _by_words(self, image: Image.Image, prompt: MaskPrompt) -> tuple[list[tuple[Image.Image, float]], Finder]:
         assert prompt.words is not None
         if self.detector is None:
             assert self.backbone is not None
-            return attention.find(self.backbone, image, prompt.words), "attention"
+            return by_attention.find(self.backbone, image, prompt.words), "attention"
         phrase = Phrase.read(prompt.words)
         things = self.detector.detect(image, phrase.thing)
         chosen = [things[at] for at in phrase.choose([thing.box for thing in things])]

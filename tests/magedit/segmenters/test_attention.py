@@ -9,14 +9,17 @@ from statistics import mean
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from magedit.backbones.base import Backbone
 from magedit.demo import checkpoint_path
 from magedit.demo.draw import draw_mask, draw_scene
 from magedit.demo.scene import Scene, Thing, sample_scene
 from magedit.errors import NothingFound
 from magedit.masks.shapes import MaskPrompt
 from magedit.pipelines.mag_edit import MAGEditPipeline
-from magedit.segmenters.attention import find, heat
+from magedit.segmenters import attention
+from magedit.segmenters.attention import affinity, find, heat
 from magedit.segmenters.finder import Finders
 
 
@@ -78,9 +81,37 @@ def test_words_choose_among_places(demo: MAGEditPipeline) -> None:
 
 
 def test_the_finder_falls_back_to_attention_and_names_it(demo: MAGEditPipeline) -> None:
-    finders = Finders(backbone=demo.backbone)
-    assert finders.finds_by == ("words",)
+    finders = Finders.of(demo.backbone)
+    assert finders.finds_by == ("points", "box", "words")
     image = draw_scene(with_a_sofa())
     found = finders.find(image, MaskPrompt(words="sofa", grow=2))
     assert found.found_by == "attention"
     assert found.masks[0].candidate.rle.size == (128, 128)
+
+
+def test_a_click_and_a_box_find_a_sofa_and_a_picture_is_looked_at_once(
+    demo: MAGEditPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = with_a_sofa()
+    image, true = draw_scene(scene), np.asarray(draw_mask(scene, scene.find("sofa"))) > 0
+    looked: list[Image.Image] = []
+
+    def counted(backbone: Backbone, picture: Image.Image) -> torch.Tensor:
+        looked.append(picture)
+        return affinity(backbone, picture)
+
+    monkeypatch.setattr(attention, "affinity", counted)
+    finders = Finders.of(demo.backbone)
+    rows, columns = np.nonzero(true)
+    box = (float(columns.min()), float(rows.min()), float(np.ptp(columns) + 1), float(np.ptp(rows) + 1))
+    middle = (float(np.median(columns)), float(np.median(rows)), 1)
+    for prompt in (MaskPrompt(box=box), MaskPrompt.model_validate({"points": [middle]})):
+        found = finders.find(image, prompt)
+        selected = np.asarray(found.masks[0].picture) > 0
+        assert found.found_by == "attention"
+        assert (selected & true).sum() / (selected | true).sum() > 0.4
+    assert len(looked) == 1
+    assert finders.attention is not None
+    monkeypatch.setattr(attention, "KEPT", 1)
+    finders.attention.segment(image.resize((40, 40)), ((1, 1, 1),))
+    assert finders.attention.kept == 1

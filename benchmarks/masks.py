@@ -1,0 +1,164 @@
+"""Masks found in rooms with known masks: overlap by click, box and words, seconds of a first and a second click.
+
+The rooms are of seeds that nothing was tuned on. A click is the most interior pixel of a thing, as in the evaluation of
+SAM; a box is exact; words are the thing's class, with `left` or `right` where it has a twin.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from numpy.typing import NDArray
+from PIL import Image
+
+from magedit.demo import checkpoint_path
+from magedit.demo.draw import draw_mask, draw_scene
+from magedit.demo.scene import PILLOW_SLOTS, SIDE_SLOTS, WALL_SLOTS, Scene, Thing, sample_scene
+from magedit.errors import MAGEditError
+from magedit.masks.shapes import MaskPrompt
+from magedit.pipelines.mag_edit import MAGEditPipeline
+from magedit.segmenters.finder import Finders
+from magedit.segmenters.sam import SamSegmenter
+
+SMALLEST = 40
+"""Pixels of the smallest thing that is asked for."""
+TWINS = {"picture": WALL_SLOTS, "clock": WALL_SLOTS, "pillow": PILLOW_SLOTS, "plant": SIDE_SLOTS, "lamp": SIDE_SLOTS}
+
+
+def interior(mask: NDArray[np.bool_]) -> tuple[int, int]:
+    """A pixel (x, y) that is as far from the mask's edge as any."""
+    last = mask
+    while mask.any():
+        last = mask
+        wide = np.pad(mask, 1)
+        mask = mask & wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]
+    rows, columns = np.nonzero(last)
+    middle = len(rows) // 2
+    return int(columns[middle]), int(rows[middle])
+
+
+def box_of(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """x, y, width and height around a mask."""
+    rows, columns = np.nonzero(mask)
+    return int(columns.min()), int(rows.min()), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
+
+
+def seen(scene: Scene, thing: Thing) -> NDArray[np.bool_]:
+    """Where a thing is seen."""
+    selected: NDArray[np.bool_] = np.asarray(draw_mask(scene, thing)) > 0
+    return selected
+
+
+def twins(rng: random.Random) -> tuple[Scene, list[Thing]]:
+    """A room with two like things, one on the left and one on the right, and nothing else of their class."""
+    while True:
+        scene = sample_scene(rng)
+        things = [each for each in scene.things if each.kind in TWINS and each.side in ("left", "right")]
+        if not things:
+            continue
+        one = rng.choice(things)
+        slots = TWINS[one.kind]
+        other = "right" if one.side == "left" else "left"
+        twin = replace(one, x=one.x + slots[other] - slots[one.side], side=other)
+        others = [each for each in scene.things if each.kind != one.kind]
+        crowded = scene.with_things(
+            [*(each for each in others if each.side != other or each.kind == "sofa"), one, twin]
+        )
+        pair = sorted((one, twin), key=lambda each: each.x)
+        if all(seen(crowded, each).sum() >= SMALLEST for each in pair):
+            return crowded, pair
+
+
+def overlap(finders: Finders, image: Image.Image, true: NDArray[np.bool_], **prompt: Any) -> float:
+    """Intersection over union of the best candidate and the true mask; 0 where nothing is found."""
+    try:
+        found = finders.find(image, MaskPrompt.model_validate(prompt))
+    except MAGEditError:
+        return 0.0
+    selected = np.asarray(found.masks[0].picture) > 0
+    return float((selected & true).sum() / (selected | true).sum())
+
+
+def main(
+    rooms: Annotated[int, typer.Option(min=1, help="Rooms, one thing of each.")] = 40,
+    seed: Annotated[int, typer.Option(help="Which rooms.")] = 1000,
+    segmenter: Annotated[Path | None, typer.Option(help="Folder of a segmenter; default: attention alone.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the table and a sheet of masks.")] = Path("bench-masks"),
+) -> None:
+    """Measure; writes `masks.json` and `masks.png`."""
+    torch.set_num_threads(1)
+    pipe = MAGEditPipeline.from_pretrained(checkpoint_path())
+    finders = Finders.of(pipe.backbone, SamSegmenter.load(segmenter) if segmenter else None)
+    rng = random.Random(f"{seed}/masks")
+    overlaps: dict[str, list[float]] = {name: [] for name in ("click", "box", "words", "left", "right")}
+    first: list[float] = []
+    second: list[float] = []
+    sheet: list[Image.Image] = []
+    for number in range(rooms):
+        scene = sample_scene(rng)
+        kinds = [each.kind for each in scene.things]
+        single = [each for each in scene.things if kinds.count(each.kind) == 1]
+        single = [each for each in single if seen(scene, each).sum() >= SMALLEST]
+        if single:
+            thing = rng.choice(single)
+            image, true = draw_scene(scene), seen(scene, thing)
+            click = [[*interior(true), 1]]
+            began = time.perf_counter()
+            overlaps["click"].append(overlap(finders, image, true, points=click))
+            first.append(time.perf_counter() - began)
+            began = time.perf_counter()
+            overlap(finders, image, true, points=click)
+            second.append(time.perf_counter() - began)
+            overlaps["box"].append(overlap(finders, image, true, box=box_of(true)))
+            overlaps["words"].append(overlap(finders, image, true, words=thing.kind))
+            if number < 12:
+                sheet.append(_shown(finders, image, true, points=click))
+                sheet.append(_shown(finders, image, true, words=thing.kind))
+        crowded, pair = twins(rng)
+        for side, thing in zip(("left", "right"), pair, strict=True):
+            words = f"{side} {thing.kind}"
+            overlaps[side].append(overlap(finders, draw_scene(crowded), seen(crowded, thing), words=words))
+    table = {
+        name: {"mean_iou": round(statistics.mean(each), 3), "median_iou": round(statistics.median(each), 3)}
+        for name, each in overlaps.items()
+    }
+    seconds = {"first_click_s": statistics.median(first), "second_click_s": statistics.median(second)}
+    out.mkdir(parents=True, exist_ok=True)
+    told = {"rooms": rooms, "seed": seed, **table, **{name: round(value, 4) for name, value in seconds.items()}}
+    (out / "masks.json").write_text(json.dumps(told, indent=2) + "\n")
+    width = 6 * 128
+    page = Image.new("RGB", (width, 128 * ((len(sheet) + 5) // 6)), "white")
+    for at, each in enumerate(sheet):
+        page.paste(each, (at % 6 * 128, at // 6 * 128))
+    page.save(out / "masks.png")
+    typer.echo(json.dumps(told, indent=2))
+
+
+def _shown(finders: Finders, image: Image.Image, true: NDArray[np.bool_], **prompt: Any) -> Image.Image:
+    """The picture: found and meant in green, found alone in red, meant alone in blue."""
+    pixels = np.asarray(image).copy()
+    try:
+        found = finders.find(image, MaskPrompt.model_validate(prompt)).masks[0].picture
+        selected = np.asarray(found) > 0
+    except MAGEditError:
+        selected = np.zeros_like(true)
+    for where, colour in (
+        (selected & true, (0, 200, 0)),
+        (selected & ~true, (220, 0, 0)),
+        (~selected & true, (0, 0, 220)),
+    ):
+        pixels[where] = (pixels[where] * 0.4 + np.array(colour) * 0.6).astype(np.uint8)
+    return Image.fromarray(pixels)
+
+
+if __name__ == "__main__":
+    typer.run(main)

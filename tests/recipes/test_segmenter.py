@@ -1,0 +1,62 @@
+"""The recipe of a segmenter: its masks are true, it goes on after a stop, and what it writes is loaded as any other."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from magedit.demo.draw import draw_mask, draw_scene
+from magedit.demo.scene import sample_scene
+from magedit.segmenters.sam import SamSegmenter
+from recipes.loop import OutOfBudgetError, Run
+from recipes.presets import SEGMENTER_128, SEGMENTER_TOY
+from recipes.segmenter import build_segmenter, export_segmenter_snapshot, prompts, targets, train_segmenter
+
+
+def test_targets_are_the_rooms_own_masks() -> None:
+    scene = sample_scene(random.Random(3))
+    masks = targets(scene)
+    assert np.array_equal(masks.whole[0], np.asarray(draw_mask(scene, scene.things[0])) > 0)
+    for part, owner in zip(masks.part, masks.owner, strict=True):
+        assert not (part & ~masks.whole[owner]).any()
+    assert not (masks.whole & ~masks.full).any()
+    assert masks.whole.any(axis=0).all()  # wall and floor fill the rest
+
+
+@pytest.mark.parametrize("kind", ["click", "clicks", "box"])
+def test_prompts_are_of_what_they_mean(kind: str) -> None:
+    masks = targets(sample_scene(random.Random(3)))
+    for prompt in prompts(masks, 20, kind, random.Random(1)):
+        for x, y, label in prompt.points:
+            assert prompt.whole[int(y), int(x)] == bool(label)
+        if prompt.box is not None:
+            rows, columns = np.nonzero(prompt.whole)
+            assert abs(prompt.box[0] - columns.min()) <= 2.5
+            assert abs(prompt.box[1] - rows.min()) <= 2.5
+
+
+def test_a_stopped_training_goes_on_and_its_segmenter_is_loaded(tmp_path: Path) -> None:
+    out, state = tmp_path / "out", tmp_path / "state"
+    run = Run(state=state, seed=SEGMENTER_TOY.seed, snapshot_s=0.0)
+    with pytest.raises(OutOfBudgetError):
+        train_segmenter(replace(run, deadline=time.monotonic()), SEGMENTER_TOY, out)
+    assert not out.exists()
+    train_segmenter(run, SEGMENTER_TOY, out)
+    assert export_segmenter_snapshot(SEGMENTER_TOY, state, tmp_path / "snapshot") == 32
+    image = draw_scene(sample_scene(random.Random(3)), 64)
+    one, other = (
+        SamSegmenter.load(folder).segment(image, box=(10, 10, 30, 30)) for folder in (out, tmp_path / "snapshot")
+    )
+    assert len(one) == len(other)
+    assert all(torch.equal(a.mask, b.mask) for a, b in zip(one, other, strict=True))
+
+
+def test_the_segmenter_is_small() -> None:
+    model = build_segmenter(SEGMENTER_128.segmenter, SEGMENTER_128.size)
+    assert 2 * sum(parameter.numel() for parameter in model.parameters()) < 10 * 2**20
