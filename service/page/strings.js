@@ -146,6 +146,7 @@ export const text = {
     without: "Not this",
     first: "Click on the thing first, then on what does not belong to it.",
     words: "Words for a thing, such as left sofa",
+    byWordsAlone: "This model finds things by words, not by clicks. Say what to select.",
     find: "Find",
     asking: "Looking for it",
     found: "Found",

@@ -54,7 +54,11 @@ function forget() {
 
 /** A click on a thing; the next ones say more of it, with Alt or by choice what does not belong to it. */
 function click({ point: [x, y], isOutside }) {
-  if (!ways().includes("points")) return;
+  if (!ways().includes("points")) {
+    atField("mask", text.find.byWordsAlone);
+    byId("find-words").focus();
+    return;
+  }
   const { width, height } = masks.masks;
   if (x < 0 || y < 0 || x >= width || y >= height) return;
   const without = isOutside || document.querySelector("[name=find-kind]:checked").value === "0";
