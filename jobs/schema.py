@@ -347,6 +347,7 @@ class ModelInfo(Frozen):
     family: str = "sd"
     traits: tuple[Trait, ...] = STABLE_DIFFUSION
     defaults: dict[str, Any] = {}
+    loras: tuple[str, ...] = ()
     finds_by: tuple[FindsBy, ...] = ()
     detects: bool = False
 
@@ -362,6 +363,7 @@ class ModelInfo(Frozen):
             step_sizes=self.step_sizes,
             traits=self.traits,
             defaults=self.defaults,
+            loras=self.loras,
         )
 
 

@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from magedit.assessment import Thresholds
+from magedit.config.loras import LoraSpec
 from magedit.passes import BATCH_RESULTS
 from magedit.report import PREVIEW_INTERVAL_S
 
@@ -153,6 +154,14 @@ class Settings(BaseSettings):
         default=None,
         description="Folder or hub id of a detector (Grounding DINO, OWL-ViT, OWLv2) that finds masks by words. Empty: "
         "the checkpoint's own attention does.",
+    )
+    lora_dir: Path | None = Field(
+        default=None,
+        description="Folder of LoRA files (`.safetensors`) that requests may name (`lora`). Empty: none.",
+    )
+    loras: tuple[LoraSpec, ...] = Field(
+        default=(),
+        description='LoRAs of `MAGEDIT_LORA_DIR` that the worker adds to its checkpoint for good: `["name:0.8"]`.',
     )
     safety_checker: bool = Field(
         default=True, description="Load the checkpoint's safety checker, if it has one; `false` leaves it out."

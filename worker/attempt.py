@@ -172,7 +172,12 @@ class Attempts:
         if served.fingerprint is None or self._settings.inversion_ttl_s <= 0:
             return None
         # The bare store, which gives up soon: no edit waits for what it can compute itself.
-        return Inversions(store=self._store, info=served.info, fingerprint=served.fingerprint)
+        return Inversions(
+            store=self._store,
+            info=served.info,
+            fingerprint=served.fingerprint,
+            lora_dir=self._settings.lora_dir,
+        )
 
     def _stopped(self, claim: JobRecord, reason: Stop, report: Reporter, seen: AttemptTelemetry) -> None:
         if reason is Stop.HANDED_BACK:

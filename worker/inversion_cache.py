@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -20,6 +21,7 @@ from jobs.errors import ObjectNotFound, StoreUnavailable
 from jobs.schema import ModelInfo
 from jobs.storage import ObjectStore, inversion_key
 from magedit.config import EditConfig
+from magedit.config.loras import find_loras, identity
 from magedit.images.masks import Box, crop_to, union, working_crop
 from magedit.images.transparency import flatten
 from magedit.inversion.registry import inversion_settings
@@ -80,6 +82,8 @@ class Inversions:
     store: ObjectStore
     info: ModelInfo
     fingerprint: str
+    lora_dir: Path | None = None
+    """The folder of the files that edits may name."""
 
     def slot(
         self, tenant: str, image: Image.Image, masks: Sequence[Image.Image], source_prompt: str, config: EditConfig
@@ -94,6 +98,7 @@ class Inversions:
             "source_prompt": source_prompt,
             "settings": inversion_settings(config),
             "weights": self.fingerprint,
+            "loras": identity(find_loras(config.lora, self.lora_dir)),
             "dtype": self.info.dtype,
             "device": self.info.device.partition(":")[0],
         }

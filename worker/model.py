@@ -15,6 +15,8 @@ from jobs.models import tokenizer_sha256
 from jobs.schema import ModelInfo
 from jobs.settings import Settings
 from magedit.config import EditConfig, Region
+from magedit.config.loras import find_loras, names_in
+from magedit.errors import CheckpointError, InvalidParameter
 from magedit.masks.candidates import Candidate, Finder
 from magedit.masks.shapes import MaskPrompt
 from magedit.meter import OnProgress
@@ -141,6 +143,8 @@ def load(settings: Settings) -> ServedModel:
     pipe.set_progress_bar_config(disable=True)
     pipe.batch_results = settings.batch_results
     pipe.preview_interval_s = settings.preview_interval_s
+    pipe.lora_dir = settings.lora_dir
+    _merge_loras(pipe, settings)
     if settings.low_memory:
         save_memory(pipe, device)
     else:
@@ -172,6 +176,7 @@ def load(settings: Settings) -> ServedModel:
         defaults=dict(backbone.defaults),
         finds_by=finders.finds_by,
         detects=finders.detector is not None,
+        loras=() if instructed else names_in(settings.lora_dir),
     )
     served = ServedModel(
         editor=pipe,
@@ -187,6 +192,16 @@ def load(settings: Settings) -> ServedModel:
         # Now, rather than in the middle of the first edit.
         _ = pipe.latent_colours
     return served
+
+
+def _merge_loras(pipe: Any, settings: Settings) -> None:
+    """Add the settings' LoRAs to the checkpoint. Raises CheckpointError."""
+    try:
+        loras = find_loras(settings.loras, settings.lora_dir)
+        if loras:
+            pipe.backbone.merge_loras(loras)
+    except InvalidParameter as error:
+        raise CheckpointError(f"{error.message} (MAGEDIT_LORAS)") from error
 
 
 def vocabulary(checkpoint: str) -> tuple[str, ...] | None:

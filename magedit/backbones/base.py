@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from magedit.card import Trait
+from magedit.config.loras import Lora
 from magedit.edits.checkpoint import StepSizes
 from magedit.errors import NoGuidanceLayers
 from magedit.prompts.alignment import Encoded
@@ -349,6 +350,9 @@ class Backbone(Loaded, Protocol):
 
     def one_prefix(self) -> AbstractContextManager[None]:
         """Passes inside have the same latents and timestep: what no conditioning reaches may be computed once."""
+
+    def with_loras(self, loras: Sequence[Lora]) -> AbstractContextManager[None]:
+        """Network and text encoders inside have these LoRA files added; they are as before on every exit."""
 
     def with_network(self, network: nn.Module) -> Self:
         """The same backbone on another network of its layout."""

@@ -222,4 +222,5 @@ class Model(ResponseModel):
     queued: int
     image_size: int
     max_prompt_tokens: int
+    loras: tuple[str, ...] = ()
     domain: str | None = None

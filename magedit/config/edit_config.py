@@ -18,6 +18,7 @@ from typing import Annotated, Any, Self
 from annotated_types import Ge, Le, MaxLen
 from typing_extensions import Doc
 
+from magedit.config.loras import LORAS_MAX, LoraSpec
 from magedit.config.parameters import parameters
 from magedit.config.types import (
     RENAMED,
@@ -262,6 +263,14 @@ class EditConfig(Windows):
             "arXiv 2306.00950); pixels of strength 0 stay as they are, without a margin."
         ),
     ] = "none"
+    lora: Annotated[
+        tuple[LoraSpec, ...],
+        MaxLen(LORAS_MAX),
+        Doc(
+            "LoRA of the model with its weight, `name:0.8`; without a weight 1. For this edit and its inversion. "
+            "`GET /v1/models` lists the names."
+        ),
+    ] = ()
     null_text_iterations: Annotated[
         int, Ge(1), Le(100), Doc("Adam updates of the unconditional embedding per step, at most (NTI: 10).")
     ] = 10

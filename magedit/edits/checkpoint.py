@@ -32,7 +32,8 @@ class StepSizes:
 class Checkpoint:
     """``max_tokens`` counts begin and end token; ``vocabulary`` None: any word; ``step_sizes`` None: not known.
 
-    ``defaults`` are the checkpoint's own of parameters of `EditConfig`; under a method's name are that method's.
+    ``loras`` are the names that it offers. ``defaults`` are its own of parameters of `EditConfig`; under a method's
+    name are that method's.
     """
 
     name: str
@@ -44,3 +45,4 @@ class Checkpoint:
     step_sizes: StepSizes | None = None
     traits: tuple[Trait, ...] = STABLE_DIFFUSION
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    loras: Collection[str] = ()

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import ValidationError
 
 from magedit.config import PRESETS, EditConfig, Region
+from magedit.config.loras import check_loras
 from magedit.config.parameters import invalid_parameter
 from magedit.config.windows import SKIPPED
 from magedit.edits.asked import OPEN, AskedEdit
@@ -228,6 +229,7 @@ def _of_methods(asked: AskedEdit, checkpoint: Checkpoint) -> tuple[EditConfig, .
 
 def _check_methods(config: EditConfig, checkpoint: Checkpoint) -> None:
     check_suited(config, checkpoint.traits, checkpoint.name)
+    check_loras(config.lora, checkpoint.loras, checkpoint.name)
     if config.method not in checkpoint.methods:
         raise UnknownMethod(
             f"model {checkpoint.name!r} has no method {config.method!r}; it has {', '.join(checkpoint.methods)}"

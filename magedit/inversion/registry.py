@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
-from typing import get_args
+from typing import Any, get_args
 
 from magedit.config import EditConfig, InversionName
 from magedit.inversion.card import InversionCard
@@ -21,7 +21,7 @@ INVERSIONS: Mapping[InversionName, InversionCard] = MappingProxyType(
 )
 
 
-def inversion_settings(config: EditConfig) -> dict[str, float | str]:
+def inversion_settings(config: EditConfig) -> dict[str, Any]:
     """The parameters that the inversion of ``config`` depends on, by name."""
-    names = ("steps", "inversion", *INVERSIONS[config.inversion].made_with)
+    names = ("steps", "inversion", "lora", *INVERSIONS[config.inversion].made_with)
     return {name: getattr(config, name) for name in names}

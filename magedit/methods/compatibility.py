@@ -14,7 +14,16 @@ from magedit.inversion.card import WITHOUT_UNCONDITIONAL
 from magedit.inversion.registry import INVERSIONS
 from magedit.methods.registry import METHODS
 
-CHOSEN = ("sweep", "equalizer", "cross_replace_words", "local_blend", "skip_fraction", "mask_source", "mask_softness")
+CHOSEN = (
+    "sweep",
+    "equalizer",
+    "cross_replace_words",
+    "local_blend",
+    "skip_fraction",
+    "mask_source",
+    "mask_softness",
+    "lora",
+)
 """Parameters that are off unless they are given: a method that has no use for one refuses it. Of others it takes
 no notice, so that one set of parameters serves several methods."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Self
 
 from magedit.backbones.base import Loaded
@@ -15,6 +16,7 @@ class Pipeline:
 
     backbone: Loaded
     batch_results: int = BATCH_RESULTS
+    lora_dir: Path | None = None
     preview_interval_s: float = PREVIEW_INTERVAL_S
 
     def __init__(self, backbone: Loaded) -> None:

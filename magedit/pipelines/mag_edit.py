@@ -19,6 +19,7 @@ from magedit.backbones.denoiser import Denoiser
 from magedit.backbones.inspect import CheckpointInfo
 from magedit.backbones.registry import load_backbone
 from magedit.config import STRENGTH_POWER, EditConfig, Region
+from magedit.config.loras import find_loras, names_in
 from magedit.edits.checkpoint import Checkpoint
 from magedit.errors import NotTogether
 from magedit.guidance.constraints import resample_mask
@@ -69,6 +70,7 @@ class MAGEditPipeline(Pipeline):
     The weights are never changed, and a call leaves the model as it found it however it ends. Nothing of a call is kept
     on ``self``. ``batch_results``, which may be set, is how many results of one edit may go through the
     model in one batch: more take less time and more memory, and differ in rounding.
+    ``lora_dir``, which may be set too, is the folder that names of `EditConfig.lora` stand for files of.
     """
 
     backbone: Backbone
@@ -90,6 +92,7 @@ class MAGEditPipeline(Pipeline):
             step_sizes=self.backbone.step_sizes,
             traits=self.backbone.traits,
             defaults=self.backbone.defaults,
+            loras=names_in(self.lora_dir),
         )
 
     def _read(self, prompt: str) -> Encoded:
@@ -121,7 +124,7 @@ class MAGEditPipeline(Pipeline):
         check_prompts(source_prompt=source_prompt)
         expected = expected_work(config, inverted=False)
         expected[Stage.EDIT] = 0.0
-        with self._unchanged(), shown(self._bar, on_progress) as report:
+        with self._unchanged(config), shown(self._bar, on_progress) as report:
             crop = inputs.crop(self.backbone.size, config.crop_context)
             inversion = self._invert(
                 inputs, crop, source_prompt, config, Meter(expected, report), cache(self.backbone.encode)
@@ -291,7 +294,7 @@ class MAGEditPipeline(Pipeline):
         crop = inputs.crop(backbone.size, config.crop_context)
         with shown(self._bar, on_progress) as report:
             meter = Meter(expected_work(config, inverted=reused), report)
-            with self._unchanged():
+            with self._unchanged(config):
                 if inversion is None:
                     inversion = self._invert(inputs, crop, source_prompt, config, meter, encode)
                     if on_inverted is not None and METHODS[config.method].inversions:
@@ -362,9 +365,12 @@ class MAGEditPipeline(Pipeline):
     # --- how ---
 
     @contextmanager
-    def _unchanged(self) -> Iterator[None]:
-        """The model computes inside, without gradients for its weights, and is as before on every exit."""
-        with frozen(self.backbone.network), self.backbone.own_attention():
+    def _unchanged(self, config: EditConfig) -> Iterator[None]:
+        """The model computes inside, with the edit's LoRAs and without gradients for its weights, and is as before on
+        every exit."""
+        backbone = self.backbone
+        loras = backbone.with_loras(find_loras(config.lora, self.lora_dir))
+        with loras, frozen(backbone.network), backbone.own_attention():
             yield
 
     def _invert(

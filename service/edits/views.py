@@ -134,6 +134,7 @@ class Model(View):
         description="Methods, inversions and parameters that make no sense on it, each with the reason."
     )
     defaults: dict[str, Any] = Field(description="Its own defaults of parameters.")
+    loras: tuple[str, ...] = Field(description="Names that `lora` may have.")
     device: str
     dtype: str
     step_seconds: float | None = Field(description="Measured seconds per denoising step of an edit with one result.")

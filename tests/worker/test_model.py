@@ -21,6 +21,7 @@ from magedit.methods.registry import METHODS
 from magedit.prompts.alignment import from_tokenizers
 from tests.jobs.desk import Desk, png
 from tests.magedit.backbones.sdxl.tiny import sdxl_checkpoint
+from tests.magedit.backbones.tiny_lora import lora_file
 from tests.magedit.pipelines.test_instruct import instruct_checkpoint
 from tests.worker.conftest import CHECKPOINT
 from worker import edit
@@ -99,6 +100,35 @@ def test_sdxl_is_served_with_every_method_and_inversion(desk: Desk, tmp_path: Pa
     result = Image.open(io.BytesIO(desk.store.get(finished.results[0].key))).convert("RGB")
     assert result.tobytes() != picture().tobytes()
     assert outside_difference(picture(), result, mask, finished.measures.paste_margin_px) == 0
+
+
+def test_loras_for_good_and_for_one_edit(desk: Desk, tmp_path: Path) -> None:
+    folder = tmp_path / "loras"
+    plain = load(Settings(checkpoint=str(CHECKPOINT), device="cpu"))
+    lora_file(plain.editor, folder / "style.safetensors")
+    settings = Settings(checkpoint=str(CHECKPOINT), device="cpu", lora_dir=folder)
+    served = load(settings)
+    assert (plain.info.loras, served.info.loras) == ((), ("style",))
+    merged = load(settings.model_copy(update={"loras": ("style:0.5",)}))
+    assert len({plain.fingerprint, merged.fingerprint}) == 2
+    assert served.fingerprint == plain.fingerprint
+
+    shelf = Inversions(store=desk.store, info=served.info, fingerprint=str(served.fingerprint), lora_dir=folder)
+    results = {}
+    for lora in ((), ("style:0.5",), ("style",), ()):
+        config = EditConfig(steps=2, max_iterations=1, lora=lora)
+        record = desk.submit("paint", config=config)
+        claim = desk.records.claim(record.id, "w")
+        assert claim is not None
+        finished = edit.run(claim, served.editor, desk.store, Reporter(), shelf)
+        # Each has an inversion of its own; the last one finds the first one's.
+        assert finished.measures.inversion_reused is (lora in results)
+        again = results.setdefault(lora, desk.store.get(finished.results[0].key))
+        assert desk.store.get(finished.results[0].key) == again
+    assert len(set(results.values())) == 3
+
+    with pytest.raises(CheckpointError, match=r"no LoRA 'lost'.*MAGEDIT_LORAS"):
+        load(settings.model_copy(update={"loras": ("lost",)}))
 
 
 def test_a_folder_without_a_checkpoint(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 
 import torch
 from diffusers import AutoencoderKL, FluxTransformer2DModel
+from diffusers.loaders import FluxLoraLoaderMixin
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -16,6 +17,7 @@ from magedit.backbones.defaults import check_defaults
 from magedit.backbones.flow_transformer import FlowTransformer, t5_states, tokens_of
 from magedit.backbones.flux.attention import TICKS, Processor, attend_until
 from magedit.backbones.joint_attention import MakeProcessor
+from magedit.backbones.lora import TakesLoras
 from magedit.card import Trait
 from magedit.edits.checkpoint import PAPER_SCALE
 from magedit.errors import CheckpointError
@@ -43,7 +45,7 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
 """As `FluxPipeline` samples, and FlowEdit (arXiv 2412.08629) edits."""
 
 
-class Flux(FlowTransformer):
+class Flux(TakesLoras, FluxLoraLoaderMixin, FlowTransformer):  # type: ignore[misc]
     """A `magedit.backbones.base.Backbone` of any checkpoint of FLUX.1-dev's layout.
 
     The text's columns are T5's; CLIP gives the pooled vector, of the first 77 tokens. Guidance is a number that the

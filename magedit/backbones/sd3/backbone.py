@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, SD3Transformer2DModel
+from diffusers.loaders import SD3LoraLoaderMixin
 from torch import Tensor
 from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
@@ -16,6 +17,7 @@ from magedit.backbones.base import AttentionSite, Conditioning
 from magedit.backbones.defaults import check_defaults
 from magedit.backbones.flow_transformer import FlowTransformer, t5_states, tokens_of
 from magedit.backbones.joint_attention import MakeProcessor
+from magedit.backbones.lora import TakesLoras
 from magedit.backbones.sd3.attention import Processor, attend_until
 from magedit.card import Trait
 from magedit.edits.checkpoint import PAPER_SCALE
@@ -37,7 +39,7 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
 """As `StableDiffusion3Pipeline` samples, and FlowEdit (arXiv 2412.08629) edits."""
 
 
-class StableDiffusion3(FlowTransformer):
+class StableDiffusion3(TakesLoras, SD3LoraLoaderMixin, FlowTransformer):  # type: ignore[misc]
     """A `magedit.backbones.base.Backbone` of any checkpoint of Stable Diffusion 3 or 3.5.
 
     Text columns are CLIP's 77, then T5's. Keys of ``model_index.json`` that are this program's own, all optional:

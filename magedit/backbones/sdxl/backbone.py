@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline, UNet2DConditionModel
+from diffusers.loaders import StableDiffusionXLLoraLoaderMixin
 from PIL import Image
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
@@ -15,6 +16,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 from magedit.backbones.autoencoder import upcast
 from magedit.backbones.base import AttentionSite, Conditioning
 from magedit.backbones.defaults import check_defaults
+from magedit.backbones.lora import TakesLoras
 from magedit.backbones.stable_diffusion.layout import UNetBackbone, ddim_of, require_own_channels, spacing_of
 from magedit.edits.checkpoint import PAPER_SCALE
 from magedit.errors import CheckpointError
@@ -23,7 +25,7 @@ PENULTIMATE = -2
 """The text encoders' states that the UNet was trained on: those before the last layer (2307.01952, table 1)."""
 
 
-class StableDiffusionXL(UNetBackbone, DiffusionPipeline):  # type: ignore[misc]
+class StableDiffusionXL(UNetBackbone, TakesLoras, StableDiffusionXLLoraLoaderMixin, DiffusionPipeline):  # type: ignore[misc]
     """A `magedit.backbones.base.Backbone` of any checkpoint of Stable Diffusion XL.
 
     A crop counts as a picture of the checkpoint's size, uncropped. The checkpoint's own keys are those of

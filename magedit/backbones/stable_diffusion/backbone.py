@@ -11,16 +11,18 @@ from diffusers import (
     StableDiffusionInstructPix2PixPipeline,
     UNet2DConditionModel,
 )
+from diffusers.loaders import StableDiffusionLoraLoaderMixin
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from magedit.backbones.base import Conditioning
 from magedit.backbones.defaults import check_defaults
 from magedit.backbones.loading import correct_size
+from magedit.backbones.lora import TakesLoras
 from magedit.backbones.stable_diffusion.layout import Layout, UNetBackbone, ddim_of, require_own_channels, spacing_of
 from magedit.edits.checkpoint import PAPER_SCALE
 
 
-class StableDiffusion(UNetBackbone, DiffusionPipeline):  # type: ignore[misc]
+class StableDiffusion(UNetBackbone, TakesLoras, StableDiffusionLoraLoaderMixin, DiffusionPipeline):  # type: ignore[misc]
     """A `magedit.backbones.base.Backbone` of any checkpoint of Stable Diffusion 1.x/2.x.
 
     Sizes, VAE factor and prediction type are read from the checkpoint. Keys of its ``model_index.json`` that are this

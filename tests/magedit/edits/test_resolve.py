@@ -54,6 +54,14 @@ def test_what_does_not_fit_is_refused_at_its_field() -> None:
     refused(WordNotFound, "equalizer", equalizer={"zebra": 2})
 
 
+def test_a_lora_is_one_that_the_model_offers() -> None:
+    info = {"methods": tuple(METHODS), "loras": ("style", "line")}
+    assert resolved(info=info, lora=["style:0.8", "line"]).edit().config.lora == ("style:0.8", "line")
+    refused(InvalidParameter, "lora", info=info, lora=["lost"])
+    refused(InvalidParameter, "lora", lora=["style"])
+    refused(NotTogether, "lora", info=INSTRUCTED | {"loras": ("style",)}, source_prompt=None, lora=["style"])
+
+
 def test_a_source_prompt_is_asked_of_methods_that_look_at_it() -> None:
     edit = resolved(method="blended-latent", source_prompt=None).edit()
     assert edit.source_prompt == edit.target_prompt
