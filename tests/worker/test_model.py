@@ -114,7 +114,7 @@ def test_loras_for_good_and_for_one_edit(desk: Desk, tmp_path: Path) -> None:
     assert served.fingerprint == plain.fingerprint
 
     shelf = Inversions(store=desk.store, info=served.info, fingerprint=str(served.fingerprint), lora_dir=folder)
-    results = {}
+    results: dict[tuple[str, ...], bytes] = {}
     for lora in ((), ("style:0.5",), ("style",), ()):
         config = EditConfig(steps=2, max_iterations=1, lora=lora)
         record = desk.submit("paint", config=config)

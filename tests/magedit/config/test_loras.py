@@ -29,7 +29,7 @@ def test_a_name_has_a_weight_or_counts_whole() -> None:
 def test_what_is_no_name_with_a_weight_is_refused(spec: str) -> None:
     with pytest.raises(InvalidParameter) as refused:
         EditConfig(lora=(spec,))
-    assert refused.value.field == "lora"
+    assert str(refused.value.field).partition(".")[0] == "lora"
 
 
 def test_a_weight_out_of_its_bounds_is_refused() -> None:
