@@ -61,7 +61,8 @@ class Inversion:
 
     def __repr__(self) -> str:
         """One line, without tensors."""
-        made = ", ".join(f"{name}={value!r}" for name, value in inversion_settings(self.config).items())
+        settings = inversion_settings(self.config).items()
+        made = ", ".join(f"{name}={value!r}" for name, value in settings if value != ())
         return f"Inversion({self.source_prompt!r}, {made}, crop {self.box} of {self.image_size})"
 
     def to(self, device: torch.device) -> Inversion:
