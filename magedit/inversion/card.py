@@ -26,9 +26,9 @@ class InversionCard(Card):
     """One inversion; ``plan`` gives the passes beyond the T of the trajectory itself, which one ``without_passes`` does
     not take either.
 
-    ``made_with``: those of ``parameters`` that the trajectory depends on, besides ``steps`` and ``lora``. ``keeps_source``: the
-    source branch is stored and need not be sampled again. ``full_precision``: it needs a UNet in float32. ``load``
-    gives the function, and loads torch.
+    ``made_with``: those of ``parameters`` that the trajectory depends on, besides ``steps`` and ``lora``.
+    ``keeps_source``: the source branch is stored and need not be sampled again. ``full_precision``: it needs a UNet in
+    float32. ``load`` gives the function, and loads torch.
     """
 
     name: InversionName

@@ -56,12 +56,12 @@ def test_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unknown_variables_are_named() -> None:
     environment = {
         "MAGEDIT_REDIS_ULR": "",
-        "MAGEDIT_XYZZY": "",
+        "MAGEDIT_JJJJJJ": "",
         "MAGEDIT_API_KEY": "",
         "magedit_device": "",
         "HOME": "",
     }
     assert unknown_variables(environment) == [
-        "the variable MAGEDIT_XYZZY is not a setting and has no effect",
+        "the variable MAGEDIT_JJJJJJ is not a setting and has no effect",
         "the variable MAGEDIT_REDIS_ULR is not a setting and has no effect: did you mean MAGEDIT_REDIS_URL?",
     ]
