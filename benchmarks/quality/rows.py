@@ -80,7 +80,7 @@ UNGUIDED: Mapping[str, str] = {
     "token, negative-prompt": "p2p + blend, negative-prompt",
     "token, proximal": "p2p + blend, proximal",
     **dict.fromkeys(("token", "spatial", "both"), "p2p + blend"),
-    **dict.fromkeys(("kind", "kind, fast"), "kind, no guidance"),
+    **dict.fromkeys(("kind", "kind, fast", "kind, turbo"), "kind, no guidance"),
 }
 """The row that is the same edit without guidance: against it gains of the ratios are told."""
 
@@ -98,6 +98,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
         "kind",
         "kind, no guidance",
         "kind, fast",
+        "kind, turbo",
     ),
     "savings": (CEILING, "kind, no guidance", "kind, fast", *SAVINGS),
     "methods": (

@@ -73,6 +73,7 @@ class Flux(TakesLoras, FluxLoraLoaderMixin, FlowTransformer):  # type: ignore[mi
         guidance_step_size: float = PAPER_SCALE,
         spatial_step_size: float | None = None,
         edit_defaults: Mapping[str, Any] | None = None,
+        domain: str | None = None,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -92,6 +93,7 @@ class Flux(TakesLoras, FluxLoraLoaderMixin, FlowTransformer):  # type: ignore[mi
             guidance_step_size=guidance_step_size,
             spatial_step_size=spatial_step_size,
             edit_defaults=edit_defaults,
+            domain=domain,
         )
         if transformer.config.in_channels != PATCH**2 * vae.config.latent_channels:
             raise CheckpointError(

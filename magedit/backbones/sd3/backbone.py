@@ -69,6 +69,7 @@ class StableDiffusion3(TakesLoras, SD3LoraLoaderMixin, FlowTransformer):  # type
         guidance_step_size: float = PAPER_SCALE,
         spatial_step_size: float | None = None,
         edit_defaults: Mapping[str, Any] | None = None,
+        domain: str | None = None,
     ) -> None:
         super().__init__()
         if max_sequence_length == 0 or tokenizer_3 is None:
@@ -92,6 +93,7 @@ class StableDiffusion3(TakesLoras, SD3LoraLoaderMixin, FlowTransformer):  # type
             guidance_step_size=guidance_step_size,
             spatial_step_size=spatial_step_size,
             edit_defaults=edit_defaults,
+            domain=domain,
         )
         if transformer.config.in_channels != vae.config.latent_channels:
             raise CheckpointError(

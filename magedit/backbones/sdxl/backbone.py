@@ -55,6 +55,7 @@ class StableDiffusionXL(UNetBackbone, TakesLoras, StableDiffusionXLLoraLoaderMix
         spatial_step_size: float | None = None,
         timesteps: str | None = None,
         edit_defaults: Mapping[str, Any] | None = None,
+        domain: str | None = None,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -77,6 +78,7 @@ class StableDiffusionXL(UNetBackbone, TakesLoras, StableDiffusionXLLoraLoaderMix
             spatial_step_size=spatial_step_size,
             timesteps=spacing_of(timesteps, scheduler, unet),
             edit_defaults=edit_defaults,
+            domain=domain,
         )
         require_own_channels(unet, vae)
         check_defaults(self.defaults)

@@ -54,6 +54,7 @@ class StableDiffusion(UNetBackbone, TakesLoras, StableDiffusionLoraLoaderMixin, 
         spatial_step_size: float | None = None,
         timesteps: str | None = None,
         edit_defaults: Mapping[str, Any] | None = None,
+        domain: str | None = None,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -73,6 +74,7 @@ class StableDiffusion(UNetBackbone, TakesLoras, StableDiffusionLoraLoaderMixin, 
             spatial_step_size=spatial_step_size,
             timesteps=spacing_of(timesteps, scheduler, unet),
             edit_defaults=edit_defaults,
+            domain=domain,
         )
         require_own_channels(unet, vae)
         check_defaults(self.defaults)

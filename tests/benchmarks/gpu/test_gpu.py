@@ -26,6 +26,7 @@ def test_every_part_has_a_limit_and_all_fit_into_eight_minutes() -> None:
     assert all(limit < BUDGET_S for limit in LIMITS.values())
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_script_measures_every_part_in_one_call(tmp_path: Path) -> None:
     out = tmp_path / "gpu.json"

@@ -12,7 +12,7 @@ from PIL import Image, ImageChops
 from magedit.config import EditConfig, MethodName
 from magedit.demo import checkpoint_path
 from magedit.images.masks import dilate
-from magedit.methods.registry import METHODS
+from magedit.methods.compatibility import suited_methods
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.pipelines.preview import LatentColours
 from magedit.report import PREVIEW_SIDE, Preview
@@ -28,7 +28,7 @@ def often(pipe: MAGEditPipeline, monkeypatch: pytest.MonkeyPatch) -> MAGEditPipe
     return pipe
 
 
-@pytest.mark.parametrize("method", [name for name, card in METHODS.items() if card.load])
+@pytest.mark.parametrize("method", suited_methods(("diffusion",)))
 def test_every_method_shows_its_steps_inside_the_mask_alone(
     often: MAGEditPipeline, room: Room, method: MethodName
 ) -> None:

@@ -20,6 +20,7 @@ from magedit.backbones.stable_diffusion.layout import UNetBackbone
 from magedit.config import EditConfig
 from magedit.config.types import InversionName, MethodName
 from magedit.errors import CheckpointError, EditCanceled
+from magedit.methods.compatibility import suited_methods
 from magedit.methods.registry import METHODS
 from magedit.pipelines.mag_edit import MAGEditOutput, MAGEditPipeline
 from magedit.report import Progress, Stage
@@ -155,7 +156,7 @@ def test_no_prompt_is_kept_in_what_is_computed_once(xl: MAGEditPipeline, latent:
 
 @pytest.mark.parametrize(
     ("method", "inversion"),
-    [(name, each) for name, card in METHODS.items() if card.load for each in card.inversions or ("direct",)],
+    [(name, each) for name in suited_methods(("diffusion",)) for each in METHODS[name].inversions or ("direct",)],
 )
 def test_every_method_edits_with_every_inversion_inside_the_mask_alone(
     xl: MAGEditPipeline, room: Room, method: MethodName, inversion: InversionName
