@@ -15,11 +15,16 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from transformers import CLIPConfig, CLIPImageProcessor
 
+from magedit.card import Trait
+from magedit.methods.compatibility import suited_methods
 from magedit.pipelines.mag_edit import MAGEditPipeline
 
 DATA = Path(__file__).parent.parent / "data"
 CHECKPOINT = DATA / "tiny-checkpoint"
 VECTORS = DATA / "vectors"
+
+FOR_DIFFUSION = suited_methods(frozenset[Trait]({"diffusion"}))
+"""The methods that make sense on a model of diffusion."""
 
 
 @pytest.fixture(autouse=True, scope="session")

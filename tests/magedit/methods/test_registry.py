@@ -13,11 +13,10 @@ import pytest
 from magedit.config import EditConfig, MethodName
 from magedit.inversion.registry import INVERSIONS
 from magedit.meter import planned
-from magedit.methods.compatibility import suited_methods
 from magedit.methods.registry import METHODS
 from magedit.passes import Passes
 from magedit.pipelines.mag_edit import MAGEditPipeline
-from tests.magedit.conftest import Room
+from tests.magedit.conftest import FOR_DIFFUSION, Room
 
 EVERY_GRADIENT = EditConfig(
     steps=5,
@@ -54,7 +53,7 @@ def test_no_card_needs_torch() -> None:
 @pytest.mark.parametrize(
     "config",
     [
-        *(replace(EVERY_GRADIENT, method=name) for name in suited_methods(("diffusion",))),
+        *(replace(EVERY_GRADIENT, method=name) for name in FOR_DIFFUSION),
         *(replace(EVERY_GRADIENT, method="p2p", inversion=name) for name in INVERSIONS if name != "direct"),
         replace(EVERY_GRADIENT, injection="pnp"),
         replace(EVERY_GRADIENT, n=2, sweep=(1.0, 0.0)),

@@ -6,12 +6,11 @@ import pytest
 from PIL import Image
 
 from magedit.config import EditConfig, Region
-from magedit.methods.compatibility import suited_methods
 from magedit.pipelines.mag_edit import MAGEditPipeline
-from tests.magedit.conftest import Room
+from tests.magedit.conftest import FOR_DIFFUSION, Room
 
 
-@pytest.mark.parametrize("method", suited_methods(("diffusion",)))
+@pytest.mark.parametrize("method", FOR_DIFFUSION)
 def test_each_method_reports_the_leading_half_of_its_own_steps(pipe: MAGEditPipeline, room: Room, method: str) -> None:
     config = EditConfig(method=method, steps=8, max_iterations=1, tune_steps=1)  # type: ignore[arg-type]
     output = pipe(room.image, [room.mask], room.source, room.target, (), config)

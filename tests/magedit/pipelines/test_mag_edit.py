@@ -36,12 +36,11 @@ from magedit.errors import (
 )
 from magedit.images.masks import outside_difference, outside_sha256, paste_margin_px, read_mask, union, working_crop
 from magedit.images.transparency import flatten
-from magedit.methods.compatibility import suited_methods
 from magedit.methods.registry import METHODS
 from magedit.pipelines.mag_edit import MAGEditOutput, MAGEditPipeline
 from magedit.prompts.kinds import config_for
 from magedit.report import Progress, Stage
-from tests.magedit.conftest import CHECKPOINT, Room, load_pipeline, objecting_checker
+from tests.magedit.conftest import CHECKPOINT, FOR_DIFFUSION, Room, load_pipeline, objecting_checker
 
 QUICK_GIVEN: dict[str, Any] = {
     "steps": 4,
@@ -63,7 +62,7 @@ def test_what_the_checkpoint_is_is_read_from_it(pipe: MAGEditPipeline) -> None:
 
 @pytest.mark.parametrize(
     ("method", "inversion"),
-    [(name, each) for name in suited_methods(("diffusion",)) for each in METHODS[name].inversions or ("direct",)],
+    [(name, each) for name in FOR_DIFFUSION for each in METHODS[name].inversions or ("direct",)],
 )
 def test_every_method_edits_with_every_inversion_that_it_takes(
     pipe: MAGEditPipeline, room: Room, method: MethodName, inversion: InversionName

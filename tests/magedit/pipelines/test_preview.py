@@ -12,11 +12,10 @@ from PIL import Image, ImageChops
 from magedit.config import EditConfig, MethodName
 from magedit.demo import checkpoint_path
 from magedit.images.masks import dilate
-from magedit.methods.compatibility import suited_methods
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.pipelines.preview import LatentColours
 from magedit.report import PREVIEW_SIDE, Preview
-from tests.magedit.conftest import Room
+from tests.magedit.conftest import FOR_DIFFUSION, Room
 
 CONFIG = EditConfig(steps=4, max_iterations=1, tune_steps=1)
 
@@ -28,7 +27,7 @@ def often(pipe: MAGEditPipeline, monkeypatch: pytest.MonkeyPatch) -> MAGEditPipe
     return pipe
 
 
-@pytest.mark.parametrize("method", suited_methods(("diffusion",)))
+@pytest.mark.parametrize("method", FOR_DIFFUSION)
 def test_every_method_shows_its_steps_inside_the_mask_alone(
     often: MAGEditPipeline, room: Room, method: MethodName
 ) -> None:

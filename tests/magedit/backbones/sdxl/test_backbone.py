@@ -20,12 +20,11 @@ from magedit.backbones.stable_diffusion.layout import UNetBackbone
 from magedit.config import EditConfig
 from magedit.config.types import InversionName, MethodName
 from magedit.errors import CheckpointError, EditCanceled
-from magedit.methods.compatibility import suited_methods
 from magedit.methods.registry import METHODS
 from magedit.pipelines.mag_edit import MAGEditOutput, MAGEditPipeline
 from magedit.report import Progress, Stage
 from tests.magedit.backbones.sdxl.tiny import WIDTH, sdxl_checkpoint
-from tests.magedit.conftest import Room
+from tests.magedit.conftest import FOR_DIFFUSION, Room
 
 QUICK = EditConfig(
     steps=3, max_iterations=1, null_text_iterations=1, style_iterations=1, tune_steps=1, guidance_scale=5.0
@@ -156,7 +155,7 @@ def test_no_prompt_is_kept_in_what_is_computed_once(xl: MAGEditPipeline, latent:
 
 @pytest.mark.parametrize(
     ("method", "inversion"),
-    [(name, each) for name in suited_methods(("diffusion",)) for each in METHODS[name].inversions or ("direct",)],
+    [(name, each) for name in FOR_DIFFUSION for each in METHODS[name].inversions or ("direct",)],
 )
 def test_every_method_edits_with_every_inversion_inside_the_mask_alone(
     xl: MAGEditPipeline, room: Room, method: MethodName, inversion: InversionName
