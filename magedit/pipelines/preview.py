@@ -16,7 +16,7 @@ from magedit.images import masks as pixels
 from magedit.methods.base import EditTask
 from magedit.report import PREVIEW_INTERVAL_S, PREVIEW_SIDE, OnPreview, Preview
 
-PATCHES: Final = 16
+PATCHES: Final = 8
 """Patches along a side of the picture that the colours are fitted on."""
 
 
