@@ -1,4 +1,4 @@
-"""How often, and how early, an edit that fails is told from one that succeeds: the demo's edits with known truth.
+"""Early word on failure: its precision, recall and time on the demo's edits with known truth.
 
 Every edit goes to a journal as soon as it is known; the same command goes on after a kill.
 """

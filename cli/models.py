@@ -1,4 +1,4 @@
-"""`magedit models`: what a checkpoint is, what works on it, and the memory it takes."""
+"""`magedit models`: checkpoints inspected, models declared, listed, loaded and forgotten."""
 
 from __future__ import annotations
 

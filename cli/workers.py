@@ -31,8 +31,8 @@ def environment_of(settings: Settings) -> dict[str, str]:
     for name, value in settings:
         if value is not None:
             text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-            if isinstance(value, dict):
-                text = json.dumps(value)
+            if isinstance(value, dict | tuple):
+                text = json.dumps(settings.model_dump(mode="json", include={name})[name])
             environment[ENV_PREFIX + name.upper()] = text
     # Without these every worker starts one thread per core, and the workers compete for the cores.
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):

@@ -1,4 +1,4 @@
-"""Every Redis key of this program and what it holds. RQ's own start with `rq:`; `jobs.queue` names them."""
+"""Redis keys of this program, with their content. RQ's own start with `rq:`; `jobs.queue` names them."""
 
 from __future__ import annotations
 

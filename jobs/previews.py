@@ -1,4 +1,4 @@
-"""The latest preview of each running edit: a small JPEG in Redis with a time to live, no part of the record.
+"""Latest preview of each running edit: a small JPEG in Redis, with a time to live.
 
 `Records.renew` writes it, under the claim; whatever ends the attempt removes it.
 """

@@ -1,4 +1,4 @@
-"""Runs the parts of the GPU benchmark one after the other, each in a process of its own with a time limit.
+"""Parts of the GPU benchmark in turn, each in a process of its own with a time limit.
 
 What a part has measured when its time is up is kept, and the next one begins. The file of figures is whole after every
 part. `benchmarks/gpu.sh` is the way in on a machine that has PyTorch alone.

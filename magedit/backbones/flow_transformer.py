@@ -1,4 +1,4 @@
-"""What transformers of rectified flow with joint attention have in common, whatever their blocks are."""
+"""Common base of rectified-flow transformers with joint attention."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Joint attention of picture and text, with what edits inject and the words' maps.
+"""Joint attention of picture and text, with the injections of edits and the words' maps.
 
 No map of all positions by all positions is formed: the output is fused attention's, and of each of the picture's rows
 the log-sum-exp over all keys and the scores of the text's columns give the words' map. The last rows of a batch are the

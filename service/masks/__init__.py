@@ -1,1 +1,1 @@
-"""Masks: what is found in a picture by points, a box or words."""
+"""Masks found in a picture by points, a box or words."""

@@ -74,7 +74,7 @@ def _command(line: str) -> Command:
 def is_run(command: Command) -> bool:
     """Whether the tests run the command; what takes minutes or does not end is checked instead."""
     if command.program == ".venv/bin/magedit":
-        return command.words[1] in {"edit", "keys", "webhooks"}
+        return command.words[1] in {"edit", "keys", "mask", "webhooks"}
     return command.program in {"", "curl", "cp"}
 
 
@@ -149,8 +149,11 @@ def _check_magedit(words: Sequence[str]) -> None:
 def _parse_with(program: typer.Typer, words: Sequence[str]) -> None:
     """Read a subcommand's arguments with a Typer program, and stop there."""
     command = typer.main.get_command(program)
+    if not isinstance(command, typer.core.TyperGroup):
+        command.make_context(None, list(words))
+        return
     context = command.make_context(None, list(words))
-    subcommand = command.get_command(context, words[0])  # type: ignore[attr-defined]
+    subcommand = command.get_command(context, words[0])
     assert subcommand is not None, words[0]
     subcommand.make_context(words[0], list(words[1:]), parent=context)
 

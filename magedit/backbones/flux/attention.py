@@ -1,4 +1,4 @@
-"""Attention layers of `FluxTransformer2DModel`: what they compute under an edit, and the pass that ends at one's map.
+"""Attention layers of `FluxTransformer2DModel` under an edit, and the pass that ends at one's map.
 
 Blocks of two streams come first, then those of one; in both the text stands before the picture, and queries and keys
 are rotated by their positions.

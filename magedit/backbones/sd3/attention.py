@@ -1,4 +1,4 @@
-"""Attention layers of `SD3Transformer2DModel`: what they compute under an edit, and the pass that ends at one's map."""
+"""Attention layers of `SD3Transformer2DModel` under an edit, and the pass that ends at one's map."""
 
 from __future__ import annotations
 
