@@ -74,7 +74,8 @@ async def require_known_query(request: Request) -> None:
         return
     # The contract is built once, which takes a while.
     contract = await run_in_threadpool(request.app.openapi)
-    operation = contract["paths"][request.app.state.routes.name(request.url.path)][request.method.lower()]
+    # The path as it was routed: `request.url` has lost tabs and line ends (WHATWG URL).
+    operation = contract["paths"][request.app.state.routes.name(request.scope["path"])][request.method.lower()]
     known = {each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"}
     for name in request.query_params:
         if name not in known:

@@ -99,7 +99,7 @@ def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         # The framework names those of the first route at this address alone.
-        allowed = ", ".join(request.app.state.routes.methods(request.url.path))
+        allowed = ", ".join(request.app.state.routes.methods(request.scope["path"]))
         return _http_problem(error.status_code, headers={"Allow": allowed})
     return _http_problem(error.status_code, detail=str(error.detail), headers=error.headers)
 

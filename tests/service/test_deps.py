@@ -40,3 +40,10 @@ def test_fields_in_the_query_of_a_submission_are_told_where_they_belong(client: 
     answer = client.post("/v1/edits?steps=4", files=files, data=form.data)
     assert "sent as a form" in assert_problem(answer, 422, "unknown_field", "steps")["detail"]
     assert client.get("/v1/edits").json()["edits"] == []
+
+
+def test_an_id_of_control_characters_is_no_fault_of_the_service(client: httpx.Client) -> None:
+    for path in ("/v1/edits/%09", "/v1/edits/%09/result/1", "/v1/edits/%0A/artifacts/%0D"):
+        assert_problem(client.get(path), 404, "not_found")
+        assert_problem(client.get(f"{path}?stat=1"), 422, "unknown_field", "stat")
+        assert client.post(path).headers["allow"]
