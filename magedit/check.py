@@ -1,4 +1,4 @@
-"""What a checkpoint is, what works on it and what it takes, before its weights are there."""
+"""A checkpoint's family, supported methods and memory, known before its weights are there."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Masks as data: polygons, boxes, run lengths, and what is done to them. Free of torch."""
+"""Masks as data: polygons, boxes, run lengths, and operations on them. Free of torch."""

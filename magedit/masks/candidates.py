@@ -1,4 +1,4 @@
-"""Candidates for a mask: what a segmenter or attention found, described without its picture."""
+"""Candidates for a mask, found by a segmenter or attention, described without their pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A mask as data: a polygon, box, run lengths or an uploaded picture, and what is done to it after."""
+"""A mask as data: a polygon, box, run lengths or an uploaded picture, and operations on it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What finds things in a picture: models of SAM's family, detectors by words, the edit model's own attention."""
+"""Finders of things in a picture: models of SAM's family, detectors by words, the edit model's own attention."""

@@ -1,4 +1,4 @@
-"""What a process has to find things with, behind one call."""
+"""All finders of a process behind one call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What checkpoints with Stable Diffusion's UNet have in common, whatever their text encoders."""
+"""Common base of checkpoints with Stable Diffusion's UNet."""
 
 from __future__ import annotations
 
