@@ -20,8 +20,9 @@ from jobs.settings import Settings
 # How long a tokenizer outlives its last announcement, in seconds.
 TOKENIZER_TTL_S = 24 * 3600
 # Weight of the newest edit in the average pace.
-ModelOrder = Literal["load", "unload"]
 PACE_WEIGHT = 0.3
+
+ModelOrder = Literal["load", "unload"]
 
 
 def tokenizer_sha256(tokenizer_json: str) -> str:
@@ -81,7 +82,7 @@ class Models:
     @redis_errors()
     def declare(self, info: ModelInfo, tokenizer_json: str) -> None:
         """Let the model take edits while no worker serves it; a live worker's own announcement goes before ``info``."""
-        self._declare(args=(info.name, info.model_dump_json(), info.tokenizer_sha256, tokenizer_json))
+        self._declare(args=(info.name, info.model_dump_json(), info.tokenizer_sha256, tokenizer_json, TOKENIZER_TTL_S))
 
     @redis_errors()
     def forget(self, name: str) -> bool:

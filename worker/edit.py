@@ -199,8 +199,10 @@ def store_picture(
     encoding: OutputFormat,
     quality: int | None = None,
 ) -> StoredObject:
-    """``quality`` 0..100, as the request's ``output_compression``; None: as `_ENCODING` has it."""
-    """Encode a picture and store it under ``key``. Raises StoreUnavailable."""
+    """Encode a picture and store it under ``key``. Raises StoreUnavailable.
+
+    ``quality``: 0..100, as the request's ``output_compression``; None: as `_ENCODING` has it.
+    """
     buffer = BytesIO()
     if encoding == "jpeg":
         picture = flatten(picture)

@@ -78,8 +78,7 @@ class Client:
         client's time-out. ``fields`` are any further form fields of `POST /v1/edits`; None leaves one out.
 
         ``masks`` are pictures; ``mask_shapes`` are masks as data, one mapping per region, in place of them or
-        about them.
-        Without ``image`` the field ``source_edit`` names the edit whose result is edited further.
+        about them. Without ``image`` the field ``source_edit`` names the edit whose result is edited further.
 
         Raises:
             ServiceError: it was refused; nothing was kept.

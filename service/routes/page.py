@@ -110,9 +110,14 @@ def swagger(request: Request, name: str) -> Response:
 @router.get("/page/{name:path}")
 def file(request: Request, name: str) -> Response:
     """One of the page's files."""
-    # Resolved first: `..` and links lead out of the folder.
-    path = (FOLDER / name).resolve()
-    _require(path.is_relative_to(FOLDER.resolve()) and path.suffix in MEDIA_TYPES and path.is_file())
+    try:
+        # Resolved first: `..` and links lead out of the folder.
+        path = (FOLDER / name).resolve()
+        there = path.is_relative_to(FOLDER.resolve()) and path.suffix in MEDIA_TYPES and path.is_file()
+    except (OSError, ValueError):
+        # No name that a file can have: with a NUL in it, or too long.
+        there = False
+    _require(there)
     return _answer(request, path.read_bytes(), MEDIA_TYPES[path.suffix])
 
 

@@ -94,6 +94,29 @@ def test_a_declared_models_tokenizer_changes_with_its_worker(desk: Desk) -> None
     assert desk.redis.ttl(keys.TOKENIZER + info().tokenizer_sha256) > 0
 
 
+def test_a_tokenizer_that_another_declared_model_has_outlives_the_change_of_one(desk: Desk) -> None:
+    desk.models.declare(info(), TOKENIZER)
+    desk.models.declare(info("sd"), TOKENIZER)
+    other = '{"version": "2.0"}'
+    later = info().model_copy(update={"tokenizer_sha256": tokenizer_sha256(other)})
+    desk.models.announce(later, "w1", 60, other)
+    assert desk.redis.ttl(keys.TOKENIZER + info().tokenizer_sha256) == -1
+    assert desk.models.tokenizer_json(info("sd")) == TOKENIZER
+
+
+def test_a_tokenizer_that_a_new_declaration_replaces_runs_out(desk: Desk) -> None:
+    desk.models.declare(info(), TOKENIZER)
+    other = '{"version": "2.0"}'
+    desk.models.declare(info().model_copy(update={"tokenizer_sha256": tokenizer_sha256(other)}), other)
+    assert desk.redis.ttl(keys.TOKENIZER + tokenizer_sha256(other)) == -1
+    assert desk.redis.ttl(keys.TOKENIZER + info().tokenizer_sha256) > 0
+
+
+def test_a_tokenizer_that_only_workers_announce_runs_out(desk: Desk) -> None:
+    desk.models.announce(info(), "w1", 60, TOKENIZER)
+    assert desk.redis.ttl(keys.TOKENIZER + info().tokenizer_sha256) > 0
+
+
 def test_a_model_that_is_forgotten_is_unknown_unless_a_worker_serves_it(desk: Desk) -> None:
     desk.models.declare(info(), TOKENIZER)
     desk.models.announce(info("sd"), "w1", 60, TOKENIZER, declare=True)

@@ -51,6 +51,14 @@ OUTSIDE = [
 ]
 
 
+NO_FILE_NAMES = ["/page/%00.js", f"/page/{'a' * 300}.js"]
+
+
+@pytest.mark.parametrize("path", NO_FILE_NAMES, ids=["nul", "long"])
+def test_a_name_that_no_file_can_have_is_not_found(client: httpx.Client, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
 @pytest.mark.parametrize("path", [*OUTSIDE, "/page/none.js", "/page/", "/page/css"])
 def test_other_files_are_not_served(client: httpx.Client, path: str) -> None:
     assert client.get(path).status_code == 404
