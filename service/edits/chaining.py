@@ -10,12 +10,11 @@ from typing import Protocol, TypedDict
 from fastapi import UploadFile
 from PIL import Image
 
-from jobs.errors import JobExpired, JobNotReady, JobNotSucceeded
-from jobs.schema import JobRecord, State
+from jobs.schema import JobRecord
 from magedit.masks.shapes import MaskShape
 from service.backend import Backend
 from service.edits.form import invalid
-from service.errors import NoSuchFile
+from service.edits.results import require_result
 from service.images.uploads import UploadLimits, read_image
 
 
@@ -75,17 +74,9 @@ def find_source(form: HasSource, tenant: str, backend: Backend) -> SourceEdit | 
     if form.image is not None:
         raise invalid("source_edit", "give `image` or `source_edit`, not both")
     record = backend.records.require(form.source_edit, tenant)
-    if not record.state.is_terminal:
-        raise JobNotReady(f"source_edit {record.id} is {record.state}: wait until it has succeeded")
-    if record.state is not State.SUCCEEDED:
-        raise JobNotSucceeded(f"source_edit {record.id} is {record.state}: it has no result to edit")
-    if record.is_expired(backend.records.now()):
-        raise JobExpired(f"the pictures of source_edit {record.id} were kept as long as the service keeps them")
-    if form.source_result >= len(record.results):
-        raise NoSuchFile(
-            f"source_edit {record.id} has {len(record.results)} result(s), counted from 0", field="source_result"
-        )
-    data = backend.store.get(record.results[form.source_result].key)
+    called = f"source_edit {record.id}"
+    stored = require_result(record, form.source_result, backend, field="source_result", called=called)
+    data = backend.store.get(stored.key)
     settings = backend.settings
     # What a worker wrote is no upload: its bytes are not counted.
     limits = UploadLimits(max_bytes=len(data), max_pixels=settings.max_pixels, max_side=settings.max_side)
@@ -99,22 +90,18 @@ def find_masks(shapes: Sequence[MaskShape], tenant: str, backend: Backend) -> di
     Raises:
         JobNotFound, JobNotReady, JobNotSucceeded, JobExpired, NoSuchFile, ObjectNotFound: there is no such candidate.
     """
+    pictures: dict[tuple[str, int], Image.Image] = {}
     found = {}
     for number, shape in enumerate(shapes):
         if shape.mask_id is None:
             continue
-        record = backend.records.require_mask(shape.mask_id, tenant)
-        if not record.state.is_terminal:
-            raise JobNotReady(f"mask {record.id} is {record.state}: wait until it has succeeded")
-        if record.state is not State.SUCCEEDED:
-            raise JobNotSucceeded(f"mask {record.id} is {record.state}: it has no candidate")
-        if record.is_expired(backend.records.now()):
-            raise JobExpired(f"the pictures of mask {record.id} were kept as long as the service keeps them")
-        if shape.candidate >= len(record.results):
-            raise NoSuchFile(
-                f"mask {record.id} has {len(record.results)} candidate(s), counted from 0",
-                field=f"mask_shapes.{number}.candidate",
-            )
-        with Image.open(BytesIO(backend.store.get(record.results[shape.candidate].key)), formats=("PNG",)) as picture:
-            found[number] = picture.convert("L")
+        # Each once, however many shapes are made of it.
+        named = shape.mask_id, shape.candidate
+        if named not in pictures:
+            record = backend.records.require_mask(shape.mask_id, tenant)
+            field = f"mask_shapes.{number}.candidate"
+            stored = require_result(record, shape.candidate, backend, field=field)
+            with Image.open(BytesIO(backend.store.get(stored.key)), formats=("PNG",)) as picture:
+                pictures[named] = picture.convert("L")
+        found[number] = pictures[named]
     return found

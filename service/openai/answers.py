@@ -15,12 +15,14 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from jobs.errors import JobNotSucceeded, Unavailable
+from jobs.errors import JobError, JobExpired, JobNotFound, JobNotReady, JobNotSucceeded
 from jobs.previews import EditPreview
-from jobs.schema import JobRecord, OutputFormat, Problem, State
+from jobs.schema import JobRecord, OutputFormat, Problem
 from service.backend import Backend
+from service.edits.results import presigned, require_pictures
 from service.edits.views import path
-from service.edits.watcher import NOTHING, Watch
+from service.edits.watcher import NOTHING, Watch, WatchClosed
+from service.errors import NotFinishedInTime
 from service.openai.envelope import envelope_of
 from service.openai.form import ImagesForm
 from service.problems import make_problem, problem_of
@@ -55,12 +57,14 @@ class Images(BaseModel):
     size: str = Field(description="Width and height of the results, as `640x480`.")
 
 
-def problem_of_end(record: JobRecord) -> Problem | None:
+def problem_of_end(record: JobRecord, backend: Backend) -> Problem | None:
     """Why a finished edit has no result; None: it has."""
     if record.problem is not None:
         return record.problem
-    if record.state is not State.SUCCEEDED:
-        return problem_of(JobNotSucceeded(f"edit {record.id} was canceled: it has no result"))
+    try:
+        require_pictures(record, backend)
+    except (JobNotReady, JobNotSucceeded, JobExpired) as error:
+        return problem_of(error)
     return None
 
 
@@ -84,8 +88,7 @@ def images_of(record: JobRecord, asked: ImagesForm, backend: Backend, base_url: 
 
 
 def _url(record: JobRecord, number: int, backend: Backend, base_url: str) -> str:
-    signed = backend.store.signed_url(record.results[number].key, backend.settings.presign_s)
-    return signed or f"{base_url.rstrip('/')}{path(record)}/result/{number}"
+    return presigned(record, record.results[number], backend) or f"{base_url.rstrip('/')}{path(record)}/result/{number}"
 
 
 def _base64(data: bytes) -> str:
@@ -103,9 +106,12 @@ async def events(record: JobRecord, asked: ImagesForm, backend: Backend, watch: 
             except TimeoutError:
                 yield format_sse_event(comment="still here")
                 continue
+            except WatchClosed:
+                goes_on = f"edit {record.id} goes on: its result will be at {path(record)}/result"
+                yield _error(problem_of(NotFinishedInTime(f"this server stops; {goes_on}")))
+                return
             if snapshot is None:
-                gone = make_problem(HTTPStatus.GONE, "expired", f"edit {record.id} was deleted")
-                yield _error(gone)
+                yield _error(_deleted(record))
                 return
             if snapshot.state.is_terminal:
                 break
@@ -124,15 +130,22 @@ async def events(record: JobRecord, asked: ImagesForm, backend: Backend, watch: 
 async def _end(record: JobRecord, asked: ImagesForm, backend: Backend) -> AsyncIterator[bytes]:
     try:
         done = await run_in_threadpool(backend.records.require, record.id, record.tenant)
-        problem = problem_of_end(done)
+        problem = await run_in_threadpool(problem_of_end, done, backend)
         if problem is not None:
             yield _error(problem)
             return
         for each in done.results:
             data = await run_in_threadpool(backend.store.get, each.key)
             yield _event(done, asked, "completed", data, f"{each.width}x{each.height}", usage=NO_USAGE)
-    except Unavailable as error:
+    except JobNotFound:
+        yield _error(_deleted(record))
+    except JobError as error:
+        # Whatever it is: the status line is sent, and a stream that breaks off looks like a lost connection.
         yield _error(problem_of(error))
+
+
+def _deleted(record: JobRecord) -> Problem:
+    return make_problem(HTTPStatus.GONE, "expired", f"edit {record.id} was deleted")
 
 
 def _partial(record: JobRecord, asked: ImagesForm, preview: EditPreview, index: int) -> bytes:

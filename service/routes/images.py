@@ -164,7 +164,7 @@ def _answer(
             f"edit {record.id} is still {record.state} and goes on: its result will be at {path(record)}/result",
             headers=headers,
         )
-    problem = problem_of_end(record)
+    problem = problem_of_end(record, backend)
     if problem is not None:
         return problem_response(problem, headers)
     body = images_of(record, asked, backend, base_url).model_dump_json(exclude_none=True)

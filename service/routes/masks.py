@@ -31,6 +31,7 @@ from service.edits.idempotency import REPLAYED, KeyedDep
 from service.edits.multipart import FormRoute
 from service.edits.prefer_wait import await_end, preferred_wait
 from service.edits.representation import mask_view_of, mask_views_of
+from service.edits.results import require_result
 from service.etag import json_answer
 from service.masks.form import MASK_FIELDS, MaskFormDep
 from service.masks.submission import submit_mask
@@ -48,7 +49,7 @@ from service.openapi.responses import (
 )
 from service.routes.edits import ACCEPTED, PAGE_MAX, STORE_AWAY, retry_headers
 from service.routes.events import STREAM, stream
-from service.routes.results import require_results, stored_file
+from service.routes.results import Redirect, require_not_failed, stored_file
 
 NOT_FOUND = job.JobNotFound("there is no mask '0190...'")
 _ACCEPTED = {**ACCEPTED, "Location": {"description": "The mask.", "schema": {"type": "string"}}}
@@ -228,14 +229,12 @@ def get_candidate(
     record: OwnMask,
     backend: Backend,
     number: Annotated[int, Path(ge=0, le=1000, description="Position in `candidates`, from 0.")],
+    redirect: Redirect = None,
 ) -> Response:
     """One of the masks that were found, by its position in `candidates`."""
-    require_results(record, backend)
-    if number >= len(record.results):
-        raise refused.NoSuchFile(
-            f"mask {record.id} has {len(record.results)} candidate(s), counted from 0", field="number"
-        )
-    return stored_file(request, record, record.results[number], backend, redirect=None)
+    require_not_failed(record)
+    stored = require_result(record, number, backend, field="number")
+    return stored_file(request, record, stored, backend, redirect=redirect)
 
 
 @router.get(

@@ -11,9 +11,10 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from jobs import errors as job
 from jobs.errors import JobExpired, JobNotReady, JobNotSucceeded
-from jobs.schema import CONTENT_TYPES, JobRecord, State, StoredObject
+from jobs.schema import CONTENT_TYPES, JobRecord, StoredObject
 from service.backend import Backend as BackendType
 from service.deps import Backend, OwnEdit
+from service.edits.results import presigned, require_pictures, require_result
 from service.edits.views import EDITS, Files, artifact_files
 from service.errors import EditFailed, NoSuchFile
 from service.etag import json_answer, not_modified, tagged
@@ -102,7 +103,8 @@ def list_artifacts(request: Request, record: OwnEdit, backend: Backend) -> Respo
     `difference`: `difference.png`. `crop`: `crop.png`. Of several results these are the first one's; what differs for
     another is named `result-1-difference.png` and so on, and `contact-sheet.png` shows all results.
     """
-    require_results(record, backend)
+    require_not_failed(record)
+    require_pictures(record, backend)
     return json_answer(request, Files(files=artifact_files(record)))
 
 
@@ -120,7 +122,8 @@ def get_artifact(
     redirect: Redirect = None,
 ) -> Response:
     """One artifact."""
-    require_results(record, backend)
+    require_not_failed(record)
+    require_pictures(record, backend)
     for stored in record.artifacts:
         if stored.name == name:
             return stored_file(request, record, stored, backend, redirect=redirect)
@@ -131,26 +134,17 @@ def get_artifact(
 def _result(
     request: Request, record: JobRecord, number: int, backend: BackendType, *, redirect: bool | None
 ) -> Response:
-    require_results(record, backend)
-    if number >= len(record.results):
-        raise NoSuchFile(f"edit {record.id} has {len(record.results)} result(s), counted from 0", field="number")
+    require_not_failed(record)
+    stored = require_result(record, number, backend, field="number")
     own = record.result_measures(number)
     headers = {SEED: str(own.seed), STRENGTH: f"{own.strength:g}"} if own else {}
-    return stored_file(request, record, record.results[number], backend, headers, redirect=redirect)
+    return stored_file(request, record, stored, backend, headers, redirect=redirect)
 
 
-def require_results(record: JobRecord, backend: BackendType) -> None:
-    """Refuse to give what is not there (yet). Raises JobNotReady, EditFailed, JobNotSucceeded, JobExpired."""
-    if not record.state.is_terminal:
-        raise JobNotReady(f"{record.kind} {record.id} is {record.state}: its result is not ready")
+def require_not_failed(record: JobRecord) -> None:
+    """Tell why there is no result of an edit or mask that failed. Raises EditFailed."""
     if record.problem is not None:
         raise EditFailed(record.problem)
-    if record.state is not State.SUCCEEDED:
-        raise JobNotSucceeded(f"{record.kind} {record.id} is {record.state}: it has no result")
-    if record.is_expired(backend.records.now()):
-        raise JobExpired(
-            f"the pictures of {record.kind} {record.id} were kept as long as the service keeps them, and are gone"
-        )
 
 
 def stored_file(
@@ -164,7 +158,7 @@ def stored_file(
 ) -> Response:
     """The bytes of ``stored`` or where they are, with ``headers`` of its own."""
     if backend.settings.redirect_results if redirect is None else redirect:
-        address = _presigned(record, stored, backend)
+        address = presigned(record, stored, backend)
         if address is not None:
             # Whoever has the address has the picture: no cache in between shall keep it.
             there = {**headers, "Location": address, "Cache-Control": "no-store"}
@@ -179,15 +173,3 @@ def stored_file(
     if known is not None:
         return known
     return tagged(request, backend.store.get(stored.key), stored.content_type, stored.sha256, here)
-
-
-def _presigned(record: JobRecord, stored: StoredObject, backend: BackendType) -> str | None:
-    """An address in the store that opens until the edit expires, or for as long as the setting says."""
-    seconds = backend.settings.presign_s
-    if record.expires_at is not None:
-        # AWS Signature Version 4 counts whole seconds, from 1.
-        seconds = max(1.0, min(seconds, record.expires_at - backend.records.now()))
-    address = backend.store.signed_url(stored.key, seconds)
-    if address is not None and backend.store.size(stored.key) is None:
-        raise job.ObjectNotFound("the picture is no longer in storage")
-    return address

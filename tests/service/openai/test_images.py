@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from PIL import Image
 
+from jobs import keys
 from jobs.connection import connect
+from jobs.schema import State
 from jobs.settings import Settings
+from jobs.storage import ObjectStore
 from jobs.tenants.api_keys import SCOPES, ApiKeys
 from jobs.tenants.limits import Limits
 from service.app import create_app
-from service.openai.form import FIELDS
+from service.backend import Backend
+from service.edits.watcher import Snapshot, Watch
+from service.openai.answers import events
+from service.openai.form import FIELDS, ImagesForm
 from tests.conftest import wait_until
+from tests.jobs.desk import Desk
 from tests.service.conftest import SIZE, Announce, WorkerSide, encode, mask, picture, serving
 
 PATH = "/v1/images/edits"
@@ -257,6 +268,75 @@ def test_a_stream_ends_with_the_error(client: httpx.Client, working: Any, worker
     assert answer.status_code == 200
     (event,) = events_of(answer)
     assert (event["type"], event["error"]["code"]) == ("error", "edit_diverged")
+
+
+def test_a_stream_whose_result_is_lost_ends_with_the_error(
+    client: httpx.Client, working: Any, worker_side: WorkerSide, tmp_path: Path
+) -> None:
+    elsewhere = ObjectStore.from_settings(worker_side.settings.model_copy(update={"state_dir": tmp_path}))
+    working(replace(worker_side, store=elsewhere).succeed)
+    (event,) = events_of(send(client, stream="true"))
+    assert (event["type"], event["error"]["code"]) == ("error", "object_not_found")
+
+
+def streamed(settings: Settings, watch: Watch) -> list[bytes]:
+    """The events of an edit whose record is not in Redis, as far as ``watch`` tells of it."""
+    desk, backend = Desk(settings), Backend.open(settings)
+    unread: Any = None
+
+    async def collect() -> list[bytes]:
+        return [event async for event in events(desk.record(), ImagesForm(edit=unread), backend, watch)]
+
+    try:
+        return asyncio.run(collect())
+    finally:
+        backend.close()
+        desk.close()
+
+
+def test_a_stream_whose_edit_is_deleted_as_it_ends_tells_so(settings: Settings) -> None:
+    end = Snapshot(revision=1, state=State.SUCCEEDED, cancel_requested=False, attempt=1, edit="{}", progress="{}")
+    (event,) = streamed(settings, Watch(lambda seen: dict.fromkeys(seen, end)))
+    assert b"event: error" in event
+    assert b'"expired"' in event
+
+
+def test_a_stream_ends_with_an_error_when_the_server_stops(settings: Settings) -> None:
+    class Closing(Watch):
+        async def after(self, job_id: str, revision: int) -> Snapshot | None:
+            await self.close()
+            return await super().after(job_id, revision)
+
+    (event,) = streamed(settings, Closing(lambda seen: {}))  # noqa: ARG005 (nothing changes)
+    assert b"event: error" in event
+    assert b'"not_finished_in_time"' in event
+    assert b"/result" in event
+
+
+def test_a_repeated_request_for_an_expired_edit_is_told_so(
+    client: httpx.Client, working: Any, worker_side: WorkerSide
+) -> None:
+    working(worker_side.succeed)
+    first = send(client, {"Idempotency-Key": "one"})
+    edit_id = first.headers["edit-id"]
+    worker_side.records.redis.hset(keys.EDIT + edit_id, "expires_at", worker_side.records.now() - 1)
+    assert_refused(send(client, {"Idempotency-Key": "one"}), 410, "expired")
+
+
+def test_an_address_on_s3_ends_with_the_edit(
+    s3_settings: Settings, announce: Announce, worker_side: WorkerSide
+) -> None:
+    announce()
+    worker = replace(worker_side, store=ObjectStore.from_settings(s3_settings))
+    with serving(s3_settings) as client, ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(send, client, {"Idempotency-Key": "one"}, response_format="url")
+        wait_until(lambda: waits.done() or bool(client.get("/v1/edits?state=queued").json()["edits"]))
+        (edit,) = client.get("/v1/edits?state=queued").json()["edits"]
+        worker.succeed(worker.claim(edit["id"]))
+        assert waits.result().status_code == 200
+        worker.records.redis.hset(keys.EDIT + edit["id"], "expires_at", worker.records.now() + 30)
+        (only,) = send(client, {"Idempotency-Key": "one"}, response_format="url").json()["data"]
+    assert int(only["url"].partition("X-Amz-Expires=")[2].partition("&")[0]) in range(1, 31)
 
 
 def test_models_are_listed_as_openais_clients_read_them(client: httpx.Client) -> None:

@@ -17,7 +17,7 @@ from jobs.schema import MaskRecord, StoredObject
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, result_key, sha256
 from magedit.masks.candidates import describe
-from tests.service.conftest import SIZE, Announce, Form, assert_problem, encode, picture
+from tests.service.conftest import SIZE, Announce, Form, assert_problem, encode, picture, serving
 
 CLICK: dict[str, Any] = {"points": "[[20, 15, 1]]"}
 
@@ -89,6 +89,20 @@ def test_a_finished_mask_has_its_candidates_and_their_pictures(masks: httpx.Clie
     picture = Image.open(io.BytesIO(masks.get(best["href"]).content))
     assert (picture.mode, picture.size, picture.getbbox()) == ("L", SIZE, (10, 10, 30, 20))
     assert_problem(masks.get(f"/v1/masks/{mask_id}/candidates/2"), 404, "no_such_file", "number")
+
+
+def test_a_candidate_s_bytes_can_be_asked_for_where_results_are_redirected(
+    s3_settings: Settings, announce: Announce
+) -> None:
+    announce(finds_by=("points",))
+    settings = s3_settings.model_copy(update={"redirect_results": True})
+    with serving(settings) as client:
+        mask_id = send(client, **CLICK).json()["id"]
+        find(settings, mask_id, (10, 10, 30, 20))
+        path = f"/v1/masks/{mask_id}/candidates/0"
+        assert client.get(path).status_code == 303
+        with Image.open(io.BytesIO(client.get(path + "?redirect=false").content)) as own:
+            assert own.getbbox() == (10, 10, 30, 20)
 
 
 @pytest.mark.parametrize(
