@@ -15,7 +15,7 @@ from rich.console import Console
 from transformers.utils import logging as transformers_logging
 
 from cli.display import progress_bar
-from cli.errors import ModelUnavailable
+from cli.errors import InvalidSetting, ModelUnavailable
 from cli.preview import shower
 from jobs import schema
 from jobs.errors import ContentWithheld, JobError
@@ -54,14 +54,19 @@ class LocalEditor:
         self._store = ObjectStore.from_settings(self._settings)
         self._keys: dict[str, str] = {}
         with console.status("loading the checkpoint"):
-            self._served = _load(self._settings)
+            self._served = load_checkpoint(self._settings)
 
     def edit(self, image: bytes, masks: Sequence[bytes], *, preview: str | None = None, **fields: Any) -> Edit:
         """Carry out an edit; arguments as `magedit.client.Client.submit`, ``preview`` as `cli.preview.shower`.
 
         Raises:
             ServiceError: it is refused, or cannot be carried out; as the service would tell it.
+            InvalidSetting: previews would show what the settings withhold.
         """
+        if preview is not None and self._settings.safety == "withhold":
+            raise InvalidSetting(
+                "--preview would show what MAGEDIT_SAFETY=withhold may keep back in the end: leave one of them out"
+            )
         try:
             claim = self._claim(image, masks, **{name: value for name, value in fields.items() if value is not None})
         except (MAGEditError, JobError, RequestError) as error:
@@ -157,7 +162,8 @@ class LocalEditor:
         return claim.model_copy(update=done)
 
 
-def _load(settings: Settings) -> ServedModel:
+def load_checkpoint(settings: Settings) -> ServedModel:
+    """The settings' checkpoint, loaded as a worker loads it. Raises ModelUnavailable."""
     # The bar that counts is the edit's, and what these libraries lack or deprecate is not the caller's concern.
     for each in (diffusers_logging, transformers_logging):
         each.disable_progress_bar()

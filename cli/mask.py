@@ -83,7 +83,7 @@ def mask(
 
             found = find(image, prompt, settings, console)
             _require(candidate, len(found.masks))
-            found.masks[candidate].picture.save(out)
+            found.masks[candidate].picture.save(out, "PNG")
             described = [each.candidate.model_dump() for each in found.masks]
             _tell([MaskCandidate.model_validate(each) for each in described], found.found_by, out, console)
             return

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from cli.console import make_console
-from cli.errors import read_settings
+from cli.errors import explained, read_settings
 from cli.service_redis import service_redis
 from jobs.errors import JobError
 from jobs.models import ModelOrder, Models
@@ -52,10 +52,10 @@ def declare(
             models.declare(known.info, _tokenizer(models, known))
         else:
             # torch and everything that rests on it load here alone.
-            from worker.model import load as load_checkpoint
+            from cli.local_edit import load_checkpoint
 
             own = {} if checkpoint == "demo" else {"checkpoint": checkpoint}
-            with console.status("loading the checkpoint"):
+            with explained(console), console.status("loading the checkpoint"):
                 served = load_checkpoint(read_settings(model=name, preview_interval_s=0, **own))
             models.declare(served.info, served.tokenizer_json)
         console.print(f"{name} is declared: it takes edits, with a worker or without")

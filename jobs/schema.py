@@ -17,7 +17,7 @@ from magedit.edits.checkpoint import Checkpoint, StepSizes
 from magedit.edits.resolved import ResolvedEdit
 from magedit.errors import NotTogether
 from magedit.masks.candidates import Candidate, Finder
-from magedit.masks.shapes import MaskPrompt
+from magedit.masks.shapes import FindsBy, MaskPrompt
 from magedit.prompts.alignment import Tokenize
 from magedit.report import EditMeasures, EditWarning, Progress, ResultMeasures
 
@@ -27,7 +27,6 @@ ArtifactName = Literal["attention", "trace", "difference", "crop"]
 Priority = Literal["high", "normal", "low"]
 EditPriority = Literal["normal", "low"]
 JobKind = Literal["edit", "mask"]
-FindsBy = Literal["points", "box", "words"]
 # Bounds in seconds: the shortest useful time for a caller, and the default retention of results.
 DeadlineS = Annotated[float, Field(ge=1, le=7 * 24 * 3600)]
 # A tenant's name is part of storage keys and Redis keys.
@@ -219,11 +218,6 @@ class JobRecord(Frozen):
     problem: Problem | None = None
 
     @property
-    def noun(self) -> str:
-        """What it is called in messages."""
-        return self.kind
-
-    @property
     def further_passes(self) -> int:
         """The least number of UNet passes that its results after the first take."""
         return (self.request.results - 1) * self.request.config.steps
@@ -382,10 +376,3 @@ class ModelStatus(Frozen):
     def takes_edits(self) -> bool:
         """Whether an edit may be submitted for it."""
         return self.workers > 0 or self.is_declared
-
-
-class Declaration(Frozen):
-    """A model as it is declared, in a file too: what a worker would announce, and its tokenizer as `tokenizer.json`."""
-
-    info: ModelInfo
-    tokenizer: str

@@ -56,6 +56,13 @@ class Limits:
     results: int
     regions: int
 
+    def check_regions(self, masks: int) -> None:
+        """Raises RegionMismatch: there are too many ``masks``."""
+        if masks > self.regions:
+            raise RegionMismatch(
+                f"{masks} masks; at most {self.regions} regions are accepted in one edit", field="mask"
+            )
+
 
 @dataclass(kw_only=True)
 class Resolution:
@@ -258,8 +265,8 @@ def _regions(asked: AskedEdit, masks: int | None, limits: Limits | None) -> tupl
     """One region per mask, from `regions`, or from `words` for a single mask; without either none has words."""
     if masks is None:
         masks = 1 if asked.regions is None else len(asked.regions)
-    if limits is not None and masks > limits.regions:
-        raise RegionMismatch(f"{masks} masks; at most {limits.regions} regions are accepted in one edit", field="mask")
+    if limits is not None:
+        limits.check_regions(masks)
     words = tuple(word for word in asked.words if word.strip())
     if asked.regions is None:
         if masks > 1 and words:

@@ -52,6 +52,9 @@ MaskBox = tuple[
 
 PolygonRing = Annotated[tuple[tuple[Number, Number], ...], Field(max_length=RING_MAX)]
 
+FindsBy = Literal["points", "box", "words"]
+"""What a thing in a picture is found by."""
+
 
 class MaskOperations(BaseModel):
     """What is done to a mask, in this order. Lengths in pixels of the picture."""
@@ -261,13 +264,8 @@ class MaskPrompt(MaskOperations):
         "sofa`, `second pillow`.",
     )
 
-    def check(self, size: tuple[int, int]) -> None:
-        """Hold points and box against a picture of ``size`` (width, height).
-
-        Raises:
-            InvalidParameter: nothing tells what is meant, or too much does.
-            PointOutside, InvalidBox: one lies outside.
-        """
+    def check_alone(self) -> None:
+        """Check what needs no picture. Raises InvalidParameter: nothing tells what is meant, or too much does."""
         if self.words is not None and (self.points or self.box is not None):
             raise InvalidParameter("give words, or points and a box: both cannot be meant", field="words")
         if self.words is not None and not self.words.strip():
@@ -276,6 +274,15 @@ class MaskPrompt(MaskOperations):
             raise InvalidParameter("say what is meant: give `points`, a `box` or `words`", field="points")
         if self.points and self.box is None and not any(label for *_, label in self.points):
             raise InvalidParameter("all points have label 0: click on what is meant, too (label 1)", field="points")
+
+    def check(self, size: tuple[int, int]) -> None:
+        """Check all of it, for a picture of ``size`` (width, height).
+
+        Raises:
+            InvalidParameter: as `check_alone`.
+            PointOutside, InvalidBox: one lies outside.
+        """
+        self.check_alone()
         for number, (x, y, _) in enumerate(self.points):
             if not (0 <= x < size[0] and 0 <= y < size[1]):
                 raise PointOutside(
@@ -286,7 +293,7 @@ class MaskPrompt(MaskOperations):
             _require_inside(self.box, size, "box")
 
     @property
-    def needs(self) -> Literal["points", "box", "words"]:
+    def needs(self) -> FindsBy:
         """By what the thing is to be found."""
         return "words" if self.words is not None else "points" if self.points else "box"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -14,13 +14,11 @@ from magedit.errors import EmptyMask, NoFinder, NothingFound
 from magedit.images.masks import union
 from magedit.masks.candidates import CANDIDATES_MAX, Candidate, Finder, describe
 from magedit.masks.phrases import Phrase
-from magedit.masks.shapes import MaskPrompt, operate
+from magedit.masks.shapes import FindsBy, MaskPrompt, operate
 from magedit.segmenters import attention as by_attention
 from magedit.segmenters.attention import AttentionSegmenter
 from magedit.segmenters.detector import Detected, Detector
 from magedit.segmenters.sam import SamSegmenter
-
-FindsBy = Literal["points", "box", "words"]
 
 
 @dataclass(frozen=True)

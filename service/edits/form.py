@@ -8,6 +8,7 @@ import inspect
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from annotated_types import MaxLen
@@ -124,7 +125,7 @@ class EditForm:
     adapt: Callable[[AskedEdit, ModelInfo], AskedEdit] | None = None
     """What becomes of the request once its model is known."""
 
-    @property
+    @cached_property
     def shapes(self) -> tuple[MaskShape, ...]:
         """One per region. Raises InvalidParameter."""
         shapes = self.mask_shapes.root if self.mask_shapes else None

@@ -24,7 +24,7 @@ from service.bearer_auth import Caller
 from service.edits.chaining import Lineage, find_masks, find_source
 from service.edits.form import EditForm
 from service.edits.idempotency import Keyed
-from service.edits.validation import check
+from service.edits.validation import check, limits_of
 from service.images.png import write_png
 from service.middleware.request_id import Origin
 
@@ -57,6 +57,8 @@ def submit(
         backend.room.require(caller.tenant, caller.limits)
         info = backend.models.require(form.model, backend.settings).info
         tenant = caller.tenant
+        # Before any picture is fetched.
+        limits_of(backend.settings).check_regions(len(form.shapes))
         source = find_source(form, tenant, backend)
         found = find_masks(form.shapes, tenant, backend)
         request, image, masks = check(form, info, backend.tokenizer(info), backend.settings, source, found)

@@ -25,6 +25,11 @@ class Checked(NamedTuple):
     masks: list[Image.Image]
 
 
+def limits_of(settings: Settings) -> Limits:
+    """The most that the settings allow of one edit."""
+    return Limits(results=settings.max_results, regions=settings.max_regions)
+
+
 def check(
     form: EditForm,
     info: ModelInfo,
@@ -45,7 +50,7 @@ def check(
         form.asked if form.adapt is None else form.adapt(form.asked, info),
         info.as_checkpoint(tokenize),
         masks=len(shapes),
-        limits=Limits(results=settings.max_results, regions=settings.max_regions),
+        limits=limits_of(settings),
         shows=source.prompt if source is not None else None,
     )
     request = EditRequest(model=info.name, **dict(resolution.edit()), **dict(form.options))

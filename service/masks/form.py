@@ -11,7 +11,7 @@ from pydantic import Json, RootModel
 
 from jobs.schema import DeadlineS, MaskRequest
 from magedit.masks.shapes import MaskBox, MaskPoints, MaskPrompt
-from service.edits.form import FormFields, invalid
+from service.edits.form import FormFields
 
 
 class Points(RootModel[MaskPoints]):
@@ -82,5 +82,3 @@ read_mask_form.__signature__ = inspect.Signature(_PARAMETERS, return_annotation=
 MASK_FIELDS = FormFields.of(_PARAMETERS)
 """The fields of the form."""
 MaskFormDep = Annotated[MaskForm, Depends(read_mask_form)]
-
-__all__ = ["MASK_FIELDS", "MaskForm", "MaskFormDep", "invalid", "read_mask_form"]

@@ -13,11 +13,12 @@ from magedit.prompts.checks import unknown_words
 from service.backend import Backend
 from service.bearer_auth import Caller
 from service.edits.chaining import Lineage, find_source
+from service.edits.form import invalid
 from service.edits.idempotency import Keyed
 from service.edits.submission import Submitted, accept, submit_once
 from service.images.inputs import upload_limits
 from service.images.uploads import read_image
-from service.masks.form import MaskForm, invalid
+from service.masks.form import MaskForm
 from service.middleware.request_id import Origin
 
 
@@ -31,6 +32,9 @@ def submit_mask(
             check_url(form.webhook_url, private=backend.settings.webhook_private)
         backend.room.require(caller.tenant, caller.limits)
         info = backend.models.require(form.model, backend.settings).info
+        # Before the picture is decoded, which costs far more than a refusal.
+        form.prompt.check_alone()
+        require_finder(info, form)
         source = find_source(form, caller.tenant, backend)
         if source is not None:
             image = source.image
@@ -41,7 +45,6 @@ def submit_mask(
                 "image", "give a picture as `image`, or as `source_edit` the id of an edit whose result it is"
             )
         form.prompt.check(image.size)
-        require_finder(info, form)
         lineage = source.lineage if source else Lineage()
         key = image_key(caller.tenant, job)
         record = MaskRecord(

@@ -14,7 +14,7 @@ from starlette.datastructures import FormData
 from jobs import errors as job
 from jobs.schema import ModelInfo
 from magedit.edits.asked import AskedModel, asked
-from magedit.edits.resolve import Limits, Origin, Resolution, resolve
+from magedit.edits.resolve import Origin, Resolution, resolve
 from magedit.errors import InvalidEdit
 from magedit.prompts.alignment import find_word, new_words
 from magedit.prompts.kinds import EditKind
@@ -23,6 +23,7 @@ from magedit.report import EditWarning
 from service.deps import READER, Backend, Reader
 from service.edits.form import invalid
 from service.edits.multipart import MULTIPART, read_multipart
+from service.edits.validation import limits_of
 from service.edits.views import EDITS, View
 from service.errors import UnsupportedBody, UploadTooLarge
 from service.openapi.responses import INVALID, MALFORMED, REDIS_AWAY, TOO_SLOW, problems
@@ -161,7 +162,7 @@ def resolve_edit(body: ResolveRequest, caller: Reader, backend: Backend) -> Reso
         asked(values),
         info.as_checkpoint(backend.tokenizer(info)),
         masks=masks,
-        limits=Limits(results=settings.max_results, regions=settings.max_regions),
+        limits=limits_of(settings),
         shows=shows,
     )
     return _view(found, info)

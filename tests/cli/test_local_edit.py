@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from cli.errors import ModelUnavailable
+from cli.errors import InvalidSetting, ModelUnavailable
 from cli.local_edit import LocalEditor
 from jobs.settings import Settings
 from magedit.client import ServiceError
@@ -84,6 +84,13 @@ def test_a_failed_edit_says_why_as_a_worker_does(editor: LocalEditor) -> None:
         editor.edit(picture(), [one_pixel], **QUICK, mask_resampling="nearest")
     assert caught.value.problem.title == "The edit could not be carried out"
     assert editor.edit(picture(), [mask()], **QUICK).state == "succeeded"
+
+
+def test_previews_of_what_may_be_withheld_are_refused(tmp_path: Path) -> None:
+    editor = LocalEditor(Settings(checkpoint=CHECKPOINT, device="cpu", safety="withhold"), Console(file=io.StringIO()))
+    with pytest.raises(InvalidSetting, match="MAGEDIT_SAFETY=withhold"):
+        editor.edit(picture(), [mask()], **QUICK, preview=str(tmp_path / "preview.png"))
+    assert not (tmp_path / "preview.png").exists()
 
 
 def test_a_checkpoint_that_is_none_is_named(tmp_path: Path) -> None:

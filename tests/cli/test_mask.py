@@ -39,6 +39,14 @@ def test_words_find_a_mask_without_a_server(room: Path) -> None:
     assert max(abs(a - b) for a, b in zip(box, wanted, strict=True)) <= 12
 
 
+def test_a_mask_is_saved_as_png_whatever_its_name(room: Path) -> None:
+    out = room.with_name("mask.jpg")
+    answer = CliRunner().invoke(app, ["mask", str(room), "--words", "left picture", "--out", str(out)])
+    assert answer.exit_code == 0, answer.output
+    with Image.open(out) as saved:
+        assert saved.format == "PNG"
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

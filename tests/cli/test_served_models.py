@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from redis import Redis
 from typer.testing import CliRunner, Result
@@ -50,6 +52,14 @@ def test_a_checkpoint_is_looked_at(models: Models, monkeypatch: pytest.MonkeyPat
     status = models.all()["tiny"]
     assert (status.is_declared, status.workers, status.info.image_size) == (True, 0, 256)
     assert models.tokenizer_json(status.info)
+
+
+def test_a_checkpoint_that_cannot_be_used_is_told_without_a_traceback(models: Models, tmp_path: Path) -> None:
+    refused = magedit("declare", "none", "--checkpoint", str(tmp_path))
+    assert refused.exit_code == 1
+    assert isinstance(refused.exception, SystemExit)
+    assert str(tmp_path) in refused.output.replace("\n", "")
+    assert models.all() == {}
 
 
 def test_workers_are_told_to_load_and_unload(models: Models) -> None:

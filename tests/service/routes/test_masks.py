@@ -17,6 +17,9 @@ from jobs.schema import MaskRecord, StoredObject
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, result_key, sha256
 from magedit.masks.candidates import describe
+from magedit.masks.shapes import MaskShape
+from service.backend import Backend
+from service.edits.chaining import find_masks
 from tests.service.conftest import SIZE, Announce, Form, assert_problem, encode, picture, serving
 
 CLICK: dict[str, Any] = {"points": "[[20, 15, 1]]"}
@@ -126,6 +129,35 @@ def test_a_mask_is_taken_where_a_mask_picture_is(
         record = Records(redis, settings).require(response.json()["id"], "local")
     kept = Image.open(io.BytesIO(ObjectStore.from_settings(settings).get(record.masks[0])))
     assert kept.getbbox() == box
+
+
+def test_a_model_that_cannot_find_is_told_before_the_picture_is_decoded(client: httpx.Client) -> None:
+    answer = client.post("/v1/masks", files={"image": ("image.png", b"no picture")}, data=CLICK)
+    assert_problem(answer, 422, "no_finder", "points")
+
+
+def test_too_many_regions_are_refused_before_a_mask_is_fetched(
+    masks: httpx.Client, form: Form, settings: Settings
+) -> None:
+    mask_id = send(masks, **CLICK).json()["id"]
+    find(settings, mask_id, (10, 10, 30, 20))
+    ObjectStore.from_settings(settings).delete_prefix("local/")
+    form.files = form.files[:1]
+    form.data["mask_id"] = [mask_id] * (settings.max_regions + 1)
+    assert_problem(form.send(masks), 422, "region_mismatch", "mask")
+    form.data["mask_id"] = [mask_id]
+    assert_problem(form.send(masks), 410, "object_not_found")
+
+
+def test_a_mask_that_several_shapes_name_is_fetched_once(masks: httpx.Client, settings: Settings) -> None:
+    mask_id = send(masks, **CLICK).json()["id"]
+    find(settings, mask_id, (10, 10, 30, 20), (0, 0, 64, 40))
+    backend = Backend.open(settings)
+    shapes = [MaskShape(mask_id=mask_id, candidate=number) for number in (0, 1, 0)]
+    found = find_masks(shapes, "local", backend)
+    backend.close()
+    assert found[2] is found[0]
+    assert found[1].getbbox() == (0, 0, 64, 40)
 
 
 def test_a_mask_of_another_picture_s_size_is_refused(masks: httpx.Client, form: Form, settings: Settings) -> None:
