@@ -43,6 +43,7 @@ SUPPORTED: frozenset[Family] = frozenset(
     {"sd1", "sd2", "sd", "lcm", "turbo", "sdxl", "sd3", "flux", "instruct-pix2pix"}
 )
 TAKEN = "use a Stable Diffusion 1.x, 2.x, XL or 3, FLUX.1 or InstructPix2Pix checkpoint"
+ONLY_FOLDER = "as a single file it cannot be read; use the folder in diffusers' layout"
 
 _WHY: Mapping[Family, str] = {
     "inpainting": "its UNet takes the mask as input; use the base model that it was made from",
@@ -375,7 +376,7 @@ def _family_of_keys(keys: frozenset[str], shapes: Mapping[str, tuple[int, ...]])
 
     for part, found in (("joint_blocks.", "sd3"), ("double_blocks.", "flux")):
         if has(part):
-            return found, TAKEN  # type: ignore[return-value]
+            return found, ONLY_FOLDER  # type: ignore[return-value]
     if not has("model.diffusion_model.input_blocks."):
         for part, what in (("lora_", "a LoRA"), (".lora", "a LoRA"), ("control_model.", "a ControlNet")):
             if has(part):
@@ -400,9 +401,9 @@ def _family_of_keys(keys: frozenset[str], shapes: Mapping[str, tuple[int, ...]])
     if first and first[1] in odd:
         return odd[first[1]], _WHY[odd[first[1]]]
     if first and first[1] == 8:
-        return "instruct-pix2pix", "as a single file it is not read: take the folder in diffusers' layout"
+        return "instruct-pix2pix", ONLY_FOLDER
     if has("time_embed.cond_proj"):
-        return "lcm", _WHY["lcm"]
+        return "lcm", ONLY_FOLDER
     if is_xl:
         return "sdxl", None
     return ("sd2" if has("cond_stage_model.model.") else "sd1"), None

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from magedit.backbones.inspect import inspect, latent_side
+from magedit.backbones.inspect import ONLY_FOLDER, inspect, latent_side
 from magedit.errors import CheckpointError
 
 # As published with Stable Diffusion 1.5, the keys that tell one checkpoint from another.
@@ -48,6 +48,7 @@ TWO = {
     "tokenizer_2": ["transformers", "CLIPTokenizer"],
 }
 """What the index of Stable Diffusion XL has besides."""
+UNET_KEY = "model.diffusion_model."
 TURBO = {"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "trailing"}
 
 Write = Callable[..., Path]
@@ -221,6 +222,24 @@ def test_a_single_file_says_what_it_is(tmp_path: Path, tensors: list[str], told:
     file = tmp_path / "model.safetensors"
     file.write_bytes(header({name: [1] for name in tensors}))
     assert told in inspect(file).sentence
+
+
+@pytest.mark.parametrize(
+    ("tensors", "title"),
+    [
+        ({f"{UNET_KEY}time_embed.cond_proj.weight": [1]}, "a latent consistency model"),
+        ({f"{UNET_KEY}input_blocks.0.0.weight": [320, 8, 3, 3]}, "an InstructPix2Pix checkpoint"),
+        ({f"{UNET_KEY}joint_blocks.0.x": [1]}, "a Stable Diffusion 3 checkpoint"),
+        ({"double_blocks.0.img_attn.x": [1]}, "a FLUX checkpoint"),
+    ],
+)
+def test_a_kind_that_is_read_from_a_folder_alone_says_so(
+    tmp_path: Path, tensors: dict[str, list[int]], title: str
+) -> None:
+    file = tmp_path / "model.safetensors"
+    whole = dict.fromkeys([f"{UNET_KEY}input_blocks.1.0", "first_stage_model.x", "cond_stage_model.transformer.x"], [1])
+    file.write_bytes(header(whole | tensors))
+    assert inspect(file).sentence == f"{str(file)!r} is {title}, which cannot be edited with: {ONLY_FOLDER}"
 
 
 @pytest.mark.parametrize(
