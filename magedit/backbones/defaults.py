@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import fields
+from typing import Any, get_args
 
-from magedit.config import EditConfig
+from magedit.config import EditConfig, MethodName
 from magedit.errors import CheckpointError, InvalidEdit
 
 
@@ -15,8 +16,15 @@ def check_defaults(defaults: Mapping[str, Any]) -> None:
     Raises:
         CheckpointError: one is unknown, or out of bounds; names it.
     """
-    own = {name: value for name, value in defaults.items() if not isinstance(value, Mapping)}
-    for values in (own, *(each for each in defaults.values() if isinstance(each, Mapping))):
+    methods, parameters = get_args(MethodName), {each.name for each in fields(EditConfig)}
+    own = {name: value for name, value in defaults.items() if name not in methods}
+    for name, value in own.items():
+        if isinstance(value, Mapping) and name not in parameters:
+            raise CheckpointError(
+                f"its edit_defaults (model_index.json) name a method {name!r}, which is none: use one of "
+                f"{', '.join(methods)}"
+            )
+    for values in (own, *(defaults[name] for name in methods if name in defaults)):
         try:
             EditConfig(**values)
         except (InvalidEdit, TypeError) as error:

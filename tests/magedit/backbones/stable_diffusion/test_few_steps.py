@@ -184,6 +184,8 @@ def test_keys_of_the_checkpoint_win(tmp_path: Path) -> None:
     [
         ({"timesteps": "karras"}, "its timesteps .* are 'karras': use one of leading, trailing, consistency"),
         ({"edit_defaults": {"steps": 0}}, "edit_defaults"),
+        ({"edit_defaults": {"mag-edt": {"steps": 8}}}, "name a method 'mag-edt', which is none: use one of mag-edit, "),
+        ({"edit_defaults": {"mag-edit": 8}}, "edit_defaults"),
     ],
 )
 def test_keys_that_say_nothing_are_refused(tmp_path: Path, keys: dict[str, Any], told: str) -> None:
