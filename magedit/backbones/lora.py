@@ -44,9 +44,12 @@ class TakesLoras:
         Raises:
             InvalidParameter: see `with_loras`.
         """
-        if loras:
+        if not loras:
+            return
+        try:
             self._add(loras)
             self.fuse_lora()
+        finally:
             self.unload_lora_weights()
 
     def _add(self, loras: Sequence[Lora]) -> None:

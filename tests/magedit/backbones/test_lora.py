@@ -104,6 +104,16 @@ def test_it_is_gone_after_an_error(pipe: MAGEditPipeline, file: Path) -> None:
     assert set(modules(pipe)) == named
 
 
+def test_none_is_left_where_merging_fails_at_the_second(pipe: MAGEditPipeline, file: Path) -> None:
+    before, named = predicted(pipe), set(modules(pipe))
+    damaged = file.with_name("damaged.safetensors")
+    damaged.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(InvalidParameter, match="LoRA 'damaged' does not fit"):
+        pipe.backbone.merge_loras([Lora(file), Lora(damaged)])  # type: ignore[attr-defined]
+    assert torch.equal(predicted(pipe), before)
+    assert set(modules(pipe)) == named
+
+
 def test_one_of_another_family_is_refused(tmp_path: Path) -> None:
     small = load_pipeline()
     large = MAGEditPipeline.from_pretrained(sdxl_checkpoint(tmp_path / "sdxl"))
