@@ -154,7 +154,12 @@ class Injection:
         return step < self.self_until and small
 
     def _takes_text(self, site: AttentionSite, step: int) -> bool:
-        return site.kind != "self" and bool((step < self.until).any())
+        return site.kind != "self" and step < self._text_until
+
+    @cached_property
+    def _text_until(self) -> int:
+        """The step at which the last token's window closes; once for all steps, as reading it waits for the device."""
+        return int(self.until.max())
 
 
 @dataclass(frozen=True)

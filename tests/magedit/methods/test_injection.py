@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from magedit.backbones.stable_diffusion.attention import find_sites
 from magedit.config import EditConfig
@@ -16,6 +17,16 @@ from magedit.pipelines.mag_edit import MAGEditPipeline
 
 SOURCE, TARGET = "a room with a red sofa", "a room with a green sofa"
 CPU = torch.device("cpu")
+
+
+class Reads(TorchDispatchMode):
+    """Counts the numbers that are read off a tensor; on an accelerator each waits for the device."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
 
 
 def between(
@@ -38,6 +49,15 @@ def test_windows_close_as_the_released_program_counts_them(pipe: MAGEditPipeline
     own = [any(layer.kind == "self" for layer in injection.sources(i)) for i in range(50)]
     assert cross == [i < 40 for i in range(50)]
     assert own == [i < 25 for i in range(50)]
+
+
+def test_the_windows_are_read_off_the_device_once(pipe: MAGEditPipeline) -> None:
+    injection = between(pipe, EditConfig())
+    with Reads() as reads:
+        for step in range(50):
+            injection.sources(step)
+            injection.captures(step)
+    assert reads.count == 1
 
 
 def test_large_self_attention_is_left_alone(pipe: MAGEditPipeline) -> None:
