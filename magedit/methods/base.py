@@ -20,6 +20,9 @@ from magedit.report import StepTrace
 OnStep = Callable[[int, float, Tensor], Tensor]
 """(step, timestep, edit latent) -> edit latent, after each step."""
 
+OnPrediction = Callable[[Tensor, float, Tensor], None]
+"""(prediction, timestep, edit latent that it is of), before each step."""
+
 
 @dataclass(frozen=True)
 class EditTask:
@@ -56,6 +59,12 @@ class EditTask:
     renoised: bool
     on_step: OnStep | None
     on_trace: Callable[[StepTrace], None] | None = None
+    on_prediction: OnPrediction | None = None
+
+    def predicted(self, prediction: Tensor, timestep: float, latent: Tensor) -> None:
+        """Report the prediction, under guidance, that the step from ``latent`` follows."""
+        if self.on_prediction is not None:
+            self.on_prediction(prediction, timestep, latent)
 
     def stepped(self, step: int, timestep: float, latent: Tensor, *, source: Tensor | None = None) -> Tensor:
         """Report the end of a step; the latent to go on with, in which weak cells still follow the source.

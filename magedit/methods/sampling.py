@@ -44,6 +44,7 @@ def follow(
         left, settled = prox(conditional - unconditional, config.proximal_norm, config.proximal_quantile)
         conditional = unconditional + left
     prediction = classifier_free_guidance(unconditional, conditional, config.guidance_scale)
+    task.predicted(prediction, t, latent)
     if source is not None:
         return consistent_step(process, i, latent, prediction - source, task.inverted.latents)
     fresh = fresh_noise(task) if config.eta > 0 else None

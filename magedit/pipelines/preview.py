@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from magedit.backbones.base import DiffusionProcess, Loaded
+from magedit.backbones.base import Loaded
 from magedit.images import masks as pixels
 from magedit.methods.base import EditTask
 from magedit.report import PREVIEW_INTERVAL_S, PREVIEW_SIDE, OnPreview, Preview
@@ -102,34 +104,17 @@ class Previews:
         return self._small
 
     def watch(self, task: EditTask, result: int) -> EditTask:
-        """The same task, whose steps are shown."""
-        process = _Noted(task.denoiser.process)
-        steps, before = task.config.steps, task.on_step
+        """The same task, whose steps are shown as the clean latents that they are on the way to."""
+        process, steps, before = task.denoiser.process, task.config.steps, task.on_step
+        clean: Callable[[], Tensor] | None = None
+
+        def on_prediction(prediction: Tensor, timestep: float, latent: Tensor) -> None:
+            nonlocal clean
+            clean = partial(process.predicted_clean, prediction, timestep, latent)
 
         def on_step(step: int, timestep: float, latent: Tensor) -> Tensor:
-            if self.is_due and process.latest is not None:
-                self.show(process.clean(), result=result, step=step + 1, steps=steps)
+            if self.is_due and clean is not None:
+                self.show(clean(), result=result, step=step + 1, steps=steps)
             return latent if before is None else before(step, timestep, latent)
 
-        return replace(task, denoiser=replace(task.denoiser, process=process), on_step=on_step)
-
-
-class _Noted:
-    """A `DiffusionProcess` that remembers its latest step, to tell what clean picture that was on the way to."""
-
-    def __init__(self, process: DiffusionProcess) -> None:
-        self._process = process
-        self.latest: tuple[Tensor, float, Tensor] | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._process, name)
-
-    def step(self, prediction: Tensor, timestep: float, latent: Tensor, **options: Any) -> Tensor:
-        self.latest = (prediction, timestep, latent)
-        return self._process.step(prediction, timestep, latent, **options)
-
-    def clean(self) -> Tensor:
-        """The clean latent (1, C, h, w) that the latest step predicts."""
-        assert self.latest is not None
-        prediction, timestep, latent = self.latest
-        return self._process.predicted_clean(prediction[:1], timestep, latent[:1])
+        return replace(task, on_prediction=on_prediction, on_step=on_step)

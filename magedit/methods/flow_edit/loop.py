@@ -28,5 +28,6 @@ def flow_edit(task: EditTask) -> EditedLatent:
             difference = classifier_free_guidance(*wanted, config.guidance_scale) - classifier_free_guidance(
                 *present, config.source_guidance_scale
             )
+            task.predicted(task.mask * difference, t, latent)
             latent = task.stepped(i, t, process.step(task.mask * difference, t, latent), source=clean)
     return watch.edited(latent, clean)

@@ -47,6 +47,7 @@ def _sample(task: EditTask, remembering: Denoiser) -> EditedLatent:
                 remembered = remembering.predict(latent, t, task.source)
                 conditional = config.tune_weight * remembered + (1 - config.tune_weight) * conditional
             prediction = classifier_free_guidance(unconditional, conditional, config.guidance_scale)
+            task.predicted(prediction, t, latent)
             fresh = fresh_noise(task) if config.eta > 0 else None
             latent = process.step(prediction, t, latent, eta=config.eta, fresh=fresh)
             if i >= config.blend_from:

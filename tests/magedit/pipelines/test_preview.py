@@ -9,9 +9,10 @@ import pytest
 import torch
 from PIL import Image, ImageChops
 
-from magedit.config import EditConfig, MethodName
+from magedit.config import EditConfig, InversionName, MethodName
 from magedit.demo import checkpoint_path
 from magedit.images.masks import dilate
+from magedit.inversion.registry import INVERSIONS
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.pipelines.preview import LatentColours
 from magedit.report import PREVIEW_SIDE, Preview
@@ -40,6 +41,17 @@ def test_every_method_shows_its_steps_inside_the_mask_alone(
         assert (each.result, each.picture.size, each.picture.mode) == (0, (PREVIEW_SIDE, PREVIEW_SIDE), "RGB")
         changed = ImageChops.difference(each.picture, room.image)
         assert Image.composite(changed, Image.new("RGB", changed.size), outside).getbbox() is None
+    assert ImageChops.difference(seen[-1].picture, room.image).getbbox() is not None
+
+
+@pytest.mark.parametrize("inversion", list(INVERSIONS))
+def test_the_steps_along_every_inversion_are_shown(
+    often: MAGEditPipeline, room: Room, inversion: InversionName
+) -> None:
+    seen: list[Preview] = []
+    config = replace(CONFIG, method="p2p", inversion=inversion, null_text_iterations=1, style_iterations=1)
+    often(room.image, room.mask, room.source, room.target, (), config, on_preview=seen.append)
+    assert [each.step for each in seen] == [1, 2, 3, 4]
     assert ImageChops.difference(seen[-1].picture, room.image).getbbox() is not None
 
 
