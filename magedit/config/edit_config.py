@@ -60,8 +60,11 @@ PRESETS: Mapping[PresetName, Mapping[str, Any]] = MappingProxyType(
         # The updates per step grow as the steps get fewer, so that guidance pushes as far in all: 25 x 15 = 10 x 38.
         "fast": {"steps": 20, "max_iterations": 38, "gradient_tolerance": 1.0},
         "turbo": {
-            **{"inversion": "virtual", "steps": 8, "guidance_scale": 3.0},
-            **{"max_iterations": 95, "gradient_tolerance": 1.0},
+            "inversion": "virtual",
+            "steps": 8,
+            "guidance_scale": 3.0,
+            "max_iterations": 95,
+            "gradient_tolerance": 1.0,
         },
     }
 )

@@ -181,7 +181,8 @@ class Flux(TakesLoras, FluxLoraLoaderMixin, FlowTransformer):  # type: ignore[mi
         assert conditioning.pooled is not None
         dtype, device, rows = self.dtype, latents.device, len(latents)
         side = latents.shape[-1] // PATCH
-        row, column = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+        along = torch.arange(side, device=device)
+        row, column = torch.meshgrid(along, along, indexing="ij")
         places = torch.stack([torch.zeros_like(row), row, column], -1).flatten(0, 1)
         return {
             "hidden_states": _packed(latents.to(dtype)),
@@ -190,7 +191,7 @@ class Flux(TakesLoras, FluxLoraLoaderMixin, FlowTransformer):  # type: ignore[mi
             "timestep": torch.full((rows,), timestep / TICKS, device=device),
             "guidance": conditioning.extra[GUIDANCE],
             "txt_ids": torch.zeros(self.text_columns, 3, device=device, dtype=dtype),
-            "img_ids": places.to(device, dtype),
+            "img_ids": places.to(dtype),
         }
 
 
