@@ -237,7 +237,9 @@ def test_a_kind_that_is_read_from_a_folder_alone_says_so(
     tmp_path: Path, tensors: dict[str, list[int]], title: str
 ) -> None:
     file = tmp_path / "model.safetensors"
-    whole = dict.fromkeys([f"{UNET_KEY}input_blocks.1.0", "first_stage_model.x", "cond_stage_model.transformer.x"], [1])
+    whole = {
+        name: [1] for name in (f"{UNET_KEY}input_blocks.1.0", "first_stage_model.x", "cond_stage_model.transformer.x")
+    }
     file.write_bytes(header(whole | tensors))
     assert inspect(file).sentence == f"{str(file)!r} is {title}, which cannot be edited with: {ONLY_FOLDER}"
 

@@ -19,7 +19,7 @@ SOURCE, TARGET = "a room with a red sofa", "a room with a green sofa"
 CPU = torch.device("cpu")
 
 
-class Reads(TorchDispatchMode):
+class Reads(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the numbers that are read off a tensor; on an accelerator each waits for the device."""
 
     count = 0
@@ -53,7 +53,7 @@ def test_windows_close_as_the_released_program_counts_them(pipe: MAGEditPipeline
 
 def test_the_windows_are_read_off_the_device_once(pipe: MAGEditPipeline) -> None:
     injection = between(pipe, EditConfig())
-    with Reads() as reads:
+    with Reads() as reads:  # type: ignore[no-untyped-call]
         for step in range(50):
             injection.sources(step)
             injection.captures(step)
