@@ -42,7 +42,7 @@ def prepare(checkpoint: str | Path | CheckpointInfo, options: dict[str, Any]) ->
         options["variant"] = found.variant
     dtype = options.setdefault("dtype", torch.float32)
     if isinstance(options.get("vae"), str | Path):
-        options["vae"] = load_vae(str(options["vae"]), dtype)
+        options["vae"] = load_vae(str(options["vae"]), dtype, found)
     elif "vae" in options and options["vae"] is None:
         del options["vae"]
     return found, options
@@ -58,8 +58,9 @@ def naming(found: CheckpointInfo) -> Iterator[None]:
         raise CheckpointError(f"{found.sentence}, but it cannot be loaded: {reason}") from error
 
 
-def load_vae(name: str, dtype: torch.dtype) -> AutoencoderKL:
-    """A VAE by itself: a folder or hub id (its own, or that of a whole checkpoint), or a single file.
+def load_vae(name: str, dtype: torch.dtype, checkpoint: CheckpointInfo) -> AutoencoderKL:
+    """A VAE by itself: a folder or hub id (its own, or that of a whole checkpoint), or a single file, for
+    ``checkpoint``.
 
     Raises:
         CheckpointError: it cannot be loaded, or is of another kind.
@@ -67,7 +68,7 @@ def load_vae(name: str, dtype: torch.dtype) -> AutoencoderKL:
     path = Path(name).expanduser()
     try:
         if path.is_file():
-            return load_vae_file(path, dtype)
+            return load_vae_file(path, dtype, checkpoint)
         if path.is_dir():
             return _vae_of(str(path), "vae" if (path / "vae").is_dir() else None, dtype)
         try:

@@ -23,6 +23,8 @@ CONFIGS = Path(__file__).parent
 _UNET, _VAE = "model.diffusion_model.", "first_stage_model."
 
 _CLIP_PAD, _OPEN_CLIP_PAD = "<|endoftext|>", "!"
+_FLOW: frozenset[Family] = frozenset({"sd3", "flux"})
+"""Families whose VAEs differ from one to the next in scaling and channels, so that no config is shipped."""
 _CHECKER = ("safety_checker", "feature_extractor")
 
 
@@ -91,20 +93,35 @@ def load_parts(found: CheckpointInfo, dtype: torch.dtype) -> dict[str, Any]:
     return parts
 
 
-def load_vae_file(path: Path, dtype: torch.dtype) -> AutoencoderKL:
+def load_vae_file(path: Path, dtype: torch.dtype, checkpoint: CheckpointInfo) -> AutoencoderKL:
     """The VAE of a single file in the first releases' layout: by itself, or in a whole checkpoint.
 
+    No tensor tells how its latents are scaled: that is as ``checkpoint``, whose VAE it replaces, was trained with.
+
     Raises:
-        KeyError: the file holds no such VAE.
+        ValueError: the file holds no such VAE, or nothing tells how its latents are scaled.
     """
     shapes = safetensors_shapes(path) if path.suffix == ".safetensors" else _pickled_shapes(str(path))
     prefix = _VAE if any(name.startswith(_VAE) for name in shapes) else ""
     with TemporaryDirectory() as made:
-        config = json.loads((CONFIGS / "sd1" / "vae" / "config.json").read_text())
-        (Path(made) / "config.json").write_text(
-            json.dumps(config | {"block_out_channels": _vae_widths(shapes, prefix)})
-        )
+        (Path(made) / "config.json").write_text(json.dumps(_vae_config(checkpoint) | _vae(shapes, prefix)))
         return AutoencoderKL.from_single_file(str(path), config=made, local_files_only=True, torch_dtype=dtype)
+
+
+def _vae_config(checkpoint: CheckpointInfo) -> dict[str, Any]:
+    """The config of a checkpoint's own VAE, else, where it has none, of its family's."""
+    family, config = checkpoint.family, dict[str, Any]()
+    if checkpoint.configs is not None and (own := checkpoint.configs / "vae" / "config.json").is_file():
+        config = json.loads(own.read_text())
+    if config.get("_class_name") == "AutoencoderKL":
+        return config
+    if family in _FLOW:
+        raise ValueError(
+            f"a single file does not tell how its latents are scaled, nor does {checkpoint.name!r}, which has no "
+            "vae/config.json: give the VAE as a folder in diffusers' layout"
+        )
+    shipped = family if family in _LAYOUTS else "sd1"
+    return dict(json.loads((CONFIGS / shipped / "vae" / "config.json").read_text()))
 
 
 def write_configs(found: CheckpointInfo, folder: Path) -> None:
@@ -120,9 +137,11 @@ def write_configs(found: CheckpointInfo, folder: Path) -> None:
 def _told(found: CheckpointInfo) -> dict[str, dict[str, Any]]:
     """What a file's tensors say of its parts: config -> values in it."""
     shapes, layout = found.shapes or _pickled_shapes(found.name), _LAYOUTS[found.family]
-    widths = [shapes[f"{_UNET}input_blocks.{level}.0.out_layers.3.weight"][0] for level in layout.levels]
+    widths = [_shape(shapes, f"{_UNET}input_blocks.{level}.0.out_layers.3.weight")[0] for level in layout.levels]
     inner = (name for name in shapes if name.startswith(f"{_UNET}input_blocks.") and name.endswith("attn2.to_k.weight"))
-    unet: dict[str, Any] = {"block_out_channels": widths, "cross_attention_dim": shapes[next(inner)][1]}
+    # The second resolution has cross attention in every family.
+    cross = next(inner, f"{_UNET}input_blocks.{layout.levels[1]}.1.transformer_blocks.0.attn2.to_k.weight")
+    unet: dict[str, Any] = {"block_out_channels": widths, "cross_attention_dim": _shape(shapes, cross)[1]}
     if layout.head_width is not None:
         unet["attention_head_dim"] = [max(1, width // layout.head_width) for width in widths]
     if embedding := shapes.get(f"{_UNET}label_emb.0.0.weight"):
@@ -133,7 +152,7 @@ def _told(found: CheckpointInfo) -> dict[str, dict[str, Any]]:
         scheduler["rescale_betas_zero_snr"] = True
     return {
         "unet/config.json": unet,
-        "vae/config.json": {"block_out_channels": _vae_widths(shapes, _VAE)},
+        "vae/config.json": _vae(shapes, _VAE),
         "scheduler/scheduler_config.json": scheduler,
         **{f"{name}/config.json": _text_encoder(shapes, each) for name, each in layout.encoders.items()},
     }
@@ -146,17 +165,36 @@ def _text_encoder(shapes: Mapping[str, tuple[int, ...]], encoder: _TextEncoder) 
     layers, inner = "text_model.encoder.layers.", "mlp.fc1"
     if own not in shapes:
         own, layers, inner = f"{prefix}token_embedding.weight", "transformer.resblocks.", "mlp.c_fc"
-    told = {"vocab_size": shapes[own][0], "hidden_size": shapes[own][1]}
+    vocabulary, width = _shape(shapes, own)
+    told = {"vocab_size": vocabulary, "hidden_size": width}
     if encoder.whole:
-        told["intermediate_size"] = shapes[f"{prefix}{layers}0.{inner}.weight"][0]
+        told["intermediate_size"] = _shape(shapes, f"{prefix}{layers}0.{inner}.weight")[0]
         told["num_hidden_layers"] = _count(shapes, prefix + layers)
     if encoder.whole and (projection := shapes.get(f"{prefix}text_projection")):
         told["projection_dim"] = projection[1]
     return told
 
 
-def _vae_widths(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> list[int]:
-    return [shapes[f"{prefix}encoder.down.{n}.block.0.conv2.weight"][0] for n in range(4)]
+def _vae(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> dict[str, Any]:
+    """The sizes of a VAE."""
+    levels = range(max(1, _count(shapes, f"{prefix}encoder.down.")))
+    return {
+        "block_out_channels": [_shape(shapes, f"{prefix}encoder.down.{n}.block.0.conv2.weight")[0] for n in levels],
+        "down_block_types": ["DownEncoderBlock2D" for _ in levels],
+        "up_block_types": ["UpDecoderBlock2D" for _ in levels],
+        "layers_per_block": _count(shapes, f"{prefix}encoder.down.0.block."),
+        "latent_channels": _shape(shapes, f"{prefix}decoder.conv_in.weight")[1],
+        "mid_block_add_attention": f"{prefix}encoder.mid.attn_1.q.weight" in shapes,
+        "use_quant_conv": f"{prefix}quant_conv.weight" in shapes,
+        "use_post_quant_conv": f"{prefix}post_quant_conv.weight" in shapes,
+    }
+
+
+def _shape(shapes: Mapping[str, tuple[int, ...]], name: str) -> tuple[int, ...]:
+    """Raise ValueError with the tensor's name if the file lacks it."""
+    if name not in shapes:
+        raise ValueError(f"it has no tensor {name!r}")
+    return shapes[name]
 
 
 def _pickled_shapes(name: str) -> dict[str, tuple[int, ...]]:

@@ -17,7 +17,9 @@ from magedit.backbones.single_file.loader import CONFIGS
 from magedit.errors import CheckpointError
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.backbones.original_layout import vae_tensors
+from tests.magedit.backbones.sdxl.tiny import sdxl_checkpoint
 from tests.magedit.conftest import CHECKPOINT, objecting_checker
+from tests.magedit.tiny import write_flux, write_sd3
 from worker.model import load
 
 WEIGHTS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
@@ -96,6 +98,63 @@ def test_a_vae_in_a_single_file_loads_without_a_network(suffix: str, tmp_path: P
         save_file(tensors, file)
     pipe = MAGEditPipeline.from_pretrained(CHECKPOINT, vae=file)
     assert torch.equal(first(pipe.vae), first(narrow))
+
+
+def _vae_file(folder: Path, vae: AutoencoderKL) -> Path:
+    file = folder / "vae.safetensors"
+    save_file(vae_tensors(vae.state_dict()), file)
+    return file
+
+
+@pytest.mark.parametrize("write", [sdxl_checkpoint, write_sd3, write_flux])
+def test_a_vae_in_a_single_file_takes_the_scaling_of_the_checkpoint(
+    write: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    folder = write(tmp_path / "checkpoint")
+    changes = {"force_upcast": False, "scaling_factor": 0.77, "sample_size": 128}
+    config = folder / "vae" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | changes))
+    wanted = AutoencoderKL.from_pretrained(folder, subfolder="vae")
+    got = MAGEditPipeline.from_pretrained(folder, vae=_vae_file(tmp_path, wanted)).vae
+    assert {name: got.config[name] for name in changes} == changes
+    assert got.config.shift_factor == wanted.config.shift_factor
+    assert got.config.latent_channels == wanted.config.latent_channels
+    tensors = got.state_dict()
+    assert all(torch.equal(each, tensors[name]) for name, each in wanted.state_dict().items())
+
+
+def test_a_vae_in_a_single_file_keeps_its_own_shapes(tmp_path: Path) -> None:
+    folder = write_sd3(tmp_path / "checkpoint")
+    config = AutoencoderKL.load_config(folder, subfolder="vae")
+    changed = {"layers_per_block": 2, "mid_block_add_attention": False, "use_quant_conv": False}
+    wanted = AutoencoderKL.from_config(config | changed | {"use_post_quant_conv": False})
+    got = MAGEditPipeline.from_pretrained(folder, vae=_vae_file(tmp_path, wanted)).vae
+    assert {name: got.config[name] for name in changed} == changed
+    assert torch.equal(first(got), first(wanted))
+
+
+def test_a_vae_in_a_single_file_is_scaled_as_the_family_where_the_checkpoint_has_none(tmp_path: Path) -> None:
+    folder = sdxl_checkpoint(tmp_path / "checkpoint")
+    shutil.rmtree(folder / "vae")
+    config = AutoencoderKL.load_config(CONFIGS / "sdxl", subfolder="vae")
+    file = _vae_file(tmp_path, AutoencoderKL.from_config(config | {"block_out_channels": [32] * 4}))
+    found = MAGEditPipeline.from_pretrained(folder, vae=file).vae.config
+    assert (found["scaling_factor"], found["force_upcast"]) == (0.13025, True)
+
+
+def test_a_vae_in_a_single_file_is_refused_where_nothing_tells_its_scaling(tmp_path: Path) -> None:
+    folder = write_sd3(tmp_path / "checkpoint")
+    file = _vae_file(tmp_path, AutoencoderKL.from_pretrained(folder, subfolder="vae"))
+    shutil.rmtree(folder / "vae")
+    with pytest.raises(CheckpointError, match=r"which has no vae/config.json: give the VAE as a folder"):
+        MAGEditPipeline.from_pretrained(folder, vae=file)
+
+
+def test_a_file_that_holds_no_vae_is_refused_with_the_tensor_that_is_missing(tmp_path: Path) -> None:
+    file = tmp_path / "vae.safetensors"
+    save_file({"w": torch.zeros(1)}, file)
+    with pytest.raises(CheckpointError, match=r"it has no tensor 'encoder.down.0.block.0.conv2.weight'"):
+        MAGEditPipeline.from_pretrained(CHECKPOINT, vae=file)
 
 
 @pytest.mark.parametrize(

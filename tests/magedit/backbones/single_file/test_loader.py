@@ -155,3 +155,13 @@ def test_a_file_that_lacks_a_part_is_refused_in_a_sentence(narrow: Path, tmp_pat
     torch.save({"state_dict": tensors}, file)
     with pytest.raises(CheckpointError, match="cannot be read as sd1"):
         MAGEditPipeline.from_pretrained(file)
+
+
+def test_a_file_without_cross_attention_is_refused_with_the_tensor_that_is_missing(
+    narrow: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "model.safetensors"
+    pack(narrow, file)
+    save_file({name: each for name, each in load_file(file).items() if "attn2.to_k" not in name}, file)
+    with pytest.raises(CheckpointError, match=r"it has no tensor '.*input_blocks.4.1.*attn2.to_k.weight'"):
+        MAGEditPipeline.from_pretrained(file)
