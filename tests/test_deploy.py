@@ -175,7 +175,7 @@ def test_entry_points_exist() -> None:
 
 
 def test_what_runs_in_the_image_without_torch_needs_none() -> None:
-    absent = ["torch", "diffusers", "transformers", "accelerate", "safetensors", "peft"]
+    absent = ["torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "peft", "shapely"]
     code = (
         f"import sys\nsys.modules.update(dict.fromkeys({absent}))\nimport service.__main__, worker.reaper, cli.__main__"
     )

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-import numpy as np
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from magedit.masks.polygons import Ring, outline
-from magedit.masks.rle import Rle, encode
+from magedit.masks.rle import Rle
 
 CANDIDATES_MAX: Final = 3
 """Most candidates that are answered."""
-TOLERANCE: Final = 0.75
-"""How far a polygon's corners may be from the mask's edge, in pixels."""
-RINGS: Final = 32
-"""Most polygons of one candidate that are told; the run lengths have all."""
-
 Finder = Literal["segmenter", "detector", "attention"]
 """What found it: a model of SAM's family, a detector (its box, segmented where there is a segmenter), or the edit
 model's own attention."""
@@ -37,20 +29,3 @@ class Candidate(BaseModel):
         "`polygon` of `mask_shapes`."
     )
     rle: Rle = Field(description="The mask exactly, as COCO run lengths: an `rle` of `mask_shapes`.")
-
-
-def describe(mask: Image.Image, score: float, label: str | None = None) -> Candidate:
-    """The description of a mask (L, 0/255) that selects something."""
-    selected = np.asarray(mask) > 0
-    bbox = mask.getbbox()
-    assert bbox is not None, "nothing is selected"
-    polygons = outline(selected, TOLERANCE)[:RINGS]
-    rings: tuple[Ring, ...] = tuple(ring for polygon in polygons for ring in polygon)
-    return Candidate(
-        score=round(min(max(score, 0.0), 1.0), 4),
-        label=label,
-        area=int(selected.sum()),
-        box=(bbox[0], bbox[1], bbox[2] - bbox[0], bbox[3] - bbox[1]),
-        polygon=rings,
-        rle=encode(selected),
-    )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, NonNegativeInt, PositiveInt, Tag
 
 from magedit.errors import InvalidRle
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 RUNS_MAX: Final = 200_000
 """Most runs of one mask."""
@@ -38,6 +40,8 @@ def decode(rle: Rle, field: str) -> NDArray[np.bool_]:
         InvalidRle: the text holds other characters, breaks off or gives negative runs, or the runs do not fill the
             size; names ``field``.
     """
+    import numpy as np
+
     height, width = rle.size
     counts = _decompress(rle.counts, field) if isinstance(rle.counts, str) else list(rle.counts)
     total = sum(counts)
@@ -52,6 +56,8 @@ def decode(rle: Rle, field: str) -> NDArray[np.bool_]:
 
 def encode(mask: NDArray[np.bool_], *, compressed: bool = True) -> Rle:
     """The runs of a mask (height, width)."""
+    import numpy as np
+
     height, width = mask.shape
     flat = mask.T.reshape(-1)
     edges = np.flatnonzero(np.diff(flat)) + 1

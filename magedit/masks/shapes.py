@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import ceil
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-import numpy as np
-from PIL import Image, ImageChops, ImageFilter
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from magedit.config import MaskSoftness
 from magedit.config.parameters import invalid_parameter
 from magedit.errors import (
-    EmptyMask,
     InvalidBox,
     InvalidParameter,
-    InvalidPolygon,
-    InvalidRle,
     NotTogether,
     PointOutside,
 )
-from magedit.images.masks import dilate
-from magedit.masks.polygons import Ring, check_ring, fill, fill_holes
-from magedit.masks.rle import Rle, decode
+from magedit.masks.rle import Rle
 
 REACH_MAX: Final = 1000
 """Most pixels by which a mask grows, shrinks or fades."""
@@ -155,40 +147,8 @@ def one_per_region(
     return tuple(shapes)
 
 
-def draw(shape: MaskShape, size: tuple[int, int], field: str = "mask_shapes") -> Image.Image:
-    """The mask (L) of a polygon, box or run lengths, with its operations, for a picture of ``size`` (width, height).
-
-    Raises:
-        InvalidPolygon, InvalidBox, InvalidRle: it cannot be drawn; names the part under ``field``.
-        EmptyMask: it selects nothing.
-    """
-    if shape.polygon is not None:
-        if not shape.polygon:
-            raise InvalidPolygon("it has no ring", field=f"{field}.polygon")
-        for number, ring in enumerate(shape.polygon):
-            check_ring(ring, f"{field}.polygon.{number}")
-        selected = fill(shape.polygon, size)
-    elif shape.box is not None:
-        _require_inside(shape.box, size, f"{field}.box")
-        selected = fill([_corners(*shape.box)], size)
-    else:
-        assert shape.rle is not None, "other masks are read, not drawn"
-        if shape.rle.size != size[::-1]:
-            raise InvalidRle(
-                f"its size is {list(shape.rle.size)} (height, width), and the picture's {[size[1], size[0]]}",
-                field=f"{field}.rle.size",
-            )
-        selected = decode(shape.rle, f"{field}.rle")
-    if not selected.any():
-        raise EmptyMask(
-            f"it selects no pixel of the picture, which is {size[0]}x{size[1]}: a pixel counts where its centre is "
-            "inside",
-            field=field,
-        )
-    return operate(Image.fromarray(selected.astype(np.uint8) * 255), shape, field)
-
-
-def _require_inside(box: MaskBox, size: tuple[int, int], field: str) -> None:
+def require_inside(box: MaskBox, size: tuple[int, int], field: str) -> None:
+    """Hold a box against a picture of ``size`` (width, height). Raises InvalidBox, which names ``field``."""
     x, y, width, height = box
     if x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0:
         raise InvalidBox(
@@ -196,10 +156,6 @@ def _require_inside(box: MaskBox, size: tuple[int, int], field: str) -> None:
             f"{size[0]}x{size[1]}",
             field=field,
         )
-
-
-def _corners(x: float, y: float, width: float, height: float) -> Ring:
-    return ((x, y), (x + width, y), (x + width, y + height), (x, y + height))
 
 
 def require_soft(shape: MaskShape, softness: MaskSoftness, field: str) -> None:
@@ -210,41 +166,6 @@ def require_soft(shape: MaskShape, softness: MaskSoftness, field: str) -> None:
             "feather out",
             field=f"{field}.feather",
         )
-
-
-def operate(mask: Image.Image, operations: MaskOperations, field: str = "mask_shapes") -> Image.Image:
-    """The mask (L, 0 and 255; with ``feather`` grey) after the operations.
-
-    Raises:
-        EmptyMask: nothing is left of it; names the operation under ``field``.
-    """
-    if operations.fill_holes:
-        mask = Image.fromarray(fill_holes(np.asarray(mask) > 0).astype(np.uint8) * 255)
-    if operations.grow:
-        mask = dilate(mask, operations.grow)
-    if operations.shrink:
-        mask = ImageChops.invert(dilate(ImageChops.invert(mask), operations.shrink))
-        _require_rest(mask, f"{field}.shrink", f"shrunk by {operations.shrink} pixels")
-    if operations.invert:
-        mask = ImageChops.invert(mask)
-        _require_rest(mask, f"{field}.invert", "inverted")
-    if isinstance(operations, MaskShape) and operations.feather:
-        mask = _faded(mask, operations.feather)
-    return mask
-
-
-def _require_rest(mask: Image.Image, field: str, done: str) -> None:
-    if mask.getbbox() is None:
-        raise EmptyMask(f"{done} the mask selects nothing", field=field)
-
-
-def _faded(mask: Image.Image, reach: int) -> Image.Image:
-    """The mask faded over ``reach`` pixels on both sides of its edges; the picture's own edges are none."""
-    wide = np.pad(np.asarray(mask), reach, mode="edge")
-    soft = Image.fromarray(wide)
-    for radius in (ceil(reach / 2), reach // 2):  # two means in a row: a smooth slope that ends after ``reach`` pixels
-        soft = soft.filter(ImageFilter.BoxBlur(radius))
-    return soft.crop((reach, reach, reach + mask.width, reach + mask.height))
 
 
 class MaskPrompt(MaskOperations):
@@ -290,7 +211,7 @@ class MaskPrompt(MaskOperations):
                     field=f"points.{number}",
                 )
         if self.box is not None:
-            _require_inside(self.box, size, "box")
+            require_inside(self.box, size, "box")
 
     @property
     def needs(self) -> FindsBy:

@@ -18,7 +18,8 @@ from magedit.errors import InvalidEdit, MaskMismatch
 from magedit.images import masks as pixels
 from magedit.images.inputs import Picture, as_image, as_picture
 from magedit.images.transparency import flatten
-from magedit.masks.shapes import MaskShape, draw, read_shapes, require_soft
+from magedit.masks.raster import draw
+from magedit.masks.shapes import MaskShape, read_shapes, require_soft
 from magedit.prompts.weights import PromptSyntax
 
 Mask: TypeAlias = "Picture | MaskShape | Mapping[str, Any]"

@@ -12,9 +12,10 @@ from torch import Tensor
 from magedit.backbones.base import Backbone
 from magedit.errors import EmptyMask, NoFinder, NothingFound
 from magedit.images.masks import union
-from magedit.masks.candidates import CANDIDATES_MAX, Candidate, Finder, describe
+from magedit.masks.candidates import CANDIDATES_MAX, Candidate, Finder
 from magedit.masks.phrases import Phrase
-from magedit.masks.shapes import FindsBy, MaskPrompt, operate
+from magedit.masks.raster import describe, operate
+from magedit.masks.shapes import FindsBy, MaskPrompt
 from magedit.segmenters import attention as by_attention
 from magedit.segmenters.attention import AttentionSegmenter
 from magedit.segmenters.detector import Detected, Detector

@@ -11,7 +11,7 @@ from jobs.settings import Settings
 from magedit.config import MaskMode, MaskSoftness
 from magedit.errors import InvalidEdit
 from magedit.images.masks import check_mask, read_mask, read_strength
-from magedit.masks.shapes import MaskShape, draw, operate, require_soft
+from magedit.masks.shapes import MaskShape, require_soft
 from service.images.uploads import UploadLimits, read_image, read_mask_image
 
 NO_MASKS: Mapping[int, Image.Image] = MappingProxyType({})
@@ -60,6 +60,9 @@ def _shape(
     size: tuple[int, int],
     softness: MaskSoftness,
 ) -> Image.Image:
+    # A front end starts without numpy and shapely, and most edits come with a picture of their mask.
+    from magedit.masks.raster import draw, operate
+
     field = f"mask_shapes.{number}"
     require_soft(shape, softness, field)
     if shape.upload is not None:

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from magedit.errors import EmptyMask, InvalidBox, InvalidEdit, InvalidParameter, InvalidPolygon, InvalidRle, NotTogether
+from magedit.masks.raster import draw, operate
 from magedit.masks.rle import encode
-from magedit.masks.shapes import MaskOperations, MaskShape, draw, one_per_region, operate, read_shapes, require_soft
+from magedit.masks.shapes import MaskOperations, MaskShape, one_per_region, read_shapes, require_soft
 
 SIZE = (40, 30)
 

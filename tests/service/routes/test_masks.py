@@ -16,7 +16,7 @@ from jobs.records import Records
 from jobs.schema import MaskRecord, StoredObject
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, result_key, sha256
-from magedit.masks.candidates import describe
+from magedit.masks.raster import describe
 from magedit.masks.shapes import MaskShape
 from service.backend import Backend
 from service.edits.chaining import find_masks
