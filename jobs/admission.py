@@ -23,16 +23,17 @@ class Room:
 
     @redis_errors()
     def require(self, tenant: str, limits: Limits) -> None:
-        """Check that the tenant may have one more edit, in one round trip.
+        """Check that the tenant may have one more edit or mask, in one round trip.
 
         Raises QueueFull and TooManyUnfinished with the messages of `Records.create`, and QueueUnavailable.
         """
         with self._redis.pipeline(transaction=False) as pipeline:
             pipeline.scard(keys.OPEN)
-            pipeline.zcard(f"{keys.TENANT}{tenant}:queued")
-            pipeline.zcard(f"{keys.TENANT}{tenant}:running")
-            of_all, queued, running = pipeline.execute()
+            for kind in (keys.TENANT, keys.TENANT_MASKS):
+                for state in ("queued", "running"):
+                    pipeline.zcard(f"{kind}{tenant}:{state}")
+            of_all, *unfinished = pipeline.execute()
         if of_all >= self._limit:
             raise QueueFull(f"{self._limit} edits are unfinished, as many as this service takes; try again later")
-        if limits.unfinished and queued + running >= limits.unfinished:
+        if limits.unfinished and sum(unfinished) >= limits.unfinished:
             raise TooManyUnfinished(f"a tenant may have {limits.unfinished} unfinished edits; try again later")

@@ -21,8 +21,8 @@ EXPIRY = PREFIX + "expiry"
 # Sorted sets of ids, all with score 0 and so ordered by id, which is by creation time:
 # `...:{tenant}:all` and one per state; for pagination without skips or repeats.
 TENANT = PREFIX + "tenant:"
-# Follows the tenant's name in the sets of its masks; no name has a dot.
-OF_MASKS = ".masks"
+# The same sets of a tenant's masks.
+TENANT_MASKS = PREFIX + "tenant-masks:"
 # Set of model names that have (had) a queue; the reaper checks each.
 QUEUES = PREFIX + "queues"
 # List per model with at most one token: there is work. Idle workers block on it, whichever queue the work is in.

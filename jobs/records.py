@@ -205,7 +205,7 @@ class Records:
         kind: JobKind = "edit",
     ) -> Page:
         """The tenant's edits (or masks), newest first; ``cursor`` comes from the previous page."""
-        index = f"{keys.TENANT}{tenant}{'' if kind == 'edit' else keys.OF_MASKS}:{state or 'all'}"
+        index = f"{keys.TENANT if kind == 'edit' else keys.TENANT_MASKS}{tenant}:{state or 'all'}"
         highest = f"({cursor}" if cursor else "+"
         ids = cast("list[bytes]", self.redis.zrevrangebylex(index, highest, "-", start=0, num=limit + 1))
         records = self.get_many(job_id.decode() for job_id in ids[:limit])

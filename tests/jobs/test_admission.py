@@ -6,7 +6,9 @@ import pytest
 
 from jobs.admission import Room
 from jobs.errors import JobError, QueueFull, TooManyUnfinished
+from jobs.schema import MaskRecord, MaskRequest, new_id
 from jobs.settings import Settings
+from jobs.storage import image_key
 from jobs.tenants.limits import Limits
 from tests.jobs.desk import Desk
 
@@ -28,4 +30,20 @@ def test_the_same_refusal(settings: Settings, limit: int, unfinished: int, refus
     assert looked.value.message == made.value.message
     desk.records.delete(running.id)
     room.require("local", limits)
+    desk.close()
+
+
+def test_masks_count_as_they_do_when_a_record_is_made(settings: Settings) -> None:
+    desk = Desk(settings)
+    room, limits = Room(desk.redis, desk.settings), Limits(unfinished=2)
+    desk.submit()
+    job_id = new_id()
+    request = MaskRequest(model=settings.model, points=((1.0, 1.0, 1),))
+    desk.records.create(
+        MaskRecord(id=job_id, tenant="local", request=request, image=image_key("local", job_id)), limits=limits
+    )
+    with pytest.raises(TooManyUnfinished):
+        room.require("local", limits)
+    with pytest.raises(TooManyUnfinished):
+        desk.records.create(desk.record(), limits=limits)
     desk.close()

@@ -23,13 +23,13 @@ end
 local function is_mask(id) return redis.call('HGET', EDIT .. id, 'kind') == 'mask' end
 
 -- The tenant's sets that an edit, or a mask, is in.
-local function sets(id, tenant) return TENANT .. tenant .. (is_mask(id) and OF_MASKS or '') .. ':' end
+local function sets(id, tenant) return (is_mask(id) and TENANT_MASKS or TENANT) .. tenant .. ':' end
 
 local function unfinished(tenant)
   local many = 0
-  for _, kind in ipairs({'', OF_MASKS}) do
+  for _, kind in ipairs({TENANT, TENANT_MASKS}) do
     for _, state in ipairs({'queued', 'running'}) do
-      many = many + redis.call('ZCARD', TENANT .. tenant .. kind .. ':' .. state)
+      many = many + redis.call('ZCARD', kind .. tenant .. ':' .. state)
     end
   end
   return many
