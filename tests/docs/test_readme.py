@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from magedit.inversion.registry import INVERSIONS
+from magedit.methods.registry import METHODS
 from tests.docs.conftest import README, ROOT
 
 TEXT = README.read_text()
@@ -28,3 +30,10 @@ def test_it_links_every_page_of_the_documentation() -> None:
     linked = set(re.findall(r"\]\((docs/[^)#]+\.md)", TEXT))
     pages = {str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md")} - {"docs/index.md"}
     assert linked == pages
+
+
+def test_it_counts_methods_and_inversions_right() -> None:
+    words = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+    counted = re.search(r"\*\*(\w+) methods, (\w+) inversions\.\*\*", TEXT)
+    assert counted is not None
+    assert [words.index(each.lower()) for each in counted.groups()] == [len(METHODS), len(INVERSIONS)]

@@ -64,7 +64,9 @@ def test_changed_ones_are_marked_and_reset(page: Page) -> None:
     expect(page.locator("#field-steps")).to_have_value("")
     expect(page.locator("#field-steps")).to_be_focused()
     page.click("#reset-all")
+    # As `steps`: the preset decides.
     expect(page.locator("#field-guidance_scale")).to_have_value("")
+    expect(page.locator("#field-guidance_scale")).to_have_attribute("placeholder", "preset default (1-30)")
     # The plain ones are reset one by one.
     expect(page.locator(".changed")).to_have_count(1)
     seed.get_by_role("button", name="Reset Seed").click()
@@ -76,6 +78,7 @@ def test_what_the_service_fills_in_is_shown(page: Page) -> None:
     page.fill("#source_prompt", "a room with a green carpet")
     page.fill("#target_prompt", "a room with a purple carpet")
     expect(page.locator("#field-steps")).to_have_attribute("placeholder", "preset default 50 (2-250)")
+    expect(page.locator("#field-guidance_scale")).to_have_attribute("placeholder", "preset default 7.5 (1-30)")
     expect(page.locator("[data-field=strength] output")).to_have_text("default (1)")
     page.locator("#field-method").select_option("p2p")
     expect(page.locator("[data-field=guided_from]")).to_contain_text("Not used by p2p.")
