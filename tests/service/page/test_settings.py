@@ -31,6 +31,8 @@ def test_four_are_plain_and_the_rest_is_grouped_by_who_reads_it(page: Page) -> N
         }
         own = page.locator(f"section[aria-label='Method {card.name}'] [data-field]")
         alone = {name for name, names in readers.items() if names == [card.name]} - {"strength", "seed", "n", "preset"}
+        # The page draws them once it has the methods.
+        expect(own).to_have_count(len(alone))
         assert {each.get_attribute("data-field") for each in own.all()} == alone
     for inversion in INVERSIONS.values():
         if inversion.parameters and not any(
