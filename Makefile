@@ -36,7 +36,7 @@ containers: $(VENV)/.dev  ## Build the images and start the compose file, as roo
 	$(BIN)/python -m tests.containers $(CONTAINERS)
 
 # A soak that goes on has had its model-based lives.
-soak: $(VENV)/.dev  ## Long model-based lives, then kill everything for most of an hour (SOAK="--resume" goes on after a kill)
+soak: $(VENV)/.dev  ## Long model-based lives, then faults of every kind for half an hour (SOAK="--resume" goes on after a kill)
 	$(if $(findstring --resume,$(SOAK)),,$(BIN)/python -m pytest -m slow tests/jobs/test_job_life.py)
 	$(BIN)/python -m tests.soak $(SOAK)
 

@@ -1,4 +1,4 @@
-"""Every number of the training recipe, as frozen presets [torch-free].
+"""Presets of the training recipes: sizes, schedules, learning rates [torch-free].
 
 Schedules are counted in samples, not steps or seconds, so that a run of another speed, batch or number of
 processes follows the same curve, and a resumed run may be given a longer one.

@@ -38,14 +38,20 @@ class WatchClosed(Exception):
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """An edit at one revision. ``edit`` is its JSON as `GET /v1/edits/{id}` gives it; ``progress`` that of the parts
-    which change while it runs."""
+    which change while it runs; ``warnings`` the number of its warnings."""
 
     revision: int
     state: State
     cancel_requested: bool
     attempt: int
+    warnings: int
     edit: str
     progress: str
+
+    @property
+    def rare(self) -> tuple[State, bool, int]:
+        """The parts whose changes are told with the whole edit; all others change often."""
+        return self.state, self.cancel_requested, self.warnings
 
 
 Poll = Callable[[Mapping[str, int]], Mapping[str, Snapshot | None]]
@@ -68,6 +74,7 @@ def snapshots(backend: Backend) -> Poll:
                 state=record.state,
                 cancel_requested=record.cancel_requested,
                 attempt=record.attempt,
+                warnings=len(record.warnings),
                 edit=view.model_dump_json(),
                 progress=view.model_dump_json(include={"id", "state", "progress", "eta_s", "attempt"}),
             )

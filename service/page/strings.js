@@ -7,10 +7,12 @@ const WARNINGS = {
   poor_reconstruction:
     "The model cannot redraw this area of your picture, even without an edit. Expect a smear. Use a model that was trained on pictures like yours.",
   no_guidance_effect: "Guidance changed hardly anything here. Try more strength.",
+  likely_to_fail:
+    "The model does not see these words inside the mask. This edit will probably fail. Use a larger mask or other words.",
   no_effect: "Almost nothing changed inside the mask. Try more strength.",
   safety: "The model's safety filter objects to this result. Look at it before you show it to anybody.",
   reading_unsure: "It is not clear which words belong to the mask. Check the words above.",
-  words_left_out: "Too many words are new. Some of them were left out.",
+  words_left_out: "There are too many new words. Some of them were left out.",
   weights_unused: "The weights in the second description have no effect with this method.",
 };
 
@@ -48,8 +50,9 @@ const PROBLEMS = {
   no_finder: () => "This model cannot find things in this way. Paint the area instead.",
   mask_empty: () => "The mask is empty. Paint the area to change.",
   worker_lost: () => "The edit could not be finished. Try again.",
-  edit_diverged: () => "The edit ran out of bounds. Use less strength.",
-  picture_not_finite: () => "The model gave no picture.",
+  hopeless: () => "The edit was stopped because it would have failed. Use a larger mask or other words.",
+  edit_diverged: () => "The edit went wrong. Use less strength.",
+  picture_not_finite: () => "The model could not draw a picture. Try another seed or less strength.",
 };
 
 export const text = {
@@ -90,7 +93,7 @@ export const text = {
     resultOf: (id) => `Result of ${id}`,
     size: (name, width, height) => `${name}, ${width} × ${height}`,
   },
-  drafts: { title: "Go on with a draft" },
+  drafts: { title: "Continue a draft" },
   stage: {
     title: "Picture",
     views: "What is shown",
@@ -141,7 +144,7 @@ export const text = {
     featherHint: "How gradually the edit begins at the edge of the mask",
   },
   find: {
-    kind: "What a click says",
+    kind: "What a click means",
     with: "This",
     without: "Not this",
     first: "Click on the thing first, then on what does not belong to it.",
@@ -155,7 +158,7 @@ export const text = {
   help: {
     title: "Keys and gestures",
     keys:
-      "Wheel: zoom at the pointer. Space and drag, or two fingers: move; two fingers also zoom. Keys: B, E, L, P, R, M (and S) choose the tool, [ and ] (or comma and full stop) its size, + and − zoom, 0 shows all, Ctrl Z undoes, Ctrl Shift Z redoes. Without a mouse: arrows move the brush, with Shift by one pixel; Space puts it down and lifts it, or sets a corner of a polygon; Enter closes the polygon; Escape gives up. With a result: hold C to see the picture before, arrows move the slider.",
+      "Wheel: zoom at the pointer. Space and drag, or two fingers: move; two fingers also zoom. Keys: B, E, L, P, R, M (and S) choose the tool, [ and ] (or comma and full stop) its size, + and − zoom, 0 shows all, Ctrl Z undoes, Ctrl Shift Z redoes. Without a mouse: arrows move the brush, with Shift by one pixel; Space puts it down and lifts it, or sets a corner of a polygon; Enter closes the polygon; Escape cancels. With a result: hold C to see the picture before, arrows move the slider.",
   },
   ask: {
     title: "Edit",
@@ -201,9 +204,9 @@ export const text = {
         hint: "Best quality takes several times as long.",
         choices: { exact: "Best quality", balanced: "Balanced", fast: "Fast", turbo: "Fastest" },
       },
-      strength: { title: "Strength", hint: "How hard the edit is pushed." },
+      strength: { title: "Strength", hint: "How strongly the edit is applied." },
       n: { title: "Variations", hint: "Results with different seeds." },
-      seed: { title: "Seed", hint: "Another seed gives another result; 0 keeps the noise of the picture." },
+      seed: { title: "Seed", hint: "Another seed gives another result; 0 stays closest to your picture." },
     },
     advanced: "Advanced",
     changed: (number) => `${number} changed`,
@@ -287,7 +290,7 @@ export const text = {
     failed: "Failed",
     canceled: "Canceled",
     told: {
-      succeeded: "The result is there",
+      succeeded: "The result is ready",
       failed: "The edit failed",
       canceled: "The edit was canceled",
     },
@@ -371,7 +374,7 @@ export const text = {
     passes: (all, backward) => `${all} (${backward} backward)`,
     method: ({ method, constraint, steps }) => `${method}, ${constraint}, ${steps} steps`,
     reused: "reused",
-    decibels: (vae, inversion) => `${vae} dB by the VAE, ${inversion} dB by the inversion`,
+    decibels: (vae, inversion) => `${vae} dB through the VAE, ${inversion} dB through the inversion`,
   },
   recent: {
     title: "Recent edits",
@@ -419,6 +422,6 @@ const KINDS = {
   attribute: "colour, material or pattern",
   replacement: "one thing for another",
   addition: "something new",
-  removal: "something goes",
+  removal: "something is removed",
 };
 const RATIOS = { token: "token ratio", spatial: "spatial ratio" };

@@ -27,10 +27,10 @@ KEEP_ALIVE_S = 15.0
 
 DESCRIPTION = """\
 Follow an edit. Events are `state` (data: the edit, as from `GET /v1/edits/{id}`), `progress` (data: `id`, `state`,
-`progress`, `eta_s`, `attempt`) and `deleted`. The first is the present `state`; the last is a finished `state` or
-`deleted`, and then the stream ends. An event's id grows with each change of the edit; whoever connects again with
-`Last-Event-ID` gets what has changed since, as the present state, and 204 if nothing more can. A comment is sent every
-15 s.
+`progress`, `eta_s`, `attempt`) and `deleted`. The first is the present `state`; a new warning comes with a `state` too;
+the last is a finished `state` or `deleted`, and then the stream ends. An event's id grows with each change of the edit.
+A client that connects again with `Last-Event-ID` gets what has changed since, as the present state, and 204 if nothing
+more can. A comment is sent every 15 s.
 
 With `previews=true` there are events `preview` too, without an id (data: `id`, `result`, `step`, `steps`,
 `content_type`, and `image` in base64): the picture of `GET /v1/edits/{id}/preview`, each time it is a new one.
@@ -126,7 +126,7 @@ class PreviewEvents:
 
 
 async def _events(watch: Watch, edit_id: str, seen: int, previews: PreviewEvents | None) -> AsyncIterator[bytes]:
-    told: tuple[State, bool] | None = None
+    told: tuple[State, bool, int] | None = None
     with watch.watching(edit_id):
         while True:
             try:
@@ -142,17 +142,17 @@ async def _events(watch: Watch, edit_id: str, seen: int, previews: PreviewEvents
                 yield format_sse_event(event="deleted", data_str="{}")
                 return
             yield _event(snapshot, told)
-            seen, told = snapshot.revision, (snapshot.state, snapshot.cancel_requested)
+            seen, told = snapshot.revision, snapshot.rare
             if snapshot.state.is_terminal:
                 return
             if previews is not None and (preview := await previews.latest(snapshot.attempt)) is not None:
                 yield format_sse_event(event="preview", data_str=_data(edit_id, preview))
 
 
-def _event(snapshot: Snapshot, told: tuple[State, bool] | None) -> bytes:
+def _event(snapshot: Snapshot, told: tuple[State, bool, int] | None) -> bytes:
     """The whole edit, unless only what changes while it runs has changed."""
     number = str(snapshot.revision)
-    if told == (snapshot.state, snapshot.cancel_requested):
+    if told == snapshot.rare:
         return format_sse_event(id=number, event="progress", data_str=snapshot.progress)
     return format_sse_event(id=number, event="state", data_str=snapshot.edit)
 

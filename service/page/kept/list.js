@@ -104,7 +104,7 @@ function item(edit) {
   };
   return h(
     "li",
-    { "data-id": edit.id, "data-state": edit.state, "data-words": `${edit.request?.source_prompt} ${edit.request?.target_prompt}` },
+    { "data-id": edit.id, "data-state": edit.state, "data-words": [edit.request?.source_prompt, edit.request?.target_prompt].filter(Boolean).join(" ") },
     h(
       "button",
       { type: "button", class: "entry", onclick },

@@ -16,6 +16,9 @@ export function render(edit) {
   if (edit.state === "queued" || !progress) bar.removeAttribute("value");
   else bar.value = progress.fraction;
   byId("progress-text").textContent = sentence(edit);
+  const warnings = edit.warnings.map(text.warning).join(" ");
+  byId("progress-warning").textContent = warnings;
+  byId("progress-warning").hidden = !warnings;
   byId("progress-eta").textContent = edit.eta_s === null ? "" : text.progress.left(duration(edit.eta_s));
   const cancel = byId("cancel");
   cancel.disabled = edit.cancel_requested;

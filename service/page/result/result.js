@@ -114,7 +114,8 @@ async function run(edit, signal) {
 /** What shows each preview of a running edit where its result will be. */
 async function previews(edit, signal) {
   const before = await sourceOf(edit);
-  byId("result-actions").replaceChildren();
+  // Another edit may have been opened meanwhile.
+  if (!signal.aborted) byId("result-actions").replaceChildren();
   let isFirst = true;
   return async ({ image, step, steps }) => {
     if (signal.aborted || isOver(state.edit ?? {}) || drawing()) return;

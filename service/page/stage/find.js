@@ -49,6 +49,7 @@ function forget() {
   found = [];
   before = null;
   asking.abort();
+  byId("stage").classList.remove("busy");
   byId("find-other").hidden = true;
 }
 

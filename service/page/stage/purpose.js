@@ -12,9 +12,13 @@ export function setUp() {
   for (const topic of ["models", "source", "view"]) on(topic, render);
   byId("settings").addEventListener("change", render);
   on("restored", (words) => {
+    render();
     if (!words) return;
-    byId("purpose").prepend(h("p", { class: "warn" }, words));
-    byId("purpose").hidden = false;
+    const box = byId("purpose");
+    const note = h("p", { class: "warn" }, words);
+    if (box.hidden) box.replaceChildren(note);
+    else box.prepend(note);
+    box.hidden = false;
   });
 }
 

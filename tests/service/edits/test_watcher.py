@@ -21,7 +21,9 @@ def anyio_backend() -> str:
 
 
 def snapshot(revision: int, state: State = State.RUNNING) -> Snapshot:
-    return Snapshot(revision=revision, state=state, cancel_requested=False, attempt=1, edit="{}", progress="{}")
+    return Snapshot(
+        revision=revision, state=state, cancel_requested=False, attempt=1, warnings=0, edit="{}", progress="{}"
+    )
 
 
 class Edits:

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from jobs.schema import State
 from jobs.storage import artifact_key, result_key
-from magedit.report import EditMeasures, Ratios, ResultMeasures
+from magedit.report import EditMeasures, EditWarning, Ratios, ResultMeasures
 from tests.conftest import wait_until
 from tests.service.conftest import Form, WorkerSide, picture
 from tests.service.page.conftest import WIDE, visiting
@@ -48,6 +48,23 @@ def test_the_place_in_line_goes_on(page: Page, client: httpx.Client, form: Form,
     expect(text).to_have_text("Waiting: 2 edits before this one")
     worker_side.claim(first)
     expect(text).to_have_text("Waiting: 1 edit before this one")
+
+
+def test_an_edit_that_is_likely_to_fail_says_so_while_it_runs(
+    page: Page, client: httpx.Client, form: Form, worker_side: WorkerSide
+) -> None:
+    edit_id = submit(form, client)
+    claim = worker_side.claim(edit_id)
+    page.goto(f"/#edit={edit_id}")
+    warning = page.locator("#progress-warning")
+    expect(page.locator("#progress")).to_be_visible()
+    expect(warning).to_be_hidden()
+    told = EditWarning(code="likely_to_fail", message="the words hold little attention")
+    worker_side.records.renew(claim, None, warnings=(told,))
+    expect(warning).to_contain_text("This edit will probably fail")
+    worker_side.progress(claim, 0.5)
+    expect(page.locator("#progress-text")).to_contain_text("step 5")
+    expect(warning).to_be_visible()
 
 
 def test_a_connection_that_is_back_says_so(page: Page, client: httpx.Client, form: Form) -> None:

@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from jobs.settings import Settings
+from magedit.report import EditWarning
 from service.app import create_app
 from service.edits.watcher import Watch
 from service.routes import events
@@ -95,6 +96,20 @@ def test_the_life_of_an_edit(client: httpx.Client, form: Form, worker_side: Work
     assert list(stream) == []
     ids = [each.id for each in (queued, running, half, asked, done)]
     assert ids == sorted(set(ids))
+
+
+def test_a_new_warning_is_told_at_once(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
+    edit = form.send(client).json()
+    claim = worker_side.claim(edit["id"])
+    stream = follow(client, edit["id"])
+    assert heard(stream).data["warnings"] == []
+    worker_side.progress(claim, 0.5)
+    assert heard(stream).name == "progress"
+    warning = EditWarning(code="likely_to_fail", message="the words hold little attention")
+    worker_side.records.renew(claim, None, warnings=(warning,))
+    told = heard(stream)
+    assert (told.name, [each["code"] for each in told.data["warnings"]]) == ("state", ["likely_to_fail"])
+    stream.close()
 
 
 def test_who_connects_again_hears_what_was_missed(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
