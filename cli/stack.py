@@ -30,7 +30,7 @@ READY_TIMEOUT_S = 300.0
 long as it moves."""
 
 NAME_AFTER_S = 5.0
-"""Pause between two messages that name what is still missing, in seconds."""
+"""Pause between two messages about missing parts, in seconds."""
 
 Tell = Callable[[str], None]
 """Takes a sentence about the start, for the person who waits."""
@@ -186,7 +186,7 @@ class Stack:
             process.require_alive()
 
     def _missing(self, client: httpx.Client) -> list[str]:
-        """What is not ready yet, a sentence each."""
+        """The parts that are not ready yet, a sentence for each."""
         try:
             answer = client.get("/readyz/workers")
         except httpx.TransportError:

@@ -57,7 +57,7 @@ def _rename(values: dict[str, Any], renamed: Mapping[str, str]) -> None:
 
 
 def read(job_id: str, fields: Mapping[bytes, bytes]) -> AnyRecord:
-    """The record of a hash, or what is readable of it."""
+    """Decode a record's hash; of a record that cannot be decoded, its readable part."""
     try:
         return decode(fields)
     except ValueError as error:

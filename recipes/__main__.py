@@ -5,7 +5,6 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,8 +17,10 @@ from magedit.demo import checkpoint_path, edit_set, instruct_checkpoint_path
 from magedit.demo.draw import draw_scene
 from magedit.demo.scene import sample_scene
 from recipes.presets import FLOW_PRESETS, PRESETS, SEGMENTER_PRESETS, FlowPreset, Preset, SegmenterPreset
+from recipes.selection import gentler, preset_of, with_samples
 
 if TYPE_CHECKING:
+    from recipes.export import Guidance
     from recipes.processes import Work
 
 CHECKPOINT = checkpoint_path()
@@ -54,51 +55,10 @@ Share = Annotated[
 ]
 
 
-def _preset(
-    name: str,
-    text: int | None = None,
-    vae: int | None = None,
-    unet: int | None = None,
-    share: float | None = None,
-    seed: int | None = None,
-) -> Preset:
-    if name not in PRESETS:
-        raise typer.BadParameter(f"preset {name!r} is unknown: use one of {', '.join(PRESETS)}")
-    preset = PRESETS[name]
-    if text:
-        preset = replace(preset, text=replace(preset.text, schedule=replace(preset.text.schedule, samples=text)))
-    if vae:
-        preset = replace(preset, vae=replace(preset.vae, schedule=replace(preset.vae.schedule, samples=vae)))
-    if unet:
-        preset = replace(preset, unet=replace(preset.unet, schedule=replace(preset.unet.schedule, samples=unet)))
-    if share is not None:
-        full = preset.unet.schedule
-        gentle = replace(full, muon=share * full.muon, adam=share * full.adam, decay=1.0)
-        preset = replace(preset, unet=replace(preset.unet, schedule=gentle))
-    if seed is not None:
-        preset = replace(preset, seed=seed)
-    return preset
+def _guidance(resolution: int, step_size: float, spatial_step_size: float) -> "Guidance":
+    from recipes.export import Guidance
 
-
-def _flow_preset(name: str, samples: int | None, share: float | None, seed: int | None) -> FlowPreset:
-    if name not in FLOW_PRESETS:
-        raise typer.BadParameter(f"preset {name!r} is unknown: use one of {', '.join(FLOW_PRESETS)}")
-    preset = FLOW_PRESETS[name]
-    schedule = preset.flow.schedule
-    if samples:
-        schedule = replace(schedule, samples=samples)
-    if share is not None:
-        schedule = replace(schedule, muon=share * schedule.muon, adam=share * schedule.adam, decay=1.0)
-    preset = replace(preset, flow=replace(preset.flow, schedule=schedule))
-    return preset if seed is None else replace(preset, seed=seed)
-
-
-def _consistency_preset(name: str, samples: int | None) -> Preset:
-    preset = _preset(name)
-    if samples is None:
-        return preset
-    schedule = replace(preset.consistency.schedule, samples=samples)
-    return replace(preset, consistency=replace(preset.consistency, schedule=schedule))
+    return Guidance(resolution=resolution, step_size=step_size, spatial_step_size=spatial_step_size)
 
 
 Seed = Annotated[int | None, typer.Option(help="Which rooms, in place of the preset's: others, for training on.")]
@@ -160,13 +120,13 @@ def train(
     seed: Seed = None,
 ) -> None:
     """Train the checkpoint; after a kill the same command goes on from the last snapshots."""
-    from recipes.export import Guidance
     from recipes.recipe import train_all
 
-    chosen = _preset(preset, text_samples, vae_samples, unet_samples, unet_rate, seed)
-    guidance = Guidance(
-        resolution=guidance_resolution, step_size=guidance_step_size, spatial_step_size=spatial_step_size
-    )
+    chosen = preset_of(PRESETS, preset, seed)
+    for stage, samples in (("text", text_samples), ("vae", vae_samples), ("unet", unet_samples)):
+        chosen = with_samples(chosen, stage, samples)
+    chosen = gentler(chosen, "unet", unet_rate)
+    guidance = _guidance(guidance_resolution, guidance_step_size, spatial_step_size)
     work = partial(train_all, preset=chosen, out=out, guidance=guidance, start=start)
     _train(work, chosen, state, out, processes, budget_s)
 
@@ -186,7 +146,7 @@ def train_flow(
     """Train a checkpoint in Stable Diffusion 3's layout; after a kill the same command goes on."""
     from recipes.flow_recipe import train_flow
 
-    chosen = _flow_preset(preset, samples, rate, seed)
+    chosen = gentler(with_samples(preset_of(FLOW_PRESETS, preset, seed), "flow", samples), "flow", rate)
     _train(partial(train_flow, preset=chosen, out=out, start=start), chosen, state, out, processes, budget_s)
 
 
@@ -196,7 +156,7 @@ def train_instruct(
     state: State = Path(".cache/demo-instruct"),
     out: Out = INSTRUCT_CHECKPOINT,
     start: Annotated[Path, typer.Option("--start", help="Folder of the checkpoint to train on.")] = CHECKPOINT,
-    budget_s: Annotated[float | None, typer.Option(help="Stop after so many seconds; run again to go on.")] = None,
+    budget_s: Budget = None,
     samples: Longer = None,
 ) -> None:
     """Train the checkpoint on to edit by instruction, on one thread; after a kill the same command goes on."""
@@ -206,25 +166,12 @@ def train_instruct(
     from recipes.loop import Run
 
     torch.set_num_threads(1)
-    recipe = _preset(preset)
-    if samples:
-        schedule = replace(recipe.instruct.schedule, samples=samples)
-        recipe = replace(recipe, instruct=replace(recipe.instruct, schedule=schedule))
+    recipe = with_samples(preset_of(PRESETS, preset), "instruct", samples)
     deadline = None if budget_s is None else time.monotonic() + budget_s
     state.mkdir(parents=True, exist_ok=True)
     run = Run(state=state, seed=recipe.seed, snapshot_s=recipe.snapshot_s, deadline=deadline)
     with _within_budget(out):
         train_instruct(recipe, run, out, start)
-
-
-def _segmenter_preset(name: str, samples: int | None) -> SegmenterPreset:
-    if name not in SEGMENTER_PRESETS:
-        raise typer.BadParameter(f"preset {name!r} is unknown: use one of {', '.join(SEGMENTER_PRESETS)}")
-    preset = SEGMENTER_PRESETS[name]
-    if samples:
-        schedule = replace(preset.segmenter.schedule, samples=samples)
-        preset = replace(preset, segmenter=replace(preset.segmenter, schedule=schedule))
-    return preset
 
 
 @app.command()
@@ -239,7 +186,7 @@ def train_segmenter(
     """Train the segmenter; after a kill the same command goes on from the last snapshot."""
     from recipes.segmenter import train_segmenter
 
-    chosen = _segmenter_preset(preset, samples)
+    chosen = with_samples(preset_of(SEGMENTER_PRESETS, preset), "segmenter", samples)
     _train(partial(train_segmenter, preset=chosen, out=out), chosen, state, out, processes, budget_s)
 
 
@@ -252,7 +199,7 @@ def export_segmenter(
     """Write what a run of `train-segmenter` in progress has reached."""
     from recipes.segmenter import export_segmenter_snapshot
 
-    seen = export_segmenter_snapshot(_segmenter_preset(preset, None), state, out)
+    seen = export_segmenter_snapshot(preset_of(SEGMENTER_PRESETS, preset), state, out)
     typer.echo(f"segmenter after {seen} samples: {out}")
 
 
@@ -271,12 +218,9 @@ def train_consistency(
 ) -> None:
     """Distil the checkpoint into one of few steps; after a kill the same command goes on."""
     from recipes.consistency import train_consistency
-    from recipes.export import Guidance
 
-    chosen = _consistency_preset(preset, samples)
-    guidance = Guidance(
-        resolution=guidance_resolution, step_size=guidance_step_size, spatial_step_size=spatial_step_size
-    )
+    chosen = with_samples(preset_of(PRESETS, preset), "consistency", samples)
+    guidance = _guidance(guidance_resolution, guidance_step_size, spatial_step_size)
     work = partial(train_consistency, preset=chosen, out=out, guidance=guidance, start=start)
     _train(work, chosen, state, out, processes, budget_s)
 
@@ -293,12 +237,9 @@ def export_consistency(
 ) -> None:
     """Write a checkpoint of what a run of `train-consistency` in progress has reached."""
     from recipes.consistency import export_consistency_snapshot
-    from recipes.export import Guidance
 
-    guidance = Guidance(
-        resolution=guidance_resolution, step_size=guidance_step_size, spatial_step_size=spatial_step_size
-    )
-    seen = export_consistency_snapshot(_preset(preset), state, out, guidance, start)
+    guidance = _guidance(guidance_resolution, guidance_step_size, spatial_step_size)
+    seen = export_consistency_snapshot(preset_of(PRESETS, preset), state, out, guidance, start)
     typer.echo(f"checkpoint after {seen} samples: {out}")
 
 
@@ -315,13 +256,11 @@ def export(
     start: Start = None,
 ) -> None:
     """Write a checkpoint of what a run in progress has reached."""
-    from recipes.export import Guidance
     from recipes.recipe import export_snapshot
 
-    guidance = Guidance(
-        resolution=guidance_resolution, step_size=guidance_step_size, spatial_step_size=spatial_step_size
-    )
-    seen = export_snapshot(_preset(preset, text_samples, vae_samples), state, out, guidance, start)
+    guidance = _guidance(guidance_resolution, guidance_step_size, spatial_step_size)
+    chosen = with_samples(with_samples(preset_of(PRESETS, preset), "text", text_samples), "vae", vae_samples)
+    seen = export_snapshot(chosen, state, out, guidance, start)
     typer.echo(f"checkpoint after {seen} samples: {out}")
 
 
@@ -335,7 +274,7 @@ def export_flow(
     """Write a checkpoint of what a run of `train-flow` in progress has reached."""
     from recipes.flow_recipe import export_flow_snapshot
 
-    seen = export_flow_snapshot(_flow_preset(preset, None, None, None), state, out, start)
+    seen = export_flow_snapshot(preset_of(FLOW_PRESETS, preset), state, out, start)
     typer.echo(f"checkpoint after {seen} samples: {out}")
 
 

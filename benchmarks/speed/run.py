@@ -191,7 +191,7 @@ def main() -> None:
     changes = {} if asked.steps is None else {"steps": asked.steps}
 
     def benches(load: Callable[[torch.dtype], MAGEditPipeline]) -> tuple[Bench, Bench]:
-        """For what is float32 whatever was asked, and for the rest."""
+        """A bench in float32, which null-text inversion needs, and one in the number format that was asked for."""
         pipe = load(torch.float32).to(asked.device)
         exact = Bench.of(pipe, demo_job(asked.edit, pipe.size), clock)
         if dtype is torch.float32:

@@ -41,7 +41,7 @@ class Rate(NamedTuple):
 
 
 class Left(NamedTuple):
-    """What is left of a rate: requests, and seconds until the quota is full again."""
+    """Remaining requests of a rate, and seconds until all of it is available again."""
 
     rate: Rate
     remaining: int
@@ -49,7 +49,7 @@ class Left(NamedTuple):
 
 
 class RateDecision(NamedTuple):
-    """What is left of each rate; if one is used up, that rate and the seconds until it allows one more request."""
+    """Remaining requests of each rate; if one is used up, that rate and the seconds until its next request."""
 
     left: tuple[Left, ...]
     refused: Rate | None = None

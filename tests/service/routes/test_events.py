@@ -109,7 +109,8 @@ def test_a_new_warning_is_told_at_once(client: httpx.Client, form: Form, worker_
     worker_side.records.renew(claim, None, warnings=(warning,))
     told = heard(stream)
     assert (told.name, [each["code"] for each in told.data["warnings"]]) == ("state", ["likely_to_fail"])
-    stream.close()
+    worker_side.fail(claim)
+    assert heard(stream).data["state"] == "failed"
 
 
 def test_who_connects_again_hears_what_was_missed(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:

@@ -1,0 +1,27 @@
+"""Presets chosen and changed by a command's options."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+
+from recipes.presets import FLOW_PRESETS, PRESETS, SEGMENTER_PRESETS
+from recipes.selection import gentler, preset_of, with_samples
+
+
+def test_a_preset_that_is_not_there_is_refused_with_those_that_are() -> None:
+    for presets in (PRESETS, FLOW_PRESETS, SEGMENTER_PRESETS):
+        with pytest.raises(typer.BadParameter, match="'none' is unknown: use one of " + next(iter(presets))):
+            preset_of(presets, "none")
+
+
+def test_one_stage_is_changed_and_the_others_stay() -> None:
+    preset = preset_of(PRESETS, "cpu-128", seed=7)
+    assert (preset.seed, preset_of(PRESETS, "cpu-128").seed) == (7, PRESETS["cpu-128"].seed)
+    changed = gentler(with_samples(preset, "unet", 100), "unet", 0.5)
+    assert changed.unet.schedule.samples == 100
+    assert changed.unet.schedule.adam == preset.unet.schedule.adam / 2
+    assert changed.unet.schedule.muon == preset.unet.schedule.muon / 2
+    assert changed.unet.schedule.decay == 1.0
+    assert (changed.text, changed.vae) == (preset.text, preset.vae)
+    assert with_samples(preset, "vae", None) == gentler(preset, "unet", None) == preset
