@@ -7,8 +7,9 @@ import base64
 import io
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from service.backend import Backend
 from service.edits.watcher import Snapshot, Watch
 from service.openai.answers import events
 from service.openai.form import FIELDS, ImagesForm
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE_S, wait_until
 from tests.jobs.desk import Desk
 from tests.service.conftest import SIZE, Announce, WorkerSide, encode, mask, picture, serving
 
@@ -47,6 +48,12 @@ def alpha_mask() -> bytes:
 def send(client: httpx.Client, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
     files = [("image", ("room.png", picture(), "image/png")), ("mask", ("mask.png", alpha_mask(), "image/png"))]
     return client.post(PATH, files=files, data={**PROMPTS, **fields}, headers=headers)
+
+
+def streaming(client: httpx.Client, **fields: Any) -> AbstractContextManager[httpx.Response]:
+    """The same as it comes."""
+    files = [("image", ("room.png", picture(), "image/png")), ("mask", ("mask.png", alpha_mask(), "image/png"))]
+    return client.stream("POST", PATH, files=files, data={**PROMPTS, **fields})
 
 
 def assert_refused(answer: httpx.Response, status: int, code: str, param: str | None = None) -> dict[str, Any]:
@@ -230,35 +237,40 @@ def test_the_same_key_gives_the_same_edit(client: httpx.Client, working: Any, wo
     assert_refused(send(client, {"Idempotency-Key": "one"}, n="2"), 400, "idempotency_key_reused", "Idempotency-Key")
 
 
-def events_of(answer: httpx.Response) -> list[dict[str, Any]]:
-    return [json.loads(line.removeprefix("data: ")) for line in answer.text.splitlines() if line.startswith("data: ")]
+def told(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The events of a stream, as they come."""
+    return (json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: "))
 
 
-def test_a_stream_has_partial_images_and_the_result(
+def test_a_stream_has_partial_images_evenly_and_the_result(
     client: httpx.Client, working: Any, worker_side: WorkerSide
 ) -> None:
+    heard = threading.Semaphore(0)
+
     def work(claim: Any) -> None:
-        address = f"/v1/edits/{claim.id}/preview"
-        for step in (1, 3, 6, 8):
+        # Of 10 steps: two pictures come after a third and after two thirds.
+        worker_side.show(claim, 1)
+        for step in (6, 8):
             worker_side.show(claim, step)
-            tag = client.get(address).headers["etag"]
-            assert tag
-            # As long as a look at it takes, and another.
-            threading.Event().wait(0.6)
+            heard.acquire(timeout=PATIENCE_S)
+        worker_side.show(claim, 9)
         worker_side.succeed(claim)
 
     working(work)
-    answer = send(client, stream="true", partial_images="2", quality="low")
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    events = events_of(answer)
-    assert events[-1]["type"] == "image_edit.completed"
-    assert base64.b64decode(events[-1]["b64_json"]) == picture()
-    assert events[-1]["usage"]["total_tokens"] == 0
-    partial = events[:-1]
+    events = []
+    with streaming(client, stream="true", partial_images="2", quality="low") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        for event in told(answer.iter_lines()):
+            events.append(event)
+            heard.release()
+    *partial, last = events
+    assert last["type"] == "image_edit.completed"
+    assert base64.b64decode(last["b64_json"]) == picture()
+    assert last["usage"]["total_tokens"] == 0
     assert [(each["type"], each["partial_image_index"]) for each in partial] == [
-        ("image_edit.partial_image", number) for number in range(len(partial))
+        ("image_edit.partial_image", 0),
+        ("image_edit.partial_image", 1),
     ]
-    assert 1 <= len(partial) <= 2
     assert {(each["size"], each["quality"], each["output_format"]) for each in partial} == {("8x8", "low", "png")}
 
 
@@ -266,7 +278,7 @@ def test_a_stream_ends_with_the_error(client: httpx.Client, working: Any, worker
     working(worker_side.fail)
     answer = send(client, stream="true")
     assert answer.status_code == 200
-    (event,) = events_of(answer)
+    (event,) = told(answer.text.splitlines())
     assert (event["type"], event["error"]["code"]) == ("error", "edit_diverged")
 
 
