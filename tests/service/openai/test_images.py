@@ -287,7 +287,7 @@ def test_a_stream_whose_result_is_lost_ends_with_the_error(
 ) -> None:
     elsewhere = ObjectStore.from_settings(worker_side.settings.model_copy(update={"state_dir": tmp_path}))
     working(replace(worker_side, store=elsewhere).succeed)
-    (event,) = events_of(send(client, stream="true"))
+    (event,) = told(send(client, stream="true").text.splitlines())
     assert (event["type"], event["error"]["code"]) == ("error", "object_not_found")
 
 
@@ -307,7 +307,9 @@ def streamed(settings: Settings, watch: Watch) -> list[bytes]:
 
 
 def test_a_stream_whose_edit_is_deleted_as_it_ends_tells_so(settings: Settings) -> None:
-    end = Snapshot(revision=1, state=State.SUCCEEDED, cancel_requested=False, attempt=1, edit="{}", progress="{}")
+    end = Snapshot(
+        revision=1, state=State.SUCCEEDED, cancel_requested=False, attempt=1, edit="{}", progress="{}", warnings=0
+    )
     (event,) = streamed(settings, Watch(lambda seen: dict.fromkeys(seen, end)))
     assert b"event: error" in event
     assert b'"expired"' in event
