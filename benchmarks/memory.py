@@ -22,7 +22,7 @@ from rich.table import Table
 
 from benchmarks.speed.sd import sd_pipeline, weights
 from benchmarks.tensor_memory import MIB, Living
-from cli.stack import Stack
+from cli.processes.stack import Stack
 from jobs.schema import ArtifactName
 from jobs.settings import Settings
 from magedit.client import Client

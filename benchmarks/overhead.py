@@ -27,7 +27,7 @@ from rich.table import Table
 
 import magedit.backbones.stable_diffusion.layout
 from benchmarks.speed.sd import sd_pipeline
-from cli.stack import Stack
+from cli.processes.stack import Stack
 from jobs.settings import Settings
 from magedit.client import Client
 from magedit.config import EditConfig

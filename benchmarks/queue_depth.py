@@ -31,9 +31,9 @@ from redis import Redis
 from rich.console import Console
 from rich.table import Table
 
-from cli.embedded_redis import EmbeddedRedis
-from cli.stack import free_port
-from cli.supervisor import Program, Supervised, stop_all
+from cli.processes.embedded_redis import EmbeddedRedis
+from cli.processes.stack import free_port
+from cli.processes.supervisor import Program, Supervised, stop_all
 from jobs.connection import connect
 from jobs.models import Models, tokenizer_sha256
 from jobs.queue import JobQueue

@@ -27,9 +27,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.queue_simulation import Outcome, Scenario, simulate
-from cli.embedded_redis import EmbeddedRedis
-from cli.stack import Stack
-from cli.supervisor import Supervised, stop_all
+from cli.processes.embedded_redis import EmbeddedRedis
+from cli.processes.stack import Stack
+from cli.processes.supervisor import Supervised, stop_all
 from jobs.connection import connect
 from jobs.models import Models
 from jobs.settings import Settings

@@ -22,9 +22,9 @@ from cli.keys import app as keys_app
 from cli.mask import mask
 from cli.models import app as models_app
 from cli.options import with_config_options
-from cli.stack import Stack, free_port
+from cli.processes.stack import Stack, free_port
+from cli.processes.workers import environment_of, keep_working, worker_programs
 from cli.webhooks import app as webhooks_app
-from cli.workers import environment_of, keep_working, worker_programs
 from jobs.observability.logs import configure_logging
 from magedit.demo import DEMO_EDITS, DEMO_MODELS
 

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.console import make_console
-from cli.embedded_redis import EmbeddedRedisError
-from cli.stack import StackError
-from cli.supervisor import ProgramDied
+from cli.processes.embedded_redis import EmbeddedRedisError
+from cli.processes.stack import StackError
+from cli.processes.supervisor import ProgramDied
 from jobs.settings import Settings, explain, unknown_variables
 from magedit.client import ServiceError
 

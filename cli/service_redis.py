@@ -9,8 +9,8 @@ import typer
 from redis import Redis
 
 from cli.console import make_console
-from cli.embedded_redis import EmbeddedRedis
 from cli.errors import explained, read_settings
+from cli.processes.embedded_redis import EmbeddedRedis
 from jobs.connection import connect
 from jobs.errors import QueueUnavailable
 

@@ -19,8 +19,8 @@ from hypothesis import settings as examples
 from pydantic import SecretStr
 from redis import Redis
 
-from cli.embedded_redis import EmbeddedRedis
-from cli.stack import Stack
+from cli.processes.embedded_redis import EmbeddedRedis
+from cli.processes.stack import Stack
 from jobs.settings import Settings
 
 CHECKPOINT = Path(__file__).parent / "data" / "tiny-checkpoint"

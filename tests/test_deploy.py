@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from pydantic_settings import SettingsError
 
 from cli.__main__ import app
-from cli.workers import PROCESS_EXIT_S
+from cli.processes.workers import PROCESS_EXIT_S
 from jobs.settings import Settings, is_loopback
 
 ROOT = Path(__file__).parents[1]

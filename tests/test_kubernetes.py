@@ -18,7 +18,7 @@ import pytest
 import yaml
 from pydantic_settings import SettingsError
 
-from cli.workers import PROCESS_EXIT_S
+from cli.processes.workers import PROCESS_EXIT_S
 from jobs.settings import Settings
 from service import metrics
 from service.__main__ import GRACE_S

@@ -185,7 +185,7 @@ def vectors(here: Here) -> None:
 
 def service(here: Here) -> None:
     """One edit of the demo over HTTP, through front end, Redis and a worker on the device."""
-    from cli.stack import Stack
+    from cli.processes.stack import Stack
     from jobs.settings import Settings
     from magedit.client import Client
     from magedit.demo import demo_edit

@@ -12,7 +12,7 @@ from rich.console import Console
 from cli.console import make_console
 from cli.display import progress_bar
 from cli.errors import InvalidSetting, ModelUnavailable, explained, read_settings
-from cli.stack import StackError
+from cli.processes.stack import StackError
 from magedit.client import Problem, ServiceError
 
 REFUSED = ServiceError(Problem(title="Mask", status=422, detail="the mask is empty", code="mask_empty"), None)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.stack import Stack
+from cli.processes.stack import Stack
 from magedit.client import Client
 from magedit.demo import demo_edit
 from tests.docs.commands import Command, check, commands, is_run

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image, ImageChops
 
-from cli.stack import Stack
+from cli.processes.stack import Stack
 from magedit.client import Client
 from magedit.images.masks import outside_difference
 from tests.docs.commands import titled

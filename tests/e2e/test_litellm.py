@@ -15,7 +15,7 @@ import httpx
 import openai
 import pytest
 
-from cli.stack import Stack
+from cli.processes.stack import Stack
 from tests.conftest import free_port, running, wait_until
 from tests.docs.commands import titled
 from tests.docs.conftest import DOCS, ROOT

@@ -12,7 +12,7 @@ import openai
 import pytest
 from PIL import Image, ImageChops
 
-from cli.stack import Stack
+from cli.processes.stack import Stack
 from magedit.client import Client
 from tests.e2e.conftest import PROMPTS, QUICK, SIZE, carpet, room
 from tests.e2e.test_whole_path import assert_edited

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops, ImageCms, ImageDraw, ImageOps
 
-from cli.stack import Stack
+from cli.processes.stack import Stack
 from magedit.client import Client, Edit
 from magedit.images.masks import outside_difference
 from tests.e2e.conftest import PROMPTS

@@ -15,7 +15,7 @@ from PIL import Image, ImageChops
 from rich.console import Console
 
 from cli.demo import report, run_demo
-from cli.stack import Stack
+from cli.processes.stack import Stack
 from jobs.storage import ObjectStore, job_prefix
 from magedit.client import Client, Edit, ServiceError
 from magedit.images.masks import dilate, outside_difference

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cli.stack import Stack
+from cli.processes.stack import Stack
 from jobs.settings import Settings
 from magedit.demo.named import demo_edit
 from service.openapi.__main__ import FILE

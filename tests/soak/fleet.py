@@ -17,7 +17,7 @@ from typing import Any, Self
 import httpx
 from pydantic import SecretStr
 
-from cli.embedded_redis import EmbeddedRedis
+from cli.processes.embedded_redis import EmbeddedRedis
 from jobs.settings import Settings
 from tests.conftest import S3_BUCKET, S3_KEY, S3_SECRET, free_port, listens, wait_until
 from tests.soak.disk import SmallDisk
@@ -34,7 +34,7 @@ READY_S = 900.0
 
 
 class Process:
-    """A program that is started, killed and started again; none outlives this process (`cli.child`)."""
+    """A program that is started, killed and started again; none outlives this process (`cli.processes.child`)."""
 
     def __init__(self, name: str, command: list[str], env: Mapping[str, str], log: Path) -> None:
         self.name, self._command, self._env, self._log = name, command, env, log
@@ -49,7 +49,7 @@ class Process:
 
     def start(self) -> None:
         """Start it."""
-        command = [sys.executable, "-m", "cli.child", str(os.getpid()), *self._command]
+        command = [sys.executable, "-m", "cli.processes.child", str(os.getpid()), *self._command]
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(command, env=self._env, stdout=output, stderr=output)
 
@@ -85,7 +85,15 @@ class Workers:
         self.pids: list[int] = [0] * count
         self._folder = folder
         self._errors = (folder / "zygote.log").open("ab")
-        command = [sys.executable, "-m", "cli.child", str(os.getpid()), sys.executable, "-m", "tests.soak.zygote"]
+        command = [
+            sys.executable,
+            "-m",
+            "cli.processes.child",
+            str(os.getpid()),
+            sys.executable,
+            "-m",
+            "tests.soak.zygote",
+        ]
         self._zygote = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
         )

@@ -26,7 +26,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
 
-from cli.child import PR_SET_PDEATHSIG
+from cli.processes.child import PR_SET_PDEATHSIG
 
 # What workers import sooner or later.
 PRELOAD = (

@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 from rq.job import Job
 
-from cli.embedded_redis import EmbeddedRedis
+from cli.processes.embedded_redis import EmbeddedRedis
 from jobs.schema import State
 from tests.conftest import PATIENCE_S, S3_BUCKET, S3_KEY, S3_SECRET, free_port, listens, running, wait_until
 from tests.jobs.desk import Desk, lapse

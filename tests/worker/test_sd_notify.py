@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.notify_socket import NotifySocket
+from cli.processes.notify_socket import NotifySocket
 from jobs.settings import Settings
 from worker.sd_notify import SILENCE_MIN_S, Supervisor, silence_s
 

@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect, sync_playwright
 
-from cli.stack import Stack
+from cli.processes.stack import Stack
 from jobs.settings import Settings
 from tests import browser as chromium
 from tests.conftest import PATIENCE_S

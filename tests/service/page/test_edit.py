@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from cli.stack import Stack
+from cli.processes.stack import Stack
 from tests.service.page.conftest import PHONE, TIMEOUT_MS, serious, visiting
 from tests.service.page.test_masks import drag, touch
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import redis
 
-from cli.supervisor import Program
+from cli.processes.supervisor import Program
 
 SOCKET_PATH_MAX = 107
 """Longest path of a unix socket on Linux, in bytes (unix(7): sun_path has 108 with the closing zero)."""

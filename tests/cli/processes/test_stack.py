@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from cli import stack as module
-from cli.stack import Stack, StackError, free_port
+from cli.processes import stack as module
+from cli.processes.stack import Stack, StackError, free_port
 from jobs.settings import Settings
 
 

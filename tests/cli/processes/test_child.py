@@ -1,4 +1,4 @@
-"""What `cli.child` starts ends with its parent, even if that is killed."""
+"""What `cli.processes.child` starts ends with its parent, even if that is killed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from cli.child import main
+from cli.processes.child import main
 from tests.conftest import alive, wait_until
 
-# A parent that starts a child under `cli.child`, tells its pid, and waits.
+# A parent that starts a child under `cli.processes.child`, tells its pid, and waits.
 PARENT = """
 import os, subprocess, sys
-command = [sys.executable, '-m', 'cli.child', str(os.getpid()), sys.executable, '-c',
+command = [sys.executable, '-m', 'cli.processes.child', str(os.getpid()), sys.executable, '-c',
            'import time; print("up", flush=True); time.sleep(600)']
 child = subprocess.Popen(command, stdout=subprocess.PIPE)
 child.stdout.readline()
@@ -35,7 +35,8 @@ def test_it_dies_with_a_killed_parent() -> None:
 
 def test_it_is_the_command_itself() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "cli.child", str(os.getpid()), sys.executable, "-c", "raise SystemExit(7)"], check=False
+        [sys.executable, "-m", "cli.processes.child", str(os.getpid()), sys.executable, "-c", "raise SystemExit(7)"],
+        check=False,
     )
     assert done.returncode == 7
 

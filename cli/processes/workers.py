@@ -12,7 +12,7 @@ from types import FrameType
 import structlog
 from pydantic import SecretStr
 
-from cli.supervisor import PYTHON, Program, Supervised, stop_all
+from cli.processes.supervisor import PYTHON, Program, Supervised, stop_all
 from jobs.settings import ENV_PREFIX, Settings
 from worker.sd_notify import silence_s
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cli import supervisor
-from cli.supervisor import Program, ProgramDied, Supervised, stop_all
+from cli.processes import supervisor
+from cli.processes.supervisor import Program, ProgramDied, Supervised, stop_all
 from tests.conftest import alive, wait_until
 
 READY = "print('ready', flush=True)\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.workers import worker_programs
+from cli.processes.workers import worker_programs
 from jobs.schema import State
 from jobs.settings import Settings
 from tests.conftest import PATIENCE_S, alive, descendants, wait_until
@@ -24,9 +24,9 @@ from worker.sd_notify import silence_s
 SUPERVISOR = """
 import os, sys
 from pathlib import Path
-from cli import supervisor
-from cli.supervisor import Program
-from cli.workers import keep_working
+from cli.processes import supervisor
+from cli.processes.supervisor import Program
+from cli.processes.workers import keep_working
 from jobs.observability.logs import configure_logging
 supervisor.RESTART_DELAY_S = 0.05
 configure_logging()

@@ -1,4 +1,4 @@
-"""Run a command that ends with its parent: `python -m cli.child PARENT_PID COMMAND...`.
+"""Run a command that ends with its parent: `python -m cli.processes.child PARENT_PID COMMAND...`.
 
 A supervisor that is SIGKILLed cannot stop what it started. On Linux the kernel does it: PR_SET_PDEATHSIG (prctl(2))
 survives execve, so setting it here, in the child's own process, needs no code between fork and exec in a supervisor

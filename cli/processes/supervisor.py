@@ -1,7 +1,7 @@
 """A process supervisor: starts programs, restarts those that die, kills those that hang, stops all by pid.
 
 Each program runs in a session of its own, so that Ctrl-C in the terminal reaches the supervisor alone and the
-programs stop in the supervisor's order; and under `cli.child`, so that none outlives a killed supervisor.
+programs stop in the supervisor's order; and under `cli.processes.child`, so that none outlives a killed supervisor.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.notify_socket import NotifySocket
+from cli.processes.notify_socket import NotifySocket
 
 PYTHON = (sys.executable, "-P")
 """The interpreter for programs of this project. ``-P``: a `worker.py` in the working folder is not imported in place of
@@ -100,7 +100,7 @@ class Supervised:
             self._last_message = None
         with self.log.open("ab") if self.log else nullcontext() as output:
             return subprocess.Popen(
-                (*PYTHON, "-m", "cli.child", str(os.getpid()), *self.program.command),
+                (*PYTHON, "-m", "cli.processes.child", str(os.getpid()), *self.program.command),
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from cli.notify_socket import NotifySocket
+from cli.processes.notify_socket import NotifySocket
 
 
 def test_it_reports_messages_once_and_leaves_nothing() -> None:

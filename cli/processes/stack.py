@@ -16,10 +16,10 @@ from typing import IO, Self
 import httpx
 from redis.connection import parse_url
 
-from cli.downloads import Downloads
-from cli.embedded_redis import EmbeddedRedis
-from cli.supervisor import PYTHON, Program, Supervised, stop_all
-from cli.workers import environment_of, worker_programs
+from cli.processes.downloads import Downloads
+from cli.processes.embedded_redis import EmbeddedRedis
+from cli.processes.supervisor import PYTHON, Program, Supervised, stop_all
+from cli.processes.workers import environment_of, worker_programs
 from jobs.settings import Settings
 
 FRONT_END_GRACE_S = 10.0

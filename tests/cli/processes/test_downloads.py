@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from cli.downloads import Downloads
+from cli.processes.downloads import Downloads
 
 
 def test_a_download_moves_as_its_files_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from cli.embedded_redis import EmbeddedRedis, EmbeddedRedisError, find_server
+from cli.processes.embedded_redis import EmbeddedRedis, EmbeddedRedisError, find_server
 from tests.conftest import redis_server
 
 
