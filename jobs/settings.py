@@ -424,6 +424,13 @@ class Settings(BaseSettings):
         "then make this service call hosts there.",
     )
 
+    @field_validator("further_models")
+    @classmethod
+    def _names_of_their_own(cls, further: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        if (model := info.data.get("model")) in further:
+            raise ValueError(f"{model!r} is the worker's own model (MAGEDIT_MODEL): give this checkpoint another name")
+        return further
+
     @field_validator("allow_anonymous")
     @classmethod
     def _keys_or_loopback(cls, allowed: bool, info: ValidationInfo) -> bool:

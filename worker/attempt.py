@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -30,9 +29,6 @@ from worker.telemetry import HANDED_BACK, AttemptTelemetry
 
 AWAY_PAUSE_S = 1.0
 """Pause between retries while Redis or storage is away, in seconds."""
-
-LOADING_S = 1800.0
-"""Longest time that loading a checkpoint may take, in seconds; then it counts as hung."""
 
 T = TypeVar("T")
 Ended = tuple[State | None, EditMeasures | None]
@@ -85,7 +81,7 @@ class Attempts:
         started = time.monotonic()
         store = RetryingStore(self._store, report, self._settings.storage_patience_s)
         try:
-            served = self._model(claim.model, report)
+            served = self._shelf.get(claim.model)
             finish = (
                 self._find(claim, served, store, report)
                 if isinstance(claim, MaskRecord)
@@ -155,19 +151,6 @@ class Attempts:
         found = masks.run(claim, served.finder, store, report)
         return lambda: (self._records.commit_mask(claim, found.candidates, found.found_by, found.results), None)
 
-    def _model(self, name: str, report: Reporter) -> ServedModel:
-        """The model, loaded if need be: meanwhile the attempt gives signs of life."""
-        if name in self._shelf.loaded:
-            return self._shelf.get(name)
-        loaded = threading.Event()
-        thread = threading.Thread(target=_keep_alive, args=(report, loaded), name="loading", daemon=True)
-        thread.start()
-        try:
-            return self._shelf.get(name)
-        finally:
-            loaded.set()
-            thread.join()
-
     def _inversions(self, served: ServedModel) -> Inversions | None:
         if served.fingerprint is None or self._settings.inversion_ttl_s <= 0:
             return None
@@ -223,9 +206,3 @@ class Attempts:
                 if report is not None:
                     report.alive()
                 time.sleep(AWAY_PAUSE_S)
-
-
-def _keep_alive(report: Reporter, done: threading.Event) -> None:
-    give_up_at = time.monotonic() + LOADING_S
-    while not done.wait(AWAY_PAUSE_S) and time.monotonic() < give_up_at:
-        report.alive()

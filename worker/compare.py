@@ -13,7 +13,7 @@ from magedit.config import EditConfig, Region
 from magedit.inversion.registry import inversion_settings
 from magedit.meter import expected_work
 from magedit.methods.registry import METHODS
-from magedit.report import EditMeasures, Preview
+from magedit.report import EditMeasures, OnTrace, Preview, StepTrace
 from worker.inversion_cache import CachedInversion
 from worker.model import Edited, Editor
 from worker.progress import Reporter
@@ -85,6 +85,7 @@ def edit_by(
     cached_for: Callable[[EditConfig], CachedInversion | None],
     *,
     previews: bool = True,
+    on_trace: OnTrace | None = None,
 ) -> Several:
     """Edit once per configuration, reusing stored inversions and those of earlier configurations.
 
@@ -95,6 +96,7 @@ def edit_by(
         report: receives the progress; each edit counts by its share of the expected work.
         cached_for: the stored inversion of a configuration, if there is one.
         previews: whether ``report`` receives previews, numbered like the results.
+        on_trace: receives the steps, their results numbered through.
 
     Raises:
         MAGEditError, AttemptEnded: as ``editor`` and ``report`` do.
@@ -110,8 +112,14 @@ def edit_by(
         found = (made.get(wanted) or (slot.find() if slot else None)) if inverts else None
         kept = slot.keep if slot else None
 
-        def show(preview: Preview, before: int = sum(len(part.images) for part in parts)) -> None:
+        before = sum(len(part.images) for part in parts)
+
+        def show(preview: Preview, before: int = before) -> None:
             report.show(replace(preview, result=before + preview.result))
+
+        def trace(result: int, step: StepTrace, before: int = before) -> None:
+            if on_trace is not None:
+                on_trace(before + result, step)
 
         edited = editor.edit(
             *inputs,
@@ -120,6 +128,7 @@ def edit_by(
             on_progress=report,
             on_inverted=kept,
             on_preview=show if previews else None,
+            on_trace=trace if on_trace is not None else None,
         )
         if inverts:
             made[wanted] = edited.inversion

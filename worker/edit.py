@@ -84,10 +84,11 @@ def run(
                 return None
             return inversions.slot(claim.tenant, image, masks, request.source_prompt, config)
 
-        several = edit_by(editor, inputs, request.configs, report, cached_for, previews=previews)
+        watch = _watch(request, report, thresholds)
+        several = edit_by(editor, inputs, request.configs, report, cached_for, previews=previews, on_trace=watch)
         selected = [selected_by(mask) for mask in masks]
         finished = _finish(claim, image, selected, several, several.measures, None, store, report, withhold=withhold)
-        return replace(finished, assessment=assess(finished.measures, thresholds))
+        return replace(finished, assessment=(*report.warnings, *assess(finished.measures, thresholds)))
     # One unguided edit, of the first seed only: results of other seeds have no counterpart.
     compare = "attention" in request.artifacts and request.config.is_guided
     plain = replace(request.config.variants[0], strength=0.0)
@@ -132,7 +133,7 @@ def _watch(request: EditRequest, report: Reporter, thresholds: Thresholds | None
             return
         report.warn(warning)
         hopeless.add(result)
-        if request.stop_if_hopeless and len(hopeless) == request.config.results:
+        if request.stop_if_hopeless and len(hopeless) == request.results:
             raise EditHopeless(warning.message)
 
     return on_trace

@@ -28,7 +28,7 @@ from magedit.report import Preview
 from worker.model import ServedModel
 from worker.progress import Reporter, Stop
 from worker.sd_notify import Supervisor
-from worker.shelf import Shelf
+from worker.shelf import LOADING_S, Shelf
 
 # Exit status that asks the supervisor for a new process (sysexits.h, EX_TEMPFAIL).
 EXIT_RESTART = 75
@@ -131,12 +131,18 @@ class Heartbeat:
 
     def _beat(self) -> None:
         now = time.monotonic()
-        since = self._watched_since
+        loading_since, since = self._shelf.loading_since, self._watched_since
+        if loading_since is not None and now - loading_since > LOADING_S:
+            log.error("watchdog: the checkpoint does not load, ending the process", loading_s=now - loading_since)
+            os._exit(EXIT_RESTART)
         if since is not None and now - since > self._settings.watchdog_s:
             log.error("watchdog: the model does not answer, ending the process", silence_s=now - since)
             os._exit(EXIT_RESTART)
         with self._lock:
             if self._held is not None:
+                if loading_since is not None:
+                    # An attempt that waits for its checkpoint is silent without hanging.
+                    self._held[1].alive()
                 self._look_after(*self._held, now)
         if now - self._announced >= self._period_s:
             self._announce()
@@ -163,7 +169,11 @@ class Heartbeat:
         news, preview, warnings = report.news(), report.preview(), report.new_warnings()
         if news is None and preview is None and not warnings and now - self._renewed < self._period_s:
             return
-        hold = self._records.renew(claim, news, None if preview is None else encoded(preview), warnings)
+        try:
+            hold = self._records.renew(claim, news, None if preview is None else encoded(preview), warnings)
+        except QueueUnavailable:
+            report.take_back(news, preview, has_warnings=bool(warnings))
+            raise
         self._renewed = now
         if hold is Hold.CANCEL:
             report.stop(Stop.CANCELED)

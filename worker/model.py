@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL import Image
 
@@ -22,6 +22,10 @@ from magedit.masks.shapes import MaskPrompt
 from magedit.meter import OnProgress
 from magedit.methods.compatibility import suited_inversions, suited_methods, with_defaults
 from magedit.report import EditMeasures, OnPreview, OnTrace
+
+if TYPE_CHECKING:
+    from magedit.segmenters.detector import Detector
+    from magedit.segmenters.sam import SamSegmenter
 
 
 class Edited(Protocol):
@@ -101,8 +105,48 @@ class ServedModel:
     size_bytes: int = 0
 
 
-def load(settings: Settings) -> ServedModel:
+@dataclass(frozen=True, kw_only=True)
+class MaskModels:
+    """The models that find masks, whichever checkpoint edits."""
+
+    segmenter: SamSegmenter | None = None
+    detector: Detector | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """How much memory the weights of both take."""
+        return sum(each.size_bytes for each in (self.segmenter, self.detector) if each is not None)
+
+
+def load_mask_models(settings: Settings) -> MaskModels:
+    """Load the segmenter and the detector that the settings name, on the worker's device.
+
+    Raises:
+        CheckpointError: one cannot be used.
+    """
+    from magedit.segmenters.detector import Detector
+    from magedit.segmenters.sam import SamSegmenter
+
+    device = _device(settings)
+    return MaskModels(
+        segmenter=SamSegmenter.load(settings.segmenter, device=device) if settings.segmenter else None,
+        detector=Detector.load(settings.detector, device=device) if settings.detector else None,
+    )
+
+
+def _device(settings: Settings) -> str:
+    """`cpu`, `cuda` or `cuda:1`."""
+    import torch
+
+    if settings.device != "auto":
+        return settings.device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def load(settings: Settings, mask_models: MaskModels | None = None) -> ServedModel:
     """Load `settings.checkpoint` on its device and warm it up with one small edit.
+
+    ``mask_models`` are loaded with it where they are not given.
 
     Raises:
         CheckpointError: the checkpoint cannot be used for editing.
@@ -116,14 +160,10 @@ def load(settings: Settings) -> ServedModel:
     from magedit.demo import checkpoint_path
     from magedit.pipelines.instruct import InstructPipeline
     from magedit.pipelines.mag_edit import MAGEditPipeline
-    from magedit.segmenters.detector import Detector
     from magedit.segmenters.finder import Finders
-    from magedit.segmenters.sam import SamSegmenter
 
     torch.set_num_threads(settings.threads)
-    device = settings.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = _device(settings)
     dtype = settings.dtype
     if dtype == "auto":
         dtype = "float32" if device == "cpu" else "bfloat16"
@@ -151,11 +191,8 @@ def load(settings: Settings) -> ServedModel:
         pipe.to(device)
     backbone: Loaded = pipe.backbone
     traits = backbone.traits
-    segmenter = settings.segmenter
-    loaded = (
-        SamSegmenter.load(segmenter, device=device) if segmenter else None,
-        Detector.load(settings.detector, device=device) if settings.detector else None,
-    )
+    shared = mask_models or load_mask_models(settings)
+    loaded = shared.segmenter, shared.detector
     finders = Finders(segmenter=loaded[0], detector=loaded[1]) if instructed else Finders.of(pipe.backbone, *loaded)
     tokenizer_json = backbone.tokenizer_json()
     info = ModelInfo(

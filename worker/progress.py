@@ -111,6 +111,13 @@ class Reporter:
             self._warned = len(self._warnings)
             return self._warnings
 
+    def take_back(self, news: Progress | None, preview: Preview | None, *, has_warnings: bool) -> None:
+        """Give out again what was taken and could not be told; later progress and previews go before it."""
+        with self._lock:
+            self._news, self._preview = self._news or news, self._preview or preview
+            if has_warnings:
+                self._warned = 0
+
     @property
     def last(self) -> Progress | None:
         """The latest progress, taken or not; None before the first."""

@@ -134,8 +134,10 @@ class RqWorker(SimpleWorker):  # type: ignore[misc]
         """Probe the model after an unexpected error: some CUDA errors make every later edit of the process fail."""
         self._attempts.is_suspect = False
         try:
+            # Loading has its own time (`worker.shelf.LOADING_S`).
+            served = self._shelf.get(name)
             with self._heart.watching():
-                self._shelf.get(name).probe()
+                served.probe()
         except Exception:
             log.exception("the model no longer works: this process ends")
             self._broken = True
@@ -214,14 +216,16 @@ class RqWorker(SimpleWorker):  # type: ignore[misc]
         for name, order in self._orders.items():
             if name not in self._shelf.names or before.get(name) == order:
                 continue
-            if order.startswith("unload"):
-                self._shelf.unload(name)
-                continue
             try:
-                with self._heart.watching():
+                if order.startswith("unload"):
+                    self._shelf.unload(name)
+                else:
                     self._shelf.get(name)
             except CheckpointError as error:
                 log.error("the checkpoint cannot be loaded", model=name, reason=error.message)
+            except Exception:
+                # Too little memory, say: an order that cannot be carried out is no reason to stop serving the others.
+                log.exception("an order of `magedit models` failed", model=name, order=order.partition(" ")[0])
 
     @property
     def should_run_maintenance_tasks(self) -> bool:

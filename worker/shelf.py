@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -13,9 +14,12 @@ import structlog
 
 from jobs.schema import ModelInfo
 from jobs.settings import Settings
-from worker.model import ServedModel, load
+from worker.model import ServedModel, load, load_mask_models
 
 MIB: Final = 2**20
+
+LOADING_S: Final = 1800.0
+"""Longest time that loading a checkpoint may take, in seconds; then it counts as hung."""
 
 log = structlog.get_logger()
 
@@ -28,15 +32,18 @@ class Description(NamedTuple):
 
 
 class Shelf:
-    """The models of a worker by name. For one thread, but for `described`."""
+    """The models of a worker by name. For one thread, but for `described` and `loading_since`."""
 
-    def __init__(self, loaders: Mapping[str, Callable[[], ServedModel]], *, budget_bytes: int = 0) -> None:
-        """``budget_bytes``: how much the weights of all loaded models may take together; 0: any amount. A single model
-        that takes more is loaded all the same, alone."""
-        self._loaders, self._budget_bytes = dict(loaders), budget_bytes
+    def __init__(
+        self, loaders: Mapping[str, Callable[[], ServedModel]], *, budget_bytes: int = 0, shared_bytes: int = 0
+    ) -> None:
+        """``budget_bytes``: how much the weights of all loaded models may take together, with the ``shared_bytes`` of
+        what all of them use; 0: any amount. A single model that takes more is loaded all the same, alone."""
+        self._loaders, self._budget_bytes, self._shared_bytes = dict(loaders), budget_bytes, shared_bytes
         self._loaded: OrderedDict[str, ServedModel] = OrderedDict()
         self._sizes: dict[str, int] = {}
         self._described: dict[str, Description] = {}
+        self._loading_since: float | None = None
 
     @classmethod
     def of(cls, served: ServedModel | Shelf) -> Shelf:
@@ -56,11 +63,12 @@ class Shelf:
             CheckpointError: one cannot be edited with.
         """
         checkpoints = {settings.model: settings.checkpoint, **settings.further_models}
+        shared = load_mask_models(settings)
         loaders = {
-            name: partial(load, settings.model_copy(update={"model": name, "checkpoint": checkpoint or None}))
+            name: partial(load, settings.model_copy(update={"model": name, "checkpoint": checkpoint or None}), shared)
             for name, checkpoint in checkpoints.items()
         }
-        shelf = cls(loaders, budget_bytes=settings.model_memory_mib * MIB)
+        shelf = cls(loaders, budget_bytes=settings.model_memory_mib * MIB, shared_bytes=shared.size_bytes)
         # The worker's own model last: it stays.
         for name in reversed(loaders):
             shelf.get(name)
@@ -81,6 +89,11 @@ class Shelf:
         """What is known of every model that was loaded once."""
         return tuple(self._described.values())
 
+    @property
+    def loading_since(self) -> float | None:
+        """When the loading under way began, in monotonic seconds; None: there is none."""
+        return self._loading_since
+
     def get(self, name: str) -> ServedModel:
         """The model, loaded if it is not; others make room for it.
 
@@ -92,7 +105,12 @@ class Shelf:
             self._loaded.move_to_end(name)
             return self._loaded[name]
         self._make_room(self._sizes.get(name, 0))
-        served = self._loaders[name]()
+        load_it = self._loaders[name]
+        self._loading_since = time.monotonic()
+        try:
+            served = load_it()
+        finally:
+            self._loading_since = None
         self._loaded[name], self._sizes[name] = served, served.size_bytes
         self._described[name] = Description(served.info, served.tokenizer_json)
         self._make_room(0, keep=name)
@@ -112,6 +130,7 @@ class Shelf:
 
     def _make_room(self, coming: int, keep: str | None = None) -> None:
         """Unload the least recently used models but ``keep`` until ``coming`` bytes more are within the budget."""
+        coming += self._shared_bytes
         while self._budget_bytes and sum(self._sizes[name] for name in self._loaded) + coming > self._budget_bytes:
             others = [name for name in self._loaded if name != keep]
             if not others:

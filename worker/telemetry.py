@@ -54,10 +54,13 @@ class Observer:
         self.registry = CollectorRegistry()
         self._tracer = tracer or make_tracer(None)
         of_model: dict[str, Any] = {"labelnames": ("model",), "registry": self.registry}
-        self._edits = Counter("magedit_attempts", "Attempts that ended.", ("model", "outcome"), registry=self.registry)
+        of_kind: dict[str, Any] = of_model | {"labelnames": ("model", "kind")}
+        self._edits = Counter(
+            "magedit_attempts", "Attempts that ended.", ("model", "kind", "outcome"), registry=self.registry
+        )
         self._running = Gauge("magedit_attempts_running", "Attempts under way.", **of_model)
         self._lost = Counter("magedit_lease_losses", "Attempts whose claim was lost.", **of_model)
-        self._seconds = Histogram("magedit_attempt_seconds", "Wall time.", buckets=_EDIT_S, **of_model)
+        self._seconds = Histogram("magedit_attempt_seconds", "Wall time.", buckets=_EDIT_S, **of_kind)
         self._steps = Histogram(
             "magedit_step_seconds", "Wall time of a succeeded edit by its denoising steps.", buckets=_STEP_S, **of_model
         )
@@ -121,8 +124,8 @@ class Observer:
 
     def _note(self, claim: JobRecord, seen: AttemptTelemetry, seconds: float) -> None:
         self._running.labels(claim.model).dec()
-        self._edits.labels(claim.model, seen.outcome).inc()
-        self._seconds.labels(claim.model).observe(seconds)
+        self._edits.labels(claim.model, claim.kind, seen.outcome).inc()
+        self._seconds.labels(claim.model, claim.kind).observe(seconds)
         if seen.outcome == LOST:
             self._lost.labels(claim.model).inc()
         if seen.measures is not None:

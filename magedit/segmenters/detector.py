@@ -34,6 +34,11 @@ class Detector:
     def __init__(self, model: Any, processor: Any, layout: str) -> None:
         self._model, self._processor, self._layout = model, processor, layout
 
+    @property
+    def size_bytes(self) -> int:
+        """How much memory the weights take."""
+        return sum(tensor.nbytes for tensor in self._model.state_dict().values())
+
     @classmethod
     def load(cls, checkpoint: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Self:
         """Load a folder or hub id in transformers' layout.

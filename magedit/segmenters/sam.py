@@ -47,6 +47,11 @@ class SamSegmenter:
         self._model, self._processor = model, processor
         self._embedded: OrderedDict[str, _Embedded] = OrderedDict()
 
+    @property
+    def size_bytes(self) -> int:
+        """How much memory the weights take."""
+        return sum(tensor.nbytes for tensor in self._model.state_dict().values())
+
     @classmethod
     def load(cls, checkpoint: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Self:
         """Load a folder or hub id in transformers' layout.

@@ -65,3 +65,9 @@ def test_unknown_variables_are_named() -> None:
         "the variable MAGEDIT_JJJJJJ is not a setting and has no effect",
         "the variable MAGEDIT_REDIS_ULR is not a setting and has no effect: did you mean MAGEDIT_REDIS_URL?",
     ]
+
+
+def test_a_further_model_has_a_name_of_its_own() -> None:
+    with pytest.raises(ValidationError, match="'demo' is the worker's own model"):
+        Settings(further_models={"demo": "folder"})
+    assert Settings(model="sd", further_models={"demo": "folder"}).further_models == {"demo": "folder"}

@@ -4,8 +4,9 @@
 
 `paint` paints and is done; `hold` goes on reporting steps while the folder GATES has a file `hold`; `hang` stops
 reporting while it has a file `hang`; `die` kills its process; `fail` and `break` raise, and with a file `broken` the
-model works no more, with a file `stuck` it does not answer. With a file `crash` looking for work fails. A file
-`die-at-claim`, `die-at-commit` or `die-after-commit` kills the process that finds it, once, at that point.
+model works no more, with a file `stuck` it does not answer. With a file `no-memory` none of several models can be
+loaded. With a file `crash` looking for work fails. A file `die-at-claim`, `die-at-commit` or `die-after-commit` kills
+the process that finds it, once, at that point.
 """
 
 from __future__ import annotations
@@ -139,6 +140,8 @@ def counted(gates: Path, model: ServedModel) -> ServedModel:
     """The model, its loading noted in the gates' folder."""
     with (gates / "loads").open("a") as loads:
         loads.write(f"{model.info.name}\n")
+    if (gates / "no-memory").exists():
+        raise RuntimeError("CUDA out of memory")
     return model
 
 

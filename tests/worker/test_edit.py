@@ -211,3 +211,21 @@ def test_an_edit_that_is_likely_to_fail_ends_where_that_is_asked_for(desk: Desk,
     assert desk.store.keys(attempt_prefix(claim)) == []
     # One that is not, or where nothing is judged, is not ended.
     assert edit.run(claim, real_model.editor, desk.store, Reporter(), thresholds=Thresholds(hopeless_ratio=0.0)).results
+
+
+def test_a_comparison_that_is_likely_to_fail_is_told_and_ends_where_that_is_asked_for(
+    desk: Desk, real_model: ServedModel
+) -> None:
+    compare = (GUIDED, replace(GUIDED, seed=1))
+    told = edit.run(
+        claimed(desk, config=GUIDED, compare=compare, kind="addition"),
+        real_model.editor,
+        desk.store,
+        Reporter(),
+        thresholds=Thresholds(hopeless_ratio=1.0),
+    )
+    assert told.assessment[0].code == "likely_to_fail"
+    assert len(told.results) == 2
+    claim = claimed(desk, config=GUIDED, compare=compare, kind="addition", stop_if_hopeless=True)
+    with pytest.raises(EditHopeless, match="guided steps 'red' has"):
+        edit.run(claim, real_model.editor, desk.store, Reporter(), thresholds=Thresholds(hopeless_ratio=1.0))

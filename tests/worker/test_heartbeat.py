@@ -1,24 +1,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jobs import keys
+from jobs.errors import QueueUnavailable
 from jobs.previews import Previews
+from jobs.records import Hold
 from jobs.schema import JobRecord, State
 from magedit.report import EditWarning, Preview, Progress, Stage
 from tests.conftest import wait_until
 from tests.jobs.desk import Desk
 from tests.worker.painter import painting_model
 from worker import heartbeat
-from worker.heartbeat import Heartbeat
+from worker.heartbeat import EXIT_RESTART, Heartbeat
 from worker.progress import AttemptEnded, Reporter, Stop
+from worker.shelf import Shelf
 
 HALF = Progress(stage=Stage.EDIT, step=1, steps=2, fraction=0.5)
 
@@ -142,3 +147,69 @@ def test_it_notices_a_lost_claim(desk: Desk, beating: Beating) -> None:
 def test_it_ends_an_edit_after_the_grace_time(beating: Beating) -> None:
     beating.heart.stop_within(0.1)
     assert beating.ends_with() is Stop.HANDED_BACK
+
+
+class Loading:
+    """A heartbeat of a worker whose checkpoint takes as long to load as ``load`` does."""
+
+    def __init__(self, desk: Desk, load: Callable[[Loading], None], gates: Path) -> None:
+        self.shelf = Shelf({"demo": lambda: (load(self), painting_model(gates))[1]})
+        settings = desk.settings.model_copy(update={"watchdog_s": 0.1})
+        self.heart = Heartbeat(desk.records, desk.models, self.shelf, "w1", settings, lambda: None)
+
+
+@pytest.mark.parametrize("is_held", [True, False], ids=["for an edit", "ordered"])
+def test_loading_a_checkpoint_is_no_hang(
+    desk: Desk, gates: Path, monkeypatch: pytest.MonkeyPatch, *, is_held: bool
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+
+    def load(loading: Loading) -> None:
+        time.sleep(0.5)
+        loading.heart.release()
+
+    loading = Loading(desk, load, gates)
+    loading.heart.start()
+    if is_held:
+        claim = desk.records.claim(desk.submit().id, "w1")
+        assert claim is not None
+        loading.heart.hold(claim, Reporter())
+    loading.shelf.get("demo")
+    loading.heart.close()
+    assert ended == []
+
+
+def test_a_checkpoint_that_does_not_load_ends_the_process(
+    desk: Desk, gates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    monkeypatch.setattr(heartbeat, "LOADING_S", 0.05)
+    loading = Loading(desk, lambda _: wait_until(lambda: bool(ended)), gates)
+    loading.heart.start()
+    loading.shelf.get("demo")
+    loading.heart.close()
+    assert set(ended) == {EXIT_RESTART}
+
+
+def test_what_could_not_be_told_while_redis_was_away_is_told_afterwards(
+    desk: Desk, gates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beating, renew, away = Beating(desk, gates), desk.records.renew, [QueueUnavailable("away")] * 2
+    warning = EditWarning(code="likely_to_fail", message="the model does not see 'lamp' there", field="words")
+
+    def renew_later(*given: Any) -> Hold:
+        if away:
+            raise away.pop()
+        return renew(*given)
+
+    monkeypatch.setattr(desk.records, "renew", renew_later)
+    beating.report(HALF)
+    beating.report.warn(warning)
+    beating.heart.start()
+    beating.heart.hold(beating.claim, beating.report)
+    wait_until(lambda: warning in desk.get(beating.claim).warnings)
+    beating.heart.close()
+    assert desk.get(beating.claim).progress == HALF
+    assert away == []

@@ -422,3 +422,16 @@ def test_one_worker_serves_several_models_each_with_its_own_line(desk: Desk, spa
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE_S) == 0
     assert desk.models.workers() == set()
+
+
+def test_an_order_to_load_that_fails_ends_no_worker(desk: Desk, spawn: Spawn, gates: Path) -> None:
+    process = spawn("demo", "other")
+    # It has seen which orders are older than it.
+    assert ends(desk, desk.submit(model="demo")).state is State.SUCCEEDED
+    (gates / "loads").unlink()
+    (gates / "no-memory").touch()
+    desk.models.order("other", "load")
+    wait_until(lambda: (gates / "loads").exists(), what="attempt to load")
+    (gates / "no-memory").unlink()
+    assert ends(desk, desk.submit(model="demo")).state is State.SUCCEEDED
+    assert process.poll() is None

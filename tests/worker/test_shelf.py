@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from jobs.settings import Settings
+from magedit.segmenters.finder import Finders
+from recipes.presets import SEGMENTER_TOY
+from recipes.segmenter import build_segmenter, export_segmenter
 from tests.conftest import CHECKPOINT
 from tests.worker.painter import painting_model
 from worker.model import ServedModel
@@ -86,3 +89,29 @@ def test_real_checkpoints_by_the_settings() -> None:
     )
     assert shelf.loaded == ("one",)
     assert shelf.get("two").size_bytes > 2**20
+
+
+def test_what_all_models_share_counts_in_the_budget(tmp_path: Path) -> None:
+    shelf = Shelf(Loads(tmp_path, "a", "b").loaders, budget_bytes=25, shared_bytes=10)
+    shelf.get("a")
+    shelf.get("b")
+    assert shelf.loaded == ("b",)
+
+
+def test_the_segmenter_is_loaded_once_for_all_checkpoints(tmp_path: Path) -> None:
+    sam = tmp_path / "sam"
+    export_segmenter(build_segmenter(SEGMENTER_TOY.segmenter, SEGMENTER_TOY.size), sam)
+    settings = Settings(
+        model="one",
+        checkpoint=str(CHECKPOINT),
+        device="cpu",
+        further_models={"two": str(CHECKPOINT)},
+        segmenter=str(sam),
+    )
+    shelf = Shelf.from_settings(settings)
+    finders = [shelf.get(name).finder for name in shelf.names]
+    assert all(isinstance(each, Finders) for each in finders)
+    one, two = (each.segmenter for each in finders if isinstance(each, Finders))
+    assert one is two
+    assert one is not None
+    assert one.size_bytes > 0

@@ -13,7 +13,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from jobs.observability.tracing import present_traceparent, trace_id_of
-from jobs.schema import JobRecord, State
+from jobs.schema import JobRecord, MaskRecord, MaskRequest, State, new_id
 from magedit.report import EditMeasures
 from tests.conftest import free_port, wait_until
 from tests.jobs.desk import Desk
@@ -39,18 +39,29 @@ def test_attempts_are_counted_by_outcome(state: State | None, outcome: str, desk
         assert value(observer, "magedit_attempts_running") == 1
         seen.ended(state, MEASURES if state is State.SUCCEEDED else None)
     assert value(observer, "magedit_attempts_running") == 0
-    assert value(observer, "magedit_attempts_total", outcome=outcome) == 1
+    assert value(observer, "magedit_attempts_total", kind="edit", outcome=outcome) == 1
     assert value(observer, "magedit_lease_losses_total") == (outcome == LOST)
     assert value(observer, "magedit_step_seconds_count") == (1 if state is State.SUCCEEDED else None) or 0
     stage = value(observer, "magedit_stage_seconds_sum", stage="edit")
     assert stage == (3.0 if state is State.SUCCEEDED else None)
 
 
+def test_masks_are_counted_apart_from_edits() -> None:
+    observer = Observer("demo")
+    request = MaskRequest(model="demo", words="sofa")
+    mask = MaskRecord(id=new_id(), tenant="local", request=request, image="image", attempt=1)
+    with observer.attempt(mask) as seen:
+        seen.ended(State.FAILED)
+    assert value(observer, "magedit_attempts_total", kind="mask", outcome="failed") == 1
+    assert value(observer, "magedit_attempts_total", kind="edit", outcome="failed") is None
+    assert value(observer, "magedit_attempt_seconds_count", kind="mask") == 1
+
+
 def test_an_error_passes_and_counts(desk: Desk) -> None:
     observer = Observer("demo")
     with pytest.raises(RuntimeError), observer.attempt(claim(desk)):
         raise RuntimeError
-    assert value(observer, "magedit_attempts_total", outcome=LOST) == 1
+    assert value(observer, "magedit_attempts_total", kind="edit", outcome=LOST) == 1
 
 
 def test_spans_go_on_with_the_requests_trace(desk: Desk) -> None:
