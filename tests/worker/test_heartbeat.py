@@ -22,6 +22,7 @@ from tests.jobs.desk import Desk
 from tests.worker.painter import painting_model
 from worker import heartbeat
 from worker.heartbeat import EXIT_RESTART, Heartbeat
+from worker.model import ServedModel
 from worker.progress import AttemptEnded, Reporter, Stop
 from worker.shelf import Shelf
 
@@ -153,7 +154,11 @@ class Loading:
     """A heartbeat of a worker whose checkpoint takes as long to load as ``load`` does."""
 
     def __init__(self, desk: Desk, load: Callable[[Loading], None], gates: Path) -> None:
-        self.shelf = Shelf({"demo": lambda: (load(self), painting_model(gates))[1]})
+        def loader() -> ServedModel:
+            load(self)
+            return painting_model(gates)
+
+        self.shelf = Shelf({"demo": loader})
         settings = desk.settings.model_copy(update={"watchdog_s": 0.1})
         self.heart = Heartbeat(desk.records, desk.models, self.shelf, "w1", settings, lambda: None)
 
