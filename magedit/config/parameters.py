@@ -82,6 +82,11 @@ def parameters(cls: type[T]) -> type[T]:
     return cls
 
 
+def names_of(group: type[Parameters]) -> tuple[str, ...]:
+    """The parameters that ``group`` adds to those of its bases."""
+    return tuple(inspect.get_annotations(group))
+
+
 @cache
 def _model(cls: Any) -> type[BaseModel]:
     """A model of the same fields: its validation is the form's, message for message."""

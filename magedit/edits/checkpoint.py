@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from magedit.card import STABLE_DIFFUSION, Trait
-from magedit.config import EditConfig, InversionName, MethodName
+from magedit.config import GuidanceParameters, InversionName, MethodName
 from magedit.prompts.alignment import Tokenize
 
 PAPER_SCALE = 2.5
@@ -21,7 +21,7 @@ class StepSizes:
     token: float = PAPER_SCALE
     spatial: float = PAPER_SCALE
 
-    def step_size(self, config: EditConfig) -> float:
+    def step_size(self, config: GuidanceParameters) -> float:
         """The step size at full strength: the configuration's, else the checkpoint's."""
         if config.guidance_step_size is not None:
             return config.guidance_step_size

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from magedit.config import PRESETS, EditConfig, Region
 from magedit.config.loras import check_loras
 from magedit.config.parameters import invalid_parameter
-from magedit.config.windows import SKIPPED
+from magedit.config.sampling import SKIPPED
 from magedit.edits.asked import OPEN, AskedEdit
 from magedit.edits.checkpoint import Checkpoint
 from magedit.edits.resolved import ResolvedEdit

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from magedit.config import EditConfig, MaskResampling
+from magedit.config import GuidanceParameters, MaskResampling
 from magedit.errors import EmptyMask
 from magedit.report import Ratios
 
@@ -96,7 +96,7 @@ def spatial_ratio_loss(ratio: Tensor, lambda_: float) -> Tensor:
 
 
 def constraint_loss(
-    maps: Mapping[str, Tensor], sides: Mapping[str, int], targets: Sequence[WordTarget], config: EditConfig
+    maps: Mapping[str, Tensor], sides: Mapping[str, int], targets: Sequence[WordTarget], config: GuidanceParameters
 ) -> Tensor:
     """The chosen constraint, mean over layers and words; a negative word is pushed down instead of up.
 

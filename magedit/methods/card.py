@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from magedit.card import Card, Plan, no_passes
-from magedit.config import EditConfig, InversionName, MethodName
+from magedit.config import InjectionParameters, InversionName, MethodName, SamplingParameters, names_of
 from magedit.inversion.registry import INVERSIONS
 from magedit.passes import Passes
 from magedit.report import Stage
@@ -51,26 +51,24 @@ SAMPLING: Final = (
 INVERTED: Final = (*SAMPLING, "variation")
 MEASURED: Final = ("guided_fraction",)
 BLEND: Final = ("blend_fraction",)
-PROMPT_TO_PROMPT: Final = (
-    *("injection", "cross_replace", "cross_replace_words", "self_replace", "self_replace_max_positions", "equalizer"),
-)
+PROMPT_TO_PROMPT: Final = tuple(name for name in names_of(InjectionParameters) if name != "feature_replace")
 INSTRUCTED: Final = (
     *("steps", "guidance_scale", "image_guidance_scale", "negative_prompt", "crop_context", "paste_margin"),
     *("eta", "seed", "n"),
 )
 
 
-def every_step(config: EditConfig) -> Mapping[Stage, Passes]:
+def every_step(config: SamplingParameters) -> Mapping[Stage, Passes]:
     """A pass for each step."""
     return {Stage.EDIT: Passes(forward=config.steps)}
 
 
-def without_skipped(config: EditConfig) -> Mapping[Stage, Passes]:
+def without_skipped(config: SamplingParameters) -> Mapping[Stage, Passes]:
     """A pass for each step that is taken."""
     return {Stage.EDIT: Passes(forward=config.steps - config.skipped_steps)}
 
 
-def source_branch(config: EditConfig) -> Mapping[Stage, Passes]:
+def source_branch(config: InjectionParameters) -> Mapping[Stage, Passes]:
     """What the steps need of the source: a pass, or only the maps where its latents are stored."""
     if INVERSIONS[config.inversion].keeps_source:
         return {Stage.EDIT: Passes(truncated=config.source_steps)}

@@ -23,7 +23,7 @@ from magedit.backbones.base import (
     pair_name,
     reading,
 )
-from magedit.config import EditConfig
+from magedit.config import InjectionParameters
 from magedit.prompts.alignment import Encoded, align_tokens, replacement_matrix, token_indices
 
 
@@ -52,7 +52,7 @@ class Injection:
         target: tuple[str, Encoded],
         length: int,
         sites: tuple[AttentionSite, ...],
-        config: EditConfig,
+        config: InjectionParameters,
         device: torch.device,
         *,
         own: Collection[int] = (),
@@ -175,7 +175,7 @@ class FeatureInjection:
     self_until: int
 
     @classmethod
-    def of(cls, backbone: Backbone, config: EditConfig) -> FeatureInjection:
+    def of(cls, backbone: Backbone, config: InjectionParameters) -> FeatureInjection:
         """What is injected where the model's structure lies.
 
         Raises:

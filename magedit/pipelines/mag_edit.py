@@ -18,7 +18,7 @@ from magedit.backbones.base import Backbone, Conditioning, frozen
 from magedit.backbones.denoiser import Denoiser
 from magedit.backbones.inspect import CheckpointInfo
 from magedit.backbones.registry import load_backbone
-from magedit.config import STRENGTH_POWER, EditConfig, Region
+from magedit.config import STRENGTH_POWER, EditConfig, Region, SamplingParameters
 from magedit.config.loras import find_loras, names_in
 from magedit.edits.checkpoint import Checkpoint
 from magedit.errors import NotTogether
@@ -463,7 +463,7 @@ class MAGEditPipeline(Pipeline):
             config = replace(config, spatial_weight=config.spatial_weight * own.spatial / own.token)
         return own.step_size(config), config
 
-    def _denoiser(self, config: EditConfig, meter: Meter) -> Denoiser:
+    def _denoiser(self, config: SamplingParameters, meter: Meter) -> Denoiser:
         return Denoiser(self.backbone, self.backbone.process(config.steps), meter, self.batch_results)
 
     def _reconstruct(

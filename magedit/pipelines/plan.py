@@ -10,7 +10,7 @@ from PIL import Image, ImageChops
 from torch import Tensor
 
 from magedit.backbones.base import AttentionSite, Backbone
-from magedit.config import EditConfig, Region
+from magedit.config import EditConfig, MaskParameters, Region, StyleParameters
 from magedit.guidance.constraints import WordTarget, resample_mask
 from magedit.images.masks import Box, crop_to
 from magedit.inversion.base import Inverted
@@ -27,7 +27,7 @@ def word_targets(
     regions: Sequence[Region],
     masks: Sequence[Tensor],
     sites: Sequence[AttentionSite],
-    config: EditConfig,
+    config: MaskParameters,
 ) -> tuple[WordTarget, ...]:
     """The words of all regions as token indices, each with its region's mask at the resolutions of ``sites``.
 
@@ -93,7 +93,7 @@ def blend_tokens(
 
 
 def edit_values(
-    inverted: Inverted, source: Encoded, target: Encoded, states: Tensor, config: EditConfig
+    inverted: Inverted, source: Encoded, target: Encoded, states: Tensor, config: StyleParameters
 ) -> tuple[Tensor | None, ...]:
     """What the edit's cross attention takes its values from at each step; None: the target prompt's own ``states``.
 

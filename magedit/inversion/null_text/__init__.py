@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from magedit.card import Paper
-from magedit.config import EditConfig
+from magedit.config import NullTextParameters, names_of
 from magedit.inversion.card import OF_A_TRAJECTORY, WITHOUT_UNCONDITIONAL, InversionCard
 from magedit.passes import Passes
 from magedit.report import Stage
@@ -14,7 +14,7 @@ from magedit.report import Stage
 if TYPE_CHECKING:
     from magedit.inversion.base import Invert
 
-PARAMETERS = ("guidance_scale", "null_text_iterations", "null_text_learning_rate", "null_text_tolerance")
+PARAMETERS = ("guidance_scale", *names_of(NullTextParameters))
 
 
 def _load() -> Invert:
@@ -23,7 +23,7 @@ def _load() -> Invert:
     return null_text
 
 
-def _plan(config: EditConfig) -> Mapping[Stage, Passes]:
+def _plan(config: NullTextParameters) -> Mapping[Stage, Passes]:
     updates = config.steps * config.null_text_iterations
     return {Stage.OPTIMIZE: Passes(forward=2 * config.steps + updates, backward=updates)}
 

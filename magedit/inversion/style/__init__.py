@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from magedit.card import Paper
-from magedit.config import EditConfig
+from magedit.config import StyleParameters, names_of
 from magedit.inversion.card import OF_A_TRAJECTORY, InversionCard
 from magedit.passes import Passes
 from magedit.report import Stage
@@ -21,7 +21,7 @@ def _load() -> Invert:
     return style
 
 
-def _plan(config: EditConfig) -> Mapping[Stage, Passes]:
+def _plan(config: StyleParameters) -> Mapping[Stage, Passes]:
     updates = sum(map(config.style_updates, range(config.steps)))
     return {Stage.OPTIMIZE: Passes(forward=2 * config.steps + updates, truncated=config.steps, backward=updates)}
 
@@ -31,7 +31,7 @@ CARD = InversionCard(
     summary="Trains a small network per picture that gives the values of cross attention, keys left alone.",
     papers=(Paper(title="StyleDiffusion", arxiv="2303.15649"),),
     load=_load,
-    parameters=("guidance_scale", "style_iterations", "style_replace"),
+    parameters=("guidance_scale", *names_of(StyleParameters)),
     made_with=("guidance_scale", "style_iterations"),
     plan=_plan,
     unsuited={

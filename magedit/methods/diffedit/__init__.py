@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from magedit.card import Paper
-from magedit.config import EditConfig
+from magedit.config import OwnMaskParameters, names_of
 from magedit.methods.card import ALL_INVERSIONS, INVERTED, MEASURED, WHOLE_EDIT, MethodCard, without_skipped
 from magedit.passes import Passes
 from magedit.report import Stage
@@ -22,7 +22,7 @@ def _load() -> Method:
     return in_turn(diffedit)
 
 
-def _plan(config: EditConfig) -> Mapping[Stage, Passes]:
+def _plan(config: OwnMaskParameters) -> Mapping[Stage, Passes]:
     contrast = config.mask_maps if config.mask_source == "own" else 0
     return {Stage.EDIT: without_skipped(config)[Stage.EDIT] + Passes(forward=contrast)}
 
@@ -35,7 +35,7 @@ CARD = MethodCard(
     inputs=WHOLE_EDIT,
     # Both need a source branch, which this method does not sample: style learns its values, virtual follows it.
     inversions=tuple(name for name in ALL_INVERSIONS if name not in {"style", "virtual"}),
-    parameters=(*INVERTED, *MEASURED, "skip_fraction", "mask_source", "mask_maps", "mask_ratio"),
+    parameters=(*INVERTED, *MEASURED, "skip_fraction", *names_of(OwnMaskParameters)),
     load=_load,
     unsuited={"few-step": "it starts from an inversion, and what the model was distilled to cannot be inverted"},
     plan=_plan,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from magedit.card import Paper
-from magedit.config import EditConfig
+from magedit.config import SamplingParameters
 from magedit.methods.card import MEASURED, WHOLE_EDIT, MethodCard
 from magedit.passes import Passes
 from magedit.report import Stage
@@ -22,7 +22,7 @@ def _load() -> Method:
     return in_turn(flow_edit)
 
 
-def _plan(config: EditConfig) -> Mapping[Stage, Passes]:
+def _plan(config: SamplingParameters) -> Mapping[Stage, Passes]:
     return {Stage.EDIT: Passes(forward=2 * (config.steps - config.skipped_steps))}
 
 

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from magedit.card import Paper
-from magedit.config import EditConfig
+from magedit.config import GuidanceParameters, InjectionParameters, names_of
 from magedit.methods.card import (
     ALL_INVERSIONS,
     BLEND,
     INVERTED,
-    MEASURED,
-    PROMPT_TO_PROMPT,
     WHOLE_EDIT,
     MethodCard,
     source_branch,
@@ -26,12 +24,6 @@ if TYPE_CHECKING:
 LOOKS = 2.2
 """Gradients of a guided step when one serves several updates: measured, 53 to 58 in 25 steps of the demo's edits."""
 
-GUIDANCE = (
-    *("constraint", "strength", "sweep", "guidance_step_size", "max_iterations", "gradient_tolerance"),
-    *("stop_margin", "stop_contrast", *MEASURED, "guided_from"),
-    *("token_weight", "spatial_weight", "spatial_lambda", "inject_edit_words"),
-)
-
 
 def _load() -> Method:
     from magedit.methods.mag_edit.loop import mag_edit
@@ -39,7 +31,7 @@ def _load() -> Method:
     return mag_edit
 
 
-def _plan(config: EditConfig) -> Mapping[Stage, Passes]:
+def _plan(config: GuidanceParameters) -> Mapping[Stage, Passes]:
     looks = min(config.iterations, LOOKS) if config.gradient_tolerance else config.iterations
     gradients = config.guided_steps * looks
     return {Stage.EDIT: Passes(forward=config.steps, truncated=gradients, backward=gradients)}
@@ -52,7 +44,7 @@ CARD = MethodCard(
     papers=(Paper(title="MAG-Edit", arxiv="2312.11396"),),
     inputs=(*WHOLE_EDIT, "words"),
     inversions=ALL_INVERSIONS,
-    parameters=(*INVERTED, *GUIDANCE, *PROMPT_TO_PROMPT, "feature_replace", "local_blend", *BLEND),
+    parameters=(*INVERTED, *names_of(GuidanceParameters), *names_of(InjectionParameters), *BLEND),
     load=_load,
     plan=_plan,
     shared=source_branch,

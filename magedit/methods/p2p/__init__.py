@@ -33,7 +33,7 @@ CARD = MethodCard(
     papers=(Paper(title="Prompt-to-Prompt", arxiv="2208.01626"),),
     inputs=WHOLE_EDIT,
     inversions=ALL_INVERSIONS,
-    parameters=(*INVERTED, *MEASURED, *PROMPT_TO_PROMPT, "local_blend", *BLEND),
+    parameters=(*INVERTED, *MEASURED, *PROMPT_TO_PROMPT, *BLEND),
     load=_load,
     plan=every_step,
     shared=source_branch,

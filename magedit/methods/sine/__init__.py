@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from magedit.card import Paper
-from magedit.config import EditConfig
+from magedit.config import TuningParameters, names_of
 from magedit.methods.card import BLEND, MEASURED, SAMPLING, WHOLE_EDIT, MethodCard
 from magedit.passes import Passes
 from magedit.report import Stage
@@ -21,11 +21,11 @@ def _load() -> Method:
     return sine
 
 
-def _plan(config: EditConfig) -> Mapping[Stage, Passes]:
+def _plan(config: TuningParameters) -> Mapping[Stage, Passes]:
     return {Stage.EDIT: Passes(forward=config.steps + config.tuned_steps)}
 
 
-def _tuning(config: EditConfig) -> Mapping[Stage, Passes]:
+def _tuning(config: TuningParameters) -> Mapping[Stage, Passes]:
     return {Stage.OPTIMIZE: Passes(forward=config.tune_steps, backward=config.tune_steps)}
 
 
@@ -35,10 +35,7 @@ CARD = MethodCard(
     papers=(Paper(title="SINE", arxiv="2212.04489"),),
     inputs=WHOLE_EDIT,
     inversions=(),
-    parameters=(
-        *(*SAMPLING, *MEASURED, *BLEND),
-        *("tune_steps", "tune_learning_rate", "tune_weight", "tune_fraction"),
-    ),
+    parameters=(*SAMPLING, *MEASURED, *BLEND, *names_of(TuningParameters)),
     load=_load,
     unsuited={"few-step": "training it on one picture undoes what it was distilled to"},
     plan=_plan,

@@ -1,0 +1,107 @@
+"""How an edit is sampled: method, inversion, steps, guidance scale, noise. Free of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated
+
+from annotated_types import Ge, Le, MaxLen
+from typing_extensions import Doc
+
+from magedit.config.loras import LORAS_MAX, LoraSpec
+from magedit.config.parameters import Parameters
+from magedit.config.types import Fraction, InversionName, MethodName
+
+SEED_MAX = 2**63 - 1
+"""Largest seed: what torch and JSON readers with 64-bit integers both take."""
+
+NEGATIVE_PROMPT_MAX = 1000
+"""Longest negative prompt, in characters."""
+
+SKIPPED: Mapping[MethodName, float] = MappingProxyType({"blended-latent": 0.25, "diffedit": 0.5, "flow-edit": 0.34})
+"""`skip_fraction` of the methods that have one, from their papers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingParameters(Parameters):
+    """Sampling; every method reads it."""
+
+    method: Annotated[
+        MethodName,
+        Doc("The editing method; `GET /v1/methods` tells what each is, reads and costs."),
+    ] = "mag-edit"
+    inversion: Annotated[
+        InversionName,
+        Doc("How the image becomes a latent trajectory, for methods that invert."),
+    ] = "direct"
+    steps: Annotated[int, Ge(2), Le(250), Doc("DDIM steps T of inversion and of sampling.")] = 50
+    guidance_scale: Annotated[float, Ge(1.0), Le(30.0), Doc("Classifier-free guidance scale; 1 turns it off.")] = 7.5
+    source_guidance_scale: Annotated[
+        float,
+        Ge(1.0),
+        Le(30.0),
+        Doc("`flow-edit`: `guidance_scale` of the source prompt (arXiv 2412.08629: SD3 3.5, FLUX 1.5)."),
+    ] = 3.5
+    image_guidance_scale: Annotated[
+        float,
+        Ge(1.0),
+        Le(10.0),
+        Doc("`instruct-pix2pix`, `magicbrush`: guidance by the picture (arXiv 2211.09800: 1.5)."),
+    ] = 1.5
+    negative_prompt: Annotated[
+        str,
+        MaxLen(NEGATIVE_PROMPT_MAX),
+        Doc(
+            "What the edit is steered away from: the unconditional half's prompt in the edit branch, in place of the "
+            "inversion's."
+        ),
+    ] = ""
+    skip_fraction: Annotated[
+        Fraction | None,
+        Doc(
+            "Leading fraction of the steps that is left out: the edit starts from the source at that noise level. "
+            "Empty: the method's own (`blended-latent` 0.25, `diffedit` 0.5, `flow-edit` 0.34)."
+        ),
+    ] = None
+    lora: Annotated[
+        tuple[LoraSpec, ...],
+        MaxLen(LORAS_MAX),
+        Doc(
+            "LoRA of the model with its weight, `name:0.8`; without a weight 1. For this edit and its inversion. "
+            "`GET /v1/models` lists the names."
+        ),
+    ] = ()
+    eta: Annotated[
+        Fraction,
+        Doc("Share of fresh noise in the edit's sampling steps (DDIM, arXiv 2010.02502, eq. 16); 0 is deterministic."),
+    ] = 0.0
+    seed: Annotated[
+        int,
+        Ge(0),
+        Le(SEED_MAX),
+        Doc(
+            "Seed of the fresh noise. 0: methods that invert begin with the noise that inversion found, as published; "
+            "any other: inside the mask `variation` of it is drawn from the seed. `blended-latent` always draws."
+        ),
+    ] = 0
+    variation: Annotated[
+        Fraction,
+        Doc(
+            "Share v of fresh noise with which an edit begins inside the mask, where `seed` is not 0: the noise of the "
+            "inverted latent becomes sqrt(1 - v^2) noise + v fresh, at the same level."
+        ),
+    ] = 1.0
+    n: Annotated[
+        int,
+        Ge(1),
+        Le(64),
+        Doc("Results of one edit, with the seeds `seed`, `seed` + 1, ...; they share one inversion."),
+    ] = 1
+
+    @property
+    def skipped_steps(self) -> int:
+        """Number of leading steps that are left out; at least one step is taken."""
+        fraction = SKIPPED.get(self.method, 0.0) if self.skip_fraction is None else self.skip_fraction
+        return min(int(fraction * self.steps), self.steps - 1)

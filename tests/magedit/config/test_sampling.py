@@ -1,0 +1,12 @@
+"""Sampling: steps that are left out."""
+
+from __future__ import annotations
+
+from magedit.config import EditConfig
+
+
+def test_each_method_leaves_out_what_its_paper_does() -> None:
+    assert EditConfig().skipped_steps == 0
+    assert EditConfig(method="diffedit").skipped_steps == 25
+    assert EditConfig(method="blended-latent").skipped_steps == 12
+    assert EditConfig(method="diffedit", skip_fraction=1.0).skipped_steps == 49
