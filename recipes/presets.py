@@ -176,13 +176,11 @@ class SegmenterRecipe:
     """Side of a token in pixels; masks have four cells a token and axis."""
     decoder_width: int
     """Of the prompts' encoder and the masks' decoder."""
-    rooms: int
-    """Rooms to draw and keep."""
     prompts: int
-    """Clicks or boxes a room and step: they share one pass of the encoder."""
+    """Clicks, series of clicks and boxes a room, each: they share one pass of the encoder."""
     schedule: Schedule
-    encoder: Schedule
-    """Of the encoder, which learns without prompts which cells belong together; the decoder's follows it."""
+    bfloat16: bool = False
+    """Whether matrices are multiplied in bfloat16 (weights stay float32)."""
     average: float = 0.995
     """Decay of the exponential moving average of the weights, per step."""
 
@@ -386,14 +384,13 @@ SEGMENTER_128: Final = SegmenterPreset(
     size=128,
     segmenter=SegmenterRecipe(
         width=128,
-        layers=4,
+        layers=6,
         heads=4,
         patch=8,
         decoder_width=96,
-        rooms=4_000,
         prompts=4,
-        encoder=Schedule(samples=3_700, batch=4, muon=0.01, adam=1e-3, warmup=200, decay=0.5),
-        schedule=Schedule(samples=7_000, batch=2, muon=0.01, adam=2e-3, warmup=100, decay=0.5),
+        bfloat16=True,
+        schedule=Schedule(samples=36_000, batch=8, muon=0.015, adam=2e-3, warmup=800, decay=0.7),
     ),
 )
 
@@ -408,9 +405,7 @@ SEGMENTER_TOY: Final = SegmenterPreset(
         heads=2,
         patch=8,
         decoder_width=16,
-        rooms=8,
         prompts=2,
-        encoder=Schedule(samples=16, batch=4, muon=0.01, adam=1e-3, warmup=8),
         schedule=Schedule(samples=32, batch=4, muon=0.01, adam=1e-3, warmup=8),
     ),
 )

@@ -3,7 +3,6 @@
 import math
 import os
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,6 +22,10 @@ from recipes.presets import SegmenterPreset, SegmenterRecipe
 
 MEAN: Final = (0.5, 0.5, 0.5)
 DEVIATION: Final = (0.25, 0.25, 0.25)
+LOOSE: Final = 2.5
+"""Pixels by which a box is drawn amiss at most."""
+DENSE: Final = 20.0
+"""Weight of the boxes that the encoder alone tells, beside the masks."""
 SMALLEST: Final = 12
 """Pixels of the smallest thing that is asked for."""
 CANDIDATES: Final = 3
@@ -66,6 +69,7 @@ def build_segmenter(recipe: SegmenterRecipe, size: int) -> SamModel:
             "num_multimask_outputs": CANDIDATES,
             "iou_head_hidden_dim": recipe.decoder_width,
         },
+        attn_implementation="eager",  # on a CPU, attention to a handful of prompts is three times as fast this way
     )
     model = SamModel(config)
     for name, parameter in model.named_parameters():
@@ -110,6 +114,11 @@ class Targets:
     full: NDArray[np.bool_]
     """Each thing with what stands before it."""
 
+    @property
+    def stack(self) -> NDArray[np.bool_]:
+        """All three, one after the other."""
+        return np.concatenate([self.whole, self.part, self.full])
+
 
 def _stack(masks: list[NDArray[np.bool_]], size: int) -> NDArray[np.bool_]:
     return np.stack(masks) if masks else np.zeros((0, size, size), dtype=bool)
@@ -143,85 +152,90 @@ def targets(scene: Scene, size: int = UNITS) -> Targets:
     return Targets(_stack(whole, size), _stack(part, size), np.array(owner), _stack(full, size))
 
 
-class Rooms:
-    """Drawn rooms with their masks, kept in a folder as they were drawn."""
+def _low(masks: NDArray[np.bool_], size: int) -> Tensor:
+    """Shares of the cells that masks cover: (n, size, size)."""
+    return F.adaptive_avg_pool2d(torch.from_numpy(masks).float(), size)
 
-    def __init__(self, folder: Path, number: int, size: int, seed: int) -> None:
-        self.size = size
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"rooms-{seed}-{number}-{size}.pt"
-        if not path.exists():
-            rng = random.Random(f"{seed}/segmenter")
-            drawn = [self._draw(sample_varied_scene(rng), size) for _ in range(number)]
-            temporary = path.with_suffix(".tmp")
-            torch.save(drawn, temporary)
-            temporary.replace(path)
-        self._rooms: list[tuple[Tensor, ...]] = torch.load(path, weights_only=True)
 
-    @staticmethod
-    def _draw(scene: Scene, size: int) -> tuple[Tensor, ...]:
-        masks = targets(scene, size)
-        packed = (torch.from_numpy(np.packbits(mask, axis=-1)) for mask in (masks.whole, masks.part, masks.full))
-        return (torch.from_numpy(np.array(draw_scene(scene, size))), *packed, torch.from_numpy(masks.owner))
-
-    def __len__(self) -> int:
-        return len(self._rooms)
-
-    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], Targets]:
-        picture, whole, part, full, owner = (value.numpy() for value in self._rooms[index])
-        unpack = (np.unpackbits(mask, axis=-1).astype(bool) for mask in (whole, part, full))
-        whole, part, full = unpack
-        return picture, Targets(whole, part, owner, full)
+def _pixels(picture: NDArray[np.uint8], rng: random.Random) -> Tensor:
+    """The picture as the model takes it, (3, size, size), in other light, and now and then softer or noisier, as
+    diffusion models draw."""
+    gain = torch.tensor([rng.uniform(0.85, 1.15) for _ in range(3)])[:, None, None]
+    pixels = torch.from_numpy(picture).permute(2, 0, 1) / 255 * gain + rng.uniform(-0.06, 0.06)
+    if rng.random() < 0.4:
+        soft = F.avg_pool2d(pixels[None], 3, 1, 1, count_include_pad=False)[0]
+        pixels = torch.lerp(pixels, soft, rng.random())
+    if rng.random() < 0.4:
+        generator = torch.Generator().manual_seed(rng.getrandbits(62))
+        pixels = pixels + rng.uniform(0, 0.05) * torch.randn(pixels.shape, generator=generator)
+    return (pixels.clamp(0, 1) - MEAN[0]) / DEVIATION[0]
 
 
 @dataclass(frozen=True)
-class Prompt:
-    """A click or a box, in pixels, with the masks of its three meanings."""
+class Prompts:
+    """What is asked of one room, in pixels, and the masks that are meant."""
 
-    points: list[tuple[float, float, int]]
-    """x, y and label (1: belongs to it, 0: does not)."""
-    box: tuple[float, float, float, float] | None
-    part: NDArray[np.bool_]
-    whole: NDArray[np.bool_]
-    full: NDArray[np.bool_]
+    clicks: Tensor
+    """x and y: (number, 1, 2)."""
+    series: Tensor
+    """x, y and label (1: belongs to it, 0: does not) of clicks that go together: (number, n, 3)."""
+    boxes: Tensor
+    """Corners: (number, 4)."""
+    meant_by_click: Tensor
+    """Indices in `Targets.stack` of part, whole thing, and thing with what stands before it: (number, 3)."""
+    meant_by_series: Tensor
+    meant_by_box: Tensor
+    """Indices of the whole thing: (number, 1)."""
 
 
-def _point(mask: NDArray[np.bool_], rng: random.Random) -> tuple[float, float]:
-    rows, columns = np.nonzero(mask)
-    index = rng.randrange(len(rows))
-    return float(columns[index]), float(rows[index])
+def _pixel(where: NDArray[np.int64], size: int, rng: random.Random) -> tuple[int, int]:
+    row, column = divmod(int(where[rng.randrange(len(where))]), size)
+    return column, row
 
 
-def prompts(masks: Targets, number: int, kind: str, rng: random.Random) -> Iterator[Prompt]:
-    """`number` prompts of a kind: "click", "clicks" (with a second, maybe negative) or "box"."""
+def sample_prompts(masks: Targets, number: int, length: int, rng: random.Random) -> Prompts:
+    """`number` prompts of each kind about a room, series of `length` clicks."""
     size = masks.whole.shape[-1]
-    things = len(masks.whole) - 2  # the last two are wall and floor
-    for _ in range(number):
+    inside = [np.flatnonzero(mask) for mask in masks.whole]
+    outside = [np.flatnonzero(~mask) for mask in masks.whole]
+    things = len(inside) - 2  # the last two are wall and floor
+
+    def thing() -> int:
         index = rng.randrange(things) if things and rng.random() < 0.88 else things + rng.randrange(2)
-        whole = masks.whole[index]
-        if whole.sum() < SMALLEST:
-            index, whole = things, masks.whole[things]
-        if kind == "box":
-            rows, columns = np.nonzero(whole)
-            edges = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-            x0, y0, x1, y1 = (min(max(float(edge) + rng.uniform(-2.5, 2.5), 0), size - 1) for edge in edges)
-            yield Prompt([], (x0, y0, max(x1, x0 + 2), max(y1, y0 + 2)), whole, whole, whole)
-            continue
-        x, y = _point(whole, rng)
-        under = [part for part, owner in zip(masks.part, masks.owner, strict=True) if owner == index]
-        part = next((part for part in under if part[int(y), int(x)]), whole)
-        points = [(x, y, 1)]
-        if kind == "clicks":
-            others = ~whole
-            second = rng.random() < 0.5 or not others.any()
-            points.append((*_point(whole if second else others, rng), int(second)))
-        yield Prompt(points, None, part, whole, masks.full[index])
+        return index if len(inside[index]) >= SMALLEST else things
 
+    clicks, by_click, series, by_series, boxes, by_box = [], [], [], [], [], []
+    for _ in range(number):
+        index = thing()
+        x, y = _pixel(inside[index], size, rng)
+        under = np.flatnonzero((masks.owner == index) & masks.part[:, y, x])
+        part = len(inside) + int(under[0]) if len(under) else index
+        clicks.append([(x, y)])
+        by_click.append((part, index, len(inside) + len(masks.part) + index))
 
-def _low(masks: list[NDArray[np.bool_]], size: int) -> Tensor:
-    """Shares of the cells that masks cover: (n, size, size)."""
-    stack = torch.from_numpy(np.stack(masks)).float()
-    return F.adaptive_avg_pool2d(stack, size)
+        index = thing()
+        row = [(*_pixel(inside[index], size, rng), 1)]
+        for _ in range(length - 1):
+            positive = rng.random() < 0.5 or not len(outside[index])
+            row.append((*_pixel((inside if positive else outside)[index], size, rng), int(positive)))
+        series.append(row)
+        by_series.append([index])
+
+        index = thing()
+        rows, columns = np.divmod(inside[index], size)
+        loose = rng.uniform(0, LOOSE)
+        edges = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        x0, y0, x1, y1 = (min(max(float(edge) + rng.uniform(-loose, loose), 0), size) for edge in edges)
+        boxes.append((x0, y0, max(x1, x0 + 2), max(y1, y0 + 2)))
+        by_box.append([index])
+    return Prompts(
+        torch.tensor(clicks, dtype=torch.float32),
+        torch.tensor(series, dtype=torch.float32),
+        torch.tensor(boxes),
+        torch.tensor(by_click),
+        torch.tensor(by_series),
+        torch.tensor(by_box),
+    )
 
 
 def _errors(logits: Tensor, wanted: Tensor) -> Tensor:
@@ -240,17 +254,16 @@ def _overlap(logits: Tensor, wanted: Tensor) -> Tensor:
     return (decided & true).sum((-2, -1)) / (decided | true).sum((-2, -1)).clamp(min=1)
 
 
-def _boxes(masks: NDArray[np.bool_], size: int) -> Tensor:
+def _boxes(masks: NDArray[np.bool_], low: Tensor) -> Tensor:
     """Of each cell the box, 0..1, of the mask that covers most of it: (4, size, size)."""
     side = masks.shape[-1]
     boxes = []
     for mask in masks:
-        rows, columns = np.nonzero(mask)
-        empty = not len(rows)
-        boxes.append([0] * 4 if empty else [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
-    table = torch.tensor(boxes, dtype=torch.float32) / side
-    boxes_of_cells: Tensor = table[_low(list(masks), size).argmax(0)].permute(2, 0, 1)
-    return boxes_of_cells
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        boxes.append([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1] if len(rows) else [0] * 4)
+    table = torch.tensor(np.array(boxes, dtype=np.float32)) / side
+    of_cells: Tensor = table[low.argmax(0)].permute(2, 0, 1)
+    return of_cells
 
 
 class Taught(nn.Module):
@@ -265,155 +278,95 @@ class Taught(nn.Module):
         self.dense_head = nn.Sequential(nn.Conv2d(width, 8 * 16, 1), nn.PixelShuffle(4))
 
 
-def _flipped(masks: Targets) -> Targets:
-    """The masks of the room's mirror image."""
-    whole, part, full = (np.ascontiguousarray(each[..., ::-1]) for each in (masks.whole, masks.part, masks.full))
-    return Targets(whole, part, masks.owner, full)
+class SegmenterStage:
+    """Clicks and boxes in fresh rooms: each mask of a click has its own meaning, and scores tell how well it fits the
+    whole thing."""
 
+    name = "segmenter"
 
-def _pixels(picture: NDArray[np.uint8]) -> Tensor:
-    """The picture as the model takes it: (3, size, size)."""
-    pixels = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1).float() / 255
-    return (pixels - MEAN[0]) / DEVIATION[0]
-
-
-def _varied(pixels: Tensor, rng: random.Random) -> Tensor:
-    """The picture in other light, and now and then softer or noisier, as diffusion models draw."""
-    gain = torch.tensor([rng.uniform(0.85, 1.15) for _ in range(3)])[:, None, None]
-    pixels = (pixels * DEVIATION[0] + MEAN[0]) * gain + rng.uniform(-0.06, 0.06)
-    if rng.random() < 0.4:
-        soft = F.avg_pool2d(pixels[None], 3, 1, 1, count_include_pad=False)[0]
-        pixels = torch.lerp(pixels, soft, rng.random())
-    if rng.random() < 0.4:
-        generator = torch.Generator().manual_seed(rng.getrandbits(62))
-        pixels = pixels + rng.uniform(0, 0.05) * torch.randn(pixels.shape, generator=generator)
-    return (pixels.clamp(0, 1) - MEAN[0]) / DEVIATION[0]
-
-
-class EncoderStage:
-    """Which cells of a picture belong together, without a prompt."""
-
-    name = "segmenter-encoder"
-
-    def __init__(self, preset: SegmenterPreset, rooms: Rooms) -> None:
-        self.recipe, self.size, self.rooms = preset.segmenter, preset.size, rooms
-        self.schedule, self.average = self.recipe.encoder, self.recipe.average
+    def __init__(self, preset: SegmenterPreset) -> None:
+        self.recipe, self.size = preset.segmenter, preset.size
+        self.schedule, self.average = self.recipe.schedule, self.recipe.average
         self.device = torch.device(preset.device)
         torch.manual_seed(preset.seed)
         sam = build_segmenter(self.recipe, preset.size)
-        for part in (sam.mask_decoder, sam.prompt_encoder):
-            part.requires_grad_(False)
+        sam.prompt_encoder.mask_embed.requires_grad_(False)  # masks are no prompts here
         self.taught = Taught(sam, self.recipe.decoder_width).to(self.device)
         self.model: nn.Module = self.taught
 
     def loss(self, seed: str, progress: float) -> tuple[Tensor, dict[str, float]]:
-        """See `Stage.loss`; logs the smooth L1 distance of the boxes' sides, as a share of the picture's."""
+        """See `Stage.loss`; logs the mean IoU of whole things by click, by some clicks and by box."""
         del progress  # every step asks the same
         rng = random.Random(seed)
         low = 4 * self.size // self.recipe.patch
-        pictures, boxes = [], []
+        length = rng.choice((2, 3))
+        pictures, cells, asked, dense = [], [], [], []
         for _ in range(self.schedule.batch):
-            picture, masks = self.rooms[rng.randrange(len(self.rooms))]
-            if rng.random() < 0.5:
-                picture, masks = picture[:, ::-1], _flipped(masks)
-            pictures.append(_varied(_pixels(picture), rng))
-            boxes.append(torch.cat([_boxes(masks.whole, low), _boxes(masks.part, low)]))
-        features = self.taught.sam.vision_encoder(torch.stack(pictures).to(self.device))[0]
-        apart = F.smooth_l1_loss(self.taught.dense_head(features), torch.stack(boxes).to(self.device), beta=0.02)
-        return 20 * apart, {"apart": apart.item()}
+            scene = sample_varied_scene(rng)
+            masks = targets(scene, self.size)
+            covered = _low(masks.stack, low)
+            things = len(masks.whole)
+            whole, part = covered[:things], covered[things : things + len(masks.part)]
+            dense.append(torch.cat([_boxes(masks.whole, whole), _boxes(masks.part, part)]))
+            cells.append(covered)
+            pictures.append(_pixels(np.array(draw_scene(scene, self.size)), rng))
+            asked.append(sample_prompts(masks, self.recipe.prompts, length, rng))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
+            features = self.taught.sam.vision_encoder(torch.stack(pictures).to(self.device))[0]
+            boxes = self.taught.dense_head(features)
+        loss = DENSE * F.smooth_l1_loss(boxes.float(), torch.stack(dense).to(self.device), beta=0.02)
+        figures = {"dense": loss.item() / DENSE}
+        weights = {"click": (0.3, 1.0, 0.3), "series": (1.0,), "box": (1.0,)}
+        for kind, weight in weights.items():
+            logits, scores = self._answers(kind, asked, features)
+            meant = [getattr(each, f"meant_by_{kind}") for each in asked]
+            wanted = torch.stack([room[which] for room, which in zip(cells, meant, strict=True)]).to(self.device)
+            whole = wanted[:, :, 1:2] if kind == "click" else wanted
+            overlap = _overlap(logits.detach(), whole)
+            errors = (_errors(logits, wanted) * logits.new_tensor(weight)).sum(-1).mean()
+            loss = loss + errors + F.mse_loss(scores, overlap)
+            figures[f"iou_{kind}"] = overlap[:, :, len(weight) // 2].mean().item()
+        return loss, figures
 
-
-class SegmenterStage:
-    """Clicks and boxes on what the encoder, now fixed, sees: each mask of a click has its own meaning, and scores tell
-    how well it fits the whole thing."""
-
-    name = "segmenter"
-
-    def __init__(self, preset: SegmenterPreset, rooms: Rooms, sam: SamModel) -> None:
-        self.recipe, self.size, self.rooms, self.sam = preset.segmenter, preset.size, rooms, sam
-        self.schedule, self.average = self.recipe.schedule, self.recipe.average
-        self.device = torch.device(preset.device)
-        sam.vision_encoder.requires_grad_(False)
-        sam.mask_decoder.requires_grad_(True)
-        sam.prompt_encoder.requires_grad_(True)
-        sam.prompt_encoder.mask_embed.requires_grad_(False)  # masks are no prompts here
-        sam.shared_image_embedding.requires_grad_(False)
-        self.model: nn.Module = sam.to(self.device)
-        self._seen: dict[tuple[int, bool], Tensor] = {}
-
-    def _features(self, room: int, flip: bool, picture: NDArray[np.uint8]) -> Tensor:
-        """What the encoder sees in a room, computed once."""
-        if (room, flip) not in self._seen:
-            with torch.no_grad():
-                found = self.sam.vision_encoder(_pixels(picture)[None].to(self.device))[0][0]
-            self._seen[room, flip] = found.half().cpu()
-        return self._seen[room, flip].float()
-
-    def loss(self, seed: str, progress: float) -> tuple[Tensor, dict[str, float]]:
-        """See `Stage.loss`; logs the mean IoU of whole things by click and by box."""
-        del progress
-        rng = random.Random(seed)
-        low = 4 * self.size // self.recipe.patch
-        asked: list[list[Prompt]] = []
-        features = []
-        kind = rng.choice(("click", "click", "clicks", "box", "box"))
-        for _ in range(self.schedule.batch):
-            room, flip = rng.randrange(len(self.rooms)), rng.random() < 0.5
-            picture, masks = self.rooms[room]
-            if flip:
-                picture, masks = picture[:, ::-1], _flipped(masks)
-            features.append(self._features(room, flip, picture))
-            asked.append(list(prompts(masks, self.recipe.prompts, kind, rng)))
-        flat = [prompt for row in asked for prompt in row]
-        shape = (len(asked), self.recipe.prompts)
+    def _answers(self, kind: str, asked: list[Prompts], features: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (rooms, prompts, masks, low, low) and scores (rooms, prompts, masks) of one kind of prompt."""
         points = labels = boxes = None
         if kind == "box":
-            boxes = torch.tensor([prompt.box for prompt in flat]).view(*shape, 4).to(self.device)
+            boxes = torch.stack([each.boxes for each in asked]).to(self.device)
+        elif kind == "click":
+            points = torch.stack([each.clicks for each in asked]).to(self.device)
+            labels = torch.ones(points.shape[:3], dtype=torch.long, device=self.device)
         else:
-            triples = torch.tensor([prompt.points for prompt in flat]).view(*shape, -1, 3).to(self.device)
+            triples = torch.stack([each.series for each in asked]).to(self.device)
             points, labels = triples[..., :2], triples[..., 2].long()
-        meanings = ("part", "whole", "full") if kind == "click" else ("whole",)
-        wanted = torch.stack([_low([getattr(prompt, each) for prompt in flat], low) for each in meanings], dim=1)
-        wanted = wanted.view(*shape, -1, low, low).to(self.device)
-        answer = self.sam(
-            image_embeddings=torch.stack(features).to(self.device),
-            input_points=points,
-            input_labels=labels,
-            input_boxes=boxes,
-            multimask_output=kind == "click",
-        )
-        logits = answer.pred_masks
-        whole = wanted[:, :, 1:2] if kind == "click" else wanted
-        overlap = _overlap(logits.detach(), whole)
-        score = F.mse_loss(answer.iou_scores, overlap)
-        weight = logits.new_tensor([0.5, 1.5, 0.5] if kind == "click" else [1.5])
-        loss = (_errors(logits, wanted) * weight).sum(-1).mean() + score
-        # a kind of prompt takes no part in steps of the other kinds, yet every parameter needs a gradient
-        loss = loss + 0 * sum(p.sum() for p in self.sam.parameters() if p.requires_grad)
-        best = overlap[:, :, 1] if kind == "click" else overlap[:, :, 0]
-        return loss, {f"iou_{kind}": best.mean().item(), "score": score.item()}
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
+            answer = self.taught.sam(
+                image_embeddings=features,
+                input_points=points,
+                input_labels=labels,
+                input_boxes=boxes,
+                multimask_output=kind == "click",
+            )
+        return answer.pred_masks.float(), answer.iou_scores.float()
 
 
 def train_segmenter(run: Run, preset: SegmenterPreset, out: Path) -> None:
-    """Trains encoder, then decoder, and writes the segmenter to `out`; the same call goes on after a kill.
+    """Trains, and writes the segmenter to `out`; the same call goes on after a kill.
 
     Raises:
         OutOfBudgetError: the deadline passed first; a snapshot was written.
     """
-    rooms = Rooms(run.state, preset.segmenter.rooms, preset.size, preset.seed)
-    encoder = EncoderStage(preset, rooms)
-    train(encoder, run)
-    stage = SegmenterStage(preset, rooms, encoder.taught.sam)
+    stage = SegmenterStage(preset)
     train(stage, run)
-    export_segmenter(stage.sam, out)
+    export_segmenter(stage.taught.sam, out)
 
 
 def export_segmenter_snapshot(preset: SegmenterPreset, state: Path, out: Path) -> int:
     """Writes what a run in progress has reached; the number of samples that its decoder has seen."""
-    model = build_segmenter(preset.segmenter, preset.size)
+    taught = SegmenterStage(preset).taught
     kept = torch.load(snapshot_path(Run(state=state, seed=preset.seed), SegmenterStage.name), weights_only=True)
-    model.load_state_dict(kept["averaged"])
-    export_segmenter(model, out)
+    taught.load_state_dict(kept["averaged"])
+    export_segmenter(taught.sam, out)
     return int(kept["seen"])
 
 
