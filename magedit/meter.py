@@ -86,7 +86,7 @@ def planned(config: EditConfig, *, inverted: bool) -> dict[Stage, Passes]:
     passes = {Stage.PREPARE: Passes(), Stage.INVERT: Passes(), Stage.DECODE: Passes()}
     if card.inversions and not inverted:
         inversion = INVERSIONS[config.inversion]
-        if not inversion.without_passes:
+        if not inversion.is_virtual:
             passes[Stage.INVERT] = Passes(forward=config.steps)
         passes |= inversion.plan(config)
     plans = [card.shared(config), *(card.plan(each) for each in config.variants)]

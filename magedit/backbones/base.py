@@ -179,11 +179,10 @@ class AttentionEdit:
     ``base`` (heads, N, K) and ``share`` (K,): the layer's own cross attention A becomes ``base + share * A``, or
     ``base`` alone without a ``share``; refine, replace, their windows and the equalizer all have this form.
     ``read``: keep the resulting map.
-    ``self_pair`` (2, heads, N, width): queries and keys in place of those of every row (PnP 2211.12572, 4); the same
-    as the source's map, without forming it. ``read_pair``: keep the layer's own. Of a joint layer they are the
-    picture's, take the place of the conditional rows' alone and only among the picture's positions, and are kept under
-    `pair_name`.
-    ``own_pair`` (2, heads, N, width): the same for the conditional rows alone.
+    ``own_pair`` (2, heads, N, width): the source's queries and keys in place of the layer's own, which is its map
+    without forming it; in a joint layer among the picture's positions alone. ``read_pair``: keep the layer's own, of a
+    joint layer the picture's, under `pair_name`.
+    ``self_pair`` (2, heads, N, width): the same for every row, not the conditional ones alone (PnP 2211.12572, 4).
     ``values`` (1, K, width): what these rows' values are made of, in place of the context (StyleDiffusion
     2303.15649, 3.2).
     """

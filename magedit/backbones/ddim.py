@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import Literal
 
 import torch
 from diffusers import DDIMScheduler, LCMScheduler
 from torch import Tensor
 
+from magedit.backbones.spacing import Spacing
 from magedit.errors import CheckpointError, InvalidParameter
-
-Spacing = Literal["leading", "trailing", "consistency"]
-"""How an edit's timesteps lie among those of training: ``leading`` as for Stable Diffusion, ``trailing`` from the last
-one on (arXiv 2305.08891, 3.3), ``consistency`` at some of those that a consistency model was distilled at."""
 
 
 @dataclass(frozen=True)

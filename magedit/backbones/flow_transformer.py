@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import copy
 from abc import abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Self
+from typing import Any, ClassVar
 
 import torch
 from diffusers import DiffusionPipeline
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
-from magedit.backbones.autoencoder import decode, encode
 from magedit.backbones.base import AttentionSite, Kept, ModuleEdit, StructureSites
+from magedit.backbones.diffusers_backbone import DiffusersBackbone
 from magedit.backbones.flow import RectifiedFlow
 from magedit.backbones.joint_attention import MakeProcessor, editing
-from magedit.edits.checkpoint import StepSizes
 from magedit.errors import CheckpointError, NoGuidanceLayers, PromptTooLong
-from magedit.prompts.alignment import Encoded
 
 
-class FlowTransformer(DiffusionPipeline):  # type: ignore[misc]
+class FlowTransformer(DiffusersBackbone, DiffusionPipeline):  # type: ignore[misc]
     """Base of `magedit.backbones.base.Backbone` of these families: all but text, positions and passes.
 
     A family registers ``transformer``, ``vae``, ``scheduler`` and its text encoders, and the config entries
     ``guidance_blocks``, ``guidance_step_size``, ``spatial_step_size``, ``max_sequence_length`` and ``edit_defaults``.
     """
+
+    network_name: ClassVar[str] = "transformer"
 
     # --- what a family tells ---
 
@@ -59,26 +58,6 @@ class FlowTransformer(DiffusionPipeline):  # type: ignore[misc]
     # --- what follows ---
 
     @property
-    def network(self) -> Any:
-        return self.transformer
-
-    @property
-    def execution_device(self) -> torch.device:
-        device: torch.device = self._execution_device
-        return device
-
-    @property
-    def parts(self) -> tuple[nn.Module, ...]:
-        names = ("transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3")
-        found = (getattr(self, name, None) for name in names)
-        return tuple(each for each in found if each is not None)
-
-    @property
-    def noise_settings(self) -> Mapping[str, Any]:
-        # Without what diffusers notes for itself: where it was loaded from, and by which version.
-        return {name: value for name, value in self.scheduler.config.items() if not name.startswith("_")}
-
-    @property
     def defaults(self) -> Mapping[str, Any]:
         return {**self.own_defaults, **(self.config.edit_defaults or {})}
 
@@ -86,19 +65,6 @@ class FlowTransformer(DiffusionPipeline):  # type: ignore[misc]
     def dtype(self) -> torch.dtype:
         dtype: torch.dtype = self.transformer.context_embedder.weight.dtype
         return dtype
-
-    @property
-    def vae_factor(self) -> int:
-        """Pixels per latent cell."""
-        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
-
-    @property
-    @abstractmethod
-    def latent_side(self) -> int: ...
-
-    @property
-    def size(self) -> int:
-        return self.latent_side * self.vae_factor
 
     @property
     def sites(self) -> tuple[AttentionSite, ...]:
@@ -119,21 +85,10 @@ class FlowTransformer(DiffusionPipeline):  # type: ignore[misc]
     def structure_sites(self) -> StructureSites:
         raise CheckpointError("the model is a transformer: PnP injects into the decoder of a UNet")
 
-    @property
-    def step_sizes(self) -> StepSizes:
-        token = self.config.guidance_step_size
-        return StepSizes(token=token, spatial=self.config.spatial_step_size or token)
-
     def process(self, steps: int) -> RectifiedFlow:
         return RectifiedFlow.from_scheduler(self.scheduler, steps, positions=self.map_side**2)
 
     # --- pictures ---
-
-    def encode_image(self, crop: Image.Image) -> Tensor:
-        return encode(self.vae, crop, self.execution_device)
-
-    def decode(self, latent: Tensor) -> Image.Image:
-        return decode(self.vae, latent)
 
     def is_objectionable(self, picture: Image.Image) -> bool | None:
         """None: these layouts have no safety checker."""
@@ -150,20 +105,6 @@ class FlowTransformer(DiffusionPipeline):  # type: ignore[misc]
 
     def one_prefix(self) -> AbstractContextManager[None]:
         return nullcontext()
-
-    def with_network(self, network: nn.Module) -> Self:
-        other = copy.copy(self)
-        other.transformer = network
-        return other
-
-    def release(self) -> None:
-        self.maybe_free_model_hooks()
-
-
-def tokens_of(tokenizer: Any, prompt: str) -> Encoded:
-    """A tokenizer's tokens of ``prompt``, unpadded and uncut."""
-    encoding = tokenizer(prompt, return_offsets_mapping=True, truncation=False)
-    return Encoded(tuple(encoding["input_ids"]), tuple(map(tuple, encoding["offset_mapping"])))
 
 
 def t5_states(tokenizer: Any, encoder: Any, prompt: str, length: int, device: torch.device) -> Tensor:

@@ -9,68 +9,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from magedit.backbones.family import KINDS, TAKEN, Family, family_of, family_of_keys
 from magedit.backbones.hub import fetch_configs, list_files
 from magedit.backbones.tensor_files import cut_off, pickled_strings, safetensors_shapes
 from magedit.errors import CheckpointError
 
-Family = Literal[
-    "sd1", "sd2", "sd", "instruct-pix2pix", "inpainting", "depth", "upscaling", "unclip", "lcm", "turbo", "sdxl",
-    "refiner", "sd3", "flux", "other",
-]  # fmt: skip
-"""``sd`` is a UNet of Stable Diffusion's layout and of a width of its own."""
-
 Layout = Literal["folder", "hub", "file"]
-
-TITLES: Mapping[Family, str] = {
-    "sd1": "Stable Diffusion 1.x",
-    "sd2": "Stable Diffusion 2.x",
-    "sd": "a checkpoint of Stable Diffusion's layout",
-    "instruct-pix2pix": "an InstructPix2Pix checkpoint",
-    "inpainting": "an inpainting checkpoint",
-    "depth": "a depth-to-image checkpoint",
-    "upscaling": "an upscaling checkpoint",
-    "unclip": "an unCLIP checkpoint",
-    "lcm": "a latent consistency model",
-    "turbo": "a Turbo checkpoint",
-    "sdxl": "Stable Diffusion XL",
-    "refiner": "a Stable Diffusion XL refiner",
-    "sd3": "Stable Diffusion 3",
-    "flux": "FLUX",
-    "other": "a checkpoint of another kind",
-}
-
-SUPPORTED: frozenset[Family] = frozenset(
-    {"sd1", "sd2", "sd", "lcm", "turbo", "sdxl", "sd3", "flux", "instruct-pix2pix"}
-)
-TAKEN = "use a Stable Diffusion 1.x, 2.x, XL or 3, FLUX.1 or InstructPix2Pix checkpoint"
-ONLY_FOLDER = "as a single file it cannot be read; use the folder in diffusers' layout"
-
-_WHY: Mapping[Family, str] = {
-    "inpainting": "its UNet takes the mask as input; use the base model that it was made from",
-    "depth": "its UNet takes a depth map as input; use the base model that it was made from",
-    "upscaling": "it enlarges pictures; use a text-to-image checkpoint",
-    "unclip": "it takes picture embeddings as input; use the base model that it was made from",
-    "refiner": "it refines what the base model drew; use the base model",
-}
 
 _FILE = (".safetensors", ".ckpt")
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
-_PARTS = ("unet", "vae", "text_encoder", "scheduler", "tokenizer")
-_TWO_ENCODERS = ("transformer", "vae", "text_encoder", "text_encoder_2", "scheduler", "tokenizer", "tokenizer_2")
-_PARTS_OF: Mapping[Family, tuple[str, ...]] = {
-    "sdxl": (*_PARTS, "text_encoder_2", "tokenizer_2"),
-    "sd3": _TWO_ENCODERS,
-    "flux": _TWO_ENCODERS,
-}
-"""Parts that a family's checkpoint must have, where they are not those of Stable Diffusion 1.x/2.x."""
-
 _OLD_VERSION = (0, 9, 0)
 """diffusers below which conversions wrote ``sample_size`` 32 for every SD 1.x; diffusers itself takes them as 64."""
 
 _TRUE_LATENT_SIDE = 64
-
-_PACKED = 2
-"""Latent cells along the side of a position of FLUX, which takes its latents packed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +62,9 @@ class CheckpointInfo:
     def sentence(self) -> str:
         """What it is, and whether it can be edited with, in one sentence."""
         at = f" for pictures of {self.size} px" if self.size else ""
-        is_article = TITLES[self.family][:2] in {"a ", "an"}
-        what = f"{TITLES[self.family]}{at}" if is_article else f"{TITLES[self.family]} checkpoint{at}"
+        title = KINDS[self.family].title
+        is_article = title[:2] in {"a ", "an"}
+        what = f"{title}{at}" if is_article else f"{title} checkpoint{at}"
         if self.problem is None:
             return f"{self.name!r} is {'' if is_article else 'a '}{what}"
         return f"{self.name!r} is {'' if is_article else 'a '}{what}, which cannot be edited with: {self.problem}"
@@ -177,7 +129,7 @@ def _of_folder(
         _config(folder / part / file, name) or {}
         for part, file in ((network, "config.json"), ("vae", "config.json"), ("scheduler", "scheduler_config.json"))
     )
-    family = _family(index, unet, scheduler)
+    family = family_of(index, unet, vae, scheduler)
     chosen = variant or _only_variant(files)
     factor = 2 ** (len(vae.get("block_out_channels") or [0] * 4) - 1)
     side = latent_side(unet, vae)
@@ -187,7 +139,7 @@ def _of_folder(
         family=family,
         latent_side=side,
         factor=factor,
-        guidance_side=int(index.get("guidance_resolution") or side // _cells_of_a_position(family, unet)),
+        guidance_side=int(index.get("guidance_resolution") or side // KINDS[family].cells(unet)),
         variant=chosen,
         left_out=("text_encoder_3", "tokenizer_3") if index.get("max_sequence_length") == 0 else (),
         configs=folder,
@@ -197,8 +149,6 @@ def _of_folder(
     if problem is None and own_vae:
         problem = _wrong_vae(family, unet, vae)
     problem = problem or _wrong_schedule(scheduler)
-    if problem is None and family == "flux" and not unet.get("guidance_embeds"):
-        problem = "it was distilled to a few steps without guidance, which cannot be inverted; use FLUX.1-dev"
     if problem is None and not side:
         problem = (
             "no config tells its size: write `sample_size`, the latent's side (64 for 512 px), in "
@@ -224,46 +174,10 @@ def latent_side(unet: Mapping[str, Any], vae: Mapping[str, Any]) -> int:
     return side
 
 
-def _family(index: Mapping[str, Any], unet: Mapping[str, Any], scheduler: Mapping[str, Any]) -> Family:
-    network = str((index.get("transformer") or index.get("unet") or ["", ""])[1])
-    for name, family in (("SD3Transformer2DModel", "sd3"), ("FluxTransformer2DModel", "flux")):
-        if network == name:
-            return family  # type: ignore[return-value]
-    if network != "UNet2DConditionModel":
-        return "other"
-    return _family_of_unet(index, unet, scheduler)
-
-
-def _family_of_unet(index: Mapping[str, Any], unet: Mapping[str, Any], scheduler: Mapping[str, Any]) -> Family:
-    is_xl = unet.get("addition_embed_type") == "text_time"
-    if unet.get("time_cond_proj_dim") and not is_xl:
-        return "lcm"
-    if unet.get("class_embed_type"):
-        return "unclip"
-    channels, out = int(unet.get("in_channels") or 4), int(unet.get("out_channels") or 4)
-    if channels == 2 * out:
-        return "other" if is_xl else "instruct-pix2pix"
-    if channels != out:
-        odd: dict[int, Family] = {9: "inpainting", 5: "depth", 7: "upscaling"}
-        return odd.get(channels, "other")
-    if (unet.get("addition_embed_type") and not is_xl) or unet.get("encoder_hid_dim_type"):
-        return "other"
-    if is_xl:
-        return "refiner" if index.get("requires_aesthetics_score") else "sdxl"
-    is_trailing = scheduler.get("timestep_spacing") == "trailing" and not scheduler.get("rescale_betas_zero_snr")
-    if is_trailing and scheduler.get("_class_name") in {"EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler"}:
-        return "turbo"
-    if scheduler.get("_class_name") in {"LCMScheduler", "TCDScheduler"}:
-        return "lcm"
-    widths: dict[Any, Family] = {768: "sd1", 1024: "sd2"}
-    return widths.get(unet.get("cross_attention_dim"), "sd")
-
-
 def _unsupported(family: Family, index: Mapping[str, Any]) -> str | None:
-    if family in SUPPORTED:
-        return None
-    kind = f"it is a {index.get('_class_name', 'pipeline of no name')}; " if family == "other" else ""
-    return _WHY.get(family) or f"{kind}{TAKEN}"
+    if family == "other":
+        return f"it is a {index.get('_class_name', 'pipeline of no name')}; {TAKEN}"
+    return KINDS[family].problem
 
 
 def _incomplete(
@@ -276,7 +190,7 @@ def _incomplete(
     own_vae: bool,
 ) -> str | None:
     """What is missing or cut off, in a sentence; None: nothing."""
-    for part in _PARTS_OF.get(family, _PARTS):
+    for part in KINDS[family].parts:
         if part == "vae" and not own_vae:
             continue
         inside = {name for name in files if name.startswith(f"{part}/")}
@@ -310,20 +224,11 @@ def _only_variant(files: Collection[str]) -> str | None:
     return None if not variants or None in variants else sorted(str(each) for each in variants)[0]
 
 
-def _cells_of_a_position(family: Family, network: Mapping[str, Any]) -> int:
-    """Latent cells along the side of a position of the maps that guidance reads, unless the checkpoint says else."""
-    return _PACKED if family == "flux" else int(network.get("patch_size") or 4)
-
-
 def _wrong_vae(family: Family, unet: Mapping[str, Any], vae: Mapping[str, Any]) -> str | None:
     kind = vae.get("_class_name", "AutoencoderKL")
     if kind != "AutoencoderKL":
         return f"its VAE is an {kind}, which encodes too roughly to edit a picture: set MAGEDIT_VAE to an AutoencoderKL"
-    channels, latent = int(unet.get("out_channels") or 4), int(vae.get("latent_channels") or 4)
-    if family == "flux":
-        channels = int(unet.get("in_channels") or 64) // _PACKED**2
-        if channels > latent:
-            return "its transformer takes further pictures as input (Fill, Canny, Depth); use FLUX.1-dev"
+    channels, latent = KINDS[family].latent_channels(unet), int(vae.get("latent_channels") or 4)
     if channels != latent:
         return (
             f"its network works on {channels} channels, its VAE gives {latent}: set MAGEDIT_VAE to the VAE of its kind"
@@ -365,45 +270,6 @@ def _of_file(name: str, path: Path) -> CheckpointInfo:
         keys, shapes = pickled_strings(path), {}
     else:
         raise CheckpointError(f"{name!r} is a {path.suffix or 'file without a suffix'}: {' and '.join(_FILE)} are read")
-    family, problem = _family_of_keys(frozenset(keys), shapes)
+    family, problem = family_of_keys(frozenset(keys), shapes)
     found = CheckpointInfo(name=name, layout="file", family=family, shapes=shapes)
     return found if problem is None else replace(found, problem=problem)
-
-
-def _family_of_keys(keys: frozenset[str], shapes: Mapping[str, tuple[int, ...]]) -> tuple[Family, str | None]:
-    def has(part: str) -> bool:
-        return any(part in key for key in keys)
-
-    for part, found in (("joint_blocks.", "sd3"), ("double_blocks.", "flux")):
-        if has(part):
-            return found, ONLY_FOLDER  # type: ignore[return-value]
-    if not has("model.diffusion_model.input_blocks."):
-        for part, what in (("lora_", "a LoRA"), (".lora", "a LoRA"), ("control_model.", "a ControlNet")):
-            if has(part):
-                return "other", f"the file is {what}, no whole checkpoint; {TAKEN}"
-        if has("decoder.conv_in") or has("decoder.up."):
-            return (
-                "other",
-                "the file is a VAE alone; MAGEDIT_VAE takes it, beside a whole MAGEDIT_CHECKPOINT",
-            )
-        return "other", f"the file is not a whole checkpoint; {TAKEN}"
-    is_xl = has("conditioner.embedders.")
-    if not is_xl and has("diffusion_model.label_emb."):
-        return "unclip", _WHY["unclip"]
-    if is_xl and has("conditioner.embedders.0.model."):
-        return "refiner", _WHY["refiner"]
-    text = ("conditioner.embedders.0.", "conditioner.embedders.1.") if is_xl else ("cond_stage_model.",)
-    for part, what in (("first_stage_model.", "VAE"), *((each, "text encoder") for each in text)):
-        if not has(part):
-            return "other", f"the file has no {what}: take one that holds the whole checkpoint"
-    first = shapes.get("model.diffusion_model.input_blocks.0.0.weight")
-    odd: dict[int, Family] = {9: "inpainting", 5: "depth", 7: "upscaling"}
-    if first and first[1] in odd:
-        return odd[first[1]], _WHY[odd[first[1]]]
-    if first and first[1] == 8:
-        return "instruct-pix2pix", ONLY_FOLDER
-    if has("time_embed.cond_proj"):
-        return "lcm", ONLY_FOLDER
-    if is_xl:
-        return "sdxl", None
-    return ("sd2" if has("cond_stage_model.model.") else "sd1"), None

@@ -65,7 +65,7 @@ def attend(projected: Projected, name: str, edit: AttentionEdit, kept: Sequence[
     """The layer's output for picture and text, (batch, heads, n, width) each, under ``edit``; keeps what it reads."""
     rows = len(kept)
     keep(projected, name, edit, kept)
-    if edit.base is None and edit.self_pair is None:
+    if edit.base is None and edit.own_pair is None:
         return _plain(projected)
     others = len(projected.query) - rows
     image, text = _edited(projected.rows(slice(others, None)), edit)
@@ -93,8 +93,8 @@ def word_maps(own: Projected, edit: AttentionEdit) -> Tensor:
     """
     scale = own.query.shape[-1] ** -0.5
     query, key = own.query, own.key
-    if edit.self_pair is not None:
-        query, key = edit.self_pair.to(query.dtype)[:, None].expand(-1, len(query), -1, -1, -1)
+    if edit.own_pair is not None:
+        query, key = edit.own_pair.to(query.dtype)[:, None].expand(-1, len(query), -1, -1, -1)
     scores = (own.query.float() * scale) @ own.text_key.float().transpose(-1, -2)
     image = _log_sum_exp(query.float() * scale, key.float())
     total = torch.logaddexp(image, scores.logsumexp(-1))
@@ -140,10 +140,10 @@ def _edited(own: Projected, edit: AttentionEdit) -> tuple[Tensor, Tensor]:
         value = torch.cat([own.value, share * own.text_value], 2)
     width = value.shape[-1]
     query = own.query
-    if edit.self_pair is not None:
+    if edit.own_pair is not None:
         # The picture's columns have the source's queries and the text's the edit's own: side by side, each with zeros
         # where the other's keys are.
-        source_query, source_key = edit.self_pair.to(query.dtype)[:, None].expand(-1, len(query), -1, -1, -1)
+        source_query, source_key = edit.own_pair.to(query.dtype)[:, None].expand(-1, len(query), -1, -1, -1)
         query = torch.cat([source_query, query], -1)
         key = torch.cat([F.pad(source_key, (0, width)), F.pad(own.text_key, (width, 0))], 2)
         value = F.pad(value, (0, width))

@@ -111,7 +111,7 @@ def _injected(backbone: Backbone, latent: Tensor, prompt: Conditioning) -> dict[
             continue
         queries = source.get(pair_name(site.name)) if site.kind == "joint" else None
         edits[site.name] = AttentionEdit(
-            base=source[site.name] * share, share=share, self_pair=queries, read=site.name in read
+            base=source[site.name] * share, share=share, own_pair=queries, read=site.name in read
         )
     return edits
 

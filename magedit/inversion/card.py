@@ -23,12 +23,12 @@ OF_A_TRAJECTORY: Final[Mapping[Trait, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class InversionCard(Card):
-    """One inversion; ``plan`` gives the passes beyond the T of the trajectory itself, which one ``without_passes`` does
-    not take either.
+    """One inversion; ``plan`` gives the passes beyond the T of the trajectory itself.
 
     ``made_with``: those of ``parameters`` that the trajectory depends on, besides ``steps`` and ``lora``.
     ``keeps_source``: the source branch is stored and need not be sampled again. ``full_precision``: it needs a UNet in
-    float32. ``load`` gives the function, and loads torch.
+    float32. ``is_virtual``: there is no trajectory and no pass for it; the source is the picture under fresh noise at
+    each step, and the edit follows the difference of the two predictions. ``load`` gives the function, and loads torch.
     """
 
     name: InversionName
@@ -36,4 +36,4 @@ class InversionCard(Card):
     made_with: tuple[str, ...] = ()
     keeps_source: bool = False
     full_precision: bool = False
-    without_passes: bool = False
+    is_virtual: bool = False

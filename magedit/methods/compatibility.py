@@ -122,10 +122,10 @@ def check_together(config: EditConfig) -> None:
             raise NotTogether(
                 f"method {method!r} has no use for {name}; {', '.join(users)} have: leave it out", field=name
             )
-    if inversion == "virtual" and config.eta > 0:
+    if INVERSIONS[inversion].is_virtual and config.eta > 0:
         raise NotTogether(
-            "inversion 'virtual' gives the edit the source's noise at every step, so that eta would have no effect: "
-            "leave it out",
+            f"inversion {inversion!r} gives the edit the source's noise at every step, so that eta would have no "
+            "effect: leave it out",
             field="eta",
         )
     if config.injection == "pnp":

@@ -127,7 +127,7 @@ class Injection:
             if self._takes_text(site, step):
                 edit = replace(edit, base=self._spread(maps[site.name]) * take, share=mixed)
             if self._takes_self(site, step):
-                edit = replace(edit, self_pair=maps[pair_name(site.name)])
+                edit = replace(edit, own_pair=maps[pair_name(site.name)])
             edits[site.name] = edit
         return edits
 

@@ -14,7 +14,9 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from magedit.backbones.base import GUIDANCE, AttentionSite, Conditioning
 from magedit.backbones.defaults import check_defaults
-from magedit.backbones.flow_transformer import FlowTransformer, t5_states, tokens_of
+from magedit.backbones.diffusers_backbone import tokens_of
+from magedit.backbones.family import KINDS
+from magedit.backbones.flow_transformer import FlowTransformer, t5_states
 from magedit.backbones.flux.attention import TICKS, Processor, attend_until
 from magedit.backbones.joint_attention import MakeProcessor
 from magedit.backbones.lora import TakesLoras
@@ -26,7 +28,7 @@ from magedit.prompts.alignment import Encoded
 T5_TOKENS: Final = 512
 """States of T5, as `FluxPipeline` has them."""
 
-PATCH: Final = 2
+PATCH: Final = KINDS["flux"].packed
 """Latent cells along the side of a position: the transformer takes them packed."""
 
 LOCALIZING: Final[Mapping[tuple[int, int], tuple[int, ...]]] = MappingProxyType({(19, 38): (11, 12, 14, 17, 18)})
@@ -99,10 +101,6 @@ class Flux(TakesLoras, FluxLoraLoaderMixin, FlowTransformer):  # type: ignore[mi
             raise CheckpointError(
                 f"the transformer takes {transformer.config.in_channels} channels, the VAE gives "
                 f"{vae.config.latent_channels} of {PATCH} x {PATCH} cells: set MAGEDIT_VAE to the VAE of its kind"
-            )
-        if not transformer.config.guidance_embeds:
-            raise CheckpointError(
-                "it was distilled to a few steps without guidance, which cannot be inverted; use FLUX.1-dev"
             )
         check_defaults(self.defaults)
         self.process(2)

@@ -15,7 +15,8 @@ from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
 from magedit.backbones.base import AttentionSite, Conditioning
 from magedit.backbones.defaults import check_defaults
-from magedit.backbones.flow_transformer import FlowTransformer, t5_states, tokens_of
+from magedit.backbones.diffusers_backbone import tokens_of
+from magedit.backbones.flow_transformer import FlowTransformer, t5_states
 from magedit.backbones.joint_attention import MakeProcessor
 from magedit.backbones.lora import TakesLoras
 from magedit.backbones.sd3.attention import Processor, attend_until
@@ -145,9 +146,6 @@ class StableDiffusion3(TakesLoras, SD3LoraLoaderMixin, FlowTransformer):  # type
     @property
     def text_columns(self) -> int:
         return self.max_tokens + int(self.config.max_sequence_length)
-
-    def tokenizer_json(self) -> str:
-        return str(self.tokenizer.backend_tokenizer.to_str())
 
     def tokenize(self, prompt: str) -> Encoded:
         # Both CLIPs read the same tokens into the same columns.

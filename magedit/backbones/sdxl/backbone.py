@@ -10,7 +10,7 @@ import torch
 from diffusers import AutoencoderKL, DiffusionPipeline, UNet2DConditionModel
 from diffusers.loaders import StableDiffusionXLLoraLoaderMixin
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from magedit.backbones.autoencoder import upcast
@@ -88,10 +88,6 @@ class StableDiffusionXL(UNetBackbone, TakesLoras, StableDiffusionXLLoraLoaderMix
                 "the checkpoint's two tokenizers have different vocabularies, so that a word has no columns of "
                 "its own: take the tokenizers of the base model"
             )
-
-    @property
-    def parts(self) -> tuple[nn.Module, ...]:
-        return self.unet, self.vae, self.text_encoder, self.text_encoder_2
 
     @property
     def sites(self) -> tuple[AttentionSite, ...]:

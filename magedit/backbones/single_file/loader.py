@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, StableDiffusionXLPipeline
 
-from magedit.backbones.inspect import CheckpointInfo, Family
+from magedit.backbones.family import Family
+from magedit.backbones.inspect import CheckpointInfo
 from magedit.backbones.tensor_files import safetensors_shapes
 from magedit.errors import CheckpointError
 

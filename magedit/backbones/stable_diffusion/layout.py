@@ -2,65 +2,43 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Final, Self, get_args
+from typing import Any, ClassVar, Final, get_args
 
 import torch
 from diffusers import DDIMScheduler
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
-from magedit.backbones.autoencoder import decode, encode, is_objectionable
+from magedit.backbones.autoencoder import is_objectionable
 from magedit.backbones.base import GUIDANCE, AttentionSite, Conditioning, Kept, ModuleEdit, StructureSites, sites_at
-from magedit.backbones.ddim import DDIM, Spacing
+from magedit.backbones.ddim import DDIM
+from magedit.backbones.diffusers_backbone import DiffusersBackbone, tokens_of
 from magedit.backbones.guidance_embedding import guidance_embedding
 from magedit.backbones.loading import correct_size
+from magedit.backbones.spacing import Spacing, spacing_told
 from magedit.backbones.stable_diffusion.attention import editing, find_sites, own_attention
 from magedit.backbones.stable_diffusion.prefix_cache import one_prefix
 from magedit.backbones.stable_diffusion.structure import structure_sites
 from magedit.backbones.stable_diffusion.truncated import attend_until
 from magedit.card import STABLE_DIFFUSION, Trait
-from magedit.edits.checkpoint import StepSizes
 from magedit.errors import CheckpointError
 from magedit.prompts.alignment import Encoded
 
-TRAILING = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler")
-"""Schedulers that few-step checkpoints come with, from the last timestep on."""
 GUIDANCE_DIVISOR = 4
 """Guidance reads the maps at 1/4 of the latent's resolution (paper 4.2: 16 of 64), unless the checkpoint says else."""
 
 
-class Layout:
+class Layout(DiffusersBackbone):
     """What the components of this layout say of themselves, whichever of diffusers' pipelines holds them."""
 
+    network_name: ClassVar[str] = "unet"
+
     unet: Any
-    vae: Any
     text_encoder: Any
-    tokenizer: Any
-    scheduler: Any
-    _execution_device: Any
-
-    @property
-    def network(self) -> Any:
-        return self.unet
-
-    @property
-    def execution_device(self) -> torch.device:
-        device: torch.device = self._execution_device
-        return device
-
-    @property
-    def parts(self) -> tuple[nn.Module, ...]:
-        return self.unet, self.vae, self.text_encoder
-
-    @property
-    def noise_settings(self) -> Mapping[str, Any]:
-        # Without what diffusers notes for itself: where it was loaded from, and by which version.
-        return {name: value for name, value in self.scheduler.config.items() if not name.startswith("_")}
 
     @property
     def traits(self) -> tuple[Trait, ...]:
@@ -71,18 +49,9 @@ class Layout:
         return {}
 
     @property
-    def vae_factor(self) -> int:
-        """Pixels per latent cell."""
-        return int(2 ** (len(self.vae.config.block_out_channels) - 1))
-
-    @property
     def latent_side(self) -> int:
         size = self.unet.config.sample_size
         return int(size if isinstance(size, int) else size[0])
-
-    @property
-    def size(self) -> int:
-        return self.latent_side * self.vae_factor
 
     @property
     def max_tokens(self) -> int:
@@ -93,18 +62,8 @@ class Layout:
     def text_columns(self) -> int:
         return self.max_tokens
 
-    def tokenizer_json(self) -> str:
-        return str(self.tokenizer.backend_tokenizer.to_str())
-
     def tokenize(self, prompt: str) -> Encoded:
-        encoding = self.tokenizer(prompt, return_offsets_mapping=True, truncation=False)
-        return Encoded(tuple(encoding["input_ids"]), tuple(map(tuple, encoding["offset_mapping"])))
-
-    def encode_image(self, crop: Image.Image) -> Tensor:
-        return encode(self.vae, crop, self.execution_device)
-
-    def decode(self, latent: Tensor) -> Image.Image:
-        return decode(self.vae, latent)
+        return tokens_of(self.tokenizer, prompt)
 
     def is_objectionable(self, picture: Image.Image) -> bool | None:
         return is_objectionable(self, picture, self.execution_device)
@@ -112,9 +71,6 @@ class Layout:
 
 class UNetBackbone(Layout):
     """The part of a `magedit.backbones.base.Backbone` that does not depend on the text encoders."""
-
-    config: Any
-    maybe_free_model_hooks: Any
 
     # --- what the checkpoint is ---
 
@@ -175,11 +131,6 @@ class UNetBackbone(Layout):
             return own
         return {"guidance_scale": EMBEDDED_SCALE if self.embedded_width else DISTILLED_SCALE, **FEW_STEPS, **own}
 
-    @property
-    def step_sizes(self) -> StepSizes:
-        token = self.config.guidance_step_size
-        return StepSizes(token=token, spatial=self.config.spatial_step_size or token)
-
     # --- process and text ---
 
     def process(self, steps: int) -> DDIM:
@@ -229,14 +180,6 @@ class UNetBackbone(Layout):
     def one_prefix(self) -> AbstractContextManager[None]:
         return one_prefix(self.unet)
 
-    def with_network(self, network: nn.Module) -> Self:
-        other = copy.copy(self)
-        other.unet = network
-        return other
-
-    def release(self) -> None:
-        self.maybe_free_model_hooks()
-
 
 FEW_STEPS: Final[Mapping[str, Any]] = MappingProxyType(
     {
@@ -264,11 +207,7 @@ def spacing_of(timesteps: str | None, scheduler: Any, unet: Any) -> Spacing:
         if timesteps not in known:
             raise CheckpointError(f"its timesteps (model_index.json) are {timesteps!r}: use one of {', '.join(known)}")
         return known[timesteps]
-    kind, config = type(scheduler).__name__, scheduler.config
-    if kind in {"LCMScheduler", "TCDScheduler"} or unet.config.time_cond_proj_dim:
-        return "consistency"
-    trails = config.get("timestep_spacing") == "trailing" and not config.get("rescale_betas_zero_snr")
-    return "trailing" if trails and kind in TRAILING else "leading"
+    return spacing_told(type(scheduler).__name__, scheduler.config, unet.config)
 
 
 def ddim_of(scheduler: Any) -> DDIMScheduler:

@@ -23,6 +23,6 @@ CARD = InversionCard(
     "the prediction.",
     papers=(Paper(title="Inversion-Free Image Editing with Natural Language", arxiv="2312.04965"),),
     load=_load,
-    without_passes=True,
+    is_virtual=True,
     unsuited={"flow": "it works on predicted noise, and the model predicts a velocity"},
 )

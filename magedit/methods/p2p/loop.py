@@ -11,6 +11,7 @@ from torch import Tensor
 
 from magedit.backbones.base import Kept, ModuleEdit, reading, with_values
 from magedit.guidance.descent import Descent, Guided, descend
+from magedit.inversion.registry import INVERSIONS
 from magedit.methods.base import EditedLatent, EditTask
 from magedit.methods.local_blend import LocalBlend
 from magedit.methods.sampling import first_latent, follow, guided_pass, halves, network_input
@@ -158,13 +159,13 @@ def _guide(edits: Sequence[_Edit], i: int, t: float, injected: Mapping[str, Modu
 def _pass_source(
     task: EditTask, i: int, t: float, source: Tensor, read: tuple[str, ...]
 ) -> tuple[Mapping[str, Tensor], Tensor, Tensor | None]:
-    """What is injected of the source branch at step i with the maps in ``read``, its next latent, and, with inversion
-    `virtual`, its prediction without guidance; in one pass."""
+    """What is injected of the source branch at step i with the maps in ``read``, its next latent, and, along a
+    virtual inversion, its prediction without guidance; in one pass."""
     captures = {**reading(read), **task.injection.captures(i)}
     reach = [*task.injection.sources(i)[-1:], *(task.guidance_sites[-1:] if read else ())]
     values = task.inverted.values[i] if task.inverted.values else None
     with task.denoiser.editing(with_values(captures, task.sites, values)) as (kept,):
-        if task.config.inversion == "virtual":
+        if INVERSIONS[task.config.inversion].is_virtual:
             return kept, task.inverted.source[i + 1], task.denoiser.predict(source, t, task.source)
         if not task.inverted.source:
             prediction = guided_pass(task, i, t, source, task.source)

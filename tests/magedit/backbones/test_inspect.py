@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from magedit.backbones.inspect import ONLY_FOLDER, inspect, latent_side
+from magedit.backbones.family import ONLY_FOLDER
+from magedit.backbones.inspect import inspect, latent_side
 from magedit.errors import CheckpointError
 
 # As published with Stable Diffusion 1.5, the keys that tell one checkpoint from another.

@@ -70,7 +70,7 @@ def test_columns_of_the_source_are_mixed_in_for_the_conditional_rows_alone() -> 
 def test_the_sources_pair_takes_the_place_of_the_pictures_attention_to_itself() -> None:
     p, source = projected(), projected(1).rows(slice(None))
     pair = torch.stack([source.key[0], source.query[0]])
-    image, text, kept = apply(p, AttentionEdit(self_pair=pair, read=True))
+    image, text, kept = apply(p, AttentionEdit(own_pair=pair, read=True))
     own = p.rows(slice(1, 2))
     among = pair[0][None] @ pair[1][None].transpose(-1, -2)
     scores = torch.cat([among, own.query @ own.text_key.transpose(-1, -2)], -1) * WIDTH**-0.5
@@ -84,6 +84,6 @@ def test_the_sources_pair_takes_the_place_of_the_pictures_attention_to_itself() 
 def test_a_layers_own_maps_and_pair_injected_change_nothing() -> None:
     p = projected(1)
     plain, _, kept = apply(p, AttentionEdit(read=True, read_pair=True))
-    given = AttentionEdit(base=kept["layer"], self_pair=kept[pair_name("layer")])
+    given = AttentionEdit(base=kept["layer"], own_pair=kept[pair_name("layer")])
     image, _, _ = apply(p, given)
     torch.testing.assert_close(image, plain, rtol=ROUNDING, atol=ROUNDING)
