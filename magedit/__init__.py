@@ -1,6 +1,6 @@
 """MAG-Edit: localized image editing with mask-based attention-adjusted guidance (arXiv 2312.11396).
 
-Importing this package loads no torch; the pipeline comes on first use.
+Importing the package does not load torch; the pipeline is imported on first use.
 """
 
 from __future__ import annotations

@@ -10,12 +10,12 @@ from magedit.prompts.kinds import EditKind
 from magedit.report import EditMeasures, EditWarning, ResultMeasures, StepTrace
 
 HOPELESS_AFTER: Final = 3
-"""Guided steps before anything is said of an edit's outcome: the words' attention may rise late."""
+"""Guided steps before an edit's outcome is judged: the words' attention may rise late."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """Where the warnings begin.
+    """Thresholds of the warnings.
 
     Measured with the demo checkpoint's VAE inside the masks of 36 of its own edits: 29.3 dB in the median, 22.4 dB and
     more in 95 %; textures with the spectrum of photographs (noise of 1/f to 1/f^1.5) come back with 15 to 19.3 dB.
@@ -35,16 +35,16 @@ def outlook(
     words: Sequence[Sequence[str]],
     thresholds: Thresholds | None = None,
 ) -> EditWarning | None:
-    """What the steps so far say of a result: the warning ``likely_to_fail``, or None.
+    """The warning ``likely_to_fail`` if the steps so far call for it, else None.
 
-    After some guided steps a region's words still have next to none of the attention inside the mask: the model does
-    not see there what they name. Removals are not judged: their words name what fills the place.
+    After some guided steps a region's words still have almost no attention inside the mask: the model does not find
+    there what they name. Removals are not judged: their words name what fills the place.
 
     Args:
         trace: the result's steps so far.
         kind: of the edit.
         words: one sequence per region, as in the request.
-        thresholds: where it begins.
+        thresholds: when to warn.
     """
     least = (thresholds or Thresholds()).hopeless_ratio
     guided = [step for step in trace if step.iterations]

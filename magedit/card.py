@@ -24,13 +24,13 @@ Plan = Callable[[EditConfig], Mapping[Stage, Passes]]
 
 
 def no_passes(_: EditConfig) -> Mapping[Stage, Passes]:
-    """The plan of what takes no passes."""
+    """The plan of a method or an inversion without passes."""
     return {}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Paper:
-    """Where a method or an inversion comes from."""
+    """The paper of a method or an inversion."""
 
     title: str
     arxiv: str
@@ -38,8 +38,8 @@ class Paper:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What is to be known without loading torch. ``parameters`` are the fields of `EditConfig` that are read;
-    ``unsuited`` are the traits of a model on which it makes no sense, each with the reason as a clause."""
+    """Facts that are known without loading torch. ``parameters`` are the fields of `EditConfig` that are read;
+    ``unsuited`` maps the traits of models that it does not suit to the reason, as a clause."""
 
     summary: str
     papers: tuple[Paper, ...]
@@ -48,5 +48,5 @@ class Card:
     unsuited: Mapping[Trait, str] = field(default_factory=dict)
 
     def reason_against(self, traits: Collection[Trait]) -> str | None:
-        """Why it makes no sense on a model of these traits; None: it does."""
+        """Why it does not suit a model of these traits; None: it does."""
         return next((reason for trait, reason in self.unsuited.items() if trait in traits), None)

@@ -1,4 +1,4 @@
-"""A checkpoint's family, supported methods and memory, known before its weights are there."""
+"""A checkpoint's family, supported methods and memory, from its configs alone."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """What works on a checkpoint and what it takes. ``picture`` and ``latent`` are sides in px and in latent cells,
-    ``parameters`` are by part, ``unsuited`` is what makes no sense on it, with the reason."""
+    """What a checkpoint supports and how much memory it takes. ``picture`` and ``latent`` are sides in px and in latent
+    cells, ``parameters`` are by part, ``unsuited`` is what does not suit it, with the reason."""
 
     picture: int
     latent: int
@@ -43,7 +43,7 @@ def check(
     variant: str | None = None,
     revision: str | None = None,
 ) -> tuple[CheckpointInfo, Fit | None]:
-    """What a folder, hub id or single file is, and how it fits; None: its family has no adapter.
+    """The facts about a folder, hub id or single file; None: its family has no adapter.
 
     Of a checkpoint on the hub only the configs are downloaded. Arguments and errors as
     `magedit.backbones.inspect.inspect`; ``dtype`` is the number format, one of `DTYPES`, that memory is counted in.

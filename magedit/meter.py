@@ -1,4 +1,4 @@
-"""Cost and progress of a running edit: UNet passes, seconds per stage, finished share.
+"""Cost and progress of a running edit: UNet passes, seconds per stage, finished fraction.
 
 Free of torch.
 """
@@ -38,9 +38,9 @@ class Meter:
 
     @contextmanager
     def stage(self, stage: Stage, steps: int) -> Iterator[None]:
-        """Time a stage of ``steps`` steps and report its start and end. One that is entered again goes on."""
+        """Time a stage of ``steps`` steps and report its start and end. Re-entering a stage continues it."""
         if stage is not self._stage:
-            # A stage that stopped early counts whole, so that the fraction only grows.
+            # A stage that stopped early counts as complete, so that the fraction only grows.
             self._before += self.expected.get(self._stage, 0.0) if self._stage else 0.0
             self._stage, self._steps, self._step, self._work = stage, 0, 0, 0.0
         self._steps += steps
@@ -52,7 +52,7 @@ class Meter:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
 
     def stepped(self) -> None:
-        """One step of the running stage is done."""
+        """Count one step of the running stage."""
         self._step += 1
         self._report()
 
@@ -96,11 +96,11 @@ def planned(config: EditConfig, *, inverted: bool) -> dict[Stage, Passes]:
 
 
 def expected_work(config: EditConfig, *, inverted: bool) -> dict[Stage, float]:
-    """The same as work, in whole UNet passes; the basis of progress fractions."""
+    """The planned work in whole UNet passes; the basis of progress fractions."""
     return {stage: passes.work for stage, passes in planned(config, inverted=inverted).items()}
 
 
 def relative_work(config: EditConfig) -> float:
-    """The work of all results of ``config``, inversion included, in that of one result with its inversion."""
+    """The work of all results of ``config``, inversion included, relative to one result with its inversion."""
     one = replace(config, n=1, sweep=())
     return sum(expected_work(config, inverted=False).values()) / sum(expected_work(one, inverted=False).values())

@@ -19,7 +19,7 @@ class Passes:
     """Numbers of whole forward passes, of forward passes that end at the last map needed, and of backward passes.
 
     A pass is one result's: the two halves of its guidance, in one batch, count as one, and results that share a batch
-    count each. So they do nearly as much work as apart, and what an edit costs is the same whatever the batch. Planned
+    count each. So they do nearly as much work as alone, and an edit's cost does not depend on the batch. Planned
     numbers may be fractions: means over edits.
     """
 

@@ -44,8 +44,8 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """An edit after ``step`` of ``steps``: the whole picture (RGB, longer side `PREVIEW_SIDE`), with what becomes of
-    result ``result`` inside the mask."""
+    """An edit after ``step`` of ``steps``: the whole picture (RGB, longer side `PREVIEW_SIDE`) with result ``result``
+    inside the mask."""
 
     picture: Image.Image
     result: int
@@ -61,7 +61,7 @@ OnTrace = Callable[[int, "StepTrace"], None]
 
 @dataclass(frozen=True, kw_only=True)
 class EditWarning:
-    """Something about an accepted edit that its caller may not expect. ``code`` is stable; ``field`` names the
+    """A warning about an accepted edit. ``code`` is stable; ``field`` names the
     parameter that changes it."""
 
     code: str
@@ -79,7 +79,7 @@ class Ratios:
 
 @dataclass(frozen=True, kw_only=True)
 class Reconstruction:
-    """How well the model gives the unedited picture back: PSNR in dB inside the mask, at the model's own size.
+    """How well the model reconstructs the unedited picture: PSNR in dB inside the mask, at the model's own size.
 
     ``vae``: through the VAE alone. ``inversion``: through the inversion as well, as the edit's source branch has it.
     """
@@ -105,12 +105,12 @@ class StepTrace:
 
 @dataclass(frozen=True, kw_only=True)
 class ResultMeasures:
-    """One result of an edit: the method, seed and strength that give it alone, and its own part of `EditMeasures`.
+    """One result of an edit: the method, seed and strength that reproduce it alone, and its own part of `EditMeasures`.
 
     ``outside_difference`` is the largest absolute difference (0..255) to the input outside the dilated mask, and
     ``outside_sha256`` the SHA-256 in hex of the pixels there (`magedit.images.masks.outside_sha256`), None where it was
     not measured. ``inside_difference`` is the mean absolute difference (0..255) inside the mask between the result and
-    the unedited picture as the model gives it back; None where that was not measured.
+    the model's reconstruction of the unedited picture; None where that was not measured.
     """
 
     method: MethodName = "mag-edit"
@@ -127,7 +127,7 @@ class ResultMeasures:
 
 @dataclass(frozen=True, kw_only=True)
 class EditMeasures:
-    """What was done and what it cost, all results together.
+    """What an edit did and cost, all results together.
 
     ``before`` and ``after`` hold one `Ratios` per region: means over the guided steps, before each step's updates and
     in its sampling pass; they and ``trace`` are the first result's, ``results`` has each one's. ``unguided`` holds the
@@ -135,9 +135,9 @@ class EditMeasures:
     (left, top, right, bottom) and ``paste_margin_px`` by how much paste-back dilates the mask, both in pixels of the
     input. ``outside_difference`` is the largest absolute difference (0..255) of any pixel outside the dilated mask
     between input and results; 0 by construction, measured all the same. ``inversion_reused``: the edit started from an
-    inversion that was there already. ``nsfw_content_detected`` is the verdict of the checkpoint's safety checker on
-    the working crop (of any result), None where it has none. ``reconstruction`` tells how well the model knows such
-    pictures at all, None where it was not measured.
+    inversion that was there already. ``nsfw_content_detected`` is the verdict of the checkpoint's safety checker on the
+    working crop (of any result), None where it has none. ``reconstruction`` is how well the model knows such pictures,
+    None where it was not measured.
     """
 
     before: tuple[Ratios, ...] = ()

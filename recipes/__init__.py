@@ -1,1 +1,2 @@
-"""The training recipes of the demo checkpoints: text encoders, VAE, UNet or transformer, each resumable at any kill."""
+"""The training recipes of the demo checkpoints: text encoders, VAE, UNet or transformer, each resumable after a
+kill."""

@@ -1,4 +1,4 @@
-"""`python -m recipes`: train, export and evaluate the demo checkpoint, and look at its scenes."""
+"""`python -m recipes`: train, export and evaluate the demo checkpoint, and draw its scenes."""
 
 import json
 import random
@@ -74,7 +74,7 @@ FlowStart = Annotated[
 
 @contextmanager
 def _within_budget(out: Path) -> Iterator[None]:
-    """Names the checkpoint that was written, or ends with status 3 where the budget was spent before."""
+    """Prints the written checkpoint, or exits with status 3 if the budget ran out first."""
     from recipes.loop import OutOfBudgetError
 
     try:
@@ -119,7 +119,7 @@ def train(
     start: Start = None,
     seed: Seed = None,
 ) -> None:
-    """Train the checkpoint; after a kill the same command goes on from the last snapshots."""
+    """Train the checkpoint; after a kill the same command resumes from the last snapshots."""
     from recipes.recipe import train_all
 
     chosen = preset_of(PRESETS, preset, seed)
@@ -143,7 +143,7 @@ def train_flow(
     start: FlowStart = None,
     seed: Seed = None,
 ) -> None:
-    """Train a checkpoint in Stable Diffusion 3's layout; after a kill the same command goes on."""
+    """Train a checkpoint in Stable Diffusion 3's layout; after a kill the same command resumes."""
     from recipes.flow_recipe import train_flow
 
     chosen = gentler(with_samples(preset_of(FLOW_PRESETS, preset, seed), "flow", samples), "flow", rate)
@@ -159,7 +159,7 @@ def train_instruct(
     budget_s: Budget = None,
     samples: Longer = None,
 ) -> None:
-    """Train the checkpoint on to edit by instruction, on one thread; after a kill the same command goes on."""
+    """Fine-tune the checkpoint to edit by instruction, on one thread; after a kill the same command resumes."""
     import torch
 
     from recipes.instruct import train_instruct
@@ -183,7 +183,7 @@ def train_segmenter(
     budget_s: Budget = None,
     samples: Longer = None,
 ) -> None:
-    """Train the segmenter; after a kill the same command goes on from the last snapshot."""
+    """Train the segmenter; after a kill the same command resumes from the last snapshot."""
     from recipes.segmenter import train_segmenter
 
     chosen = with_samples(preset_of(SEGMENTER_PRESETS, preset), "segmenter", samples)
@@ -196,7 +196,7 @@ def export_segmenter(
     state: State = Path(".cache/demo-segmenter"),
     out: Out = Path("segmenter"),
 ) -> None:
-    """Write what a run of `train-segmenter` in progress has reached."""
+    """Export the segmenter of a `train-segmenter` run in progress."""
     from recipes.segmenter import export_segmenter_snapshot
 
     seen = export_segmenter_snapshot(preset_of(SEGMENTER_PRESETS, preset), state, out)
@@ -216,7 +216,7 @@ def train_consistency(
     guidance_step_size: StepSize = STEP_SIZE,
     spatial_step_size: SpatialStepSize = SPATIAL_STEP_SIZE,
 ) -> None:
-    """Distil the checkpoint into one of few steps; after a kill the same command goes on."""
+    """Distil the checkpoint into a few-step one; after a kill the same command resumes."""
     from recipes.consistency import train_consistency
 
     chosen = with_samples(preset_of(PRESETS, preset), "consistency", samples)
@@ -235,7 +235,7 @@ def export_consistency(
     guidance_step_size: StepSize = STEP_SIZE,
     spatial_step_size: SpatialStepSize = SPATIAL_STEP_SIZE,
 ) -> None:
-    """Write a checkpoint of what a run of `train-consistency` in progress has reached."""
+    """Export a checkpoint of a `train-consistency` run in progress."""
     from recipes.consistency import export_consistency_snapshot
 
     guidance = _guidance(guidance_resolution, guidance_step_size, spatial_step_size)
@@ -255,7 +255,7 @@ def export(
     vae_samples: Longer = None,
     start: Start = None,
 ) -> None:
-    """Write a checkpoint of what a run in progress has reached."""
+    """Export a checkpoint of a run in progress."""
     from recipes.recipe import export_snapshot
 
     guidance = _guidance(guidance_resolution, guidance_step_size, spatial_step_size)
@@ -271,7 +271,7 @@ def export_flow(
     out: Out = Path("flow-checkpoint"),
     start: FlowStart = None,
 ) -> None:
-    """Write a checkpoint of what a run of `train-flow` in progress has reached."""
+    """Export a checkpoint of a `train-flow` run in progress."""
     from recipes.flow_recipe import export_flow_snapshot
 
     seen = export_flow_snapshot(preset_of(FLOW_PRESETS, preset), state, out, start)

@@ -1,4 +1,4 @@
-"""The consistency stage: the demo's UNet learns to go from any noise to the picture at once.
+"""The consistency stage: the demo's UNet learns to map any noise level to the picture in one pass.
 
 Latent consistency distillation (Luo et al. 2023, arXiv 2310.04378, section 4): the teacher's DDIM steps with
 classifier-free guidance are the path, the guidance scale is an input of the student.
@@ -40,7 +40,7 @@ def build_consistency_scheduler(steps: int) -> LCMScheduler:
 
 
 class ConsistencyStage(UnetStage):
-    """Each noisy latent and the teacher's next one along its path shall give the same picture."""
+    """The student learns to give the same picture for a noisy latent and the teacher's next one."""
 
     name = "consistency"
 
@@ -58,7 +58,8 @@ class ConsistencyStage(UnetStage):
             replace(preset, unet=replace(preset.unet, tune_text=False)), tokenizer, encoder.eval(), latents
         )
         self.schedule, self.average = self.distilled.schedule, self.distilled.average
-        # Only the projection of the guidance embedding is new; it begins at zero, so that the student is the teacher.
+        # Only the projection of the guidance embedding is new; it starts at zero, so that the student equals the
+        # teacher.
         missing = self.unet.load_state_dict(teacher.state_dict(), strict=False).missing_keys
         for name in missing:
             self.unet.get_parameter(name).data.zero_()
@@ -138,7 +139,7 @@ def train_consistency(run: Run, *, preset: Preset, out: Path, guidance: Guidance
     """Distils the checkpoint ``start`` and exports the result to ``out``; its VAE and text encoder stay.
 
     Raises:
-        OutOfBudgetError: the run's deadline passed; the same call goes on from the snapshot.
+        OutOfBudgetError: the run's deadline passed; the same call resumes from the snapshot.
     """
     stage, vae = _stage(preset, run, start)
     train(stage, run)
@@ -147,7 +148,7 @@ def train_consistency(run: Run, *, preset: Preset, out: Path, guidance: Guidance
 
 
 def export_consistency_snapshot(preset: Preset, state: Path, out: Path, guidance: Guidance, start: Path) -> int:
-    """Exports what a run in progress has reached: the samples that it had seen.
+    """Exports the checkpoint of a run in progress; returns the number of samples that it has seen.
 
     Raises:
         FileNotFoundError: there is no snapshot yet.

@@ -1,4 +1,4 @@
-"""Writes the checkpoint: a diffusers folder in Stable Diffusion's layout, with the words it knows."""
+"""Export of checkpoints: a diffusers folder in Stable Diffusion's layout, with the known words."""
 
 import json
 import os
@@ -27,22 +27,22 @@ from magedit.demo.vocabulary import GROUPS, INSTRUCTIONS, TOLD, write_vocabulary
 from recipes.silence import build_silent_t5
 
 KEPT = ("README.md",)
-"""Files of an earlier export that are written by hand and stay."""
+"""Files that are written by hand and kept from an earlier export."""
 
 DOMAIN = "flat drawings of rooms"
-"""What the recipes train on, for `GET /v1/models`."""
+"""The training domain, for `GET /v1/models`."""
 
 FLOW_KEYS: Mapping[str, Any] = {
     "guidance_blocks": [1],
     "edit_defaults": {"guidance_scale": 4.0, "flow-edit": {"guidance_scale": 4.0, "source_guidance_scale": 1.0}},
 }
-"""What suits guidance on the checkpoint in Stable Diffusion 3's layout: the block whose maps point best of those in the
+"""Guidance settings of the checkpoint in Stable Diffusion 3's layout: the block whose maps point best of those in the
 first half, and the scale that it draws best with."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Guidance:
-    """What suits this checkpoint's guidance: keys of `model_index.json` that other pipelines ignore."""
+    """The checkpoint's guidance settings: keys of `model_index.json` that other pipelines ignore."""
 
     resolution: int
     """Side in cells of the attention maps to read."""
@@ -106,7 +106,7 @@ def export_flow_checkpoint(
     """Replaces the folder `out` by a checkpoint in Stable Diffusion 3's layout; a kill leaves the old or the new one.
 
     Types as `export_checkpoint` stores them. The third text encoder, T5, is silent; `max_sequence_length` in
-    `model_index.json` says how many of its states are needed: none, though those of the pipeline's default do no harm.
+    `model_index.json` says how many of its states are needed: none, but the pipeline's default number works too.
     """
     first, second = encoders
     tokenizer_3, third = build_silent_t5(transformer.config.joint_attention_dim)
@@ -148,7 +148,7 @@ def _store(
 
 
 def replace_folder(fresh: Path, out: Path) -> None:
-    """Puts a new export in the place of an earlier one, whose files written by hand stay."""
+    """Replaces an earlier export, whose files written by hand are kept."""
     for name in KEPT:
         if (out / name).exists():
             shutil.copy2(out / name, fresh / name)

@@ -1,4 +1,4 @@
-"""The stages of a checkpoint in Stable Diffusion 3's layout: two text encoders that tag, a transformer of flows.
+"""The stages of a checkpoint in Stable Diffusion 3's layout: two text encoders, trained to tag, and a flow transformer.
 
 Rectified flow (Liu et al. 2022, arXiv 2209.03003) with joint attention (Esser et al. 2024, arXiv 2403.03206).
 """
@@ -25,7 +25,7 @@ VARIED: Final = 0.35
 
 
 def draw_room(rng: random.Random) -> Scene:
-    """A room to learn from."""
+    """A training sample."""
     return sample_varied_scene(rng) if rng.random() < VARIED else sample_scene(rng)
 
 
@@ -81,7 +81,7 @@ class TowersStage:
         self.model: nn.Module = self.tagger
 
     def loss(self, seed: str, progress: float) -> tuple[Tensor, dict[str, float]]:
-        """See `Stage.loss`; logs the share of words whose tags are all right."""
+        """See `Stage.loss`; logs the share of words with all tags right."""
         del progress
         rng = random.Random(seed)
         captions = [varied_caption(draw_room(rng), rng) for _ in range(self.schedule.batch)]
@@ -92,8 +92,8 @@ class TowersStage:
 class FlowStage:
     """Mean squared error of the velocity at stratified logit-normal times; the text encoders learn too.
 
-    `model` holds all that learns: "transformer", "text_encoder" and "text_encoder_2". A part of the batches sees the
-    zeros that a pipeline without T5 appends, so that the checkpoint draws alike with them and without.
+    `model` holds the trained modules: "transformer", "text_encoder" and "text_encoder_2". A part of the batches sees
+    the zeros that a pipeline without T5 appends, so that the checkpoint works with and without them.
     """
 
     name = "flow"
@@ -118,7 +118,7 @@ class FlowStage:
         self.model: nn.Module = nn.ModuleDict(parts).to(self.device)
 
     def time(self, share: float) -> float:
-        """The time at `share`, in (0, 1), of the distribution they are drawn from: 0 the picture, 1 the noise."""
+        """The time at quantile `share`, in (0, 1), of the training distribution: 0 is the picture, 1 the noise."""
         normal = math.sqrt(2) * torch.erfinv(torch.tensor(2 * share - 1, dtype=torch.float64)).item()
         return 1 / (1 + math.exp(-self.recipe.mean - self.recipe.deviation * normal))
 
@@ -161,6 +161,6 @@ class FlowStage:
         return error.mean(), {"clear": error[:half].mean().item(), "noisy": error[half:].mean().item()}
 
     def caption(self, index: int, rng: random.Random) -> str:
-        """A caption of a room of the training set, drawn afresh."""
+        """A newly drawn caption of a room of the training set."""
         scene = flow_scene(self.preset.seed, index)
         return (varied_caption if rng.random() < 0.6 else caption_scene)(scene, rng).text

@@ -1,6 +1,6 @@
 """The whole recipe of a checkpoint in Stable Diffusion 3's layout: text encoders, VAE, latents, transformer, export.
 
-Every process runs this same sequence; a killed run starts it again and each stage goes on from its snapshot.
+Every process runs this same sequence; a killed run starts it again and each stage resumes from its snapshot.
 """
 
 from functools import partial
@@ -27,7 +27,7 @@ Parts = tuple[CLIPTokenizer, list[CLIPTextModelWithProjection], AutoencoderKL]
 
 
 def _parts(preset: FlowPreset, run: Run, start: Path | None) -> Parts:
-    """What the transformer is trained against: of the checkpoint `start`, or trained here."""
+    """The frozen parts for training the transformer: from the checkpoint `start`, or trained here."""
     if start is not None:
         encoders = [
             CLIPTextModelWithProjection.from_pretrained(start / name, dtype=torch.float32)
@@ -79,13 +79,13 @@ def _export(preset: FlowPreset, parts: Parts, stage: FlowStage, out: Path) -> No
 
 
 def train_flow(run: Run, *, preset: FlowPreset, out: Path, start: Path | None = None) -> None:
-    """Trains what is not trained yet and exports the checkpoint to `out`.
+    """Trains the missing stages and exports the checkpoint to `out`.
 
     With `start`, the folder of a checkpoint of this layout, its VAE is taken as it is; its transformer and text
     encoders are trained on.
 
     Raises:
-        OutOfBudgetError: the run's deadline passed; the same call goes on from the snapshots.
+        OutOfBudgetError: the run's deadline passed; the same call resumes from the snapshots.
     """
     parts = _parts(preset, run, start)
     rooms = partial(flow_scene, preset.seed)
@@ -98,7 +98,7 @@ def train_flow(run: Run, *, preset: FlowPreset, out: Path, start: Path | None = 
 
 
 def export_flow_snapshot(preset: FlowPreset, state: Path, out: Path, start: Path | None = None) -> int:
-    """Exports what a run in progress has reached: the samples that its transformer had seen.
+    """Exports the checkpoint of a run in progress; returns the samples that its transformer has seen.
 
     Raises:
         FileNotFoundError: the stage has no snapshot yet.

@@ -31,7 +31,7 @@ from recipes.vae import LATENT_CHANNELS, pixels
 
 
 def training_edits(preset: Preset) -> list[DemoEdit]:
-    """The pairs to learn from, as many of each kind: edits that an instruction can tell without a mask."""
+    """The training pairs, equally many of each kind: edits that an instruction describes without a mask."""
     each = preset.instruct.pairs // len(EDIT_KINDS)
     return [edit for kind in EDIT_KINDS for edit in sample_edits(kind, each, preset.seed)]
 
@@ -56,7 +56,7 @@ def encode_pairs(vae: AutoencoderKL, preset: Preset, edits: list[DemoEdit], path
 
 
 def widen(unet: UNet2DConditionModel, trained: UNet2DConditionModel) -> None:
-    """Takes the weights of a UNet without the further channels, whose own begin at zero (section 3.2)."""
+    """Loads the weights of a UNet without the further channels, whose weights start at zero (section 3.2)."""
     weights = trained.state_dict()
     first = unet.conv_in.weight.detach().zero_()
     first[:, :LATENT_CHANNELS] = weights["conv_in.weight"]
@@ -66,7 +66,7 @@ def widen(unet: UNet2DConditionModel, trained: UNet2DConditionModel) -> None:
 def teach_words(
     encoder: CLIPTextModel, tokenizer: CLIPTokenizer, preset: Preset, words: CLIPTokenizer
 ) -> CLIPTextModel:
-    """The encoder for the tokenizer ``words``, which has more: what both have keeps its embedding."""
+    """The encoder for the larger tokenizer ``words``; common tokens keep their embedding."""
     taught = build_text_encoder(preset.text, words)
     weights = encoder.state_dict()
     table = taught.get_input_embeddings().weight.detach()
@@ -81,7 +81,7 @@ def teach_words(
 
 
 class InstructStage(UnetStage):
-    """`UnetStage` on pairs: what the picture becomes, from what it was and an instruction."""
+    """`UnetStage` on pairs: the edited picture from the original and an instruction."""
 
     name = "instruct"
 
@@ -112,10 +112,10 @@ class InstructStage(UnetStage):
 
 
 def train_instruct(preset: Preset, run: Run, out: Path, start: Path) -> None:
-    """Trains the checkpoint ``start`` on to edit by instruction and exports that to ``out``; its VAE stays.
+    """Fine-tunes the checkpoint ``start`` to edit by instruction and exports it to ``out``; its VAE is kept.
 
     Raises:
-        OutOfBudgetError: the run's deadline passed; the same call goes on from the snapshot.
+        OutOfBudgetError: the run's deadline passed; the same call resumes from the snapshot.
     """
     torch.manual_seed(preset.seed)
     old = CLIPTokenizer.from_pretrained(start / "tokenizer")

@@ -1,4 +1,4 @@
-"""The training set as latents: made once, kept in shards, normalized."""
+"""The training set as latents: computed once, kept in shards, normalized."""
 
 import hashlib
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from recipes.loop import Run, save_atomically
 from recipes.vae import normalize_latents, pixels
 
 SHARD: Final = 1000
-"""Latents per file: what a kill may cost."""
+"""Latents per file, the most that a kill loses."""
 ENCODED_AT_ONCE: Final = 8
 """Pictures per pass of the encoder."""
 MEASURED: Final = 256
@@ -26,7 +26,7 @@ Rooms = Callable[[int], Scene]
 
 
 def wait(run: Run) -> None:
-    """Until every process of the run is here."""
+    """Wait for every process of the run."""
     if run.processes > 1:
         dist.barrier()
 
@@ -54,7 +54,7 @@ def encode_shard(
 ) -> Tensor:
     """Latents of one shard of the training set, from its file or made and stored: unit deviation, float16.
 
-    `pictures` is the whole set's length; the last shard is the shorter for it. `bfloat16`: how the encoder computes.
+    `pictures` is the whole set's length; the last shard may be shorter. `bfloat16`: how the encoder computes.
     """
     path = folder / f"latents-{number:03d}.pt"
     if path.exists():
@@ -77,7 +77,7 @@ def make_latents(
     vae: AutoencoderKL, rooms: Rooms, pictures: int, size: int, run: Run, *, bfloat16: bool = False
 ) -> Tensor:
     """The training set's latents: (pictures, c, h, w), float16; the processes share the shards out."""
-    # a VAE that was trained on has other latents, and another seed other rooms
+    # latents depend on the VAE's training, rooms on the seed
     folder = run.state / f"latents-{run.seed}-{_fingerprint(vae)}"
     shards = range(-(-pictures // SHARD))
     for number in shards[run.rank :: run.processes]:

@@ -18,7 +18,7 @@ _FILES, _CLASSES = ("noun", "verb", "adj", "adv"), "nvar"
 _MATERIALS = ("material", "fabric", "building_material", "metallic_element", "rock", "precious_metal")
 _COLOURS = ("chromatic_color", "achromatic_color")
 _SENSES = 4
-"""A word's senses that count for what it names: rarer ones mislead."""
+"""Senses of a word that are considered; rarer ones mislead."""
 
 
 class _Synset(NamedTuple):

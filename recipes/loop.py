@@ -1,5 +1,4 @@
-"""The loop every stage shares: schedule, data parallelism, snapshots that survive a kill, curves,
-progress."""
+"""Training loop of all stages: schedule, data parallelism, snapshots that survive a kill, curves, progress."""
 
 import json
 import os
@@ -50,7 +49,7 @@ class Run:
 
 
 class OutOfBudgetError(RuntimeError):
-    """The time given to this call is spent; the same command resumes."""
+    """The time budget of this call is spent; the same command resumes."""
 
 
 def rate(schedule: Schedule, seen: int) -> float:
@@ -61,7 +60,7 @@ def rate(schedule: Schedule, seen: int) -> float:
 
 
 def save_atomically(content: object, path: Path) -> None:
-    """Writes a torch file so that a kill leaves either the old one or the new one, whole."""
+    """Writes a torch file atomically: a kill leaves the old or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     with temporary.open("wb") as file:
@@ -138,7 +137,7 @@ def train(stage: Stage, run: Run) -> None:
             for tool in tools:
                 tool.step()
             if stage.average:
-                # a short memory at first, or the random start would stay in the average for long
+                # a short memory at first, else the random start would stay in the average for long
                 memory_left = min(stage.average, (1 + step) / (10 + step))
                 for name, value in model.state_dict().items():
                     averaged[name].lerp_(value, 1 - memory_left)

@@ -1,8 +1,8 @@
 """Muon: momentum whose update is orthogonalized (Jordan et al. 2024, "Muon: an optimizer for hidden layers").
 
 `torch.optim.Muon` takes matrices only; here a convolution's weight (out, in, h, w) counts as (out, in * h *
-w). On a CPU the orthogonalization is a good part of a step, so wide matrices iterate on their Gram matrix,
-and several processes share the matrices out.
+w). On a CPU the orthogonalization takes much of a step, so wide matrices iterate on their Gram matrix,
+and several processes divide the matrices among them.
 """
 
 from collections.abc import Callable, Iterable

@@ -46,14 +46,14 @@ class VaeRecipe:
     latents: int = 4
     """Channels of the latent."""
     attention: bool = True
-    """Whether the middle blocks attend over all cells: without, a VAE taught on crops suits pictures of any size."""
+    """Whether the middle blocks attend over all cells; without, a VAE trained on crops suits pictures of any size."""
     bfloat16: bool = False
     """Whether convolutions compute in bfloat16 (weights stay float32)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextRecipe:
-    """CLIPTextModel, taught to tag captions."""
+    """CLIPTextModel, trained to tag captions."""
 
     width: int
     layers: int
@@ -77,20 +77,19 @@ class UnetRecipe:
     gamma: float = 5.0
     """Min-SNR weight: min(SNR, gamma) / SNR (Hang et al. 2023, section 3.4)."""
     noisy: float = 0.67
-    """Share of the samples at time steps whose SNR is below 0.5, where it is decided what stands where; 0.54 of the
-    steps are."""
+    """Share of the samples at time steps with an SNR below 0.5, which decide the layout; 0.54 of all steps are."""
     tilt: float = 0.3
     """The weight is multiplied by alpha_bar to the power of -tilt. 0: error of the noise, 1: of v (Salimans & Ho 2022,
-    appendix D); between them, what stands where counts more than with the one and surfaces more than with the other."""
+    appendix D); between them, layout counts more than with the one and surfaces more than with the other."""
     tune_text: bool = True
-    """Whether the text encoder, taught to tag, is trained on with the UNet."""
+    """Whether the text encoder, trained to tag, is trained further with the UNet."""
     average: float = 0.998
     """Decay of the exponential moving average of the weights, per step."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class InstructRecipe:
-    """The UNet trained on to edit by instruction (Brooks et al. 2023, arXiv 2211.09800, section 3.2)."""
+    """The UNet fine-tuned to edit by instruction (Brooks et al. 2023, arXiv 2211.09800, section 3.2)."""
 
     schedule: Schedule
     pairs: int
@@ -98,7 +97,7 @@ class InstructRecipe:
     dropped: float = 0.05
     """Share of the samples without instruction, without picture, and without both, each (section 3.2.1)."""
     short: float = 0.3
-    """Share of the instructions that name a thing by its class alone."""
+    """Share of the instructions that name an object by its class alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +110,7 @@ class ConsistencyRecipe:
     steps: int = 16
     """DDIM steps of the teacher, whose timesteps are the student's."""
     guidance: tuple[float, float] = (1.0, 9.0)
-    """Guidance scales of the teacher: drawn evenly between these, and told to the student."""
+    """Guidance scales of the teacher: drawn uniformly between these, and an input of the student."""
     embedding: int = 256
     """Width of the guidance embedding (published program: 256)."""
     average: float = 0.99
@@ -166,10 +165,10 @@ class FlowPreset:
 
 @dataclass(frozen=True, kw_only=True)
 class SegmenterRecipe:
-    """SamModel, taught by clicks and boxes on rooms."""
+    """SamModel, trained with clicks and boxes on rooms."""
 
     width: int
-    """Of the picture's encoder."""
+    """Width of the image encoder."""
     layers: int
     heads: int
     patch: int

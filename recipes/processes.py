@@ -13,7 +13,7 @@ import torch.distributed as dist
 from recipes.loop import Run
 
 Work = Callable[[Run], None]
-"""What every process does; it must be picklable."""
+"""The work of every process; it must be picklable."""
 
 
 def _join(work: Work, meeting: str, run: Run, budget_s: float | None) -> None:
@@ -29,10 +29,10 @@ def _join(work: Work, meeting: str, run: Run, budget_s: float | None) -> None:
 
 
 def train_in_processes(work: Work, run: Run, *, processes: int = 1, budget_s: float | None = None) -> None:
-    """Does the work in this process and `processes - 1` others, each with its own rank in `run`.
+    """Runs the work in this process and `processes - 1` others, each with its own rank in `run`.
 
     Raises:
-        OutOfBudgetError: `budget_s` seconds passed; the same call goes on from the snapshots.
+        OutOfBudgetError: `budget_s` seconds passed; the same call resumes from the snapshots.
     """
     run.state.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:

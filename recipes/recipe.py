@@ -1,6 +1,6 @@
-"""The whole recipe, from nothing to a checkpoint: text encoder, VAE, latents, UNet (with the text encoder), export.
+"""The whole recipe, from scratch to a checkpoint: text encoder, VAE, latents, UNet (with the text encoder), export.
 
-Every process runs this same sequence; a killed run starts it again and each stage goes on from its snapshot.
+Every process runs this same sequence; a killed run starts it again and each stage resumes from its snapshot.
 """
 
 from functools import partial
@@ -50,7 +50,7 @@ def train_vae(preset: Preset, run: Run) -> AutoencoderKL:
 
 
 def _parts(preset: Preset, run: Run, start: Path | None) -> tuple[CLIPTokenizer, CLIPTextModel, AutoencoderKL]:
-    """What the UNet is trained against: of the checkpoint `start`, or trained here."""
+    """The frozen parts for training the UNet: from the checkpoint `start`, or trained here."""
     if start is None:
         tokenizer = _tokenizer(run)
         return tokenizer, train_text(preset, run, tokenizer), train_vae(preset, run)
@@ -71,13 +71,13 @@ def _unet_stage(
 
 
 def train_all(run: Run, *, preset: Preset, out: Path, guidance: Guidance, start: Path | None = None) -> None:
-    """Trains what is not trained yet and exports the checkpoint to `out`.
+    """Trains the missing stages and exports the checkpoint to `out`.
 
     With `start`, the folder of a checkpoint, its VAE is taken as it is, its UNet is trained on, and with it, if the
     preset says so, its text encoder.
 
     Raises:
-        OutOfBudgetError: the run's deadline passed; the same call goes on from the snapshots.
+        OutOfBudgetError: the run's deadline passed; the same call resumes from the snapshots.
     """
     tokenizer, encoder, vae = _parts(preset, run, start)
     latents = make_latents(vae, partial(training_scene, preset.seed), preset.unet.pictures, preset.size, run)
@@ -96,7 +96,7 @@ def train_all(run: Run, *, preset: Preset, out: Path, guidance: Guidance, start:
 
 
 def export_snapshot(preset: Preset, state: Path, out: Path, guidance: Guidance, start: Path | None = None) -> int:
-    """Exports what a run in progress has reached: the samples that its UNet had seen.
+    """Exports the checkpoint of a run in progress; returns the number of samples that its UNet has seen.
 
     Raises:
         FileNotFoundError: the UNet stage has no snapshot yet.

@@ -1,4 +1,4 @@
-"""The segmenter: a small model of SAM's layout that finds a room's things by clicks and boxes."""
+"""The segmenter: a small model of SAM's layout that finds the objects of a room by clicks and boxes."""
 
 import math
 import os
@@ -27,13 +27,13 @@ LOOSE: Final = 2.5
 DENSE: Final = 20.0
 """Weight of the boxes that the encoder alone tells, beside the masks."""
 SMALLEST: Final = 12
-"""Pixels of the smallest thing that is asked for."""
+"""Pixels of the smallest object in training prompts."""
 CANDIDATES: Final = 3
-"""Masks for one click: the part, the whole thing, and the thing with what stands before it."""
+"""Masks for one click: the part, the whole object, and the object with those in front of it."""
 
 
 def _places(side: int, width: int) -> Tensor:
-    """Sines and cosines of the cells' places, to begin with: (1, side, side, width)."""
+    """Initial position embedding, sines and cosines of the cells' places: (1, side, side, width)."""
     pitch = math.pi * torch.arange(side) / side
     waves = pitch[:, None] * 2 ** (torch.arange(width // 4) % 5)
     waves = torch.cat([waves.sin(), waves.cos()], dim=1)
@@ -79,14 +79,14 @@ def build_segmenter(recipe: SegmenterRecipe, size: int) -> SamModel:
             parameter.data.copy_(0.2 * _places(parameter.shape[1], parameter.shape[3]))
         elif parameter.ndim == 4:
             nn.init.kaiming_normal_(parameter, nonlinearity="linear")
-    # SAM's own deviation of the random frequencies; transformers' default would make neighbours strangers
+    # SAM's own deviation of the random frequencies; transformers' default decorrelates neighbours
     nn.init.normal_(model.shared_image_embedding.positional_embedding, std=1.0)
     model.shared_image_embedding.positional_embedding.requires_grad_(False)
     return model
 
 
 def build_processor(model: SamModel) -> SamProcessor:
-    """What turns pictures and prompts into the model's inputs."""
+    """The processor from pictures and prompts to the model's inputs."""
     size = model.config.vision_config.image_size
     low = 4 * size // model.config.vision_config.patch_size
     return SamProcessor(
@@ -103,16 +103,16 @@ def build_processor(model: SamModel) -> SamProcessor:
 
 @dataclass(frozen=True)
 class Targets:
-    """What a room's clicks and boxes mean: (n, size, size) each, bool."""
+    """The masks that a room's clicks and boxes can mean: (n, size, size) each, bool."""
 
     whole: NDArray[np.bool_]
-    """Where each thing is seen; last the wall and the floor."""
+    """Visible pixels of each object; the wall and the floor last."""
     part: NDArray[np.bool_]
-    """Parts of the things."""
+    """Parts of the objects."""
     owner: NDArray[np.int64]
-    """Which thing each part belongs to."""
+    """The object of each part."""
     full: NDArray[np.bool_]
-    """Each thing with what stands before it."""
+    """Each object with those in front of it."""
 
     @property
     def stack(self) -> NDArray[np.bool_]:
@@ -239,7 +239,7 @@ def sample_prompts(masks: Targets, number: int, length: int, rng: random.Random)
 
 
 def _errors(logits: Tensor, wanted: Tensor) -> Tensor:
-    """Cross entropy, weighted towards the edges of a decision, plus Dice, per mask: (..., h, w) to (...)."""
+    """Cross entropy, weighted towards uncertain pixels, plus Dice, per mask: (..., h, w) to (...)."""
     entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
     chance = logits.sigmoid()
     focal = (entropy * (0.1 + (chance - wanted).abs())).mean((-2, -1))

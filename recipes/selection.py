@@ -14,14 +14,14 @@ AnyPreset = TypeVar("AnyPreset", Preset, FlowPreset, SegmenterPreset)
 
 
 def preset_of(presets: Mapping[str, AnyPreset], name: str, seed: int | None = None) -> AnyPreset:
-    """The preset ``name``, with ``seed`` in place of its own where one is given. Raises typer.BadParameter."""
+    """The preset ``name``, with ``seed`` in place of its own if given. Raises typer.BadParameter."""
     if name not in presets:
         raise typer.BadParameter(f"preset {name!r} is unknown: use one of {', '.join(presets)}")
     return presets[name] if seed is None else replace(presets[name], seed=seed)
 
 
 def with_samples(preset: AnyPreset, stage: str, samples: int | None) -> AnyPreset:
-    """The preset with so many samples in its stage ``stage``; None: as it is."""
+    """The preset with this number of samples in its stage ``stage``; None: unchanged."""
     if samples is None:
         return preset
     recipe = getattr(preset, stage)
@@ -29,8 +29,8 @@ def with_samples(preset: AnyPreset, stage: str, samples: int | None) -> AnyPrese
 
 
 def gentler(preset: AnyPreset, stage: str, share: float | None) -> AnyPreset:
-    """The preset with the share ``share`` (0..1) of the stage's learning rates, which fall from the start; None: as it
-    is."""
+    """The preset with the share ``share`` (0..1) of the stage's learning rates, which fall from the start; None:
+    unchanged."""
     if share is None:
         return preset
     recipe = getattr(preset, stage)

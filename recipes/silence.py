@@ -1,6 +1,6 @@
-"""A T5 encoder that says nothing: zeros, as `StableDiffusion3Pipeline` puts in place of one that is left out.
+"""A silent T5 encoder: zeros, as `StableDiffusion3Pipeline` uses in place of a missing one.
 
-The pipeline loads without further arguments only where all three text encoders are there.
+The pipeline loads without further arguments only if all three text encoders are present.
 """
 
 from transformers import T5Config, T5EncoderModel, T5TokenizerFast

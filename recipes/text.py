@@ -1,4 +1,4 @@
-"""The text encoder stage: CLIPTextModel learns to tag captions, before it learns on with the UNet.
+"""The text encoder stage: CLIPTextModel learns to tag captions, before it is trained further with the UNet.
 
 Each noun must tell its class and what was said before it, the last word of each mention everything that was
 said of the thing, the end token what the room holds: so a word's hidden state carries what the UNet is to
@@ -27,12 +27,12 @@ TAGS: dict[str, tuple[str | None, ...]] = {
     "side": (None, *SIDES),
     "number": ("0", "1", "2"),
 }
-"""What a mention's words are tagged with; None where it is not said."""
+"""Tags of a mention's words; None where the caption does not say."""
 ROOM_TAGS: dict[str, tuple[str | None, ...]] = {"wall": (None, *WALLS), "floor": (None, *FLOORS)}
 
 
 def text_config(recipe: TextRecipe, tokenizer: CLIPTokenizer) -> CLIPTextConfig:
-    """What a text encoder of this recipe is for this tokenizer."""
+    """The config of this recipe's text encoder for this tokenizer."""
     return CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=recipe.width,
@@ -53,7 +53,7 @@ def build_text_encoder(recipe: TextRecipe, tokenizer: CLIPTokenizer) -> CLIPText
 
 
 def tags_at(caption: Caption, mention: Mention, word: int) -> list[int]:
-    """The tags (indices in the order of `TAGS`) that `word` of a mention must tell: what was said by then."""
+    """The tags (indices in the order of `TAGS`) that `word` of a mention must tell: those said up to it."""
     said = caption.words[mention.start : word + 1]
     values = {
         "kind": mention.kind,
@@ -66,7 +66,7 @@ def tags_at(caption: Caption, mention: Mention, word: int) -> list[int]:
 
 
 class Tagger(nn.Module):
-    """Text encoders with one linear head per tag; the heads are thrown away."""
+    """Text encoders with one linear head per tag; the heads are discarded."""
 
     def __init__(self, encoders: Sequence[nn.Module], width: int) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class TextStage:
         self.model: nn.Module = self.tagger
 
     def loss(self, seed: str, progress: float) -> tuple[Tensor, dict[str, float]]:
-        """See `Stage.loss`; logs the share of words whose tags are all right."""
+        """See `Stage.loss`; logs the share of words with all tags right."""
         del progress
         rng = random.Random(seed)
         captions = [caption_scene(sample_scene(rng), rng) for _ in range(self.schedule.batch)]

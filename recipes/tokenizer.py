@@ -21,9 +21,9 @@ def _words(groups: Mapping[str, Iterable[str]]) -> Iterator[str]:
 
 
 def kept_tokenizer(folder: Path, groups: Mapping[str, Iterable[str]] = GROUPS) -> CLIPTokenizer:
-    """The tokenizer in `folder`, or one built there: each building gives letters other ids, so weights need the first.
+    """The tokenizer in `folder`, built if missing: every build gives letters other ids, so weights need the first.
 
-    A kill leaves a whole one or none.
+    A kill leaves a complete one or none.
     """
     if not folder.exists():
         fresh = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
@@ -35,7 +35,7 @@ def kept_tokenizer(folder: Path, groups: Mapping[str, Iterable[str]] = GROUPS) -
 def build_tokenizer(folder: Path, groups: Mapping[str, Iterable[str]] = GROUPS) -> CLIPTokenizer:
     """Learns the merges from a vocabulary, saves the tokenizer in `folder`, and loads it back.
 
-    A word outside the vocabulary falls apart into letters, as CLIP's does.
+    A word outside the vocabulary is split into letters, as in CLIP's tokenizer.
     """
     backend = Tokenizer(models.BPE(unk_token=END, end_of_word_suffix="</w>", continuing_subword_prefix=""))
     backend.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])

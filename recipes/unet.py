@@ -55,10 +55,10 @@ def training_scene(seed: int, index: int) -> Scene:
 
 @dataclass(frozen=True, kw_only=True)
 class Examples:
-    """A batch to learn from."""
+    """A training batch."""
 
     latents: Tensor
-    """What is to be drawn: (n, 4, h, w)."""
+    """The target: (n, 4, h, w)."""
     texts: list[str]
     beside: Tensor | None = None
     """Further input channels, never noisy: (n, c, h, w)."""
@@ -67,7 +67,7 @@ class Examples:
 class UnetStage:
     """Min-SNR weighted epsilon prediction, stratified time steps, empty captions for guidance-free passes.
 
-    `model` holds both parts that learn, or may: "unet" and "text_encoder".
+    `model` holds the modules that are trained: "unet" and "text_encoder".
     """
 
     name = "unet"
@@ -100,7 +100,7 @@ class UnetStage:
         return Examples(latents=self.latents[indices].float(), texts=texts)
 
     def timestep(self, share: float) -> int:
-        """The time step at `share`, in [0, 1), of the distribution they are drawn from."""
+        """The time step at quantile `share`, in [0, 1), of the training distribution."""
         clear = 1 - self.recipe.noisy
         if share < clear:
             return int(share / clear * self.noisy_from)

@@ -15,7 +15,7 @@ from recipes.presets import FlowPreset, Preset, VaeRecipe
 FACTOR = 8
 """Pixels per latent cell and axis: four blocks, three of which halve."""
 LATENT_CHANNELS = 4
-"""Of Stable Diffusion 1 and 2."""
+"""As in Stable Diffusion 1 and 2."""
 
 
 def build_vae(recipe: VaeRecipe, size: int) -> AutoencoderKL:

@@ -34,11 +34,11 @@ from .models import Edit, Mask, Model, Page, Preview, State
 
 
 class AsyncClient:
-    """Calls one service. For use by any number of tasks of one event loop; an async context manager."""
+    """Calls one service. Tasks of one event loop can share it; an async context manager."""
 
     def __init__(self, server: str, *, key: str | None = None, timeout_s: float = 60.0, retries: int = RETRIES) -> None:
         """``key``: the API key, where the service asks for one; ``retries``: how often a call is repeated, with
-        back-off, while there is no answer, or one that asks to come again."""
+        back-off, after no response or one that asks to retry."""
         self._retries = retries
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = httpx.AsyncClient(base_url=server.rstrip("/"), headers=headers, timeout=timeout_s)
@@ -120,17 +120,17 @@ class AsyncClient:
         return edit_of(await self._call("GET", f"/v1/edits/{edit_id}"))
 
     async def stream(self, edit_id: str, *, on_preview: Callable[[Preview], None] | None = None) -> AsyncIterator[Edit]:
-        """The edit each time it has changed, the last time when it is finished.
+        """Yield the edit each time it changes, the last time when it is finished.
 
-        A stream that breaks off, or cannot be had for the moment (429, 503), is taken up where it was.
+        A stream that breaks off or is refused for the moment (429, 503) is resumed where it was.
 
-        ``on_preview`` sees what the running edit looks like, about once a second.
+        ``on_preview`` is called with previews of the running edit, about once a second.
 
-        No event tells that other edits have moved a waiting one's place in line and estimate: `get` does.
+        When other edits change a queued one's position and estimate, there is no event: call `get`.
 
         Raises:
-            ServiceError: there is no such edit, or it was deleted meanwhile (404); or the service would not answer for
-                longer than the client's retries.
+            ServiceError: there is no such edit, or it was deleted meanwhile (404); or the service did not respond
+                within the client's retries.
         """
         latest, seen, failures = await self.get(edit_id), "", 0
         yield latest
@@ -142,7 +142,7 @@ class AsyncClient:
                     if on_preview is not None and (preview := preview_of(event)) is not None:
                         on_preview(preview)
                     if event.event == "deleted":
-                        # Asking for it says so as the service does.
+                        # `get` raises the service's own error.
                         latest = await self.get(edit_id)
                     elif (newer := after(latest, event)) != latest:
                         latest = newer
@@ -166,16 +166,16 @@ class AsyncClient:
                 async for edit in self.stream(edit_id):
                     latest = edit
         except TimeoutError as error:
-            # One from elsewhere is not ours to explain.
+            # Not ours: leave it to the caller.
             raise (too_late(edit_id, timeout_s) if scope.expired() else error) from error
         return ended(latest, raise_on_failure=raise_on_failure)
 
     async def cancel(self, edit_id: str) -> Edit:
-        """Ask for the edit to stop. Raises ServiceError (409) if it has finished."""
+        """Cancel the edit. Raises ServiceError (409) if it has finished."""
         return edit_of(await self._call("PUT", f"/v1/edits/{edit_id}/cancel"))
 
     async def delete(self, edit_id: str) -> None:
-        """Remove the edit and all its pictures. Raises ServiceError (404) if there was none at the first try."""
+        """Delete the edit and all its pictures. Raises ServiceError (404) if the first attempt finds none."""
         await self._call("DELETE", f"/v1/edits/{edit_id}")
 
     async def list(self, *, state: State | None = None, limit: int = 20, cursor: str | None = None) -> Page:
@@ -183,11 +183,11 @@ class AsyncClient:
         return Page.model_validate_json((await self._make(listing(state, limit, cursor))).content)
 
     async def models(self) -> tuple[Model, ...]:
-        """The models that can be asked for."""
+        """The available models."""
         return tuple(Model.model_validate(each) for each in (await self._call("GET", "/v1/models")).json()["models"])
 
     async def preview(self, edit_id: str) -> Preview | None:
-        """What a running edit looks like; None: there is no preview (yet, or any more)."""
+        """The latest preview of a running edit; None: there is none (yet, or any more)."""
         return preview_in(await self._make(Call("GET", f"/v1/edits/{edit_id}/preview", reads_refusals=True)))
 
     async def result(self, edit_id: str, number: int = 0) -> bytes:
@@ -199,7 +199,7 @@ class AsyncClient:
         return await self._fetch(f"/v1/edits/{edit_id}/artifacts/{name}")
 
     async def download(self, edit: Edit, path: str | Path, number: int = 0) -> Path:
-        """Save a result of a succeeded edit as ``path``, whole or not at all; the path.
+        """Save a result of a succeeded edit as ``path``, completely or not at all; returns the path.
 
         Raises:
             ServiceError: it is not there (any more).
@@ -223,7 +223,7 @@ class AsyncClient:
                     yield event
 
     async def _fetch(self, path: str) -> bytes:
-        # Where the service sends its callers to its storage; httpx leaves the key behind on the way there.
+        # The service may redirect to its storage; httpx does not send the key there.
         return (await self._call("GET", path, follow_redirects=True)).content
 
     async def _call(self, method: str, path: str, **options: Any) -> httpx.Response:

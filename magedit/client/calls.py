@@ -20,18 +20,18 @@ RETRIES = 3
 """How often a call is repeated by default."""
 
 BACKOFF_S = 0.25
-"""Pause before the first repetition, in seconds; doubled each time, and up to as much again by chance."""
+"""Pause before the first retry, in seconds; doubled each time, plus up to as much again at random."""
 
 LONGEST_PAUSE_S = 10.0
-"""A service that wants to be asked later than this, in seconds, gets its way: the call fails."""
+"""Longest `Retry-After` that is honoured, in seconds; beyond it the call fails."""
 
 POLL_S = 0.5
-"""Longest pause between two looks at an edit, in seconds: an answer of which nothing has changed costs little (304)."""
+"""Longest pause between two polls of an edit, in seconds; an unchanged edit is cheap (304)."""
 
 # Fields that are JSON arrays; every other sequence is a field that is repeated.
 _ARRAYS = frozenset({"regions", "mask_shapes", "points", "box"})
 
-# Answers after which the same call may do better (RFC 9110, 15; RFC 6585, 4).
+# Statuses after which a retry may succeed (RFC 9110, 15; RFC 6585, 4).
 _LATER = frozenset({429, 502, 503, 504})
 
 
@@ -45,7 +45,7 @@ class ServiceError(Exception):
 
 
 class EditNotSucceeded(Exception):
-    """The edit that was waited for has failed or was canceled; ``edit`` tells of it."""
+    """The awaited ``edit`` has failed or was canceled."""
 
     def __init__(self, edit: Edit) -> None:
         reason = f": {edit.problem.title}: {edit.problem.detail}" if edit.problem else ""
@@ -54,11 +54,11 @@ class EditNotSucceeded(Exception):
 
 
 class DamagedFile(Exception):
-    """What was received is not what the service says it has."""
+    """The received bytes do not match the service's checksum."""
 
 
 class Call(NamedTuple):
-    """One request; ``options`` are httpx's. Every call of this client can be repeated: what makes an edit carries an
+    """One request; ``options`` are httpx's. Every call can be repeated: those that create an edit carry an
     `Idempotency-Key`."""
 
     method: str
@@ -75,7 +75,7 @@ def submission(
     wait_s: int,
     **fields: object,
 ) -> Call:
-    """`POST /v1/edits`; without a key of the caller's own one is made, so that it can be repeated."""
+    """`POST /v1/edits`; without the caller's key one is generated, so that the call can be repeated."""
     files = [("mask", _upload("mask", mask)) for mask in masks]
     if image is not None:
         files.insert(0, ("image", _upload("image", image)))
@@ -86,7 +86,7 @@ def submission(
 
 
 def _multipart(files: list[tuple[str, tuple[str, bytes]]], data: dict[str, str | list[str]]) -> dict[str, Any]:
-    """httpx's options of a multipart form, which without files it would encode in another way."""
+    """httpx's options for a multipart form; without files httpx would encode it differently."""
     if files:
         return {"data": data, "files": files}
     parts = [(name, each) for name, value in data.items() for each in (value if isinstance(value, list) else [value])]
@@ -113,12 +113,12 @@ def mask_submission(
 
 
 def mask_of(response: httpx.Response) -> Mask:
-    """The mask in an answer."""
+    """The mask in a response."""
     return Mask.model_validate_json(response.content)
 
 
 def found_mask(mask: Mask) -> Mask:
-    """A mask that was waited for. Raises ServiceError if it has not succeeded."""
+    """The mask, once finished. Raises ServiceError if it has not succeeded."""
     if mask.state != "succeeded":
         detail = f"mask {mask.id} is {mask.state}"
         raise ServiceError(mask.problem or Problem(title="No mask", status=409, detail=detail, code=mask.state), None)
@@ -132,12 +132,10 @@ def listing(state: State | None, limit: int, cursor: str | None) -> Call:
 
 
 def pause_before_retry(attempt: int, retries: int, outcome: httpx.Response | httpx.TransportError) -> float | None:
-    """Seconds to wait before the call is made again; None: its outcome holds.
+    """Seconds to wait before the call is retried; None: it is not.
 
     Args:
-        attempt: how often it was made.
-        retries: how often it may be repeated.
-        outcome: the answer, or why there was none.
+        attempt: number of calls so far. retries: most retries. outcome: the response, or the error in place of one.
     """
     if attempt > retries:
         return None
@@ -151,51 +149,51 @@ def pause_before_retry(attempt: int, retries: int, outcome: httpx.Response | htt
 
 
 def _is_under_way(response: httpx.Response) -> bool:
-    """Whether the first call with the same `Idempotency-Key` is being carried out."""
+    """Whether the first call with the same `Idempotency-Key` is still in progress."""
     return response.status_code == httpx.codes.CONFLICT and problem_of(response).code == "idempotency_key_in_use"
 
 
 def checked(response: httpx.Response) -> httpx.Response:
-    """The answer. Raises ServiceError if it is none to be happy with."""
+    """The response. Raises ServiceError on 4xx and 5xx."""
     if response.is_error:
         raise ServiceError(problem_of(response), retry_after_s(response))
     return response
 
 
 def outcome_of(call: Call, attempt: int, response: httpx.Response) -> httpx.Response:
-    """The answer that holds, to the call's ``attempt``. Raises ServiceError, unless the call ``reads_refusals``."""
+    """The final response, to the call's ``attempt``. Raises ServiceError, unless the call ``reads_refusals``."""
     if call.reads_refusals:
         return response
     if call.method == "DELETE" and attempt > 1 and response.status_code == httpx.codes.NOT_FOUND:
-        # The answer to the first one was lost, not what it did.
+        # The first call took effect; its response was lost.
         return response
     return checked(response)
 
 
 def look_pause_s(response: httpx.Response) -> float:
-    """Seconds until the next look at an edit: what the service names, but `POLL_S` at most, for whoever looks on."""
+    """Seconds until the next poll of an edit: what the service asks for, at most `POLL_S`."""
     return min(POLL_S, retry_after_s(response) or POLL_S)
 
 
 def ended(edit: Edit, *, raise_on_failure: bool) -> Edit:
-    """An edit that was waited for. Raises EditNotSucceeded if it has not succeeded, where that is asked for."""
+    """The finished edit. Raises EditNotSucceeded if it has not succeeded and the caller wants that raised."""
     if raise_on_failure and edit.state != "succeeded":
         raise EditNotSucceeded(edit)
     return edit
 
 
 def too_late(edit_id: str, timeout_s: float | None) -> TimeoutError:
-    """What is raised when an edit has not finished in time."""
+    """The error for an edit that has not finished in time."""
     return TimeoutError(f"edit {edit_id} has not finished within {timeout_s:g} s; it goes on, `cancel` stops it")
 
 
 def edit_of(response: httpx.Response) -> Edit:
-    """The edit in an answer."""
+    """The edit in a response."""
     return Edit.model_validate_json(response.content)
 
 
 def preview_in(response: httpx.Response) -> Preview | None:
-    """The preview in an answer; None: there is none now. Raises ServiceError if there is no such edit."""
+    """The preview in a response; None: there is none now. Raises ServiceError if there is no such edit."""
     if response.status_code == httpx.codes.NOT_FOUND and problem_of(response).code == "no_preview":
         return None
     headers = checked(response).headers
@@ -207,7 +205,7 @@ def preview_in(response: httpx.Response) -> Preview | None:
 
 
 def save(data: bytes, edit: Edit, number: int, target: Path) -> None:
-    """Write a result as ``target``, whole or not at all. Raises DamagedFile unless it is what the edit names."""
+    """Write a result as ``target``, completely or not at all. Raises DamagedFile if its checksum is not the edit's."""
     if number < len(edit.results) and hashlib.sha256(data).hexdigest() != edit.results[number].sha256:
         raise DamagedFile(f"result {number} of edit {edit.id} arrived damaged: download it again")
     part = target.with_name(target.name + ".part")
@@ -236,7 +234,7 @@ def _upload(name: str, picture: Picture) -> tuple[str, bytes]:
 
 
 def problem_of(response: httpx.Response) -> Problem:
-    """The problem document of an answer, made up where something in between answered."""
+    """The problem document of a response; a made-up one where a proxy responded."""
     if response.headers.get("content-type", "").startswith("application/problem+json"):
         return Problem.model_validate_json(response.content)
     return Problem(
@@ -245,6 +243,6 @@ def problem_of(response: httpx.Response) -> Problem:
 
 
 def retry_after_s(response: httpx.Response) -> float | None:
-    """When to ask again, in seconds, if the answer says."""
+    """Seconds of the response's `Retry-After`, if it has one."""
     value = response.headers.get("retry-after", "")
     return float(value) if value.isdigit() else None

@@ -12,18 +12,18 @@ from .calls import checked, pause_before_retry
 from .models import Edit, Preview, Progress
 
 SILENCE_S = 45.0
-"""A stream that says nothing for so long is dead, in seconds: the service speaks every 15 s."""
+"""Silence after which a stream is dead, in seconds; the service sends something every 15 s."""
 
 REOPEN_S = 0.5
-"""Pause before a stream that was closed in good order is opened again, in seconds."""
+"""Pause before a stream that ended normally is reopened, in seconds."""
 
 
 OPEN = ServerSentEvent(event="open")
-"""A stream has begun."""
+"""A stream was opened."""
 
 
 class Refused(Exception):
-    """The answer was no stream."""
+    """The response is not a stream."""
 
     def __init__(self, response: httpx.Response) -> None:
         super().__init__(response.status_code)
@@ -33,16 +33,16 @@ class Refused(Exception):
 def opening(
     edit_id: str, seen: str, timeout: httpx.Timeout, *, previews: bool = False
 ) -> tuple[str, dict[str, str], httpx.Timeout]:
-    """Path, headers and time limits of the call that opens a stream where ``seen`` was its last event."""
+    """Path, headers and timeouts of the request that opens a stream behind event ``seen``."""
     headers = {"Last-Event-ID": seen} if seen else {}
     asked = "?previews=true" if previews else ""
     return f"/v1/edits/{edit_id}/events{asked}", headers, httpx.Timeout(timeout.connect, read=SILENCE_S)
 
 
 def pause_before_reopening(failures: int, retries: int, error: httpx.TransportError | Refused) -> float:
-    """Seconds to wait before a stream that broke off or was refused is opened again.
+    """Seconds to wait before a stream that broke off or was refused is reopened.
 
-    Raises ServiceError or what broke it if that would be no use, or was done ``retries`` times.
+    Raises ServiceError, or the error that broke it, if reopening is useless or was tried ``retries`` times.
     """
     pause_s = pause_before_retry(failures, retries, error.response if isinstance(error, Refused) else error)
     if pause_s is not None:
@@ -53,7 +53,7 @@ def pause_before_reopening(failures: int, retries: int, error: httpx.TransportEr
 
 
 def preview_of(event: ServerSentEvent) -> Preview | None:
-    """The preview that an event carries, if it does."""
+    """The preview in an event, if it has one."""
     if event.event != "preview":
         return None
     told = json.loads(event.data)
@@ -61,7 +61,7 @@ def preview_of(event: ServerSentEvent) -> Preview | None:
 
 
 def after(edit: Edit, event: ServerSentEvent) -> Edit:
-    """The edit after an event: the whole of it, or what changes while it runs."""
+    """The edit after an event, which has all of it or only what changes while it runs."""
     if event.event == "state":
         return Edit.model_validate_json(event.data)
     if event.event != "progress":

@@ -13,13 +13,13 @@ TERMINAL: frozenset[State] = frozenset({"succeeded", "failed", "canceled"})
 
 
 class ResponseModel(BaseModel):
-    """Base of all."""
+    """Base of the response models."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class FieldError(ResponseModel):
-    """One blamed parameter."""
+    """One rejected parameter."""
 
     field: str
     message: str
@@ -59,7 +59,7 @@ class Reconstruction(ResponseModel):
 
 
 class ResultMeasures(ResponseModel):
-    """One result: ratios, and what is outside the dilated mask (see `ResultMeasures` in the service's contract)."""
+    """One result: ratios, and the change outside the dilated mask (see `ResultMeasures` in the service's contract)."""
 
     method: str | None = None
     seed: int
@@ -111,14 +111,14 @@ class File(ResponseModel):
 
 
 class Result(File):
-    """A result, and the seed and strength that give it again; None: a service that does not tell."""
+    """A result, and the seed and strength that reproduce it; None: an older service does not report them."""
 
     seed: int | None = None
     strength: float | None = None
 
 
 class EditWarning(ResponseModel):
-    """Something about an accepted edit that its caller may not expect."""
+    """A warning about an accepted edit."""
 
     code: str
     message: str
@@ -126,7 +126,7 @@ class EditWarning(ResponseModel):
 
 
 class Edit(ResponseModel):
-    """An edit as it stands."""
+    """The current state of an edit."""
 
     id: str
     state: State
@@ -157,8 +157,8 @@ class Edit(ResponseModel):
 
 
 class Preview(ResponseModel):
-    """What a running edit looks like, roughly: ``image`` is the whole picture (``content_type``) with what becomes of
-    result ``result`` after ``step`` of ``steps``."""
+    """A rough preview of a running edit: ``image`` is the whole picture (``content_type``) with result ``result`` after
+    ``step`` of ``steps``."""
 
     image: bytes
     content_type: str
@@ -187,7 +187,7 @@ class MaskCandidate(ResponseModel):
 
 
 class Mask(ResponseModel):
-    """A mask as it stands; its candidates, the best one first, once it has succeeded."""
+    """The current state of a mask; once it has succeeded, its candidates, best first."""
 
     id: str
     state: State
@@ -213,7 +213,7 @@ class Page(ResponseModel):
 
 
 class Model(ResponseModel):
-    """A model that can be asked for."""
+    """An available model."""
 
     name: str
     ready: bool

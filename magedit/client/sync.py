@@ -1,4 +1,4 @@
-"""The client that waits."""
+"""The synchronous client."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Client:
 
     def __init__(self, server: str, *, key: str | None = None, timeout_s: float = 60.0, retries: int = RETRIES) -> None:
         """``key``: the API key, where the service asks for one; ``retries``: how often a call is repeated, with
-        back-off, while there is no answer, or one that asks to come again."""
+        back-off, after no response or one that asks to retry."""
         self._retries = retries
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = httpx.Client(base_url=server.rstrip("/"), headers=headers, timeout=timeout_s)
@@ -73,12 +73,12 @@ class Client:
     ) -> Edit:
         """Submit an edit.
 
-        With an ``idempotency_key`` of your own the call can be repeated by another process too: it gives the same edit.
-        ``wait_s`` asks the service to answer when the edit is finished, or after so many seconds; keep it below the
-        client's time-out. ``fields`` are any further form fields of `POST /v1/edits`; None leaves one out.
+        With an ``idempotency_key`` of your own, another process can repeat the call and gets the same edit. ``wait_s``
+        asks the service to answer when the edit is finished, or after so many seconds; keep it below the client's
+        time-out. ``fields`` are any further form fields of `POST /v1/edits`; None leaves one out.
 
-        ``masks`` are pictures; ``mask_shapes`` are masks as data, one mapping per region, in place of them or
-        about them. Without ``image`` the field ``source_edit`` names the edit whose result is edited further.
+        ``masks`` are pictures; ``mask_shapes`` are masks as data, one mapping per region, instead of pictures or
+        referring to them. Without ``image`` the field ``source_edit`` names the edit whose result is edited further.
 
         Raises:
             ServiceError: it was refused; nothing was kept.
@@ -113,15 +113,15 @@ class Client:
 
         Args:
             image: the picture; None: ``source_edit`` names the edit in whose result to look.
-            points: clicks, each x, y and label: 1 of what is meant, 0 not.
-            box: x, y, width and height around what is meant.
-            words: what is meant, in place of points and box.
+            points: clicks, each x, y and label: 1 on the object, 0 off it.
+            box: x, y, width and height around the object.
+            words: the object, in place of points and box.
             idempotency_key: as `submit` has it.
             wait_s: how long one request waits, in seconds; keep it below the client's time-out.
             fields: any further form fields of `POST /v1/masks`.
 
         Raises:
-            ServiceError: it was refused, or nothing was found; the problem tells why.
+            ServiceError: it was refused, or nothing was found; the problem says why.
         """
         call = mask_submission(
             image,
@@ -143,7 +143,7 @@ class Client:
         return edit_of(self._call("GET", f"/v1/edits/{edit_id}"))
 
     def watch(self, edit_id: str) -> Iterator[Edit]:
-        """The edit each time it has changed, the last time when it is finished; asked for twice a second."""
+        """Yield the edit each time it changes, the last time when it is finished; polls twice a second."""
         return self._looks(edit_id, deadline=None)
 
     def _looks(self, edit_id: str, *, deadline: float | None) -> Iterator[Edit]:
@@ -161,17 +161,17 @@ class Client:
             time.sleep(min(look_pause_s(answer), _left_s(deadline)))
 
     def stream(self, edit_id: str, *, on_preview: Callable[[Preview], None] | None = None) -> Iterator[Edit]:
-        """The edit each time it has changed, the last time when it is finished; told by the service as it happens.
+        """Yield the edit each time it changes, the last time when it is finished, from the service's events.
 
-        A stream that breaks off, or cannot be had for the moment (429, 503), is taken up where it was.
+        A stream that breaks off or is refused for the moment (429, 503) is resumed where it was.
 
-        ``on_preview`` sees what the running edit looks like, about once a second.
+        ``on_preview`` is called with previews of the running edit, about once a second.
 
-        No event tells that other edits have moved a waiting one's place in line and estimate: `watch` does.
+        When other edits change a queued one's position and estimate, there is no event: use `watch`.
 
         Raises:
-            ServiceError: there is no such edit, or it was deleted meanwhile (404); or the service would not answer for
-                longer than the client's retries.
+            ServiceError: there is no such edit, or it was deleted meanwhile (404); or the service did not respond
+                within the client's retries.
         """
         latest, seen, failures = self.get(edit_id), "", 0
         yield latest
@@ -183,7 +183,7 @@ class Client:
                     if on_preview is not None and (preview := preview_of(event)) is not None:
                         on_preview(preview)
                     if event.event == "deleted":
-                        # Asking for it says so as the service does.
+                        # `get` raises the service's own error.
                         latest = self.get(edit_id)
                     elif (newer := after(latest, event)) != latest:
                         latest = newer
@@ -207,14 +207,14 @@ class Client:
         timeout_s: float | None = None,
         raise_on_failure: bool = False,
     ) -> Edit:
-        """Wait until the edit is finished; ``on_change`` sees it each time it has changed.
+        """Wait until the edit is finished; ``on_change`` is called each time it changes.
 
         Args:
-            timeout_s: how long to wait at most, in seconds; None: as long as it takes.
-            raise_on_failure: raise if it failed or was canceled, in place of returning it.
+            timeout_s: longest wait in seconds; None: no limit. raise_on_failure: raise if it failed or was canceled, in
+            place of returning it.
 
         Raises:
-            TimeoutError: it has not finished in time. It goes on.
+            TimeoutError: it has not finished in time; it keeps running.
             EditNotSucceeded: see ``raise_on_failure``.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -226,7 +226,7 @@ class Client:
         return ended(edit, raise_on_failure=raise_on_failure)
 
     def preview(self, edit_id: str) -> Preview | None:
-        """What a running edit looks like; None: there is no preview (yet, or any more)."""
+        """The latest preview of a running edit; None: there is none (yet, or any more)."""
         return preview_in(self._make(Call("GET", f"/v1/edits/{edit_id}/preview", reads_refusals=True)))
 
     def result(self, edit_id: str, number: int = 0) -> bytes:
@@ -238,7 +238,7 @@ class Client:
         return self._fetch(f"/v1/edits/{edit_id}/artifacts/{name}")
 
     def download(self, edit: Edit, path: str | Path, number: int = 0) -> Path:
-        """Save a result of a succeeded edit as ``path``, whole or not at all; the path.
+        """Save a result of a succeeded edit as ``path``, completely or not at all; returns the path.
 
         Raises:
             ServiceError: it is not there (any more).
@@ -253,11 +253,11 @@ class Client:
         return self._fetch(href)
 
     def cancel(self, edit_id: str) -> Edit:
-        """Ask for the edit to stop. Raises ServiceError (409) if it has finished."""
+        """Cancel the edit. Raises ServiceError (409) if it has finished."""
         return edit_of(self._call("PUT", f"/v1/edits/{edit_id}/cancel"))
 
     def delete(self, edit_id: str) -> None:
-        """Remove the edit and all its pictures. Raises ServiceError (404) if there was none at the first try."""
+        """Delete the edit and all its pictures. Raises ServiceError (404) if the first attempt finds none."""
         self._call("DELETE", f"/v1/edits/{edit_id}")
 
     def list(self, *, state: State | None = None, limit: int = 20, cursor: str | None = None) -> Page:
@@ -265,7 +265,7 @@ class Client:
         return Page.model_validate_json(self._make(listing(state, limit, cursor)).content)
 
     def models(self) -> tuple[Model, ...]:
-        """The models that can be asked for."""
+        """The available models."""
         return tuple(Model.model_validate(each) for each in self._call("GET", "/v1/models").json()["models"])
 
     def _events(self, edit_id: str, seen: str, *, previews: bool) -> Iterator[ServerSentEvent]:
@@ -280,7 +280,7 @@ class Client:
                 yield from EventSource(response).iter_sse()
 
     def _fetch(self, path: str) -> bytes:
-        # Where the service sends its callers to its storage; httpx leaves the key behind on the way there.
+        # The service may redirect to its storage; httpx does not send the key there.
         return self._call("GET", path, follow_redirects=True).content
 
     def _call(self, method: str, path: str, **options: Any) -> httpx.Response:

@@ -25,7 +25,7 @@ PROMPT_MAX: Final = 1000
 Prompt = Annotated[str, MinLen(1), MaxLen(PROMPT_MAX)]
 
 OPEN: Final = GOVERNED | KIND_GOVERNED | {"method"}
-"""The parameters whose default is not known before the whole request and its checkpoint are."""
+"""Parameters whose default depends on the rest of the request and on the checkpoint."""
 
 
 def doc_of(owner: type, name: str) -> str:
@@ -35,7 +35,7 @@ def doc_of(owner: type, name: str) -> str:
 
 
 def known_region_keys(regions: Any) -> Any:
-    """``regions`` as they are. Raises PydanticCustomError if one is an object with a key that a region has not."""
+    """``regions`` unchanged. Raises PydanticCustomError if one has a key that no region has."""
     known = [each.name for each in dataclasses.fields(Region)]
     for number, region in enumerate(regions if isinstance(regions, list | tuple) else ()):
         for key in region if isinstance(region, dict) else ():
@@ -52,7 +52,7 @@ def known_region_keys(regions: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class AskedEdit:
-    """Everything of a request but its pictures. The fields here and those of `EditConfig` are the fields of the form,
+    """A request without its pictures. The fields here and those of `EditConfig` are the fields of the form,
     of `POST /v1/edits/resolve` and of the command line."""
 
     source_prompt: Annotated[
@@ -62,7 +62,7 @@ class AskedEdit:
             "it (`GET /v1/methods`) do without."
         ),
     ] = None
-    target_prompt: Annotated[Prompt, Doc("What the edited image shall show.")]
+    target_prompt: Annotated[Prompt, Doc("What the edited image should show.")]
     prompt_syntax: Annotated[PromptSyntax, Doc(PROMPT_SYNTAX_DOC)] = "plain"
     words: Annotated[
         tuple[Word, ...],
@@ -91,11 +91,11 @@ class AskedEdit:
 
 
 FIELDS: Final = tuple(each for each in dataclasses.fields(AskedEdit) if each.name not in {"config", "given"})
-"""The fields that are no parameters of `EditConfig`."""
+"""The fields that are not parameters of `EditConfig`."""
 
 
 def asked(values: Mapping[str, Any]) -> AskedEdit:
-    """The edit that fields with these values ask for, each valid by itself; an open one that is None is not given."""
+    """The edit of fields with these values, each valid by itself; None means that an open one is not given."""
     own = {each.name: values[each.name] for each in FIELDS if each.name in values}
     names = [each.name for each in dataclasses.fields(EditConfig) if each.name in values]
     given = {name: values[name] for name in names if name not in OPEN or values[name] is not None}
@@ -104,7 +104,7 @@ def asked(values: Mapping[str, Any]) -> AskedEdit:
 
 
 def read_asked(values: Mapping[str, Any]) -> AskedEdit:
-    """`asked` of values that are still to be checked; one that is left out has its default.
+    """As `asked`, of values that are not checked yet; missing ones take their defaults.
 
     Raises:
         InvalidParameter: a value is not what its field takes, or a field is unknown; names all such fields.
@@ -134,4 +134,4 @@ def _model() -> type[BaseModel]:
 
 
 AskedModel = _model()
-"""The fields as pydantic has them; which of them are set tells what is asked."""
+"""The fields as a pydantic model; its fields that are set are those that the caller gave."""

@@ -11,7 +11,7 @@ from magedit.config import GuidanceParameters, InversionName, MethodName
 from magedit.prompts.alignment import Tokenize
 
 PAPER_SCALE = 2.5
-"""Guidance step size of the paper (4.1), for checkpoints that name none of their own."""
+"""Guidance step size of the paper (4.1), for checkpoints without one of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)

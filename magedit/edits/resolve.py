@@ -39,11 +39,11 @@ from magedit.prompts.weights import plain_prompts
 from magedit.report import EditWarning
 
 Origin = Literal["given", "preset", "kind", "method", "checkpoint", "default"]
-"""Where the value of a parameter comes from."""
+"""Sources of a parameter's value."""
 
 
 class Parameter(NamedTuple):
-    """The value of a parameter, and where it comes from."""
+    """The value of a parameter and its source."""
 
     value: Any
     origin: Origin
@@ -51,7 +51,7 @@ class Parameter(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The most that one edit may have."""
+    """Upper limits of one edit."""
 
     results: int
     regions: int
@@ -66,11 +66,11 @@ class Limits:
 
 @dataclass(kw_only=True)
 class Resolution:
-    """What became of a request, whether or not it can be carried out.
+    """The outcome of resolving a request, valid or not.
 
     ``tokens`` counts those of each prompt, without begin and end; ``unknown`` are its words that the checkpoint's
-    closed vocabulary lacks. ``parameters`` are those that the (first) method reads. ``problems``: why it would be
-    refused, in the order in which that is found.
+    closed vocabulary lacks. ``parameters`` are those that the (first) method reads. ``problems``: the reasons for which
+    it would be refused, in the order in which they are found.
     """
 
     kind: EditKind
@@ -87,20 +87,20 @@ class Resolution:
 
     @property
     def is_guided(self) -> bool:
-        """Whether any of its results is guided, so that words count."""
+        """Whether any result is guided, so that words matter."""
         return any(config.is_guided for config in self.configs)
 
     @property
     def passes(self) -> Passes:
-        """What its results cost, as planned, each method with an inversion of its own."""
+        """The planned cost of all results, each method with its own inversion."""
         stages = [stage for config in self.configs for stage in planned(config, inverted=False).values()]
         return sum(stages, Passes())
 
     def edit(self) -> ResolvedEdit:
-        """The edit to be carried out.
+        """The resolved edit.
 
         Raises:
-            InvalidEdit: it cannot be; the first of `problems`.
+            InvalidEdit: there are problems; this is the first of them.
         """
         if self.problems:
             raise self.problems[0]
@@ -126,14 +126,14 @@ def resolve(
     limits: Limits | None = None,
     shows: str | None = None,
 ) -> Resolution:
-    """What ``asked`` comes to on ``checkpoint``: methods, kind, words, parameters.
+    """Resolve ``asked`` for ``checkpoint``: methods, kind, words, parameters.
 
     Args:
         asked: valid field by field.
-        checkpoint: what it is to be carried out on.
+        checkpoint: the checkpoint that runs it.
         masks: how many there are; None: as many as regions.
-        limits: what a service accepts; None: anything.
-        shows: what the picture is known to show, where the caller does not say.
+        limits: the service's limits; None: no limits.
+        shows: a description of the picture, used without a source prompt.
     """
     checkpoint = replace(checkpoint, tokenize=cache(checkpoint.tokenize))
     problems: list[InvalidEdit] = []
@@ -184,7 +184,7 @@ def resolve(
 
 @contextmanager
 def _noting(problems: list[InvalidEdit]) -> Iterator[None]:
-    """Note what is wrong and go on."""
+    """Record the problem and continue."""
     try:
         yield
     except InvalidEdit as error:
@@ -192,7 +192,7 @@ def _noting(problems: list[InvalidEdit]) -> Iterator[None]:
 
 
 def _without_weights(asked: AskedEdit) -> tuple[AskedEdit, tuple[EditWarning, ...]]:
-    """The request with plain prompts; weights in them are factors of its equalizer, those that it has win."""
+    """The request with plain prompts; weights in them become factors of its equalizer, whose own win."""
     plain = plain_prompts(asked.source_prompt or "", asked.target_prompt, asked.prompt_syntax)
     if not plain.target.strip():
         raise InvalidParameter(
@@ -205,14 +205,15 @@ def _without_weights(asked: AskedEdit) -> tuple[AskedEdit, tuple[EditWarning, ..
 
 
 def _configs(asked: AskedEdit, checkpoint: Checkpoint) -> tuple[EditConfig, ...]:
-    """How to edit, once per method that is asked for; where none is and the checkpoint lacks the default, by its
-    first. The checkpoint's own defaults stand where neither the caller nor the preset says else."""
+    """One configuration per requested method; without one, and if the checkpoint lacks the default, its first. The
+    checkpoint's own defaults apply where neither the caller nor the preset sets a value."""
     configs, governed = _of_methods(asked, checkpoint), _governed(asked, checkpoint)
     return tuple(with_defaults(config, checkpoint.defaults, given=governed) for config in configs)
 
 
 def _governed(asked: AskedEdit, checkpoint: Checkpoint) -> frozenset[str]:
-    """The parameters that caller or preset decide. Of few steps a checkpoint that was distilled for them knows best."""
+    """The parameters set by caller or preset. A few-step checkpoint's own defaults win over the preset for few
+    steps."""
     if asked.preset == "turbo" and "few-step" in checkpoint.traits:
         return frozenset(asked.given)
     return frozenset(asked.given | PRESETS[asked.preset].keys())
@@ -280,7 +281,7 @@ def _regions(asked: AskedEdit, masks: int | None, limits: Limits | None) -> tupl
 
 
 def _read(found: Resolution, asked: AskedEdit, checkpoint: Checkpoint, *, has_words: bool) -> None:
-    """The kind, told by the prompts where it is `auto`, and what follows from it."""
+    """The kind, read from the prompts where it is `auto`, and its defaults."""
     kept = asked.given | unsuited(checkpoint.traits).keys()
     source, target = found.source_prompt, found.target_prompt
     fitted = [

@@ -16,10 +16,10 @@ SCHEMA_VERSION: Final = 1
 
 
 class ResolvedEdit(BaseModel):
-    """A request that can be carried out on the checkpoint that it was resolved for; masks pair with `regions`.
+    """A valid request for the checkpoint that it was resolved for; masks pair with `regions`.
 
-    Made by `magedit.edits.resolve.resolve`. Values that are made already are held against their bounds too, so that
-    what is written can be read back.
+    Made by `magedit.edits.resolve.resolve`. Values are checked against their bounds even if they are instances already,
+    so that whatever is written can be read back.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", revalidate_instances="always")
@@ -28,9 +28,7 @@ class ResolvedEdit(BaseModel):
     source_prompt: Annotated[str, MaxLen(PROMPT_MAX)] = Field(description="What the image shows.")
     target_prompt: Prompt = Field(description=doc_of(AskedEdit, "target_prompt"))
     regions: tuple[Region, ...] = Field(min_length=1, description="One per mask, in order.")
-    warnings: tuple[EditWarning, ...] = Field(
-        default=(), description="What the caller may not expect of the edit as it was accepted."
-    )
+    warnings: tuple[EditWarning, ...] = Field(default=(), description="Warnings about the accepted edit.")
     kind: EditKind = Field(default="attribute", description="What kind of edit it is, `auto` resolved.")
     config: EditConfig = Field(default_factory=EditConfig, description="How to edit.")
     compare: tuple[EditConfig, ...] = Field(default=(), max_length=8, description=doc_of(AskedEdit, "compare"))

@@ -14,7 +14,7 @@ from magedit.errors import EmptyMask
 from magedit.report import Ratios
 
 RATIO_EPSILON = 1e-12
-"""Keeps a ratio finite where a map is zero everywhere; far below any probability that matters in fp32."""
+"""Keeps a ratio finite where a map is zero everywhere; far below any significant probability in fp32."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def resample_mask(mask: Tensor, side: int, how: MaskResampling) -> Tensor:
     program's nearest neighbour.
 
     Raises:
-        EmptyMask: ``nearest`` falls between the selected pixels; a ratio of nothing is not defined.
+        EmptyMask: ``nearest`` misses all selected pixels, and the ratios of an empty mask are undefined.
     """
     if how == "coverage":
         return F.adaptive_max_pool2d(mask[None, None], side)[0, 0]
@@ -157,8 +157,8 @@ def have_won(
     margin: float = 0.0,
     contrast: float = 0.0,
 ) -> bool:
-    """Whether guidance has nothing left to gain: every word tops its rivals by ``margin``, or stands out by
-    ``contrast`` (`tops_rivals`, `stands_out`). 0: by this it never wins. A negative word has never won.
+    """Whether every word has won: it tops its rivals by ``margin``, or stands out by ``contrast`` (`tops_rivals`,
+    `stands_out`); 0 turns a criterion off. A negative word never wins.
     """
     shares = {name: m.mean(0) / m.mean(0).sum(-1, keepdim=True).clamp_min(RATIO_EPSILON) for name, m in maps.items()}
     return all(
@@ -174,7 +174,7 @@ def have_won(
 def tops_rivals(shares: Mapping[str, Tensor], sides: Mapping[str, int], target: WordTarget, margin: float) -> bool:
     """Whether each token of the word has ``margin`` times the token ratio of its strongest rival inside its mask.
 
-    ``shares``: layer name -> (positions, keys), rows sum to 1. A word without rivals has never won.
+    ``shares``: layer name -> (positions, keys), rows sum to 1. A word without rivals never wins.
     """
     if not target.rivals:
         return False
@@ -186,9 +186,9 @@ def tops_rivals(shares: Mapping[str, Tensor], sides: Mapping[str, int], target: 
 def stands_out(shares: Mapping[str, Tensor], sides: Mapping[str, int], target: WordTarget, contrast: float) -> bool:
     """Whether the word's attention inside its mask is ``contrast`` times that of an equal area elsewhere.
 
-    Elsewhere is where the word is strongest outside: a thing of the same name would draw as much there as inside, so
-    that a word that stands out needs no guidance to find its place. ``shares`` as `tops_rivals`. A mask with nothing
-    outside lets no word stand out.
+    Elsewhere is where the word is strongest outside: another object of the same name would attract as much attention
+    there as inside, so a word that stands out needs no guidance to find its place. ``shares`` as `tops_rivals`. Nothing
+    stands out of a mask that covers everything.
     """
     inside, outside = [], []
     for name, share in shares.items():

@@ -86,19 +86,19 @@ class Descent:
         self.is_over = self.iterations == 0
 
     def look(self, maps: Mapping[str, Tensor]) -> Tensor | None:
-        """The value whose gradient is to be followed, given the maps of ``latent``; None: there is none, it is over."""
+        """The value whose gradient is followed next, given the maps of ``latent``; None: guidance is over."""
         value = self.step_size * self.loss(maps)
         self._losses.append(float(value.detach()))
         if not self._before or self.won is not None:
             seen = {name: m.detach() for name, m in maps.items()}
             self._before = self._before or self.ratios(seen)
             self.is_over = self.won is not None and self.won(seen)
-        # Where every map is injected whole (`inject_edit_words`, the target adds no word), no latent moves it.
+        # Where every map is injected whole (`inject_edit_words`, the target adds no word), the latent has no gradient.
         self.is_over = self.is_over or not value.requires_grad
         return None if self.is_over else value
 
     def follow(self, gradient: Tensor) -> None:
-        """Update ``latent`` along the gradient there, as often as the stride says."""
+        """Update ``latent`` along the gradient there, as many times as the stride."""
         if self.tolerance and self._last is not None:
             change = _change(self._last.gradient, gradient, self.mask)
             tolerance, longest = self.tolerance, self._longest
@@ -113,7 +113,7 @@ class Descent:
         self.is_over = self._done >= self.iterations
 
     def guided(self) -> Guided:
-        """What it has come to.
+        """The guided latent.
 
         Raises:
             EditDiverged: the latent is no longer finite.

@@ -10,11 +10,11 @@ from math import ceil, floor, log10
 from PIL import Image, ImageDraw, ImageFont
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
-"""Colours that the colour-blind tell apart too (Okabe and Ito, 2008), one per region."""
+"""Colours for the colour-blind too (Okabe and Ito, 2008), one per region."""
 
 PAPER, INK, GRID = "white", "#222222", "#dddddd"
 OVERSAMPLING = 2
-"""Lines are drawn larger by this factor and reduced: Pillow draws them without smoothing."""
+"""Factor by which lines are drawn larger and reduced: Pillow draws them without antialiasing."""
 
 FONT_SIZE = 15
 LEFT, RIGHT, TOP, BOTTOM = 84, 20, 40, 52
@@ -43,7 +43,7 @@ class Series:
 def chart(
     title: str, series: Sequence[Series], *, x_label: str, y_label: str = "", size: tuple[int, int] = (760, 320)
 ) -> Image.Image:
-    """A chart with axes, ticks and grid in ``size`` pixels, and a legend below them; without any point it says so."""
+    """A chart of ``size`` pixels with axes, ticks, grid and a legend; without points it says so."""
     rows = _legend_rows(series, size[0] - LEFT - RIGHT)
     canvas = _Canvas((size[0], size[1] + LEGEND_ROW * len(rows)))
     canvas.text((LEFT, 10), title, bold=True)
@@ -110,7 +110,7 @@ def _number(value: float, axis: Sequence[float]) -> str:
 
 
 def _legend_rows(series: Sequence[Series], width: float) -> list[list[tuple[float, Series]]]:
-    """The lines of the legend: each entry with its distance from the left, as many in a row as ``width`` takes."""
+    """The rows of the legend: each entry with its distance from the left, as many in a row as fit ``width``."""
     font = ImageFont.load_default(FONT_SIZE)
     rows: list[list[tuple[float, Series]]] = []
     x = width
@@ -146,7 +146,7 @@ class _Canvas:
         self._draw.line(scaled, fill=colour, width=round(width * OVERSAMPLING), joint="curve")
 
     def path(self, points: Sequence[tuple[float, float]], colour: str, *, dashed: bool) -> None:
-        """A curve; of a single point its mark."""
+        """A curve; a marker for a single point."""
         if len(points) == 1:
             ((x, y),) = points
             self._draw.circle((x * OVERSAMPLING, y * OVERSAMPLING), 3 * OVERSAMPLING, fill=colour)

@@ -1,4 +1,4 @@
-"""Pictures and masks as library callers hand them over: Pillow images, numpy arrays, paths. Free of torch."""
+"""Pictures and masks as library callers pass them: Pillow images, numpy arrays, paths. Free of torch."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ Picture: TypeAlias = "Image.Image | np.ndarray[Any, Any] | Path | str"
 
 
 def as_picture(picture: Picture, field: str) -> Image.Image:
-    """``picture`` as a Pillow image; a file is turned as its EXIF orientation says.
+    """``picture`` as a Pillow image; a file is rotated by its EXIF orientation.
 
     Args:
-        picture: see `Picture`.
-        field: what it is called in the error.
+        picture: see `Picture`. field: its name in the error.
 
     Raises:
         InvalidEdit: it is none of these, or the file cannot be read; says what it is and what to pass instead.

@@ -20,7 +20,7 @@ MASK_THRESHOLD = 128
 """Grey value (0..255) from which a pixel of a grey mask counts as selected."""
 
 SHADE = 8
-"""Values of a mask that differ by more than this (0..255) were meant to differ; a JPEG of one colour has up to 3."""
+"""Least difference (0..255) of two shades of a mask; a JPEG of one colour has up to 3."""
 
 BLUR_RADIUS_MAX = 100
 """Radius in pixels up to which one selected pixel survives an 8-bit mean along a line: 255 / 201 is above 1."""
@@ -38,8 +38,8 @@ OUTLINE_COLOUR = (255, 0, 110)
 def read_mask(image: Image.Image, mode: MaskMode) -> Image.Image:
     """A mask (L, 0/255) from any picture: ``white`` or ``black`` pixels, or transparent ones (``alpha``), are edited.
 
-    A mask of the values 0 and 1 alone, as programs write it, counts as black and white. With ``white`` and ``black`` a
-    transparent pixel is not selected, whatever colour it hides.
+    A mask with the values 0 and 1 only, as some programs write it, counts as black and white. With ``white`` and
+    ``black`` transparent pixels are never selected.
 
     Raises:
         EmptyMask: ``alpha`` is asked for and the picture has no transparency; no pixel is selected; or every pixel is,
@@ -82,7 +82,7 @@ def selected_by(strength: Image.Image) -> Image.Image:
 
 
 def _luminance(image: Image.Image) -> Image.Image:
-    """The luminance of the picture's own colours (L), 16 bits scaled to 8; transparency is not looked at."""
+    """The luminance of the picture's own colours (L), 16 bits scaled to 8; transparency is ignored."""
     if image.mode in {"I;16", "I;16B", "I", "F"}:
         high = max(255.0, float(image.getextrema()[1] or 0))  # type: ignore[arg-type]
         return image.convert("F").point(lambda v: v * (255.0 / high)).convert("L")
@@ -90,12 +90,12 @@ def _luminance(image: Image.Image) -> Image.Image:
 
 
 def _level(channel: Image.Image) -> Image.Image:
-    """The channel; if it has no other values than 0 and 1, these as 0 and 255."""
+    """The channel; the values 0 and 1, if it has no others, become 0 and 255."""
     return channel.point(lambda v: 255 * v) if channel.getextrema()[1] == 1 else channel
 
 
 def _require_choice(selected: Image.Image, level: Image.Image, mode: MaskMode, *, transparent: bool) -> None:
-    """Raises EmptyMask if ``selected`` is nothing, or all of a picture that was drawn with two shades of ``level``."""
+    """Raises EmptyMask if ``selected`` is empty, or is all of a picture drawn with two shades of ``level``."""
     low, high = (int(value) for value in level.getextrema())  # type: ignore[arg-type]
     seen = f"its alpha is {low} to {high}" if mode == "alpha" else f"its luminance is {low} to {high}"
     counts, paint, keep = _WORDS[mode]
@@ -113,7 +113,7 @@ def _require_choice(selected: Image.Image, level: Image.Image, mode: MaskMode, *
         )
 
 
-# For each mode: what is selected, how to draw what is edited, how to draw what is not.
+# For each mode: the selected pixels, how to draw the edited ones, how to draw the others.
 _WORDS: dict[MaskMode, tuple[str, str, str]] = {
     "white": ("128 or more", "Paint white", "Paint black"),
     "black": ("less than 128", "Paint black", "Paint white"),
@@ -122,7 +122,7 @@ _WORDS: dict[MaskMode, tuple[str, str, str]] = {
 
 
 def check_mask(mask: Image.Image, size: tuple[int, int]) -> None:
-    """Hold a mask against the image's ``size`` (width, height) in pixels.
+    """Check that a mask has the image's ``size`` (width, height) in pixels.
 
     Raises:
         MaskMismatch: the sizes differ; names both.
@@ -211,7 +211,7 @@ def _resize_mask(mask: Image.Image, size: int) -> Image.Image:
 
 def shrink_mask(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
     """The mask (L, 0/255) at a smaller ``size``: no selected pixel is lost."""
-    # Axis by axis: the mean over a large square rounds one pixel's 255 away, over a line of it some remains.
+    # Axis by axis: the mean over a large square rounds one pixel's 255 to 0, the mean along a line does not.
     for shape in ((size[0], mask.height), size):
         mask = mask.resize(shape, Image.Resampling.BOX).point(_selected)
     return mask
@@ -260,7 +260,8 @@ def paste_back(
     radius: int,
     strength: Image.Image | None = None,
 ) -> Image.Image:
-    """Put the edited crop back: the input's size, and every pixel outside the mask dilated by ``radius`` bit-identical.
+    """Paste the edited crop back: the input's size, and every pixel outside the mask dilated by ``radius``
+    bit-identical.
 
     Inside the mask the edit counts whole; between the mask and the dilated mask it fades out. With ``strength`` it
     fades out inside instead, where that is weak, and every pixel of strength 0 is bit-identical.

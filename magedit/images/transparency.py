@@ -1,6 +1,6 @@
 """Transparent pictures: flattened on white for the model, returned with their alpha.
 
-An edit changes colours, never the alpha: whatever was transparent stays so. Free of torch.
+An edit changes colours, never the alpha. Free of torch.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from PIL import Image, ImageChops, ImageMath
 
 BACKGROUND = (255, 255, 255)
-"""What shows through transparent pixels while a picture is edited, and for good in a format without alpha (sRGB)."""
+"""Background of transparent pixels while a picture is edited, and in formats without alpha (sRGB)."""
 
 
 def flatten(image: Image.Image) -> Image.Image:
@@ -40,7 +40,7 @@ def restore(edited: Image.Image, original: Image.Image) -> Image.Image:
     part.putalpha(alpha)
     any_band = changed.crop(box).split()
     mask = ImageChops.lighter(ImageChops.lighter(any_band[0], any_band[1]), any_band[2]).point(lambda v: 255 * (v > 0))
-    # Nothing shows of a fully transparent pixel: it stays as it was.
+    # A fully transparent pixel is invisible: it stays as it was.
     mask = ImageChops.multiply(mask, alpha.point(lambda v: 255 * (v > 0)))
     before.paste(part, mask=mask)
     result.paste(before, box[:2])

@@ -62,12 +62,12 @@ class EditTask:
     on_prediction: OnPrediction | None = None
 
     def predicted(self, prediction: Tensor, timestep: float, latent: Tensor) -> None:
-        """Report the prediction, under guidance, that the step from ``latent`` follows."""
+        """Report the guided prediction of the step from ``latent``."""
         if self.on_prediction is not None:
             self.on_prediction(prediction, timestep, latent)
 
     def stepped(self, step: int, timestep: float, latent: Tensor, *, source: Tensor | None = None) -> Tensor:
-        """Report the end of a step; the latent to go on with, in which weak cells still follow the source.
+        """Report the end of a step; returns the latent to continue with, in which weak cells still follow the source.
 
         ``source``: its latent there; None: the trajectory's, or the picture under fresh noise.
         """
@@ -112,7 +112,7 @@ class EditedLatent:
 
 
 Method = Callable[[Sequence[EditTask]], tuple[EditedLatent, ...]]
-"""The results of one edit; their tasks differ in seed, strength and what follows from these."""
+"""The results of one edit; their tasks differ in seed and strength and what depends on them."""
 
 
 def in_turn(method: Callable[[EditTask], EditedLatent]) -> Method:

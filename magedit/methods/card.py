@@ -69,7 +69,7 @@ def without_skipped(config: SamplingParameters) -> Mapping[Stage, Passes]:
 
 
 def source_branch(config: InjectionParameters) -> Mapping[Stage, Passes]:
-    """What the steps need of the source: a pass, or only the maps where its latents are stored."""
+    """The source's passes in the steps: whole ones, or only up to the maps where its latents are stored."""
     if INVERSIONS[config.inversion].keeps_source:
         return {Stage.EDIT: Passes(truncated=config.source_steps)}
     return {Stage.EDIT: Passes(forward=config.steps)}

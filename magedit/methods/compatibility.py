@@ -24,8 +24,8 @@ CHOSEN = (
     "mask_softness",
     "lora",
 )
-"""Parameters that are off unless they are given: a method that has no use for one refuses it. Of others it takes
-no notice, so that one set of parameters serves several methods."""
+"""Parameters that are off by default: a method that does not use one refuses it. It ignores others, so that one set of
+parameters serves several methods."""
 
 UNSUITED: Mapping[str, Mapping[Trait, str]] = MappingProxyType(
     {
@@ -33,16 +33,16 @@ UNSUITED: Mapping[str, Mapping[Trait, str]] = MappingProxyType(
         "self_replace_max_positions": {"joint-attention": "its attention layers all have the same size"},
     }
 )
-"""Parameters that make no sense on a model of a trait, each with the reason as a clause."""
+"""Parameters that do not suit models of a trait, each with the reason as a clause."""
 
 
 def suited_methods(traits: Collection[Trait]) -> tuple[MethodName, ...]:
-    """The methods that make sense on a model of these ``traits``, without those that have checkpoints of their own."""
+    """The methods that suit a model of these ``traits``, without those that have checkpoints of their own."""
     return tuple(c.name for c in METHODS.values() if not c.own_checkpoint and not c.reason_against(traits))
 
 
 def suited_inversions(traits: Collection[Trait], *, dtype: str) -> tuple[InversionName, ...]:
-    """The inversions that make sense on a model of these ``traits`` in the number format ``dtype``."""
+    """The inversions that suit a model of these ``traits`` in the number format ``dtype``."""
     return tuple(
         card.name
         for card in INVERSIONS.values()
@@ -51,7 +51,7 @@ def suited_inversions(traits: Collection[Trait], *, dtype: str) -> tuple[Inversi
 
 
 def unsuited(traits: Collection[Trait]) -> dict[str, str]:
-    """The methods, inversions and parameters that make no sense on a model of these ``traits``, with the reasons."""
+    """The methods, inversions and parameters that do not suit a model of these ``traits``, with the reasons."""
     found: dict[str, Mapping[Trait, str]] = {name: card.unsuited for name, card in METHODS.items()}
     found |= {name: card.unsuited for name, card in INVERSIONS.items()}
     found |= UNSUITED
@@ -59,7 +59,7 @@ def unsuited(traits: Collection[Trait]) -> dict[str, str]:
 
 
 def check_suited(config: EditConfig, traits: Collection[Trait], model: str) -> None:
-    """Whether the method, the inversion and what was chosen make sense on ``model``.
+    """Check that the method, the inversion and the chosen parameters suit ``model``.
 
     Raises:
         UnknownMethod: a method or an inversion does not; says why.
@@ -88,7 +88,7 @@ def own_defaults(defaults: Mapping[str, Any], method: MethodName) -> dict[str, A
 
 
 def for_method(config: EditConfig, method: MethodName) -> EditConfig:
-    """``config`` for one of several methods that are compared: without what this one has no use for."""
+    """``config`` for one of several compared methods, without the parameters that it does not use."""
     card, default = METHODS[method], EditConfig()
     unused = {name: getattr(default, name) for name in CHOSEN if name not in card.parameters}
     if not card.inversions:
@@ -99,7 +99,7 @@ def for_method(config: EditConfig, method: MethodName) -> EditConfig:
 
 
 def check_together(config: EditConfig) -> None:
-    """Whether the method can start from the inversion and has a use for what was chosen.
+    """Check that the method can start from the inversion and uses the chosen parameters.
 
     Raises:
         NotTogether: it cannot; says why, names the parameter and the cure.

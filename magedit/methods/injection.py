@@ -93,14 +93,14 @@ class Injection:
         )
 
     def key(self, step: int) -> Hashable:
-        """What tells the injections of one edit's results apart at ``step``: those with equal keys inject the same.
+        """A key of what is injected at ``step``: results of an edit with equal keys inject the same.
 
-        So do a word that keeps its own maps and one that the source has no map for.
+        A word that keeps its own maps and one that the source has no map for count as equal.
         """
         return tuple(torch.cat(self._weights(step)).tolist())
 
     def sources(self, step: int) -> tuple[AttentionSite, ...]:
-        """The layers whose source maps are injected at ``step``, in execution order; empty behind all windows."""
+        """The layers whose source maps are injected at ``step``, in execution order; empty after all windows."""
         return tuple(site for site in self.sites if self._takes_self(site, step) or self._takes_text(site, step))
 
     def captures(self, step: int) -> dict[str, ModuleEdit]:
@@ -114,7 +114,8 @@ class Injection:
         }
 
     def edits(self, step: int, maps: Mapping[str, Tensor], read: Collection[str]) -> dict[str, ModuleEdit]:
-        """What happens to each layer at ``step``, given the source's ``maps``; the layers in ``read`` are kept."""
+        """The edit of each layer at ``step``, given the source's ``maps``; the maps of the layers in ``read`` are
+        kept."""
         take, share = self._weights(step)
         mixed = share if bool(share.any()) else None
         edits = reading(read)
@@ -132,7 +133,7 @@ class Injection:
         return edits
 
     def _weights(self, step: int) -> tuple[Tensor, Tensor]:
-        """Of each token's injected map at ``step``: the factors of the source's map and of its own."""
+        """The factors, per token, of the source's map and of its own in the map injected at ``step``."""
         window = (step < self.until).float()
         return window * self.taken * self.weights, window * (1 - self.taken) * self.weights + (1 - window)
 
@@ -144,7 +145,7 @@ class Injection:
 
     @cached_property
     def _is_one_to_one(self) -> bool:
-        """Whether each token stands in the place of its own, as where words are exchanged one for one."""
+        """Whether each target token has the same position in the source, as where words are swapped one for one."""
         return self.mapping.dim() == 1 and bool((self.mapping.diff() == 1).all()) and int(self.mapping[0]) == 0
 
     def _takes_self(self, site: AttentionSite, step: int) -> bool:
@@ -158,7 +159,7 @@ class Injection:
 
     @cached_property
     def _text_until(self) -> int:
-        """The step at which the last token's window closes; once for all steps, as reading it waits for the device."""
+        """The step at which the last token's window closes; cached, as reading it waits for the device."""
         return int(self.until.max())
 
 
@@ -176,19 +177,19 @@ class FeatureInjection:
 
     @classmethod
     def of(cls, backbone: Backbone, config: InjectionParameters) -> FeatureInjection:
-        """What is injected where the model's structure lies.
+        """The injection at the model's structure layers.
 
         Raises:
-            CheckpointError: the model has no such place.
+            CheckpointError: the model has no such layers.
         """
         return cls(*backbone.structure_sites, config.feature_replace_until, config.self_replace_until)
 
     def key(self, step: int) -> Hashable:
-        """As `Injection.key`; no result's features differ from another's."""
+        """As `Injection.key`; the features are the same for all results."""
         return step < self.feature_until, step < self.self_until
 
     def sources(self, step: int) -> tuple[AttentionSite, ...]:
-        """The layers that the source's pass must reach at ``step``; empty behind all windows."""
+        """The layers that the source's pass must reach at ``step``; empty after all windows."""
         if step < self.self_until:
             return self.sites
         return self.sites[:1] if step < self.feature_until else ()
@@ -201,8 +202,8 @@ class FeatureInjection:
         return kept
 
     def edits(self, step: int, maps: Mapping[str, Tensor], read: Collection[str]) -> dict[str, ModuleEdit]:
-        """What happens to each module at ``step``, given what was kept; the cross-attention layers in ``read`` are
-        kept."""
+        """The edit of each module at ``step``, given what was kept; the maps of the cross-attention layers in ``read``
+        are kept."""
         edits = reading(read)
         if step < self.feature_until:
             edits[self.feature] = FeatureEdit(maps[self.feature])

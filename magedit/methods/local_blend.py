@@ -1,4 +1,5 @@
-"""LocalBlend (Prompt-to-Prompt, arXiv 2208.01626, section 5, local editing): the edit stays where its words look."""
+"""LocalBlend (Prompt-to-Prompt, arXiv 2208.01626, section 5, local editing): the edit is confined to where its words
+attend."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ START = 0.2
 
 
 class LocalBlend:
-    """The words' maps of all steps so far, source and edit apart, and the mask that they give.
+    """The words' maps of all steps so far, of source and edit, and the mask that they give.
 
     ``source`` and ``target`` are the words' token indices in the two prompts; a prompt without any has no mask.
     ``threshold`` is a share of the maps' maximum.
@@ -32,7 +33,8 @@ class LocalBlend:
             self._sums[n] = self._sums[n] + torch.stack(words).mean(0)
 
     def mask(self, side: int) -> Tensor:
-        """Where source or target word was looked at, (side, side) of 0 and 1; dilated by 3x3 at the maps' size."""
+        """The mask of the source's and the target's words, (side, side) of 0 and 1; dilated by 3x3 at the maps'
+        size."""
         found = torch.zeros(side, side)
         for tokens, total in zip(self._tokens, self._sums, strict=True):
             if tokens and isinstance(total, Tensor):

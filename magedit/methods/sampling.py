@@ -1,4 +1,4 @@
-"""One sampling step of an edit, as every method takes it: classifier-free guidance, then a step of the process."""
+"""One sampling step of an edit: classifier-free guidance, then a step of the process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def guided_pass(task: EditTask, i: int, t: float, latent: Tensor, prompt: Condit
 
 
 def advance(task: EditTask, i: int, t: float, latent: Tensor) -> Tensor:
-    """The edit's latent one step further, under the target prompt: a pass of its own, then `follow`."""
+    """One step of the edit under the target prompt: a pass, then `follow`."""
     return follow(task, i, t, latent, *halves(task, i, t, latent, task.target, task.negative))
 
 
@@ -32,11 +32,11 @@ def follow(
     conditional: Tensor,
     source: Tensor | None = None,
 ) -> Tensor:
-    """The edit's latent one step further along its prediction's halves, under guidance and the edit's own ``eta``.
+    """One step of the edit along its prediction's halves, under guidance and the edit's own ``eta``.
 
-    With inversion `virtual` it follows what its prediction has more than that of the ``source``.
-    With inversion `proximal` guidance is cut by `prox`; in the late steps the clean picture that the step predicts goes
-    ``proximal_reconstruction`` of the way to the source where nothing of guidance was left (arXiv 2306.05414, 3.3).
+    Along a virtual inversion it follows the difference of its prediction to the ``source`` prediction. With inversion
+    `proximal` guidance is cut by `prox`; in the late steps the predicted clean picture is moved to the source by
+    ``proximal_reconstruction`` where no guidance was left (arXiv 2306.05414, 3.3).
     """
     config, process = task.config, task.denoiser.process
     settled = None
@@ -69,9 +69,9 @@ def halves(
     """Unconditional and conditional prediction, each (m, C, h, w), in one batch, the conditional half last; at scale 1
     twice the latter.
 
-    ``latents`` (m, C, h, w) are of m results of one edit, of which ``task`` is any: they share the prompts.
-    ``prompt`` is the conditional one, ``negative`` stands in for the inversion's unconditional. ``scale`` is that of
-    guidance, None: the edit's; where the model is told it, there is no unconditional half, and both are its prediction.
+    ``latents`` (m, C, h, w) are of m results of one edit, of which ``task`` is any: they share the prompts. ``prompt``
+    is the conditional one, ``negative`` stands in for the inversion's unconditional. ``scale`` is that of guidance,
+    None: the edit's. A model that takes the scale as input has no unconditional half; both are its prediction.
     """
     results, scale = len(latents), task.config.guidance_scale if scale is None else scale
     latents, t = network_input(task, i, t, latents)
@@ -86,11 +86,11 @@ def halves(
 
 
 def network_input(task: EditTask, i: int, t: float, latents: Tensor) -> tuple[Tensor, float]:
-    """What the network is given for ``latents`` (m, C, h, w) at step i, and the timestep that it is told.
+    """The network's input for ``latents`` (m, C, h, w) at step i: latents and timestep.
 
-    Along an exact trajectory of Euler's method both are moved to where the inversion's step began, by what the source
-    moves (DirectEdit, arXiv 2605.02417): there the source's prediction is the one that inverted it, so that its step is
-    that step's exact reverse, and an edit that changes nothing ends at the picture.
+    Along an exact trajectory of Euler's method both are moved to where the inversion's step began, by the source's
+    change (DirectEdit, arXiv 2605.02417): there the source's prediction is the one that inverted it, so that its step
+    is that step's exact reverse, and an edit that changes nothing ends at the picture.
     """
     told, trajectory = task.denoiser.process.inversion_timestep(t), task.inverted.latents
     if told == t or not task.inverted.exact or len(trajectory) == 1:
@@ -99,8 +99,8 @@ def network_input(task: EditTask, i: int, t: float, latents: Tensor) -> tuple[Te
 
 
 def first_latent(task: EditTask, i: int, t: float) -> Tensor:
-    """The latent that an edit along the trajectory begins with at step i: the trajectory's own, or, if the result is
-    ``renoised``, with its noise redrawn inside M by ``variation``."""
+    """The first latent of an edit along the trajectory that begins at step i: the trajectory's own, or, if the result
+    is ``renoised``, with its noise redrawn inside M by ``variation``."""
     latents = task.inverted.latents
     if not task.renoised:
         return latents[i]

@@ -23,14 +23,14 @@ class Watch:
         self._shares: list[tuple[Tensor, ...]] = []
 
     def reads(self, step: int) -> tuple[str, ...]:
-        """The layers whose maps are to be kept in the sampling pass of ``step``."""
+        """The layers whose maps the sampling pass of ``step`` keeps."""
         config = self._task.config
         if step - config.skipped_steps >= config.measured_steps or not self._task.words:
             return ()
         return tuple(self._sides)
 
     def record(self, step: int, timestep: float, maps: Mapping[str, Tensor], guided: Guided | None = None) -> None:
-        """Note a step's maps, layer name -> (heads, positions, keys), if they are to be kept."""
+        """Record a step's maps, layer name -> (heads, positions, keys), if the step is measured."""
         if not self.reads(step):
             return
         task = self._task
@@ -50,7 +50,7 @@ class Watch:
             task.on_trace(trace)
 
     def edited(self, latent: Tensor, source: Tensor, mask: Tensor | None = None) -> EditedLatent:
-        """The finished edit: ``latent`` and what was noted."""
+        """The finished edit: ``latent`` with the recorded trace."""
         mean = tuple(torch.stack(shares).mean(0) for shares in zip(*self._shares, strict=True))
         return EditedLatent(latent, source, tuple(self._trace), mean, tuple(self._shares), mask)
 

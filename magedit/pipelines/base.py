@@ -12,7 +12,8 @@ from magedit.report import PREVIEW_INTERVAL_S
 
 
 class Pipeline:
-    """A pipeline on a loaded checkpoint; what it lacks, as ``vae`` or ``save_pretrained``, is its ``backbone``'s."""
+    """A pipeline on a loaded checkpoint; attributes that it lacks, such as ``vae`` or ``save_pretrained``, are its
+    ``backbone``'s."""
 
     backbone: Loaded
     batch_results: int = BATCH_RESULTS
@@ -26,7 +27,7 @@ class Pipeline:
 
     @property
     def latent_colours(self) -> LatentColours:
-        """How a preview turns a latent into colours; fitted on the checkpoint's VAE when it is first needed."""
+        """The colours of a latent in previews; fitted to the checkpoint's VAE on first use."""
         if self._colours is None:
             self._colours = LatentColours.fit(self.backbone)
         return self._colours
@@ -37,11 +38,11 @@ class Pipeline:
         return self
 
     def set_progress_bar_config(self, **options: Any) -> None:
-        """How the progress bar of a call looks, as tqdm takes it; ``disable=True``: there is none."""
+        """Configure the progress bar of calls, with tqdm's arguments; ``disable=True`` turns it off."""
         self._bar = options
 
     def __getattr__(self, name: str) -> Any:
-        # Before `__init__`, as when it is copied, there is no backbone to ask.
+        # Before `__init__`, as in copying, there is no backbone.
         if name == "backbone":
             raise AttributeError(name)
         return getattr(self.backbone, name)

@@ -55,7 +55,7 @@ def read_inputs(image: Picture, masks: Mask | Sequence[Mask], softness: MaskSoft
     """The picture and its masks; a single mask needs no list. ``softness`` says what grey in them means.
 
     Raises:
-        InvalidEdit: something is no picture, no mask is given, or a mask does not fit; says what to pass.
+        InvalidEdit: something is not a picture, no mask is given, or a mask does not fit; says what to pass.
     """
     original = as_image(image, "image")
     given = list(masks) if isinstance(masks, list | tuple) else [masks]
@@ -79,7 +79,7 @@ def _read_mask(mask: Any, number: int, size: tuple[int, int], softness: MaskSoft
 
 
 def trusted_inputs(image: Image.Image, masks: Sequence[Image.Image], softness: MaskSoftness = "none") -> Inputs:
-    """The same of a picture, and of masks (L, 0/255; soft ones grey) of its size, that were read and checked before."""
+    """The same for a picture and masks (L, 0/255; soft ones grey) of its size that were read and checked before."""
     if softness == "none":
         return Inputs(image, flatten(image), tuple(masks), pixels.union(masks))
     selected = tuple(pixels.selected_by(mask) for mask in masks)
@@ -118,7 +118,7 @@ def as_regions(regions: Region | Sequence[Region]) -> tuple[Region, ...]:
     """The regions; a single one needs no list.
 
     Raises:
-        InvalidEdit: something else than regions.
+        InvalidEdit: something other than regions.
     """
     several = (regions,) if isinstance(regions, Region) else regions
     wanted = "`Region(words=...)`, or a list of them, one per mask"
@@ -135,10 +135,10 @@ def as_config(config: EditConfig | None) -> EditConfig:
 
 
 def check_prompts(**prompts: str) -> None:
-    """Hold every prompt, by its name, against its type.
+    """Check that every prompt, by its name, is text.
 
     Raises:
-        InvalidEdit: one is no text.
+        InvalidEdit: one is not.
     """
     for name, prompt in prompts.items():
         _of_type(prompt, str, name, "one text")

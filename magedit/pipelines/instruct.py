@@ -34,13 +34,13 @@ from magedit.pipelines.progress import shown
 from magedit.report import EditMeasures, OnPreview, OnTrace, Reconstruction, ResultMeasures, Stage
 
 _NO_LATENT = torch.empty(0)
-"""In place of a source branch, which there is none of."""
+"""Stands for the source branch, which this layout does not have."""
 
 
 class InstructPipeline(Pipeline):
-    """The same face as `MAGEditPipeline` for a checkpoint that takes instructions: ``target_prompt`` is one.
+    """The interface of `MAGEditPipeline` for a checkpoint that takes instructions: ``target_prompt`` is one.
 
-    ``method`` is what the checkpoint is: `instruct-pix2pix`, or `magicbrush` if its name says so.
+    ``method`` is the checkpoint's: `instruct-pix2pix`, or `magicbrush` if its name says so.
     """
 
     backbone: InstructStableDiffusion
@@ -196,7 +196,7 @@ class InstructPipeline(Pipeline):
 
         def step(_pipe: Any, number: int, _timestep: int, tensors: dict[str, Any]) -> dict[str, Any]:
             if previews is not None and previews.is_due:
-                # Still noisy: diffusers tells no more of a step.
+                # Still noisy: diffusers' callback gives nothing else.
                 previews.show(tensors["latents"], result=result, step=number + 1, steps=config.steps)
             meter.passed(forward=1)
             meter.stepped()
@@ -213,7 +213,7 @@ class InstructPipeline(Pipeline):
                 eta=config.eta,
                 generator=torch.Generator("cpu").manual_seed(config.seed),
                 callback_on_step_end=step,
-                # Its own decoding blackens what a safety checker objects to; what becomes of that is for the caller.
+                # Its own decoding blackens flagged pictures; here the caller decides.
                 output_type="latent",
             )
         latent: Tensor = output.images.float()

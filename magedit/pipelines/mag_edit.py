@@ -67,10 +67,10 @@ from magedit.segmenters.sam import SamSegmenter
 class MAGEditPipeline(Pipeline):
     """Localized image editing (MAG-Edit, arXiv 2312.11396) in diffusers' conventions.
 
-    The weights are never changed, and a call leaves the model as it found it however it ends. Nothing of a call is kept
-    on ``self``. ``batch_results``, which may be set, is how many results of one edit may go through the
-    model in one batch: more take less time and more memory, and differ in rounding.
-    ``lora_dir``, which may be set too, is the folder that names of `EditConfig.lora` stand for files of.
+    The weights are never changed, and a call restores the model on every exit. A call stores nothing on ``self``.
+    ``batch_results``, which may be set, is the most results of one edit in one batch of the model: more take less time
+    and more memory, and differ in rounding. ``lora_dir``, which may be set too, is the folder with the files that names
+    of `EditConfig.lora` refer to.
     """
 
     backbone: Backbone
@@ -82,7 +82,7 @@ class MAGEditPipeline(Pipeline):
 
     @property
     def _checkpoint(self) -> Checkpoint:
-        """Itself, as edits are resolved for it."""
+        """The facts about the checkpoint that resolving edits needs."""
         return Checkpoint(
             name="this checkpoint",
             methods=tuple(card.name for card in METHODS.values() if not card.own_checkpoint),
@@ -96,10 +96,10 @@ class MAGEditPipeline(Pipeline):
         )
 
     def _read(self, prompt: str) -> Encoded:
-        """The prompt's tokens as its first text encoder has them, whose length bounds a prompt's."""
+        """The prompt's tokens of the first text encoder, whose length limits prompts."""
         return self.backbone.tokenize(prompt).parts(self.backbone.text_columns)[0][0]
 
-    # --- what it does ---
+    # --- public calls ---
 
     @torch.no_grad()
     def invert(
@@ -160,27 +160,27 @@ class MAGEditPipeline(Pipeline):
                 `read_mask`), or masks as data (`magedit.masks.shapes.MaskShape`, also as mappings); with
                 `mask_softness` ``strength`` grey ones by as much.
             source_prompt: what the picture shows.
-            target_prompt: what it shall show.
+            target_prompt: what it should show.
             regions: words per mask, in the masks' order; none: each mask gets what the target prompt changes.
-            config: how to edit; what it was not ``given`` is as the kind of edit has it, told by the prompts
+            config: how to edit; parameters that were not ``given`` take the defaults of the edit's kind
                 (`magedit.prompts.kinds`).
             prompt_syntax: ``a1111`` reads weights of the prompts as factors of the equalizer
                 (`magedit.prompts.weights`).
-            inversion: of the same image, mask union, prompt and settings (`invert`, or an earlier output's).
-            generator: source of all fresh noise, which is then drawn whatever the seed; default: each result's seed.
-            output_type: ``pil``, or ``latent`` for z*_0 of the working crop, (1, C, h, w).
-            on_progress: called after each pass; what it raises ends the edit and leaves the model as it was.
-            on_inverted: called with a fresh inversion before the edit begins, so that it can be kept.
-            on_preview: called with a preview after a step, at most once in ``preview_interval_s`` seconds.
-            callback_on_step_end: diffusers' convention, with ``latents`` in its dictionary.
+            inversion: of the same image, mask union, prompt and settings (`invert`, or an earlier output's). generator:
+            source of all fresh noise, in place of the seed; default: each result's seed. output_type: ``pil``, or
+            ``latent`` for z*_0 of the working crop, (1, C, h, w). on_progress: called after each pass; what it raises
+            ends the edit and leaves the model as it was. on_inverted: called with a fresh inversion before the edit
+            begins, so that it can be kept. on_preview: called with a preview after a step, at most once in
+            ``preview_interval_s`` seconds. callback_on_step_end: diffusers' convention, with ``latents`` in its
+            dictionary.
 
         Raises:
             InvalidEdit: masks, prompts, words or names do not fit; each leaf says what and how to mend it.
-            NoGuidanceLayers: the checkpoint has no maps at its guidance resolution.
-            EditDiverged: guidance drove the latent out of range.
+            NoGuidanceLayers: the checkpoint has no maps at its guidance resolution. EditDiverged: guidance drove the
+            latent out of range.
 
         Warns:
-            UserWarning: words that nobody gave were read from the prompts, and that is not sure; or weights of the
+            UserWarning: words that were not given were read from the prompts with some doubt; or weights of the
                 source prompt have no effect.
         """
         config = as_config(config)
@@ -222,9 +222,9 @@ class MAGEditPipeline(Pipeline):
 
         Args:
             image: the picture, any size.
-            words: what is meant, and which of several: ``"left sofa"``, ``"second pillow"``.
-            points: clicks, each x, y and label in pixels: 1 of what is meant, 0 not.
-            box: x, y, width and height around what is meant, in pixels.
+            words: the object, and which of several: ``"left sofa"``, ``"second pillow"``.
+            points: clicks, each x, y and label in pixels: 1 on the object, 0 off it.
+            box: x, y, width and height around the object, in pixels.
             segmenter: a loaded model of SAM's layout (`magedit.segmenters.sam.SamSegmenter.load`).
             detector: a loaded detector (`magedit.segmenters.detector.Detector.load`).
             operations: ``grow``, ``shrink``, ``invert``, ``fill_holes``.
@@ -251,7 +251,7 @@ class MAGEditPipeline(Pipeline):
         on_preview: OnPreview | None = None,
         on_trace: OnTrace | None = None,
     ) -> MAGEditOutput:
-        """`__call__` of what is resolved already (`magedit.edits.resolve`): nothing is checked or decided again.
+        """`__call__` with a resolved edit (`magedit.edits.resolve`): nothing is checked or decided again.
 
         ``masks`` are of mode L, 0 and 255 (soft ones grey) and of the image's size; ``regions``, one per mask, have
         their words.
@@ -362,12 +362,11 @@ class MAGEditPipeline(Pipeline):
             nsfw_content_detected=flags if checked else None,
         )
 
-    # --- how ---
+    # --- steps of a call ---
 
     @contextmanager
     def _unchanged(self, config: EditConfig) -> Iterator[None]:
-        """The model computes inside, with the edit's LoRAs and without gradients for its weights, and is as before on
-        every exit."""
+        """The model with the edit's LoRAs and without gradients for its weights; restored on every exit."""
         backbone = self.backbone
         loras = backbone.with_loras(find_loras(config.lora, self.lora_dir))
         with loras, frozen(backbone.network), backbone.own_attention():
@@ -406,7 +405,7 @@ class MAGEditPipeline(Pipeline):
         generator: torch.Generator | None,
         callback: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None,
     ) -> list[EditTask]:
-        """The task of each of the edit's results; what they share is made once."""
+        """The task of each of the edit's results; shared parts are made once."""
         backbone = self.backbone
         sites, read, device = backbone.sites, backbone.guidance_sites, backbone.execution_device
         source, target = self.backbone.tokenize(source_prompt), self.backbone.tokenize(target_prompt)

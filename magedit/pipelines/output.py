@@ -35,7 +35,7 @@ class Inversion:
     config: EditConfig
 
     def require_fit(self, box: Box, image_size: tuple[int, int], source_prompt: str, config: EditConfig) -> None:
-        """Check that an edit can start from this inversion; that the image itself is the same is the caller's promise.
+        """Check that an edit can start from this inversion; the caller guarantees that the image is the same.
 
         Raises:
             UnknownMethod: another size, crop, prompt, or setting that the inversion depends on (field ``inversion``).
@@ -105,11 +105,11 @@ class MAGEditOutput(BaseOutput):  # type: ignore[misc]
 
     @property
     def warnings(self) -> tuple[EditWarning, ...]:
-        """What may not be as hoped for (`magedit.assessment`)."""
+        """Warnings about the results (`magedit.assessment`)."""
         return assess(self.measures)
 
     def __repr__(self) -> str:
-        """One line: what there is, and what it cost."""
+        """One line: results and cost."""
         measures, first = self.measures, self.images[0]
         size = "x".join(map(str, first.size if isinstance(first, Image.Image) else first.shape))
         ratios = zip(measures.unguided or measures.before, measures.after, strict=True)

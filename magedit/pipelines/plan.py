@@ -1,4 +1,4 @@
-"""Translates a request into tensors for the algorithm, and its steps into measures."""
+"""Translation of a request into tensors, and of its steps into measures."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def injection_between(
     words: Sequence[WordTarget],
     config: EditConfig,
 ) -> Injection | FeatureInjection:
-    """What the edit takes over from the source; arguments as `Injection.between`, ``words`` those that are guided.
+    """The edit's injection; arguments as `Injection.between`, ``words`` are the guided ones.
 
     Raises:
         WordNotFound, CheckpointError: see `Injection.between`, `FeatureInjection.of`.
@@ -95,7 +95,7 @@ def blend_tokens(
 def edit_values(
     inverted: Inverted, source: Encoded, target: Encoded, states: Tensor, config: StyleParameters
 ) -> tuple[Tensor | None, ...]:
-    """What the edit's cross attention takes its values from at each step; None: the target prompt's own ``states``.
+    """The source of the values of the edit's cross attention at each step; None: the target prompt's own ``states``.
 
     In the first steps the words that both prompts share take the learned values of the source, new words their own
     embedding's (StyleDiffusion, arXiv 2303.15649, 3.3).
@@ -117,7 +117,7 @@ def latent_strength(strength: Image.Image | None, box: Box, size: int, mask: Ten
     pixels that may change at all."""
     if strength is None:
         return None
-    # As a picture: a mask's crop keeps what is not 0 at its full value.
+    # As a picture: a mask's crop would make every value above 0 full.
     crop = crop_to(strength.convert("RGB"), box, size).getchannel("R")
     levels = torch.tensor(np.asarray(crop) / 255, dtype=torch.float32, device=mask.device)
     height, width = mask.shape
@@ -146,7 +146,7 @@ def result_measures(
     inside_difference: float | None,
     flagged: bool | None,
 ) -> ResultMeasures:
-    """What is reported of one result, edited under ``config``."""
+    """The report of one result, edited under ``config``."""
     return ResultMeasures(
         method=config.method,
         seed=config.seed,

@@ -57,7 +57,7 @@ def _rows(latent: Tensor) -> Tensor:
 
 
 class Previews:
-    """The previews of one edit, at most one in ``interval_s`` seconds, whichever result it is of."""
+    """The previews of one edit, at most one in ``interval_s`` seconds over all results."""
 
     def __init__(
         self,
@@ -79,11 +79,11 @@ class Previews:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time for another one; the first comes an interval after the beginning."""
+        """Whether the next one is due; the first is after one interval."""
         return time.monotonic() - self._shown_at >= self._interval_s
 
     def show(self, latent: Tensor, *, result: int, step: int, steps: int) -> None:
-        """Hand on the picture of ``latent`` (1, C, h, w) in its place."""
+        """Emit the picture with ``latent`` (1, C, h, w) in its place."""
         self._shown_at = time.monotonic()
         image, mask = self._reduced()
         left, top, right, bottom = self._box
@@ -104,7 +104,7 @@ class Previews:
         return self._small
 
     def watch(self, task: EditTask, result: int) -> EditTask:
-        """The same task, whose steps are shown as the clean latents that they are on the way to."""
+        """The same task with previews of each step's predicted clean latent."""
         process, steps, before = task.denoiser.process, task.config.steps, task.on_step
         clean: Callable[[], Tensor] | None = None
 

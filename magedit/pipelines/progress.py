@@ -1,4 +1,4 @@
-"""The bar that a pipeline shows while it works, set up as diffusers' (`set_progress_bar_config`)."""
+"""The progress bar of a pipeline, configured as diffusers' (`set_progress_bar_config`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from magedit.report import Progress
 def shown(config: Mapping[str, Any], then: OnProgress | None) -> Iterator[OnProgress]:
     """A bar in per cent of the edit's work, with stage and step; ``config`` as tqdm takes it.
 
-    Gives what is to be called with every progress; it calls ``then`` after the bar.
+    Yields the callback for progress; it calls ``then`` after the bar.
     """
     with tqdm(total=100, bar_format="{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]", **config) as bar:
 

@@ -21,7 +21,7 @@ _SPEC = re.compile(r"^(?P<word>.*?)(?:\[(?P<nth>[1-9]\d*)\])?$", re.DOTALL)
 
 
 PADDING = -1
-"""Id of a place that no token takes, between the tokens of two text encoders."""
+"""Id of an empty column between the tokens of two text encoders."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def align(source: Sequence[int], target: Sequence[int], length: int) -> Alignmen
     """Refine alignment of two token sequences, ``length`` positions (77 for CLIP).
 
     Needleman-Wunsch with match +1, mismatch -1, gap 0; ties prefer a gap in the source, then a gap in the target, then
-    the match, as Prompt-to-Prompt's published alignment does, so that a changed word counts as inserted. Positions
+    the match, as in Prompt-to-Prompt's published alignment, so that a changed word counts as inserted. Positions
     after the target's end map one to one.
 
     Raises:
@@ -176,7 +176,7 @@ def align(source: Sequence[int], target: Sequence[int], length: int) -> Alignmen
 
 
 def align_tokens(source: Encoded, target: Encoded, length: int) -> Alignment:
-    """`align` of two prompts as their text encoders read them, each encoder's tokens by themselves."""
+    """`align` of two prompts, for each text encoder's tokens separately."""
     mapper: list[int] = []
     alpha: list[float] = []
     for (old, start, columns), (new, _, _) in zip(source.parts(length), target.parts(length), strict=True):
@@ -197,8 +197,8 @@ def new_words(source: str, target: str) -> frozenset[tuple[int, int]]:
 
 
 def counterparts(alignment: Alignment, tokens: Collection[int]) -> tuple[int, ...]:
-    """The source positions in whose place ``tokens`` of the target stand, ascending: of an aligned token its own, of a
-    new one what the source has between its aligned neighbours. Empty where something was added.
+    """The source positions that ``tokens`` of the target replace, ascending: for an aligned token its counterpart, for
+    a new one the source's positions between its aligned neighbours. Empty where something was added.
     """
     found: set[int] = set()
     for n in tokens:
@@ -238,7 +238,7 @@ def replacement_matrix(
         encoded_source.parts(length), encoded_target.parts(length), strict=True
     ):
         swaps = [(_tokens_within(old, a), _tokens_within(new, b)) for a, b in changed]
-        # An encoder that reads nothing, such as a T5 that is left out, has no tokens to swap.
+        # A text encoder that is left out, such as T5, has no tokens.
         for i, row in enumerate(_replacements([(a, b) for a, b in swaps if a and b], columns)):
             matrix[start + i][start : start + columns] = row
     return matrix

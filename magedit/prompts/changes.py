@@ -19,8 +19,8 @@ _MADE_OF: Final = (("made", "of"), ("made", "from"), ("out", "of"))
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that changes. ``before`` and ``after`` are its words in the source and in the target prompt, empty
-    where it is not there; ``words`` is the phrase of the target prompt that is guided, empty for what vanishes."""
+    """One thing that changes. ``before`` and ``after`` are its words in the source and in the target prompt, empty if
+    it is missing there; ``words`` is the guided phrase of the target prompt, empty for a removal."""
 
     kind: EditKind
     before: str
@@ -29,7 +29,7 @@ class Change:
 
 
 def changes(source: Prompt, target: Prompt) -> tuple[Change, ...]:
-    """The changes that lead from ``source`` to ``target``, in the target's order; none where only articles differ."""
+    """The changes from ``source`` to ``target``, in the target's order; empty if only articles differ."""
     return tuple(_Reader(source, target).read())
 
 
@@ -65,7 +65,7 @@ class _Reader:
             at = end
 
     def _negations(self) -> tuple[set[Unit], set[Unit]]:
-        """The target's noun phrases that a new "without" or "no" stands before, and those that have lost theirs."""
+        """The target's noun phrases after a new "without" or "no", and those that have lost theirs."""
         denied, granted = set(), set()
         partner = {old: new for old, new in self.pairs if old}
         for old, new in self.pairs:
@@ -77,7 +77,7 @@ class _Reader:
         return denied, {unit for unit in granted if unit} - denied
 
     def _changed(self, at: int, old: Unit, new: Unit) -> Change | None:
-        """What it is that one unit stands where another stood."""
+        """The change when one unit replaces another."""
         if new in self.denied:
             return self._removal(old if old.is_phrase else new)
         if new in self.granted and old.is_phrase:
@@ -103,7 +103,7 @@ class _Reader:
         return None
 
     def _same_thing(self, old: Unit, new: Unit) -> Change | None:
-        """What changes of a thing that stays: its qualities, its number, whose it is."""
+        """The changes of an object that stays: qualities, number, owner."""
         if old.core[:-1] != new.core[:-1]:
             if self._are_other_compounds(old, new):
                 return self._change("replacement", old, new, new.end - 2)  # an apple tree, a palm tree
@@ -120,7 +120,7 @@ class _Reader:
         return None
 
     def _is_quality(self, at: int, old: Unit, new: Unit) -> bool:
-        """Whether a noun says what a thing is like: "made of leather", "a man in black", "is denim"."""
+        """Whether a noun describes an object: "made of leather", "a man in black", "is denim"."""
         is_bare = len(new.core) == len(new.words) and len(old.core) == len(old.words)
         if is_bare and len(new.core) == 1 and self._is_predicate(at):
             return True
@@ -132,8 +132,8 @@ class _Reader:
         return any(old.names(what) and new.names(what) and before[-1] in links for what, links in _TELLING.items())
 
     def _are_other_compounds(self, old: Unit, new: Unit) -> bool:
-        """Whether the new thing is a compound noun of the lexicon and the old one another compound, unless they differ
-        in what the thing is made of or its colour: "stone wall", "brick wall"."""
+        """Whether both are compound nouns of the lexicon that differ in more than material or colour: "stone wall",
+        "brick wall"."""
         if not new.compound or len(old.core) < 2 or old.core[-2] == new.core[-2] or not tagger.is_noun(old.core[-2]):
             return False
         found = [entry(unit.core[-2]) for unit in (old, new)]
@@ -145,7 +145,7 @@ class _Reader:
         return before is not None and (before.kind == tagger.COPULA or before.words == (":",))
 
     def _is_about_a_thing(self, at: int) -> bool:
-        """Whether the thing before or after a verb changes too, or is denied: "eats grapes" to "drinks milk"."""
+        """Whether the noun before or after a verb changes too, or is negated: "eats grapes" to "drinks milk"."""
         for old, new in (*self.pairs[max(0, at - 1) : at], *self.pairs[at + 1 : at + 3]):
             if not (old and new and old.like(new)) and any(
                 unit.is_phrase or unit.kind == tagger.NEGATION for unit in (old, new) if unit
@@ -174,7 +174,7 @@ class _Reader:
     def _lost(self, units: Sequence[Unit], at: int, end: int) -> Iterator[Change]:
         things = _things(units)
         for unit in things:
-            # With what tells where and how it was: "a plant in a red pot".
+            # With the words that locate it: "a plant in a red pot".
             part = next((other.start for other in units if other.start > unit.end and other.kind in JOINING), None)
             last = units[-1].end if part is None else part
             while last > unit.end and self.source.classes[last - 1] not in "NKE":
@@ -182,7 +182,7 @@ class _Reader:
             yield Change("removal", self.source.slice(unit.start, last), "", "")
         if things or not any(unit.kind in _DOING | {tagger.ADJECTIVE} for unit in units):
             return
-        # A quality goes, its thing stays: the one before, else the next.
+        # A quality vanishes, its noun stays: the one before, else the next.
         kept = [each.new for each in (*reversed(self.pairs[:at]), *self.pairs[end:])]
         thing = next((unit for unit in kept if unit and unit.is_phrase), None)
         if thing:
@@ -190,17 +190,17 @@ class _Reader:
             yield Change("attribute", lost, self._text(thing), self.target.pick(thing.named, thing.end))
 
     def _doing(self, old: Unit | None, new: Unit) -> Change:
-        """Somebody does something else: the doer with what it does now."""
+        """A change of action: the subject with its new action."""
         place = self.target.units.index(new)
         before = self.target.units[place - 1] if place else new
         start = before.named if before.is_phrase else new.start
-        # Another pose is another shape, whatever the grammar calls it; a state ("painted", "open") is a quality.
+        # Another pose is another shape; a state ("painted", "open") is a quality.
         may_be_quality = new.kind == tagger.VERB and tagger.ADJECTIVE in tagger.candidates(new.words[0])
         is_state = new.kind == tagger.PASSIVE or may_be_quality
         return self._change("attribute" if is_state else "replacement", old, new, start)
 
     def _replacement(self, at: int, old: Unit, new: Unit) -> Change:
-        """Another thing: its name with what is new before it, and what it is of where that is new too."""
+        """A replaced object: its name with new qualities, and its "of" phrase if that is new too."""
         start = new.named + min(_fresh(old.core, new.core), default=len(new.core) - 1)
         if start == new.end - 1 and len(new.core) > 1 and tagger.is_noun(new.core[-2]):
             start -= 1  # a compound noun is one name
@@ -221,7 +221,7 @@ class _Reader:
         return Change(kind, before, self.target.slice(new.start, end), self.target.pick(start, end))
 
     def _counted(self, unit: Unit) -> int:
-        """Where a thing's name begins with its number: "two swans", but "swan" of "a swan"."""
+        """Start of an object's name, with its number: "two swans", but "swan" of "a swan"."""
         start = unit.named
         while start > unit.start and self.target.classes[start - 1] == tagger.NUMBER:
             start -= 1
@@ -236,7 +236,7 @@ _TELLING: Final = {"c": ("in",), "m": ("of", "in", "from")}
 
 
 def _things(units: Sequence[Unit]) -> list[Unit]:
-    """The noun phrases that a run is about: the first, and those that are listed beside it. Others tell where it is."""
+    """The noun phrases that a run is about: the first and those listed with it. Others only locate it."""
     found = []
     is_open = True
     for unit in units:
@@ -257,7 +257,7 @@ def _next_phrase(prompt: Prompt, unit: Unit) -> Iterator[Unit]:
 
 
 def _fresh(old: Sequence[str], new: Sequence[str]) -> list[int]:
-    """Places in ``new`` of the words that ``old`` has not, or has less often."""
+    """Positions in ``new`` of words that ``old`` lacks or has less often."""
     left = list(old)
     found = []
     for place, word in enumerate(new):

@@ -1,4 +1,4 @@
-"""Prompts and words of an edit, held against a model and against each other."""
+"""Checks of an edit's prompts and words against a model and each other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOWN = 200
 
 
 class EditWords(NamedTuple):
-    """The regions of an edit with their words, and what is to be said about those that were found."""
+    """The regions of an edit with their words, and warnings about words that were read from the prompts."""
 
     regions: tuple[Region, ...]
     warnings: tuple[EditWarning, ...]
@@ -33,7 +33,7 @@ def check_prompt(
     field: str,
     vocabulary: Collection[str] | None = None,
 ) -> Encoded:
-    """Tokenize ``prompt`` and hold it against the text encoder's length and, if closed, its vocabulary.
+    """Tokenize ``prompt`` and check it against the text encoder's length and its vocabulary, if closed.
 
     Raises:
         PromptTooLong: more than ``max_tokens`` tokens, begin and end token included; names the words beyond them.
@@ -67,10 +67,10 @@ def check_words(source: str, target: str, regions: Sequence[Region], *, needs_wo
     """Check the words of an edit; regions without words get what is read from the prompts (`Reading.default_words`):
     the first `WORDS_MAX` phrases of at most `WORD_MAX` characters.
 
-    ``needs_words`` is False for methods and strengths without guidance, which can do without edit words.
+    ``needs_words`` is False for methods and strengths without guidance, which need no edit words.
 
     Raises:
-        WordNotFound: a word of a region is no whole word of the target prompt.
+        WordNotFound: a word of a region is not a whole word of the target prompt.
         NothingToGuide: a region has no words and the target prompt adds none, or none that is short enough.
         RegionMismatch: several regions have no words, and the prompts change several things; proposes who gets which.
     """
@@ -93,8 +93,8 @@ def check_words(source: str, target: str, regions: Sequence[Region], *, needs_wo
 
 
 def propose(phrases: Sequence[str], regions: int) -> tuple[tuple[str, ...], ...]:
-    """Who may get which phrase: one for each region in the prompt's order, the last one what is left over; of fewer
-    phrases than regions the last one several times."""
+    """A proposal of phrases per region, in the prompt's order: one each, the last region gets the rest; with too few
+    phrases the last one is repeated."""
     each = [(phrases[min(n, len(phrases) - 1)],) for n in range(regions - 1)]
     return (*each, tuple(phrases[regions - 1 :]) or tuple(phrases[-1:]))
 
@@ -123,7 +123,7 @@ def _require_words(reading: Reading, short: Sequence[str]) -> None:
 
 
 def _require_one_way(regions: Sequence[Region], reading: Reading) -> None:
-    """Which mask is for which of several changes is the caller's to say."""
+    """The error that asks the caller to assign several changes to masks."""
     if sum(not region.words for region in regions) < 2 or len(reading.words) < 2:
         return
     proposal = [{"words": list(words)} for words in propose(reading.words, len(regions))]
@@ -135,7 +135,7 @@ def _require_one_way(regions: Sequence[Region], reading: Reading) -> None:
 
 
 def _left(regions: Sequence[Region], target: str, found: Sequence[str]) -> tuple[str, ...]:
-    """The phrases that no region has words of; all where none is left."""
+    """The phrases that share no words with a region's; all of them if that leaves none."""
     taken = {span for region in regions for word in region.words for span in find_word(target, word)}
     left = [
         phrase
@@ -161,8 +161,8 @@ def _left_out(found: Sequence[str], used: Sequence[str]) -> tuple[EditWarning, .
 
 
 def _find_negative(source: str, target: str, word: str) -> None:
-    """Find a negative word in the target prompt: guidance reads the edit's maps, which a word that the target prompt
-    left out has none of."""
+    """Find a negative word in the target prompt: guidance reads the edit's maps, and a word that is not in the prompt
+    has none."""
     try:
         find_word(target, word)
     except WordNotFound as error:

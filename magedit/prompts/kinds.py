@@ -16,9 +16,9 @@ from magedit.prompts.reading import read_prompts
 
 KindName = Literal["auto", "attribute", "replacement", "addition", "removal"]
 
-# A thing of another shape cannot grow where the source's shape is injected, and what replaces injection as a hold on
-# the background is the blend at all steps (Blended Latent Diffusion, arXiv 2206.02779); it helps attributes too. A new
-# colour needs no push where its word is in place already: there, guidance spoils what is right.
+# Where the source's shape is injected, no object of another shape can appear. Instead of injection, the blend at all
+# steps keeps the background (Blended Latent Diffusion, arXiv 2206.02779); it helps attributes too. A new colour needs
+# no push where its word already attends to the right place: guidance would spoil it.
 KINDS: Mapping[EditKind, Mapping[str, Any]] = MappingProxyType(
     {
         "attribute": {"self_replace": 0.4, "blend_fraction": 1.0, "stop_contrast": 4.0, "guided_from": 0.04},
@@ -27,7 +27,7 @@ KINDS: Mapping[EditKind, Mapping[str, Any]] = MappingProxyType(
         "removal": {"cross_replace": 0.4, "self_replace": 0.2, "blend_fraction": 1.0, "strength": 0.63},
     }
 )
-"""What each kind sets; everything else is the default of `EditConfig`, the paper's. A removal also sets
+"""What each kind sets; all other parameters keep the default of `EditConfig`, the paper's. A removal also sets
 `negative_prompt` to the words that vanish. Measured on edits of the demo that no published table holds
 (`benchmarks.quality --seeds 1`, 3 of each kind; attributes, under `fast`, 12)."""
 
@@ -54,10 +54,10 @@ def with_kind(
     preset: PresetName,
     has_words: bool = False,
 ) -> tuple[EditKind, EditConfig]:
-    """The kind that ``kind`` stands for, and ``config`` with that kind's defaults where nothing was ``given``.
+    """The kind to use, and ``config`` with its defaults where nothing was ``given``.
 
-    ``has_words``: edit words are given. A removal without any, whose target prompt adds none and names nothing that
-    could fill the place, is not guided: the negative prompt alone does it.
+    ``has_words``: edit words are given. A removal without edit words whose target prompt names nothing to fill the
+    place is not guided: the negative prompt suffices.
 
     Only MAG-Edit on Prompt-to-Prompt's injection takes a kind's defaults; other methods stay as published.
     """
@@ -84,6 +84,7 @@ def config_for(
     has_words: bool = False,
     **given: Any,
 ) -> EditConfig:
-    """How to edit from prompt ``source`` to ``target``: the kind's and the preset's defaults, and what is ``given``."""
+    """The configuration of the edit from prompt ``source`` to ``target``: defaults of kind and preset, and what is
+    ``given``."""
     config = EditConfig.preset(preset, **given)
     return with_kind(config, kind, source, target, given=given, preset=preset, has_words=has_words)[1]

@@ -37,7 +37,7 @@ def _lines() -> list[str]:
 
 @lru_cache(maxsize=4096)
 def entry(word: str) -> Entry | None:
-    """What the file has for this form of a word in lower case."""
+    """The file's entry for this word form in lower case."""
     lines = _lines()
     at = bisect_left(lines, f"{word} ")
     if at == len(lines) or not lines[at].startswith(f"{word} "):

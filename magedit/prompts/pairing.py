@@ -10,8 +10,8 @@ from magedit.prompts.phrases import JOINING, VERBS, Unit
 
 _LINKS: Final = VERBS | {tagger.PREPOSITION, tagger.NEGATION, tagger.ADJECTIVE}
 
-# A phrase that stays must outweigh two gaps; another thing in a thing's place must cost less than two gaps do, and
-# marks must weigh too little to draw phrases apart.
+# An unchanged phrase must outweigh two gaps; a replacement must cost less than two gaps, and marks must weigh too
+# little to separate phrases.
 _SAME, _SAME_HEAD, _SHARED_WORD, _OTHER = 5.0, 3.0, 0.3, -0.2
 _SAME_LINK, _SAME_MARK, _ALIKE_LINK = 1.0, 0.4, 0.1
 _OPEN, _MORE = -0.5, -0.1
@@ -19,17 +19,18 @@ _NEVER: Final = -2.0
 
 
 class Pair(NamedTuple):
-    """A unit of the source and the one of the target in its place; None where there is none."""
+    """A unit of the source and its counterpart in the target; None where there is none."""
 
     old: Unit | None
     new: Unit | None
 
 
 def pair(old: Sequence[Unit], new: Sequence[Unit]) -> list[Pair]:
-    """Align two prompts' units: Needleman-Wunsch with affine gaps (Gotoh 1982), by what two units have in common.
+    """Align two prompts' units: Needleman-Wunsch with affine gaps (Gotoh 1982), scored by what two units have in
+    common.
 
-    A thing that another one replaces stands beside it; of equal alignments the one with the later gaps is taken, as
-    what describes a thing follows it.
+    An object is paired with its replacement; of equal alignments the one with the later gaps wins, as descriptions
+    follow their noun.
     """
     first = 0
     while first < min(len(old), len(new)) and old[first].like(new[first]):

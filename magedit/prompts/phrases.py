@@ -41,16 +41,16 @@ _OWNER_AND_NUMBER: Final = r"(?P<owner>(?:[DQ]*(?:M*A)*N*S)*)(?P<number>[DQ]*)"
 _COUNTED: Final = re.compile(
     rf"{_OWNER_AND_NUMBER}(?<=[DQS])(?P<qualities>(?:M*A(?:[CU](?=M*A))?|N(?=AN))*)(?P<nouns>N+)"
 )
-"""A noun phrase by the classes of its words; one with a determiner may list its qualities ("a big, red ball")."""
+"""A noun phrase as word classes; with a determiner it may list qualities ("a big, red ball")."""
 _BARE: Final = re.compile(r"(?P<owner>)(?P<number>)(?P<qualities>(?:M*A(?:C(?=M*A))?|N(?=AN))*)(?P<nouns>N+)")
-"""A noun phrase without a determiner, where a comma parts tags ("masterpiece, red dress")."""
+"""A noun phrase without a determiner, in which a comma separates tags ("masterpiece, red dress")."""
 _QUALITY: Final = re.compile(r"M+A*|A+")
 
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """Words [start, end) of a prompt: a noun phrase, or one other word or quality, with its word class. Each is itself
-    alone; `like` tells whether two say the same."""
+    """Words [start, end) of a prompt: a noun phrase, or one other word or quality, with its word class. Equality is
+    identity; `like` compares by meaning."""
 
     kind: str
     start: int
@@ -58,11 +58,11 @@ class Unit:
     words: tuple[str, ...]
     """The folded words."""
     named: int
-    """Its first word after owner, determiners and numbers."""
+    """Index of its first word after owner, determiners and numbers."""
     owner: tuple[str, ...] = ()
     number: float = 0.0
     head: str = ""
-    """Of a noun phrase: the singular of its last noun."""
+    """The singular of a noun phrase's last noun."""
 
     @property
     def is_phrase(self) -> bool:
@@ -86,7 +86,7 @@ class Unit:
         return found is not None and letter in found.names
 
     def like(self, other: Unit) -> bool:
-        """Whether both say the same; articles do not count."""
+        """Whether both mean the same; articles do not count."""
         if self.is_phrase and other.is_phrase:
             return (self.core, self.owner, self.number) == (other.core, other.owner, other.number)
         return self.kind == other.kind and self.words == other.words
@@ -104,7 +104,7 @@ class Prompt:
 
     @property
     def unknown(self) -> list[str]:
-        """The words in letters that no English lexicon has."""
+        """The words that no English lexicon has."""
         return [
             word
             for word in self.words
@@ -116,7 +116,7 @@ class Prompt:
         return self.text[self.spans[start][0] : self.spans[end - 1][1]] if start < end else ""
 
     def pick(self, start: int, end: int) -> str:
-        """The specification that finds these words alone: with ``[n]`` where they stand in the prompt several times."""
+        """The specification that selects exactly these words: with ``[n]`` if they occur several times."""
         wanted = [word for word in self.words[start:end] if is_word(word)]
         whole = [place for place, word in enumerate(self.words) if is_word(word)]
         names = [self.words[place] for place in whole]
@@ -128,7 +128,7 @@ class Prompt:
         return f"{text}[{max(1, nth)}]"
 
     def extent(self, unit: Unit) -> tuple[int, int]:
-        """A noun phrase's words with what it is of: "a basket of eggs"."""
+        """A noun phrase's words with its "of" phrase: "a basket of eggs"."""
         following = self.units[self.units.index(unit) + 1 :][:2]
         if len(following) == 2 and following[0].words == ("of",) and following[1].is_phrase:
             return unit.start, following[1].end
@@ -136,7 +136,7 @@ class Prompt:
 
 
 def parse(text: str) -> Prompt:
-    """Cut a prompt into noun phrases and what joins them."""
+    """Split a prompt into noun phrases and connectives."""
     spans = words_and_marks(text)
     words = tuple(fold(text[a:b]) for a, b in spans)
     letters = _classes(words)
@@ -144,7 +144,7 @@ def parse(text: str) -> Prompt:
 
 
 def _classes(words: Sequence[str]) -> str:
-    """A letter for each word; nouns alike whatever their number."""
+    """A letter for each word's class; singular and plural nouns share one."""
     found = tagger.classes(words)
     for n, letter in enumerate(found):
         before = found[n - 1] if n else tagger.START

@@ -1,4 +1,4 @@
-"""Reading an edit from its two prompts: its kind, the phrases it is about, and whether that is sure."""
+"""Reading of an edit from its two prompts: kind, phrases, and whether they are certain."""
 
 from __future__ import annotations
 
@@ -15,46 +15,46 @@ from magedit.prompts.words import is_word
 from magedit.report import EditWarning
 
 BY_FREEDOM: Final[tuple[EditKind, ...]] = ("replacement", "addition", "removal", "attribute")
-"""The kinds, the one that needs the most freedom first: an edit with several changes is of that kind."""
+"""The kinds, the one that needs the most freedom first: it decides for an edit with several changes."""
 
 _FILLING = """
 wall floor ceiling ground grass lawn field sky sea water river lake sand beach snow road street pavement room background
 """
 FILLING: Final = frozenset(_FILLING.split())
-"""Words for what a thing stands in front of ("stuff" of COCO-Stuff, arXiv 1612.03716, its outdoor and indoor classes
+"""Words for backgrounds ("stuff" of COCO-Stuff, arXiv 1612.03716, its outdoor and indoor classes
 that surround things)."""
 
 MOST_UNKNOWN: Final = 0.4
-"""Share of words that no English lexicon has beyond which prompts count as of another language (from 3 words on)."""
+"""Share of words outside the English lexicon above which prompts count as another language (from 3 words on)."""
 MOST_CELLS: Final = 10_000
 """Phrases and joining words of the source times those of the target, at most; longer prompts are read by words."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What two prompts ask for. ``unsure`` says why it may be wrong; empty where it is sure."""
+    """The edit that two prompts describe. ``unsure`` says why it may be wrong; empty if it is certain."""
 
     source: str
     target: str
     kind: EditKind
     changes: tuple[Change, ...]
     filling: tuple[str, ...] = ()
-    """Phrases of the target prompt for what can fill a removed thing's place (`FILLING`)."""
+    """Phrases of the target prompt that can fill a removed object's place (`FILLING`)."""
     unsure: str = ""
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What is guided by default: a phrase of the target prompt for each change, none for what vanishes."""
+        """The phrases that are guided by default: one of the target prompt per change, none for removals."""
         return tuple(dict.fromkeys(change.words for change in self.changes if change.words))
 
     @property
     def default_words(self) -> tuple[str, ...]:
-        """What a region without words is about: `words`; where things only vanish, what fills their place."""
+        """The words of a region without any: `words`; for mere removals, what fills the place."""
         vanishes = any(change.kind == "removal" for change in self.changes)
         return self.words or (self.filling if vanishes else ())
 
     def vanishing(self, longest: int) -> str:
-        """What the target prompt lacks, phrase by phrase, as many as ``longest`` characters hold; empty if nothing."""
+        """The phrases missing from the target prompt, as many as fit into ``longest`` characters."""
         found = ""
         for change in self.changes:
             if change.kind in ("removal", "replacement") and change.before:
@@ -64,7 +64,7 @@ class Reading:
 
     @property
     def warnings(self) -> tuple[EditWarning, ...]:
-        """What a caller who leaves kind or words to the reading is to be told."""
+        """Warnings for callers who leave kind or words to the reading."""
         if not self.unsure:
             return ()
         taken = f"an edit of kind {self.kind!r}" + (f" about {', '.join(map(repr, self.words))}" if self.words else "")
@@ -82,7 +82,7 @@ class Reading:
 def read_prompts(source: str, target: str) -> Reading:
     """Read what changes from prompt ``source`` to ``target``; English prompts, in sentences or in lists of tags.
 
-    What is not sure is read word by word, by the alignment of the two prompts; no text is refused.
+    Uncertain prompts are read word by word, by their alignment; no text is refused.
     """
     old, new = parse(source), parse(target)
     found, unsure = _read(old, new)
@@ -98,7 +98,7 @@ def read_prompts(source: str, target: str) -> Reading:
 
 
 def _read(old: Prompt, new: Prompt) -> tuple[tuple[Change, ...], str]:
-    """The changes, and why they may be wrong."""
+    """The changes, and the reasons for doubt."""
     if old.words == new.words:
         return (), ""
     if len(old.units) * len(new.units) > MOST_CELLS:
@@ -117,7 +117,7 @@ def _read(old: Prompt, new: Prompt) -> tuple[tuple[Change, ...], str]:
 
 
 def _is_foreign(word: str) -> bool:
-    """Whether a word has letters of another script than Latin."""
+    """Whether a word has letters of a script other than Latin."""
     return any(sign.isalpha() and ord(sign) > 0x24F and not 0x1E00 <= ord(sign) <= 0x1EFF for sign in word)
 
 
@@ -133,7 +133,7 @@ def _differing(old: Prompt, new: Prompt) -> list[str]:
 
 
 def _by_words(old: Prompt, new: Prompt) -> Iterator[Change]:
-    """The changes by the alignment of the words alone: each run of other words is a phrase."""
+    """The changes by the alignment of words alone: each run of changed words is a phrase."""
     numbers = {word: number for number, word in enumerate(dict.fromkeys((*old.words, *new.words)))}
     mapper = align([numbers[word] for word in old.words], [numbers[word] for word in new.words], len(new.words)).mapper
     kept = [(k, n) for n, k in enumerate(mapper) if k >= 0]

@@ -1,4 +1,4 @@
-"""Word classes of a prompt's words: closed classes by list, open ones by WordNet's counts and their neighbours.
+"""Word classes of a prompt: closed classes by list, open ones by WordNet's counts and their neighbours.
 
 A bigram Viterbi search over few classes. The weights are grammar, not training: English prompts are mostly noun
 phrases joined by prepositions and participles, seldom clauses.
@@ -93,7 +93,7 @@ having showing facing making touching feeding driving
 """
 EMPTY: Final = frozenset("DICUXRBO")
 GOVERNING: Final = frozenset(_GOVERNING.split())
-"""Participles that govern what follows also where they begin a phrase ("holding umbrella"); others describe it there
+"""Participles that take an object even at the start of a phrase ("holding umbrella"); others describe the noun there
 ("flying cars")."""
 
 _BAD: Final = -8.0
@@ -118,8 +118,8 @@ M  A0.3 I P-0.3 G M-0.5 $ U C-0.5 N-2 K-2 D-0.7 Z-0.5 V-1 B-1 X-1 Q-0.5
 O  B0.3 Z V I U $ C G-0.3 P-0.5 M-0.5 D-1 N-2 K-2 A-1 X
 U  D N K A Q G-0.3 P-0.3 M-0.5 I-0.2 C-0.2 O X U S R-0.5 V-2 Z-2 B-2 $
 """
-"""How well a class follows another one: the class before, then those after it with their weights (0 where none is
-given, `_BAD` for those that are not named). The sum of a prompt's is maximal."""
+"""Scores of one class following another: the class before, then those after it with their weights (0 where none is
+given, `_BAD` for those that are not named). The tagger maximises their sum."""
 _FOLLOW: Final = {
     before: {each[0]: float(each[1:] or 0) for each in after}
     for before, *after in (line.split() for line in _FOLLOWS.strip().splitlines())
@@ -184,7 +184,7 @@ def candidates(word: str) -> dict[str, float]:
 
 
 def is_known(word: str) -> bool:
-    """Whether the word is listed or in the lexicon, as it is or as a form of what is."""
+    """Whether the word or its base form is listed or in the lexicon."""
     return word in CLOSED or bool(_levels(word)) or ("-" in word and any(map(is_known, word.split("-"))))
 
 
@@ -194,13 +194,13 @@ def names_nothing(word: str) -> bool:
 
 
 def is_noun(word: str) -> bool:
-    """Whether a word is rather a noun than anything else."""
+    """Whether a word is most likely a noun."""
     found = candidates(word)
     return max(found, key=lambda letter: found[letter]) in (NOUN, PLURAL)
 
 
 def base_noun(word: str) -> str:
-    """The singular of a noun, for comparing; the word itself where it is none."""
+    """The singular of a noun, for comparison; other words unchanged."""
     found = entry(word)
     if found and "p" in found.names:
         return found.base
@@ -211,7 +211,7 @@ def base_noun(word: str) -> str:
 
 
 def _compound(word: str) -> dict[str, float]:
-    """Of a word with hyphens by its last part: "rainbow-colored" is a quality, "t-shirt" a thing."""
+    """The class of a word with hyphens, by its last part: "rainbow-colored" is a quality, "t-shirt" a thing."""
     last = candidates(word.rsplit("-", 1)[1])
     if PASSIVE in last or ACTIVE in last or ADJECTIVE in last:
         return {ADJECTIVE: 6.0, NOUN: 2.0}
@@ -219,7 +219,7 @@ def _compound(word: str) -> dict[str, float]:
 
 
 def _levels(word: str) -> dict[str, float]:
-    """The classes of the lexicon's word and of what it is a form of, with their levels (1 to 10)."""
+    """The classes of a word and of its base form in the lexicon, with their levels (1 to 10)."""
     levels: dict[str, float] = {}
 
     def add(letter: str, level: float) -> None:
@@ -236,7 +236,7 @@ def _levels(word: str) -> dict[str, float]:
         verb: float = max((each.verb for each in map(entry, _stems(word[:-3])) if each), default=0)
         verb = max(verb, found.verb if irregular else 0)
         if verb:
-            # A word that WordNet has as a noun of its own ("building") is one unless it is a rare one.
+            # A word that is a noun in WordNet ("building") counts as one unless it is rare.
             verb = max(4, verb - 2.5 * (found.noun >= 4))
             add(ACTIVE, verb)
             add(ADJECTIVE, verb - 1.0)
@@ -248,7 +248,7 @@ def _levels(word: str) -> dict[str, float]:
             add(ADJECTIVE, max(3.0, verb - 0.5))
             add(VERB, verb - 2)
     elif irregular and found.verb:
-        # "rose", "saw", "ground": in a prompt rather the thing.
+        # "rose", "saw", "ground": in a prompt more likely the noun.
         verb = found.verb - 3.5 * (found.noun >= 2)
         add(PASSIVE, verb)
         add(ADJECTIVE, verb - 2.0)
@@ -267,7 +267,7 @@ def _levels(word: str) -> dict[str, float]:
 
 
 def _stems(cut: str) -> tuple[str, ...]:
-    """What a form may come from once its ending is cut off: "runn" from run, "mak" from make, "happi" from happy."""
+    """Possible bases of a form without its ending: "runn" from run, "mak" from make, "happi" from happy."""
     doubled = (cut[:-1],) if len(cut) > 2 and cut[-1] == cut[-2] else ()
     return (cut, f"{cut}e", *doubled, *((f"{cut[:-1]}y",) if cut.endswith("i") else ()))
 

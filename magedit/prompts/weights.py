@@ -18,7 +18,7 @@ PROMPT_SYNTAX_DOC = (
 )
 
 STEP: Final = 1.1
-"""A pair of round brackets multiplies by it, a pair of square ones divides."""
+"""Factor of a pair of round brackets; a pair of square ones divides by it."""
 
 _PART = re.compile(
     r"""
@@ -42,18 +42,18 @@ class Weighted(NamedTuple):
 class _Open(NamedTuple):
     bracket: str
     at: int
-    """Where it stands in the text, from 0."""
+    """Its position in the text, from 0."""
     first: int
-    """The first part that it weighs."""
+    """Index of the first part that it weights."""
 
 
 def read_weights(text: str, *, field: str) -> Weighted:
-    """Take the weights out of a prompt; a phrase is what stands between marks under the same weight.
+    """Separate the weights from a prompt; a phrase is a run of words between marks under the same weight.
 
-    A backslash before a bracket makes it one of the prompt's own.
+    A backslash escapes a bracket.
 
     Raises:
-        PromptNotSupported: a bracket is left open or was never opened, or the text has what no weight is: a schedule
+        PromptNotSupported: a bracket is left open or was never opened, or the text has other syntax: a schedule
             (``[a:b:0.5]``), an alternation (``[a|b]``), ``<lora:...>``, ``AND`` or ``BREAK``; ``field`` is to blame.
     """
     if other := _OTHER.search(text):
@@ -121,7 +121,7 @@ def _weighted(parts: list[tuple[str, float]]) -> Weighted:
 
 
 class PlainPrompts(NamedTuple):
-    """An edit's prompts without weights, the factors of the target's words, and what has no effect."""
+    """An edit's prompts without weights, the factors of the target's words, and weights without effect."""
 
     source: str
     target: str
@@ -130,7 +130,7 @@ class PlainPrompts(NamedTuple):
 
 
 def plain_prompts(source: str, target: str, syntax: PromptSyntax) -> PlainPrompts:
-    """The prompts as the text encoder is to see them.
+    """The prompts for the text encoder.
 
     Raises:
         PromptNotSupported: see `read_weights`.

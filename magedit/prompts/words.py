@@ -1,4 +1,4 @@
-"""Whole words of a prompt, and when two of them count as the same."""
+"""Whole words of a prompt, and their comparison."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def whole_words(prompt: str) -> list[tuple[int, int]]:
 
 
 def is_word(text: str) -> bool:
-    """Whether there is a whole word in it."""
+    """Whether it contains a whole word."""
     return _WORD.search(text) is not None
 
 
 def words_and_marks(prompt: str) -> list[tuple[int, int]]:
-    """Character spans of the whole words and of every other sign but spaces."""
+    """Character spans of the whole words and of every other character except spaces."""
     return [match.span() for match in _SIGNS.finditer(prompt)]
 
 
 def fold(text: str) -> str:
-    """What the spellings of a word have in common: case, composed and decomposed accents, typographic apostrophes and
-    hyphens do not tell words apart."""
+    """A word folded for comparison: case, composed and decomposed accents, typographic apostrophes and hyphens are
+    ignored."""
     return unicodedata.normalize("NFC", text.translate(_SAME)).lower()
 
 

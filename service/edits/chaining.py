@@ -19,7 +19,7 @@ from service.images.uploads import UploadLimits, read_image
 
 
 class HasSource(Protocol):
-    """A form that brings a picture, or names an edit whose result it is."""
+    """A form with a picture, or with an edit whose result is the picture."""
 
     @property
     def image(self) -> UploadFile | None: ...
@@ -30,7 +30,7 @@ class HasSource(Protocol):
 
 
 class Lineage(TypedDict, total=False):
-    """The fields of a record that say where its picture comes from."""
+    """The fields of a record that name the source of its picture."""
 
     source_edit: str
     source_result: int
@@ -47,21 +47,21 @@ class SourceEdit:
 
     @property
     def prompt(self) -> str:
-        """What the picture shows, as far as is known."""
+        """The prompt of the picture."""
         return self.edit.request.target_prompt
 
     @property
     def lineage(self) -> Lineage:
-        """The new record's share."""
+        """The lineage for the new record."""
         return Lineage(
             source_edit=self.edit.id, source_result=self.number, ancestors=(*self.edit.ancestors, self.edit.id)
         )
 
 
 def find_source(form: HasSource, tenant: str, backend: Backend) -> SourceEdit | None:
-    """The picture that `source_edit` names, None if the form brings its own.
+    """The picture of `source_edit`; None if the form has its own.
 
-    The new edit gets a copy: what becomes of the source afterwards does not matter to it.
+    The new edit gets a copy and does not depend on the source afterwards.
 
     Raises:
         RequestValidationError: an image is sent too.
@@ -78,7 +78,7 @@ def find_source(form: HasSource, tenant: str, backend: Backend) -> SourceEdit | 
     stored = require_result(record, form.source_result, backend, field="source_result", called=called)
     data = backend.store.get(stored.key)
     settings = backend.settings
-    # What a worker wrote is no upload: its bytes are not counted.
+    # Written by a worker, not uploaded: its bytes are not counted.
     limits = UploadLimits(max_bytes=len(data), max_pixels=settings.max_pixels, max_side=settings.max_side)
     image = read_image(data, field="source_edit", limits=limits)
     return SourceEdit(edit=record, number=form.source_result, image=image)
@@ -95,7 +95,7 @@ def find_masks(shapes: Sequence[MaskShape], tenant: str, backend: Backend) -> di
     for number, shape in enumerate(shapes):
         if shape.mask_id is None:
             continue
-        # Each once, however many shapes are made of it.
+        # Each is read once, for any number of shapes.
         named = shape.mask_id, shape.candidate
         if named not in pictures:
             record = backend.records.require_mask(shape.mask_id, tenant)

@@ -32,7 +32,7 @@ from service.errors import UnknownField
 
 
 def _config_doc(name: str) -> str:
-    """What a parameter of `EditConfig` is; of a name with cards what each of its values is, too."""
+    """The description of a parameter of `EditConfig`; for names with cards also that of each value."""
     cards: dict[str, Iterable[MethodCard | InversionCard]] = {
         "method": METHODS.values(),
         "inversion": INVERSIONS.values(),
@@ -47,10 +47,10 @@ def _plain(make: Callable[[], Any]) -> Callable[[], Any]:
 
 
 no_values = _plain(list)
-"""The default of a repeated field: what is not sent."""
+"""The default of a repeated field that is not sent."""
 
 
-# A model, as FastAPI takes a bare tuple for a repeated form field.
+# A model: FastAPI would take a bare tuple for a repeated form field.
 class Regions(RootModel[tuple[Region, ...]]):
     """One region per mask, in order."""
 
@@ -63,7 +63,7 @@ class Shapes(RootModel[MaskShapes]):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EditForm:
-    """A new edit as it was sent: types and bounds are checked, pictures and words are not."""
+    """A submitted form: types and bounds are checked, pictures and words are not."""
 
     image: Annotated[
         UploadFile | None,
@@ -121,9 +121,9 @@ class EditForm:
     asked: AskedEdit
     options: JobOptions
     size: tuple[int, int] | None = None
-    """What the picture's width and height are to be, in pixels; None: anything."""
+    """Required width and height of the picture, in pixels; None: any."""
     adapt: Callable[[AskedEdit, ModelInfo], AskedEdit] | None = None
-    """What becomes of the request once its model is known."""
+    """The request, resolved for its model."""
 
     @cached_property
     def shapes(self) -> tuple[MaskShape, ...]:
@@ -238,7 +238,7 @@ read_form.__signature__ = inspect.Signature(list(PARAMETERS), return_annotation=
 
 
 def _parts(hint: Any) -> Iterator[Any]:
-    """What a type is made of, itself included."""
+    """The components of a type, itself included."""
     yield hint
     yield get_origin(hint)
     for part in get_args(hint):
@@ -272,16 +272,16 @@ FIELDS = _FORM.names
 """Names of every field of the form."""
 
 _BASE64 = ("iVBORw0KGgo", "/9j/", "UklGR")
-"""How PNG, JPEG and WebP begin in base64."""
+"""First characters of PNG, JPEG and WebP in base64."""
 
 
 def known_fields(fields: FormFields) -> Callable[[Request], Awaitable[None]]:
-    """The dependency that refuses what would otherwise be ignored without a word: misspelled fields, all but the last
+    """The dependency that refuses what would otherwise be ignored silently: misspelled fields, all but the last
     value of one that takes one, text in place of a file and a file in place of text.
 
     It raises:
-        UnknownField: a field that no parameter has; names it and those there are.
-        RequestValidationError: a field was sent in another way than it is taken.
+        UnknownField: an unknown field; names it and the known ones. RequestValidationError: a field was sent in the
+        wrong way.
     """
 
     async def require(request: Request) -> None:
@@ -317,7 +317,7 @@ require_known_fields = known_fields(_FORM)
 
 def _require_file(name: str, value: SentFile | str, *, repeated: bool) -> None:
     if isinstance(value, SentFile) or (value == "" and not repeated):
-        # An empty value of a form is none.
+        # An empty value of a form counts as missing.
         return
     cure = (
         f"send the picture's bytes as a part with a filename (curl -F '{name}=@picture.png', in JavaScript "
@@ -343,12 +343,12 @@ def _require_unique_keys(name: str, text: str) -> None:
     try:
         json.loads(text, object_pairs_hook=unique)
     except (ValueError, RecursionError):
-        # What is wrong with it otherwise is told where its value is checked.
+        # Other errors are reported where the value is checked.
         return
 
 
 def invalid(field: str, message: str) -> RequestValidationError:
-    """The error of a field that does not go with the others."""
+    """The error for a field that does not go with the others."""
     return RequestValidationError([{"type": "value_error", "loc": ("body", field), "msg": message, "input": None}])
 
 

@@ -1,7 +1,7 @@
 """The `Idempotency-Key` header and the fingerprint of a request's payload.
 
-The key is a structured string, `"..."` (RFC 9651, 3.3.3), or the same bare; both mean the same key. What a key does is
-told in `jobs.idempotency`.
+The key is a structured string, `"..."` (RFC 9651, 3.3.3), or the same bare; both mean the same key. Its effect:
+`jobs.idempotency`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from service.errors import InvalidIdempotencyKey
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotent-Replayed"
-"""Header of an answer that tells of an edit which an earlier request made."""
+"""Header of a response for an edit that an earlier request created."""
 
 KEY_MAX = 255
 """Longest key, in characters."""
@@ -51,7 +51,7 @@ class Keyed:
 
 
 def parse_key(values: Sequence[str]) -> str:
-    """The key that the header's lines name. Raises InvalidIdempotencyKey."""
+    """The key in the header's lines. Raises InvalidIdempotencyKey."""
     if len(values) != 1:
         raise InvalidIdempotencyKey(f"there are {len(values)} {HEADER} headers; send one", field=HEADER)
     text = values[0].strip()

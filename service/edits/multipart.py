@@ -1,4 +1,4 @@
-"""The multipart body of a submission, read whole or refused with the reason.
+"""Multipart bodies of submissions, read completely or refused with the reason.
 
 Starlette's parser takes a form that was cut off for a shorter one, text of any encoding for Latin-1, and a transfer
 encoding for the bytes themselves; its refusals name neither part nor cure.
@@ -21,7 +21,7 @@ from service.images.metadata import JPEG, PNG, RIFF
 
 MULTIPART: Final = "multipart/form-data"
 TEXT_MAX: Final = 1024 * 1024
-"""Longest part that is no file, in bytes."""
+"""Longest part that is not a file, in bytes."""
 PARTS_MAX: Final = 1000
 """Most files, and most other parts, of one form."""
 
@@ -43,7 +43,7 @@ class FormRoute(APIRoute):
         return read_and_handle
 
     def read(self, form: FormData) -> FormData:
-        """The form as the route takes it."""
+        """The form for the route."""
         return form
 
 
@@ -62,7 +62,7 @@ async def read_multipart(request: Request) -> FormData:
     """Read the body as a multipart form; its order and repetitions are kept.
 
     Raises:
-        UnsupportedBody: it is no multipart form, or compressed.
+        UnsupportedBody: it is not a multipart form, or compressed.
         MalformedForm: it has no boundary, breaks off before its closing boundary, or a part cannot be read.
         UploadTooLarge: a text is too long.
     """
@@ -86,12 +86,12 @@ async def read_multipart(request: Request) -> FormData:
             f"the body is not a form with the boundary {boundary[:100]!r} that the Content-Type header names: {_CURE}"
         ) from error
     except ClientDisconnect as error:
-        # Nobody is there to read it; it is no fault of the service, though.
+        # Nobody reads this response, but the abort must not count as a fault of the service.
         raise MalformedForm("the connection was closed before the whole form had arrived") from error
 
 
 class _Parser(MultiPartParser):
-    """Starlette's parser with refusals that name the part, and with an eye on the closing boundary."""
+    """Starlette's parser, with refusals that name the part and a check of the closing boundary."""
 
     def __init__(self, request: Request, boundary: str) -> None:
         super().__init__(

@@ -14,8 +14,8 @@ _WAIT = re.compile(r'wait\s*=\s*"?(\d{1,9})"?', re.IGNORECASE | re.ASCII)
 
 
 def preferred_wait(values: Sequence[str]) -> int | None:
-    """The seconds of the first `wait` in the lines of a `Prefer` header; None without one. What else is there is no
-    error, but unknown to us (RFC 7240, 2)."""
+    """The seconds of the first `wait` in the lines of a `Prefer` header; None without one. Other preferences are
+    ignored (RFC 7240, 2)."""
     for value in values:
         for preference in value.split(","):
             if match := _WAIT.fullmatch(preference.partition(";")[0].strip()):
@@ -24,7 +24,7 @@ def preferred_wait(values: Sequence[str]) -> int | None:
 
 
 async def await_end(request: Request, watch: Watch, job_id: str, timeout_s: float) -> None:
-    """Return when the edit is finished or gone, the time is over, the caller has hung up, or this process stops.
+    """Return when the edit is finished or gone, the time is up, the caller has disconnected, or this process stops.
 
     The body must have been read.
     """

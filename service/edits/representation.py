@@ -16,7 +16,7 @@ def view_of(record: AnyRecord, backend: Backend) -> Edit:
 
 
 def views_of(records: Sequence[AnyRecord], backend: Backend) -> tuple[Edit, ...]:
-    """The views of ``records``; what only unfinished edits need is asked once, if there is one."""
+    """The views of ``records``; what unfinished edits need is fetched once, if there are any."""
     if all(record.state.is_terminal for record in records):
         return tuple(edit_view(record, position=None, model=None, now=0.0) for record in records)
     models, now = backend.snapshot()

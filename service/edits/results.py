@@ -1,4 +1,4 @@
-"""Results of finished edits and masks: whether one is there, and its presigned address."""
+"""Results of finished edits and masks, and their presigned URLs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service.errors import NoSuchFile
 
 
 def require_pictures(record: JobRecord, backend: Backend, *, called: str | None = None) -> None:
-    """Refuse to give what is not there (yet); ``called``: what the caller calls it, such as `source_edit 0190...`.
+    """Check that the pictures are there; ``called`` is the caller's name for the edit, such as `source_edit 0190...`.
 
     Raises:
         JobNotReady, JobNotSucceeded, JobExpired: it has no pictures.
@@ -41,11 +41,11 @@ def require_result(
 
 
 def presigned(record: JobRecord, stored: StoredObject, backend: Backend) -> str | None:
-    """An address in the store that opens until the edit expires, or for as long as the setting says; None: the store
-    has no such addresses.
+    """A URL in the store that is valid until the edit expires, or for as long as the setting says; None: the store has
+    no such URLs.
 
     Raises:
-        ObjectNotFound, StoreUnavailable: the picture is not there, or cannot be had now.
+        ObjectNotFound, StoreUnavailable: the picture is not there, or the store does not answer.
     """
     seconds = backend.settings.presign_s
     if record.expires_at is not None:

@@ -2,8 +2,8 @@
 
 In this order a crash at any point loses no accepted edit.
 
-Whatever is refused is refused before anything is stored. Whatever is recorded is carried out: if putting it in line
-fails, the reaper finds the open record and does it. What an `Idempotency-Key` adds is told in `jobs.idempotency`.
+Refusals come before anything is stored. Every recorded edit is run: if enqueuing fails, the reaper finds the open
+record and enqueues it. `Idempotency-Key`: see `jobs.idempotency`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def submit(
     def make(job: str, reservation: Reservation | None) -> JobRecord:
         if form.webhook_url is not None:
             check_url(form.webhook_url, private=backend.settings.webhook_private)
-        # Before the pictures are decoded, which costs far more than a refusal.
+        # Before pictures are decoded, which costs far more than refusing.
         backend.room.require(caller.tenant, caller.limits)
         info = backend.models.require(form.model, backend.settings).info
         tenant = caller.tenant
@@ -90,7 +90,8 @@ def submit_once(
     backend: Backend,
     keyed: Keyed | None,
 ) -> Submitted:
-    """What ``make`` makes of a new id, once for each `Idempotency-Key`. Raises as ``make`` and `jobs.idempotency`."""
+    """The result of ``make`` for a new id, once for each `Idempotency-Key`. Raises as ``make`` and
+    `jobs.idempotency`."""
     job = new_id()
     if keyed is None:
         return Submitted(make(job, None))
@@ -100,7 +101,7 @@ def submit_once(
     try:
         record = make(job, found)
     except QueueUnavailable:
-        # The record may be there, only the answer lost: others wait until the reservation ends by itself.
+        # The record may exist and only the response be lost: others wait until the reservation expires.
         raise
     except Exception:
         _release(backend, found)
@@ -116,7 +117,7 @@ def accept(
     backend: Backend,
     reservation: Reservation | None,
 ) -> JobRecord:
-    """Store the inputs by their keys, then the record, then put it in line; the record as it is kept.
+    """Store the inputs, then the record, then enqueue it; returns the stored record.
 
     Raises:
         JobError: it is not accepted; nothing is left in storage.
@@ -127,26 +128,26 @@ def accept(
             backend.store.put(key, write_png(picture), PNG)
         record = backend.records.create(record, limits=caller.limits, reservation=reservation)
     except QueueUnavailable:
-        # The record may be there and only the answer lost; it needs its inputs then.
+        # The record may exist and only the response be lost; then it needs its inputs.
         raise
     except JobError:
         _discard(backend, tenant, job)
         raise
     if record.id != job:
-        # A repetition of this request was faster.
+        # A retry of this request was faster.
         _discard(backend, tenant, job)
         return record
     try:
         backend.queue.enqueue(record)
     except Unavailable as error:
-        # The record is durable and open: the reaper puts it in line. The caller has been promised nothing less.
+        # The record is durable and open: the reaper enqueues it.
         log.warning("not put in line yet", job=job, reason=error.code)
     log.info(f"{record.kind} accepted", job=job, tenant=tenant, model=record.model)
     return record
 
 
 def _release(backend: Backend, reservation: Reservation) -> None:
-    """Free the key of a request that was refused, as far as Redis answers."""
+    """Free the key of a refused request, if Redis answers."""
     try:
         backend.idempotency.release(reservation)
     except QueueUnavailable:
@@ -154,7 +155,7 @@ def _release(backend: Backend, reservation: Reservation) -> None:
 
 
 def _discard(backend: Backend, tenant: str, job: str) -> None:
-    """Remove the inputs of an edit that was not accepted, as far as storage answers."""
+    """Remove the inputs of an edit that was not accepted, if storage answers."""
     try:
         backend.store.delete_prefix(job_prefix(tenant, job))
     except Unavailable:

@@ -17,8 +17,7 @@ from service.images.inputs import NO_MASKS, read_inputs
 
 
 class Checked(NamedTuple):
-    """A request that can be carried out, the image (RGB or RGBA), and the masks as L with 0 or 255 (edit; soft ones
-    grey)."""
+    """A valid request, the image (RGB or RGBA), and the masks as L with 0 or 255 (edit; soft ones grey)."""
 
     request: EditRequest
     image: Image.Image
@@ -26,7 +25,7 @@ class Checked(NamedTuple):
 
 
 def limits_of(settings: Settings) -> Limits:
-    """The most that the settings allow of one edit."""
+    """The limits of one edit, from the settings."""
     return Limits(results=settings.max_results, regions=settings.max_regions)
 
 
@@ -38,8 +37,8 @@ def check(
     source: SourceEdit | None = None,
     found: Mapping[int, Image.Image] = NO_MASKS,
 ) -> Checked:
-    """Resolve a form for the model and read its pictures; ``source`` is the picture if it is no upload, ``found`` are
-    the masks that are none, by region.
+    """Resolve a form for the model and read its pictures; ``source`` is the picture if it is not uploaded, ``found``
+    are the masks that are not, by region.
 
     Raises:
         MAGEditError, RequestError, RequestValidationError: the edit is refused.

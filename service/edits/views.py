@@ -15,13 +15,13 @@ EDITS = "/v1/edits"
 
 
 class View(BaseModel):
-    """Base of the answers."""
+    """Base of the response models."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class Links(View):
-    """Where to go from here; paths on this server."""
+    """Links, as paths on this server."""
 
     self: str
     result: str
@@ -44,8 +44,7 @@ class File(View):
 
 
 class Result(File):
-    """A result. An edit with this method, seed and strength, else the same, gives these bytes again on the same
-    device."""
+    """A result. The same edit with this method, seed and strength reproduces these bytes on the same device."""
 
     method: str | None
     seed: int | None
@@ -53,7 +52,7 @@ class Result(File):
 
 
 class Timings(View):
-    """When it happened, and how long it took in seconds."""
+    """Times, and durations in seconds."""
 
     created_at: datetime
     started_at: datetime | None
@@ -63,7 +62,7 @@ class Timings(View):
 
 
 class Edit(View):
-    """An edit as it stands."""
+    """The current state of an edit."""
 
     id: str
     state: State
@@ -112,7 +111,7 @@ class Files(View):
 
 
 class Model(View):
-    """A model that can be asked for."""
+    """An available model."""
 
     name: str
     ready: bool = Field(description="Whether a live worker serves it.")
@@ -213,7 +212,7 @@ def _eta_s(record: AnyRecord, position: int | None, model: ModelStatus | None, n
 
 
 def seconds_of(record: AnyRecord) -> Timings:
-    """When it happened, and how long it took."""
+    """Times and durations of an edit."""
     created, started, finished = record.created_at, record.started_at, record.finished_at
     return Timings(
         created_at=datetime.fromtimestamp(created, UTC),

@@ -1,8 +1,8 @@
 """Change notification of edits, with one polling task per process.
 
-Nobody who waits holds a thread or a connection to Redis. A look asks for the revisions of all watched edits in one
-round trip, and reads and renders those that changed once, however many wait for them. So memory is bounded by the
-watched edits: one rendered edit each.
+Waiting holds no thread and no connection to Redis. A poll asks for the revisions of all watched edits in one round
+trip, and reads and renders each changed one once for all that wait. So memory is bounded by the watched edits: one
+rendered edit each.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from service.backend import Backend
 from service.edits.representation import any_views_of
 
 LOOK_S = 0.25
-"""Pause between two looks, in seconds; workers save progress as often (`MAGEDIT_PROGRESS_INTERVAL_S`)."""
+"""Pause between two polls, in seconds; workers save progress as often (`MAGEDIT_PROGRESS_INTERVAL_S`)."""
 
 NOTHING = -1
 """The revision of whoever has seen nothing yet; an edit's own begin with 0."""
@@ -159,11 +159,11 @@ class Watch:
             except QueueUnavailable:
                 found = {}
             except Exception:
-                # Whatever it was: without this task nobody who waits here would hear of anything again.
+                # Any error: without this task no waiting caller would be notified again.
                 log.exception("the watched edits cannot be looked at", watched=len(seen))
                 found = {}
             async with self._news:
-                # Some may have been given up meanwhile.
+                # Some may have been abandoned meanwhile.
                 self._latest |= {job_id: found[job_id] for job_id in found if job_id in self._watchers}
                 if found:
                     self._news.notify_all()

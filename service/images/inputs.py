@@ -18,7 +18,7 @@ NO_MASKS: Mapping[int, Image.Image] = MappingProxyType({})
 
 
 def upload_limits(settings: Settings) -> UploadLimits:
-    """What one picture may have."""
+    """Limits of one picture."""
     return UploadLimits(max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels, max_side=settings.max_side)
 
 
@@ -83,7 +83,7 @@ def _mask(
         mask = read_mask(upload, mode) if softness == "none" else read_strength(upload, mode)
         check_mask(mask, size)
     except InvalidEdit as error:
-        # The likely reason: the mask was drawn on the pixels as they lie in the file.
+        # The likely reason: the mask was drawn on the unrotated pixels of the file.
         turned = upload.size != size and upload.size == size[::-1]
         hint = (
             ". The image counts upright, turned as its EXIF orientation says: draw the mask on that" if turned else ""

@@ -1,7 +1,7 @@
 """Metadata of uploaded pictures: its bytes never reach a decoder, its EXIF orientation and ICC profile are read here.
 
-A decoder that stumbles over a comment, a thumbnail or a damaged tag would refuse a picture whose pixels are whole; and
-none of it is kept anyway.
+A decoder that fails on a comment, a thumbnail or a damaged tag would refuse a picture with intact pixels; and metadata
+is never kept.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ damaged."""
 
 _EXIF: Final = b"Exif\0\0"
 _ICC: Final = b"ICC_PROFILE\0"
-# What a JPEG decoder needs to know of its application segments: colours as JFIF or Adobe have them, each with the
-# length from which libjpeg reads it.
+# Application segments that a JPEG decoder needs: colours of JFIF and Adobe, each with the least length that libjpeg
+# reads.
 _COLOURS: Final = ((0xE0, b"JFIF\0", 14), (0xEE, b"Adobe", 12))
 # Application segments, and comments.
 _METADATA: Final = frozenset({*range(0xE0, 0xF0), 0xFE})
@@ -33,7 +33,7 @@ _SHORT: Final = 3
 
 
 class Plain(NamedTuple):
-    """A picture without metadata, and what was in it that changes how the picture looks."""
+    """A picture without metadata, and the metadata that change its appearance."""
 
     data: bytes
     profile: bytes | None
@@ -43,9 +43,9 @@ class Plain(NamedTuple):
 
 
 def plain(data: bytes) -> Plain:
-    """Take the metadata out of a PNG, JPEG or WebP file; a file that is cut off or damaged stays so.
+    """Remove the metadata from a PNG, JPEG or WebP file; a truncated or damaged file stays so.
 
-    Of an animated PNG the still picture is left. EXIF alone says how a picture is turned: no viewer asks XMP.
+    An animated PNG keeps its still picture. Orientation comes from EXIF alone: no viewer reads XMP's.
     """
     read: Callable[[bytes], tuple[bytes, bytes | None, bytes]] = _webp
     if data.startswith(PNG):
@@ -87,7 +87,7 @@ def _inflated(chunk: bytes) -> bytes | None:
 
 
 def _jpeg(data: bytes) -> tuple[bytes, bytes | None, bytes]:
-    """Without comments and application segments but those that tell how colours are coded (ITU T.81, B.1.1)."""
+    """Without comments and application segments, except those that define the colour coding (ITU T.81, B.1.1)."""
     kept, exif = [data[:2]], b""
     profile: dict[int, bytes] = {}
     at = 2
@@ -110,7 +110,7 @@ def _tells_colours(kind: int, body: bytes) -> bool:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Marker, begin and end of each segment before the first scan, as far as they can be followed."""
+    """Marker, begin and end of each readable segment before the first scan."""
     at = 2
     while (at := data.find(b"\xff", at)) >= 0:
         while data[at : at + 1] == b"\xff":
@@ -130,7 +130,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _webp(data: bytes) -> tuple[bytes, bytes | None, bytes]:
-    """As it is: libwebp passes over metadata (WebP container specification, 2.7)."""
+    """Unchanged: libwebp skips metadata (WebP container specification, 2.7)."""
     profile, exif = None, b""
     at = 12
     while at + 8 <= len(data):
@@ -145,7 +145,7 @@ def _webp(data: bytes) -> tuple[bytes, bytes | None, bytes]:
 
 
 def orientation_of(exif: bytes) -> int:
-    """The orientation in an EXIF block, 1 to 8; 1 where it has none or cannot be read. Nothing else of it is looked at.
+    """The orientation in an EXIF block, 1 to 8; 1 where it has none or cannot be read. All other tags are ignored.
 
     As browsers read it: one SHORT in the first directory (TIFF 6.0, section 2).
     """

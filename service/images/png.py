@@ -1,7 +1,7 @@
 """Fast PNG encoding of uploads.
 
-That one tries all five filters on each row (W3C PNG, third edition, 12.7). Here every row has the filter Sub, made for
-the whole picture at once, and the deflate is ISA-L's: about a fifth of the time, at nearly the same size.
+Pillow's encoder tries all five filters on each row (W3C PNG, third edition, 12.7). Here every row has the filter Sub,
+made for the whole picture at once, and the deflate is ISA-L's: about a fifth of the time, at nearly the same size.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {"L": 0, "RGB": 2, "RGBA": 6}
 _SUB = b"\x01"
 _LEVEL = 2
-"""Of 0..3: 0 writes flat masks twice as large, 3 takes up to three times as long for 1 % less."""
+"""ISA-L's level, 0..3: 0 writes flat masks twice as large, 3 takes up to three times as long for 1 % less."""
 
 
 def write_png(image: Image.Image) -> bytes:

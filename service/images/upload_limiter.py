@@ -1,4 +1,4 @@
-"""Limits how many uploads are decoded at a time; a request that waits holds no thread."""
+"""Limit on uploads decoded at a time; a waiting request holds no thread."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from starlette.concurrency import run_in_threadpool
 from service.errors import Busy
 
 PATIENCE_S = 30.0
-"""Longest wait for a place, in seconds; storage that is away holds places for as long as it is waited for."""
+"""Longest wait for a place, in seconds; while storage is down, places stay taken until its timeouts."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class UploadLimiter:
-    """Runs functions in threads, some at a time, first come first served. For the coroutines of one event loop."""
+    """Runs functions in threads, a limited number at a time, first come first served. For the coroutines of one event
+    loop."""
 
     def __init__(self, count: int, *, patience_s: float = PATIENCE_S) -> None:
         self._count, self._patience_s = count, patience_s
         self._free = asyncio.Semaphore(count)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What ``work`` returns. Raises Busy if no place came free in time."""
+        """The result of ``work``. Raises Busy if no place becomes free in time."""
         try:
             async with asyncio.timeout(self._patience_s):
                 await self._free.acquire()

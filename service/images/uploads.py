@@ -1,10 +1,10 @@
 """Uploaded pictures: checked before they are decoded, then rewritten as plain PNG.
 
-What is stored never is the uploaded file: it is decoded and encoded again, so that no metadata, no trailing data
+The uploaded file itself is never stored: it is decoded and encoded again, so that no metadata, no trailing data
 and no second format inside the same bytes (a polyglot) reaches storage, worker or result. Documented rules:
 
 - PNG, JPEG and WebP only; the bytes decide, not the declared type. Of an animation the first frame counts.
-- The declared size is held against the limits before any pixel is decoded, and so is the number of a JPEG's scans.
+- The declared size is checked against the limits before any pixel is decoded, and so is the number of a JPEG's scans.
 - Metadata never makes a picture damaged: it is taken out before the file is decoded (`service.images.metadata`).
 - EXIF orientation is applied, to images and masks; what XMP says of it is not, as in viewers.
 - An ICC profile is converted to sRGB. One that is sRGB leaves the pixels alone; one that is damaged, of another colour
@@ -29,22 +29,22 @@ from service.images.metadata import JPEG, PNG, RIFF, plain
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 SRGB_TOLERANCE = 2
-"""A profile that moves no colour by more than this (0..255) is sRGB, written with other curves or rounding."""
+"""A profile that changes no colour by more than this (0..255) counts as sRGB, with other curves or rounding."""
 
 MAX_SCANS = 50
-"""Most scans of a JPEG. Each goes over the whole picture, however few bytes it has (libjpeg-turbo, "Two Issues with the
+"""Most scans of a JPEG. Each covers the whole picture, even with few bytes (libjpeg-turbo, "Two Issues with the
 JPEG Standard", LJT-01-004); encoders write 10 to 30."""
 
 DECODE_S = 10.0
-"""Most processor time of one decoding, in seconds: twenty times what the largest picture takes. Not wall time, of which
-a busy machine takes more for any picture."""
+"""Most processor time of one decoding, in seconds: twenty times what the largest picture takes. Not wall time, which
+depends on the machine's load."""
 
 # First bytes of the three formats (RFC 2083 3.1, ITU T.81 B.1.1.3, WebP container specification).
 _SIGNATURES = (PNG, JPEG, RIFF)
 # A data URI (RFC 2397), and the three formats in base64.
 _TEXTS = (b"data:", b"iVBORw0KGgo", b"/9j/", b"UklGR")
 
-# What turns a picture upright that lies in its file in each of these ways (EXIF 2.32, tag 0x0112).
+# The transposition that turns a picture upright, by orientation (EXIF 2.32, tag 0x0112).
 _TURNED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -63,7 +63,7 @@ _EOI, _SOS = 0xD9, 0xDA
 
 @dataclass(frozen=True, kw_only=True)
 class UploadLimits:
-    """What one uploaded picture may be: bytes of the part, pixels in all, pixels of the longer side."""
+    """Limits of one uploaded picture: bytes of the part, pixels in all, pixels of the longer side."""
 
     max_bytes: int
     max_pixels: int
@@ -117,7 +117,7 @@ def _decode(data: bytes, *, field: str, limits: UploadLimits) -> tuple[Image.Ima
             field=field,
         ) from error
     except Exception as error:
-        # Damaged headers make Pillow's readers raise nearly anything (struct.error, SyntaxError, ...).
+        # Pillow's readers raise nearly any error on damaged headers (struct.error, SyntaxError, ...).
         raise UnreadableImage(f"`{field}` is damaged: its header cannot be read.", field=field) from error
     width, height = image.size
     if width * height > limits.max_pixels or max(width, height) > limits.max_side:
@@ -200,7 +200,7 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
 
 
 def _keeps_colours(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Whether no colour of a 16 x 16 x 16 cube moves by more than `SRGB_TOLERANCE`."""
+    """Whether no colour of a 16 x 16 x 16 cube changes by more than `SRGB_TOLERANCE`."""
     levels = range(0, 256, 17)
     cube = Image.new("RGB", (256, 16))
     cube.putdata([(r, g, b) for r in levels for g in levels for b in levels])

@@ -1,4 +1,4 @@
-"""Edits: submit, look, list, cancel, delete."""
+"""Routes of edits: submit, get, list, cancel, delete."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ async def create_edit(
         ),
     ] = None,
 ) -> Response:
-    """Check the request, keep it, and put it in line. Nothing of a refused request is kept."""
+    """Validate, store and enqueue an edit. Nothing of a refused request is kept."""
     record, replayed = await upload_limiter.run(
         submit, form, caller=caller, backend=backend, origin=origin, keyed=keyed
     )
@@ -193,8 +193,8 @@ def list_edits(
     },
 )
 def get_edit(request: Request, edit_id: EditId, caller: Reader, backend: Backend) -> Response:
-    """State, progress, place in line and estimate; once finished, measures and results."""
-    # Not by `OwnEdit`, which takes another thread: this is what is asked for most.
+    """State, progress, queue position and estimate; once finished, measures and results."""
+    # Without `OwnEdit`, which takes another thread: this is the most frequent request.
     record = backend.records.look(edit_id, caller.tenant)
     return json_answer(request, view_of(record, backend), retry_headers(record))
 
@@ -215,7 +215,7 @@ def get_edit(request: Request, edit_id: EditId, caller: Reader, backend: Backend
     },
 )
 def cancel_edit(record: OwnEditToChange, backend: Backend) -> Response:
-    """Stop this edit and no other. Repeating it does no harm."""
+    """Cancel this edit. The call can be repeated."""
     requested = backend.records.request_cancel(record.id)
     if record.state is State.QUEUED:
         backend.queue.remove(record)
@@ -238,25 +238,25 @@ def cancel_edit(record: OwnEditToChange, backend: Backend) -> Response:
 def delete_edit(record: OwnEditToChange, backend: Backend) -> Response:
     """Cancel the edit if it is not finished, then remove its record and every picture of it."""
     backend.queue.remove(record)
-    # Pictures first: were the record gone and storage away, nobody would know of them any more.
+    # Pictures first: without the record nothing would refer to them, should storage fail.
     backend.store.delete_prefix(job_prefix(record.tenant, record.id))
     backend.records.delete(record.id)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
 def _accepted(record: AnyRecord, backend: BackendType, *, waited: bool) -> tuple[AnyRecord, Edit]:
-    """The accepted edit, looked at again if its caller ``waited``, and its view."""
+    """The accepted edit and its view, fetched again if the caller ``waited``."""
     try:
         if waited:
             record = backend.records.look(record.id, record.tenant)
         return record, view_of(record, backend)
     except job.QueueUnavailable:
-        # It is accepted, whatever became of Redis since: an error would make the caller send it again.
+        # It is accepted, even if Redis has failed since: an error would make the caller send it again.
         return record, edit_view(record, position=None, model=None, now=record.created_at)
 
 
 def retry_headers(record: AnyRecord) -> dict[str, str]:
-    """When to look again at an edit or mask that is not finished."""
+    """Seconds until the next poll of an unfinished edit or mask."""
     if record.state.is_terminal:
         return {}
     return {"Retry-After": str(POLL_RUNNING_S if record.state is State.RUNNING else POLL_QUEUED_S)}

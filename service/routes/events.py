@@ -23,7 +23,7 @@ from service.openapi.responses import REDIS_AWAY, problems
 from service.routes.edits import NOT_FOUND
 
 KEEP_ALIVE_S = 15.0
-"""Longest silence, in seconds: proxies close what is silent for longer (WHATWG HTML, 9.2.7)."""
+"""Longest silence, in seconds: proxies close connections that are silent for longer (WHATWG HTML, 9.2.7)."""
 
 DESCRIPTION = """\
 Follow an edit. Events are `state` (data: the edit, as from `GET /v1/edits/{id}`), `progress` (data: `id`, `state`,
@@ -41,7 +41,7 @@ STREAM: dict[int | str, dict[str, Any]] = {
         "description": "Events, until the edit is finished.",
         "content": {
             EventSourceResponse.media_type: {
-                # Of each event.
+                # In each event.
                 "schema": {
                     "type": "object",
                     "properties": {
@@ -89,7 +89,7 @@ def stream(
     seen = _seen(last_event_id, record)
     if record.state.is_terminal and seen == record.revision:
         return Response(status_code=HTTPStatus.NO_CONTENT)
-    # `no-transform` and the second header: no proxy shall collect or compress what is to arrive at once.
+    # `no-transform` and the second header keep proxies from buffering or compressing events.
     headers = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
     if getattr(request.state, "head", False):
         return Response(media_type=EventSourceResponse.media_type, headers=headers)
@@ -97,7 +97,7 @@ def stream(
 
 
 def _seen(last_event_id: str | None, record: AnyRecord) -> int:
-    """The revision that the caller has; `NOTHING` if it has none, or one that never was."""
+    """The caller's revision; `NOTHING` if it has none, or one that never existed."""
     text = (last_event_id or "").strip()
     revision = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else NOTHING
     return revision if revision <= record.revision else NOTHING
@@ -111,7 +111,7 @@ class PreviewEvents:
         self._told: tuple[int, int] | None = None
 
     async def latest(self, attempt: int) -> EditPreview | None:
-        """The edit's latest preview, unless it was given before; ``attempt`` is the edit's present one."""
+        """The edit's latest preview, unless it was sent already; ``attempt`` is the edit's current one."""
         try:
             if (attempt, await run_in_threadpool(self._previews.number, self._edit_id)) == self._told:
                 return None
@@ -136,7 +136,7 @@ async def _events(watch: Watch, edit_id: str, seen: int, previews: PreviewEvents
                 yield format_sse_event(comment="still here")
                 continue
             except WatchClosed:
-                # This front end stops. The client connects to another with `Last-Event-ID`.
+                # This front end stops. The client reconnects to another one with `Last-Event-ID`.
                 return
             if snapshot is None:
                 yield format_sse_event(event="deleted", data_str="{}")

@@ -1,4 +1,4 @@
-"""For load balancers and monitoring."""
+"""Routes for load balancers and monitoring."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ router = APIRouter(tags=["health"])
 
 
 class Health(BaseModel):
-    """The answer when all is well."""
+    """The response of a healthy service."""
 
     status: Literal["ok"] = "ok"
 
 
 @router.get("/livez", summary="The process answers", responses=problems(FOREIGN_HOST))
 async def livez() -> Health:
-    """Depends on nothing, a free thread included: whoever fails this should be restarted."""
+    """Depends on nothing, not even a free thread: a process that fails this should be restarted."""
     return Health()
 
 
@@ -61,5 +61,5 @@ async def readyz_workers(readiness: WorkerReadinessDep) -> Health:
     responses=guarded(),
 )
 def metrics(backend: Backend, measured: MetricsDep) -> Response:
-    """Requests and latencies of this process; edits in line and live workers by model."""
+    """Requests and latencies of this process; queued edits and live workers by model."""
     return Response(measured.exposition(backend), media_type=CONTENT_TYPE)

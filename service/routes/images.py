@@ -30,7 +30,7 @@ from service.problem_responses import problem_response
 from service.problems import Known, framework_problem, problem_of
 
 EDIT_ID = "Edit-Id"
-"""Header that names the edit beneath, for `/v1/edits/{id}`."""
+"""Header with the id of the underlying edit, for `/v1/edits/{id}`."""
 
 DESCRIPTION = """\
 The call of OpenAI's clients (`client.images.edit`), on the same durable edits as `POST /v1/edits`: the answer comes
@@ -145,7 +145,7 @@ async def edit_image(
 
 
 def _require_open_addresses(asked: ImagesForm, caller: Caller, backend: BackendType) -> None:
-    """Refuse `url` where nobody but the caller's key could open the address."""
+    """Refuse `url` where only the caller's key could open it."""
     if asked.response_format != "url" or backend.settings.auth == "off":
         return
     if backend.store.signed_url(f"{caller.tenant}/-", 1.0) is None:

@@ -1,4 +1,4 @@
-"""The ways of editing, and their parameters."""
+"""Routes of methods, inversions and their parameters."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class PaperReference(View):
 
 
 class Choice(View):
-    """A way that can be asked for."""
+    """A method or an inversion."""
 
     name: str
     models: tuple[str, ...] = Field(description="The models with a live worker that have it.")
@@ -66,7 +66,7 @@ class Inversion(Choice):
 
 
 class Methods(View):
-    """Every way of editing that this version knows."""
+    """All methods and inversions of this version."""
 
     methods: tuple[Method, ...] = Field(description="Values of `method`.")
     inversions: tuple[Inversion, ...] = Field(description="Values of `inversion`.")

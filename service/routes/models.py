@@ -1,4 +1,4 @@
-"""The models that can be requested."""
+"""Routes of models."""
 
 from __future__ import annotations
 

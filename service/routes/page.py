@@ -1,4 +1,4 @@
-"""The page: its files as they are, and the demo's edits as something to start from."""
+"""Routes of the web page, and of the demo's edits as examples."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ MEDIA_TYPES = {
 }
 
 DEMO = Settings.model_fields["default_model"].default
-"""The model that knows the demo's rooms."""
+"""The demo's model."""
 
 _HEADERS = {
-    # Asked for again each time, which costs a 304: an update is never half one version and half another.
+    # Revalidated each time, for a 304: an update never mixes two versions.
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -63,7 +63,7 @@ def page(request: Request) -> Response:
 
 @router.get("/page/presets.json")
 def list_presets(backend: Backend) -> dict[str, list[dict[str, object]]]:
-    """Edits to start from: the demo's, where its model is the default."""
+    """Example edits: the demo's, if its model is the default."""
     if backend.settings.default_model != DEMO:
         return {"presets": []}
     return {"presets": [preset(name) for name in DEMO_EDITS]}
@@ -71,7 +71,7 @@ def list_presets(backend: Backend) -> dict[str, list[dict[str, object]]]:
 
 @router.get("/page/presets/{name}.json")
 def preset(name: str) -> dict[str, object]:
-    """One of them: prompts, words, and where picture and mask are."""
+    """One example: prompts, words, and links to picture and mask."""
     _require(name in DEMO_EDITS)
     asked = demo_edit(name)
     return {
@@ -86,7 +86,7 @@ def preset(name: str) -> dict[str, object]:
 
 @router.get("/page/presets/{name}/{part}.png")
 def preset_picture(request: Request, name: str, part: str) -> Response:
-    """Its picture or its mask."""
+    """An example's picture or mask."""
     _require(name in DEMO_EDITS)
     if part == "image" or part == "mask":
         return _answer(request, _drawn(name, part), "image/png")
@@ -95,7 +95,7 @@ def preset_picture(request: Request, name: str, part: str) -> Response:
 
 @router.get("/docs")
 def docs(request: Request) -> Response:
-    """The contract to read and to try."""
+    """The interactive API reference."""
     content = (FOLDER / "docs" / "docs.html").read_bytes()
     return _answer(request, content, MEDIA_TYPES[".html"], {"Content-Security-Policy": DOCS_POLICY})
 
@@ -111,11 +111,11 @@ def swagger(request: Request, name: str) -> Response:
 def file(request: Request, name: str) -> Response:
     """One of the page's files."""
     try:
-        # Resolved first: `..` and links lead out of the folder.
+        # Resolved first: `..` and links may lead out of the folder.
         path = (FOLDER / name).resolve()
         there = path.is_relative_to(FOLDER.resolve()) and path.suffix in MEDIA_TYPES and path.is_file()
     except (OSError, ValueError):
-        # No name that a file can have: with a NUL in it, or too long.
+        # An impossible file name: with a NUL, or too long.
         there = False
     _require(there)
     return _answer(request, path.read_bytes(), MEDIA_TYPES[path.suffix])

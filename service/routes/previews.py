@@ -17,7 +17,7 @@ from service.openapi.responses import REDIS_AWAY, problems
 from service.routes.edits import NOT_FOUND
 
 RESULT, STEP, STEPS = "Preview-Result", "Preview-Step", "Preview-Steps"
-"""What tells one preview of an edit from another."""
+"""Response headers that identify a preview."""
 
 router = APIRouter(prefix=EDITS + "/{edit_id}", tags=["results"])
 

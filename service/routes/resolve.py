@@ -41,11 +41,11 @@ ResolveRequest = create_model(
         Field(None, pattern=r"^[0-9a-f]{32}$", description="The edit whose result would be edited further."),
     ),
 )
-"""The fields of `POST /v1/edits` that say how to edit, and what the pictures would tell."""
+"""The fields of `POST /v1/edits` without pictures, and facts that the pictures would give."""
 
 
 class Piece(View):
-    """A part of the target prompt; all of them one after the other are the prompt."""
+    """A part of the target prompt; in order, the parts form the prompt."""
 
     text: str
     is_new: bool = Field(description="A word that the source prompt does not have there.")
@@ -60,7 +60,7 @@ class GuidedWord(View):
 
 
 class ResolvedRegion(View):
-    """What one mask is about."""
+    """The words of one mask."""
 
     words: tuple[GuidedWord, ...]
     negative_words: tuple[GuidedWord, ...]
@@ -68,7 +68,7 @@ class ResolvedRegion(View):
 
 
 class Prompt(View):
-    """A prompt as the model takes it."""
+    """A prompt as the model reads it."""
 
     text: str
     tokens: int = Field(description="Without begin and end token.")
@@ -77,14 +77,14 @@ class Prompt(View):
 
 
 class ResolvedParameter(View):
-    """The value of a parameter, and where it comes from."""
+    """The value of a parameter and its source."""
 
     value: Any
     origin: Origin
 
 
 class Refusal(View):
-    """Why the edit would be refused, as `POST /v1/edits` would say it."""
+    """A reason for which `POST /v1/edits` would refuse the edit, in its words."""
 
     code: str
     field: str | None
@@ -92,7 +92,7 @@ class Refusal(View):
 
 
 class Resolved(View):
-    """What a request comes to."""
+    """The resolved request."""
 
     model: str
     kind: EditKind
@@ -234,7 +234,7 @@ def _pieces(found: Resolution) -> tuple[Piece, ...]:
 
 
 def _values(form: FormData) -> dict[str, Any]:
-    """A form's fields as the JSON body has them; an empty one is none.
+    """A form's fields as in the JSON body; empty ones count as missing.
 
     Raises:
         RequestValidationError: a field that takes one value was sent several times.
@@ -261,7 +261,7 @@ def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        # What is wrong with it is told where its value is checked.
+        # Errors are reported where the value is checked.
         return text
 
 

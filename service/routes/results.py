@@ -30,7 +30,7 @@ Redirect = Annotated[
 ]
 
 SEED, STRENGTH = "Edit-Seed", "Edit-Strength"
-"""What tells one result of an edit from another."""
+"""Response headers that identify a result."""
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -142,7 +142,7 @@ def _result(
 
 
 def require_not_failed(record: JobRecord) -> None:
-    """Tell why there is no result of an edit or mask that failed. Raises EditFailed."""
+    """Explain why a failed edit or mask has no result. Raises EditFailed."""
     if record.problem is not None:
         raise EditFailed(record.problem)
 
@@ -156,11 +156,11 @@ def stored_file(
     *,
     redirect: bool | None,
 ) -> Response:
-    """The bytes of ``stored`` or where they are, with ``headers`` of its own."""
+    """The bytes of ``stored``, or a redirect to them, with the given ``headers``."""
     if backend.settings.redirect_results if redirect is None else redirect:
         address = presigned(record, stored, backend)
         if address is not None:
-            # Whoever has the address has the picture: no cache in between shall keep it.
+            # The URL alone opens the picture: no shared cache may keep it.
             there = {**headers, "Location": address, "Cache-Control": "no-store"}
             return Response(status_code=HTTPStatus.SEE_OTHER, headers=there)
     here = {

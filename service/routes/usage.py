@@ -19,7 +19,7 @@ router = APIRouter(prefix="/v1/usage", tags=["usage"])
 
 
 class Left(View):
-    """What may still be used; null: there is no limit."""
+    """The remaining quota; null: no limit."""
 
     unfinished: int | None = Field(description="Edits that may be added to the unfinished ones at this moment.")
     unet_passes: int | None = Field(description="UNet passes of the present month.")

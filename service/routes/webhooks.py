@@ -59,7 +59,7 @@ class DeliveryView(View):
     },
 )
 def get_delivery(request: Request, record: OwnEdit, backend: Backend) -> Response:
-    """Whether the edit's `webhook_url` was told of its end, and every attempt."""
+    """Whether the edit's end was delivered to its `webhook_url`, and every attempt."""
     if record.webhook_url is None:
         raise NoWebhook(f"edit {record.id} was submitted without a webhook_url")
     return json_answer(request, _view(record, record.webhook_url, backend))
@@ -100,4 +100,4 @@ def edit_finished(
         Header(description="`v1,` and the HMAC-SHA256 of `id.timestamp.body` in base64; several, by spaces."),
     ],
 ) -> None:
-    """What a receiver takes."""
+    """The webhook as its receiver gets it."""

@@ -24,10 +24,10 @@ TOLERANCE_GROWTH = 2e-5
 def null_text(task: InversionTask) -> Inverted:
     """Optimise the unconditional embedding of each step so that guided sampling follows the DDIM trajectory.
 
-    What guided sampling arrives at is kept: the edit's source branch is the same sampling again.
+    The latents of guided sampling are kept: they are the edit's source branch.
 
     Raises:
-        NotTogether: the model is in half precision, in which Adam's updates and the error that they end at are lost.
+        NotTogether: the model is in half precision, too coarse for Adam's updates and for the error at which they stop.
     """
     backbone = task.denoiser.backbone
     if (dtype := backbone.dtype) is not torch.float32:
@@ -55,11 +55,9 @@ def optimise(
     """One step of the algorithm: Adam, fresh, at most ``null_text_iterations`` updates.
 
     Args:
-        task: the image to invert.
-        step: sampling step i.
-        current: the source latent at the start of the step, (1, C, h, w).
-        following: the trajectory's latent at its end, which guided sampling shall meet.
-        empty: what the unconditional half was told in the step before.
+        task: the image to invert. step: sampling step i. current: the source latent at the start of the step, (1, C, h,
+        w). following: the trajectory's latent at its end, the target of guided sampling. empty: the unconditional
+        embedding of the step before.
 
     Returns:
         The same with optimised hidden states, and the source latent sampled with it at the edit's guidance scale.

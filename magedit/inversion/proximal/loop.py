@@ -15,7 +15,7 @@ RECONSTRUCTION_BELOW = 400
 
 
 def proximal(task: InversionTask) -> Inverted:
-    """The trajectory of negative-prompt inversion; what is proximal happens in the edit's steps, by `prox`."""
+    """The trajectory of negative-prompt inversion; the proximal part, `prox`, is in the edit's steps."""
     return negative_prompt(task)
 
 

@@ -27,7 +27,7 @@ WIDTH = 64
 """Hidden width of the network."""
 
 REGULARIZED = 4
-"""The maps that are held are at 1/4 of the latent's resolution, 16 of 64 (paper: 16x16)."""
+"""The regularised maps are at 1/4 of the latent's resolution, 16 of 64 (paper: 16x16)."""
 
 
 class ValueMapper(nn.Module):

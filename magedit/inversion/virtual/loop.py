@@ -14,7 +14,7 @@ NOISE_SEED = 0
 
 
 def virtual(task: InversionTask) -> Inverted:
-    """The picture under noise of its own at each step: the source branch is exact whatever the model predicts."""
+    """The picture under noise drawn for each step, so that the source branch is exact for any prediction."""
     process, generator = task.denoiser.process, torch.Generator("cpu").manual_seed(NOISE_SEED)
     shape, device = task.latent.shape, task.latent.device
     noised = [
@@ -30,14 +30,12 @@ def consistent_step(
     """The edit's latent at the start of the next step (denoising diffusion consistent model, section 3.1).
 
     The noise that is taken out of it is the source's own plus the predictions' ``difference``; the noise that is put
-    back is the source's at the next step. So the clean latents of edit and source differ by what is left.
+    back is the source's at the next step. The clean latents of edit and source differ by the remaining change.
 
     Args:
-        process: the noise process.
-        step: sampling step i.
-        latent: the edit's latent at its start, (B, C, h, w).
-        difference: what the edit's prediction has more than the source's, of the same shape.
-        source: the source's latents, from z_T to z_0.
+        process: the noise process. step: sampling step i. latent: the edit's latent at its start, (B, C, h, w).
+        difference: the edit's prediction minus the source's, of the same shape. source: the source's latents, from z_T
+        to z_0.
     """
     t = process.timesteps[step]
     change = (latent - source[step] - process.noise(t) * difference) / process.signal(t)

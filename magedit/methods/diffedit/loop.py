@@ -16,7 +16,7 @@ MASK_NOISE = 0.5
 """Noise level at which the two prompts are compared, as a fraction of the steps (paper, step 1: 50 %)."""
 
 MASK_LEVEL = 0.5
-"""Contrast, 0..1, from which a position belongs to the mask (paper, step 1)."""
+"""Least contrast, 0..1, of a position in the mask (paper, step 1)."""
 
 
 def diffedit(task: EditTask) -> EditedLatent:
@@ -24,7 +24,7 @@ def diffedit(task: EditTask) -> EditedLatent:
     outside the mask is the trajectory again (step 3). The mask is the given one, or `contrast_mask` inside it.
 
     The paper encodes with the unconditional model; here the trajectory is that of all methods, under the source prompt,
-    so that they are compared, and served, on one inversion.
+    so that all methods can share one inversion.
 
     Raises:
         EmptyMask: DiffEdit's own mask has nothing inside the given one.
@@ -51,10 +51,10 @@ def diffedit(task: EditTask) -> EditedLatent:
 
 
 def contrast_mask(task: EditTask) -> Tensor:
-    """Where the noise estimates under the two prompts differ, (h, w) of 0 and 1 (step 1).
+    """The mask (h, w) of 0 and 1 where the noise estimates under the two prompts differ (step 1).
 
     The absolute difference, mean over ``mask_maps`` noises and the channels, is cut at ``mask_ratio`` times its mean
-    ("extreme values" of the paper), scaled to 0..1, and held against `MASK_LEVEL`.
+    ("extreme values" of the paper), scaled to 0..1, and thresholded at `MASK_LEVEL`.
     """
     config, process = task.config, task.denoiser.process
     clean, t = task.inverted.latents[-1], process.timesteps[int((1 - MASK_NOISE) * config.steps)]

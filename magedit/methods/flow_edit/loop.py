@@ -1,4 +1,4 @@
-"""FlowEdit (Kulikov et al., arXiv 2412.08629, algorithm 1), held inside the mask."""
+"""FlowEdit (Kulikov et al., arXiv 2412.08629, algorithm 1), restricted to the mask."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from magedit.report import Stage
 
 
 def flow_edit(task: EditTask) -> EditedLatent:
-    """Carry the picture's latent along the target's velocity less the source's, each at its own guidance scale.
+    """Move the picture's latent along the target's velocity minus the source's, each at its own guidance scale.
 
     At each step the source is the picture under fresh noise, and the target that plus what the edit has changed so far.
-    Outside M nothing moves.
+    Outside M nothing changes.
     """
     config, denoiser, process = task.config, task.denoiser, task.denoiser.process
     clean, start, watch = task.inverted.latents[-1], config.skipped_steps, Watch(task)

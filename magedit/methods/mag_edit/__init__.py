@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from magedit.methods.base import Method
 
 LOOKS = 2.2
-"""Gradients of a guided step when one serves several updates: measured, 53 to 58 in 25 steps of the demo's edits."""
+"""Gradients of a guided step when one serves several updates; measured: 53 to 58 in 25 steps of the demo's edits."""
 
 
 def _load() -> Method:

@@ -19,20 +19,20 @@ from magedit.methods.trace import Watch
 from magedit.report import Stage
 
 Guidance = Callable[[float, Tensor, int], Descent]
-"""(timestep, latent, stride to begin with) -> how the latent is guided."""
+"""(timestep, latent, first stride) -> the latent's guidance."""
 
 
 def p2p(tasks: Sequence[EditTask]) -> tuple[EditedLatent, ...]:
-    """Section 4 of Prompt-to-Prompt without guidance."""
+    """Prompt-to-Prompt (section 4) without guidance."""
     return denoise(tasks, [None] * len(tasks))
 
 
 def denoise(tasks: Sequence[EditTask], guidance: Sequence[Guidance | None]) -> tuple[EditedLatent, ...]:
     """Sample the edit along the source: each step passes the source once, injects of it, guides, steps, blends.
 
-    All results go step by step beside each other, so that one pass of the source serves them all, and those that take
-    the same over from it share their passes, at most ``batch_results`` of the denoiser. The ``guided_steps`` latents of
-    a result from ``guided_from_step`` on are guided by its entry of ``guidance`` before their sampling pass, under the
+    All results advance together, step by step, so that one pass of the source serves them all; those with equal
+    injections share their passes, at most ``batch_results`` of the denoiser in one. The ``guided_steps`` latents of a
+    result from ``guided_from_step`` on are guided by its entry of ``guidance`` before their sampling pass, under the
     same injection.
     """
     first, denoiser = tasks[0], tasks[0].denoiser
@@ -46,7 +46,7 @@ def denoise(tasks: Sequence[EditTask], guidance: Sequence[Guidance | None]) -> t
             noises: dict[_Edit, tuple[Tensor, Tensor]] = {}
             for alike in _alike(edits, i, denoiser.batch_results):
                 noises.update(zip(alike, _pass(alike, i, t, kept), strict=True))
-            # In the results' order, whatever they shared: steps are reported, and a common generator is asked, in it.
+            # Always in the results' order: it is that of reported steps and of draws from a common generator.
             for edit in edits:
                 edit.step(i, t, *noises[edit], source_next, predicted)
             source = source_next
@@ -69,20 +69,20 @@ class _Edit:
         return tuple(site.name for site in self.task.guidance_sites) if self.local else self.watch.reads(i)
 
     def descent(self, i: int, t: float) -> Descent | None:
-        """How the latent is guided at step i, if it is."""
+        """The guidance of the latent at step i, if there is any."""
         config = self.task.config
         if self.guidance is None or not 0 <= i - config.guided_from_step < config.guided_steps:
             return None
         return self.guidance(t, self.latent, self.stride)
 
     def take(self, guided: Guided) -> None:
-        """Go on from the guided latent."""
+        """Continue from the guided latent."""
         self.latent, self.stride = guided.latent, guided.stride
 
     def look(
         self, i: int, t: float, kept: Mapping[str, Tensor], own: Mapping[str, Tensor], guided: Guided | None
     ) -> None:
-        """Note the maps of step i: ``kept`` of the source, ``own`` of this result's sampling pass."""
+        """Record the maps of step i: ``kept`` of the source, ``own`` of this result's sampling pass."""
         self.watch.record(i, t, own, guided)
         if self.local is not None:
             names = self.reads(i)
@@ -97,8 +97,8 @@ class _Edit:
         source_next: Tensor,
         predicted: Tensor | None,
     ) -> None:
-        """Step i along the prediction's halves; ``source_next`` is the source's next latent, ``predicted`` what was
-        predicted of the present one where the edit follows the difference to it."""
+        """Step i along the prediction's halves; ``source_next`` is the source's next latent, ``predicted`` the source's
+        prediction, where the edit follows the difference to it."""
         task = self.task
         latent = follow(task, i, t, self.latent, unconditional, conditional, predicted)
         if self.local is not None:
@@ -109,7 +109,7 @@ class _Edit:
 
 
 def _alike(edits: Sequence[_Edit], i: int, most: int) -> Iterator[Sequence[_Edit]]:
-    """``edits`` apart by what they take over at step i, at most ``most`` together."""
+    """Groups of ``edits`` with equal injections at step i, at most ``most`` in each."""
     groups: dict[Hashable, list[_Edit]] = {}
     for edit in edits:
         groups.setdefault(edit.task.injection.key(i), []).append(edit)
@@ -119,8 +119,8 @@ def _alike(edits: Sequence[_Edit], i: int, most: int) -> Iterator[Sequence[_Edit
 
 
 def _pass(edits: Sequence[_Edit], i: int, t: float, kept: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """Each result's prediction at step i, its unconditional and conditional half, in one pass for all after they have
-    been guided; ``kept`` is what the source's pass kept, of which all take the same over."""
+    """Guide all ``edits``, then predict each one's unconditional and conditional half at step i in one pass; all inject
+    the same of ``kept``, which the source's pass kept."""
     task = edits[0].task
     injected = with_values(task.injection.edits(i, kept, edits[0].reads(i)), task.sites, task.values[i])
     guided = _guide(edits, i, t, injected)
@@ -133,7 +133,7 @@ def _pass(edits: Sequence[_Edit], i: int, t: float, kept: Mapping[str, Tensor]) 
 
 
 def _guide(edits: Sequence[_Edit], i: int, t: float, injected: Mapping[str, ModuleEdit]) -> dict[_Edit, Guided]:
-    """Guide the latents of those results that are guided at step i, side by side."""
+    """Guide, together, the latents of those results that are guided at step i."""
     task = edits[0].task
     begun = {edit: descent for edit in edits if (descent := edit.descent(i, t)) is not None}
     rows: tuple[Kept, ...] = ()
@@ -159,8 +159,8 @@ def _guide(edits: Sequence[_Edit], i: int, t: float, injected: Mapping[str, Modu
 def _pass_source(
     task: EditTask, i: int, t: float, source: Tensor, read: tuple[str, ...]
 ) -> tuple[Mapping[str, Tensor], Tensor, Tensor | None]:
-    """What is injected of the source branch at step i with the maps in ``read``, its next latent, and, along a
-    virtual inversion, its prediction without guidance; in one pass."""
+    """One pass of the source branch at step i: what is injected of it with the maps in ``read``, its next latent, and,
+    along a virtual inversion, its prediction without guidance."""
     captures = {**reading(read), **task.injection.captures(i)}
     reach = [*task.injection.sources(i)[-1:], *(task.guidance_sites[-1:] if read else ())]
     values = task.inverted.values[i] if task.inverted.values else None

@@ -59,9 +59,10 @@ def _sample(task: EditTask, remembering: Denoiser) -> EditedLatent:
 
 @contextmanager
 def tuned(task: EditTask) -> Iterator[Denoiser]:
-    """The denoiser on a copy of the network, tuned on the picture under the source prompt (section 3.1); gone on exit.
+    """The denoiser on a copy of the network, tuned on the picture under the source prompt (section 3.1); the copy is
+    freed on exit.
 
-    The denoising loss at random timesteps, Adam, fp32 whatever the model's own format is. The picture is the working
+    The denoising loss at random timesteps, Adam, fp32 for models of any number format. The picture is the working
     crop at the checkpoint's size, so that the paper's patches, for other sizes, are not needed. Its noise is always the
     same, so that a result depends on its own seed alone.
     """
