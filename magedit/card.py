@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from importlib import import_module
+from typing import Any, Final, Literal
 
 from magedit.config import EditConfig
 from magedit.passes import Passes
@@ -41,11 +42,17 @@ class Card:
     """Facts that are known without loading torch. ``parameters`` are the fields of `EditConfig` that are read;
     ``unsuited`` maps the traits of models that it does not suit to the reason, as a clause."""
 
+    name: str
     summary: str
     papers: tuple[Paper, ...]
     parameters: tuple[str, ...] = ()
     plan: Plan = no_passes
     unsuited: Mapping[Trait, str] = field(default_factory=dict)
+
+    def load(self) -> Any:
+        """The function of this name in the module `loop` beside the card; imports torch."""
+        package, name = type(self).__module__.rpartition(".")[0], self.name.replace("-", "_")
+        return getattr(import_module(f"{package}.{name}.loop"), name)
 
     def reason_against(self, traits: Collection[Trait]) -> str | None:
         """Why it does not suit a model of these traits; None: it does."""

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from magedit.card import Card, Trait
 from magedit.config import InversionName
-
-if TYPE_CHECKING:
-    from magedit.inversion.base import Invert
-
 
 WITHOUT_UNCONDITIONAL: Final[Mapping[Trait, str]] = {
     "embedded-guidance": "the model is told its guidance scale and has no unconditional half for it to work on"
@@ -28,11 +24,10 @@ class InversionCard(Card):
     ``made_with``: those of ``parameters`` that the trajectory depends on, besides ``steps`` and ``lora``.
     ``keeps_source``: the source branch is stored and need not be sampled again. ``full_precision``: it needs a UNet in
     float32. ``is_virtual``: there is no trajectory and no pass for it; the source is the picture under fresh noise at
-    each step, and the edit follows the difference of the two predictions. ``load`` gives the function, and loads torch.
+    each step, and the edit follows the difference of the two predictions.
     """
 
     name: InversionName
-    load: Callable[[], Invert]
     made_with: tuple[str, ...] = ()
     keeps_source: bool = False
     full_precision: bool = False

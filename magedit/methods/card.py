@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from magedit.card import Card, Plan, no_passes
 from magedit.config import InjectionParameters, InversionName, MethodName, SamplingParameters, names_of
 from magedit.inversion.registry import INVERSIONS
 from magedit.passes import Passes
 from magedit.report import Stage
-
-if TYPE_CHECKING:
-    from magedit.methods.base import Method
 
 InputName = Literal["image", "mask", "source_prompt", "target_prompt", "words"]
 
@@ -25,20 +22,15 @@ class MethodCard(Card):
     ``inputs`` are the parts of a request that it looks at, ``inversions`` those it can start from (none: it inverts
     nothing), ``parameters`` those that it reads besides ``method`` and ``inversion``; ``plan`` gives the passes of one
     result per stage, without those of the inversion and without ``shared``, those that all results of an edit share.
-    ``load`` gives the loop, and loads torch; None: the method is a pipeline of its own (`magedit.pipelines.instruct`)
-    on checkpoints of its own, which no other method can use.
+    ``own_checkpoint``: it has no loop, but a pipeline (`magedit.pipelines.instruct`) and checkpoints of its own, which
+    no other method can use.
     """
 
     name: MethodName
     inputs: tuple[InputName, ...]
     inversions: tuple[InversionName, ...]
-    load: Callable[[], Method] | None
     shared: Plan = no_passes
-
-    @property
-    def own_checkpoint(self) -> bool:
-        """Whether it needs a checkpoint that was made for it."""
-        return self.load is None
+    own_checkpoint: bool = False
 
 
 WHOLE_EDIT: Final[tuple[InputName, ...]] = ("image", "mask", "source_prompt", "target_prompt")

@@ -12,6 +12,6 @@ CARD = MethodCard(
     inputs=("image", "mask", "target_prompt"),
     inversions=(),
     parameters=INSTRUCTED,
-    load=None,
+    own_checkpoint=True,
     plan=every_step,
 )

@@ -287,8 +287,6 @@ class MAGEditPipeline(Pipeline):
         callback: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None = None,
     ) -> MAGEditOutput:
         original, image, union = inputs.original, inputs.image, inputs.union
-        load = METHODS[config.method].load
-        assert load is not None
         backbone = self.backbone
         reused, encode = inversion is not None, cache(backbone.encode)
         crop = inputs.crop(backbone.size, config.crop_context)
@@ -311,7 +309,7 @@ class MAGEditPipeline(Pipeline):
                     tasks = [previews.watch(task, number) for number, task in enumerate(tasks)]
                 if on_trace is not None:
                     tasks = [replace(task, on_trace=partial(on_trace, number)) for number, task in enumerate(tasks)]
-                edited = load()(tasks)
+                edited = METHODS[config.method].load()(tasks)
             margin = pixels.paste_margin_px(crop.box, config.paste_margin) if inputs.strength is None else 0
             pictures: list[Image.Image] = []
             own: list[ResultMeasures] = []

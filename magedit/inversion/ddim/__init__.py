@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from magedit.card import Paper
 from magedit.inversion.card import OF_A_TRAJECTORY, InversionCard
-
-if TYPE_CHECKING:
-    from magedit.inversion.base import Invert
-
-
-def _load() -> Invert:
-    from magedit.inversion.ddim.loop import ddim
-
-    return ddim
-
 
 CARD = InversionCard(
     name="ddim",
     summary="The trajectory of DDIM, of rectified flow Euler's; the source is sampled again from its end.",
     papers=(Paper(title="Denoising Diffusion Implicit Models", arxiv="2010.02502"),),
-    load=_load,
     unsuited=OF_A_TRAJECTORY,
 )

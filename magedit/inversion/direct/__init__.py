@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from magedit.card import Paper
 from magedit.inversion.card import OF_A_TRAJECTORY, InversionCard
-
-if TYPE_CHECKING:
-    from magedit.inversion.base import Invert
-
-
-def _load() -> Invert:
-    from magedit.inversion.direct.loop import direct
-
-    return direct
-
 
 CARD = InversionCard(
     name="direct",
     summary="Keeps the trajectory as the source branch: exact, nothing is optimised. On rectified flow the edit's "
     "steps look where the inversion's began, so that an edit that changes nothing is exact too.",
     papers=(Paper(title="Direct Inversion", arxiv="2310.01506"), Paper(title="DirectEdit", arxiv="2605.02417")),
-    load=_load,
     unsuited=OF_A_TRAJECTORY,
     keeps_source=True,
 )

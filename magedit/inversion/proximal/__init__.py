@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from magedit.card import Paper
 from magedit.config import ProximalParameters, names_of
 from magedit.inversion.card import OF_A_TRAJECTORY, WITHOUT_UNCONDITIONAL, InversionCard
-
-if TYPE_CHECKING:
-    from magedit.inversion.base import Invert
-
-
-def _load() -> Invert:
-    from magedit.inversion.proximal.loop import proximal
-
-    return proximal
-
 
 CARD = InversionCard(
     name="proximal",
     summary="Negative-prompt inversion whose guidance keeps only its largest part: less changes by chance.",
     papers=(Paper(title="Proximal Guidance", arxiv="2306.05414"),),
-    load=_load,
     parameters=("guidance_scale", *names_of(ProximalParameters)),
     unsuited={**OF_A_TRAJECTORY, **WITHOUT_UNCONDITIONAL},
 )

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from magedit.card import Paper
 from magedit.config import StyleParameters, names_of
 from magedit.inversion.card import OF_A_TRAJECTORY, InversionCard
 from magedit.passes import Passes
 from magedit.report import Stage
-
-if TYPE_CHECKING:
-    from magedit.inversion.base import Invert
-
-
-def _load() -> Invert:
-    from magedit.inversion.style.loop import style
-
-    return style
 
 
 def _plan(config: StyleParameters) -> Mapping[Stage, Passes]:
@@ -30,7 +20,6 @@ CARD = InversionCard(
     name="style",
     summary="Trains a small network per picture that gives the values of cross attention, keys left alone.",
     papers=(Paper(title="StyleDiffusion", arxiv="2303.15649"),),
-    load=_load,
     parameters=("guidance_scale", *names_of(StyleParameters)),
     made_with=("guidance_scale", "style_iterations"),
     plan=_plan,

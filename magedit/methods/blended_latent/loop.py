@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from magedit.backbones.base import reading
-from magedit.methods.base import EditedLatent, EditTask
+from magedit.methods.base import EditedLatent, EditTask, in_turn
 from magedit.methods.sampling import advance, fresh_noise
 from magedit.methods.trace import Watch
 from magedit.report import Stage
 
 
+@in_turn
 def blended_latent(task: EditTask) -> EditedLatent:
     """Sample the target prompt from the noised source; after each step everything outside M is the source again,
     noised to the level of the next step, and in the end the source itself."""

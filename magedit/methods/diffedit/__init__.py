@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from magedit.card import Paper
 from magedit.config import OwnMaskParameters, names_of
 from magedit.methods.card import ALL_INVERSIONS, INVERTED, MEASURED, WHOLE_EDIT, MethodCard, without_skipped
 from magedit.passes import Passes
 from magedit.report import Stage
-
-if TYPE_CHECKING:
-    from magedit.methods.base import Method
-
-
-def _load() -> Method:
-    from magedit.methods.base import in_turn
-    from magedit.methods.diffedit.loop import diffedit
-
-    return in_turn(diffedit)
 
 
 def _plan(config: OwnMaskParameters) -> Mapping[Stage, Passes]:
@@ -36,7 +25,6 @@ CARD = MethodCard(
     # Both need a source branch, which this method does not sample: style learns its values, virtual follows it.
     inversions=tuple(name for name in ALL_INVERSIONS if name not in {"style", "virtual"}),
     parameters=(*INVERTED, *MEASURED, "skip_fraction", *names_of(OwnMaskParameters)),
-    load=_load,
     unsuited={"few-step": "it starts from an inversion, and what the model was distilled to cannot be inverted"},
     plan=_plan,
 )

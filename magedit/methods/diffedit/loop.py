@@ -7,7 +7,7 @@ from torch import Tensor
 
 from magedit.backbones.base import Conditioning, reading
 from magedit.errors import EmptyMask
-from magedit.methods.base import EditedLatent, EditTask
+from magedit.methods.base import EditedLatent, EditTask, in_turn
 from magedit.methods.sampling import advance, first_latent, fresh_noise
 from magedit.methods.trace import Watch
 from magedit.report import Stage
@@ -19,6 +19,7 @@ MASK_LEVEL = 0.5
 """Least contrast, 0..1, of a position in the mask (paper, step 1)."""
 
 
+@in_turn
 def diffedit(task: EditTask) -> EditedLatent:
     """Decode the target prompt from the trajectory's latent at a middle level (step 2); after each step everything
     outside the mask is the trajectory again (step 3). The mask is the given one, or `contrast_mask` inside it.

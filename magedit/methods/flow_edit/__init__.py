@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from magedit.card import Paper
 from magedit.config import SamplingParameters
 from magedit.methods.card import MEASURED, WHOLE_EDIT, MethodCard
 from magedit.passes import Passes
 from magedit.report import Stage
-
-if TYPE_CHECKING:
-    from magedit.methods.base import Method
-
-
-def _load() -> Method:
-    from magedit.methods.base import in_turn
-    from magedit.methods.flow_edit.loop import flow_edit
-
-    return in_turn(flow_edit)
 
 
 def _plan(config: SamplingParameters) -> Mapping[Stage, Passes]:
@@ -37,7 +26,6 @@ CARD = MethodCard(
         *("steps", "guidance_scale", "source_guidance_scale", "negative_prompt", "skip_fraction", *MEASURED),
         *("mask_resampling", "mask_softness", "crop_context", "paste_margin", "seed", "n"),
     ),
-    load=_load,
     plan=_plan,
     unsuited={
         "diffusion": "it follows the velocities of a rectified flow; method 'p2p' with inversion 'virtual' does the "

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from magedit.backbones.base import classifier_free_guidance, reading
-from magedit.methods.base import EditedLatent, EditTask
+from magedit.methods.base import EditedLatent, EditTask, in_turn
 from magedit.methods.sampling import fresh_noise, halves
 from magedit.methods.trace import Watch
 from magedit.report import Stage
 
 
+@in_turn
 def flow_edit(task: EditTask) -> EditedLatent:
     """Move the picture's latent along the target's velocity minus the source's, each at its own guidance scale.
 

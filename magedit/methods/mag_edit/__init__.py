@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from magedit.card import Paper
 from magedit.config import GuidanceParameters, InjectionParameters, names_of
@@ -18,17 +17,8 @@ from magedit.methods.card import (
 from magedit.passes import Passes
 from magedit.report import Stage
 
-if TYPE_CHECKING:
-    from magedit.methods.base import Method
-
 LOOKS = 2.2
 """Gradients of a guided step when one serves several updates; measured: 53 to 58 in 25 steps of the demo's edits."""
-
-
-def _load() -> Method:
-    from magedit.methods.mag_edit.loop import mag_edit
-
-    return mag_edit
 
 
 def _plan(config: GuidanceParameters) -> Mapping[Stage, Passes]:
@@ -45,7 +35,6 @@ CARD = MethodCard(
     inputs=(*WHOLE_EDIT, "words"),
     inversions=ALL_INVERSIONS,
     parameters=(*INVERTED, *names_of(GuidanceParameters), *names_of(InjectionParameters), *BLEND),
-    load=_load,
     plan=_plan,
     shared=source_branch,
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from magedit.card import Paper
 from magedit.methods.card import (
     ALL_INVERSIONS,
@@ -17,16 +15,6 @@ from magedit.methods.card import (
     source_branch,
 )
 
-if TYPE_CHECKING:
-    from magedit.methods.base import Method
-
-
-def _load() -> Method:
-    from magedit.methods.p2p.loop import p2p
-
-    return p2p
-
-
 CARD = MethodCard(
     name="p2p",
     summary="Injects the source's cross and self attention; the prompts alone say what changes.",
@@ -34,7 +22,6 @@ CARD = MethodCard(
     inputs=WHOLE_EDIT,
     inversions=ALL_INVERSIONS,
     parameters=(*INVERTED, *MEASURED, *PROMPT_TO_PROMPT, *BLEND),
-    load=_load,
     plan=every_step,
     shared=source_branch,
 )

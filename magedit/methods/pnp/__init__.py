@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from magedit.card import Paper
 from magedit.methods.card import (
     ALL_INVERSIONS,
@@ -16,16 +14,6 @@ from magedit.methods.card import (
     source_branch,
 )
 
-if TYPE_CHECKING:
-    from magedit.methods.base import Method
-
-
-def _load() -> Method:
-    from magedit.methods.pnp.loop import pnp
-
-    return pnp
-
-
 CARD = MethodCard(
     name="pnp",
     summary="Injects the source's features and self attention into the decoder of the UNet.",
@@ -33,7 +21,6 @@ CARD = MethodCard(
     inputs=WHOLE_EDIT,
     inversions=ALL_INVERSIONS,
     parameters=(*INVERTED, *MEASURED, "feature_replace", "self_replace", *BLEND),
-    load=_load,
     plan=every_step,
     shared=source_branch,
     unsuited={"joint-attention": "it injects into the decoder of a UNet, and the model is a transformer without one"},

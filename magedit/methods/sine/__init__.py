@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from magedit.card import Paper
 from magedit.config import TuningParameters, names_of
 from magedit.methods.card import BLEND, MEASURED, SAMPLING, WHOLE_EDIT, MethodCard
 from magedit.passes import Passes
 from magedit.report import Stage
-
-if TYPE_CHECKING:
-    from magedit.methods.base import Method
-
-
-def _load() -> Method:
-    from magedit.methods.sine.loop import sine
-
-    return sine
 
 
 def _plan(config: TuningParameters) -> Mapping[Stage, Passes]:
@@ -36,7 +26,6 @@ CARD = MethodCard(
     inputs=WHOLE_EDIT,
     inversions=(),
     parameters=(*SAMPLING, *MEASURED, *BLEND, *names_of(TuningParameters)),
-    load=_load,
     unsuited={"few-step": "training it on one picture undoes what it was distilled to"},
     plan=_plan,
     shared=_tuning,
