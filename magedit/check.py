@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from magedit.backbones.base import AttentionSite
-from magedit.backbones.inspect import CheckpointInfo, inspect
-from magedit.backbones.memory import Memory, count
+from magedit.backbones.checkpoints.inspect import CheckpointInfo, inspect
+from magedit.backbones.memory.estimate import Memory, count
+from magedit.backbones.memory.weightless import Weightless, weightless
 from magedit.backbones.registry import ADAPTERS
-from magedit.backbones.weightless import Weightless, weightless
 from magedit.config import InversionName, MethodName
 from magedit.errors import CheckpointError
 from magedit.methods.compatibility import suited_inversions, suited_methods, unsuited
@@ -46,7 +46,8 @@ def check(
     """The facts about a folder, hub id or single file; None: its family has no adapter.
 
     Of a checkpoint on the hub only the configs are downloaded. Arguments and errors as
-    `magedit.backbones.inspect.inspect`; ``dtype`` is the number format, one of `DTYPES`, that memory is counted in.
+    `magedit.backbones.checkpoints.inspect.inspect`; ``dtype`` is the number format, one of `DTYPES`, that memory is
+    counted in.
     """
     import torch
 

@@ -14,7 +14,7 @@ from diffusers import AutoencoderKL, LCMScheduler, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from magedit.backbones.guidance_embedding import guidance_embedding
+from magedit.backbones.stable_diffusion.guidance_embedding import guidance_embedding
 from magedit.demo.model import tokenize
 from recipes.export import Guidance, export_checkpoint
 from recipes.latents import make_latents

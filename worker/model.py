@@ -154,9 +154,9 @@ def load(settings: Settings, mask_models: MaskModels | None = None) -> ServedMod
     import torch
 
     from magedit.backbones.base import Loaded
-    from magedit.backbones.fingerprint import fingerprint
-    from magedit.backbones.inspect import inspect
-    from magedit.backbones.low_memory import save_memory
+    from magedit.backbones.checkpoints.fingerprint import fingerprint
+    from magedit.backbones.checkpoints.inspect import inspect
+    from magedit.backbones.memory.low_memory import save_memory
     from magedit.demo import checkpoint_path
     from magedit.pipelines.instruct import InstructPipeline
     from magedit.pipelines.mag_edit import MAGEditPipeline

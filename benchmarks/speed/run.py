@@ -32,7 +32,7 @@ from benchmarks.speed.passes import PassBench, Passes, medians, pass_flops, pass
 from benchmarks.speed.sd import SD_UNET, sd_pipeline
 from benchmarks.speed.tables import RELEASED, show, show_extrapolated, show_passes
 from magedit.backbones.base import Backbone
-from magedit.backbones.fingerprint import fingerprint
+from magedit.backbones.checkpoints.fingerprint import fingerprint
 from magedit.config import EditConfig, PresetName
 from magedit.demo import checkpoint_path
 from magedit.pipelines.mag_edit import MAGEditPipeline

@@ -11,8 +11,8 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+from magedit.backbones.checkpoints.single_file.loader import CONFIGS as SINGLE_FILE
 from magedit.backbones.sdxl.backbone import StableDiffusionXL
-from magedit.backbones.single_file.loader import CONFIGS as SINGLE_FILE
 from magedit.backbones.stable_diffusion.backbone import StableDiffusion
 from magedit.demo import checkpoint_path
 from magedit.pipelines.mag_edit import MAGEditPipeline

@@ -9,7 +9,7 @@ import torch
 from diffusers import DDIMScheduler, LCMScheduler
 from torch import Tensor
 
-from magedit.backbones.spacing import Spacing
+from magedit.backbones.checkpoints.spacing import Spacing
 from magedit.errors import CheckpointError, InvalidParameter
 
 

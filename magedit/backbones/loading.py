@@ -13,8 +13,8 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.utils import logging
 from safetensors import SafetensorError
 
-from magedit.backbones.inspect import CheckpointInfo, inspect, latent_side
-from magedit.backbones.single_file.loader import load_vae_file
+from magedit.backbones.checkpoints.inspect import CheckpointInfo, inspect, latent_side
+from magedit.backbones.checkpoints.single_file.loader import load_vae_file
 from magedit.errors import CheckpointError
 
 
@@ -89,7 +89,7 @@ def _vae_of(name: str, subfolder: str | None, dtype: torch.dtype) -> Autoencoder
 
 
 def correct_size(unet: UNet2DConditionModel, vae: AutoencoderKL) -> None:
-    """Set the size of a UNet's config to what it was trained on (`magedit.backbones.inspect.latent_side`)."""
+    """Set the size in a UNet's config to its training size (`magedit.backbones.checkpoints.inspect.latent_side`)."""
     side = latent_side(unet.config, vae.config)
     if side != unet.config.sample_size:
         logging.get_logger(__name__).info("sample_size %s is taken as %s", unet.config.sample_size, side)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from magedit.backbones.base import Backbone
-from magedit.backbones.family import Family
-from magedit.backbones.inspect import CheckpointInfo
+from magedit.backbones.checkpoints.family import Family
+from magedit.backbones.checkpoints.inspect import CheckpointInfo
+from magedit.backbones.checkpoints.single_file.loader import load_parts
 from magedit.backbones.loading import naming, prepare
-from magedit.backbones.single_file.loader import load_parts
 from magedit.errors import CheckpointError
 
 

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from magedit.backbones.inspect import CheckpointInfo
+from magedit.backbones.checkpoints.inspect import CheckpointInfo
 from magedit.backbones.loading import naming, prepare
 from magedit.backbones.stable_diffusion.backbone import InstructStableDiffusion
 from magedit.config import EditConfig, MethodName, Region

@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from magedit.backbones.base import Backbone, Conditioning, frozen
+from magedit.backbones.checkpoints.inspect import CheckpointInfo
 from magedit.backbones.denoiser import Denoiser
-from magedit.backbones.inspect import CheckpointInfo
 from magedit.backbones.registry import load_backbone
 from magedit.config import STRENGTH_POWER, EditConfig, Region, SamplingParameters
 from magedit.config.loras import find_loras, names_in

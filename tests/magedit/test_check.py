@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from magedit.backbones.inspect import inspect
-from magedit.backbones.memory import _guidance, count
-from magedit.backbones.weightless import weightless
+from magedit.backbones.checkpoints.inspect import inspect
+from magedit.backbones.memory.estimate import _guidance, count
+from magedit.backbones.memory.weightless import weightless
 from magedit.check import check
 from magedit.errors import CheckpointError
 from magedit.inversion.registry import INVERSIONS

@@ -10,7 +10,7 @@ from diffusers import LCMScheduler, StableDiffusionPipeline, UNet2DConditionMode
 from transformers import CLIPTextModel, CLIPTokenizer
 from typer.testing import CliRunner
 
-from magedit.backbones.inspect import inspect
+from magedit.backbones.checkpoints.inspect import inspect
 from recipes.__main__ import app
 from recipes.consistency import ConsistencyStage, export_consistency_snapshot, train_consistency
 from recipes.export import Guidance

@@ -9,7 +9,7 @@ import torch
 from diffusers import AutoencoderKL
 from transformers import CLIPTokenizer
 
-from magedit.backbones.inspect import inspect
+from magedit.backbones.checkpoints.inspect import inspect
 from magedit.config import EditConfig
 from magedit.demo.edits import EDIT_KINDS
 from magedit.demo.model import tokenize

@@ -13,9 +13,9 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from magedit.backbones.base import GUIDANCE, AttentionSite, Conditioning
-from magedit.backbones.defaults import check_defaults
+from magedit.backbones.checkpoints.defaults import check_defaults
+from magedit.backbones.checkpoints.family import KINDS
 from magedit.backbones.diffusers_backbone import tokens_of
-from magedit.backbones.family import KINDS
 from magedit.backbones.flow_transformer import FlowTransformer, t5_states
 from magedit.backbones.flux.attention import TICKS, Processor, attend_until
 from magedit.backbones.joint_attention import MakeProcessor

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
 from magedit.backbones.base import AttentionSite, Conditioning
-from magedit.backbones.defaults import check_defaults
+from magedit.backbones.checkpoints.defaults import check_defaults
 from magedit.backbones.diffusers_backbone import tokens_of
 from magedit.backbones.flow_transformer import FlowTransformer, t5_states
 from magedit.backbones.joint_attention import MakeProcessor

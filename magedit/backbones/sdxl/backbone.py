@@ -15,7 +15,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from magedit.backbones.autoencoder import upcast
 from magedit.backbones.base import AttentionSite, Conditioning
-from magedit.backbones.defaults import check_defaults
+from magedit.backbones.checkpoints.defaults import check_defaults
 from magedit.backbones.lora import TakesLoras
 from magedit.backbones.stable_diffusion.layout import UNetBackbone, ddim_of, require_own_channels, spacing_of
 from magedit.edits.checkpoint import PAPER_SCALE

@@ -15,7 +15,7 @@ from diffusers.loaders import StableDiffusionLoraLoaderMixin
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from magedit.backbones.base import Conditioning
-from magedit.backbones.defaults import check_defaults
+from magedit.backbones.checkpoints.defaults import check_defaults
 from magedit.backbones.loading import correct_size
 from magedit.backbones.lora import TakesLoras
 from magedit.backbones.stable_diffusion.layout import Layout, UNetBackbone, ddim_of, require_own_channels, spacing_of

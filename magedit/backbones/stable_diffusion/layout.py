@@ -15,12 +15,12 @@ from torch import Tensor
 
 from magedit.backbones.autoencoder import is_objectionable
 from magedit.backbones.base import GUIDANCE, AttentionSite, Conditioning, Kept, ModuleEdit, StructureSites, sites_at
+from magedit.backbones.checkpoints.spacing import Spacing, spacing_told
 from magedit.backbones.ddim import DDIM
 from magedit.backbones.diffusers_backbone import DiffusersBackbone, tokens_of
-from magedit.backbones.guidance_embedding import guidance_embedding
 from magedit.backbones.loading import correct_size
-from magedit.backbones.spacing import Spacing, spacing_told
 from magedit.backbones.stable_diffusion.attention import editing, find_sites, own_attention
+from magedit.backbones.stable_diffusion.guidance_embedding import guidance_embedding
 from magedit.backbones.stable_diffusion.prefix_cache import one_prefix
 from magedit.backbones.stable_diffusion.structure import structure_sites
 from magedit.backbones.stable_diffusion.truncated import attend_until

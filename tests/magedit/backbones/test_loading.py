@@ -13,7 +13,7 @@ from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 
 from jobs.settings import Settings
-from magedit.backbones.single_file.loader import CONFIGS
+from magedit.backbones.checkpoints.single_file.loader import CONFIGS
 from magedit.errors import CheckpointError
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.backbones.original_layout import vae_tensors

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from magedit.backbones.fingerprint import fingerprint
+from magedit.backbones.checkpoints.fingerprint import fingerprint
 from magedit.config.loras import Lora
 from magedit.errors import InvalidParameter
 from magedit.pipelines.mag_edit import MAGEditPipeline

@@ -9,7 +9,7 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from magedit.backbones.fingerprint import fingerprint
+from magedit.backbones.checkpoints.fingerprint import fingerprint
 from magedit.config import EditConfig
 from magedit.errors import EditCanceled
 from magedit.pipelines.mag_edit import MAGEditPipeline

@@ -11,7 +11,7 @@ import torch
 from diffusers import StableDiffusionInstructPix2PixPipeline, UNet2DConditionModel
 from PIL import Image, ImageChops
 
-from magedit.backbones.inspect import inspect
+from magedit.backbones.checkpoints.inspect import inspect
 from magedit.config import EditConfig, Region
 from magedit.demo import demo_edit, instruct_checkpoint_path
 from magedit.demo.evaluate import judge_edit

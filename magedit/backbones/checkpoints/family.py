@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from magedit.backbones.spacing import spacing_told
+from magedit.backbones.checkpoints.spacing import spacing_told
 
 Family = Literal[
     "sd1", "sd2", "sd", "instruct-pix2pix", "inpainting", "depth", "upscaling", "unclip", "lcm", "turbo", "sdxl",

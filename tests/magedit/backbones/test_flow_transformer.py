@@ -1,42 +1,24 @@
-"""The properties that every family of rectified flow has behind the one interface, on tiny real models."""
+"""Properties that every family of rectified flow has behind the one interface, on tiny real models."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from diffusers import FluxPipeline, StableDiffusion3Pipeline
-from PIL import Image, ImageDraw
-from torch import Tensor
 
-from magedit.backbones.base import Conditioning, frozen, reading
-from magedit.config import EditConfig, Region
-from magedit.errors import CheckpointError, InvalidEdit
+from magedit.backbones.base import frozen, reading
+from magedit.config import EditConfig
+from magedit.errors import InvalidEdit
 from magedit.images.masks import working_crop
 from magedit.meter import planned
 from magedit.passes import Passes
-from magedit.pipelines.mag_edit import MAGEditOutput, MAGEditPipeline
-from magedit.prompts.alignment import token_indices
+from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.report import Progress
+from tests.magedit.backbones.conftest import ROUNDING, clean_of, edit, inputs, latent_of
 from tests.magedit.conftest import Room, relative
-from tests.magedit.tiny import T5_TOKENS, write_flux, write_sd3
-
-ROUNDING = 1e-4
-"""Relative, of latents; two ways to the same numbers differ by rounding alone."""
-
-
-@pytest.fixture(scope="module")
-def sd3(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_sd3(tmp_path_factory.mktemp("sd3"))
-
-
-@pytest.fixture(scope="module")
-def flux(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_flux(tmp_path_factory.mktemp("flux"))
 
 
 @pytest.fixture(scope="module", params=["sd3", "flux"])
@@ -44,38 +26,6 @@ def pipe(request: pytest.FixtureRequest) -> MAGEditPipeline:
     loaded: MAGEditPipeline = MAGEditPipeline.from_pretrained(request.getfixturevalue(request.param))
     loaded.set_progress_bar_config(disable=True)
     return loaded
-
-
-@pytest.fixture
-def small_room(room: Room) -> Room:
-    """The room at the tiny models' size."""
-    mask = Image.new("L", (128, 128))
-    ImageDraw.Draw(mask).rectangle((40, 64, 79, 95), fill=255)
-    return replace(room, image=room.image.resize((128, 128)), mask=mask)
-
-
-def edit(pipe: MAGEditPipeline, room: Room, target: str | None = None, **given: Any) -> MAGEditOutput:
-    options = {name: given.pop(name) for name in ("on_progress",) if name in given}
-    config = EditConfig(**{"steps": 4, "max_iterations": 2, "crop_context": 10.0, **given}).closed()
-    target = room.target if target is None else target
-    regions = [Region(words=("sofa",))]
-    return pipe(room.image, [room.mask], room.source, target, regions, config, output_type="latent", **options)
-
-
-def latent_of(output: MAGEditOutput) -> Tensor:
-    assert isinstance(output.images, Tensor)
-    return output.images
-
-
-def clean_of(output: MAGEditOutput) -> Tensor:
-    return output.inversion.inverted.latents[-1]
-
-
-def inputs(pipe: MAGEditPipeline, rows: int = 1) -> tuple[Tensor, Conditioning]:
-    side = pipe.latent_side
-    latent = torch.randn(rows, 4, side, side, generator=torch.Generator().manual_seed(5))
-    with torch.no_grad():
-        return latent, pipe.encode("a room with a red sofa").expand(rows)
 
 
 def test_an_edit_that_changes_nothing_ends_at_the_picture(pipe: MAGEditPipeline, small_room: Room) -> None:
@@ -280,146 +230,3 @@ def test_a_methods_own_defaults_win_over_the_checkpoints(pipe: MAGEditPipeline, 
     defaults = pipe.backbone.defaults
     assert output.inversion.config.guidance_scale == defaults["flow-edit"]["guidance_scale"]
     assert output.inversion.config.guidance_scale != defaults["guidance_scale"]
-
-
-# --- Stable Diffusion 3 ---
-
-
-@pytest.fixture(scope="module")
-def own(sd3: Path) -> StableDiffusion3Pipeline:
-    """diffusers' own pipeline."""
-    return StableDiffusion3Pipeline.from_pretrained(sd3)
-
-
-def test_sd3_encodes_as_diffusers_does(sd3: Path, own: StableDiffusion3Pipeline) -> None:
-    backbone = MAGEditPipeline.from_pretrained(sd3).backbone
-    with torch.no_grad():
-        for prompt in ("a room with a red sofa", ""):
-            told = backbone.encode(prompt)
-            states, _, pooled, _ = own.encode_prompt(
-                prompt, None, None, do_classifier_free_guidance=False, max_sequence_length=T5_TOKENS
-            )
-            torch.testing.assert_close(told.hidden_states, states)
-            torch.testing.assert_close(told.pooled, pooled)
-    assert states.shape[1] == backbone.text_columns == 77 + T5_TOKENS
-
-
-def test_sd3_samples_as_diffusers_does(sd3: Path, own: StableDiffusion3Pipeline) -> None:
-    backbone = MAGEditPipeline.from_pretrained(sd3).backbone
-    noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(1))
-    prompt = "a room with a red sofa"
-    own.set_progress_bar_config(disable=True)
-    wanted = own(
-        prompt, latents=noise, num_inference_steps=3, guidance_scale=1.0, output_type="latent",
-        max_sequence_length=T5_TOKENS, height=128, width=128,
-    ).images  # fmt: skip
-    process, latent = backbone.process(3), noise
-    with torch.no_grad():
-        told = backbone.encode(prompt)
-        for t in process.timesteps:
-            latent = process.step(backbone.predict(latent, t, told), t, latent)
-    torch.testing.assert_close(latent, wanted, rtol=1e-4, atol=1e-4)
-
-
-def test_sd3_words_have_the_columns_of_clip_and_of_t5(sd3: Path) -> None:
-    backbone: Any = MAGEditPipeline.from_pretrained(sd3).backbone
-    prompt = "a room with a red sofa"
-    encoded = backbone.tokenize(prompt)
-    columns = token_indices(prompt, encoded, "sofa")
-    ids = backbone.tokenizer_3(prompt).input_ids
-    piece = backbone.tokenizer_3.convert_tokens_to_ids("▁sofa")
-    assert 77 + ids.index(piece) in columns
-    assert any(column < 77 for column in columns)
-    assert encoded.ids[77 : 77 + len(ids)] == tuple(ids)
-
-
-@pytest.mark.parametrize("length", [T5_TOKENS, 0])
-def test_sd3_without_t5(tmp_path: Path, small_room: Room, length: int) -> None:
-    """Zeros stand in T5's columns, or nothing where the checkpoint says so."""
-    folder = write_sd3(tmp_path / "checkpoint", t5=False)
-    pipe = MAGEditPipeline.from_pretrained(folder, max_sequence_length=length)
-    pipe.set_progress_bar_config(disable=True)
-    with torch.no_grad():
-        states = pipe.backbone.encode("a room").hidden_states
-    assert states.shape[1] == 77 + length
-    assert not states[:, 77:].any()
-    assert torch.isfinite(latent_of(edit(pipe, small_room))).all()
-
-
-def test_sd3_does_not_load_a_t5_that_its_index_leaves_out(tmp_path: Path) -> None:
-    folder = write_sd3(tmp_path / "checkpoint")
-    index = folder / "model_index.json"
-    index.write_text(index.read_text().replace(f'"max_sequence_length": {T5_TOKENS}', '"max_sequence_length": 0'))
-    backbone: Any = MAGEditPipeline.from_pretrained(folder).backbone
-    assert backbone.text_encoder_3 is None
-    assert backbone.text_columns == 77
-
-
-def test_sd3_with_a_second_attention_in_its_blocks(tmp_path: Path, small_room: Room) -> None:
-    folder = write_sd3(tmp_path / "checkpoint", dual_attention_layers=(0, 1))
-    pipe = MAGEditPipeline.from_pretrained(folder)
-    pipe.set_progress_bar_config(disable=True)
-    assert torch.isfinite(latent_of(edit(pipe, small_room))).all()
-
-
-@pytest.mark.parametrize("defaults", [{"stepps": 3}, {"steps": 1}, {"p2p": {"guidance_scale": -1}}])
-def test_defaults_that_are_no_parameters_are_refused(sd3: Path, defaults: dict[str, Any]) -> None:
-    with pytest.raises(CheckpointError, match="edit_defaults"):
-        MAGEditPipeline.from_pretrained(sd3, edit_defaults=defaults)
-
-
-# --- FLUX ---
-
-
-def test_flux_encodes_as_diffusers_does(flux: Path) -> None:
-    backbone: Any = MAGEditPipeline.from_pretrained(flux).backbone
-    own = FluxPipeline.from_pretrained(flux)
-    with torch.no_grad():
-        told = backbone.encode("a room with a red sofa")
-        states, pooled, _ = own.encode_prompt("a room with a red sofa", None, max_sequence_length=T5_TOKENS)
-    torch.testing.assert_close(told.hidden_states, states)
-    torch.testing.assert_close(told.pooled, pooled)
-
-
-def test_flux_samples_as_diffusers_does(flux: Path) -> None:
-    """Packed latents, rotary positions, a schedule shifted by the picture's size, and the guidance that it is told."""
-    backbone: Any = MAGEditPipeline.from_pretrained(flux).backbone
-    own = FluxPipeline.from_pretrained(flux)
-    own.set_progress_bar_config(disable=True)
-    noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(1))
-    prompt = "a room with a red sofa"
-    wanted = own(
-        prompt, latents=own._pack_latents(noise, 1, 4, 16, 16), num_inference_steps=3, guidance_scale=4.0,
-        output_type="latent", max_sequence_length=T5_TOKENS, height=128, width=128,
-    ).images  # fmt: skip
-    process, latent = backbone.process(3), noise
-    with torch.no_grad():
-        told = backbone.encode(prompt).guided(4.0)
-        for t in process.timesteps:
-            latent = process.step(backbone.predict(latent, t, told), t, latent)
-    torch.testing.assert_close(own._pack_latents(latent, 1, 4, 16, 16), wanted, rtol=1e-4, atol=1e-4)
-
-
-def test_flux_is_told_the_edits_guidance_and_none_while_inverting(flux: Path, small_room: Room) -> None:
-    pipe = MAGEditPipeline.from_pretrained(flux)
-    pipe.set_progress_bar_config(disable=True)
-    told: list[float] = []
-
-    def note(_module: Any, _inputs: Any, named: dict[str, Any]) -> None:
-        told.append(float(named["guidance"][0]))
-
-    pipe.network.register_forward_pre_hook(note, with_kwargs=True)
-    edit(pipe, small_room, method="p2p", guidance_scale=6.0)
-    assert told == [1.0] * 4 + [6.0] * 4
-
-
-@pytest.mark.parametrize(
-    ("config", "reason"),
-    [
-        ({"guidance_embeds": False}, "distilled to a few steps without guidance"),
-        ({"in_channels": 96}, "takes further pictures as input"),
-    ],
-)
-def test_flux_of_another_purpose_is_refused(tmp_path: Path, config: dict[str, Any], reason: str) -> None:
-    with pytest.raises(CheckpointError, match=reason):
-        MAGEditPipeline.from_pretrained(write_flux(tmp_path / "checkpoint", **config))

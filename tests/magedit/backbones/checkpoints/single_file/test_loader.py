@@ -12,8 +12,8 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from magedit.backbones.inspect import inspect
-from magedit.backbones.single_file.loader import CONFIGS, write_configs
+from magedit.backbones.checkpoints.inspect import inspect
+from magedit.backbones.checkpoints.single_file.loader import CONFIGS, write_configs
 from magedit.errors import CheckpointError
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.backbones.original_layout import pack

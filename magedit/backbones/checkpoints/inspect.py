@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from magedit.backbones.family import KINDS, TAKEN, Family, family_of, family_of_keys
-from magedit.backbones.hub import fetch_configs, list_files
-from magedit.backbones.tensor_files import cut_off, pickled_strings, safetensors_shapes
+from magedit.backbones.checkpoints.family import KINDS, TAKEN, Family, family_of, family_of_keys
+from magedit.backbones.checkpoints.hub import fetch_configs, list_files
+from magedit.backbones.checkpoints.tensor_files import cut_off, pickled_strings, safetensors_shapes
 from magedit.errors import CheckpointError
 
 Layout = Literal["folder", "hub", "file"]

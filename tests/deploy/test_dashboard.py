@@ -20,7 +20,7 @@ from tests.jobs.desk import Desk
 from tests.service.conftest import model_info, tokenizer_json
 from worker.telemetry import Observer, gpu_memory
 
-DASHBOARD = json.loads((Path(__file__).parents[1] / "deploy" / "grafana" / "magedit.json").read_text())
+DASHBOARD = json.loads((Path(__file__).parents[2] / "deploy" / "grafana" / "magedit.json").read_text())
 EXPRESSIONS = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
 _WORDS = re.compile(r"[a-z_]\w*")
 # What Prometheus adds to each sample.

@@ -16,10 +16,10 @@ from torch import nn
 from transformers import BatchEncoding
 
 from magedit.backbones.base import Backbone
-from magedit.backbones.inspect import CheckpointInfo
+from magedit.backbones.checkpoints.inspect import CheckpointInfo
+from magedit.backbones.checkpoints.single_file.loader import write_configs
 from magedit.backbones.loading import naming
 from magedit.backbones.registry import ADAPTERS
-from magedit.backbones.single_file.loader import write_configs
 from magedit.errors import CheckpointError
 
 _LIBRARIES: dict[str, Any] = {"diffusers": diffusers, "transformers": transformers}

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from magedit.backbones.low_memory import save_memory
+from magedit.backbones.memory.low_memory import save_memory
 from magedit.config import EditConfig, InversionName
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import Room, load_pipeline

@@ -22,10 +22,10 @@ from cli.processes.workers import PROCESS_EXIT_S
 from jobs.settings import Settings
 from service import metrics
 from service.__main__ import GRACE_S
-from tests.test_deploy import OTHERS, OURS, TARGETS, VARIABLES
+from tests.deploy.test_deploy import OTHERS, OURS, TARGETS, VARIABLES
 from worker import telemetry
 
-FOLDER = Path(__file__).parents[1] / "deploy" / "kubernetes"
+FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
 OVERLAYS = sorted(each.name for each in (FOLDER / "overlays").iterdir())
 VERSION = "1.32"
 CUSTOM = {"keda.sh/v1alpha1", "monitoring.coreos.com/v1"}

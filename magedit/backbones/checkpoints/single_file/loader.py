@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, StableDiffusionXLPipeline
 
-from magedit.backbones.family import Family
-from magedit.backbones.inspect import CheckpointInfo
-from magedit.backbones.tensor_files import safetensors_shapes
+from magedit.backbones.checkpoints.family import Family
+from magedit.backbones.checkpoints.inspect import CheckpointInfo
+from magedit.backbones.checkpoints.tensor_files import safetensors_shapes
 from magedit.errors import CheckpointError
 
 CONFIGS = Path(__file__).parent

@@ -18,9 +18,9 @@ from diffusers import (
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from magedit.backbones.base import frozen
-from magedit.backbones.guidance_embedding import guidance_embedding
-from magedit.backbones.inspect import inspect
+from magedit.backbones.checkpoints.inspect import inspect
 from magedit.backbones.stable_diffusion.attention import capturing
+from magedit.backbones.stable_diffusion.guidance_embedding import guidance_embedding
 from magedit.config import EditConfig
 from magedit.edits.asked import AskedEdit
 from magedit.edits.resolve import resolve

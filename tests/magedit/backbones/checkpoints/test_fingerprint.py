@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from magedit.backbones.fingerprint import fingerprint
+from magedit.backbones.checkpoints.fingerprint import fingerprint
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import CHECKPOINT, load_pipeline
 

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from magedit.backbones.base import AttentionEdit, Backbone, Conditioning, ModuleEdit, frozen, pair_name
-from magedit.backbones.weightless import Weightless
+from magedit.backbones.memory.weightless import Weightless
 from magedit.config import EditConfig
 
 _PROMPT, _TIMESTEP = "a", 500
@@ -43,7 +43,7 @@ class Memory:
 
     @property
     def low(self) -> int:
-        """In low-memory mode (`magedit.backbones.low_memory`): of each part at its turn, the most."""
+        """In low-memory mode (`magedit.backbones.memory.low_memory`): of each part at its turn, the most."""
         turns = dict(self.weights)
         turns[self.network] += self.low_guidance
         turns["vae"] += self.decoding

@@ -1,0 +1,1 @@
+"""Memory of a checkpoint: its estimate without weights, and low-memory mode."""
