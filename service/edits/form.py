@@ -125,6 +125,11 @@ class EditForm:
     adapt: Callable[[AskedEdit, ModelInfo], AskedEdit] | None = None
     """The request, resolved for its model."""
 
+    @property
+    def has_mask(self) -> bool:
+        """Whether it says where to edit, in any way."""
+        return bool(self.mask or self.mask_shapes or self.mask_id)
+
     @cached_property
     def shapes(self) -> tuple[MaskShape, ...]:
         """One per region. Raises InvalidParameter."""

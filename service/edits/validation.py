@@ -9,7 +9,7 @@ from PIL import Image
 
 from jobs.schema import EditRequest, ModelInfo, check_options
 from jobs.settings import Settings
-from magedit.edits.resolve import Limits, resolve
+from magedit.edits.resolve import Limits, Resolution, resolve
 from magedit.prompts.alignment import Tokenize
 from service.edits.chaining import SourceEdit
 from service.edits.form import EditForm, invalid
@@ -29,6 +29,19 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(results=settings.max_results, regions=settings.max_regions)
 
 
+def resolved(
+    form: EditForm, info: ModelInfo, tokenize: Tokenize, settings: Settings, *, masks: int, shows: str | None
+) -> Resolution:
+    """What a form with so many masks comes to on the model; ``shows`` as `magedit.edits.resolve.resolve` takes it.
+
+    Raises:
+        InvalidEdit: its options do not go together.
+    """
+    check_options(form.options)
+    asked = form.asked if form.adapt is None else form.adapt(form.asked, info)
+    return resolve(asked, info.as_checkpoint(tokenize), masks=masks, limits=limits_of(settings), shows=shows)
+
+
 def check(
     form: EditForm,
     info: ModelInfo,
@@ -43,15 +56,8 @@ def check(
     Raises:
         MAGEditError, RequestError, RequestValidationError: the edit is refused.
     """
-    check_options(form.options)
-    shapes = form.shapes
-    resolution = resolve(
-        form.asked if form.adapt is None else form.adapt(form.asked, info),
-        info.as_checkpoint(tokenize),
-        masks=len(shapes),
-        limits=limits_of(settings),
-        shows=source.prompt if source is not None else None,
-    )
+    shapes, shows = form.shapes, source.prompt if source is not None else None
+    resolution = resolved(form, info, tokenize, settings, masks=len(shapes), shows=shows)
     request = EditRequest(model=info.name, **dict(resolution.edit()), **dict(form.options))
     if source is not None:
         image: bytes | Image.Image = source.image

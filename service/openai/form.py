@@ -132,7 +132,8 @@ _CHANGED: Final[Mapping[str, Any]] = {
             File(
                 default_factory=no_values,
                 description="Where to edit: a PNG of the image's size whose transparent pixels are edited (see "
-                "`mask_mode`). Repeat it for several regions, in order, or say it with `mask_shapes`.",
+                "`mask_mode`). Repeat it for several regions, in order, or say it with `mask_shapes` or `mask_id`. "
+                "Without any, the one thing that changes from `source_prompt` to `prompt` is looked for.",
             ),
         ],
         inspect.Parameter.empty,

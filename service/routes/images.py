@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import structlog
@@ -24,6 +25,7 @@ from service.edits.views import path
 from service.middleware.request_id import OriginDep
 from service.openai.answers import Images, events, images_of, problem_of_end
 from service.openai.envelope import SHOULD_RETRY, Envelope, envelope_of
+from service.openai.finding import MASK_ID, submit_search, with_found
 from service.openai.form import PATH, BracketRoute, ImagesForm, ImagesFormDep, require_known_images_fields
 from service.openapi.responses import CHALLENGE, FOREIGN_HOST, RATE_LIMITED, REDIS_AWAY, RETRY_AFTER, TOO_SLOW
 from service.problem_responses import problem_response
@@ -36,8 +38,9 @@ DESCRIPTION = """\
 The call of OpenAI's clients (`client.images.edit`), on the same durable edits as `POST /v1/edits`: the answer comes
 when the edit is finished, or streams. Keys, rates, quotas and `Idempotency-Key` are those of `POST /v1/edits`, whose
 every field is taken too. Whoever hangs up can fetch the edit by the id in the header `Edit-Id`, or with the same
-`Idempotency-Key`. Only what the mask shows is edited. Errors have OpenAI's shape; `x-should-retry` says whether the
-same request may do better later.
+`Idempotency-Key`. Only what the mask shows is edited. Without one, the thing that the prompts change is looked for
+first, by a mask of `POST /v1/masks` that the header `Mask-Id` names. Errors have OpenAI's shape; `x-should-retry` says
+whether the same request may do better later.
 """
 
 log = structlog.get_logger(__name__)
@@ -112,6 +115,7 @@ router = APIRouter(prefix=PATH.rpartition("/")[0], tags=["images"], route_class=
             "headers": {
                 EDIT_ID: {"description": "The edit beneath.", "schema": {"type": "string"}},
                 "Location": {"description": "Its path.", "schema": {"type": "string"}},
+                MASK_ID: {"description": "The mask that was found, where none was sent.", "schema": {"type": "string"}},
             },
         },
         **{status: _error(status, *told) for status, told in _ERRORS.items()},
@@ -129,18 +133,30 @@ async def edit_image(
 ) -> Response:
     """Submit an edit, wait for it, and answer with its results."""
     _require_open_addresses(asked, caller, backend)
+    give_up_at = time.monotonic() + backend.settings.images_wait_s
+    form, headers = asked.edit, dict[str, str]()
+    if not form.has_mask:
+        mask, _ = await upload_limiter.run(
+            submit_search, form, caller=caller, backend=backend, origin=origin, keyed=keyed
+        )
+        await await_end(request, watch, mask.id, give_up_at - time.monotonic())
+        headers[MASK_ID] = mask.id
+        found = await run_in_threadpool(with_found, form, mask.id, caller, backend)
+        if isinstance(found, Problem):
+            return problem_response(found, headers)
+        form = found
     record, replayed = await upload_limiter.run(
-        submit, asked.edit, caller=caller, backend=backend, origin=origin, keyed=keyed
+        submit, form, caller=caller, backend=backend, origin=origin, keyed=keyed
     )
     if asked.user is not None:
         log.info("edit of a user", job=record.id, user=asked.user)
-    headers = {EDIT_ID: record.id, "Location": path(record)}
+    headers |= {EDIT_ID: record.id, "Location": path(record)}
     if replayed:
         headers[REPLAYED] = "true"
     if asked.stream and isinstance(record, JobRecord):
         headers |= {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
         return EventSourceResponse(events(record, asked, backend, watch), headers=headers)
-    await await_end(request, watch, record.id, backend.settings.images_wait_s)
+    await await_end(request, watch, record.id, max(0.0, give_up_at - time.monotonic()))
     return await run_in_threadpool(_answer, record.id, caller, asked, backend, str(request.base_url), headers)
 
 

@@ -21,7 +21,7 @@ router = APIRouter(prefix="/v1/usage", tags=["usage"])
 class Left(View):
     """The remaining quota; null: no limit."""
 
-    unfinished: int | None = Field(description="Edits that may be added to the unfinished ones at this moment.")
+    unfinished: int | None = Field(description="Edits and masks that may be added at this moment.")
     unet_passes: int | None = Field(description="UNet passes of the present month.")
 
 
@@ -32,7 +32,7 @@ class Usage(View):
     begins_at: datetime
     ends_at: datetime
     counts: Counts
-    unfinished: int = Field(description="Edits that are waiting or running at this moment.")
+    unfinished: int = Field(description="Edits and masks that are waiting or running at this moment.")
     limits: Limits = Field(description="0: no limit.")
     left: Left
 

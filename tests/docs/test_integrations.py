@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 import sys
@@ -71,6 +72,20 @@ def test_the_python_client_edits(s3_stack: Stack, transparent: Path) -> None:
     )
     run([sys.executable, "-c", code], transparent)
     assert_edited(transparent, s3_stack)
+
+
+def test_the_python_client_edits_without_a_mask(s3_stack: Stack, pictures: Path) -> None:
+    code = snippet("openai_maskless.py", s3_stack).replace(
+        "extra_body={", 'extra_body={"steps": "4", "max_iterations": "1", '
+    )
+    said = run([sys.executable, "-c", code], pictures)
+    with Client(s3_stack.url) as client:
+        edit = client.list(limit=1).edits[0]
+        found = Image.open(io.BytesIO(client.fetch(f"/v1/masks/{said.split()[-1]}/candidates/0")))
+    assert found.getbbox() is not None
+    assert edit.measures is not None
+    with Image.open(pictures / "result.png") as result:
+        assert outside_difference(room(), result.convert("RGB"), found, edit.measures.paste_margin_px) == 0
 
 
 @pytest.mark.skipif(NPM is None, reason="there is no npm: OpenAI's client for JavaScript cannot be installed")

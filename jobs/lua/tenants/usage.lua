@@ -45,7 +45,8 @@ end
 -- Called as the edit moves from `before` to its final state.
 local function settle(id, before, after)
   local tenant, started, measures = unpack(redis.call('HMGET', EDIT .. id, 'tenant', 'started_at', 'measures'))
-  if not is_mask(id) then count(tenant, after, 1) end
+  if is_mask(id) then return end
+  count(tenant, after, 1)
   if before == 'running' and started then count(tenant, 'seconds', now() - tonumber(started)) end
   if after == 'succeeded' and measures then
     local cost = cjson.decode(measures)

@@ -9,7 +9,7 @@ import pytest
 from jobs import keys
 from jobs.errors import QuotaExhausted, TooManyUnfinished
 from jobs.lua import load
-from jobs.schema import JobRecord, Problem
+from jobs.schema import JobRecord, MaskRecord, MaskRequest, Problem
 from jobs.tenants.limits import Limits
 from jobs.tenants.usage import Counts, UsageCounts, bounds
 from magedit.config import EditConfig
@@ -52,6 +52,15 @@ def test_every_way_to_end_is_counted_once(desk: Desk, counts: UsageCounts) -> No
     )
     assert unfinished == 1
     assert counts.of("other").counts == Counts()
+
+
+def test_masks_are_counted_as_such_and_cost_an_edit_nothing(desk: Desk, counts: UsageCounts) -> None:
+    mask = MaskRecord(tenant="acme", request=MaskRequest(model="demo", words="sofa"), image="image")
+    desk.records.create(mask)
+    claim = desk.records.claim(mask.id, "w1")
+    assert claim is not None
+    desk.records.commit_failure(claim, PROBLEM)
+    assert counts.of("acme").counts == Counts(masks=1)
 
 
 def test_a_worker_that_died_is_one_failure(desk: Desk, counts: UsageCounts) -> None:

@@ -8,7 +8,7 @@ import io
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -25,14 +25,18 @@ from jobs.settings import Settings
 from jobs.storage import ObjectStore
 from jobs.tenants.api_keys import SCOPES, ApiKeys
 from jobs.tenants.limits import Limits
+from magedit.errors import NothingFound
 from service.app import create_app
 from service.backend import Backend
 from service.edits.watcher import Snapshot, Watch
 from service.openai.answers import events
+from service.openai.finding import bare
 from service.openai.form import FIELDS, ImagesForm
 from tests.conftest import PATIENCE_S, wait_until
 from tests.jobs.desk import Desk
 from tests.service.conftest import SIZE, Announce, WorkerSide, encode, mask, picture, serving
+from tests.service.routes.test_masks import find
+from worker.problems import problem_of
 
 PATH = "/v1/images/edits"
 PROMPTS = {"source_prompt": "a room with a green carpet", "prompt": "a room with a purple carpet"}
@@ -175,9 +179,131 @@ def test_several_images_are_refused(client: httpx.Client) -> None:
     assert_refused(answer, 400, "invalid_request", "image")
 
 
-def test_a_mask_is_needed(client: httpx.Client) -> None:
-    answer = client.post(PATH, files=[("image[]", ("a.png", picture(), "image/png"))], data=PROMPTS)
-    assert_refused(answer, 400, "invalid_request", "mask")
+def send_unmasked(client: httpx.Client, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
+    files = [("image", ("room.png", picture(), "image/png"))]
+    return client.post(PATH, files=files, data={**PROMPTS, **fields}, headers=headers)
+
+
+@pytest.fixture
+def finding(client: httpx.Client, announce: Announce) -> Iterator[Callable[[Callable[[str], object]], None]]:
+    """Lets a worker of a model that finds things by words do something with the next mask that is asked for."""
+    announce(finds_by=("words",))
+    with ThreadPoolExecutor(1) as pool:
+        works: list[Future[None]] = []
+
+        def start(work: Callable[[str], object]) -> None:
+            def run() -> None:
+                wait_until(lambda: bool(client.get("/v1/masks?state=queued").json()["masks"]))
+                (mask,) = client.get("/v1/masks?state=queued").json()["masks"]
+                work(mask["id"])
+
+            works.append(pool.submit(run))
+
+        yield start
+        for each in works:
+            each.result()
+
+
+def test_without_a_mask_what_changes_is_looked_for(
+    client: httpx.Client, settings: Settings, finding: Any, working: Any, worker_side: WorkerSide
+) -> None:
+    masks: list[bytes] = []
+
+    def edit(claim: Any) -> None:
+        masks.append(worker_side.store.get(claim.masks[0]))
+        worker_side.succeed(claim)
+
+    finding(lambda mask_id: find(settings, mask_id, (10, 10, 30, 20)))
+    working(edit)
+    answer = send_unmasked(client, {"Idempotency-Key": "one"})
+    assert answer.status_code == 200, answer.text
+    found = client.get(f"/v1/masks/{answer.headers['mask-id']}").json()
+    assert found["request"]["words"] == "a carpet"
+    with Image.open(io.BytesIO(masks[0])) as kept:
+        assert kept.getbbox() == (10, 10, 30, 20)
+    # Repeated, it is the same mask and the same edit.
+    again = send_unmasked(client, {"Idempotency-Key": "one"})
+    assert again.headers["idempotent-replayed"] == "true"
+    assert [again.headers[name] for name in ("mask-id", "edit-id")] == [
+        answer.headers[name] for name in ("mask-id", "edit-id")
+    ]
+    assert len(client.get("/v1/masks").json()["masks"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("thing", "words"),
+    [
+        ("a red carpet", "a carpet"),
+        ("the left red sofa", "the left sofa"),
+        ("a palm tree", "a palm tree"),
+        ("the largest striped pillow", "the largest pillow"),
+    ],
+)
+def test_attention_is_asked_for_the_bare_thing(thing: str, words: str) -> None:
+    assert bare(thing) == words
+
+
+def test_a_detector_is_asked_for_the_thing_with_its_qualities(client: httpx.Client, announce: Announce) -> None:
+    announce(finds_by=("words",), detects=True)
+    with ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(send_unmasked, client)
+        wait_until(lambda: waits.done() or bool(client.get("/v1/masks").json()["masks"]))
+        (mask,) = client.get("/v1/masks").json()["masks"]
+        client.put(mask["links"]["cancel"])
+        assert_refused(waits.result(), 400, "not_succeeded")
+    assert mask["request"]["words"] == "a green carpet"
+
+
+def test_a_mask_that_is_not_found_is_told(client: httpx.Client, worker_side: WorkerSide, finding: Any) -> None:
+    def nothing(mask_id: str) -> None:
+        claim = worker_side.records.claim(mask_id, "worker-1")
+        assert claim is not None
+        worker_side.records.commit_failure(claim, problem_of(NothingFound("attention finds no place for 'carpet'")))
+
+    finding(nothing)
+    error = assert_refused(send_unmasked(client), 400, "nothing_found", "mask")
+    assert "'a carpet' was looked for" in error["message"]
+    assert client.get("/v1/edits").json()["edits"] == []
+
+
+def test_a_mask_that_takes_too_long_is_named(settings: Settings, announce: Announce) -> None:
+    announce(finds_by=("words",))
+    impatient = settings.model_copy(update={"images_wait_s": 0})
+    with serving(impatient, app=create_app(impatient)) as client:
+        answer = send_unmasked(client)
+        error = assert_refused(answer, 504, "not_finished_in_time")
+        assert client.get(f"/v1/masks/{answer.headers['mask-id']}").json()["state"] == "queued"
+        assert answer.headers["mask-id"] in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"source_prompt": "a room"}, "nowhere in the picture yet"),
+        (
+            {"source_prompt": "a purple room with a green carpet", "prompt": "a green room with a purple carpet"},
+            "2 things",
+        ),
+        ({"source_prompt": "", "method": "blended-latent"}, "do not tell what changes"),
+    ],
+)
+def test_prompts_that_do_not_tell_what_to_look_for_need_a_mask(
+    client: httpx.Client, announce: Announce, fields: dict[str, Any], told: str
+) -> None:
+    announce(finds_by=("words",), methods=("mag-edit", "blended-latent"))
+    error = assert_refused(send_unmasked(client, **fields), 400, "invalid_request", "mask")
+    assert told in error["message"]
+
+
+def test_an_edit_that_would_be_refused_is_not_looked_for(client: httpx.Client, announce: Announce) -> None:
+    announce(finds_by=("words",))
+    assert_refused(send_unmasked(client, words="zeppelin"), 400, "word_not_in_target_prompt", "words")
+    assert client.get("/v1/masks").json()["masks"] == []
+
+
+def test_a_mask_is_needed_where_nothing_is_found_by_words(client: httpx.Client) -> None:
+    error = assert_refused(send_unmasked(client), 400, "invalid_request", "mask")
+    assert "finds nothing by words" in error["message"]
 
 
 def test_an_opaque_mask_is_told_from_a_transparent_one(client: httpx.Client) -> None:
