@@ -43,3 +43,15 @@ def any_views_of(records: Sequence[AnyRecord], backend: Backend) -> dict[str, Ed
     masks = [record for record in records if record.kind == "mask"]
     shown: dict[str, Edit | Mask] = {view.id: view for view in views_of(edits, backend)}
     return shown | {view.id: view for view in mask_views_of(masks, backend)}
+
+
+def any_view_of(record: AnyRecord, backend: Backend) -> Edit | Mask:
+    """The view of an edit's or a mask's record."""
+    return any_views_of([record], backend)[record.id]
+
+
+def unplaced_view(record: AnyRecord) -> Edit | Mask:
+    """The same without its place in line and estimate, which only Redis knows."""
+    if record.kind == "mask":
+        return mask_view(record, position=None)
+    return edit_view(record, position=None, model=None, now=record.created_at)

@@ -6,23 +6,19 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from jobs import errors as job
-from jobs.schema import AnyRecord, State
-from jobs.storage import job_prefix
+from jobs.schema import State
 from magedit import errors as edit
 from service import errors as refused
-from service.backend import Backend as BackendType
 from service.deps import WRITER, Backend, EditId, OwnEditToChange, Reader, UploadLimiterDep, WatchDep, Writer
 from service.edits.form import EditFormDep, require_known_fields
 from service.edits.idempotency import HEADER as IDEMPOTENCY_KEY
-from service.edits.idempotency import REPLAYED, KeyedDep
+from service.edits.idempotency import KeyedDep
 from service.edits.multipart import FormRoute
-from service.edits.prefer_wait import await_end, preferred_wait
 from service.edits.representation import view_of, views_of
 from service.edits.submission import submit
-from service.edits.views import EDITS, Edit, EditPage, edit_view, path
+from service.edits.views import EDITS, Edit, EditPage
 from service.etag import json_answer
 from service.middleware.request_id import OriginDep
 from service.openapi.responses import (
@@ -38,22 +34,20 @@ from service.openapi.responses import (
     example,
     problems,
 )
-
-POLL_RUNNING_S = 1
-POLL_QUEUED_S = 2
-PAGE_MAX = 100
+from service.routes.jobs import (
+    LOOKED,
+    STORE_AWAY,
+    Cursor,
+    Limit,
+    accepted,
+    accepted_headers,
+    canceled,
+    deleted,
+    retry_headers,
+)
 
 NOT_FOUND = job.JobNotFound("there is no edit '0190...'")
-STORE_AWAY = job.StoreUnavailable("object storage cannot be reached; try again in a moment")
-
-ACCEPTED = {
-    "Location": {"description": "The edit.", "schema": {"type": "string"}},
-    REPLAYED: {
-        "description": "`true`: an earlier request with this `Idempotency-Key` made the edit.",
-        "schema": {"type": "string"},
-    },
-    "Preference-Applied": {"description": "The wait that was granted.", "schema": {"type": "string"}},
-}
+ACCEPTED = accepted_headers("edit")
 
 router = APIRouter(prefix=EDITS, tags=["edits"], route_class=FormRoute)
 
@@ -143,20 +137,8 @@ async def create_edit(
     ] = None,
 ) -> Response:
     """Validate, store and enqueue an edit. Nothing of a refused request is kept."""
-    record, replayed = await upload_limiter.run(
-        submit, form, caller=caller, backend=backend, origin=origin, keyed=keyed
-    )
-    headers = {"Location": path(record)}
-    if replayed:
-        headers[REPLAYED] = "true"
-    wait_s = min(preferred_wait(request.headers.getlist("Prefer")) or 0, backend.settings.max_wait_s)
-    if wait_s:
-        headers["Preference-Applied"] = f"wait={wait_s}"
-        await await_end(request, watch, record.id, wait_s)
-    record, view = await run_in_threadpool(_accepted, record, backend, waited=wait_s > 0)
-    status = HTTPStatus.OK if wait_s and record.state.is_terminal else HTTPStatus.ACCEPTED
-    headers |= retry_headers(record)
-    return Response(view.model_dump_json(), status_code=status, media_type="application/json", headers=headers)
+    submitted = await upload_limiter.run(submit, form, caller=caller, backend=backend, origin=origin, keyed=keyed)
+    return await accepted(request, submitted, backend, watch)
 
 
 @router.get("", summary="List edits", response_model=EditPage, responses={**ETAGGED, **problems(REDIS_AWAY)})
@@ -165,11 +147,8 @@ def list_edits(
     caller: Reader,
     backend: Backend,
     state: Annotated[State | None, Query(description="Only edits in this state.")] = None,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MAX, description="Edits on a page.")] = 20,
-    cursor: Annotated[
-        str | None,
-        Query(pattern=r"^[0-9a-f]{32}$", description="`next_cursor` of the page before; empty: the first page."),
-    ] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
 ) -> Response:
     """Your edits, newest first. Pages neither skip nor repeat an edit while new ones arrive."""
     page = backend.records.list(caller.tenant, state, limit, cursor)
@@ -181,14 +160,8 @@ def list_edits(
     summary="Look at an edit",
     response_model=Edit,
     responses={
-        200: {
-            "content": example(SUCCEEDED),
-            "headers": {
-                "ETag": {"description": "Changes when the answer does.", "schema": {"type": "string"}},
-                "Retry-After": RETRY_AFTER | {"description": "Seconds to wait; absent once it is finished."},
-            },
-        },
-        304: {"description": "Nothing has changed since the `If-None-Match` tag."},
+        **LOOKED,
+        200: LOOKED[200] | {"content": example(SUCCEEDED)},
         **problems(NOT_FOUND, REDIS_AWAY),
     },
 )
@@ -216,13 +189,7 @@ def get_edit(request: Request, edit_id: EditId, caller: Reader, backend: Backend
 )
 def cancel_edit(record: OwnEditToChange, backend: Backend) -> Response:
     """Cancel this edit. The call can be repeated."""
-    requested = backend.records.request_cancel(record.id)
-    if record.state is State.QUEUED:
-        backend.queue.remove(record)
-    status = HTTPStatus.ACCEPTED if requested else HTTPStatus.OK
-    after = backend.records.look(record.id, record.tenant)
-    body = view_of(after, backend).model_dump_json()
-    return Response(body, status_code=status, media_type="application/json", headers=retry_headers(after))
+    return canceled(record, backend)
 
 
 @router.delete(
@@ -237,26 +204,4 @@ def cancel_edit(record: OwnEditToChange, backend: Backend) -> Response:
 )
 def delete_edit(record: OwnEditToChange, backend: Backend) -> Response:
     """Cancel the edit if it is not finished, then remove its record and every picture of it."""
-    backend.queue.remove(record)
-    # Pictures first: without the record nothing would refer to them, should storage fail.
-    backend.store.delete_prefix(job_prefix(record.tenant, record.id))
-    backend.records.delete(record.id)
-    return Response(status_code=HTTPStatus.NO_CONTENT)
-
-
-def _accepted(record: AnyRecord, backend: BackendType, *, waited: bool) -> tuple[AnyRecord, Edit]:
-    """The accepted edit and its view, fetched again if the caller ``waited``."""
-    try:
-        if waited:
-            record = backend.records.look(record.id, record.tenant)
-        return record, view_of(record, backend)
-    except job.QueueUnavailable:
-        # It is accepted, even if Redis has failed since: an error would make the caller send it again.
-        return record, edit_view(record, position=None, model=None, now=record.created_at)
-
-
-def retry_headers(record: AnyRecord) -> dict[str, str]:
-    """Seconds until the next poll of an unfinished edit or mask."""
-    if record.state.is_terminal:
-        return {}
-    return {"Retry-After": str(POLL_RUNNING_S if record.state is State.RUNNING else POLL_QUEUED_S)}
+    return deleted(record, backend)

@@ -6,14 +6,11 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from jobs import errors as job
-from jobs.schema import AnyRecord, State
-from jobs.storage import job_prefix
+from jobs.schema import State
 from magedit import errors as edit
 from service import errors as refused
-from service.backend import Backend as BackendType
 from service.deps import (
     WRITER,
     AnyOwnMask,
@@ -27,15 +24,14 @@ from service.deps import (
 )
 from service.edits.form import known_fields
 from service.edits.idempotency import HEADER as IDEMPOTENCY_KEY
-from service.edits.idempotency import REPLAYED, KeyedDep
+from service.edits.idempotency import KeyedDep
 from service.edits.multipart import FormRoute
-from service.edits.prefer_wait import await_end, preferred_wait
 from service.edits.representation import mask_view_of, mask_views_of
 from service.edits.results import require_result
 from service.etag import json_answer
 from service.masks.form import MASK_FIELDS, MaskFormDep
 from service.masks.submission import submit_mask
-from service.masks.views import MASKS, Mask, MaskPage, mask_path, mask_view
+from service.masks.views import MASKS, Mask, MaskPage
 from service.middleware.request_id import OriginDep
 from service.openapi.responses import (
     ETAGGED,
@@ -47,12 +43,22 @@ from service.openapi.responses import (
     TOO_SLOW,
     problems,
 )
-from service.routes.edits import ACCEPTED, PAGE_MAX, STORE_AWAY, retry_headers
 from service.routes.events import STREAM, stream
+from service.routes.jobs import (
+    LOOKED,
+    STORE_AWAY,
+    Cursor,
+    Limit,
+    accepted,
+    accepted_headers,
+    canceled,
+    deleted,
+    retry_headers,
+)
 from service.routes.results import Redirect, require_not_failed, stored_file
 
 NOT_FOUND = job.JobNotFound("there is no mask '0190...'")
-_ACCEPTED = {**ACCEPTED, "Location": {"description": "The mask.", "schema": {"type": "string"}}}
+_ACCEPTED = accepted_headers("mask")
 
 router = APIRouter(prefix=MASKS, tags=["masks"], route_class=FormRoute)
 
@@ -133,31 +139,8 @@ async def create_mask(
 ) -> Response:
     """Find what is meant by points, a box or words. A mask is a small job that comes before all edits of its model; a
     worker remembers the picture, so that the next click in it takes a fraction of the first one's time."""
-    record, replayed = await upload_limiter.run(
-        submit_mask, form, caller=caller, backend=backend, origin=origin, keyed=keyed
-    )
-    headers = {"Location": mask_path(record)}
-    if replayed:
-        headers[REPLAYED] = "true"
-    wait_s = min(preferred_wait(request.headers.getlist("Prefer")) or 0, backend.settings.max_wait_s)
-    if wait_s:
-        headers["Preference-Applied"] = f"wait={wait_s}"
-        await await_end(request, watch, record.id, wait_s)
-    record, view = await run_in_threadpool(_accepted, record, backend, waited=wait_s > 0)
-    status = HTTPStatus.OK if wait_s and record.state.is_terminal else HTTPStatus.ACCEPTED
-    headers |= retry_headers(record)
-    return Response(view.model_dump_json(), status_code=status, media_type="application/json", headers=headers)
-
-
-def _accepted(record: AnyRecord, backend: BackendType, *, waited: bool) -> tuple[AnyRecord, Mask]:
-    """The accepted mask, looked at again if its caller ``waited``, and its view."""
-    try:
-        if waited:
-            record = backend.records.look(record.id, record.tenant, "mask")
-        return record, mask_view_of(record, backend)
-    except job.QueueUnavailable:
-        # It is accepted, whatever became of Redis since: an error would make the caller send it again.
-        return record, mask_view(record, position=None)
+    submitted = await upload_limiter.run(submit_mask, form, caller=caller, backend=backend, origin=origin, keyed=keyed)
+    return await accepted(request, submitted, backend, watch)
 
 
 @router.get("", summary="List masks", response_model=MaskPage, responses={**ETAGGED, **problems(REDIS_AWAY)})
@@ -166,11 +149,8 @@ def list_masks(
     caller: Reader,
     backend: Backend,
     state: Annotated[State | None, Query(description="Only masks in this state.")] = None,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MAX, description="Masks on a page.")] = 20,
-    cursor: Annotated[
-        str | None,
-        Query(pattern=r"^[0-9a-f]{32}$", description="`next_cursor` of the page before; empty: the first page."),
-    ] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
 ) -> Response:
     """Your masks, newest first. Pages neither skip nor repeat a mask while new ones arrive."""
     page = backend.records.list(caller.tenant, state, limit, cursor, "mask")
@@ -181,16 +161,7 @@ def list_masks(
     "/{mask_id}",
     summary="Look at a mask",
     response_model=Mask,
-    responses={
-        200: {
-            "headers": {
-                "ETag": {"description": "Changes when the answer does.", "schema": {"type": "string"}},
-                "Retry-After": RETRY_AFTER | {"description": "Seconds to wait; absent once it is finished."},
-            },
-        },
-        304: {"description": "Nothing has changed since the `If-None-Match` tag."},
-        **problems(NOT_FOUND, REDIS_AWAY),
-    },
+    responses={**LOOKED, **problems(NOT_FOUND, REDIS_AWAY)},
 )
 def get_mask(request: Request, record: AnyOwnMask, backend: Backend) -> Response:
     """State and place in line; once finished, the candidates."""
@@ -269,13 +240,7 @@ async def get_mask_events(
 )
 def cancel_mask(record: OwnMaskToChange, backend: Backend) -> Response:
     """Stop this mask and no other. Repeating it does no harm."""
-    requested = backend.records.request_cancel(record.id)
-    if record.state is State.QUEUED:
-        backend.queue.remove(record)
-    status = HTTPStatus.ACCEPTED if requested else HTTPStatus.OK
-    after = backend.records.look(record.id, record.tenant, "mask")
-    body = mask_view_of(after, backend).model_dump_json()
-    return Response(body, status_code=status, media_type="application/json", headers=retry_headers(after))
+    return canceled(record, backend)
 
 
 @router.delete(
@@ -291,7 +256,4 @@ def cancel_mask(record: OwnMaskToChange, backend: Backend) -> Response:
 def delete_mask(record: OwnMaskToChange, backend: Backend) -> Response:
     """Cancel the mask if it is not finished, then remove its record and every picture of it. Edits that were made with
     it stay."""
-    backend.queue.remove(record)
-    backend.store.delete_prefix(job_prefix(record.tenant, record.id))
-    backend.records.delete(record.id)
-    return Response(status_code=HTTPStatus.NO_CONTENT)
+    return deleted(record, backend)

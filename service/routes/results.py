@@ -19,7 +19,8 @@ from service.edits.views import EDITS, Files, artifact_files
 from service.errors import EditFailed, NoSuchFile
 from service.etag import json_answer, not_modified, tagged
 from service.openapi.responses import ETAGGED, REDIS_AWAY, problems
-from service.routes.edits import NOT_FOUND, STORE_AWAY
+from service.routes.edits import NOT_FOUND
+from service.routes.jobs import STORE_AWAY
 
 Redirect = Annotated[
     bool | None,
