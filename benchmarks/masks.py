@@ -1,4 +1,5 @@
-"""Masks found in rooms with known masks: overlap by click, box and words; seconds of first and second clicks.
+"""Masks found in rooms with known masks: overlap by click, box and words; seconds of first and second clicks,
+within the process and by HTTP.
 
 The rooms are of seeds that nothing was tuned on. A click is the most interior pixel of a thing, as in the evaluation of
 SAM; a box is exact; words are the thing's class, with `left` or `right` where it has a twin.
@@ -9,8 +10,10 @@ from __future__ import annotations
 import json
 import random
 import statistics
+import tempfile
 import time
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,10 +23,14 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image
 
+from cli.errors import read_settings
+from cli.processes.stack import Stack, free_port
+from magedit.client import Client
 from magedit.demo import checkpoint_path
 from magedit.demo.draw import draw_mask, draw_scene
 from magedit.demo.scene import PILLOW_SLOTS, SIDE_SLOTS, WALL_SLOTS, Scene, Thing, sample_scene
 from magedit.errors import MAGEditError
+from magedit.masks.polygons import box_of, interior, outline
 from magedit.masks.shapes import MaskPrompt
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.segmenters.finder import Finders
@@ -31,25 +38,14 @@ from magedit.segmenters.sam import SamSegmenter
 
 SMALLEST = 40
 """Pixels of the smallest thing that is asked for."""
+Click = tuple[Image.Image, list[list[int]]]
+"""A picture, and the points that are clicked in it."""
 TWINS = {"picture": WALL_SLOTS, "clock": WALL_SLOTS, "pillow": PILLOW_SLOTS, "plant": SIDE_SLOTS, "lamp": SIDE_SLOTS}
 
 
-def interior(mask: NDArray[np.bool_]) -> tuple[int, int]:
-    """A pixel (x, y) that is as far from the mask's edge as any."""
-    last = mask
-    while mask.any():
-        last = mask
-        wide = np.pad(mask, 1)
-        mask = mask & wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]
-    rows, columns = np.nonzero(last)
-    middle = len(rows) // 2
-    return int(columns[middle]), int(rows[middle])
-
-
-def box_of(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """x, y, width and height around a mask."""
-    rows, columns = np.nonzero(mask)
-    return int(columns.min()), int(rows.min()), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
+def inside(mask: NDArray[np.bool_]) -> tuple[int, int]:
+    """The pixel (x, y) that is farthest from the edge of a mask's largest part."""
+    return interior(outline(mask)[0])
 
 
 def seen(scene: Scene, thing: Thing) -> NDArray[np.bool_]:
@@ -88,20 +84,42 @@ def overlap(finders: Finders, image: Image.Image, true: NDArray[np.bool_], **pro
     return float((selected & true).sum() / (selected | true).sum())
 
 
+def click_by_http(clicks: list[Click], segmenter: str | None) -> dict[str, list[float]]:
+    """Seconds of a first and a second click in each picture, from the request to the masks' description, with front
+    end, Redis and worker as processes of this machine."""
+    seconds: dict[str, list[float]] = {name: [] for name in ("first_click_by_http_s", "second_click_by_http_s")}
+    with tempfile.TemporaryDirectory(prefix="bench-masks-") as folder:
+        own = {"api_host": "127.0.0.1", "api_port": free_port(), "state_dir": Path(folder), "storage_url": None}
+        settings = read_settings(**own, auth="off", segmenter=segmenter)
+        with Stack(settings, workers=1, embedded=True) as stack:
+            stack.wait_ready()
+            with Client(stack.url) as client:
+                for image, points in clicks:
+                    picture = BytesIO()
+                    image.save(picture, "png")
+                    for times in seconds.values():
+                        began = time.perf_counter()
+                        client.find_mask(picture.getvalue(), points=points)
+                        times.append(time.perf_counter() - began)
+    return seconds
+
+
 def main(
     rooms: Annotated[int, typer.Option(min=1, help="Rooms, one thing of each.")] = 40,
     seed: Annotated[int, typer.Option(help="Which rooms.")] = 1000,
-    segmenter: Annotated[Path | None, typer.Option(help="Folder of a segmenter; default: attention alone.")] = None,
+    segmenter: Annotated[
+        str | None, typer.Option(help="Folder of a segmenter, or none for attention alone; default: the shipped one.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the table and a sheet of masks.")] = Path("bench-masks"),
 ) -> None:
     """Measure; writes `masks.json` and `masks.png`."""
     torch.set_num_threads(1)
     pipe = MAGEditPipeline.from_pretrained(checkpoint_path())
-    finders = Finders.of(pipe.backbone, SamSegmenter.load(segmenter) if segmenter else None)
+    finders = Finders.of(pipe.backbone, SamSegmenter.beside(checkpoint_path(), segmenter))
     rng = random.Random(f"{seed}/masks")
     overlaps: dict[str, list[float]] = {name: [] for name in ("click", "box", "words", "left", "right")}
-    first: list[float] = []
-    second: list[float] = []
+    seconds: dict[str, list[float]] = {name: [] for name in ("first_click_s", "second_click_s")}
+    clicks: list[Click] = []
     sheet: list[Image.Image] = []
     for number in range(rooms):
         scene = sample_scene(rng)
@@ -111,13 +129,13 @@ def main(
         if single:
             thing = rng.choice(single)
             image, true = draw_scene(scene), seen(scene, thing)
-            click = [[*interior(true), 1]]
-            began = time.perf_counter()
-            overlaps["click"].append(overlap(finders, image, true, points=click))
-            first.append(time.perf_counter() - began)
-            began = time.perf_counter()
-            overlap(finders, image, true, points=click)
-            second.append(time.perf_counter() - began)
+            click = [[*inside(true), 1]]
+            clicks.append((image, click))
+            for times in seconds.values():
+                began = time.perf_counter()
+                found = overlap(finders, image, true, points=click)
+                times.append(time.perf_counter() - began)
+            overlaps["click"].append(found)
             overlaps["box"].append(overlap(finders, image, true, box=box_of(true)))
             overlaps["words"].append(overlap(finders, image, true, words=thing.kind))
             if number < 12:
@@ -131,9 +149,10 @@ def main(
         name: {"mean_iou": round(statistics.mean(each), 3), "median_iou": round(statistics.median(each), 3)}
         for name, each in overlaps.items()
     }
-    seconds = {"first_click_s": statistics.median(first), "second_click_s": statistics.median(second)}
+    seconds |= click_by_http(clicks, segmenter)
+    medians = {name: round(statistics.median(each), 4) for name, each in seconds.items()}
     out.mkdir(parents=True, exist_ok=True)
-    told = {"rooms": rooms, "seed": seed, **table, **{name: round(value, 4) for name, value in seconds.items()}}
+    told = {"rooms": rooms, "seed": seed, **table, **medians}
     (out / "masks.json").write_text(json.dumps(told, indent=2) + "\n")
     width = 6 * 128
     page = Image.new("RGB", (width, 128 * ((len(sheet) + 5) // 6)), "white")

@@ -45,8 +45,9 @@ def find(image: Path, prompt: MaskPrompt, settings: Settings, console: Console) 
 def _load(prompt: MaskPrompt, settings: Settings, device: str) -> Finders:
     needs_words = prompt.needs == "words"
     detector = Detector.load(settings.detector, device=device) if needs_words and settings.detector else None
-    segmenter = SamSegmenter.load(settings.segmenter, device=device) if settings.segmenter else None
+    checkpoint = settings.checkpoint or checkpoint_path()
+    segmenter = SamSegmenter.beside(checkpoint, settings.segmenter, device=device)
     if detector is not None or (segmenter is not None and not needs_words):
         return Finders(segmenter=segmenter, detector=detector)
-    pipe = MAGEditPipeline.from_pretrained(settings.checkpoint or checkpoint_path())
+    pipe = MAGEditPipeline.from_pretrained(checkpoint)
     return Finders.of(pipe.to(device).backbone, segmenter)

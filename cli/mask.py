@@ -42,7 +42,10 @@ def mask(
     ] = None,
     segmenter: Annotated[
         str | None,
-        typer.Option(help="Folder or hub id of a model in SAM's layout, for points and boxes.", rich_help_panel=HERE),
+        typer.Option(
+            help="Folder or hub id of a model in SAM's layout, for points and boxes. Default: the demo's.",
+            rich_help_panel=HERE,
+        ),
     ] = None,
     detector: Annotated[
         str | None, typer.Option(help="Folder or hub id of a detector, for words.", rich_help_panel=HERE)

@@ -148,7 +148,8 @@ class Settings(BaseSettings):
     segmenter: str | None = Field(
         default=None,
         description="Folder or hub id of a model in SAM's layout that finds masks by points and boxes, beside the "
-        "checkpoint. Empty: the checkpoint's own attention does, which is coarser.",
+        "checkpoint. Empty: with a checkpoint of the demo the segmenter that ships, with others their own attention, "
+        "which is coarser. `none`: attention in any case.",
     )
     detector: str | None = Field(
         default=None,

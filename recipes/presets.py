@@ -389,7 +389,7 @@ SEGMENTER_128: Final = SegmenterPreset(
         decoder_width=96,
         prompts=4,
         bfloat16=True,
-        schedule=Schedule(samples=36_000, batch=8, muon=0.015, adam=2e-3, warmup=800, decay=0.7),
+        schedule=Schedule(samples=33_000, batch=8, muon=0.015, adam=2e-3, warmup=800, decay=0.7),
     ),
 )
 

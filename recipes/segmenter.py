@@ -16,6 +16,7 @@ from transformers import SamConfig, SamImageProcessor, SamModel, SamProcessor
 
 from magedit.demo.draw import HORIZON, draw_mask, draw_scene, parts
 from magedit.demo.scene import UNITS, Scene, sample_varied_scene
+from magedit.masks.polygons import box_of
 from recipes.export import replace_folder
 from recipes.loop import Run, snapshot_path, train
 from recipes.presets import SegmenterPreset, SegmenterRecipe
@@ -152,11 +153,6 @@ def targets(scene: Scene, size: int = UNITS) -> Targets:
     return Targets(_stack(whole, size), _stack(part, size), np.array(owner), _stack(full, size))
 
 
-def _low(masks: NDArray[np.bool_], size: int) -> Tensor:
-    """Shares of the cells that masks cover: (n, size, size)."""
-    return F.adaptive_avg_pool2d(torch.from_numpy(masks).float(), size)
-
-
 def _pixels(picture: NDArray[np.uint8], rng: random.Random) -> Tensor:
     """The picture as the model takes it, (3, size, size), in other light, and now and then softer or noisier, as
     diffusion models draw."""
@@ -222,10 +218,10 @@ def sample_prompts(masks: Targets, number: int, length: int, rng: random.Random)
         by_series.append([index])
 
         index = thing()
-        rows, columns = np.divmod(inside[index], size)
+        x, y, width, height = box_of(masks.whole[index])
         loose = rng.uniform(0, LOOSE)
-        edges = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-        x0, y0, x1, y1 = (min(max(float(edge) + rng.uniform(-loose, loose), 0), size) for edge in edges)
+        edges = (x, y, x + width, y + height)
+        x0, y0, x1, y1 = (min(max(edge + rng.uniform(-loose, loose), 0), size) for edge in edges)
         boxes.append((x0, y0, max(x1, x0 + 2), max(y1, y0 + 2)))
         by_box.append([index])
     return Prompts(
@@ -254,15 +250,16 @@ def _overlap(logits: Tensor, wanted: Tensor) -> Tensor:
     return (decided & true).sum((-2, -1)) / (decided | true).sum((-2, -1)).clamp(min=1)
 
 
-def _boxes(masks: NDArray[np.bool_], low: Tensor) -> Tensor:
-    """Of each cell the box, 0..1, of the mask that covers most of it: (4, size, size)."""
+def _boxes(masks: NDArray[np.bool_], cells: int) -> Tensor:
+    """Of each cell the box, 0..1, of the mask that covers most of it: (4, cells, cells)."""
     side = masks.shape[-1]
+    covered = F.adaptive_avg_pool2d(torch.from_numpy(masks).float(), cells)
     boxes = []
     for mask in masks:
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        boxes.append([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1] if len(rows) else [0] * 4)
-    table = torch.tensor(np.array(boxes, dtype=np.float32)) / side
-    of_cells: Tensor = table[low.argmax(0)].permute(2, 0, 1)
+        x, y, width, height = box_of(mask) if mask.any() else (0, 0, 0, 0)
+        boxes.append((x, y, x + width, y + height))
+    table = torch.tensor(boxes) / side
+    of_cells: Tensor = table[covered.argmax(0)].permute(2, 0, 1)
     return of_cells
 
 
@@ -298,17 +295,14 @@ class SegmenterStage:
         """See `Stage.loss`; logs the mean IoU of whole things by click, by some clicks and by box."""
         del progress  # every step asks the same
         rng = random.Random(seed)
-        low = 4 * self.size // self.recipe.patch
+        cells = 4 * self.size // self.recipe.patch
         length = rng.choice((2, 3))
-        pictures, cells, asked, dense = [], [], [], []
+        pictures, stacks, asked, dense = [], [], [], []
         for _ in range(self.schedule.batch):
             scene = sample_varied_scene(rng)
             masks = targets(scene, self.size)
-            covered = _low(masks.stack, low)
-            things = len(masks.whole)
-            whole, part = covered[:things], covered[things : things + len(masks.part)]
-            dense.append(torch.cat([_boxes(masks.whole, whole), _boxes(masks.part, part)]))
-            cells.append(covered)
+            dense.append(torch.cat([_boxes(masks.whole, cells), _boxes(masks.part, cells)]))
+            stacks.append(torch.from_numpy(masks.stack))
             pictures.append(_pixels(np.array(draw_scene(scene, self.size)), rng))
             asked.append(sample_prompts(masks, self.recipe.prompts, length, rng))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
@@ -320,7 +314,8 @@ class SegmenterStage:
         for kind, weight in weights.items():
             logits, scores = self._answers(kind, asked, features)
             meant = [getattr(each, f"meant_by_{kind}") for each in asked]
-            wanted = torch.stack([room[which] for room, which in zip(cells, meant, strict=True)]).to(self.device)
+            wanted = torch.stack([room[which] for room, which in zip(stacks, meant, strict=True)])
+            wanted = wanted.to(self.device, torch.float32)
             whole = wanted[:, :, 1:2] if kind == "click" else wanted
             overlap = _overlap(logits.detach(), whole)
             errors = (_errors(logits, wanted) * logits.new_tensor(weight)).sum(-1).mean()
@@ -329,7 +324,11 @@ class SegmenterStage:
         return loss, figures
 
     def _answers(self, kind: str, asked: list[Prompts], features: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (rooms, prompts, masks, low, low) and scores (rooms, prompts, masks) of one kind of prompt."""
+        """Logits (rooms, prompts, masks, size, size) and scores (rooms, prompts, masks) of one kind of prompt.
+
+        Logits are enlarged as they are in use: cells far outside a thing are surer than those within, and a loss on
+        cells alone would let its edge be drawn too far in.
+        """
         points = labels = boxes = None
         if kind == "box":
             boxes = torch.stack([each.boxes for each in asked]).to(self.device)
@@ -347,7 +346,9 @@ class SegmenterStage:
                 input_boxes=boxes,
                 multimask_output=kind == "click",
             )
-        return answer.pred_masks.float(), answer.iou_scores.float()
+        masks = answer.pred_masks.float()
+        logits = F.interpolate(masks.flatten(0, 1), (self.size, self.size), mode="bilinear")
+        return logits.view(*masks.shape[:3], *logits.shape[2:]), answer.iou_scores.float()
 
 
 def train_segmenter(run: Run, preset: SegmenterPreset, out: Path) -> None:

@@ -129,7 +129,7 @@ def load_mask_models(settings: Settings) -> MaskModels:
 
     device = _device(settings)
     return MaskModels(
-        segmenter=SamSegmenter.load(settings.segmenter, device=device) if settings.segmenter else None,
+        segmenter=SamSegmenter.beside(None, settings.segmenter, device=device),
         detector=Detector.load(settings.detector, device=device) if settings.detector else None,
     )
 
@@ -161,6 +161,7 @@ def load(settings: Settings, mask_models: MaskModels | None = None) -> ServedMod
     from magedit.pipelines.instruct import InstructPipeline
     from magedit.pipelines.mag_edit import MAGEditPipeline
     from magedit.segmenters.finder import Finders
+    from magedit.segmenters.sam import SamSegmenter
 
     torch.set_num_threads(settings.threads)
     device = _device(settings)
@@ -192,7 +193,9 @@ def load(settings: Settings, mask_models: MaskModels | None = None) -> ServedMod
     backbone: Loaded = pipe.backbone
     traits = backbone.traits
     shared = mask_models or load_mask_models(settings)
-    loaded = shared.segmenter, shared.detector
+    segmenter = shared.segmenter or SamSegmenter.beside(found.name, settings.segmenter, device=device)
+    own_bytes = segmenter.size_bytes if segmenter is not None and segmenter is not shared.segmenter else 0
+    loaded = segmenter, shared.detector
     finders = Finders(segmenter=loaded[0], detector=loaded[1]) if instructed else Finders.of(pipe.backbone, *loaded)
     tokenizer_json = backbone.tokenizer_json()
     info = ModelInfo(
@@ -222,7 +225,7 @@ def load(settings: Settings, mask_models: MaskModels | None = None) -> ServedMod
         probe=partial(_small_edit, pipe, info),
         fingerprint=fingerprint(backbone),
         finder=finders,
-        size_bytes=sum(tensor.nbytes for part in backbone.parts for tensor in part.state_dict().values()),
+        size_bytes=own_bytes + sum(tensor.nbytes for part in backbone.parts for tensor in part.state_dict().values()),
     )
     served.probe()
     if settings.preview_interval_s:

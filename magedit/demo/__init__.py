@@ -23,6 +23,8 @@ __all__ = [
     "flow_checkpoint_path",
     "instruct_checkpoint_path",
     "sample_edits",
+    "segmenter_path",
+    "suited_segmenter",
 ]
 
 
@@ -39,6 +41,17 @@ def flow_checkpoint_path() -> Path:
 def instruct_checkpoint_path() -> Path:
     """The folder of the checkpoint that edits by instruction, which ships beside it."""
     return Path(__file__).parent / "instruct-checkpoint"
+
+
+def segmenter_path() -> Path:
+    """The folder of the segmenter in SAM's layout, which ships beside them."""
+    return Path(__file__).parent / "segmenter"
+
+
+def suited_segmenter(checkpoint: str | Path) -> Path | None:
+    """The segmenter that ships, where `checkpoint` is one of the folders that do; it knows nothing but their rooms."""
+    shipped = (checkpoint_path(), flow_checkpoint_path(), instruct_checkpoint_path())
+    return segmenter_path() if Path(checkpoint).resolve() in shipped else None
 
 
 DEMO_MODELS: Final[Mapping[str, Callable[[], Path]]] = MappingProxyType(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -206,6 +206,10 @@ class MAGEditPipeline(Pipeline):
             callback=callback_on_step_end,
         )
 
+    @cached_property
+    def _segmenter(self) -> SamSegmenter | None:
+        return SamSegmenter.beside(self.name_or_path)
+
     def segment(
         self,
         image: Picture,
@@ -225,7 +229,8 @@ class MAGEditPipeline(Pipeline):
             words: the object, and which of several: ``"left sofa"``, ``"second pillow"``.
             points: clicks, each x, y and label in pixels: 1 on the object, 0 off it.
             box: x, y, width and height around the object, in pixels.
-            segmenter: a loaded model of SAM's layout (`magedit.segmenters.sam.SamSegmenter.load`).
+            segmenter: a loaded model of SAM's layout (`magedit.segmenters.sam.SamSegmenter.load`); default: for a
+                checkpoint of the demo the segmenter that ships (`SamSegmenter.beside`), loaded once.
             detector: a loaded detector (`magedit.segmenters.detector.Detector.load`).
             operations: ``grow``, ``shrink``, ``invert``, ``fill_holes``.
 
@@ -233,6 +238,7 @@ class MAGEditPipeline(Pipeline):
             InvalidEdit: the prompt is not valid, or nothing is found; each leaf says what and how to mend it.
         """
         prompt = read_prompt({"words": words, "points": list(points), "box": box, **operations})
+        segmenter = segmenter or self._segmenter
         return Finders.of(self.backbone, segmenter, detector).find(flatten(as_image(image, "image")), prompt)
 
     @torch.no_grad()

@@ -18,7 +18,7 @@ from magedit.errors import NothingFound
 from magedit.images.masks import Box, crop_to, working_crop
 from magedit.images.transparency import flatten
 from magedit.masks.phrases import Phrase
-from magedit.masks.polygons import fill, outline
+from magedit.masks.polygons import box_of, fill, outline
 from magedit.masks.shapes import MaskBox, MaskPoints
 
 LEVELS: Final = (0.7, 0.6, 0.5, 0.4)
@@ -114,7 +114,7 @@ def find(backbone: Backbone, image: Image.Image, words: str) -> list[tuple[Image
     polygons = outline(selected)
     sizes = [fill(rings, image.size).sum() for rings in polygons]
     parts = [fill(rings, image.size) for rings, size in zip(polygons, sizes, strict=True) if size >= SMALL * max(sizes)]
-    boxes = [_box(part) for part in parts]
+    boxes = [box_of(part) for part in parts]
     chosen = [parts[at] for at in phrase.choose(boxes)] if phrase.chooses else [np.any(parts, axis=0)]
     return [
         (Image.fromarray(part.astype(np.uint8) * 255), min(1.0, max(0.0, _contrast(fine, part)))) for part in chosen
@@ -126,16 +126,6 @@ def _contrast(share: Tensor, selected: np.ndarray) -> float:
     if inside.all() or not inside.any():
         return 0.0
     return float(share[inside].mean() - share[~inside].mean())
-
-
-def _box(mask: np.ndarray) -> tuple[float, float, float, float]:
-    rows, columns = np.nonzero(mask)
-    return (
-        float(columns.min()),
-        float(rows.min()),
-        float(columns.max() - columns.min() + 1),
-        float(rows.max() - rows.min() + 1),
-    )
 
 
 class AttentionSegmenter:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from magedit.errors import EmptyMask, NoFinder, NothingFound
 from magedit.images.masks import union
 from magedit.masks.candidates import CANDIDATES_MAX, Candidate, Finder
 from magedit.masks.phrases import Phrase
+from magedit.masks.polygons import box_of, fill, interior, outline
 from magedit.masks.raster import describe, operate
 from magedit.masks.shapes import FindsBy, MaskPrompt
 from magedit.segmenters import attention as by_attention
@@ -105,12 +107,25 @@ class Finders:
         assert prompt.words is not None
         if self.detector is None:
             assert self.backbone is not None
-            return by_attention.find(self.backbone, image, prompt.words), "attention"
+            coarse = by_attention.find(self.backbone, image, prompt.words)
+            return [(self._refined(image, mask), score) for mask, score in coarse], "attention"
         phrase = Phrase.read(prompt.words)
         things = self.detector.detect(image, phrase.thing)
         chosen = [things[at] for at in phrase.choose([thing.box for thing in things])]
         masks = [self._of_thing(image, thing) for thing in chosen]
         return [(union(masks), max(thing.score for thing in chosen))], "detector"
+
+    def _refined(self, image: Image.Image, mask: Image.Image) -> Image.Image:
+        """What attention found, with the segmenter's edges: each part is asked for by its box and most interior pixel,
+        which hit the thing although the map of attention is coarse."""
+        if self.segmenter is None:
+            return mask
+        fine = []
+        for rings in outline(np.asarray(mask) > 0):
+            part = fill(rings, mask.size)
+            found = self.segmenter.segment(image, ((*interior(rings), 1),), box_of(part))
+            fine.append(_picture(found[0].mask if found else torch.from_numpy(part)))
+        return union(fine)
 
     def _of_thing(self, image: Image.Image, thing: Detected) -> Image.Image:
         """The mask of a detected thing: segmented in its box, or the box."""

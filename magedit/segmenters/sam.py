@@ -13,12 +13,15 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoConfig, AutoProcessor, SamModel
 
+from magedit.demo import suited_segmenter
 from magedit.errors import CheckpointError
 from magedit.images.transparency import flatten
 from magedit.masks.shapes import MaskBox, MaskPoints
 
 KEPT: Final = 16
 """Pictures whose embeddings are kept, the least recently used one goes first."""
+NO_SEGMENTER: Final = "none"
+"""In place of a segmenter's folder: the edit model's attention finds points and boxes."""
 ALIKE: Final = 0.95
 """Intersection over union from which two candidates count as one."""
 
@@ -68,6 +71,20 @@ class SamSegmenter:
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise CheckpointError(f"segmenter {str(checkpoint)!r} cannot be loaded: {error}") from error
         return cls(model.requires_grad_(False), processor)
+
+    @classmethod
+    def beside(cls, checkpoint: str | Path | None, named: str | None = None, *, device: str = "cpu") -> Self | None:
+        """Load the segmenter that goes with an edit model: ``named``, else the demo's with the demo's checkpoints.
+
+        None: there is none, or ``named`` is `NO_SEGMENTER`; the edit model's attention finds what it can.
+
+        Raises:
+            CheckpointError: see `load`.
+        """
+        if named == NO_SEGMENTER:
+            return None
+        chosen = named or (suited_segmenter(checkpoint) if checkpoint else None)
+        return cls.load(chosen, device=device) if chosen else None
 
     @property
     def kept(self) -> int:

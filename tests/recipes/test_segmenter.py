@@ -13,6 +13,7 @@ import torch
 
 from magedit.demo.draw import draw_mask, draw_scene
 from magedit.demo.scene import sample_scene
+from magedit.masks.polygons import box_of
 from magedit.segmenters.sam import SamSegmenter
 from recipes.loop import OutOfBudgetError, Run
 from recipes.presets import SEGMENTER_128, SEGMENTER_TOY
@@ -47,8 +48,8 @@ def test_prompts_are_of_what_they_mean() -> None:
     for clicks, meant in zip(prompts.series.long().tolist(), prompts.meant_by_series, strict=True):
         assert all(masks.stack[int(meant)][y, x] == bool(label) for x, y, label in clicks)
     for box, meant in zip(prompts.boxes.tolist(), prompts.meant_by_box, strict=True):
-        rows, columns = np.nonzero(masks.stack[int(meant)])
-        edges = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        x, y, width, height = box_of(masks.stack[int(meant)])
+        edges = (x, y, x + width, y + height)
         assert max(abs(side - edge) for side, edge in zip(box, edges, strict=True)) <= LOOSE
 
 

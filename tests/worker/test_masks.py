@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +14,10 @@ from PIL import Image
 from jobs.schema import MaskRecord, MaskRequest, State, new_id
 from jobs.settings import Settings
 from jobs.storage import image_key, sha256
+from magedit.demo.draw import draw_scene
+from magedit.demo.scene import sample_scene
 from magedit.masks.rle import decode
+from magedit.masks.shapes import MaskPrompt
 from magedit.segmenters.finder import Finders
 from magedit.segmenters.sam import SamSegmenter
 from recipes.presets import SEGMENTER_TOY
@@ -83,6 +87,13 @@ def test_a_worker_serves_an_edit_model_and_a_segmenter_side_by_side(sam: Path) -
     assert info.methods
     assert not info.detects
     assert load(Settings(checkpoint=str(CHECKPOINT), device="cpu")).info.finds_by == info.finds_by  # by attention
+
+
+def test_a_worker_of_the_demo_finds_with_the_segmenter_that_ships() -> None:
+    served = load(Settings(device="cpu"))
+    assert served.finder is not None
+    image = draw_scene(sample_scene(random.Random(3)))
+    assert served.finder.find(image, MaskPrompt.model_validate({"points": [[64, 64, 1]]})).found_by == "segmenter"
 
 
 def test_a_worker_process_finds_masks_before_edits_and_tells_why_it_cannot(desk: Desk, sam: Path) -> None:

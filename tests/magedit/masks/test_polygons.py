@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from magedit.errors import InvalidPolygon
-from magedit.masks.polygons import Ring, check_ring, fill, fill_holes, outline
+from magedit.masks.polygons import Ring, box_of, check_ring, fill, fill_holes, interior, outline
 
 
 def square(left: float, top: float, right: float, bottom: float) -> Ring:
@@ -48,6 +48,17 @@ def test_an_outline_with_a_tolerance_has_fewer_corners_and_the_largest_part_come
     assert len(coarse[0][0]) < len(fine[0][0]) / 2
     assert np.mean(fill(coarse[0], (64, 64)) != disc) < 0.02
     assert [[len(ring) for ring in polygon] for polygon in fine[1:]] == [[4]]
+
+
+def test_the_box_of_a_mask_and_the_pixel_that_is_farthest_from_its_edge() -> None:
+    mask = np.zeros((20, 30), dtype=bool)
+    mask[4:13, 6:25] = True
+    assert box_of(mask) == (6, 4, 19, 9)
+    mask[4:13, 8:12] = False  # a hole, so that the right side is wider
+    x, y = interior(outline(mask)[0])
+    assert mask[y, x]
+    assert 16 <= x <= 20
+    assert y == 8
 
 
 def test_holes_are_filled_and_nothing_else() -> None:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from magedit.backbones.base import Backbone
-from magedit.demo import checkpoint_path
+from magedit.demo import checkpoint_path, segmenter_path
 from magedit.demo.draw import draw_mask, draw_scene
 from magedit.demo.scene import Scene, Thing, sample_scene
 from magedit.errors import NothingFound
@@ -21,6 +21,7 @@ from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.segmenters import attention
 from magedit.segmenters.attention import affinity, find, heat
 from magedit.segmenters.finder import Finders
+from magedit.segmenters.sam import SamSegmenter
 
 
 def rooms() -> Iterator[Scene]:
@@ -78,6 +79,30 @@ def test_words_choose_among_places(demo: MAGEditPipeline) -> None:
         box = mask.getbbox()
         assert box is not None
         assert abs((box[0] + box[2]) / 2 - thing.x) < 8
+
+
+def test_a_segmenter_gives_what_attention_finds_its_edges(demo: MAGEditPipeline) -> None:
+    pictures = [Thing(kind="picture", x=x, y=24, side=side, colour="red") for x, side in ((24, "left"), (104, "right"))]
+    scene = Scene(wall="cream", floor="grey", things=tuple(pictures))
+    segmenter = SamSegmenter.load(segmenter_path())
+    overlaps = []
+    for finders in (Finders.of(demo.backbone), Finders.of(demo.backbone, segmenter)):
+        found = finders.find(draw_scene(scene), MaskPrompt(words="left picture"))
+        assert (found.found_by, len(found.masks)) == ("attention", 1)
+        selected, true = (np.asarray(each) > 0 for each in (found.masks[0].picture, draw_mask(scene, pictures[0])))
+        overlaps.append((selected & true).sum() / (selected | true).sum())
+    assert overlaps[1] > max(overlaps[0], 0.8)
+
+
+def test_every_part_that_attention_finds_gets_its_edges(demo: MAGEditPipeline) -> None:
+    pictures = [Thing(kind="picture", x=x, y=24, side=side, colour="red") for x, side in ((24, "left"), (104, "right"))]
+    scene = Scene(wall="cream", floor="grey", things=tuple(pictures))
+    finders = Finders.of(demo.backbone, SamSegmenter.load(segmenter_path()))
+    found = finders.find(draw_scene(scene), MaskPrompt(words="all picture"))
+    selected = np.asarray(found.masks[0].picture) > 0
+    for thing in pictures:
+        true = np.asarray(draw_mask(scene, thing)) > 0
+        assert (selected & true).sum() / true.sum() > 0.8
 
 
 def test_the_finder_falls_back_to_attention_and_names_it(demo: MAGEditPipeline) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from magedit.demo import checkpoint_path
 from magedit.errors import CheckpointError
 from magedit.segmenters import sam as module
 from magedit.segmenters.sam import SamSegmenter, overlap
@@ -44,6 +45,20 @@ def test_points_are_those_of_the_published_processor(segmenter: SamSegmenter) ->
     )
     wanted = max(zip(answer.iou_scores[0, 0].tolist(), masks[0], strict=True), key=lambda pair: pair[0])[1]
     assert torch.equal(segmenter.segment(image, ((40, 30, 1),))[0].mask, wanted)
+
+
+def test_an_edit_model_has_the_named_segmenter_the_demos_own_or_none(sam: Path, tmp_path: Path) -> None:
+    size = SamSegmenter.load(sam).size_bytes
+    demo, other = checkpoint_path(), tmp_path
+    for checkpoint in (demo, other, None):
+        named = SamSegmenter.beside(checkpoint, str(sam))
+        assert named is not None
+        assert named.size_bytes == size
+        assert SamSegmenter.beside(checkpoint, "none") is None
+    shipped = SamSegmenter.beside(demo)
+    assert shipped is not None
+    assert shipped.size_bytes > size
+    assert SamSegmenter.beside(other) is SamSegmenter.beside(None) is None
 
 
 def test_a_picture_is_embedded_once(sam: Path, monkeypatch: pytest.MonkeyPatch) -> None:
