@@ -24,9 +24,9 @@ from recipes.presets import SegmenterPreset, SegmenterRecipe
 MEAN: Final = (0.5, 0.5, 0.5)
 DEVIATION: Final = (0.25, 0.25, 0.25)
 LOOSE: Final = 2.5
-"""Pixels by which a box is drawn amiss at most."""
+"""Largest random offset of a box's edges, in pixels."""
 DENSE: Final = 20.0
-"""Weight of the boxes that the encoder alone tells, beside the masks."""
+"""Weight of the auxiliary loss on the encoder: the boxes of each cell's object and part."""
 SMALLEST: Final = 12
 """Pixels of the smallest object in training prompts."""
 CANDIDATES: Final = 3
@@ -169,19 +169,19 @@ def _pixels(picture: NDArray[np.uint8], rng: random.Random) -> Tensor:
 
 @dataclass(frozen=True)
 class Prompts:
-    """What is asked of one room, in pixels, and the masks that are meant."""
+    """Prompts about one room, in pixels, and the masks they refer to."""
 
     clicks: Tensor
     """x and y: (number, 1, 2)."""
     series: Tensor
-    """x, y and label (1: belongs to it, 0: does not) of clicks that go together: (number, n, 3)."""
+    """x, y and label (1: foreground, 0: background) of several clicks for one object: (number, n, 3)."""
     boxes: Tensor
     """Corners: (number, 4)."""
-    meant_by_click: Tensor
-    """Indices in `Targets.stack` of part, whole thing, and thing with what stands before it: (number, 3)."""
-    meant_by_series: Tensor
-    meant_by_box: Tensor
-    """Indices of the whole thing: (number, 1)."""
+    click_targets: Tensor
+    """Indices in `Targets.stack` of the part, the object, and the object with those in front of it: (number, 3)."""
+    series_targets: Tensor
+    box_targets: Tensor
+    """Indices in `Targets.stack` of the object: (number, 1)."""
 
 
 def _pixel(where: NDArray[np.int64], size: int, rng: random.Random) -> tuple[int, int]:
@@ -190,11 +190,11 @@ def _pixel(where: NDArray[np.int64], size: int, rng: random.Random) -> tuple[int
 
 
 def sample_prompts(masks: Targets, number: int, length: int, rng: random.Random) -> Prompts:
-    """`number` prompts of each kind about a room, series of `length` clicks."""
+    """`number` single clicks, series of `length` clicks, and boxes, for random objects of a room."""
     size = masks.whole.shape[-1]
     inside = [np.flatnonzero(mask) for mask in masks.whole]
     outside = [np.flatnonzero(~mask) for mask in masks.whole]
-    things = len(inside) - 2  # the last two are wall and floor
+    things = len(inside) - 2  # the last two are the wall and the floor
 
     def thing() -> int:
         index = rng.randrange(things) if things and rng.random() < 0.88 else things + rng.randrange(2)
@@ -276,8 +276,8 @@ class Taught(nn.Module):
 
 
 class SegmenterStage:
-    """Clicks and boxes in fresh rooms: each mask of a click has its own meaning, and scores tell how well it fits the
-    whole thing."""
+    """Clicks and boxes in fresh rooms. The three masks of a click have fixed targets; scores estimate each mask's IoU
+    with the whole object."""
 
     name = "segmenter"
 
@@ -287,24 +287,24 @@ class SegmenterStage:
         self.device = torch.device(preset.device)
         torch.manual_seed(preset.seed)
         sam = build_segmenter(self.recipe, preset.size)
-        sam.prompt_encoder.mask_embed.requires_grad_(False)  # masks are no prompts here
+        sam.prompt_encoder.mask_embed.requires_grad_(False)  # no prompts by mask
         self.taught = Taught(sam, self.recipe.decoder_width).to(self.device)
         self.model: nn.Module = self.taught
 
     def loss(self, seed: str, progress: float) -> tuple[Tensor, dict[str, float]]:
-        """See `Stage.loss`; logs the mean IoU of whole things by click, by some clicks and by box."""
-        del progress  # every step asks the same
+        """See `Stage.loss`; logs the mean IoU of whole objects by single click, series of clicks and box."""
+        del progress  # all steps are alike
         rng = random.Random(seed)
         cells = 4 * self.size // self.recipe.patch
         length = rng.choice((2, 3))
-        pictures, stacks, asked, dense = [], [], [], []
+        pictures, stacks, prompts, dense = [], [], [], []
         for _ in range(self.schedule.batch):
             scene = sample_varied_scene(rng)
             masks = targets(scene, self.size)
             dense.append(torch.cat([_boxes(masks.whole, cells), _boxes(masks.part, cells)]))
             stacks.append(torch.from_numpy(masks.stack))
             pictures.append(_pixels(np.array(draw_scene(scene, self.size)), rng))
-            asked.append(sample_prompts(masks, self.recipe.prompts, length, rng))
+            prompts.append(sample_prompts(masks, self.recipe.prompts, length, rng))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
             features = self.taught.sam.vision_encoder(torch.stack(pictures).to(self.device))[0]
             boxes = self.taught.dense_head(features)
@@ -312,9 +312,9 @@ class SegmenterStage:
         figures = {"dense": loss.item() / DENSE}
         weights = {"click": (0.3, 1.0, 0.3), "series": (1.0,), "box": (1.0,)}
         for kind, weight in weights.items():
-            logits, scores = self._answers(kind, asked, features)
-            meant = [getattr(each, f"meant_by_{kind}") for each in asked]
-            wanted = torch.stack([room[which] for room, which in zip(stacks, meant, strict=True)])
+            logits, scores = self._answers(kind, prompts, features)
+            chosen = [getattr(each, f"{kind}_targets") for each in prompts]
+            wanted = torch.stack([room[which] for room, which in zip(stacks, chosen, strict=True)])
             wanted = wanted.to(self.device, torch.float32)
             whole = wanted[:, :, 1:2] if kind == "click" else wanted
             overlap = _overlap(logits.detach(), whole)
@@ -323,20 +323,20 @@ class SegmenterStage:
             figures[f"iou_{kind}"] = overlap[:, :, len(weight) // 2].mean().item()
         return loss, figures
 
-    def _answers(self, kind: str, asked: list[Prompts], features: Tensor) -> tuple[Tensor, Tensor]:
+    def _answers(self, kind: str, prompts: list[Prompts], features: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (rooms, prompts, masks, size, size) and scores (rooms, prompts, masks) of one kind of prompt.
 
-        Logits are enlarged as they are in use: cells far outside a thing are surer than those within, and a loss on
-        cells alone would let its edge be drawn too far in.
+        Logits are upsampled as at inference: their magnitude is larger outside an object than inside, so a loss at the
+        decoder's resolution leaves the upsampled masks too small.
         """
         points = labels = boxes = None
         if kind == "box":
-            boxes = torch.stack([each.boxes for each in asked]).to(self.device)
+            boxes = torch.stack([each.boxes for each in prompts]).to(self.device)
         elif kind == "click":
-            points = torch.stack([each.clicks for each in asked]).to(self.device)
+            points = torch.stack([each.clicks for each in prompts]).to(self.device)
             labels = torch.ones(points.shape[:3], dtype=torch.long, device=self.device)
         else:
-            triples = torch.stack([each.series for each in asked]).to(self.device)
+            triples = torch.stack([each.series for each in prompts]).to(self.device)
             points, labels = triples[..., :2], triples[..., 2].long()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
             answer = self.taught.sam(

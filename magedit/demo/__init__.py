@@ -44,12 +44,12 @@ def instruct_checkpoint_path() -> Path:
 
 
 def segmenter_path() -> Path:
-    """The folder of the segmenter in SAM's layout, which ships beside them."""
+    """The folder of the segmenter, in SAM's layout, that ships beside the checkpoints."""
     return Path(__file__).parent / "segmenter"
 
 
 def suited_segmenter(checkpoint: str | Path) -> Path | None:
-    """The segmenter that ships, where `checkpoint` is one of the folders that do; it knows nothing but their rooms."""
+    """The folder of the segmenter that ships, if `checkpoint` is a folder that ships; None for any other."""
     shipped = (checkpoint_path(), flow_checkpoint_path(), instruct_checkpoint_path())
     return segmenter_path() if Path(checkpoint).resolve() in shipped else None
 

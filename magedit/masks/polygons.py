@@ -73,14 +73,14 @@ def outline(mask: NDArray[np.bool_], tolerance: float = 0.0) -> tuple[tuple[Ring
 
 
 def box_of(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """x, y, width and height of what a mask (height, width), which is not empty, selects."""
+    """The bounding box (x, y, width, height) of a non-empty mask (height, width)."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     x, y = int(columns[0]), int(rows[0])
     return x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y
 
 
 def interior(rings: Sequence[Ring]) -> tuple[int, int]:
-    """The pixel, x and y, that is farthest from the edge of a polygon: an outer ring, then its holes."""
+    """The pixel (x, y) farthest from the edge of a polygon, given as its outer ring and its holes."""
     outer, *holes = rings
     (x, y), *_ = shapely.maximum_inscribed_circle(Polygon(outer, holes), tolerance=0.25).coords
     return int(x), int(y)

@@ -116,8 +116,8 @@ class Finders:
         return [(union(masks), max(thing.score for thing in chosen))], "detector"
 
     def _refined(self, image: Image.Image, mask: Image.Image) -> Image.Image:
-        """What attention found, with the segmenter's edges: each part is asked for by its box and most interior pixel,
-        which hit the thing although the map of attention is coarse."""
+        """A mask found by attention, segmented again: each connected part by its box and its most interior pixel, as
+        attention maps are coarse."""
         if self.segmenter is None:
             return mask
         fine = []

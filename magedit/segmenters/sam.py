@@ -21,7 +21,7 @@ from magedit.masks.shapes import MaskBox, MaskPoints
 KEPT: Final = 16
 """Pictures whose embeddings are kept, the least recently used one goes first."""
 NO_SEGMENTER: Final = "none"
-"""In place of a segmenter's folder: the edit model's attention finds points and boxes."""
+"""Setting for no segmenter: points and boxes are left to the edit model's attention."""
 ALIKE: Final = 0.95
 """Intersection over union from which two candidates count as one."""
 
@@ -74,9 +74,9 @@ class SamSegmenter:
 
     @classmethod
     def beside(cls, checkpoint: str | Path | None, named: str | None = None, *, device: str = "cpu") -> Self | None:
-        """Load the segmenter that goes with an edit model: ``named``, else the demo's with the demo's checkpoints.
+        """Load the segmenter for an edit model: ``named``, or the one that ships if ``checkpoint`` is of the demo.
 
-        None: there is none, or ``named`` is `NO_SEGMENTER`; the edit model's attention finds what it can.
+        None: ``checkpoint`` has no segmenter of its own, or ``named`` is `NO_SEGMENTER`.
 
         Raises:
             CheckpointError: see `load`.

@@ -40,14 +40,14 @@ def test_targets_are_the_rooms_own_masks() -> None:
 def test_prompts_are_of_what_they_mean() -> None:
     masks = targets(sample_scene(random.Random(3)))
     prompts = sample_prompts(masks, 20, 3, random.Random(1))
-    for ((x, y),), meant in zip(prompts.clicks.long().tolist(), prompts.meant_by_click, strict=True):
+    for ((x, y),), meant in zip(prompts.clicks.long().tolist(), prompts.click_targets, strict=True):
         part, whole, full = masks.stack[meant]
         assert part[y, x]
         assert not (part & ~whole).any()
         assert not (whole & ~full).any()
-    for clicks, meant in zip(prompts.series.long().tolist(), prompts.meant_by_series, strict=True):
+    for clicks, meant in zip(prompts.series.long().tolist(), prompts.series_targets, strict=True):
         assert all(masks.stack[int(meant)][y, x] == bool(label) for x, y, label in clicks)
-    for box, meant in zip(prompts.boxes.tolist(), prompts.meant_by_box, strict=True):
+    for box, meant in zip(prompts.boxes.tolist(), prompts.box_targets, strict=True):
         x, y, width, height = box_of(masks.stack[int(meant)])
         edges = (x, y, x + width, y + height)
         assert max(abs(side - edge) for side, edge in zip(box, edges, strict=True)) <= LOOSE
