@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -48,6 +47,3 @@ class Inverted:
     def source(self) -> tuple[Tensor, ...]:
         """The source branch's latent at the start of each step, and the last; empty if it is still to be sampled."""
         return self.latents if self.exact else self.sampled
-
-
-Invert = Callable[[InversionTask], Inverted]

@@ -19,7 +19,9 @@ OF_A_TRAJECTORY: Final[Mapping[Trait, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class InversionCard(Card):
-    """One inversion; ``plan`` gives the passes beyond the T of the trajectory itself.
+    """One inversion: a function from `InversionTask` to `Inverted` (`magedit.inversion.base`).
+
+    ``plan`` gives the passes beyond the T of the trajectory itself.
 
     ``made_with``: those of ``parameters`` that the trajectory depends on, besides ``steps`` and ``lora``.
     ``keeps_source``: the source branch is stored and need not be sampled again. ``full_precision``: it needs a UNet in

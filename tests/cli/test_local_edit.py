@@ -93,7 +93,7 @@ def test_previews_of_what_may_be_withheld_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "preview.png").exists()
 
 
-def test_a_checkpoint_that_is_none_is_named(tmp_path: Path) -> None:
+def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match=str(tmp_path)):
         LocalEditor(Settings(checkpoint=str(tmp_path), device="cpu"), Console(file=io.StringIO()))
 

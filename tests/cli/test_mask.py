@@ -39,7 +39,7 @@ def test_words_find_a_mask_without_a_server(room: Path) -> None:
     assert max(abs(a - b) for a, b in zip(box, wanted, strict=True)) <= 12
 
 
-def test_a_mask_is_saved_as_png_whatever_its_name(room: Path) -> None:
+def test_a_mask_is_saved_as_png_under_any_name(room: Path) -> None:
     out = room.with_name("mask.jpg")
     answer = CliRunner().invoke(app, ["mask", str(room), "--words", "left picture", "--out", str(out)])
     assert answer.exit_code == 0, answer.output
@@ -58,7 +58,7 @@ def test_a_mask_is_saved_as_png_whatever_its_name(room: Path) -> None:
         (("--words", "left picture", "--model", "demo"), "only with --server"),
     ],
 )
-def test_what_cannot_be_found_is_told(room: Path, options: tuple[str, ...], told: str) -> None:
+def test_a_failed_search_is_reported(room: Path, options: tuple[str, ...], told: str) -> None:
     answer = CliRunner().invoke(app, ["mask", str(room), *options, "--out", str(room.with_name("mask.png"))])
     assert answer.exit_code != 0
     assert told in " ".join(answer.output.replace("│", " ").split())

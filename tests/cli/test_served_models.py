@@ -54,7 +54,7 @@ def test_a_checkpoint_is_looked_at(models: Models, monkeypatch: pytest.MonkeyPat
     assert models.tokenizer_json(status.info)
 
 
-def test_a_checkpoint_that_cannot_be_used_is_told_without_a_traceback(models: Models, tmp_path: Path) -> None:
+def test_an_unusable_checkpoint_is_reported_without_a_traceback(models: Models, tmp_path: Path) -> None:
     refused = magedit("declare", "none", "--checkpoint", str(tmp_path))
     assert refused.exit_code == 1
     assert isinstance(refused.exception, SystemExit)

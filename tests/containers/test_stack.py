@@ -101,7 +101,7 @@ def test_containers_are_hardened(stack: Stack, name: str) -> None:
     assert stack.run(name, "sh", "-c", "touch /usr/x || echo refused").strip() == "refused"
 
 
-def test_secrets_stand_on_no_command_line(stack: Stack) -> None:
+def test_secrets_are_on_no_command_line(stack: Stack) -> None:
     # Every process of every container is in this process namespace.
     lines = [each.read_bytes() for each in Path("/proc").glob("[0-9]*/cmdline")]
     assert any(b"redis-server" in line for line in lines)

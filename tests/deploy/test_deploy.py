@@ -320,7 +320,7 @@ def test_every_container_is_hardened_and_limited(name: str) -> None:
     assert {"mem_limit", "cpus", "pids_limit", "logging"} <= set(each)
 
 
-def test_servers_are_reached_by_those_that_need_them_and_reach_nobody() -> None:
+def test_servers_are_reachable_where_needed_and_reach_nothing() -> None:
     assert COMPOSE["networks"] == {"queue": {"internal": True}, "storage": {"internal": True}}
     assert (SERVICES["redis"]["networks"], SERVICES["s3"]["networks"]) == (["queue"], ["storage"])
     for name, each in OURS.items():

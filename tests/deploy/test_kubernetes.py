@@ -184,7 +184,7 @@ def test_pods_are_hardened(overlay: str) -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_liveness_asks_nobody_else(overlay: str) -> None:
+def test_liveness_depends_on_nothing_else(overlay: str) -> None:
     for name, _, container in pods(overlay):
         probe = container["livenessProbe"]
         if name == "front-end":

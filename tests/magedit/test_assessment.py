@@ -103,7 +103,7 @@ def test_words_that_the_model_does_not_see_are_told_after_a_few_guided_steps() -
         ((0.001, 0.001, 0.001), "addition", [("lamp",)], Thresholds(hopeless_ratio=0)),
     ],
 )
-def test_nothing_is_told_of_words_that_rise_of_removals_and_of_regions_without_words(
+def test_rising_words_removals_and_regions_without_words_do_not_warn(
     tokens: tuple[float, ...], kind: EditKind, words: list[tuple[str, ...]], thresholds: Thresholds | None
 ) -> None:
     assert outlook(steps(*tokens), kind, words, thresholds) is None

@@ -33,7 +33,7 @@ def stage(start: Path) -> ConsistencyStage:
 
 
 @torch.no_grad()
-def test_the_student_begins_as_the_teacher_whatever_guidance_it_is_told(stage: ConsistencyStage) -> None:
+def test_the_student_starts_as_the_teacher_at_any_guidance(stage: ConsistencyStage) -> None:
     latents, context, time_step = torch.randn(2, 4, 8, 8), torch.randn(2, 77, TOY.text.width), torch.tensor([61, 991])
     alpha = stage.alphas[time_step][:, None, None, None]
     predicted = stage.teacher(latents, time_step, context).sample

@@ -45,7 +45,7 @@ def test_noisy_time_steps_have_their_share(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tune_text", [True, False])
-def test_the_text_encoder_learns_if_it_shall(tmp_path: Path, tune_text: bool) -> None:
+def test_the_text_encoder_is_trained_on_request(tmp_path: Path, tune_text: bool) -> None:
     tokenizer = build_tokenizer(tmp_path)
     preset = replace(TOY, unet=replace(TOY.unet, tune_text=tune_text))
     stage = UnetStage(preset, tokenizer, build_text_encoder(TOY.text, tokenizer), torch.randn(16, 4, 8, 8).half())

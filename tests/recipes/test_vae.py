@@ -49,7 +49,7 @@ def test_psnr_of_a_known_error() -> None:
     assert abs(psnr(0.04) - 20.0) < 1e-9
 
 
-def test_the_middle_blocks_attend_only_if_they_shall() -> None:
+def test_the_middle_blocks_attend_only_on_request() -> None:
     torch.manual_seed(0)
     vae = build_vae(FLOW_TOY.vae, 64)
     assert vae.encoder.mid_block.attentions[0] is None is vae.decoder.mid_block.attentions[0]

@@ -23,7 +23,7 @@ def test_a_tokenizer_is_read_once(settings: Settings, announce: Announce) -> Non
     backend.close()
 
 
-def test_a_model_that_no_worker_announced_has_none(settings: Settings) -> None:
+def test_an_unannounced_model_has_no_tokenizer(settings: Settings) -> None:
     backend = Backend.open(settings)
     with pytest.raises(NoWorkerForModel):
         backend.tokenizer(model_info())

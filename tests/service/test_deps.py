@@ -35,14 +35,14 @@ def test_no_query_parameter_is_ignored(client: httpx.Client, form: Form) -> None
     assert client.head("/v1/edits?limit=1").status_code == 200
 
 
-def test_fields_in_the_query_of_a_submission_are_told_where_they_belong(client: httpx.Client, form: Form) -> None:
+def test_fields_in_the_query_of_a_submission_are_refused_with_the_cure(client: httpx.Client, form: Form) -> None:
     files = [(name, (f"{name}.png", content)) for name, content in form.files]
     answer = client.post("/v1/edits?steps=4", files=files, data=form.data)
     assert "sent as a form" in assert_problem(answer, 422, "unknown_field", "steps")["detail"]
     assert client.get("/v1/edits").json()["edits"] == []
 
 
-def test_an_id_of_control_characters_is_no_fault_of_the_service(client: httpx.Client) -> None:
+def test_an_id_of_control_characters_is_not_a_server_error(client: httpx.Client) -> None:
     for path in ("/v1/edits/%09", "/v1/edits/%09/result/1", "/v1/edits/%0A/artifacts/%0D"):
         assert_problem(client.get(path), 404, "not_found")
         assert_problem(client.get(f"{path}?stat=1"), 422, "unknown_field", "stat")

@@ -55,7 +55,7 @@ def test_every_leaf_is_mapped(leaf: type[Exception]) -> None:
     assert (problem.status == 503) == (issubclass(leaf, Unavailable) or leaf in {NotReady, Busy})
 
 
-def test_codes_are_told_apart() -> None:
+def test_codes_are_unique() -> None:
     codes = [leaf.code for leaf in LEAVES if isinstance(example(leaf), MAGEditError | JobError | RequestError)]  # type: ignore[attr-defined]
     assert len(codes) == len(set(codes))
 

@@ -292,7 +292,7 @@ def test_what_expired_and_was_fetched_may_be_gone(evidence: Evidence) -> None:
     assert check(evidence) == []
 
 
-def test_nobody_fetches_while_the_soak_is_dead(evidence: Evidence) -> None:
+def test_nothing_is_fetched_while_the_soak_is_down(evidence: Evidence) -> None:
     expire(evidence, OTHER)
     evidence.lines.append({"what": "run", "t": AT + 1, "number": 2})
     assert check(evidence) == []

@@ -21,7 +21,7 @@ def test_a_soak_is_neither_overwritten_nor_invented(left: bool, option: list[str
     assert said in done.stderr
 
 
-def test_a_soak_whose_disk_is_gone_says_so(tmp_path: Path) -> None:
+def test_a_soak_without_its_disk_says_so(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(json.dumps(short().to_json()))
     journal = Journal(tmp_path / "journal.jsonl")
     journal.write("disk", tmpfs=True)

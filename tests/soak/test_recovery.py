@@ -47,7 +47,7 @@ def test_low_priority_waits_for_others() -> None:
     assert recoveries([kill(11.0)], {"a": LIFE}, low={"a"})[0].excused
 
 
-def test_an_outage_that_nobody_ended_goes_on() -> None:
+def test_an_outage_without_an_end_continues() -> None:
     assert outages(outage(1.0, 2.0)[:1]) == [(1.0, float("inf"))]
 
 

@@ -180,7 +180,7 @@ GUIDED = EditConfig(steps=6, max_iterations=1, guided_fraction=1.0)
 """Enough guided steps to be judged by; random weights see nothing anywhere."""
 
 
-def test_an_edit_that_is_likely_to_fail_is_told_while_it_runs(desk: Desk, real_model: ServedModel) -> None:
+def test_an_edit_likely_to_fail_warns_while_it_runs(desk: Desk, real_model: ServedModel) -> None:
     report, told = Reporter(), []
 
     class Seen(Reporter):
@@ -213,9 +213,7 @@ def test_an_edit_that_is_likely_to_fail_ends_where_that_is_asked_for(desk: Desk,
     assert edit.run(claim, real_model.editor, desk.store, Reporter(), thresholds=Thresholds(hopeless_ratio=0.0)).results
 
 
-def test_a_comparison_that_is_likely_to_fail_is_told_and_ends_where_that_is_asked_for(
-    desk: Desk, real_model: ServedModel
-) -> None:
+def test_a_comparison_likely_to_fail_warns_and_stops_on_request(desk: Desk, real_model: ServedModel) -> None:
     compare = (GUIDED, replace(GUIDED, seed=1))
     told = edit.run(
         claimed(desk, config=GUIDED, compare=compare, kind="addition"),

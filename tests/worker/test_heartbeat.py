@@ -76,7 +76,7 @@ def beating(desk: Desk, gates: Path) -> Iterator[Beating]:
     beating.heart.close()
 
 
-def test_redis_away_while_rq_is_told_is_a_missed_beat_and_no_end(
+def test_redis_away_is_a_missed_heartbeat_and_not_the_end(
     desk: Desk, gates: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[int] = []
@@ -164,7 +164,7 @@ class Loading:
 
 
 @pytest.mark.parametrize("is_held", [True, False], ids=["for an edit", "ordered"])
-def test_loading_a_checkpoint_is_no_hang(
+def test_loading_a_checkpoint_does_not_count_as_hung(
     desk: Desk, gates: Path, monkeypatch: pytest.MonkeyPatch, *, is_held: bool
 ) -> None:
     ended: list[int] = []
@@ -198,7 +198,7 @@ def test_a_checkpoint_that_does_not_load_ends_the_process(
     assert set(ended) == {EXIT_RESTART}
 
 
-def test_what_could_not_be_told_while_redis_was_away_is_told_afterwards(
+def test_changes_during_a_redis_outage_are_published_afterwards(
     desk: Desk, gates: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beating, renew, away = Beating(desk, gates), desk.records.renew, [QueueUnavailable("away")] * 2

@@ -21,12 +21,12 @@ def test_edit_errors_speak_for_themselves(error: Exception, status: int, code: s
     assert [blamed.field for blamed in problem.errors] == [field]
 
 
-def test_a_withheld_result_is_told() -> None:
+def test_a_withheld_result_is_reported() -> None:
     problem = problem_of(ContentWithheld())
     assert (problem.status, problem.code) == (422, "content_withheld")
 
 
-def test_an_outage_is_told() -> None:
+def test_an_outage_is_reported() -> None:
     assert (problem_of(StoreUnavailable("away")).status, problem_of(StoreUnavailable("away")).code) == (
         503,
         "storage_unavailable",

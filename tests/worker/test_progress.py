@@ -11,7 +11,7 @@ def step(fraction: float) -> Progress:
     return Progress(stage=Stage.EDIT, step=1, steps=2, fraction=fraction)
 
 
-def test_news_is_the_newest_and_told_once() -> None:
+def test_only_the_newest_change_is_published_once() -> None:
     report = Reporter()
     assert report.news() is None
     report(step(0.25))
@@ -20,7 +20,7 @@ def test_news_is_the_newest_and_told_once() -> None:
     assert report.news() is None
 
 
-def test_the_last_progress_stays_when_it_was_told() -> None:
+def test_the_last_progress_stays_after_it_is_published() -> None:
     report = Reporter()
     assert report.last is None
     report(progress := Progress(stage=Stage.DECODE, step=1, steps=1, fraction=1.0))

@@ -285,7 +285,7 @@ def test_late_edits_fail_without_any_worker(desk: Desk, reaper: Reaper) -> None:
     assert open_ids(desk.records) == {patient.id, unbound.id, running.id}
 
 
-def test_a_lost_edit_is_not_begun_again_after_its_deadline(desk: Desk, reaper: Reaper) -> None:
+def test_a_lost_edit_is_not_restarted_after_its_deadline(desk: Desk, reaper: Reaper) -> None:
     record = desk.submit(deadline_s=60)
     desk.queue.dequeue("demo")
     desk.records.claim(record.id, "w")

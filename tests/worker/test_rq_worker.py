@@ -235,7 +235,7 @@ def test_a_model_that_does_not_answer_is_noticed(desk: Desk, spawn: Spawn, gates
     assert desk.is_in(breaking, State.FAILED)
 
 
-def test_a_model_that_answers_late_is_no_hang(desk: Desk, spawn: Spawn, gates: Path) -> None:
+def test_a_slow_model_does_not_count_as_hung(desk: Desk, spawn: Spawn, gates: Path) -> None:
     (gates / "stuck").touch()
     process = spawn()
     breaking, next_ = desk.submit("break"), desk.submit()

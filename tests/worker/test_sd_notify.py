@@ -10,7 +10,7 @@ from jobs.settings import Settings
 from worker.sd_notify import SILENCE_MIN_S, Supervisor, silence_s
 
 
-def test_a_supervisor_that_listens_is_told(tmp_path: Path) -> None:
+def test_a_listening_supervisor_is_notified(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "s"))
         listener.setblocking(False)
@@ -38,7 +38,7 @@ def test_without_a_supervisor_nothing_happens(address: str) -> None:
     supervisor.alive()
 
 
-def test_a_supervisor_that_does_not_read_holds_nobody_up() -> None:
+def test_a_supervisor_that_does_not_read_blocks_nothing() -> None:
     notify = NotifySocket()
     supervisor = Supervisor(environment=notify.environment(1e-6))
     for _ in range(10_000):

@@ -68,7 +68,7 @@ def test_unloading_gives_the_memory_back_once(tmp_path: Path) -> None:
     assert shelf.loaded == ()
 
 
-def test_an_unknown_model_is_none_of_its(tmp_path: Path) -> None:
+def test_an_unknown_model_is_a_key_error(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         Shelf(Loads(tmp_path, "a").loaders).get("b")
 

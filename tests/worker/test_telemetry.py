@@ -105,7 +105,7 @@ def test_reaper_and_deliverer_are_counted() -> None:
     assert observer.registry.get_sample_value("magedit_webhook_attempts_total", {"state": "delivered"}) == 1
 
 
-def test_a_gpus_memory_is_told_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpus_memory_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     assert b"magedit_gpu_memory_bytes{" not in generate_latest(Observer("demo").registry)
 

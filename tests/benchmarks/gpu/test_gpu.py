@@ -123,6 +123,6 @@ def _is_gone(pid: int) -> bool:
 
 
 @pytest.mark.usefixtures("_program")
-def test_a_part_for_which_no_time_is_left_is_not_begun(tmp_path: Path) -> None:
+def test_a_part_is_not_started_without_time_left(tmp_path: Path) -> None:
     report = run(["device"], device="cpu", quick=True, out=tmp_path / "gpu.json", budget_s=1.0)
     assert report["parts"]["device"]["outcome"] == "not begun"

@@ -163,7 +163,7 @@ WITH_UNCONDITIONAL: tuple[dict[str, Any], ...] = (
 @pytest.mark.parametrize(
     "given", [*EVERYWHERE, *WITH_UNCONDITIONAL], ids=lambda given: "-".join(map(str, given.values()))
 )
-def test_what_makes_sense_edits_and_the_rest_is_refused(
+def test_suited_methods_edit_and_others_are_refused(
     pipe: MAGEditPipeline, small_room: Room, given: dict[str, Any]
 ) -> None:
     if given in WITH_UNCONDITIONAL and "unconditional" not in pipe.backbone.traits:
@@ -184,7 +184,7 @@ def test_what_makes_sense_edits_and_the_rest_is_refused(
         ({"self_replace_max_positions": 64}, "same size"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_the_reason(
+def test_an_unsuited_parameter_is_refused_with_the_reason(
     pipe: MAGEditPipeline, small_room: Room, given: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(InvalidEdit, match=reason):

@@ -20,7 +20,7 @@ def test_the_defaults_are_the_papers_step_windows() -> None:
     assert config.cross_replace_until(config.cross_replace) == 40
 
 
-def test_what_is_given_wins_over_the_preset() -> None:
+def test_given_parameters_win_over_the_preset() -> None:
     assert EditConfig.preset("balanced") == EditConfig()
     assert EditConfig.preset("fast", steps=30).steps == 30
     assert EditConfig.preset("exact").inversion == "null-text"

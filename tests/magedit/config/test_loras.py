@@ -26,7 +26,7 @@ def test_a_name_has_a_weight_or_counts_whole() -> None:
 
 
 @pytest.mark.parametrize("spec", ["../style", "style:", "style:x", "a/b", "", "style:9", "style:1:2", ".hidden"])
-def test_what_is_no_name_with_a_weight_is_refused(spec: str) -> None:
+def test_an_invalid_name_or_weight_is_refused(spec: str) -> None:
     with pytest.raises(InvalidParameter) as refused:
         EditConfig(lora=(spec,))
     assert str(refused.value.field).partition(".")[0] == "lora"
@@ -58,7 +58,7 @@ def test_a_name_that_is_not_offered_is_refused(folder: Path, specs: tuple[str, .
         check_loras(specs[:1], (), "xl")
 
 
-def test_another_file_of_the_same_name_is_told_apart(folder: Path) -> None:
+def test_another_file_of_the_same_name_is_distinguished(folder: Path) -> None:
     loras = find_loras(("style",), folder)
     before = identity(loras)
     assert identity(loras) == before

@@ -50,7 +50,7 @@ def test_parts_make_up_their_thing() -> None:
         assert COLOURED_PART.get(kind, "frame") in parts(kind)
 
 
-def test_what_stands_in_front_is_not_in_the_mask() -> None:
+def test_objects_in_front_are_not_in_the_mask() -> None:
     sofa = Thing(kind="sofa", x=64, y=72, colour="blue")
     pillow = Thing(kind="pillow", x=48, y=72, side="left", colour="red")
     mask = draw_mask(Scene(wall="mint", floor="brown", things=(sofa, pillow)), sofa)

@@ -29,7 +29,7 @@ def test_what_is_left_out_has_its_default() -> None:
 
 
 @pytest.mark.parametrize("preset", list(PRESETS))
-def test_what_is_given_wins_over_the_preset(preset: PresetName) -> None:
+def test_given_parameters_win_over_the_preset(preset: PresetName) -> None:
     assert read_asked(PROMPTS | {"preset": preset}).config == EditConfig.preset(preset)
     given = {"max_iterations": 5, "inversion": "ddim", "inject_edit_words": False}
     assert read_asked(PROMPTS | {"preset": preset} | given).config == EditConfig.preset(preset, **given)

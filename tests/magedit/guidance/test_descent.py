@@ -82,7 +82,7 @@ def test_strides_arrive_where_single_updates_do_with_fewer_gradients(tolerance: 
     assert float((strides.latent - single.latent).norm() / single.latent.norm()) < error
 
 
-def test_every_step_looks_at_the_gradient_twice_whatever_it_begins_with() -> None:
+def test_every_step_takes_two_gradients_from_any_first_stride() -> None:
     assert len(drive(step_size=1e-3, tolerance=1.0, stride=1000).losses) == 2
 
 

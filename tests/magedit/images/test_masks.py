@@ -96,7 +96,7 @@ def test_a_mask_of_zeros_and_ones_is_taken_as_black_and_white() -> None:
 
 
 @pytest.mark.parametrize("mode", ["white", "black"])
-def test_a_red_mask_is_refused_in_either_mode_and_told_what_was_seen(mode: MaskMode) -> None:
+def test_a_red_mask_is_refused_in_either_mode_with_what_was_seen(mode: MaskMode) -> None:
     with Image.open(UPLOADS / "mask-red-on-black.png") as mask, pytest.raises(EmptyMask) as caught:
         read_mask(mask, mode)
     # The luminance of pure red (ITU-R BT.601): 0.299 of 255.
@@ -281,7 +281,7 @@ def test_the_hash_of_the_outside_is_that_of_the_picture_with_the_inside_at_zero(
     assert outside_sha256(picture, mask, 2) == hashlib.sha256(bare.tobytes()).hexdigest()
 
 
-def test_the_hash_of_the_outside_sees_one_changed_pixel_there_and_none_inside() -> None:
+def test_the_hash_of_the_outside_depends_on_outside_pixels_alone() -> None:
     before = Image.effect_noise((40, 40), 80).convert("RGB")
     mask = rectangle((40, 40), (20, 20, 30, 30))
     inside, outside = before.copy(), before.copy()

@@ -86,7 +86,7 @@ def test_holes_of_noise_are_those_that_a_flood_does_not_reach(seed: int, share: 
         (((0, 0), (10, 10), (10, 0), (0, 10)), "cross or touch each other at (5, 5)"),
     ],
 )
-def test_a_ring_that_is_no_area_is_refused_with_the_reason(ring: Ring, told: str) -> None:
+def test_a_ring_without_area_is_refused_with_the_reason(ring: Ring, told: str) -> None:
     with pytest.raises(InvalidPolygon) as error:
         check_ring(ring, "mask_shapes.1.polygon.0")
     assert told in error.value.message

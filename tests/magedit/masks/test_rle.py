@@ -43,7 +43,7 @@ def test_text_and_numbers_are_those_of_pycocotools(mask: np.ndarray) -> None:
         ("o" * 20, "too long"),
     ],
 )
-def test_what_is_no_encoding_is_refused_with_the_reason(counts: str | tuple[int, ...], told: str) -> None:
+def test_an_invalid_encoding_is_refused_with_the_reason(counts: str | tuple[int, ...], told: str) -> None:
     with pytest.raises(InvalidRle) as error:
         decode(Rle(counts=counts, size=(2, 4)), "mask_shapes.0.rle")
     assert told in error.value.message

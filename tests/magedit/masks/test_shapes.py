@@ -95,7 +95,7 @@ def test_what_cannot_be_drawn_is_refused_at_its_field(
         ({"rle": {"counts": "0"}}, "mask_shapes.0.rle.size"),
     ],
 )
-def test_what_is_no_shape_is_refused_at_its_field(shape: dict[str, Any], told: str) -> None:
+def test_an_invalid_shape_is_refused_at_its_field(shape: dict[str, Any], told: str) -> None:
     with pytest.raises(InvalidParameter, match=told):
         read_shapes([shape])
 

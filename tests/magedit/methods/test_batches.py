@@ -56,7 +56,7 @@ def batches(pipe: MAGEditPipeline) -> Iterator[list[int]]:
     ],
     ids=lambda given: "-".join(map(str, given.values())),
 )
-def test_each_result_is_as_it_is_alone(
+def test_each_result_equals_the_lone_result(
     pipe: MAGEditPipeline, room: Room, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]
 ) -> None:
     config = replace(CONFIG, **given)

@@ -57,7 +57,7 @@ def test_a_thing_by_words_is_segmented_in_its_box(
             alone.find(picture(), MaskPrompt(words="sofa"))
 
 
-def test_what_is_no_detector_is_refused(tmp_path: Path, sam: Path) -> None:
+def test_another_model_than_a_detector_is_refused(tmp_path: Path, sam: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot be loaded"):
         Detector.load(tmp_path)
     with pytest.raises(CheckpointError, match="is of the layout 'sam'"):

@@ -82,7 +82,7 @@ def test_a_picture_is_embedded_once(sam: Path, monkeypatch: pytest.MonkeyPatch) 
     assert segmenter.kept == module.KEPT
 
 
-def test_what_is_no_segmenter_is_refused(tmp_path: Path, grounding_dino: Path) -> None:
+def test_another_model_than_a_segmenter_is_refused(tmp_path: Path, grounding_dino: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot be loaded"):
         SamSegmenter.load(tmp_path)
     with pytest.raises(CheckpointError, match="is of the layout 'grounding-dino'"):

@@ -55,7 +55,7 @@ def test_malformed_keys_are_rejected(text: str) -> None:
         parse_key([text])
 
 
-def test_two_keys_are_none() -> None:
+def test_two_keys_are_refused() -> None:
     with pytest.raises(InvalidIdempotencyKey, match="2 Idempotency-Key headers"):
         parse_key(["a", "b"])
 

@@ -161,7 +161,7 @@ def exif(order: str, kind: int, count: int, value: int) -> bytes:
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_the_orientation_is_found_whatever_else_is_there(order: str) -> None:
+def test_the_orientation_is_found_among_other_tags(order: str) -> None:
     assert orientation_of(exif(order, 3, 1, 6)) == 6
     assert orientation_of(b"Exif\0\0" + exif(order, 3, 1, 8)) == 8
 

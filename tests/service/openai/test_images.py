@@ -306,7 +306,7 @@ def test_a_mask_is_needed_where_nothing_is_found_by_words(client: httpx.Client) 
     assert "finds nothing by words" in error["message"]
 
 
-def test_an_opaque_mask_is_told_from_a_transparent_one(client: httpx.Client) -> None:
+def test_an_opaque_mask_is_distinguished_from_a_transparent_one(client: httpx.Client) -> None:
     files = [("image", ("a.png", picture(), "image/png")), ("mask", ("m.png", mask(), "image/png"))]
     assert_refused(client.post(PATH, files=files, data=PROMPTS), 400, "mask_empty", "mask")
 
@@ -453,7 +453,7 @@ def test_a_stream_ends_with_an_error_when_the_server_stops(settings: Settings) -
     assert b"/result" in event
 
 
-def test_a_repeated_request_for_an_expired_edit_is_told_so(
+def test_a_repeated_request_for_an_expired_edit_says_expired(
     client: httpx.Client, working: Any, worker_side: WorkerSide
 ) -> None:
     working(worker_side.succeed)
@@ -504,7 +504,7 @@ def test_keys_are_asked_for_in_openais_shape(
     assert assert_refused(send(locked, headers), status, code)["type"] == kind
 
 
-def test_rates_and_quotas_are_told_in_openais_shape(
+def test_rates_and_quotas_have_openais_shape(
     locked: httpx.Client, locked_settings: Settings, announce: Announce
 ) -> None:
     with connect(locked_settings) as redis:
@@ -520,7 +520,7 @@ def test_rates_and_quotas_are_told_in_openais_shape(
     assert quota.headers["x-should-retry"] == "false"
 
 
-def test_addresses_that_nobody_could_open_are_refused(locked: httpx.Client, locked_settings: Settings) -> None:
+def test_addresses_that_only_the_key_opens_are_refused(locked: httpx.Client, locked_settings: Settings) -> None:
     with connect(locked_settings) as redis:
         key = ApiKeys(redis).create("acme", SCOPES)[1]
     answer = send(locked, {"Authorization": f"Bearer {key}"}, response_format="url")

@@ -76,7 +76,7 @@ def test_there_are_examples_of_all_kinds() -> None:
 
 
 @pytest.mark.parametrize(("name", "operation"), OPERATIONS, ids=[name for name, _ in OPERATIONS])
-def test_every_operation_is_told_in_full(name: str, operation: dict[str, Any]) -> None:
+def test_every_operation_is_documented(name: str, operation: dict[str, Any]) -> None:
     assert operation["summary"]
     assert operation.get("description"), name
     assert operation["tags"][0] in {tag["name"] for tag in DOCUMENT["tags"]}
@@ -95,13 +95,13 @@ def test_every_operation_is_told_in_full(name: str, operation: dict[str, Any]) -
             assert answer["content"]["application/problem+json"]["examples"], status
 
 
-def test_every_field_of_a_submission_is_told() -> None:
+def test_every_field_of_a_submission_is_documented() -> None:
     body = resolved(SUBMIT["requestBody"]["content"]["multipart/form-data"]["schema"])
     for name, field in body["properties"].items():
         assert field.get("description"), name
 
 
-def test_every_code_is_told_and_every_code_in_an_example_is_one() -> None:
+def test_every_code_is_documented_and_examples_use_no_other() -> None:
     told = set(DOCUMENT["components"]["schemas"]["Problem"]["properties"]["code"]["examples"])
     assert told == set(codes())
     assert {"worker_lost", "deadline", "invalid_request"} | {code for code, _ in FRAMEWORK.values()} <= told

@@ -53,7 +53,7 @@ def test_words_are_needed_where_the_service_needs_them(page: Page) -> None:
     expect(reading).to_have_text("Words, without guidance: carpet")
 
 
-def test_what_is_no_number_is_told(page: Page) -> None:
+def test_an_invalid_number_is_reported(page: Page) -> None:
     page.locator("#field-steps").press_sequentially("1e")
     page.click("#submit")
     expect(page.locator("[data-field=steps] .error")).to_have_text("This is not a number.")

@@ -207,7 +207,7 @@ def test_a_chain_is_a_strip_with_a_way_back(
     assert page.url.endswith(first)
 
 
-def test_warnings_are_told_in_plain_words(
+def test_warnings_are_shown_in_plain_words(
     page: Page, client: httpx.Client, form: Form, worker_side: WorkerSide
 ) -> None:
     edit_id = str(form.send(client).json()["id"])

@@ -67,7 +67,7 @@ def test_an_edit_that_is_likely_to_fail_says_so_while_it_runs(
     expect(warning).to_be_visible()
 
 
-def test_a_connection_that_is_back_says_so(page: Page, client: httpx.Client, form: Form) -> None:
+def test_a_restored_connection_is_logged(page: Page, client: httpx.Client, form: Form) -> None:
     page.route("**/events*", lambda route: route.abort())
     page.goto(f"/#edit={submit(form, client)}")
     outage = page.locator("#outage")

@@ -98,7 +98,7 @@ def test_the_life_of_an_edit(client: httpx.Client, form: Form, worker_side: Work
     assert ids == sorted(set(ids))
 
 
-def test_a_new_warning_is_told_at_once(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
+def test_a_new_warning_is_published_at_once(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
     edit = form.send(client).json()
     claim = worker_side.claim(edit["id"])
     stream = follow(client, edit["id"])

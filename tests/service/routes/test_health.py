@@ -71,7 +71,7 @@ def hanging_storage(settings: Settings) -> Iterator[tuple[socket.socket, Setting
         yield listener, settings.model_copy(update=storage)
 
 
-def test_a_part_that_hangs_holds_nobody_up(
+def test_a_hanging_part_delays_no_other(
     hanging_storage: tuple[socket.socket, Settings], announce: Announce, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     announce()

@@ -131,7 +131,7 @@ def test_a_mask_is_taken_where_a_mask_picture_is(
     assert kept.getbbox() == box
 
 
-def test_a_model_that_cannot_find_is_told_before_the_picture_is_decoded(client: httpx.Client) -> None:
+def test_a_model_without_a_finder_is_refused_before_decoding(client: httpx.Client) -> None:
     answer = client.post("/v1/masks", files={"image": ("image.png", b"no picture")}, data=CLICK)
     assert_problem(answer, 422, "no_finder", "points")
 

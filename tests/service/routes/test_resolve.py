@@ -15,7 +15,7 @@ PROMPTS = {"source_prompt": "a room with a green carpet", "target_prompt": "a ro
 URL = "/v1/edits/resolve"
 
 
-def test_json_and_form_are_read_alike_and_as_an_edit_is(client: httpx.Client, form: Form) -> None:
+def test_json_and_form_are_read_like_an_edit(client: httpx.Client, form: Form) -> None:
     values: dict[str, Any] = {
         **PROMPTS,
         "equalizer": {"purple": 2},
@@ -54,7 +54,7 @@ def test_a_form_is_whole_and_a_single_field_sent_once(client: httpx.Client) -> N
     assert_problem(client.post(URL, content=twice, headers=headers), 422, "invalid_request", "target_prompt")
 
 
-def test_prompts_are_told_in_parts(client: httpx.Client) -> None:
+def test_prompts_are_returned_in_parts(client: httpx.Client) -> None:
     told = client.post(URL, json={**PROMPTS, "target_prompt": "a room with a purple Zebra!"}).json()
     pieces = [(each["text"], each["is_new"], each["is_unknown"]) for each in told["pieces"]]
     assert "".join(text for text, *_ in pieces) == "a room with a purple Zebra!"
@@ -81,7 +81,7 @@ def test_what_would_be_refused_is_told(client: httpx.Client) -> None:
     ]
 
 
-def test_cost_and_origins_are_told(client: httpx.Client) -> None:
+def test_cost_and_sources_are_reported(client: httpx.Client) -> None:
     one, two = (client.post(URL, json={**PROMPTS, "method": "p2p", "n": n}).json() for n in (1, 2))
     assert one["passes"]["whole"] < two["passes"]["whole"] < 2 * one["passes"]["whole"]
     assert (one["is_guided"], one["methods"]) == (False, ["p2p"])

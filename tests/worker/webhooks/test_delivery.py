@@ -113,7 +113,7 @@ def test_nothing_inside_is_called(open_desk: Desk, receiver: Receiver) -> None:
     assert receiver.requests == 0
 
 
-def test_an_edit_that_is_gone_is_told_to_nobody(open_desk: Desk, receiver: Receiver, deliverer: Deliverer) -> None:
+def test_a_deleted_edit_notifies_no_one(open_desk: Desk, receiver: Receiver, deliverer: Deliverer) -> None:
     record = open_desk.cancel(webhook_url=receiver.url)
     open_desk.redis.delete(keys.EDIT + record.id)
     with delivering(deliverer):

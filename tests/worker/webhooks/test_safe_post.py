@@ -78,7 +78,7 @@ def test_a_slow_answer_ends_at_the_deadline() -> None:
         send(url, timeout_s=0.5)
 
 
-def test_nobody_listens() -> None:
+def test_a_closed_port() -> None:
     with pytest.raises(CannotSend, match="takes no connection"):
         send(f"http://127.0.0.1:{free_port()}/")
 

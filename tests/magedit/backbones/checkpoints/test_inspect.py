@@ -232,9 +232,7 @@ def test_a_single_file_says_what_it_is(tmp_path: Path, tensors: list[str], told:
         ({"double_blocks.0.img_attn.x": [1]}, "a FLUX checkpoint"),
     ],
 )
-def test_a_kind_that_is_read_from_a_folder_alone_says_so(
-    tmp_path: Path, tensors: dict[str, list[int]], title: str
-) -> None:
+def test_a_kind_that_needs_a_folder_says_so(tmp_path: Path, tensors: dict[str, list[int]], title: str) -> None:
     file = tmp_path / "model.safetensors"
     whole = {
         name: [1] for name in (f"{UNET_KEY}input_blocks.1.0", "first_stage_model.x", "cond_stage_model.transformer.x")
@@ -251,7 +249,7 @@ def test_a_kind_that_is_read_from_a_folder_alone_says_so(
         ("model.pth", b"", "is a .pth: .safetensors and .ckpt are read"),
     ],
 )
-def test_a_file_that_is_none_is_refused(tmp_path: Path, name: str, content: bytes, told: str) -> None:
+def test_an_invalid_file_is_refused(tmp_path: Path, name: str, content: bytes, told: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(CheckpointError) as caught:
         inspect(tmp_path / name)
@@ -259,7 +257,7 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path, name: str, content: byte
 
 
 @pytest.mark.parametrize("name", ["no-such", "/no/such/folder", "./no/such", "model.safetensors"])
-def test_a_path_that_leads_nowhere_is_named(name: str) -> None:
+def test_a_missing_path_is_named(name: str) -> None:
     with pytest.raises(CheckpointError, match="there is no folder or file"):
         inspect(name)
 

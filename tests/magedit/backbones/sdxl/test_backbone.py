@@ -103,7 +103,7 @@ def latent() -> Tensor:
     return torch.randn(1, 4, 32, 32, generator=torch.Generator().manual_seed(5))
 
 
-def test_the_pooled_embedding_and_the_sizes_are_told(xl: MAGEditPipeline, latent: Tensor) -> None:
+def test_the_pooled_embedding_and_the_sizes_are_inputs(xl: MAGEditPipeline, latent: Tensor) -> None:
     prompt = prompts(xl, "a red sofa")
     assert prompt.pooled is not None
     with torch.no_grad():

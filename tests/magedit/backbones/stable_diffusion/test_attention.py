@@ -178,7 +178,7 @@ def edits_of(layers: tuple[AttentionSite, ...], kind: str) -> dict[str, ModuleEd
 
 
 @pytest.mark.parametrize("kind", ["self_map", "base", "mixed", "mixed and read", "values", "read_pair", "feature"])
-def test_each_conditional_row_of_a_batch_is_edited_and_kept_as_it_is_alone(
+def test_each_conditional_row_of_a_batch_is_edited_and_kept_as_alone(
     pipe: MAGEditPipeline, layers: tuple[AttentionSite, ...], kind: str
 ) -> None:
     generator = torch.Generator().manual_seed(8)

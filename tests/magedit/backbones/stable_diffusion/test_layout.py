@@ -79,7 +79,7 @@ def turbo(tmp_path_factory: pytest.TempPathFactory) -> MAGEditPipeline:
     return pipe
 
 
-def test_they_are_told_by_scheduler_and_unet(tmp_path: Path) -> None:
+def test_they_are_recognised_by_scheduler_and_unet(tmp_path: Path) -> None:
     embedded = inspect(write(tmp_path / "lcm", lcm_scheduler(), embedding=WIDTH))
     merged = inspect(write(tmp_path / "merged", lcm_scheduler()))
     trailing = inspect(write(tmp_path / "turbo", turbo_scheduler()))
@@ -113,7 +113,7 @@ def test_the_guidance_embedding_is_diffusers_own(lcm: MAGEditPipeline) -> None:
 
 
 @torch.no_grad()
-def test_the_network_is_told_its_guidance_scale_in_whole_and_in_truncated_passes(lcm: MAGEditPipeline) -> None:
+def test_the_network_gets_its_guidance_scale_in_whole_and_truncated_passes(lcm: MAGEditPipeline) -> None:
     backbone = lcm.backbone
     prompt, sites = backbone.encode("a room with a sofa"), backbone.guidance_sites
     latent = torch.randn(1, 4, backbone.latent_side, backbone.latent_side, generator=torch.Generator().manual_seed(0))
