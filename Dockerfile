@@ -68,6 +68,6 @@ ENV HF_HOME=/home/magedit/.cache/huggingface OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 # A volume that is mounted here takes over the folder's owner, and checkpoints can be downloaded into it.
 RUN install --directory --owner=10001 --group=10001 /home/magedit/.cache /home/magedit/.cache/huggingface
 USER 10001:10001
-HEALTHCHECK --interval=30s --timeout=15s --start-period=180s --start-interval=3s --retries=4 \
+HEALTHCHECK --interval=30s --timeout=15s --start-period=1800s --start-interval=3s --retries=4 \
     CMD ["python", "-m", "worker.health"]
 CMD ["python", "-m", "worker"]

@@ -34,14 +34,15 @@ class Parameters:
         Raises:
             InvalidParameter: a value is not what its field takes; names all such fields.
         """
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        # Not field by field: every look at an edit makes several of these.
+        values = dict(vars(self))
         try:
-            checked = _model(cast("Any", type(self))).model_validate(values)
+            checked = vars(_model(cast("Any", type(self))).model_validate(values))
         except ValidationError as error:
             raise invalid_parameter(error) from None
         for name, value in values.items():
-            if (right := getattr(checked, name)) is not value:
-                object.__setattr__(self, name, right)
+            if checked[name] is not value:
+                object.__setattr__(self, name, checked[name])
 
     @property
     def given(self) -> frozenset[str]:

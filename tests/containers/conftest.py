@@ -70,7 +70,7 @@ class Stack:
 
     def up(self) -> None:
         """Start what does not run, and wait until all of it is well."""
-        self.compose("up", "--detach", "--no-build", "--pull=never", "--wait", "--wait-timeout=180")
+        self.compose("up", "--detach", "--no-build", "--pull=never", "--wait", "--wait-timeout=1500")
 
     def services(self) -> dict[str, dict[str, Any]]:
         """State and health by service."""
