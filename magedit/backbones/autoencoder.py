@@ -21,7 +21,7 @@ def encode(vae: AutoencoderKL, crop: Image.Image, device: torch.device) -> Tenso
     Raises:
         PictureNotFinite: it is NaN or infinite.
     """
-    # As read from a picture the batch lies channels-last, for which torch's CPU kernels are off by 1e-3.
+    # A batch from a picture is channels-last, for which torch's CPU kernels are off by 1e-3.
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
     batch = VaeImageProcessor(vae_scale_factor=factor).preprocess(crop).to(device, vae.dtype).contiguous()
     latent: Tensor = vae.encode(batch).latent_dist.mean.float()
@@ -63,7 +63,7 @@ def upcast(vae: AutoencoderKL) -> Iterator[None]:
 
 
 def require_finite(tensor: Tensor, vae: AutoencoderKL, what: str) -> None:
-    """Raise PictureNotFinite if what the VAE gave is NaN or infinite anywhere."""
+    """Raise PictureNotFinite if the VAE's output has NaN or infinite values."""
     if torch.isfinite(tensor).all():
         return
     cure = "MAGEDIT_DTYPE=float32 (in the library `dtype=torch.float32`), or another VAE (MAGEDIT_VAE)"
@@ -77,7 +77,7 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def is_objectionable(pipe: Any, picture: Image.Image, device: torch.device) -> bool | None:
-    """The verdict of a pipeline's safety checker on ``picture``, which stays as it is; None: it has no checker."""
+    """The verdict of a pipeline's safety checker on ``picture``, which is not changed; None: it has no checker."""
     if pipe.safety_checker is None or pipe.feature_extractor is None:
         return None
     inputs = pipe.feature_extractor(picture, return_tensors="pt").pixel_values.to(device, pipe.vae.dtype)

@@ -114,11 +114,11 @@ class DDIM:
         return self._move(latent, prediction, self.following(timestep), timestep)
 
     def _move(self, latent: Tensor, prediction: Tensor, start: float, end: float) -> Tensor:
-        """Carry a latent between two noise levels along its predicted noise (arXiv 2010.02502, equation 12)."""
+        """Move a latent between two noise levels along its predicted noise (arXiv 2010.02502, equation 12)."""
         return self.signal(end) * self.predicted_clean(prediction, start, latent) + self.noise(end) * prediction
 
     def training_timestep(self, generator: torch.Generator) -> float:
-        """Any timestep of the training schedule, all equally likely."""
+        """A timestep of the training schedule, uniformly."""
         return int(torch.randint(len(self.alphas_cumprod), (1,), generator=generator))
 
     def training_target(self, clean: Tensor, timestep: float, fresh: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A backbone and its noise process as an edit uses them: every pass is counted."""
+"""A backbone with its noise process for one edit, which counts every pass."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from magedit.meter import Meter
 
 @dataclass(frozen=True)
 class Denoiser:
-    """A backbone at the timesteps of one edit. ``batch_results`` is how many results of the edit may share a pass."""
+    """A backbone at the timesteps of one edit. ``batch_results`` is the most results that may share a pass."""
 
     backbone: Backbone
     process: DiffusionProcess

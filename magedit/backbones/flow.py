@@ -12,11 +12,11 @@ from torch import Tensor
 from magedit.errors import CheckpointError
 
 TICKS = 1000
-"""Timesteps that the network is told per unit of time."""
+"""The network's timesteps per unit of time."""
 
 SIGMA_MAX = 14.6
-"""Noise-to-signal ratio beyond which guidance grows no further: that of Stable Diffusion at its last timestep. A flow's
-is infinite at its first step, where it is all noise."""
+"""Largest noise-to-signal ratio in guidance: that of Stable Diffusion at its last timestep. A flow's ratio is infinite
+at its first step, which is pure noise."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class RectifiedFlow:
         scheduler = FlowMatchEulerDiscreteScheduler.from_config(scheduler.config)
         config = scheduler.config
         if config.use_dynamic_shifting:
-            # As diffusers' pipelines do: the shift grows with the picture, along a line.
+            # As in diffusers' pipelines: the shift grows linearly with the picture.
             slope = (config.max_shift - config.base_shift) / (config.max_image_seq_len - config.base_image_seq_len)
             mu = config.base_shift + slope * (positions - config.base_image_seq_len)
             sigmas = torch.linspace(1.0, 1 / steps, steps).tolist()
@@ -60,7 +60,7 @@ class RectifiedFlow:
         return (*self.timesteps, 0.0)[self.timesteps.index(timestep) + 1]
 
     def inversion_timestep(self, timestep: float) -> float:
-        """The one that the latent is at, as Euler's method has it."""
+        """The latent's own timestep (Euler's method)."""
         return self.following(timestep)
 
     def signal(self, timestep: float) -> float:
@@ -94,7 +94,7 @@ class RectifiedFlow:
     ) -> Tensor:
         """One Euler step from ``timestep`` to `following`.
 
-        Of the noise that is left, ``fresh`` noise takes the share ``eta`` in 0..1, at equal deviation; 1 is diffusers'
+        ``fresh`` noise replaces the share ``eta`` in 0..1 of the remaining noise, at equal deviation; 1 is diffusers'
         stochastic sampling.
         """
         end = self.following(timestep)

@@ -28,12 +28,12 @@ class FlowTransformer(DiffusersBackbone, DiffusionPipeline):  # type: ignore[mis
 
     network_name: ClassVar[str] = "transformer"
 
-    # --- what a family tells ---
+    # --- given by a family ---
 
     @property
     @abstractmethod
     def make_processor(self) -> MakeProcessor:
-        """How a layer of this family attends under an edit."""
+        """Attention of a layer of this family under an edit."""
 
     @property
     @abstractmethod
@@ -55,7 +55,7 @@ class FlowTransformer(DiffusersBackbone, DiffusionPipeline):  # type: ignore[mis
     def own_defaults(self) -> Mapping[str, Any]:
         """The family's defaults of an edit's parameters."""
 
-    # --- what follows ---
+    # --- derived ---
 
     @property
     def defaults(self) -> Mapping[str, Any]:

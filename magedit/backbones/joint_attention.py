@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 from magedit.backbones.base import AttentionEdit, AttentionSite, Kept, ModuleEdit, pair_name
 
 SCORES = 2**24
-"""Scores that are held at a time while their log-sum-exp is formed."""
+"""Most scores in memory while their log-sum-exp is computed."""
 
 
 MakeProcessor = Callable[[AttentionSite, AttentionEdit, tuple[Kept, ...]], Any]
@@ -89,7 +89,7 @@ def keep(projected: Projected, name: str, edit: AttentionEdit, kept: Sequence[Ke
 def word_maps(own: Projected, edit: AttentionEdit) -> Tensor:
     """The text's columns of the picture's rows after injection, (rows, heads, positions, columns), fp32.
 
-    Shares of all keys, the picture's too: a row sums to what the text has of it.
+    Shares of all keys, the picture's too: a row sums to the text's share.
     """
     scale = own.query.shape[-1] ** -0.5
     query, key = own.query, own.key
@@ -105,8 +105,8 @@ def word_maps(own: Projected, edit: AttentionEdit) -> Tensor:
 
 
 def _log_sum_exp(query: Tensor, key: Tensor) -> Tensor:
-    """Of each query's scores, (rows, heads, positions), a part of the positions at a time; a backward pass forms each
-    part again."""
+    """Of each query's scores, (rows, heads, positions), a part of the positions at a time; a backward pass recomputes
+    each part."""
 
     def part(some: Tensor) -> Tensor:
         return (some @ key.transpose(-1, -2)).logsumexp(-1)

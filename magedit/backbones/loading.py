@@ -1,4 +1,4 @@
-"""Loads an inspected checkpoint through diffusers."""
+"""Loading of an inspected checkpoint through diffusers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from magedit.errors import CheckpointError
 
 
 def prepare(checkpoint: str | Path | CheckpointInfo, options: dict[str, Any]) -> tuple[CheckpointInfo, dict[str, Any]]:
-    """What a checkpoint is, and the ``options`` of `DiffusionPipeline.from_pretrained` that suit it.
+    """The facts about a checkpoint, and the ``options`` of `DiffusionPipeline.from_pretrained` that suit it.
 
     ``checkpoint`` may have been inspected already. ``vae`` may be a folder, hub id or file, and is loaded.
 
@@ -50,7 +50,7 @@ def prepare(checkpoint: str | Path | CheckpointInfo, options: dict[str, Any]) ->
 
 @contextmanager
 def naming(found: CheckpointInfo) -> Iterator[None]:
-    """What diffusers and transformers raise while they load ``found``, as one CheckpointError that names it."""
+    """Turn errors of diffusers and transformers while loading ``found`` into one CheckpointError that names it."""
     try:
         yield
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
@@ -81,7 +81,7 @@ def load_vae(name: str, dtype: torch.dtype, checkpoint: CheckpointInfo) -> Autoe
 
 
 def _vae_of(name: str, subfolder: str | None, dtype: torch.dtype) -> AutoencoderKL:
-    """Its weights, of the variant fp16 where there are no others."""
+    """Its weights; the variant fp16 if there are no others."""
     try:
         return AutoencoderKL.from_pretrained(name, subfolder=subfolder, torch_dtype=dtype)
     except OSError:

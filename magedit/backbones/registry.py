@@ -1,4 +1,4 @@
-"""Loads a checkpoint as the backbone of its family."""
+"""Registry of families, and loading of a checkpoint as its family's backbone."""
 
 from __future__ import annotations
 

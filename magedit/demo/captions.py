@@ -25,7 +25,7 @@ OPENINGS: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class Mention:
-    """What a stretch of a caption says of the room.
+    """A mention: a span of a caption and what it says of the room.
 
     `noun` is the index of the word that names the class, `end` of the stretch's last word. `colour`,
     `pattern` and `side` are None where the caption does not say them. `things` are the indices in
@@ -60,7 +60,7 @@ class Caption:
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """How talkative a caption is: each a probability in [0, 1]."""
+    """Verbosity of a caption: each a probability in [0, 1]."""
 
     side: float = 0.7
     colour: float = 0.96
@@ -74,11 +74,11 @@ class Style:
     negation: float = 0.15
     shuffle: float = 0.85
     article: float = 0.15
-    """Share of "the" where "a" would do."""
+    """Share of "the" in place of "a"."""
     pair: float = 0.7
-    """Share of two like pillows told as "two ... pillows"."""
+    """Share of equal pillows that are named together, "two ... pillows"."""
     told: int | None = None
-    """At most so many things are told of; None for no limit."""
+    """Most objects that are named; None: no limit."""
 
 
 TERSE: Final = Style(side=0.0)
@@ -202,7 +202,7 @@ def _opening(scene: Scene, style: Style, rng: random.Random) -> tuple[list[str],
 
 
 def caption_scene(scene: Scene, rng: random.Random, style: Style = Style()) -> Caption:
-    """A caption of a room in this style; sides are left out where they would not fit `MAX_WORDS`."""
+    """A caption of a room in this style; sides are dropped if they exceed `MAX_WORDS`."""
     words, wall, floor = _opening(scene, style, rng)
     phrases = _phrases(scene, style, rng)
     mentions = []
@@ -243,9 +243,9 @@ VERBS: Final[dict[str, tuple[str, ...]]] = {
     "table": ("stands",),
     "ball": ("lies", "rests"),
 }
-"""What each class does in a sentence; of two things the verb loses its "s"."""
+"""The verb of each class in a sentence; for two objects it loses its "s"."""
 NEAR_BY: Final = 28
-"""Drawing units between the middles of two things that still count as one above the other."""
+"""Largest offset, in drawing units, of the centres of two objects that count as one above the other."""
 
 
 def _plural(verb: str) -> str:
@@ -253,7 +253,7 @@ def _plural(verb: str) -> str:
 
 
 def _relations(scene: Scene, thing: Thing) -> list[str]:
-    """Where a thing is, told by what is around it: every phrase is true."""
+    """True phrases for an object's place relative to others."""
     sofa = next((other for other in scene.things if other.kind == "sofa"), None)
     carpet = next((other for other in scene.things if other.kind == "carpet"), None)
     if thing.kind in ("window", "picture", "clock"):
@@ -301,12 +301,12 @@ def _clause(scene: Scene, phrase: _Phrase, style: Style, rng: random.Random) -> 
     after = [] if before[: len(where)] == where and where else where
     if not before:
         after = [verb, *after]
-    # a relation names another thing: what is said of this one ends before it
+    # a relation names another object: the mention ends before it
     return replace(phrase, words=[*before, *phrase.words, *after], noun=len(before) + phrase.noun, side=side)
 
 
 def tell_scene(scene: Scene, rng: random.Random, style: Style = Style()) -> Caption:
-    """A caption of a room in sentences with verbs; what does not fit `MAX_WORDS` is told in fewer words."""
+    """A caption of a room in sentences with verbs, shortened to fit `MAX_WORDS`."""
     wall = scene.wall if rng.random() < style.room else None
     floor = scene.floor if rng.random() < style.room else None
     opening = f"in a {wall} room" if wall else "in a room" if rng.random() < 0.2 else ""
@@ -341,7 +341,7 @@ def tell_scene(scene: Scene, rng: random.Random, style: Style = Style()) -> Capt
 
 
 def varied_caption(scene: Scene, rng: random.Random) -> Caption:
-    """A list or sentences, of everything or of up to three things, in drawn styles."""
+    """A caption as a list or in sentences, of all or up to three objects, in random styles."""
     drawn = rng.random()
     style = Style() if drawn < 0.75 else replace(TERSE, colour=1.0, pattern=1.0, omission=0.0, negation=0.0)
     if rng.random() < 0.2:

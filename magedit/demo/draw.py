@@ -1,4 +1,4 @@
-"""Draws a room with Pillow: its picture at any size, and a mask for each object and part.
+"""Drawing of rooms with Pillow: the picture at any size, and a mask for each object and part.
 
 Shapes are drawn without antialiasing on a canvas `SUPERSAMPLING` times as large and box-averaged, so a pixel
 outside every drawn sub-pixel of a part is exactly untouched by that part: masks and pictures agree to the
@@ -279,7 +279,7 @@ def draw_scene(scene: Scene, size: int = UNITS) -> Image.Image:
 def draw_mask(scene: Scene, thing: Thing, part: str | None = None, size: int = UNITS) -> Image.Image:
     """Where a thing (or one of its parts) is seen: "L", `size` x `size`, 255 where it is, else 0.
 
-    What stands in front of it is left out. A thing that is not in the room gives an empty mask.
+    What stands in front of it is left out. An object that is not in the room gives an empty mask.
 
     Raises:
         ValueError: the class has no part of this name.

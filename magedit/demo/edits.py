@@ -32,12 +32,12 @@ FULL: Final = Style(
     negation=0.0,
     pair=0.0,
 )
-"""Captions of edits name things with colour and pattern but no side: where to edit is the mask's to say."""
+"""Captions of edits name objects with colour and pattern but no side: the mask gives the place."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoEdit:
-    """One edit with its truth. Pictures and masks are square, `size` pixels a side, drawn when asked for."""
+    """One edit with its truth. Pictures and masks are square, `size` pixels a side, drawn on demand."""
 
     name: str
     kind: EditKind
@@ -90,7 +90,7 @@ def in_room(edit: DemoEdit) -> DemoEdit:
 
 
 def _behind(edit: DemoEdit) -> list[str]:
-    """What shows in the mask after the edit, as captions say it, the largest share first."""
+    """The captions of what the mask shows after the edit, the largest share first."""
     left, shares = edit.mask(), {}
     for thing in reversed(edit.target.things):
         there = ImageChops.darker(left, draw_mask(edit.target, thing))
@@ -125,7 +125,7 @@ class Told:
         return cls(scene=scene, told=told, caption=caption_scene(told, rng, FULL))
 
     def mention(self, thing: Thing) -> Mention:
-        """Where the caption speaks of a thing."""
+        """The caption's mention of an object."""
         return next(mention for mention in self.caption.mentions if self.told.things.index(thing) in mention.things)
 
 
@@ -134,7 +134,7 @@ def _text(words: list[str]) -> str:
 
 
 def named_in_full(thing: Thing) -> tuple[str, str]:
-    """How a thing is named in full, and the phrase of it that an edit is about."""
+    """The full name of an object, and its phrase in an edit."""
     if thing.kind == "plant":
         return f"a plant in {article(str(thing.colour))} {thing.colour} pot", "plant"
     adjectives = [*([thing.pattern] if thing.pattern != "plain" else []), *([thing.colour] if thing.colour else [])]
@@ -213,7 +213,7 @@ def add(name: str, bare: Told, thing: Thing) -> DemoEdit:
 
 
 def remove(name: str, bare: Told, thing: Thing) -> DemoEdit:
-    """Takes a thing out of a room, the addition read the other way round: no word is new."""
+    """Removes an object from a room, the reverse of an addition: no word is new."""
     there = add(name, bare, thing)
     return replace(
         there,

@@ -1,4 +1,4 @@
-"""Measures the checkpoint against the truth of the rooms: prompts, VAE, inversion, attention, edits."""
+"""Evaluation of a checkpoint against the truth of rooms: prompts, VAE, inversion, attention, edits."""
 
 import multiprocessing
 import random
@@ -37,7 +37,7 @@ FLOW_TIMES = (0.4, 0.6, 0.8)
 
 
 class Painter(Protocol):
-    """A checkpoint of any family, as the measures of pictures need it."""
+    """A checkpoint of any family, for the measures of pictures."""
 
     @property
     def size(self) -> int:
@@ -53,12 +53,12 @@ class Painter(Protocol):
         """Pictures of prompts, with guidance."""
 
     def invert_and_redraw(self, latent: torch.Tensor, prompt: str, *, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The noise of a latent, and the latent again, both without guidance."""
+        """The noise of a latent, and the reconstructed latent, both without guidance."""
 
 
 @dataclass
 class Tally:
-    """Right answers of questions, by class."""
+    """Correct answers to questions, by class."""
 
     right: dict[str, int] = field(default_factory=dict)
     asked: dict[str, int] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class Tally:
 
     @property
     def share(self) -> float:
-        """Share of right answers over all classes, in [0, 1]."""
+        """Share of correct answers over all classes, in [0, 1]."""
         return sum(self.right.values()) / max(1, sum(self.asked.values()))
 
     def table(self) -> dict[str, str]:
@@ -104,8 +104,7 @@ def _side_by_side(rows: Iterable[Sequence[Image.Image]], size: int) -> Image.Ima
 def prompt_following(
     model: Painter, number: int, *, steps: int = 50, seed: int = 0
 ) -> tuple[dict[str, Any], Image.Image]:
-    """Things asked for and drawn in the right colour and pattern, of drawn pictures and of true ones (the
-    ceiling).
+    """Objects drawn in the requested colour and pattern, in sampled pictures and in true ones (the ceiling).
 
     The true pictures pass through the VAE too, so that the ceiling is what a perfect model would reach.
     """
@@ -245,7 +244,7 @@ def flow_pointing(model: FlowModel, number: int, *, seed: int = 0) -> dict[str, 
 
 
 def read_back(edit: DemoEdit, picture: Image.Image) -> bool:
-    """Whether a picture shows what the edit asked for: what was to appear is there, what was to vanish is not."""
+    """Whether a picture shows the requested edit: added objects are there, removed ones are not."""
     new = edit.appearing
     return all(shows(picture, thing) for thing in new) if new else not any(shows(picture, t) for t in edit.vanishing)
 

@@ -1,4 +1,4 @@
-"""A checkpoint in Stable Diffusion 3's layout, and the plain loops that training and evaluation look at it with."""
+"""A checkpoint in Stable Diffusion 3's layout, with plain sampling loops for training and evaluation."""
 
 import math
 from dataclasses import dataclass
@@ -173,7 +173,7 @@ class FlowModel:
         text, times = self.embed([prompt]), self.times(steps)
         inverted = latent
         for clearer, noisier in pairwise(reversed(times)):
-            # asked at the noisier time, not at the latent's own: the velocity of a clean latent is ill defined
+            # at the noisier time, not the latent's own: the velocity of a clean latent is ill defined
             inverted = inverted + (noisier - clearer) * self.velocity(inverted, noisier, text)
         redrawn = inverted
         for time, following in pairwise(times):

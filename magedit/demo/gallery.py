@@ -1,4 +1,4 @@
-"""Draws docs/gallery.png, a row per kind of edit (`make gallery`).
+"""Drawing of docs/gallery.png, a row per kind of edit (`make gallery`).
 
 Which edits are shown is fixed by name, not by how well they come out: the named ones, and the first plain edit of each
 kind of the benchmark's set.
@@ -67,7 +67,7 @@ class Painter:
         return title, panels
 
     def regions(self, title: str, edit: DemoEdit, kind: str, before: str, after: str) -> Row:
-        """The edit and, in the same run, another thing's."""
+        """The edit, and in the same run another object's."""
         size = self._pipe.size
         masks = [edit.mask(size), draw_mask(edit.source, edit.source.find(kind), size=size)]
         words = [edit.words, (after.removeprefix("a "),)]

@@ -1,6 +1,6 @@
 """Edits of a room phrased as instructions, for checkpoints of InstructPix2Pix layout. Free of torch.
 
-An instruction names the thing and what becomes of it, and nothing of the rest of the room.
+An instruction names only the object and its change.
 """
 
 import random
@@ -16,7 +16,7 @@ FORMS: Final[dict[str, tuple[str, ...]]] = {
     "addition": ("add {new}",),
     "removal": ("remove the {old}",),
 }
-"""How each kind of edit is told; the first form unless another is drawn."""
+"""Phrasings of each kind of edit; the first one unless another is drawn."""
 
 
 def instruction(edit: DemoEdit, rng: random.Random | None = None, short: float = 0.0) -> str:

@@ -1,1 +1,1 @@
-"""What a checkpoint is, from its configs and file headers, before it is loaded."""
+"""Inspection of checkpoints by their configs and file headers, before they are loaded."""

@@ -11,7 +11,7 @@ from magedit.errors import CheckpointError, InvalidEdit
 
 
 def check_defaults(defaults: Mapping[str, Any]) -> None:
-    """Hold them, and those under methods' names, against the parameters' types and bounds.
+    """Check the defaults, and those under methods' names, against the parameters' types and bounds.
 
     Raises:
         CheckpointError: one is unknown, or out of bounds; names it.

@@ -1,4 +1,4 @@
-"""Families of checkpoints: what tells them apart in configs and in a file's tensors. Free of torch."""
+"""Families of checkpoints, recognised by configs or by a file's tensors. Free of torch."""
 
 from __future__ import annotations
 

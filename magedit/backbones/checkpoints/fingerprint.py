@@ -20,9 +20,9 @@ def fingerprint(backbone: Loaded) -> str:
     """Hex digest of the weights of network, VAE and text encoders, their number formats, tokenizer and noise schedule.
 
     Of each tensor its name, shape, the exact sum of its bit patterns and `SAMPLES` elements count: one pass over the
-    weights where they lie, instead of gigabytes through a hash.
+    weights on their device, instead of hashing gigabytes.
     """
-    # Without padding and truncation, which are the last call's.
+    # Without padding and truncation, which depend on the last call.
     tokenizer = {**json.loads(backbone.tokenizer_json()), "padding": None, "truncation": None}
     digest = sha256(json.dumps(tokenizer, sort_keys=True).encode())
     digest.update(json.dumps(dict(backbone.noise_settings), sort_keys=True, default=str).encode())

@@ -8,7 +8,7 @@ from pathlib import Path
 from magedit.errors import CheckpointError
 
 HUB_TIMEOUT_S = 10.0
-"""How long the hub may take to say what it has, in seconds."""
+"""Timeout of the hub's listing, in seconds."""
 
 
 def fetch_configs(

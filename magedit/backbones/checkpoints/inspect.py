@@ -189,7 +189,7 @@ def _incomplete(
     *,
     own_vae: bool,
 ) -> str | None:
-    """What is missing or cut off, in a sentence; None: nothing."""
+    """The missing or truncated part, in a sentence; None: there is none."""
     for part in KINDS[family].parts:
         if part == "vae" and not own_vae:
             continue
@@ -216,7 +216,7 @@ def _incomplete(
 
 
 def _only_variant(files: Collection[str]) -> str | None:
-    """The variant of the network's weights where there are none without; None: there are."""
+    """The variant of the network's weights if all of them have one, else None."""
     pattern = re.compile(
         r"(?:unet|transformer)/diffusion_pytorch_model(?:\.([a-z]\w*))?(?:-\d+-of-\d+)?\.(?:safetensors|bin)"
     )

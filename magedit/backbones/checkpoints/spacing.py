@@ -1,4 +1,4 @@
-"""Spacings of timesteps, and which one a checkpoint was made for. Free of torch."""
+"""Spacings of timesteps, and the one of a checkpoint. Free of torch."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 Spacing = Literal["leading", "trailing", "consistency"]
-"""How an edit's timesteps lie among those of training: ``leading`` as for Stable Diffusion, ``trailing`` from the last
-one on (arXiv 2305.08891, 3.3), ``consistency`` at some of those that a consistency model was distilled at."""
+"""Positions of an edit's timesteps among those of training: ``leading`` as for Stable Diffusion, ``trailing`` from the
+last one on (arXiv 2305.08891, 3.3), ``consistency`` at some of those that a consistency model was distilled at."""
 
 _TRAILING = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler")
 """Schedulers that few-step checkpoints with ``trailing`` timesteps come with."""
 
 
 def spacing_told(kind: str, scheduler: Mapping[str, Any], unet: Mapping[str, Any]) -> Spacing:
-    """The spacing that the configs of a ``scheduler`` of class ``kind`` and of a UNet tell."""
+    """The spacing that follows from the configs of a ``scheduler`` of class ``kind`` and of a UNet."""
     if kind in {"LCMScheduler", "TCDScheduler"} or unet.get("time_cond_proj_dim"):
         return "consistency"
     trails = scheduler.get("timestep_spacing") == "trailing" and not scheduler.get("rescale_betas_zero_snr")

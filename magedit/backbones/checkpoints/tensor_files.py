@@ -36,7 +36,7 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
 
 
 def cut_off(path: Path) -> str | None:
-    """Why a safetensors file is not whole; None: it is."""
+    """Why a safetensors file is incomplete; None: it is complete."""
     try:
         header, begin = _header(path)
     except CheckpointError:
@@ -47,7 +47,7 @@ def cut_off(path: Path) -> str | None:
 
 
 def pickled_strings(path: Path) -> list[str]:
-    """The texts of a ``.ckpt`` file's pickle, which name its tensors; nothing of it is executed."""
+    """The strings in a ``.ckpt`` file's pickle, which name its tensors; nothing is executed."""
     try:
         with zipfile.ZipFile(path) as archive:
             inner = next(name for name in archive.namelist() if name.endswith("/data.pkl"))

@@ -1,1 +1,1 @@
-"""FLUX.1: a transformer with joint attention, rectified flow and a guidance scale that the model is told."""
+"""FLUX.1: a transformer with joint attention, rectified flow, and the guidance scale as an input."""

@@ -1,6 +1,6 @@
 """Attention layers of `FluxTransformer2DModel` under an edit, and the pass that ends at one's map.
 
-Blocks of two streams come first, then those of one; in both the text stands before the picture, and queries and keys
+Blocks of two streams come first, then those of one; in both the text comes before the picture, and queries and keys
 are rotated by their positions.
 """
 
@@ -83,12 +83,12 @@ class Processor:
         return attn.to_out[1](attn.to_out[0](image)), attn.to_add_out(text)
 
     def keep(self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None, rotary: Rotary) -> None:
-        """What is read, without the layer's output."""
+        """Keep what is read, without the layer's output."""
         projected = self._project(attn, hidden_states, encoder_hidden_states, rotary)
         joint_attention.keep(projected, self.name, self.edit, self.kept)
 
     def _project(self, attn: Any, hidden: Tensor, text: Tensor | None, rotary: Rotary) -> Projected:
-        """Of picture and text, whether the layer has them in two streams or in one."""
+        """Queries, keys and values of picture and text, in two streams or in one."""
 
         def split(states: Tensor) -> Tensor:
             batch, length, _ = states.shape

@@ -19,7 +19,7 @@ from magedit.backbones.memory.weightless import Weightless
 from magedit.config import EditConfig
 
 _PROMPT, _TIMESTEP = "a", 500
-"""Of a pass that is counted: any other takes as much."""
+"""Prompt and timestep of the counted pass; any other takes the same memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Memory:
 
     @property
     def low(self) -> int:
-        """In low-memory mode (`magedit.backbones.memory.low_memory`): of each part at its turn, the most."""
+        """In low-memory mode (`magedit.backbones.memory.low_memory`): the largest part while it computes."""
         turns = dict(self.weights)
         turns[self.network] += self.low_guidance
         turns["vae"] += self.decoding
@@ -93,7 +93,7 @@ def _guidance(backbone: Backbone, modules: Iterable[nn.Module]) -> int:
 
 
 def _injected(backbone: Backbone, latent: Tensor, prompt: Conditioning) -> dict[str, ModuleEdit]:
-    """What Prompt-to-Prompt's default injects of the source, from a pass of it."""
+    """The injection of Prompt-to-Prompt's defaults, from a pass of the source."""
     largest, read = EditConfig().self_replace_max_positions, {site.name for site in backbone.guidance_sites}
     taken = [site for site in backbone.sites if site.kind != "self" or site.positions <= largest]
     captures: dict[str, ModuleEdit] = {}

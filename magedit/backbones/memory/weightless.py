@@ -1,4 +1,4 @@
-"""A checkpoint's backbone from its configs alone: every shape, no weights."""
+"""A checkpoint's backbone from its configs alone: shapes without weights."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _part(folder: Path, name: str, library: str, kind: str, dtype: torch.dtype) 
 
 
 class _AnyTokenizer:
-    """Stands for a tokenizer where only the number of tokens counts."""
+    """Stand-in for a tokenizer where only the number of tokens matters."""
 
     model_max_length = _TOKENS
     pad_token = eos_token = bos_token = ""

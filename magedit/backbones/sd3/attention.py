@@ -44,7 +44,7 @@ def attend_until(
         )
     block = transformer.transformer_blocks[end]
     normed = block.norm1(hidden, emb=time)[0]
-    # The last block does not carry the text on, and its norm gives no gates.
+    # The last block drops the text, and its norm gives no gates.
     normed_text = block.norm1_context(text, time) if block.context_pre_only else block.norm1_context(text, emb=time)[0]
     if isinstance(block.attn.processor, Processor):
         block.attn.processor.keep(block.attn, normed, normed_text)
@@ -67,7 +67,7 @@ class Processor:
         return attn.to_out[1](attn.to_out[0](image)), text if attn.context_pre_only else attn.to_add_out(text)
 
     def keep(self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor) -> None:
-        """What is read, without the layer's output."""
+        """Keep what is read, without the layer's output."""
         joint_attention.keep(_project(attn, hidden_states, encoder_hidden_states), self.name, self.edit, self.kept)
 
 

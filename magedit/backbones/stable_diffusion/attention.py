@@ -1,4 +1,4 @@
-"""Reads and injects attention maps, in contexts that restore the UNet on exit.
+"""Reading and injection of attention maps, in contexts that restore the UNet on exit.
 
 Conventions: the last rows of a batch are the conditional ones, one for each result that shares the pass (one, unless
 `editing` is told how many), and only these are read; only these take injected maps, all of them the same; every
@@ -137,12 +137,12 @@ class _Processor:
         self.edit = edit
         self.kept = kept
         self.rows = len(kept)
-        # A row whose map is injected whole needs neither queries nor keys.
+        # A row with a fully injected map needs neither queries nor keys.
         self.injected = edit.self_map if edit.self_map is not None else edit.base if edit.share is None else None
         self.own_queries = self.injected is None and edit.own_pair is None
         self.plain = edit is _PLAIN
         self._made: dict[str, tuple[Tensor, Tensor]] = {}
-        # diffusers looks at a processor's signature in every call of a layer, which costs as much as a small product.
+        # diffusers inspects a processor's signature in every call, which costs as much as a small product.
         self.__dict__["__call__"] = _SIGNED
 
     def __call__(
@@ -204,7 +204,7 @@ class _Processor:
     def _once(self, what: str, hidden_states: Tensor, context: Tensor, make: Callable[[], Tensor]) -> Tensor:
         """What depends on the prompt's embedding alone, made once for all passes that are given the same tensor.
 
-        Not what carries gradients: each pass has a graph of its own.
+        Tensors with gradients are excluded: each pass has its own graph.
         """
         if context is hidden_states:
             return make()
@@ -263,7 +263,7 @@ class _Processor:
 
     def _maps(self, attn: Any, query: Tensor, key: Tensor) -> Tensor:
         """The maps (rows, heads, positions, keys) after injection, fp32."""
-        # The scale goes to the queries, which are smaller than the scores.
+        # The queries are scaled, which are smaller than the scores.
         own: Tensor = ((query.float() * attn.scale) @ key.float().transpose(-1, -2)).softmax(dim=-1)
         if self.edit.base is None or self.edit.share is None:
             return own
@@ -271,7 +271,7 @@ class _Processor:
 
 
 class _Signed:
-    """Stands for a bound `_Processor.__call__` where its signature is asked for, which it has ready."""
+    """Stand-in for a bound `_Processor.__call__` with its signature precomputed."""
 
     __signature__ = inspect.signature(_Processor.__call__)
 
@@ -283,7 +283,7 @@ _SIGNED = _Signed()
 
 
 def _module(unet: torch.nn.Module, name: str) -> Any:
-    """`get_submodule`, which costs as much as a small layer for looking twice at each part of ``name``."""
+    """A faster `get_submodule`, which costs as much as a small layer."""
     module: Any = unet
     for part in name.split("."):
         module = getattr(module, part)

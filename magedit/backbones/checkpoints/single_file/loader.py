@@ -25,7 +25,7 @@ _UNET, _VAE = "model.diffusion_model.", "first_stage_model."
 
 _CLIP_PAD, _OPEN_CLIP_PAD = "<|endoftext|>", "!"
 _FLOW: frozenset[Family] = frozenset({"sd3", "flux"})
-"""Families whose VAEs differ from one to the next in scaling and channels, so that no config is shipped."""
+"""Families whose VAEs differ in scaling and channels, so that no config is shipped."""
 _CHECKER = ("safety_checker", "feature_extractor")
 
 
@@ -41,7 +41,7 @@ class _TextEncoder:
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a family lies in one file.
+    """Layout of a family in one file.
 
     ``pipeline`` reads it, without the parts in ``absent``; ``levels`` are the first input blocks of the UNet's
     resolutions, ``encoders`` its text encoders by folder. ``head_width`` of the UNet's attention: its number of heads
@@ -73,7 +73,7 @@ def load_parts(found: CheckpointInfo, dtype: torch.dtype) -> dict[str, Any]:
     """The parts of a supported single file as its family's backbone takes them.
 
     Raises:
-        CheckpointError: the file does not hold what its keys promise.
+        CheckpointError: the file lacks tensors that its keys imply.
     """
     layout = _LAYOUTS[found.family]
     with TemporaryDirectory() as made:
@@ -97,7 +97,7 @@ def load_parts(found: CheckpointInfo, dtype: torch.dtype) -> dict[str, Any]:
 def load_vae_file(path: Path, dtype: torch.dtype, checkpoint: CheckpointInfo) -> AutoencoderKL:
     """The VAE of a single file in the first releases' layout: by itself, or in a whole checkpoint.
 
-    No tensor tells how its latents are scaled: that is as ``checkpoint``, whose VAE it replaces, was trained with.
+    No tensor tells the scaling of its latents: it is that of ``checkpoint``, whose VAE it replaces.
 
     Raises:
         ValueError: the file holds no such VAE, or nothing tells how its latents are scaled.
@@ -136,7 +136,7 @@ def write_configs(found: CheckpointInfo, folder: Path) -> None:
 
 
 def _told(found: CheckpointInfo) -> dict[str, dict[str, Any]]:
-    """What a file's tensors say of its parts: config -> values in it."""
+    """Config values that a file's tensors give: config -> its values."""
     shapes, layout = found.shapes or _pickled_shapes(found.name), _LAYOUTS[found.family]
     widths = [_shape(shapes, f"{_UNET}input_blocks.{level}.0.out_layers.3.weight")[0] for level in layout.levels]
     inner = (name for name in shapes if name.startswith(f"{_UNET}input_blocks.") and name.endswith("attn2.to_k.weight"))
@@ -147,7 +147,7 @@ def _told(found: CheckpointInfo) -> dict[str, dict[str, Any]]:
         unet["attention_head_dim"] = [max(1, width // layout.head_width) for width in widths]
     if embedding := shapes.get(f"{_UNET}label_emb.0.0.weight"):
         unet["projection_class_embeddings_input_dim"] = embedding[1]
-    # Marks that trainers of models with v-prediction write into the file.
+    # Markers that trainers of models with v-prediction write into the file.
     scheduler: dict[str, Any] = {"prediction_type": "v_prediction"} if "v_pred" in shapes else {}
     if "ztsnr" in shapes:
         scheduler["rescale_betas_zero_snr"] = True
@@ -199,14 +199,14 @@ def _shape(shapes: Mapping[str, tuple[int, ...]], name: str) -> tuple[int, ...]:
 
 
 def _pickled_shapes(name: str) -> dict[str, tuple[int, ...]]:
-    """The shapes in a ``.ckpt`` file, without its data; what is no tensor or plain value in it is refused by torch."""
+    """The shapes in a ``.ckpt`` file, without its data; torch refuses anything but tensors and plain values."""
     loaded = torch.load(name, map_location="meta", weights_only=True, mmap=True)
     tensors = loaded.get("state_dict", loaded)
     return {key: tuple(each.shape) for key, each in tensors.items() if isinstance(each, torch.Tensor)}
 
 
 def _count(shapes: Mapping[str, Any], prefix: str) -> int:
-    """How many numbered layers there are under ``prefix``."""
+    """The number of numbered layers under ``prefix``."""
     return len({name[len(prefix) :].partition(".")[0] for name in shapes if name.startswith(prefix)})
 
 
