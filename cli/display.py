@@ -73,6 +73,13 @@ def print_finished(edit: Edit, console: Console) -> None:
     for each in edit.warnings:
         console.print(f"note: {each.message}", markup=False)
     if edit.measures is not None:
+        for found in edit.measures.found:
+            x, y, width, height = found.box
+            console.print(
+                f"mask {found.region} ({found.label or 'points'}): {found.area} pixels in {width}x{height} at ({x}, "
+                f"{y}), score {found.score:.2f}, by {found.found_by}",
+                markup=False,
+            )
         table = measures_table(edit)
         # An edit without words (by instruction, or unguided where nothing is added) has none.
         if table.row_count:

@@ -44,7 +44,11 @@ def edit(
         str | None,
         typer.Option("--from", help="What the picture shows. Default with --source-edit: its target prompt."),
     ] = None,
-    target_prompt: Annotated[str, typer.Option("--to", help="What it shows after the edit.")],
+    target_prompt: Annotated[str | None, typer.Option("--to", help="What it shows after the edit.")] = None,
+    instruction: Annotated[
+        str | None,
+        typer.Option(help="What to do, in place of prompts and mask: `make the left sofa blue`."),
+    ] = None,
     out: Annotated[Path, typer.Option(dir_okay=False, help="Where to save the result; its suffix selects the format.")],
     words: Annotated[
         list[str] | None,
@@ -62,7 +66,8 @@ def edit(
             hidden=True,
             metavar="JSON",
             parser=json_array,
-            help="Masks without pictures: one object per region, with `polygon`, `box`, `rle` or `upload`.",
+            help="Masks without pictures: one object per region, with `polygon`, `box`, `rle`, `points`, `words` "
+            "or `upload`.",
         ),
     ] = None,
     mask_mode: Annotated[MaskMode | None, typer.Option(hidden=True, help="Which part of the mask is edited.")] = None,
@@ -158,13 +163,17 @@ def edit(
     _check_preview(preview)
     pictures = [image, *(masks or ())]
     picture = None if source_edit is not None else pictures.pop(0)
-    if not pictures and mask_shapes is None:
+    if target_prompt is None and instruction is None:
+        raise typer.BadParameter("say what to do: give --to, or --instruction")
+    if not pictures and mask_shapes is None and instruction is None:
         raise typer.BadParameter(
-            "no mask is given: name one picture per region after the picture to edit, or give --mask-shapes"
+            "no mask is given: name one picture per region after the picture to edit, or give --mask-shapes or "
+            "--instruction"
         )
     request: dict[str, Any] = {
         "source_prompt": source_prompt,
         "target_prompt": target_prompt,
+        "instruction": instruction,
         "words": words or (),
         "artifacts": artifacts or (),
         "compare": compare or (),

@@ -28,9 +28,12 @@ from magedit.config.parameters import invalid_parameter
 from magedit.edits.asked import read_asked
 from magedit.edits.resolve import resolve
 from magedit.errors import CheckpointError, MAGEditError
+from magedit.instructions.reading import read_by_rules
 from magedit.masks.shapes import one_per_region, read_shapes
 from magedit.prompts.alignment import from_tokenizers
 from magedit.report import Preview, Progress
+from service.backend import language_model_of
+from service.edits.validation import instructed_shapes
 from service.edits.views import edit_view
 from service.errors import RequestError
 from service.images.inputs import read_inputs
@@ -100,20 +103,26 @@ class LocalEditor:
         check_options(options)
         info = self._served.info
         checkpoint = info.as_checkpoint(from_tokenizers(self._served.tokenizer_json))
-        shapes = one_per_region(None if mask_shapes is None else read_shapes(mask_shapes), len(masks))
-        edit = resolve(read_asked(fields), checkpoint, masks=len(shapes)).edit()
+        asked, given = read_asked(fields), None if mask_shapes is None else read_shapes(mask_shapes)
+        shapes = one_per_region(given, len(masks), instructed=asked.instruction is not None)
+        read = language_model_of(self._settings) or read_by_rules
+        edit = resolve(asked, checkpoint, masks=len(shapes), read=read).edit()
+        shapes = shapes or instructed_shapes(edit, info)
+        find = tuple(shape if shape.to_find else None for shape in shapes)
         softness = edit.config.mask_softness
-        picture, read = read_inputs(image, masks, mask_mode, self._settings, shapes=shapes, softness=softness)
+        picture, drawn = read_inputs(image, masks, mask_mode, self._settings, shapes=shapes, softness=softness)
         job, now = new_id(), time.time()
-        keys = [image_key(OWNER, job), *(mask_key(OWNER, job, n) for n in range(len(read)))]
-        for key, each in zip(keys, (picture, *read), strict=True):
+        inputs = {image_key(OWNER, job): picture}
+        inputs |= {mask_key(OWNER, job, number): mask for number, mask in enumerate(drawn) if mask is not None}
+        for key, each in inputs.items():
             self._store.put(key, write_png(each), "image/png")
+        image_name, *mask_names = inputs
         return JobRecord(
             id=job,
             tenant=OWNER,
-            request=EditRequest(model=info.name, **dict(edit), **dict(options)),
-            image=keys[0],
-            masks=tuple(keys[1:]),
+            request=EditRequest(model=info.name, find=find if any(find) else (), **dict(edit), **dict(options)),
+            image=image_name,
+            masks=tuple(mask_names),
             state=State.RUNNING,
             attempt=1,
             created_at=now,
@@ -143,6 +152,7 @@ class LocalEditor:
                     self._served.editor,
                     self._store,
                     report,
+                    finder=self._served.finder,
                     withhold=self._settings.safety == "withhold",
                     previews=show is not None,
                     thresholds=work.thresholds_of(self._settings),

@@ -17,7 +17,7 @@ from magedit.edits.checkpoint import Checkpoint, StepSizes
 from magedit.edits.resolved import ResolvedEdit
 from magedit.errors import NotTogether
 from magedit.masks.candidates import Candidate, Finder
-from magedit.masks.shapes import FindsBy, MaskPrompt
+from magedit.masks.shapes import FindsBy, MaskPrompt, MaskShape
 from magedit.prompts.alignment import Tokenize
 from magedit.report import EditMeasures, EditWarning, Progress, ResultMeasures
 
@@ -133,6 +133,23 @@ class EditRequest(ResolvedEdit, JobOptions):
     """Work order for a worker: the resolved edit and the job's options. The images are in storage."""
 
     model: str
+    find: tuple[MaskShape | None, ...] = Field(
+        default=(),
+        description="What a worker finds as a region's mask, one per region; null: that mask was given. Empty: "
+        "all were.",
+    )
+
+    @property
+    def to_find(self) -> dict[int, MaskShape]:
+        """The masks that are to be found, by region."""
+        return {number: shape for number, shape in enumerate(self.find) if shape is not None}
+
+    @property
+    def finds_by_instruction(self) -> bool:
+        """Whether the words to find the mask by are the instruction's."""
+        if self.instruction is None or self.instruction.phrase is None:
+            return False
+        return self.find in [(self.instruction.shape(detects=detects),) for detects in (True, False)]
 
 
 class MaskRequest(MaskPrompt):
@@ -192,7 +209,9 @@ class JobRecord(Frozen):
     tenant: Tenant
     request: EditRequest
     image: str = Field(description="Storage key of the input image.")
-    masks: tuple[str, ...] = Field(description="Storage keys of the masks, in the order of the regions.")
+    masks: tuple[str, ...] = Field(
+        description="Storage keys of the masks that were given, in the order of the regions."
+    )
     source_edit: str | None = Field(default=None, description="The edit whose result the input image is a copy of.")
     source_result: int | None = Field(default=None, description="Which of its results.")
     ancestors: tuple[str, ...] = Field(default=(), description="The edits before this one, the first one first.")

@@ -425,6 +425,20 @@ class Settings(BaseSettings):
         "then make this service call hosts there.",
     )
 
+    instruction_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/]+",
+        description="Base address of an OpenAI-compatible API whose chat endpoint reads `instruction`, such as "
+        "`http://127.0.0.1:11434/v1`. Empty: rules for English do; they also do where it gives no answer.",
+    )
+    instruction_model: str = Field(
+        default="gpt-4o-mini", min_length=1, description="The model that is asked for there."
+    )
+    instruction_key: SecretStr | None = Field(default=None, description="API key for it. Empty: none is sent.")
+    instruction_timeout_s: float = Field(
+        default=10.0, gt=0, le=120, description="How long it may take to read an instruction, in seconds."
+    )
+
     @field_validator("further_models")
     @classmethod
     def _names_of_their_own(cls, further: dict[str, str], info: ValidationInfo) -> dict[str, str]:

@@ -15,11 +15,13 @@
     │   ├── NothingFound         nothing in the picture is what was asked for
     │   ├── SeveralFound         several things are, and one was asked for
     │   ├── NoFinder             the model has nothing that finds things in the way that was asked for
+    │   ├── InstructionNotUnderstood  an instruction that does not tell what is to become of what
     │   ├── RegionMismatch       masks and regions do not pair up
     │   ├── UnknownMethod        no such method or inversion, or an inversion that was made for another edit
     │   ├── NotTogether          a method with an inversion or a parameter that it has no use for
     │   ├── NothingToGuide       guidance has no edit words to work with
     │   └── EditHopeless         it was about to fail, and was to be ended then
+    ├── LanguageModelUnavailable the chat endpoint that reads instructions gave no answer of use
     ├── CheckpointError          the checkpoint is of no family that edits, or lacks what is asked
     │   └── NoGuidanceLayers     no cross attention at the guidance resolution
     ├── EditDiverged             the latent became NaN or infinite
@@ -142,6 +144,13 @@ class NoFinder(InvalidEdit):
     default_field = "points"
 
 
+class InstructionNotUnderstood(InvalidEdit):
+    """An instruction does not tell what is to become of what; the message says what was understood."""
+
+    code = "instruction_not_understood"
+    default_field = "instruction"
+
+
 class RegionMismatch(InvalidEdit):
     """The number of masks and the number of regions differ."""
 
@@ -175,6 +184,13 @@ class EditHopeless(InvalidEdit):
 
     code = "hopeless"
     default_field = "words"
+
+
+class LanguageModelUnavailable(MAGEditError):
+    """The chat endpoint that reads instructions gave no answer of use, and rules do not understand the instruction."""
+
+    code = "language_model_unavailable"
+    default_field = "instruction"
 
 
 class CheckpointError(MAGEditError):

@@ -10,6 +10,7 @@ from typing import Final
 from PIL import Image
 
 from magedit.config.types import MethodName
+from magedit.masks.candidates import FoundRegion
 
 PREVIEW_SIDE: Final = 256
 """Longer side of a preview, in pixels."""
@@ -135,9 +136,10 @@ class EditMeasures:
     (left, top, right, bottom) and ``paste_margin_px`` by how much paste-back dilates the mask, both in pixels of the
     input. ``outside_difference`` is the largest absolute difference (0..255) of any pixel outside the dilated mask
     between input and results; 0 by construction, measured all the same. ``inversion_reused``: the edit started from an
-    inversion that was there already. ``nsfw_content_detected`` is the verdict of the checkpoint's safety checker on the
-    working crop (of any result), None where it has none. ``reconstruction`` is how well the model knows such pictures,
-    None where it was not measured.
+    inversion that was there already. ``nsfw_content_detected`` is the verdict of the checkpoint's safety checker on
+    the working crop (of any result), None where it has none. ``reconstruction`` tells how well the model knows such
+    pictures at all, None where it was not measured. ``found`` are the masks that were found when the edit began.
+    ``stage_seconds`` has, beside the stages, ``read`` (of an instruction) and ``find`` (of these masks).
     """
 
     before: tuple[Ratios, ...] = ()
@@ -156,3 +158,4 @@ class EditMeasures:
     nsfw_content_detected: bool | None = None
     results: tuple[ResultMeasures, ...] = ()
     trace: tuple[StepTrace, ...] = ()
+    found: tuple[FoundRegion, ...] = ()

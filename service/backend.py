@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from redis import Redis
 
@@ -19,7 +20,11 @@ from jobs.settings import Settings
 from jobs.storage import ObjectStore
 from jobs.tenants.usage import UsageCounts
 from jobs.webhooks.deliveries import Deliveries
+from magedit.instructions.reading import ReadInstruction, read_by_rules
 from magedit.prompts.alignment import Tokenize, from_tokenizers
+
+if TYPE_CHECKING:
+    from magedit.instructions.language_model import LanguageModel
 
 
 class RecentLook:
@@ -41,6 +46,20 @@ class RecentLook:
         return snapshot._replace(now=snapshot.now + at - since)
 
 
+def language_model_of(settings: Settings) -> LanguageModel | None:
+    """The language model that reads instructions; None: rules do."""
+    if settings.instruction_url is None:
+        return None
+    from magedit.instructions.language_model import LanguageModel
+
+    return LanguageModel(
+        settings.instruction_url,
+        settings.instruction_model,
+        key=settings.instruction_key.get_secret_value() if settings.instruction_key else None,
+        timeout_s=settings.instruction_timeout_s,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Backend:
     """The front end's side of `jobs`. Safe to share between threads."""
@@ -57,6 +76,7 @@ class Backend:
     previews: Previews
     room: Room
     snapshot: RecentLook
+    language_model: LanguageModel | None = None
     _tokenizers: dict[str, Tokenize] = field(default_factory=dict)
 
     @classmethod
@@ -77,11 +97,19 @@ class Backend:
             deliveries=Deliveries(redis),
             previews=Previews(redis),
             room=Room(redis, settings),
+            language_model=language_model_of(settings),
         )
 
     def close(self) -> None:
         """Close the connections."""
         self.redis.close()
+        if self.language_model is not None:
+            self.language_model.close()
+
+    @property
+    def read_instruction(self) -> ReadInstruction:
+        """What reads instructions."""
+        return self.language_model or read_by_rules
 
     def tokenizer(self, info: ModelInfo) -> Tokenize:
         """The tokenizer that the model's workers announced, cached. Raises NoWorkerForModel."""

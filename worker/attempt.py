@@ -129,6 +129,7 @@ class Attempts:
             store,
             report,
             self._inversions(served),
+            finder=served.finder,
             withhold=withhold,
             # Previews must not show what may be withheld in the end.
             previews=self._settings.preview_interval_s > 0 and not withhold,

@@ -18,6 +18,7 @@ from magedit.config import EditConfig
 from magedit.errors import EditHopeless
 from magedit.images.masks import selected_by
 from magedit.images.transparency import flatten
+from magedit.masks.finding import MaskFinder, locate
 from magedit.meter import expected_work
 from magedit.methods.registry import METHODS
 from magedit.report import EditMeasures, EditWarning, OnTrace, StepTrace
@@ -57,14 +58,16 @@ def run(
     report: Reporter,
     inversions: Inversions | None = None,
     *,
+    finder: MaskFinder | None = None,
     withhold: bool = False,
     previews: bool = True,
     thresholds: Thresholds | None = None,
 ) -> Finished:
     """Run the claimed edit and store its output under the attempt's own keys.
 
-    ``inversions`` caches the picture's inversion. With ``withhold``, a result that the checkpoint's safety checker
-    flags is not stored. ``thresholds`` are those of the warnings about the results. ``previews``: whether to make any.
+    ``inversions`` caches the picture's inversion, ``finder`` finds the masks that were not given. With ``withhold``, a
+    result that the checkpoint's safety checker flags is not stored. ``thresholds`` are those of the warnings about the
+    results. ``previews``: whether to make any.
 
     Raises:
         MAGEditError: the edit failed.
@@ -74,8 +77,13 @@ def run(
     """
     request = claim.request
     image = read_picture(store, claim.image)
-    masks = [read_picture(store, key) for key in claim.masks]
+    given = (read_picture(store, key) for key in claim.masks)
     report.check()
+    located = locate(finder, image, request.to_find, instructed=request.finds_by_instruction)
+    report.check()
+    masks = [
+        located.masks[number] if number in located.masks else next(given) for number in range(len(request.regions))
+    ]
     inputs = (image, masks, request.source_prompt, request.target_prompt, request.regions)
     if request.compare:
 
@@ -87,7 +95,8 @@ def run(
         watch = _watch(request, report, thresholds)
         several = edit_by(editor, inputs, request.configs, report, cached_for, previews=previews, on_trace=watch)
         selected = [selected_by(mask) for mask in masks]
-        finished = _finish(claim, image, selected, several, several.measures, None, store, report, withhold=withhold)
+        measures = located.noted(several.measures, request.instruction)
+        finished = _finish(claim, image, selected, several, measures, None, store, report, withhold=withhold)
         return replace(finished, assessment=(*report.warnings, *assess(finished.measures, thresholds)))
     # One unguided edit, of the first seed only: results of other seeds have no counterpart.
     compare = "attention" in request.artifacts and request.config.is_guided
@@ -107,7 +116,7 @@ def run(
         on_preview=report.show if previews else None,
         on_trace=_watch(request, report, thresholds),
     )
-    measures = edited.measures
+    measures = located.noted(edited.measures, request.instruction)
     if withhold and measures.nsfw_content_detected:
         raise ContentWithheld
     unguided = None

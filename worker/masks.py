@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from jobs.schema import MaskRecord, StoredObject
 from jobs.storage import ObjectStore, result_key
 from magedit.masks.candidates import Candidate, Finder
+from magedit.masks.finding import MaskFinder
 from worker.edit import read_picture, store_picture
-from worker.model import MaskFinder
 from worker.progress import Reporter
 
 

@@ -17,8 +17,7 @@ from jobs.settings import Settings
 from magedit.config import EditConfig, Region
 from magedit.config.loras import find_loras, names_in
 from magedit.errors import CheckpointError, InvalidParameter
-from magedit.masks.candidates import Candidate, Finder
-from magedit.masks.shapes import MaskPrompt
+from magedit.masks.finding import MaskFinder
 from magedit.meter import OnProgress
 from magedit.methods.compatibility import suited_inversions, suited_methods, with_defaults
 from magedit.report import EditMeasures, OnPreview, OnTrace
@@ -62,30 +61,6 @@ class Editor(Protocol):
         on_preview: OnPreview | None = None,
         on_trace: OnTrace | None = None,
     ) -> Edited: ...
-
-
-class Described(Protocol):
-    """A mask that was found; see `magedit.segmenters.finder.FoundMask`."""
-
-    @property
-    def picture(self) -> Image.Image: ...
-    @property
-    def candidate(self) -> Candidate: ...
-
-
-class Candidates(Protocol):
-    """The masks that were found; see `magedit.segmenters.finder.FoundMasks`."""
-
-    @property
-    def masks(self) -> Sequence[Described]: ...
-    @property
-    def found_by(self) -> Finder: ...
-
-
-class MaskFinder(Protocol):
-    """The part of `magedit.segmenters.finder.Finders` that a worker uses."""
-
-    def find(self, image: Image.Image, prompt: MaskPrompt) -> Candidates: ...
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,41 @@ class ResultMeasures(ResponseModel):
     outside_sha256: str | None = None
 
 
+class Rle(ResponseModel):
+    """COCO run lengths of a mask of ``size`` (height, width)."""
+
+    counts: str | tuple[int, ...]
+    size: tuple[int, int]
+
+
+class MaskCandidate(ResponseModel):
+    """One mask that was found; ``box`` is x, y, width and height, ``polygon`` its rings of points."""
+
+    score: float
+    label: str | None = None
+    area: int
+    box: tuple[int, int, int, int]
+    polygon: tuple[tuple[tuple[float, float], ...], ...]
+    rle: Rle
+    href: str = ""
+
+
+class SeenThing(ResponseModel):
+    """One thing that words may have meant; ``chosen``: the mask is of it."""
+
+    box: tuple[float, float, float, float]
+    score: float
+    chosen: bool
+
+
+class FoundRegion(MaskCandidate):
+    """The mask of a region that was found when the edit began."""
+
+    region: int
+    found_by: str
+    seen: tuple[SeenThing, ...] = ()
+
+
 class Measures(ResponseModel):
     """What the edit did and cost; see `EditMeasures` in the service's contract."""
 
@@ -88,6 +123,7 @@ class Measures(ResponseModel):
     reconstruction: Reconstruction | None = None
     nsfw_content_detected: bool | None = None
     results: tuple[ResultMeasures, ...] = ()
+    found: tuple[FoundRegion, ...] = ()
 
 
 class Timings(ResponseModel):
@@ -165,25 +201,6 @@ class Preview(ResponseModel):
     result: int
     step: int
     steps: int
-
-
-class Rle(ResponseModel):
-    """COCO run lengths of a mask of ``size`` (height, width)."""
-
-    counts: str | tuple[int, ...]
-    size: tuple[int, int]
-
-
-class MaskCandidate(ResponseModel):
-    """One mask that was found; ``box`` is x, y, width and height, ``polygon`` its rings of points."""
-
-    score: float
-    label: str | None = None
-    area: int
-    box: tuple[int, int, int, int]
-    polygon: tuple[tuple[tuple[float, float], ...], ...]
-    rle: Rle
-    href: str = ""
 
 
 class Mask(ResponseModel):

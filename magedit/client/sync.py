@@ -62,7 +62,8 @@ class Client:
         masks: Sequence[Picture] = (),
         *,
         source_prompt: str | None = None,
-        target_prompt: str,
+        target_prompt: str | None = None,
+        instruction: str | None = None,
         words: Sequence[str] = (),
         regions: Sequence[Mapping[str, Any]] | None = None,
         mask_shapes: Sequence[Mapping[str, Any]] | None = None,
@@ -77,8 +78,9 @@ class Client:
         asks the service to answer when the edit is finished, or after so many seconds; keep it below the client's
         time-out. ``fields`` are any further form fields of `POST /v1/edits`; None leaves one out.
 
-        ``masks`` are pictures; ``mask_shapes`` are masks as data, one mapping per region, instead of pictures or
-        referring to them. Without ``image`` the field ``source_edit`` names the edit whose result is edited further.
+        ``masks`` are pictures; ``mask_shapes`` are masks as data, one mapping per region, in place of them or
+        about them. An ``instruction`` stands for prompts and masks that are not given. Without ``image`` the field
+        ``source_edit`` names the edit whose result is edited further.
 
         Raises:
             ServiceError: it was refused; nothing was kept.
@@ -90,6 +92,7 @@ class Client:
             wait_s=wait_s,
             source_prompt=source_prompt,
             target_prompt=target_prompt,
+            instruction=instruction,
             words=words,
             regions=regions,
             mask_shapes=mask_shapes,

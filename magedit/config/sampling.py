@@ -20,7 +20,9 @@ SEED_MAX = 2**63 - 1
 NEGATIVE_PROMPT_MAX = 1000
 """Longest negative prompt, in characters."""
 
-SKIPPED: Mapping[MethodName, float] = MappingProxyType({"blended-latent": 0.25, "diffedit": 0.5, "flow-edit": 0.34})
+SKIPPED: Mapping[MethodName, float] = MappingProxyType(
+    {"blended-latent": 0.25, "diffedit": 0.5, "instruct-edit": 0.5, "flow-edit": 0.34}
+)
 """`skip_fraction` of the methods that have one, from their papers."""
 
 

@@ -13,7 +13,16 @@ from typing_extensions import Doc
 from magedit.config.parameters import Parameters, parameters
 
 MethodName = Literal[
-    "mag-edit", "p2p", "pnp", "diffedit", "blended-latent", "flow-edit", "sine", "instruct-pix2pix", "magicbrush"
+    "mag-edit",
+    "p2p",
+    "pnp",
+    "diffedit",
+    "instruct-edit",
+    "blended-latent",
+    "flow-edit",
+    "sine",
+    "instruct-pix2pix",
+    "magicbrush",
 ]
 InversionName = Literal["direct", "ddim", "null-text", "negative-prompt", "proximal", "style", "virtual"]
 ConstraintName = Literal["token", "spatial", "both"]

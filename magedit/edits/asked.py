@@ -16,6 +16,7 @@ from magedit.config import GOVERNED, PRESET_DOC, WORDS_MAX, EditConfig, MethodNa
 from magedit.config.parameters import invalid_parameter
 from magedit.config.types import RENAMED, RENAMED_IN_REGION
 from magedit.errors import InvalidParameter
+from magedit.instructions.reading import INSTRUCTION_MAX
 from magedit.prompts.kinds import KIND_DOC, KIND_GOVERNED, KindName
 from magedit.prompts.weights import PROMPT_SYNTAX_DOC, PromptSyntax
 
@@ -58,11 +59,23 @@ class AskedEdit:
     source_prompt: Annotated[
         Prompt | None,
         Doc(
-            "What the image shows. Empty with `source_edit`: what that edit was to show. Methods that do not look at "
-            "it (`GET /v1/methods`) do without."
+            "What the image shows. Empty with `source_edit`: what that edit was to show; with `instruction`: the thing "
+            "that it names. Methods that do not look at it (`GET /v1/methods`) do without."
         ),
     ] = None
-    target_prompt: Annotated[Prompt, Doc("What the edited image should show.")]
+    target_prompt: Annotated[
+        Prompt | None, Doc("What the edited image should show. Empty: what `instruction` makes of it.")
+    ] = None
+    instruction: Annotated[
+        str | None,
+        MinLen(1),
+        MaxLen(INSTRUCTION_MAX),
+        Doc(
+            "What to do, in one English sentence: `make the left sofa blue`, `replace the lamp with a plant`, `add a "
+            "hat to the dog`, `remove the cup`. Prompts that are not given follow from it, and so does the mask: "
+            "without one it is found by the words for the thing."
+        ),
+    ] = None
     prompt_syntax: Annotated[PromptSyntax, Doc(PROMPT_SYNTAX_DOC)] = "plain"
     words: Annotated[
         tuple[Word, ...],

@@ -18,6 +18,7 @@ from magedit.edits.asked import OPEN, AskedEdit
 from magedit.edits.checkpoint import Checkpoint
 from magedit.edits.resolved import ResolvedEdit
 from magedit.errors import InvalidEdit, InvalidParameter, NotTogether, RegionMismatch, UnknownMethod
+from magedit.instructions.reading import Instruction, ReadInstruction, read_by_rules
 from magedit.inversion.registry import INVERSIONS
 from magedit.meter import planned
 from magedit.methods.compatibility import (
@@ -78,6 +79,7 @@ class Resolution:
     target_prompt: str
     configs: tuple[EditConfig, ...]
     regions: tuple[Region, ...]
+    instruction: Instruction | None = None
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     warnings: tuple[EditWarning, ...] = ()
     tokens: dict[str, int] = field(default_factory=dict)
@@ -108,6 +110,7 @@ class Resolution:
             return ResolvedEdit(
                 source_prompt=self.source_prompt,
                 target_prompt=self.target_prompt,
+                instruction=self.instruction,
                 regions=self.regions,
                 warnings=self.warnings,
                 kind=self.kind,
@@ -125,15 +128,20 @@ def resolve(
     masks: int | None = None,
     limits: Limits | None = None,
     shows: str | None = None,
+    read: ReadInstruction = read_by_rules,
 ) -> Resolution:
     """Resolve ``asked`` for ``checkpoint``: methods, kind, words, parameters.
 
     Args:
         asked: valid field by field.
-        checkpoint: the checkpoint that runs it.
-        masks: how many there are; None: as many as regions.
-        limits: the service's limits; None: no limits.
-        shows: a description of the picture, used without a source prompt.
+        checkpoint: what it is to be carried out on.
+        masks: how many there are; None: as many as regions; 0: none, so that the instruction has to say where.
+        limits: what a service accepts; None: anything.
+        shows: what the picture is known to show, where the caller does not say.
+        read: what reads an instruction.
+
+    Raises:
+        LanguageModelUnavailable: ``read`` does.
     """
     checkpoint = replace(checkpoint, tokenize=cache(checkpoint.tokenize))
     problems: list[InvalidEdit] = []
@@ -142,21 +150,28 @@ def resolve(
         asked, weights = _without_weights(asked)
     if asked.source_prompt is None and shows is not None:
         asked = replace(asked, source_prompt=shows)
-    source = asked.target_prompt if asked.source_prompt is None else asked.source_prompt
+    configs: tuple[EditConfig, ...] = (asked.config,)
+    with _noting(problems):
+        configs = _configs(asked, checkpoint)
+    instruction = None
+    with _noting(problems):
+        asked, instruction = _instructed(asked, configs, checkpoint, masks, read)
+    target = asked.target_prompt or ""
     found = Resolution(
         kind="attribute",
-        source_prompt=source,
-        target_prompt=asked.target_prompt,
-        configs=(asked.config,),
+        source_prompt=target if asked.source_prompt is None else asked.source_prompt,
+        target_prompt=target,
+        configs=configs,
         regions=(Region(),),
+        instruction=instruction,
         problems=problems,
         is_comparison=bool(asked.compare),
     )
-    with _noting(problems):
-        found.configs = _configs(asked, checkpoint)
     for config in found.configs:
         with _noting(problems):
             _check_methods(config, checkpoint)
+    if not target:
+        return found
     if asked.source_prompt is None and any("source_prompt" in METHODS[each.method].inputs for each in found.configs):
         found.problems.append(
             InvalidParameter("say what the image shows; the edit starts from it", field="source_prompt")
@@ -171,13 +186,13 @@ def resolve(
     _read(found, asked, checkpoint, has_words=has_words)
     _check_prompts(found, asked, checkpoint)
     with _noting(problems):
-        words = check_words(source, asked.target_prompt, found.regions, needs_words=found.is_guided)
+        words = check_words(found.source_prompt, target, found.regions, needs_words=found.is_guided)
         found.regions = words.regions
-        found.warnings = (*weights, *found.warnings, *words.warnings)
+        found.warnings = (*weights, *_unread(instruction), *found.warnings, *words.warnings)
     for name in ("equalizer", "cross_replace_words"):
         for word in getattr(asked.config, name):
             with _noting(problems):
-                find_word(asked.target_prompt, word, field=name)
+                find_word(target, word, field=name)
     found.parameters = _parameters(asked, chosen[0], found.configs[0], checkpoint)
     return found
 
@@ -192,16 +207,75 @@ def _noting(problems: list[InvalidEdit]) -> Iterator[None]:
 
 
 def _without_weights(asked: AskedEdit) -> tuple[AskedEdit, tuple[EditWarning, ...]]:
-    """The request with plain prompts; weights in them become factors of its equalizer, whose own win."""
-    plain = plain_prompts(asked.source_prompt or "", asked.target_prompt, asked.prompt_syntax)
-    if not plain.target.strip():
+    """The request with plain prompts; weights in them are factors of its equalizer, those that it has win."""
+    plain = plain_prompts(asked.source_prompt or "", asked.target_prompt or "", asked.prompt_syntax)
+    if asked.target_prompt is not None and not plain.target.strip():
         raise InvalidParameter(
             f"{asked.target_prompt!r} holds weights and no words: say what the image shows after the edit",
             field="target_prompt",
         )
     config = replace(asked.config, equalizer={**plain.equalizer, **asked.config.equalizer})
     source = None if asked.source_prompt is None else plain.source
-    return replace(asked, source_prompt=source, target_prompt=plain.target, config=config), plain.warnings
+    target = None if asked.target_prompt is None else plain.target
+    return replace(asked, source_prompt=source, target_prompt=target, config=config), plain.warnings
+
+
+def _instructed(
+    asked: AskedEdit,
+    configs: Sequence[EditConfig],
+    checkpoint: Checkpoint,
+    masks: int | None,
+    read: ReadInstruction,
+) -> tuple[AskedEdit, Instruction | None]:
+    """The request with the prompts that its instruction asks for, where it gives none itself.
+
+    Raises:
+        InvalidEdit: there is neither instruction nor target prompt, or the instruction cannot be carried out.
+    """
+    if asked.instruction is None:
+        if asked.target_prompt is None:
+            raise InvalidParameter(
+                "say what the image shows after the edit, or give an `instruction`", field="target_prompt"
+            )
+        return asked, None
+    if any(METHODS[config.method].own_checkpoint for config in configs):
+        found = _taken_whole(asked.instruction, masks, read)
+        return replace(asked, target_prompt=asked.target_prompt or asked.instruction), found
+    found = read(asked.instruction, asked.source_prompt, checkpoint.vocabulary)
+    _require_place(found, masks)
+    source = asked.source_prompt or found.source_prompt
+    return replace(asked, source_prompt=source, target_prompt=asked.target_prompt or found.target_prompt), found
+
+
+def _taken_whole(text: str, masks: int | None, read: ReadInstruction) -> Instruction:
+    """What an instruction is for a checkpoint of InstructPix2Pix layout, which takes it as its prompt: read only for
+    where it is to be done, if no mask says so."""
+    phrase = None
+    if masks == 0:
+        found = read(text, None, None)
+        _require_place(found, masks)
+        phrase = found.phrase
+    return Instruction(
+        text=text, phrase=phrase, source_prompt="", target_prompt=text, read_by="checkpoint", seconds=0.0
+    )
+
+
+def _require_place(found: Instruction, masks: int | None) -> None:
+    """Raises InvalidParameter: there is no mask, and the instruction does not say where."""
+    if masks == 0 and found.phrase is None:
+        raise InvalidParameter(
+            f"{found.text!r} names nothing in the picture where it is to be done: give a mask, or name a thing "
+            "('add a hat to the dog')",
+            field="mask",
+        )
+
+
+def _unread(instruction: Instruction | None) -> Iterator[EditWarning]:
+    """Why rules read an instruction that was the language model's to read."""
+    if instruction is not None and instruction.warning is not None:
+        yield EditWarning(
+            code="read_by_rules", message=f"{instruction.warning}; rules have read the instruction", field="instruction"
+        )
 
 
 def _configs(asked: AskedEdit, checkpoint: Checkpoint) -> tuple[EditConfig, ...]:
@@ -266,6 +340,7 @@ def _regions(asked: AskedEdit, masks: int | None, limits: Limits | None) -> tupl
     """One region per mask, from `regions`, or from `words` for a single mask; without either none has words."""
     if masks is None:
         masks = 1 if asked.regions is None else len(asked.regions)
+    masks = max(masks, 1)  # the one that the instruction says where to find
     if limits is not None:
         limits.check_regions(masks)
     words = tuple(word for word in asked.words if word.strip())
@@ -297,7 +372,7 @@ def _read(found: Resolution, asked: AskedEdit, checkpoint: Checkpoint, *, has_wo
 def _check_prompts(found: Resolution, asked: AskedEdit, checkpoint: Checkpoint) -> None:
     """Length and words of every prompt."""
     prompts = {} if asked.source_prompt is None else {"source_prompt": asked.source_prompt}
-    prompts["target_prompt"] = asked.target_prompt
+    prompts["target_prompt"] = found.target_prompt
     for name, prompt in (*prompts.items(), *(("negative_prompt", each.negative_prompt) for each in found.configs)):
         if name in found.tokens and name != "negative_prompt":
             continue

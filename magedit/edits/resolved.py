@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from magedit.config import EditConfig, Region
 from magedit.edits.asked import PROMPT_MAX, AskedEdit, Prompt, doc_of
+from magedit.instructions.reading import Instruction
 from magedit.prompts.kinds import EditKind
 from magedit.report import EditWarning
 
@@ -27,6 +28,9 @@ class ResolvedEdit(BaseModel):
     schema_version: Literal[1] = Field(default=SCHEMA_VERSION, description="Version of this form of a request.")
     source_prompt: Annotated[str, MaxLen(PROMPT_MAX)] = Field(description="What the image shows.")
     target_prompt: Prompt = Field(description=doc_of(AskedEdit, "target_prompt"))
+    instruction: Instruction | None = Field(
+        default=None, description="What was asked for in a sentence, as it was read."
+    )
     regions: tuple[Region, ...] = Field(min_length=1, description="One per mask, in order.")
     warnings: tuple[EditWarning, ...] = Field(default=(), description="Warnings about the accepted edit.")
     kind: EditKind = Field(default="attribute", description="What kind of edit it is, `auto` resolved.")

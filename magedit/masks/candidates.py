@@ -29,3 +29,21 @@ class Candidate(BaseModel):
         "`polygon` of `mask_shapes`."
     )
     rle: Rle = Field(description="The mask exactly, as COCO run lengths: an `rle` of `mask_shapes`.")
+
+
+class SeenThing(BaseModel):
+    """One thing that words may have meant."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", revalidate_instances="always")
+
+    box: tuple[float, float, float, float] = Field(description="x, y, width and height in pixels.")
+    score: float = Field(ge=0, le=1, description="How sure the finder is, 0..1.")
+    chosen: bool = Field(description="Whether the mask is (also) of this one.")
+
+
+class FoundRegion(Candidate):
+    """The mask of a region, found when the edit began."""
+
+    region: int = Field(description="Which region, from 0.")
+    found_by: Finder
+    seen: tuple[SeenThing, ...] = Field(default=(), description="All that the words may have meant, the surest first.")

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from magedit.errors import SeveralFound
+from magedit.prompts.phrases import parse
+from magedit.prompts.tagger import ADJECTIVE
 
 Box = tuple[float, float, float, float]
 """x, y, width and height in pixels."""
@@ -117,3 +119,15 @@ class Phrase:
 def told(boxes: Sequence[Box]) -> str:
     """The boxes in words: x, y, width, height."""
     return ", ".join(f"[{', '.join(f'{value:.0f}' for value in box)}]" for box in boxes)
+
+
+def bare(thing: str) -> str:
+    """A thing without its qualities but with what chooses among several: the edit model's attention is spread by each
+    further word, where a detector is led by it."""
+    read = parse(thing)
+    kept = [
+        word
+        for word, kind in zip(read.words, read.classes, strict=True)
+        if kind != ADJECTIVE or Phrase.read(f"{word} thing").chooses
+    ]
+    return " ".join(kept) or thing

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
@@ -12,6 +13,7 @@ from magedit.config import MaskSoftness
 from magedit.config.parameters import invalid_parameter
 from magedit.errors import (
     InvalidBox,
+    InvalidEdit,
     InvalidParameter,
     NotTogether,
     PointOutside,
@@ -62,7 +64,7 @@ class MaskOperations(BaseModel):
 class MaskShape(MaskOperations):
     """One mask: exactly one of what it can be made of, and the operations."""
 
-    SOURCES: ClassVar = ("polygon", "box", "rle", "upload", "mask_id")
+    SOURCES: ClassVar = ("polygon", "box", "rle", "points", "words", "upload", "mask_id")
 
     polygon: Annotated[tuple[PolygonRing, ...], Field(max_length=RINGS_MAX)] | None = Field(
         default=None,
@@ -70,6 +72,14 @@ class MaskShape(MaskOperations):
     )
     box: MaskBox | None = Field(default=None, description="A rectangle: x, y, width, height.")
     rle: Rle | None = Field(default=None, description="COCO run-length encoding of the picture's size.")
+    points: MaskPoints | None = Field(
+        default=None,
+        description="Clicks [x, y, label] by which the mask is found when the edit begins; label 1: on the "
+        "thing that is meant, 0: not.",
+    )
+    words: Annotated[str, Field(max_length=WORDS_MAX)] | None = Field(
+        default=None, description="Words by which the mask is found when the edit begins: `left sofa`."
+    )
     mask_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = Field(
         default=None, description="Id of a succeeded mask of yours (`POST /v1/masks`), of a picture of the same size."
     )
@@ -93,6 +103,19 @@ class MaskShape(MaskOperations):
             raise PydanticCustomError("no_mask_id", "`candidate` is one of a `mask_id`, which is not there", {})
         return self
 
+    @property
+    def to_find(self) -> MaskPrompt | None:
+        """What is to be found in the picture for it, without the operations; None: it is there as it is."""
+        if self.points is None and self.words is None:
+            return None
+        return MaskPrompt(points=self.points or (), words=self.words)
+
+    def check_to_find(self, size: tuple[int, int], field: str) -> None:
+        """Check what is to be found, for a picture of ``size`` (width, height). Raises as `MaskPrompt.check`."""
+        if self.to_find is not None:
+            with under(field):
+                self.to_find.check(size)
+
 
 # No least length: pydantic counts valid items alone, and would say of a wrong one that there is none.
 MaskShapes = Annotated[tuple[MaskShape, ...], Field(max_length=64)]
@@ -112,19 +135,32 @@ def read_shapes(shapes: Any) -> tuple[MaskShape, ...]:
         raise invalid_parameter(error, under="mask_shapes") from None
 
 
+@contextmanager
+def under(field: str) -> Iterator[None]:
+    """Errors of a mask's own part, such as ``points.0``, named as parts of ``field``."""
+    try:
+        yield
+    except InvalidEdit as error:
+        raise type(error)(error.message, field=f"{field}.{error.field}") from error
+
+
 def one_per_region(
-    shapes: Sequence[MaskShape] | None, uploads: int, mask_ids: Sequence[str] = ()
+    shapes: Sequence[MaskShape] | None, uploads: int, mask_ids: Sequence[str] = (), *, instructed: bool = False
 ) -> tuple[MaskShape, ...]:
     """The shape of each region, where ``uploads`` pictures are sent; without shapes each picture, then each of
-    ``mask_ids``, as it is.
+    ``mask_ids``, as it is. None where an instruction (``instructed``) is to tell it.
 
     Raises:
         InvalidParameter: there is neither, a picture that no shape uses, or a shape of one that is not there.
     """
     if shapes is None:
         if not uploads and not mask_ids:
+            if instructed:
+                return ()
             raise InvalidParameter(
-                "say where to edit: give `mask` (a picture), `mask_shapes` (JSON) or `mask_id`", field="mask"
+                "say where to edit: give `mask` (a picture), `mask_shapes` (JSON) or `mask_id`, or an `instruction` "
+                "that names the thing",
+                field="mask",
             )
         pictures = (MaskShape(upload=number) for number in range(uploads))
         return (*pictures, *(MaskShape(mask_id=each) for each in mask_ids))

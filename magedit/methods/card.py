@@ -12,7 +12,7 @@ from magedit.inversion.registry import INVERSIONS
 from magedit.passes import Passes
 from magedit.report import Stage
 
-InputName = Literal["image", "mask", "source_prompt", "target_prompt", "words"]
+InputName = Literal["image", "mask", "source_prompt", "target_prompt", "words", "instruction"]
 
 
 @dataclass(frozen=True, kw_only=True)

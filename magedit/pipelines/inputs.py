@@ -58,11 +58,16 @@ def read_inputs(image: Picture, masks: Mask | Sequence[Mask], softness: MaskSoft
         InvalidEdit: something is not a picture, no mask is given, or a mask does not fit; says what to pass.
     """
     original = as_image(image, "image")
-    given = list(masks) if isinstance(masks, list | tuple) else [masks]
+    given = as_masks(masks)
     if not given:
         raise MaskMismatch("no mask is given: pass one per region, white where the picture may change")
     read = [_read_mask(mask, number, original.size, softness) for number, mask in enumerate(given)]
     return trusted_inputs(original, read, softness)
+
+
+def as_masks(masks: Mask | Sequence[Mask]) -> list[Any]:
+    """The masks as a list; a single one needs none."""
+    return list(masks) if isinstance(masks, list | tuple) else [masks]
 
 
 def _read_mask(mask: Any, number: int, size: tuple[int, int], softness: MaskSoftness) -> Image.Image:
@@ -71,11 +76,32 @@ def _read_mask(mask: Any, number: int, size: tuple[int, int], softness: MaskSoft
         require_soft(shape, softness, f"masks.{number}")
         if shape.upload is not None:
             raise InvalidEdit("`upload` is for requests over HTTP: pass the picture itself", field=f"masks.{number}")
+        if shape.to_find is not None:
+            raise InvalidEdit(
+                "`points` and `words` are found by `MAGEditPipeline` when it edits: find the mask with its `segment`",
+                field=f"masks.{number}",
+            )
         return draw(shape, size, f"masks.{number}")
     read_one = pixels.read_mask if softness == "none" else pixels.read_strength
     read = read_one(as_picture(mask, "masks"), "white")
     pixels.check_mask(read, size)
     return read
+
+
+def shapes_to_find(masks: Sequence[Mask], size: tuple[int, int]) -> dict[int, MaskShape]:
+    """The masks with points or words, by region; checked for a picture of ``size`` (width, height).
+
+    Raises:
+        InvalidEdit: a mapping is no shape, or what is to be found makes no sense there.
+    """
+    shapes = {}
+    for number, mask in enumerate(masks):
+        if isinstance(mask, MaskShape | Mapping):
+            (shape,) = read_shapes(mask)
+            if shape.to_find is not None:
+                shape.check_to_find(size, f"masks.{number}")
+                shapes[number] = shape
+    return shapes
 
 
 def trusted_inputs(image: Image.Image, masks: Sequence[Image.Image], softness: MaskSoftness = "none") -> Inputs:
@@ -90,10 +116,11 @@ def resolve_call(
     checkpoint: Checkpoint,
     masks: int,
     source_prompt: str | None,
-    target_prompt: str,
+    target_prompt: str | None,
     regions: Region | Sequence[Region],
     config: EditConfig,
     prompt_syntax: PromptSyntax = "plain",
+    instruction: str | None = None,
 ) -> ResolvedEdit:
     """The arguments of a call, resolved for ``checkpoint`` as a service resolves a request; warnings go to the caller.
 
@@ -103,6 +130,7 @@ def resolve_call(
     asked = AskedEdit(
         source_prompt=source_prompt,
         target_prompt=target_prompt,
+        instruction=instruction,
         regions=as_regions(regions) or None,
         prompt_syntax=prompt_syntax,
         config=config,
@@ -134,14 +162,15 @@ def as_config(config: EditConfig | None) -> EditConfig:
     return EditConfig() if config is None else _of_type(config, EditConfig, "config", "`EditConfig(...)`")
 
 
-def check_prompts(**prompts: str) -> None:
-    """Check that every prompt, by its name, is text.
+def check_prompts(**prompts: str | None) -> None:
+    """Hold every prompt that is given, by its name, against its type.
 
     Raises:
         InvalidEdit: one is not.
     """
     for name, prompt in prompts.items():
-        _of_type(prompt, str, name, "one text")
+        if prompt is not None:
+            _of_type(prompt, str, name, "one text")
 
 
 def _of_type(value: Any, kind: type[Any], field: str, wanted: str) -> Any:

@@ -28,6 +28,7 @@ from magedit.images.inputs import Picture, as_image
 from magedit.images.transparency import flatten, restore
 from magedit.inversion.base import InversionTask, Inverted
 from magedit.inversion.registry import INVERSIONS
+from magedit.masks.finding import locate
 from magedit.masks.shapes import read_prompt
 from magedit.meter import Meter, OnProgress, expected_work
 from magedit.methods.base import EditTask
@@ -39,9 +40,11 @@ from magedit.pipelines.inputs import (
     Mask,
     WorkingCrop,
     as_config,
+    as_masks,
     check_prompts,
     read_inputs,
     resolve_call,
+    shapes_to_find,
     trusted_inputs,
 )
 from magedit.pipelines.output import Inversion, MAGEditOutput
@@ -136,13 +139,16 @@ class MAGEditPipeline(Pipeline):
     def __call__(
         self,
         image: Picture,
-        masks: Mask | Sequence[Mask],
-        source_prompt: str,
-        target_prompt: str,
+        masks: Mask | Sequence[Mask] = (),
+        source_prompt: str | None = None,
+        target_prompt: str | None = None,
         regions: Region | Sequence[Region] = (),
         config: EditConfig | None = None,
         *,
+        instruction: str | None = None,
         prompt_syntax: PromptSyntax = "plain",
+        segmenter: SamSegmenter | None = None,
+        detector: Detector | None = None,
         inversion: Inversion | None = None,
         generator: torch.Generator | None = None,
         output_type: str = "pil",
@@ -158,21 +164,24 @@ class MAGEditPipeline(Pipeline):
                 is transparent, and the result gets its alpha back (`magedit.images.transparency`).
             masks: one, or one per region: pictures of the image's size, whose pixels of 128 and more are edited (see
                 `read_mask`), or masks as data (`magedit.masks.shapes.MaskShape`, also as mappings); with
-                `mask_softness` ``strength`` grey ones by as much.
-            source_prompt: what the picture shows.
-            target_prompt: what it should show.
+                `mask_softness` ``strength`` grey ones by as much. None, with an instruction: what it names is found.
+            source_prompt: what the picture shows; None: what the instruction names.
+            target_prompt: what it should show; None: what the instruction makes of the source prompt.
             regions: words per mask, in the masks' order; none: each mask gets what the target prompt changes.
             config: how to edit; parameters that were not ``given`` take the defaults of the edit's kind
                 (`magedit.prompts.kinds`).
+            instruction: what to do, in one English sentence (`magedit.instructions.rules`).
             prompt_syntax: ``a1111`` reads weights of the prompts as factors of the equalizer
                 (`magedit.prompts.weights`).
-            inversion: of the same image, mask union, prompt and settings (`invert`, or an earlier output's). generator:
-            source of all fresh noise, in place of the seed; default: each result's seed. output_type: ``pil``, or
-            ``latent`` for z*_0 of the working crop, (1, C, h, w). on_progress: called after each pass; what it raises
-            ends the edit and leaves the model as it was. on_inverted: called with a fresh inversion before the edit
-            begins, so that it can be kept. on_preview: called with a preview after a step, at most once in
-            ``preview_interval_s`` seconds. callback_on_step_end: diffusers' convention, with ``latents`` in its
-            dictionary.
+            segmenter: as `segment`, for masks by points, words and instruction.
+            detector: the same.
+            inversion: of the same image, mask union, prompt and settings (`invert`, or an earlier output's).
+            generator: source of all fresh noise, which is then drawn whatever the seed; default: each result's seed.
+            output_type: ``pil``, or ``latent`` for z*_0 of the working crop, (1, C, h, w).
+            on_progress: called after each pass; what it raises ends the edit and leaves the model as it was.
+            on_inverted: called with a fresh inversion before the edit begins, so that it can be kept.
+            on_preview: called with a preview after a step, at most once in ``preview_interval_s`` seconds.
+            callback_on_step_end: diffusers' convention, with ``latents`` in its dictionary.
 
         Raises:
             InvalidEdit: masks, prompts, words or names do not fit; each leaf says what and how to mend it.
@@ -184,14 +193,26 @@ class MAGEditPipeline(Pipeline):
                 source prompt have no effect.
         """
         config = as_config(config)
-        inputs = read_inputs(image, masks, config.mask_softness)
-        check_prompts(source_prompt=source_prompt, target_prompt=target_prompt)
+        picture = as_image(image, "image")
+        given = as_masks(masks)
+        if not given and instruction is None:
+            read_inputs(picture, ())  # raises
+        check_prompts(source_prompt=source_prompt, target_prompt=target_prompt, instruction=instruction)
         if METHODS[config.method].own_checkpoint:
             raise NotTogether(f"method {config.method!r} needs a checkpoint of InstructPix2Pix layout; this is none")
         edit = resolve_call(
-            self._checkpoint, len(inputs.masks), source_prompt, target_prompt, regions, config, prompt_syntax
+            self._checkpoint, len(given), source_prompt, target_prompt, regions, config, prompt_syntax, instruction
         )
-        return self._edit(
+        is_told = not given
+        if edit.instruction is not None and is_told:
+            given = [edit.instruction.shape(detects=detector is not None)]
+        shapes = shapes_to_find(given, picture.size)
+        finders = Finders.of(self.backbone, segmenter or self._segmenter, detector) if shapes else None
+        located = locate(finders, flatten(picture), shapes, instructed=is_told, field="masks")
+        for number, mask in located.masks.items():
+            given[number] = mask
+        inputs = read_inputs(picture, given, config.mask_softness)
+        output = self._edit(
             inputs,
             edit.source_prompt,
             edit.target_prompt,
@@ -205,6 +226,7 @@ class MAGEditPipeline(Pipeline):
             on_preview=on_preview,
             callback=callback_on_step_end,
         )
+        return replace(output, measures=located.noted(output.measures, edit.instruction))
 
     @cached_property
     def _segmenter(self) -> SamSegmenter | None:

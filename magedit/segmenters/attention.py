@@ -17,6 +17,7 @@ from magedit.backbones.base import AttentionSite, Backbone, frozen, reading
 from magedit.errors import NothingFound
 from magedit.images.masks import Box, crop_to, working_crop
 from magedit.images.transparency import flatten
+from magedit.masks.candidates import SeenThing
 from magedit.masks.phrases import Phrase
 from magedit.masks.polygons import box_of, fill, outline
 from magedit.masks.shapes import MaskBox, MaskPoints
@@ -89,8 +90,11 @@ def _share(
     return share
 
 
-def find(backbone: Backbone, image: Image.Image, words: str) -> list[tuple[Image.Image, float]]:
-    """The masks (L, 0/255) of the things that ``words`` mean, each with its contrast 0..1 in the map, the surest first.
+def find(
+    backbone: Backbone, image: Image.Image, words: str
+) -> tuple[list[tuple[Image.Image, float]], tuple[SeenThing, ...]]:
+    """The masks (L, 0/255) of the things that ``words`` mean, each with its contrast 0..1 in the map, the surest first;
+    and all places at which the words stand out.
 
     Args:
         backbone: the edit model.
@@ -115,10 +119,18 @@ def find(backbone: Backbone, image: Image.Image, words: str) -> list[tuple[Image
     sizes = [fill(rings, image.size).sum() for rings in polygons]
     parts = [fill(rings, image.size) for rings, size in zip(polygons, sizes, strict=True) if size >= SMALL * max(sizes)]
     boxes = [box_of(part) for part in parts]
-    chosen = [parts[at] for at in phrase.choose(boxes)] if phrase.chooses else [np.any(parts, axis=0)]
-    return [
-        (Image.fromarray(part.astype(np.uint8) * 255), min(1.0, max(0.0, _contrast(fine, part)))) for part in chosen
-    ]
+    places = phrase.choose(boxes) if phrase.chooses else range(len(parts))
+    chosen = [parts[at] for at in places] if phrase.chooses else [np.any(parts, axis=0)]
+    seen = tuple(
+        SeenThing(box=box, score=round(_score(fine, part), 4), chosen=at in places)
+        for at, (box, part) in enumerate(zip(boxes, parts, strict=True))
+    )
+    masks = [(Image.fromarray(part.astype(np.uint8) * 255), _score(fine, part)) for part in chosen]
+    return masks, seen
+
+
+def _score(share: Tensor, selected: np.ndarray) -> float:
+    return min(1.0, max(0.0, _contrast(share, selected)))
 
 
 def _contrast(share: Tensor, selected: np.ndarray) -> float:

@@ -13,7 +13,7 @@ from torch import Tensor
 from magedit.backbones.base import Backbone
 from magedit.errors import EmptyMask, NoFinder, NothingFound
 from magedit.images.masks import union
-from magedit.masks.candidates import CANDIDATES_MAX, Candidate, Finder
+from magedit.masks.candidates import CANDIDATES_MAX, Candidate, Finder, SeenThing
 from magedit.masks.phrases import Phrase
 from magedit.masks.polygons import box_of, fill, interior, outline
 from magedit.masks.raster import describe, operate
@@ -38,6 +38,8 @@ class FoundMasks:
 
     masks: tuple[FoundMask, ...]
     found_by: Finder
+    seen: tuple[SeenThing, ...] = ()
+    """All that words may have meant, the surest first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +76,11 @@ class Finders:
         prompt.check(image.size)
         if prompt.needs not in self.finds_by:
             raise NoFinder(f"there is nothing here that finds things by `{prompt.needs}`", field=prompt.needs)
-        found, found_by = self._by_words(image, prompt) if prompt.words is not None else self._by_place(image, prompt)
+        seen: tuple[SeenThing, ...] = ()
+        if prompt.words is None:
+            found, found_by = self._by_place(image, prompt)
+        else:
+            found, found_by, seen = self._by_words(image, prompt.words)
         masks = []
         for picture, score in found[:CANDIDATES_MAX]:
             try:
@@ -86,7 +92,7 @@ class Finders:
             masks.append(FoundMask(changed, describe(changed, score, prompt.words)))
         if not masks:
             raise NothingFound("nothing is left of any candidate after the operations", field="shrink")
-        return FoundMasks(tuple(masks), found_by)
+        return FoundMasks(tuple(masks), found_by, seen)
 
     def _by_place(self, image: Image.Image, prompt: MaskPrompt) -> tuple[list[tuple[Image.Image, float]], Finder]:
         found: list[tuple[Image.Image, float]]
@@ -103,17 +109,22 @@ class Finders:
             )
         return found, found_by
 
-    def _by_words(self, image: Image.Image, prompt: MaskPrompt) -> tuple[list[tuple[Image.Image, float]], Finder]:
-        assert prompt.words is not None
+    def _by_words(
+        self, image: Image.Image, words: str
+    ) -> tuple[list[tuple[Image.Image, float]], Finder, tuple[SeenThing, ...]]:
         if self.detector is None:
             assert self.backbone is not None
-            coarse = by_attention.find(self.backbone, image, prompt.words)
-            return [(self._refined(image, mask), score) for mask, score in coarse], "attention"
-        phrase = Phrase.read(prompt.words)
+            coarse, seen = by_attention.find(self.backbone, image, words)
+            return [(self._refined(image, mask), score) for mask, score in coarse], "attention", seen
+        phrase = Phrase.read(words)
         things = self.detector.detect(image, phrase.thing)
-        chosen = [things[at] for at in phrase.choose([thing.box for thing in things])]
-        masks = [self._of_thing(image, thing) for thing in chosen]
-        return [(union(masks), max(thing.score for thing in chosen))], "detector"
+        places = phrase.choose([thing.box for thing in things])
+        masks = [self._of_thing(image, things[at]) for at in places]
+        seen = tuple(
+            SeenThing(box=thing.box, score=round(thing.score, 4), chosen=at in places)
+            for at, thing in enumerate(things)
+        )
+        return [(union(masks), max(things[at].score for at in places))], "detector", seen
 
     def _refined(self, image: Image.Image, mask: Image.Image) -> Image.Image:
         """A mask found by attention, segmented again: each connected part by its box and its most interior pixel, as

@@ -89,8 +89,8 @@ class EditForm:
         Json[Shapes] | None,
         Form(
             description="Where to edit, without a picture: JSON array with one object per region, in order. Each is a "
-            "`polygon`, a `box`, an `rle`, a `mask_id` or an `upload` (the number of a `mask`), and may be changed by "
-            "`fill_holes`, `grow`, `shrink`, `invert` and `feather`, in this order.",
+            "`polygon`, a `box`, an `rle`, `points` or `words` to find it by, a `mask_id` or an `upload` (the number "
+            "of a `mask`), and is changed by `fill_holes`, `grow`, `shrink`, `invert` and `feather`, in this order.",
             examples=['[{"box": [20, 40, 60, 30], "grow": 4}]'],
         ),
     ] = None
@@ -132,9 +132,9 @@ class EditForm:
 
     @cached_property
     def shapes(self) -> tuple[MaskShape, ...]:
-        """One per region. Raises InvalidParameter."""
+        """One per region; none where the instruction is to tell it. Raises InvalidParameter."""
         shapes = self.mask_shapes.root if self.mask_shapes else None
-        return one_per_region(shapes, len(self.mask), self.mask_id)
+        return one_per_region(shapes, len(self.mask), self.mask_id, instructed=self.asked.instruction is not None)
 
 
 def read_form(**values: Any) -> EditForm:
@@ -147,7 +147,11 @@ def read_form(**values: Any) -> EditForm:
 _NO_FIELDS = frozenset({"asked", "options", "size", "adapt"})
 _OWN = tuple(field.name for field in dataclasses.fields(EditForm) if field.name not in _NO_FIELDS)
 
-_EXAMPLES = {"source_prompt": ["a room with a red carpet"], "target_prompt": ["a room with a yellow carpet"]}
+_EXAMPLES = {
+    "source_prompt": ["a room with a red carpet"],
+    "target_prompt": ["a room with a yellow carpet"],
+    "instruction": ["make the carpet yellow"],
+}
 
 
 def _frozen(value: Any) -> Any:

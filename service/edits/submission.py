@@ -61,9 +61,10 @@ def submit(
         limits_of(backend.settings).check_regions(len(form.shapes))
         source = find_source(form, tenant, backend)
         found = find_masks(form.shapes, tenant, backend)
-        request, image, masks = check(form, info, backend.tokenizer(info), backend.settings, source, found)
+        checked = check(form, info, backend.tokenizer(info), backend.settings, source, found, backend.read_instruction)
+        request, image, masks = checked
         inputs = {image_key(tenant, job): image}
-        inputs |= {mask_key(tenant, job, number): mask for number, mask in enumerate(masks)}
+        inputs |= {mask_key(tenant, job, number): mask for number, mask in enumerate(masks) if mask is not None}
         image_name, *mask_names = inputs
         lineage = source.lineage if source else Lineage()
         record = JobRecord(

@@ -10,18 +10,58 @@ from PIL import Image
 from jobs.schema import EditRequest, ModelInfo, check_options
 from jobs.settings import Settings
 from magedit.edits.resolve import Limits, Resolution, resolve
+from magedit.edits.resolved import ResolvedEdit
+from magedit.errors import InvalidEdit, NoFinder, PromptNotSupported
+from magedit.instructions.reading import ReadInstruction, read_by_rules
+from magedit.masks.phrases import Phrase
+from magedit.masks.shapes import MaskPrompt, MaskShape, under
 from magedit.prompts.alignment import Tokenize
+from magedit.prompts.checks import unknown_words
 from service.edits.chaining import SourceEdit
 from service.edits.form import EditForm, invalid
 from service.images.inputs import NO_MASKS, read_inputs
 
 
+def require_finder(info: ModelInfo, prompt: MaskPrompt) -> None:
+    """Hold what is to be found against what the model's workers can find things by. Raises NoFinder,
+    PromptNotSupported."""
+    needs = prompt.needs
+    if needs in info.finds_by:
+        if prompt.words is not None and not info.detects:
+            _require_known_words(prompt.words, info)
+        return
+    ways = " or ".join(f"`{each}`" for each in info.finds_by)
+    cure = f"ask by {ways}" if ways else "ask another model"
+    if needs != "words":
+        cure += ", or start its workers with a segmenter (MAGEDIT_SEGMENTER)"
+    raise NoFinder(f"model {info.name!r} finds nothing by `{needs}`: {cure}", field=needs)
+
+
+def _require_known_words(words: str, info: ModelInfo) -> None:
+    """What attention is to find must be words of the model. Raises PromptNotSupported."""
+    if unknown := unknown_words(Phrase.read(words).thing, info.vocabulary):
+        raise PromptNotSupported(f"words that this model does not know: {', '.join(unknown)}", field="words")
+
+
+def instructed_shapes(edit: ResolvedEdit, info: ModelInfo) -> tuple[MaskShape, ...]:
+    """The mask of an edit without one: by the words of its instruction. Raises NoFinder, PromptNotSupported."""
+    assert edit.instruction is not None
+    shape = edit.instruction.shape(detects=info.detects)
+    assert shape.to_find is not None
+    try:
+        require_finder(info, shape.to_find)
+    except InvalidEdit as error:
+        raise type(error)(error.message, field="instruction") from error
+    return (shape,)
+
+
 class Checked(NamedTuple):
-    """A valid request, the image (RGB or RGBA), and the masks as L with 0 or 255 (edit; soft ones grey)."""
+    """A request that can be carried out, the image (RGB or RGBA), and the masks as L with 0 or 255 (edit; soft ones
+    grey), None for one that a worker is to find."""
 
     request: EditRequest
     image: Image.Image
-    masks: list[Image.Image]
+    masks: list[Image.Image | None]
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -30,16 +70,25 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def resolved(
-    form: EditForm, info: ModelInfo, tokenize: Tokenize, settings: Settings, *, masks: int, shows: str | None
+    form: EditForm,
+    info: ModelInfo,
+    tokenize: Tokenize,
+    settings: Settings,
+    *,
+    masks: int,
+    shows: str | None,
+    read: ReadInstruction = read_by_rules,
 ) -> Resolution:
-    """What a form with so many masks comes to on the model; ``shows`` as `magedit.edits.resolve.resolve` takes it.
+    """What a form with so many masks comes to on the model; ``shows`` and ``read`` as `magedit.edits.resolve.resolve`
+    takes them.
 
     Raises:
         InvalidEdit: its options do not go together.
     """
     check_options(form.options)
     asked = form.asked if form.adapt is None else form.adapt(form.asked, info)
-    return resolve(asked, info.as_checkpoint(tokenize), masks=masks, limits=limits_of(settings), shows=shows)
+    checkpoint, limits = info.as_checkpoint(tokenize), limits_of(settings)
+    return resolve(asked, checkpoint, masks=masks, limits=limits, shows=shows, read=read)
 
 
 def check(
@@ -49,16 +98,24 @@ def check(
     settings: Settings,
     source: SourceEdit | None = None,
     found: Mapping[int, Image.Image] = NO_MASKS,
+    read: ReadInstruction = read_by_rules,
 ) -> Checked:
-    """Resolve a form for the model and read its pictures; ``source`` is the picture if it is not uploaded, ``found``
-    are the masks that are not, by region.
+    """Resolve a form for the model and read its pictures; ``source`` is the picture if it is no upload, ``found`` are
+    the masks that are none, by region; ``read`` reads an instruction.
 
     Raises:
         MAGEditError, RequestError, RequestValidationError: the edit is refused.
     """
     shapes, shows = form.shapes, source.prompt if source is not None else None
-    resolution = resolved(form, info, tokenize, settings, masks=len(shapes), shows=shows)
-    request = EditRequest(model=info.name, **dict(resolution.edit()), **dict(form.options))
+    for number, shape in enumerate(shapes):
+        if shape.to_find is not None:
+            with under(f"mask_shapes.{number}"):
+                shape.to_find.check_alone()
+                require_finder(info, shape.to_find)
+    edit = resolved(form, info, tokenize, settings, masks=len(shapes), shows=shows, read=read).edit()
+    shapes = shapes or instructed_shapes(edit, info)
+    find = tuple(shape if shape.to_find else None for shape in shapes)
+    request = EditRequest(model=info.name, find=find if any(find) else (), **dict(edit), **dict(form.options))
     if source is not None:
         image: bytes | Image.Image = source.image
     elif form.image is not None:

@@ -31,8 +31,9 @@ def read_inputs(
     shapes: Sequence[MaskShape] | None = None,
     found: Mapping[int, Image.Image] = NO_MASKS,
     softness: MaskSoftness = "none",
-) -> tuple[Image.Image, list[Image.Image]]:
-    """The image (RGB or RGBA), and the masks as L with 0 or 255 (edit; soft ones grey), all of its size.
+) -> tuple[Image.Image, list[Image.Image | None]]:
+    """The image (RGB or RGBA), and the masks as L with 0 or 255 (edit; soft ones grey), all of its size; None for one
+    that is to be found in it.
 
     ``shapes`` has one per region, of which some name one of ``masks``, and some one of ``found`` (by region); None: the
     masks as they are.
@@ -47,7 +48,7 @@ def read_inputs(
         field = "mask" if len(masks) == 1 else f"mask.{number}"
         read.append(_mask(read_mask_image(upload, field=field, limits=limits), mode, picture.size, field, softness))
     if shapes is None:
-        return picture, read
+        return picture, list(read)
     regions = enumerate(shapes)
     return picture, [_shape(each, number, read, found, picture.size, softness) for number, each in regions]
 
@@ -59,12 +60,15 @@ def _shape(
     found: Mapping[int, Image.Image],
     size: tuple[int, int],
     softness: MaskSoftness,
-) -> Image.Image:
+) -> Image.Image | None:
+    field = f"mask_shapes.{number}"
+    require_soft(shape, softness, field)
+    if shape.to_find is not None:
+        shape.check_to_find(size, field)
+        return None
     # A front end starts without numpy and shapely, and most edits come with a picture of their mask.
     from magedit.masks.raster import draw, operate
 
-    field = f"mask_shapes.{number}"
-    require_soft(shape, softness, field)
     if shape.upload is not None:
         return operate(uploads[shape.upload], shape, field)
     if shape.mask_id is not None:

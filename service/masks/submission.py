@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from jobs.idempotency import Reservation
-from jobs.schema import JobRecord, MaskRecord, MaskRequest, ModelInfo
+from jobs.schema import JobRecord, MaskRecord, MaskRequest
 from jobs.storage import image_key
 from jobs.webhooks.message import check_url
-from magedit.errors import NoFinder, PromptNotSupported
-from magedit.masks.phrases import Phrase
-from magedit.masks.shapes import MaskPrompt
-from magedit.prompts.checks import unknown_words
 from service.backend import Backend
 from service.bearer_auth import Caller
 from service.edits.chaining import Lineage, find_source
 from service.edits.form import invalid
 from service.edits.idempotency import Keyed
 from service.edits.submission import Submitted, accept, submit_once
+from service.edits.validation import require_finder
 from service.images.inputs import upload_limits
 from service.images.uploads import read_image
 from service.masks.form import MaskForm
@@ -34,7 +31,7 @@ def submit_mask(
         info = backend.models.require(form.model, backend.settings).info
         # Before the picture is decoded, which costs far more than a refusal.
         form.prompt.check_alone()
-        require_finder(info, form)
+        require_finder(info, form.prompt)
         source = find_source(form, caller.tenant, backend)
         if source is not None:
             image = source.image
@@ -60,24 +57,3 @@ def submit_mask(
         return accept(record, {key: image}, caller=caller, backend=backend, reservation=reservation)
 
     return submit_once(make, kind="mask", caller=caller, backend=backend, keyed=keyed)
-
-
-def _require_known_words(prompt: MaskPrompt, info: ModelInfo) -> None:
-    """What attention is to find must be words of the model. Raises PromptNotSupported."""
-    assert prompt.words is not None
-    if unknown := unknown_words(Phrase.read(prompt.words).thing, info.vocabulary):
-        raise PromptNotSupported(f"words that this model does not know: {', '.join(unknown)}", field="words")
-
-
-def require_finder(info: ModelInfo, form: MaskForm) -> None:
-    """Hold the request against what the model's workers can find things by. Raises NoFinder, PromptNotSupported."""
-    needs = form.prompt.needs
-    if needs in info.finds_by:
-        if needs == "words" and not info.detects:
-            _require_known_words(form.prompt, info)
-        return
-    ways = " or ".join(f"`{each}`" for each in info.finds_by)
-    cure = f"ask by {ways}" if ways else "ask another model"
-    if needs != "words":
-        cure += ", or start its workers with a segmenter (MAGEDIT_SEGMENTER)"
-    raise NoFinder(f"model {info.name!r} finds nothing by `{needs}`: {cure}", field=needs)

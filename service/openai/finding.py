@@ -6,11 +6,9 @@ import dataclasses
 
 from jobs.schema import FieldError, Problem
 from magedit.edits.resolve import Resolution
-from magedit.masks.phrases import Phrase
+from magedit.masks.phrases import bare
 from magedit.masks.shapes import read_prompt
-from magedit.prompts.phrases import parse
 from magedit.prompts.reading import read_prompts
-from magedit.prompts.tagger import ADJECTIVE
 from service.backend import Backend
 from service.bearer_auth import Caller
 from service.edits.form import EditForm, invalid
@@ -74,18 +72,6 @@ def changed_thing(resolution: Resolution) -> str:
     else:
         return reading.changes[0].before
     raise invalid("mask", f"it was not sent, and {told}: {CURE}")
-
-
-def bare(thing: str) -> str:
-    """A thing without its qualities but with what chooses among several: the edit model's attention is spread by each
-    further word, where a detector is led by it."""
-    read = parse(thing)
-    kept = [
-        word
-        for word, kind in zip(read.words, read.classes, strict=True)
-        if kind != ADJECTIVE or Phrase.read(f"{word} thing").chooses
-    ]
-    return " ".join(kept) or thing
 
 
 def with_found(form: EditForm, mask_id: str, caller: Caller, backend: Backend) -> EditForm | Problem:

@@ -273,6 +273,8 @@ export const text = {
       return position ? `Waiting: ${count(position, "edit", "edits")} before this one` : "Waiting: next in line";
     },
     stages: {
+      read: "Reading the instruction",
+      find: "Finding the mask",
       prepare: "Preparing",
       invert: "Reading the picture",
       optimize: "Refining",

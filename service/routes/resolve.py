@@ -16,6 +16,7 @@ from jobs.schema import ModelInfo
 from magedit.edits.asked import AskedModel, asked
 from magedit.edits.resolve import Origin, Resolution, resolve
 from magedit.errors import InvalidEdit
+from magedit.instructions.reading import Instruction
 from magedit.prompts.alignment import find_word, new_words
 from magedit.prompts.kinds import EditKind
 from magedit.prompts.words import whole_words
@@ -99,6 +100,7 @@ class Resolved(View):
     is_guided: bool = Field(description="Whether words count: any of the results is guided.")
     methods: tuple[str, ...]
     results: int
+    instruction: Instruction | None = Field(description="What was asked for in a sentence, as it was read.")
     pieces: tuple[Piece, ...] = Field(description="The target prompt in parts.")
     regions: tuple[ResolvedRegion, ...] = Field(description="The words as they will be guided, one per mask.")
     prompts: dict[str, Prompt] = Field(description="By field: `source_prompt`, `target_prompt`, `negative_prompt`.")
@@ -164,6 +166,7 @@ def resolve_edit(body: ResolveRequest, caller: Reader, backend: Backend) -> Reso
         masks=masks,
         limits=limits_of(settings),
         shows=shows,
+        read=backend.read_instruction,
     )
     return _view(found, info)
 
@@ -180,6 +183,7 @@ def _view(found: Resolution, info: ModelInfo) -> Resolved:
         is_guided=found.is_guided,
         methods=tuple(config.method for config in found.configs),
         results=sum(config.results for config in found.configs),
+        instruction=found.instruction,
         pieces=_pieces(found),
         regions=tuple(
             ResolvedRegion(

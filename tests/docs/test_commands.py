@@ -26,7 +26,7 @@ if [ "$1" = edit ]; then set -- "$@" --steps 2 --max-iterations 1; fi
 exec {sys.executable} -m cli "$@"
 """
 CURL = """#!/bin/sh
-case "$*" in *mask=*) set -- "$@" -F steps=2 -F max_iterations=1;; esac
+case "$*" in *mask=*|*instruction=*) set -- "$@" -F steps=2 -F max_iterations=1;; esac
 exec /usr/bin/curl --fail-with-body "$@"
 """
 

@@ -10,16 +10,21 @@ import pytest
 from PIL import Image, ImageChops
 
 from jobs.errors import ContentWithheld
-from jobs.schema import JobRecord, StoredObject
+from jobs.schema import JobRecord, State, StoredObject
 from jobs.storage import attempt_prefix, sha256
 from magedit.assessment import Thresholds
-from magedit.config import EditConfig
-from magedit.errors import EditHopeless, WordNotFound
+from magedit.config import EditConfig, Region
+from magedit.errors import EditHopeless, NothingFound, WordNotFound
 from magedit.images.heatmap import PANEL_SIDE
+from magedit.images.masks import outside_difference
+from magedit.instructions.reading import read_by_rules
+from magedit.masks.rle import decode
+from magedit.masks.shapes import MaskShape
 from magedit.report import EditWarning, Progress
 from tests.jobs.desk import SIZE, Desk
 from worker import edit
 from worker.model import Edited, Editor, ServedModel
+from worker.problems import problem_of
 from worker.progress import AttemptEnded, Reporter, Stop
 
 CONFIG = EditConfig(steps=2, max_iterations=1)
@@ -227,3 +232,47 @@ def test_a_comparison_likely_to_fail_warns_and_stops_on_request(desk: Desk, real
     claim = claimed(desk, config=GUIDED, compare=compare, kind="addition", stop_if_hopeless=True)
     with pytest.raises(EditHopeless, match="guided steps 'red' has"):
         edit.run(claim, real_model.editor, desk.store, Reporter(), thresholds=Thresholds(hopeless_ratio=1.0))
+
+
+def test_masks_that_were_not_given_are_found_and_told(desk: Desk, real_model: ServedModel) -> None:
+    instruction = read_by_rules("make the room red", None)
+    find = (None, MaskShape.model_validate({"points": [[40, 30, 1]], "invert": True}))
+    claim = claimed(desk, find=find, instruction=instruction, regions=(Region(words=("red",)),) * 2)
+    finished = edit.run(claim, real_model.editor, desk.store, Reporter(), finder=real_model.finder)
+    (found,) = finished.measures.found
+    assert (found.region, found.found_by) == (1, "attention")
+    assert list(finished.measures.stage_seconds)[:2] == ["read", "find"]
+    assert finished.measures.words == (("red",),) * 2
+    outside = ImageChops.lighter(Image.fromarray(decode(found.rle, "rle")).convert("L"), given_mask(desk, claim))
+    result = picture(desk, finished.results[0]).convert("RGB")
+    white = Image.new("RGB", SIZE, "white")
+    assert outside_difference(white, result, outside, finished.measures.paste_margin_px) == 0
+    state = desk.records.commit_success(claim, finished.measures, finished.results, (), None)
+    assert state is State.SUCCEEDED
+    kept = desk.get(claim).measures
+    assert kept is not None
+    assert kept.found == finished.measures.found
+
+
+def given_mask(desk: Desk, claim: JobRecord) -> Image.Image:
+    return Image.open(BytesIO(desk.store.get(claim.masks[0])))
+
+
+def test_a_comparison_finds_its_masks_once(desk: Desk, real_model: ServedModel) -> None:
+    find = (MaskShape.model_validate({"points": [[40, 30, 1]]}),)
+    compare = tuple(replace(CONFIG, method=method) for method in ("p2p", "instruct-edit"))
+    claim = claimed(desk, find=find, compare=compare)
+    finished = edit.run(claim, real_model.editor, desk.store, Reporter(), finder=real_model.finder)
+    assert len(finished.results) == 2
+    assert [found.region for found in finished.measures.found] == [0]
+
+
+def test_words_that_find_nothing_are_blamed_on_who_told_them(desk: Desk, real_model: ServedModel) -> None:
+    instruction = read_by_rules("make the sofa red", None)
+    shape = MaskShape(words="sofa")  # on a white picture, with weights that are drawn
+    for told, field in ((instruction, "instruction"), (None, "mask_shapes.0.words")):
+        claim = claimed(desk, find=(shape,), instruction=told)
+        with pytest.raises(NothingFound) as caught:
+            edit.run(claim, real_model.editor, desk.store, Reporter(), finder=real_model.finder)
+        assert caught.value.field == field
+        assert problem_of(caught.value).errors[0].field == field

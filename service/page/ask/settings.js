@@ -7,7 +7,7 @@ import { emit, on, state } from "../shared/state.js";
 import { text } from "../strings.js";
 
 const OWN = new Set(
-  "image source_edit source_result mask mask_id mask_mode mask_shapes mask_softness source_prompt target_prompt words regions compare".split(" "),
+  "image source_edit source_result mask mask_id mask_mode mask_shapes mask_softness source_prompt target_prompt instruction words regions compare".split(" "),
 );
 const PLAIN = "preset strength n seed".split(" ");
 const TICKED = { artifacts: ["attention", "trace"] }; // What shows where the words look is asked for.

@@ -10,7 +10,18 @@ from magedit.config import PRESETS, EditConfig
 from magedit.edits.asked import OPEN, read_asked
 from magedit.edits.checkpoint import StepSizes
 from magedit.edits.resolve import Limits, Resolution, resolve
-from magedit.errors import InvalidEdit, InvalidParameter, NotTogether, RegionMismatch, UnknownMethod, WordNotFound
+from magedit.errors import (
+    InstructionNotUnderstood,
+    InvalidEdit,
+    InvalidParameter,
+    NotTogether,
+    PromptNotSupported,
+    RegionMismatch,
+    SeveralFound,
+    UnknownMethod,
+    WordNotFound,
+)
+from magedit.instructions.language_model import LanguageModel
 from magedit.inversion.registry import INVERSIONS
 from magedit.methods.registry import METHODS
 from magedit.prompts.alignment import from_tokenizers
@@ -186,3 +197,62 @@ def test_open_parameters_are_those_of_presets_kinds_and_the_method() -> None:
 @pytest.mark.parametrize("target", ["()", "[ ]", "(:1.2)"])
 def test_weights_without_words_are_refused(target: str) -> None:
     refused(InvalidParameter, "target_prompt", target_prompt=target, prompt_syntax="a1111")
+
+
+INSTRUCTION: dict[str, Any] = {"target_prompt": None, "instruction": "make the left carpet purple"}
+
+
+def test_prompts_follow_from_an_instruction_where_they_are_not_given() -> None:
+    edit = resolved(masks=0, **INSTRUCTION).edit()
+    assert (edit.source_prompt, edit.target_prompt) == tuple(PROMPTS.values())
+    assert edit.kind == "attribute"
+    assert [region.words for region in edit.regions] == [("purple carpet",)]
+    assert edit.instruction is not None
+    assert (edit.instruction.phrase, edit.instruction.read_by) == ("left carpet", "rules")
+    alone = resolved(**INSTRUCTION | {"source_prompt": None}).edit()
+    assert (alone.source_prompt, alone.target_prompt) == ("a carpet", "a purple carpet")
+
+
+def test_what_the_caller_gives_wins_over_the_instruction() -> None:
+    given = INSTRUCTION | {"target_prompt": "a purple room", "words": ["room"]}
+    edit = resolved(**given).edit()
+    assert (edit.target_prompt, edit.regions[0].words) == ("a purple room", ("room",))
+    assert edit.instruction is not None
+    assert edit.instruction.target_prompt == PROMPTS["target_prompt"]
+
+
+def test_an_instruction_is_refused_where_it_cannot_be_carried_out() -> None:
+    refused(InvalidParameter, "target_prompt", target_prompt=None)
+    refused(InstructionNotUnderstood, "instruction", **INSTRUCTION | {"instruction": "make it purple"})
+    refused(InvalidParameter, "mask", masks=0, **INSTRUCTION | {"instruction": "add a carpet"})
+    refused(PromptNotSupported, "target_prompt", **INSTRUCTION | {"instruction": "make the carpet pink"})
+    two = "a green carpet with a purple carpet"
+    refused(SeveralFound, "instruction", **INSTRUCTION | {"source_prompt": two, "instruction": "make the carpet green"})
+
+
+def test_a_problem_of_the_instruction_hides_no_other_and_makes_none() -> None:
+    found = resolved(**INSTRUCTION | {"instruction": "make it purple", "method": "sine", "info": {}})
+    assert [type(each) for each in found.problems] == [InstructionNotUnderstood, UnknownMethod]
+
+
+def test_an_instructed_checkpoint_takes_the_sentence_itself() -> None:
+    values = INSTRUCTION | {"source_prompt": None, "info": INSTRUCTED}
+    told = resolved(**values | {"instruction": "let it snow"}).edit()
+    assert (told.target_prompt, told.config.method) == ("let it snow", "instruct-pix2pix")
+    assert told.instruction is not None
+    assert (told.instruction.read_by, told.instruction.phrase) == ("checkpoint", None)
+    found = resolved(masks=0, **values).edit()
+    assert found.instruction is not None
+    assert found.instruction.phrase == "left carpet"
+    refused(InstructionNotUnderstood, "instruction", masks=0, **values | {"instruction": "let it snow"})
+
+
+def test_that_rules_stood_in_for_a_language_model_is_told() -> None:
+    checkpoint = model_info(methods=tuple(METHODS)).as_checkpoint(from_tokenizers(tokenizer_json()))
+    away = LanguageModel("http://127.0.0.1:1/v1", "small", timeout_s=1)
+    asked = read_asked({"source_prompt": PROMPTS["source_prompt"], "instruction": "make the carpet purple"})
+    edit = resolve(asked, checkpoint, read=away).edit()
+    away.close()
+    (warning,) = edit.warnings
+    assert (warning.code, warning.field) == ("read_by_rules", "instruction")
+    assert "cannot be reached" in warning.message

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from magedit.errors import SeveralFound
-from magedit.masks.phrases import Phrase
+from magedit.masks.phrases import Phrase, bare
 
 BOXES = [(40.0, 10.0, 20.0, 20.0), (0.0, 30.0, 10.0, 10.0), (80.0, 0.0, 15.0, 15.0)]
 """The middle and largest one, the left and lowest one, the right and highest one."""
@@ -52,3 +52,16 @@ def test_one_needs_no_choice() -> None:
 def test_words_of_choice_alone_are_the_thing() -> None:
     assert Phrase.read("the left").thing
     assert Phrase.read("right on the money").thing == "on the money"
+
+
+@pytest.mark.parametrize(
+    ("thing", "words"),
+    [
+        ("a red carpet", "a carpet"),
+        ("the left red sofa", "the left sofa"),
+        ("a palm tree", "a palm tree"),
+        ("the largest striped pillow", "the largest pillow"),
+    ],
+)
+def test_attention_is_asked_for_the_bare_thing(thing: str, words: str) -> None:
+    assert bare(thing) == words

@@ -48,7 +48,7 @@ def test_attention_finds_the_sofas_of_rooms(demo: MAGEditPipeline) -> None:
         if all(thing.kind != "sofa" for thing in scene.things):
             continue
         true = np.asarray(draw_mask(scene, scene.find("sofa"))) > 0
-        ((picture, score),) = find(demo.backbone, draw_scene(scene), "sofa")
+        ((picture, score),), _ = find(demo.backbone, draw_scene(scene), "sofa")
         selected = np.asarray(picture) > 0
         overlaps.append(float((selected & true).sum() / (selected | true).sum()))
         assert 0 < score <= 1
@@ -59,7 +59,7 @@ def test_the_map_covers_the_whole_picture_and_the_model_is_left_as_it_was(demo: 
     image = draw_scene(with_a_sofa(), 256).crop((0, 40, 256, 200))
     before = {name: value.clone() for name, value in demo.unet.state_dict().items()}
     assert heat(demo.backbone, image, "sofa").shape == (16, 16)
-    ((picture, _),) = find(demo.backbone, image, "sofa")
+    ((picture, _),), _ = find(demo.backbone, image, "sofa")
     assert picture.size == image.size
     assert all(torch.equal(before[name], value) for name, value in demo.unet.state_dict().items())
 
@@ -75,7 +75,8 @@ def test_words_choose_among_places(demo: MAGEditPipeline) -> None:
     pictures = [Thing(kind="picture", x=x, y=24, side=side, colour="red") for x, side in ((24, "left"), (104, "right"))]
     image = draw_scene(scene.with_things(pictures))
     for side, thing in zip(("left", "right"), pictures, strict=True):
-        ((mask, _),) = find(demo.backbone, image, f"{side} picture")
+        ((mask, _),), seen = find(demo.backbone, image, f"{side} picture")
+        assert [each.chosen for each in seen].count(True) == 1
         box = mask.getbbox()
         assert box is not None
         assert abs((box[0] + box[2]) / 2 - thing.x) < 8

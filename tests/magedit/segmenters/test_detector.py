@@ -47,12 +47,15 @@ def test_a_thing_by_words_is_segmented_in_its_box(
     alone = Finders(detector=detector)
     found = alone.find(picture(), MaskPrompt(words="largest sofa"))
     assert (found.found_by, len(found.masks), found.masks[0].candidate.label) == ("detector", 1, "largest sofa")
+    things = detector.detect(picture(), "sofa")
+    assert [each.box for each in found.seen] == [each.box for each in things]
+    assert sum(each.chosen for each in found.seen) == 1
     *_, width, height = found.masks[0].candidate.box
     assert found.masks[0].candidate.area == width * height  # the detector's box itself
     both = Finders(detector=detector, segmenter=SamSegmenter.load(sam))
     assert both.finds_by == ("points", "box", "words")
     assert both.find(picture(), MaskPrompt(words="largest sofa")).masks[0].picture.size == (90, 60)
-    if len(detector.detect(picture(), "sofa")) > 1:
+    if len(things) > 1:
         with pytest.raises(SeveralFound):
             alone.find(picture(), MaskPrompt(words="sofa"))
 

@@ -44,7 +44,7 @@ def test_what_can_be_carried_out_is_resolved() -> None:
     assert request.artifacts == ("crop", "trace")
     assert [region.words for region in request.regions] == [("purple carpet",)]
     assert (image.mode, image.size) == ("RGB", SIZE)
-    assert [each.getpixel((15, 15)) for each in masks] == [0]
+    assert [each and each.getpixel((15, 15)) for each in masks] == [0]
 
 
 def test_pictures_are_held_against_the_limits() -> None:

@@ -30,7 +30,6 @@ from service.app import create_app
 from service.backend import Backend
 from service.edits.watcher import Snapshot, Watch
 from service.openai.answers import events
-from service.openai.finding import bare
 from service.openai.form import FIELDS, ImagesForm
 from tests.conftest import PATIENCE_S, wait_until
 from tests.jobs.desk import Desk
@@ -228,19 +227,6 @@ def test_without_a_mask_what_changes_is_looked_for(
         answer.headers[name] for name in ("mask-id", "edit-id")
     ]
     assert len(client.get("/v1/masks").json()["masks"]) == 1
-
-
-@pytest.mark.parametrize(
-    ("thing", "words"),
-    [
-        ("a red carpet", "a carpet"),
-        ("the left red sofa", "the left sofa"),
-        ("a palm tree", "a palm tree"),
-        ("the largest striped pillow", "the largest pillow"),
-    ],
-)
-def test_attention_is_asked_for_the_bare_thing(thing: str, words: str) -> None:
-    assert bare(thing) == words
 
 
 def test_a_detector_is_asked_for_the_thing_with_its_qualities(client: httpx.Client, announce: Announce) -> None:

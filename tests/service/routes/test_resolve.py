@@ -95,7 +95,6 @@ def test_cost_and_sources_are_reported(client: httpx.Client) -> None:
         ({"json": {**PROMPTS, "steps": 1}}, 422, "invalid_request", "steps"),
         ({"json": {**PROMPTS, "stepz": 9}}, 422, "invalid_request", "stepz"),
         ({"data": {**PROMPTS, "regions": "["}}, 422, "invalid_request", "regions"),
-        ({"json": {}}, 422, "invalid_request", "target_prompt"),
         ({"json": {**PROMPTS, "model": "sd9"}}, 422, "unknown_model", "model"),
         ({"json": {**PROMPTS, "source_edit": "0" * 32}}, 404, "not_found", None),
         ({"content": b"text"}, 415, "unsupported_media_type", None),
@@ -114,3 +113,16 @@ def test_the_picture_of_another_edit_says_what_it_shows(
     worker_side.succeed(worker_side.claim(edit["id"]))
     told = client.post(URL, json={"target_prompt": "a room with a green carpet", "source_edit": edit["id"]}).json()
     assert told["prompts"]["source_prompt"]["text"] == PROMPTS["target_prompt"]
+
+
+def test_an_instruction_is_shown_as_it_was_read(client: httpx.Client) -> None:
+    told = client.post(URL, json={"instruction": "make the left carpet purple"}).json()
+    assert told["instruction"]["phrase"] == "left carpet"
+    assert {name: prompt["text"] for name, prompt in told["prompts"].items() if prompt["text"]} == {
+        "source_prompt": "a carpet",
+        "target_prompt": "a purple carpet",
+    }
+    assert [each["field"] for each in client.post(URL, json={}).json()["problems"]] == ["target_prompt"]
+    refused = client.post(URL, json={"instruction": "make it purple"}).json()
+    assert [each["code"] for each in refused["problems"]] == ["instruction_not_understood"]
+    assert refused["instruction"] is None

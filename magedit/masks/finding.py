@@ -1,0 +1,101 @@
+"""Masks of regions that are to be found in the picture when the edit begins."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple, Protocol
+
+from PIL import Image
+
+from magedit.errors import InvalidEdit, NoFinder
+from magedit.images.masks import selected_by
+from magedit.instructions.reading import Instruction
+from magedit.masks.candidates import Candidate, Finder, FoundRegion, SeenThing
+from magedit.masks.raster import describe, operate
+from magedit.masks.shapes import MaskPrompt, MaskShape, under
+from magedit.report import EditMeasures
+
+
+class Described(Protocol):
+    """A mask that was found; see `magedit.segmenters.finder.FoundMask`."""
+
+    @property
+    def picture(self) -> Image.Image: ...
+    @property
+    def candidate(self) -> Candidate: ...
+
+
+class Candidates(Protocol):
+    """The masks that were found; see `magedit.segmenters.finder.FoundMasks`."""
+
+    @property
+    def masks(self) -> Sequence[Described]: ...
+    @property
+    def found_by(self) -> Finder: ...
+    @property
+    def seen(self) -> tuple[SeenThing, ...]: ...
+
+
+class MaskFinder(Protocol):
+    """What finds masks; see `magedit.segmenters.finder.Finders`."""
+
+    def find(self, image: Image.Image, prompt: MaskPrompt) -> Candidates: ...
+
+
+class Located(NamedTuple):
+    """Masks (L, 0 and 255; soft ones grey) by region, their descriptions, and the seconds that finding them took."""
+
+    masks: Mapping[int, Image.Image]
+    found: tuple[FoundRegion, ...]
+    seconds: float
+
+    def noted(self, measures: EditMeasures, instruction: Instruction | None) -> EditMeasures:
+        """The measures of an edit with what came before it: reading the instruction, finding the masks."""
+        before = {"read": instruction.seconds} if instruction else {}
+        if self.found:
+            before["find"] = self.seconds
+        return replace(measures, stage_seconds=before | measures.stage_seconds, found=self.found)
+
+
+def locate(
+    finder: MaskFinder | None,
+    image: Image.Image,
+    shapes: Mapping[int, MaskShape],
+    *,
+    instructed: bool = False,
+    field: str = "mask_shapes",
+) -> Located:
+    """Find the masks of ``shapes``, by region, and carry out their operations.
+
+    Args:
+        finder: what finds them; None: there is nothing.
+        image: the picture, any size.
+        shapes: those with points or words.
+        field: of the shapes, for errors.
+        instructed: an instruction has told the words, so that it is to blame where they find nothing.
+
+    Raises:
+        InvalidEdit: there is nothing to find it with, nothing is found, or nothing is left after the operations; names
+            the part.
+    """
+    began = time.perf_counter()
+    masks, found = {}, []
+    for region, shape in shapes.items():
+        prompt, own = shape.to_find, f"{field}.{region}"
+        assert prompt is not None, "other masks are drawn or read"
+        try:
+            with under(own):
+                if finder is None:
+                    raise NoFinder(f"the model finds nothing by `{prompt.needs}`: give a mask", field=prompt.needs)
+                candidates = finder.find(image, prompt)
+        except InvalidEdit as error:
+            if instructed:
+                raise type(error)(error.message, field="instruction") from error
+            raise
+        best = candidates.masks[0]
+        masks[region] = operate(best.picture, shape, own)
+        described = describe(selected_by(masks[region]), best.candidate.score, prompt.words)
+        found.append(FoundRegion(region=region, found_by=candidates.found_by, seen=candidates.seen, **dict(described)))
+    return Located(masks, tuple(found), round(time.perf_counter() - began, 4))

@@ -1,0 +1,121 @@
+"""A chat endpoint over real HTTP: what it is asked, what it answers, and what happens when it does not."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from magedit.errors import LanguageModelUnavailable
+from magedit.instructions.language_model import ANSWER_MAX, LanguageModel
+
+ANSWER = {"phrase": "left sofa", "source_prompt": "a sofa", "target_prompt": "a blue sofa"}
+
+
+class Endpoint:
+    """Answers every request with ``status`` and ``body``, after ``pause_s``; keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.status, self.pause_s = 200, 0.0
+        self.body = completion(json.dumps(ANSWER))
+        self.asked: list[tuple[str, str | None, dict[str, Any]]] = []
+
+
+def completion(content: str) -> bytes:
+    return json.dumps({"choices": [{"message": {"role": "assistant", "content": content}}]}).encode()
+
+
+@pytest.fixture
+def endpoint() -> Iterator[tuple[Endpoint, str]]:
+    told = Endpoint()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            told.asked.append((self.path, self.headers["authorization"], body))
+            time.sleep(told.pause_s)
+            self.send_response(told.status)
+            self.send_header("content-length", str(len(told.body)))
+            self.end_headers()
+            self.wfile.write(told.body)
+
+        def log_message(self, *args: Any) -> None:
+            del args
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield told, f"http://127.0.0.1:{server.server_address[1]}/v1"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def model(endpoint: tuple[Endpoint, str]) -> Iterator[LanguageModel]:
+    model = LanguageModel(endpoint[1] + "/", "small", key="secret", timeout_s=30)
+    yield model
+    model.close()
+
+
+def test_it_reads_any_language(endpoint: tuple[Endpoint, str], model: LanguageModel) -> None:
+    read = model("pinta el sofá izquierdo de azul", None, ("a", "sofa", "blue"))
+    assert (read.read_by, read.phrase, read.source_prompt, read.target_prompt) == (
+        "language-model",
+        *ANSWER.values(),
+    )
+    assert read.seconds > 0
+    assert read.warning is None
+    ((path, authorization, body),) = endpoint[0].asked
+    assert (path, authorization, body["model"]) == ("/v1/chat/completions", "Bearer secret", "small")
+    assert json.loads(body["messages"][-1]["content"]) == {
+        "instruction": "pinta el sofá izquierdo de azul",
+        "caption": None,
+    }
+    assert body["messages"][0]["content"].endswith(": a blue sofa")
+    assert body["response_format"]["type"] == "json_schema"
+
+
+def test_a_caption_stays_as_it_was_given(model: LanguageModel) -> None:
+    assert model("make the sofa blue", "a red sofa").source_prompt == "a red sofa"
+
+
+BROKEN: dict[str, tuple[Callable[[Endpoint], None], str]] = {
+    "refuses": (lambda told: setattr(told, "status", 401), "answered with status 401"),
+    "is no chat": (lambda told: setattr(told, "body", b"<html>"), "not of the form asked for"),
+    "is prose": (lambda told: setattr(told, "body", completion("Sure!")), "not of the form asked for"),
+    "lacks a prompt": (
+        lambda told: setattr(told, "body", completion(json.dumps(ANSWER | {"target_prompt": ""}))),
+        "not of the form asked for",
+    ),
+    "never ends": (lambda told: setattr(told, "body", b"x" * (ANSWER_MAX + 1)), f"more than {ANSWER_MAX} bytes"),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_where_it_fails_rules_read_the_instruction_and_say_so(
+    endpoint: tuple[Endpoint, str], model: LanguageModel, how: str
+) -> None:
+    arrange, told = BROKEN[how]
+    arrange(endpoint[0])
+    read = model("make the sofa blue", None)
+    assert (read.read_by, read.target_prompt) == ("rules", "a blue sofa")
+    assert told in str(read.warning)
+    with pytest.raises(LanguageModelUnavailable) as caught:
+        model("mach das Sofa blau", None)
+    assert told in caught.value.message
+    assert "By rules it is not understood" in caught.value.message
+    assert caught.value.field == "instruction"
+
+
+def test_one_that_is_slow_or_away_is_not_waited_for(endpoint: tuple[Endpoint, str]) -> None:
+    endpoint[0].pause_s = 2.0
+    for url, told in ((endpoint[1], "no answer within 0.1 s"), ("http://127.0.0.1:1/v1", "cannot be reached")):
+        model = LanguageModel(url, "small", timeout_s=0.1)
+        assert told in str(model("make the sofa blue", None).warning)
+        model.close()
