@@ -29,28 +29,30 @@ from magedit.client import Client
 from magedit.config import EditConfig, Region
 from magedit.passes import BATCH_RESULTS
 from magedit.pipelines.mag_edit import MAGEditPipeline
+from magedit.pipelines.output import MAGEditOutput
 from magedit.report import Progress
 
 LIMIT_MIB = 4096.0
 """Limit of an edit with default settings, so that a worker fits a card of 8 GB."""
 
 
-def peaks(pipe: MAGEditPipeline, config: EditConfig) -> dict[str, float]:
-    """Peak MiB of each stage of one edit, weights included."""
+def peaks(pipe: MAGEditPipeline, config: EditConfig) -> tuple[dict[str, float], MAGEditOutput]:
+    """Peak MiB of each stage of one edit, weights included; and the edit."""
     size = pipe.size
     image = Image.effect_noise((size, size), 60).convert("RGB")
     mask = Image.new("L", (size, size))
     mask.paste(255, (size // 4, size // 4, size // 2, size // 2))
     found: dict[str, float] = {}
-    with Living([tensor for part in weights(pipe).values() for tensor in part]) as living:
+    parts = pipe.backbone.parts
+    with Living(tensor for part in parts for tensor in (*part.parameters(), *part.buffers())) as living:
 
         def note(progress: Progress) -> None:
             found[progress.stage] = max(found.get(progress.stage, 0.0), living.peak / MIB)
             living.restart()
 
-        pipe(image, [mask], "a room", "a red room", [Region(words=("red",))], config, on_progress=note)
+        output = pipe(image, [mask], "a room", "a red room", [Region(words=("red",))], config, on_progress=note)
         found["end"] = living.peak / MIB
-    return found
+    return found, output
 
 
 def resident_mib(pid: int) -> float:
@@ -109,11 +111,11 @@ def main() -> int:
     figures: dict[str, Any] = {
         name: sum(t.untyped_storage().nbytes() for t in part) / MIB for name, part in weights(pipe).items()
     }
-    figures["default"] = peaks(pipe, config)
+    figures["default"] = peaks(pipe, config)[0]
     together = f"{asked.results} results"
-    figures[together] = peaks(pipe, replace(config, n=asked.results))
+    figures[together] = peaks(pipe, replace(config, n=asked.results))[0]
     pipe.unet.enable_gradient_checkpointing()
-    figures["gradient checkpointing"] = peaks(pipe, config)
+    figures["gradient checkpointing"] = peaks(pipe, config)[0]
     table = Table("", *figures["default"], title=f"peak MiB of an edit at {pipe.size} px, {asked.dtype}")
     for name in ("default", together, "gradient checkpointing"):
         table.add_row(name, *(f"{value:.0f}" for value in figures[name].values()))

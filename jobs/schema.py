@@ -361,6 +361,8 @@ class ModelInfo(Frozen):
     traits: tuple[Trait, ...] = STABLE_DIFFUSION
     defaults: dict[str, Any] = {}
     loras: tuple[str, ...] = ()
+    embeddings: tuple[str, ...] = ()
+    max_clip_skip: int = 0
     finds_by: tuple[FindsBy, ...] = ()
     detects: bool = False
 
@@ -377,6 +379,7 @@ class ModelInfo(Frozen):
             traits=self.traits,
             defaults=self.defaults,
             loras=self.loras,
+            max_clip_skip=self.max_clip_skip,
         )
 
 

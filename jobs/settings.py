@@ -164,6 +164,11 @@ class Settings(BaseSettings):
         default=(),
         description='LoRAs of `MAGEDIT_LORA_DIR` that the worker adds to its checkpoint for good: `["name:0.8"]`.',
     )
+    embedding_dir: Path | None = Field(
+        default=None,
+        description="Folder of textual inversion embeddings (`.safetensors`, `.pt`, `.bin`) that the worker adds to "
+        "its checkpoint: each is a word of prompts by its file's name. Empty: none.",
+    )
     safety_checker: bool = Field(
         default=True, description="Load the checkpoint's safety checker, if it has one; `false` leaves it out."
     )

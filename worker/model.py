@@ -160,6 +160,8 @@ def load(settings: Settings, mask_models: MaskModels | None = None) -> ServedMod
     pipe.batch_results = settings.batch_results
     pipe.preview_interval_s = settings.preview_interval_s
     pipe.lora_dir = settings.lora_dir
+    if settings.embedding_dir is not None:
+        pipe.backbone.add_embeddings(settings.embedding_dir)
     _merge_loras(pipe, settings)
     if settings.low_memory:
         save_memory(pipe, device)
@@ -172,13 +174,13 @@ def load(settings: Settings, mask_models: MaskModels | None = None) -> ServedMod
     own_bytes = segmenter.size_bytes if segmenter is not None and segmenter is not shared.segmenter else 0
     loaded = segmenter, shared.detector
     finders = Finders(segmenter=loaded[0], detector=loaded[1]) if instructed else Finders.of(pipe.backbone, *loaded)
-    tokenizer_json = backbone.tokenizer_json()
+    tokenizer_json, words = backbone.tokenizer_json(), vocabulary(checkpoint)
     info = ModelInfo(
         name=settings.model,
         checkpoint=settings.checkpoint or "demo",
         image_size=backbone.size,
         max_prompt_tokens=backbone.max_tokens,
-        vocabulary=vocabulary(checkpoint),
+        vocabulary=None if words is None else (*words, *backbone.embeddings),
         domain=domain(checkpoint),
         tokenizer_sha256=tokenizer_sha256(tokenizer_json),
         methods=(pipe.method,) if instructed else suited_methods(traits),
@@ -192,6 +194,8 @@ def load(settings: Settings, mask_models: MaskModels | None = None) -> ServedMod
         finds_by=finders.finds_by,
         detects=finders.detector is not None,
         loras=() if instructed else names_in(settings.lora_dir),
+        embeddings=backbone.embeddings,
+        max_clip_skip=0 if instructed else pipe.backbone.max_clip_skip,
     )
     served = ServedModel(
         editor=pipe,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
 import torch
@@ -178,7 +179,9 @@ class AttentionEdit:
     ``self_map`` (heads, N, N): the source's self attention in place of the layer's own (P2P 2208.01626, 3.2).
     ``base`` (heads, N, K) and ``share`` (K,): the layer's own cross attention A becomes ``base + share * A``, or
     ``base`` alone without a ``share``; refine, replace, their windows and the equalizer all have this form.
-    ``read``: keep the resulting map.
+    ``columns`` (K,) and ``take`` (K,), of a joint layer: ``base`` is a kept map, of which these columns times these
+    factors count; it is formed when the layer runs, so that no second copy lives.
+    ``read``: keep the resulting map. ``rounded``, of a joint layer: keep it in the network's number format.
     ``own_pair`` (2, heads, N, width): the source's queries and keys in place of the layer's own, which is its map
     without forming it; in a joint layer among the picture's positions alone. ``read_pair``: keep the layer's own, of a
     joint layer the picture's, under `pair_name`.
@@ -190,7 +193,10 @@ class AttentionEdit:
     self_map: Tensor | None = None
     base: Tensor | None = None
     share: Tensor | None = None
+    columns: Tensor | None = None
+    take: Tensor | None = None
     read: bool = False
+    rounded: bool = False
     self_pair: Tensor | None = None
     read_pair: bool = False
     own_pair: Tensor | None = None
@@ -271,6 +277,14 @@ class Loaded(Protocol):
     def max_tokens(self) -> int:
         """Tokens of a prompt, begin and end included (77 for CLIP)."""
 
+    @property
+    def embeddings(self) -> tuple[str, ...]:
+        """The words that stand for learned vectors."""
+
+    def add_embeddings(self, folder: Path) -> None:
+        """Add the textual inversions in ``folder`` to tokenizers and text encoders for good, each a word by its file's
+        name; `CheckpointError` if one does not fit, or the family takes none."""
+
     def tokenizer_json(self) -> str:
         """The tokenizer as ``tokenizer.json``, for processes without transformers."""
 
@@ -331,8 +345,13 @@ class Backbone(Loaded, Protocol):
         """Tokens in the order of the maps' columns, begin and end included, unpadded and uncut, with their spans in
         ``prompt``; a word that several text encoders read has the columns of each."""
 
-    def encode(self, prompt: str) -> Conditioning:
-        """One row, fp32, padded to the encoders' length."""
+    @property
+    def max_clip_skip(self) -> int:
+        """The most that ``clip_skip`` may be; 0: the network is told no states of CLIP."""
+
+    def encode(self, prompt: str, clip_skip: int = 0) -> Conditioning:
+        """One row, fp32, padded to the encoders' length; of CLIP's last layers ``clip_skip`` are left out, besides
+        those that the family leaves out by itself (as in diffusers)."""
 
     def predict(self, latents: Tensor, timestep: float, conditioning: Conditioning) -> Tensor:
         """The network's output, fp32, of the latents' shape; `DiffusionProcess.prediction` reads it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -57,9 +58,17 @@ class FlowTransformer(DiffusersBackbone, DiffusionPipeline):  # type: ignore[mis
 
     # --- derived ---
 
+    embeddings: tuple[str, ...] = ()
+
+    def add_embeddings(self, folder: Path) -> None:
+        raise CheckpointError(
+            f"the embeddings in {folder} cannot be used: textual inversion is for the text encoders of Stable "
+            "Diffusion 1.x, 2.x and XL; leave MAGEDIT_EMBEDDING_DIR empty"
+        )
+
     @property
     def defaults(self) -> Mapping[str, Any]:
-        return {**self.own_defaults, **(self.config.edit_defaults or {})}
+        return {"denominator": "text", **self.own_defaults, **(self.config.edit_defaults or {})}
 
     @property
     def dtype(self) -> torch.dtype:

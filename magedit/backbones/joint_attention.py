@@ -83,7 +83,7 @@ def keep(projected: Projected, name: str, edit: AttentionEdit, kept: Sequence[Ke
             maps[pair_name(name)] = torch.stack([query, key])
     if edit.read:
         for maps, each in zip(kept, word_maps(own, edit), strict=True):
-            maps[name] = each
+            maps[name] = each.to(own.query.dtype) if edit.rounded else each
 
 
 def word_maps(own: Projected, edit: AttentionEdit) -> Tensor:
@@ -99,8 +99,8 @@ def word_maps(own: Projected, edit: AttentionEdit) -> Tensor:
     image = _log_sum_exp(query.float() * scale, key.float())
     total = torch.logaddexp(image, scores.logsumexp(-1))
     maps: Tensor = (scores - total[..., None]).exp()
-    if edit.base is not None:
-        maps = edit.base.expand_as(maps) if edit.share is None else torch.addcmul(edit.base, edit.share, maps)
+    if (base := _base(edit)) is not None:
+        maps = base.expand_as(maps) if edit.share is None else torch.addcmul(base, edit.share, maps)
     return maps
 
 
@@ -130,6 +130,16 @@ def _plain(projected: Projected) -> tuple[Tensor, Tensor]:
     return out[:, :, :positions], out[:, :, positions:]
 
 
+def _base(edit: AttentionEdit) -> Tensor | None:
+    """The source's part of an edited map, (heads, positions, columns), fp32."""
+    base = edit.base
+    if base is None:
+        return None
+    if edit.columns is not None:
+        base = base[..., edit.columns]
+    return base.float() if edit.take is None else base * edit.take
+
+
 def _edited(own: Projected, edit: AttentionEdit) -> tuple[Tensor, Tensor]:
     """The conditional rows' output."""
     key, value = torch.cat([own.key, own.text_key], 2), torch.cat([own.value, own.text_value], 2)
@@ -148,7 +158,6 @@ def _edited(own: Projected, edit: AttentionEdit) -> tuple[Tensor, Tensor]:
         key = torch.cat([F.pad(source_key, (0, width)), F.pad(own.text_key, (width, 0))], 2)
         value = F.pad(value, (0, width))
     image = F.scaled_dot_product_attention(query, key, value, scale=width**-0.5)[..., :width]
-    if edit.base is not None:
-        base = edit.base.to(value.dtype)
-        image = image + torch.einsum("hnk,rhkw->rhnw", base, own.text_value)
+    if (base := _base(edit)) is not None:
+        image = image + torch.einsum("hnk,rhkw->rhnw", base.to(value.dtype), own.text_value)
     return image, text

@@ -240,4 +240,6 @@ class Model(ResponseModel):
     image_size: int
     max_prompt_tokens: int
     loras: tuple[str, ...] = ()
+    embeddings: tuple[str, ...] = ()
+    max_clip_skip: int = 0
     domain: str | None = None

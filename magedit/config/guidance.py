@@ -9,7 +9,7 @@ from annotated_types import Ge, Le, MaxLen
 from typing_extensions import Doc
 
 from magedit.config.sampling import SamplingParameters
-from magedit.config.types import ConstraintName, Fraction
+from magedit.config.types import ConstraintName, Denominator, Fraction
 
 STRENGTH_POWER = 1.5
 """Power of `strength` in the step size and in the number of guidance updates. Measured on the demo's edits: the token
@@ -37,6 +37,14 @@ class GuidanceParameters(SamplingParameters):
         ConstraintName,
         Doc("What guidance maximises inside the mask: `token` ratio, `spatial` ratio, or `both` (paper 4.2)."),
     ] = "token"
+    denominator: Annotated[
+        Denominator | None,
+        Doc(
+            "With joint attention, what a word's share of a position is measured by: `text`, the prompt's tokens "
+            "(arXiv 2507.01496), or `joint`, all that the position attends to, the picture as well. Empty: the "
+            "checkpoint's own, else `text`."
+        ),
+    ] = None
     guidance_step_size: Annotated[
         float | None,
         Ge(0.0),

@@ -75,6 +75,15 @@ class SamplingParameters(Parameters):
             "`GET /v1/models` lists the names."
         ),
     ] = ()
+    clip_skip: Annotated[
+        int,
+        Ge(0),
+        Le(11),
+        Doc(
+            "Last layers of CLIP's text encoder that are left out, counted as in diffusers: 1 is what other programs "
+            "call clip skip 2. For this edit and its inversion."
+        ),
+    ] = 0
     eta: Annotated[
         Fraction,
         Doc("Share of fresh noise in the edit's sampling steps (DDIM, arXiv 2010.02502, eq. 16); 0 is deterministic."),

@@ -46,3 +46,4 @@ class Checkpoint:
     traits: tuple[Trait, ...] = STABLE_DIFFUSION
     defaults: Mapping[str, Any] = field(default_factory=dict)
     loras: Collection[str] = ()
+    max_clip_skip: int = 0

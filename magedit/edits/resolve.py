@@ -312,6 +312,12 @@ def _of_methods(asked: AskedEdit, checkpoint: Checkpoint) -> tuple[EditConfig, .
 def _check_methods(config: EditConfig, checkpoint: Checkpoint) -> None:
     check_suited(config, checkpoint.traits, checkpoint.name)
     check_loras(config.lora, checkpoint.loras, checkpoint.name)
+    if config.clip_skip > checkpoint.max_clip_skip:
+        raise InvalidParameter(
+            f"clip_skip {config.clip_skip}: of model {checkpoint.name!r} at most {checkpoint.max_clip_skip} layers can "
+            "be left out",
+            field="clip_skip",
+        )
     if config.method not in checkpoint.methods:
         raise UnknownMethod(
             f"model {checkpoint.name!r} has no method {config.method!r}; it has {', '.join(checkpoint.methods)}"

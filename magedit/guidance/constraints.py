@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from magedit.config import GuidanceParameters, MaskResampling
+from magedit.config import Denominator, GuidanceParameters, MaskResampling
 from magedit.errors import EmptyMask
 from magedit.report import Ratios
 
@@ -53,27 +53,32 @@ def resample_mask(mask: Tensor, side: int, how: MaskResampling) -> Tensor:
     return resampled
 
 
-def token_ratio(maps: Tensor, tokens: Sequence[int], mask: Tensor) -> Tensor:
+def token_ratio(maps: Tensor, tokens: Sequence[int], mask: Tensor, denominator: Denominator | None = None) -> Tensor:
     """v: the word's share of each position's attention, mean over the mask (paper 4.2, token ratio).
 
     Args:
-        maps: cross attention (heads, positions, keys); rows need not sum to 1.
+        maps: attention to the text (heads, positions, keys); rows need not sum to 1.
         tokens: the word's key indices.
         mask: (positions,) of 0 and 1, not empty.
+        denominator: of the share: ``text``, the row's sum (the default), or ``joint``, the maps as they are.
 
     Returns:
         (heads,), each in 0..1.
     """
-    share = _columns(maps, tokens).mean(-1) / maps.sum(-1).clamp_min(RATIO_EPSILON)
+    share = _columns(maps, tokens).mean(-1)
+    if denominator != "joint":
+        share = share / maps.sum(-1).clamp_min(RATIO_EPSILON)
     return (share * mask).sum(-1) / mask.sum().clamp_min(1)
 
 
-def spatial_ratio(maps: Tensor, tokens: Sequence[int], mask: Tensor) -> Tensor:
+def spatial_ratio(maps: Tensor, tokens: Sequence[int], mask: Tensor, denominator: Denominator | None = None) -> Tensor:
     """a: the share of the word's attention that lies inside the mask (paper 4.2, spatial ratio).
 
-    Arguments and result as `token_ratio`.
+    Arguments and result as `token_ratio`, but that ``joint`` is the default.
     """
     word = _columns(maps, tokens).sum(-1)
+    if denominator == "text":
+        word = word / maps.sum(-1).clamp_min(RATIO_EPSILON)
     return (word * mask).sum(-1) / word.sum(-1).clamp_min(RATIO_EPSILON)
 
 
@@ -104,7 +109,7 @@ def constraint_loss(
         maps: layer name -> (heads, positions, keys).
         sides: layer name -> side of its map.
         targets: the words.
-        config: constraint, weights and lambda.
+        config: constraint, denominator, weights and lambda.
 
     Returns:
         A scalar.
@@ -118,18 +123,22 @@ def constraint_loss(
         for target in targets:
             mask = target.masks[sides[name]]
             if config.constraint != "spatial":
-                ratio = token_ratio(layer_maps, target.tokens, mask)
+                ratio = token_ratio(layer_maps, target.tokens, mask, config.denominator)
                 loss = token_ratio_loss(1 - ratio if target.negative else ratio)
                 terms.append(target.weight * token_weight * loss)
             if config.constraint != "token":
-                ratio = spatial_ratio(layer_maps, target.tokens, mask)
+                ratio = spatial_ratio(layer_maps, target.tokens, mask, config.denominator)
                 loss = spatial_ratio_loss(1 - ratio if target.negative else ratio, config.spatial_lambda)
                 terms.append(target.weight * spatial_weight * loss)
     return torch.stack(terms).sum() / (len(maps) * len(targets))
 
 
 def measure(
-    maps: Mapping[str, Tensor], sides: Mapping[str, int], targets: Sequence[WordTarget], regions: int
+    maps: Mapping[str, Tensor],
+    sides: Mapping[str, int],
+    targets: Sequence[WordTarget],
+    regions: int,
+    denominator: Denominator | None = None,
 ) -> tuple[Ratios, ...]:
     """Token and spatial ratio of each region: means over heads, layers and the region's (positive) words."""
     result = []
@@ -143,8 +152,8 @@ def measure(
         if not pairs:
             result.append(Ratios(token=0.0, spatial=0.0))
             continue
-        token = torch.stack([token_ratio(m, w.tokens, k).mean() for m, w, k in pairs]).mean()
-        spatial = torch.stack([spatial_ratio(m, w.tokens, k).mean() for m, w, k in pairs]).mean()
+        token = torch.stack([token_ratio(m, w.tokens, k, denominator).mean() for m, w, k in pairs]).mean()
+        spatial = torch.stack([spatial_ratio(m, w.tokens, k, denominator).mean() for m, w, k in pairs]).mean()
         result.append(Ratios(token=float(token), spatial=float(spatial)))
     return tuple(result)
 

@@ -23,7 +23,8 @@ class InversionCard(Card):
 
     ``plan`` gives the passes beyond the T of the trajectory itself.
 
-    ``made_with``: those of ``parameters`` that the trajectory depends on, besides ``steps`` and ``lora``.
+    ``made_with``: those of ``parameters`` that the trajectory depends on, besides ``steps``, ``lora`` and
+    ``clip_skip``.
     ``keeps_source``: the source branch is stored and need not be sampled again. ``full_precision``: it needs a UNet in
     float32. ``is_virtual``: there is no trajectory and no pass for it; the source is the picture under fresh noise at
     each step, and the edit follows the difference of the two predictions.

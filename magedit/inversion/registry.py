@@ -23,5 +23,5 @@ INVERSIONS: Mapping[InversionName, InversionCard] = MappingProxyType(
 
 def inversion_settings(config: EditConfig) -> dict[str, Any]:
     """The parameters that the inversion of ``config`` depends on, by name."""
-    names = ("steps", "inversion", "lora", *INVERSIONS[config.inversion].made_with)
+    names = ("steps", "inversion", "lora", "clip_skip", *INVERSIONS[config.inversion].made_with)
     return {name: getattr(config, name) for name in names}

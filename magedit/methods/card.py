@@ -38,7 +38,7 @@ ALL_INVERSIONS: Final[tuple[InversionName, ...]] = tuple(INVERSIONS)
 
 SAMPLING: Final = (
     *("steps", "guidance_scale", "negative_prompt", "mask_resampling", "mask_softness"),
-    *("crop_context", "paste_margin", "eta", "seed", "n", "lora"),
+    *("crop_context", "paste_margin", "eta", "seed", "n", "lora", "clip_skip"),
 )
 INVERTED: Final = (*SAMPLING, "variation")
 MEASURED: Final = ("guided_fraction",)

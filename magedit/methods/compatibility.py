@@ -23,6 +23,7 @@ CHOSEN = (
     "mask_source",
     "mask_softness",
     "lora",
+    "clip_skip",
 )
 """Parameters that are off by default: a method that does not use one refuses it. It ignores others, so that one set of
 parameters serves several methods."""
@@ -30,6 +31,7 @@ parameters serves several methods."""
 UNSUITED: Mapping[str, Mapping[Trait, str]] = MappingProxyType(
     {
         "negative_prompt": WITHOUT_UNCONDITIONAL,
+        "denominator": {"cross-attention": "its layers attend to the prompt alone, so that both are the same"},
         "self_replace_max_positions": {"joint-attention": "its attention layers all have the same size"},
     }
 )

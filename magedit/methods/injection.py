@@ -109,6 +109,7 @@ class Injection:
             site.name: AttentionEdit(
                 read=(site.kind == "self" and not site.paired) or self._takes_text(site, step),
                 read_pair=(site.kind == "joint" or site.paired) and self._takes_self(site, step),
+                rounded=site.kind == "joint",
             )
             for site in self.sources(step)
         }
@@ -125,7 +126,10 @@ class Injection:
                 edits[site.name] = AttentionEdit(own_pair=kept) if site.paired else AttentionEdit(self_map=kept)
                 continue
             edit = AttentionEdit(read=site.name in read)
-            if self._takes_text(site, step):
+            if self._takes_text(site, step) and site.kind == "joint" and self.mapping.dim() == 1:
+                columns = None if self._is_one_to_one else self.mapping
+                edit = replace(edit, base=maps[site.name], columns=columns, take=take, share=mixed)
+            elif self._takes_text(site, step):
                 edit = replace(edit, base=self._spread(maps[site.name]) * take, share=mixed)
             if self._takes_self(site, step):
                 edit = replace(edit, own_pair=maps[pair_name(site.name)])
@@ -141,7 +145,7 @@ class Injection:
         """A source map (heads, positions, source tokens) over the target's tokens."""
         if self._is_one_to_one:
             return source
-        return source[:, :, self.mapping] if self.mapping.dim() == 1 else source @ self.mapping
+        return source[:, :, self.mapping] if self.mapping.dim() == 1 else source.float() @ self.mapping
 
     @cached_property
     def _is_one_to_one(self) -> bool:

@@ -35,7 +35,7 @@ class Watch:
             return
         task = self._task
         maps = {name: maps[name] for name in self._sides}
-        after = measure(maps, self._sides, task.words, task.regions)
+        after = measure(maps, self._sides, task.words, task.regions, task.config.denominator)
         self._shares.append(self._regions(maps))
         trace = StepTrace(
             step=step,

@@ -96,6 +96,7 @@ class MAGEditPipeline(Pipeline):
             traits=self.backbone.traits,
             defaults=self.backbone.defaults,
             loras=names_in(self.lora_dir),
+            max_clip_skip=self.backbone.max_clip_skip,
         )
 
     def _read(self, prompt: str) -> Encoded:
@@ -129,9 +130,8 @@ class MAGEditPipeline(Pipeline):
         expected[Stage.EDIT] = 0.0
         with self._unchanged(config), shown(self._bar, on_progress) as report:
             crop = inputs.crop(self.backbone.size, config.crop_context)
-            inversion = self._invert(
-                inputs, crop, source_prompt, config, Meter(expected, report), cache(self.backbone.encode)
-            )
+            encode = cache(partial(self.backbone.encode, clip_skip=config.clip_skip))
+            inversion = self._invert(inputs, crop, source_prompt, config, Meter(expected, report), encode)
         self.backbone.release()
         return inversion
 
@@ -316,7 +316,7 @@ class MAGEditPipeline(Pipeline):
     ) -> MAGEditOutput:
         original, image, union = inputs.original, inputs.image, inputs.union
         backbone = self.backbone
-        reused, encode = inversion is not None, cache(backbone.encode)
+        reused, encode = inversion is not None, cache(partial(backbone.encode, clip_skip=config.clip_skip))
         crop = inputs.crop(backbone.size, config.crop_context)
         with shown(self._bar, on_progress) as report:
             meter = Meter(expected_work(config, inverted=reused), report)

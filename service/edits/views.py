@@ -134,6 +134,8 @@ class Model(View):
     )
     defaults: dict[str, Any] = Field(description="Its own defaults of parameters.")
     loras: tuple[str, ...] = Field(description="Names that `lora` may have.")
+    embeddings: tuple[str, ...] = Field(description="Words of prompts that stand for learned vectors.")
+    max_clip_skip: int = Field(description="The most that `clip_skip` may be.")
     device: str
     dtype: str
     step_seconds: float | None = Field(description="Measured seconds per denoising step of an edit with one result.")

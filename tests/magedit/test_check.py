@@ -37,7 +37,7 @@ def test_it_is_what_is_loaded(checkpoint: Path, dtype: str) -> None:
         assert number == sum(each.numel() for each in weights)
         assert fit.memory.weights[name] == sum(each.numel() * each.element_size() for each in weights)
     assert set(INVERSIONS) - set(fit.inversions) == (set() if dtype == "float32" else {"null-text"})
-    assert set(fit.unsuited) == {"flow-edit"}
+    assert set(fit.unsuited) == {"flow-edit", "denominator"}
 
 
 @pytest.mark.parametrize("folder", [CHECKPOINT, None])

@@ -112,7 +112,7 @@ def _clip_config(projection: int) -> CLIPTextConfig:
         vocab_size=len(tokenizer),
         hidden_size=16,
         intermediate_size=32,
-        num_hidden_layers=2,
+        num_hidden_layers=3,
         num_attention_heads=2,
         projection_dim=projection,
         bos_token_id=tokenizer.bos_token_id,

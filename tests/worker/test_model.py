@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from jobs.schema import JobRecord
 from jobs.settings import Settings
 from magedit.config import EditConfig, Region
 from magedit.demo import checkpoint_path
+from magedit.edits.asked import read_asked
+from magedit.edits.resolve import resolve
 from magedit.errors import CheckpointError
 from magedit.images.masks import outside_difference
 from magedit.inversion.registry import INVERSIONS
@@ -23,6 +26,7 @@ from tests.jobs.desk import Desk, png
 from tests.magedit.backbones.sdxl.tiny import sdxl_checkpoint
 from tests.magedit.backbones.tiny_lora import lora_file
 from tests.magedit.pipelines.test_instruct import instruct_checkpoint
+from tests.magedit.tiny import write_flux, write_sd3
 from tests.worker.conftest import CHECKPOINT
 from worker import edit
 from worker.inversion_cache import Inversions
@@ -89,6 +93,23 @@ def test_sdxl_is_served_with_every_method_and_inversion(desk: Desk, tmp_path: Pa
     assert (info.family, info.image_size, info.max_prompt_tokens) == ("sdxl", 256, 77)
     assert info.methods == FOR_DIFFUSION
     assert info.inversions == tuple(INVERSIONS)
+    _edit_of(desk, served)
+
+
+@pytest.mark.parametrize(("write", "family"), [(write_sd3, "sd3"), (write_flux, "flux")])
+def test_models_with_joint_attention_are_served(
+    desk: Desk, tmp_path: Path, write: Callable[[Path], Path], family: str
+) -> None:
+    served = load(Settings(checkpoint=str(write(tmp_path / family)), model=family, device="cpu"))
+    assert (served.info.family, served.info.image_size) == (family, 128)
+    assert "flow-edit" in served.info.methods
+    assert served.info.inversions == ("direct", "ddim") if family == "flux" else "null-text" in served.info.inversions
+    assert served.info.defaults["denominator"] == "text"
+    _edit_of(desk, served)
+
+
+def _edit_of(desk: Desk, served: ServedModel) -> None:
+    """An edit of the queue, carried out by a served model: the picture changes inside the mask alone."""
     record = desk.submit("a red sofa", config=EditConfig(steps=2, max_iterations=1))
     desk.store.put(record.image, png(picture()), "image/png")
     mask = Image.new("L", picture().size)
@@ -129,6 +150,33 @@ def test_loras_for_good_and_for_one_edit(desk: Desk, tmp_path: Path) -> None:
 
     with pytest.raises(CheckpointError, match=r"no LoRA 'lost'.*MAGEDIT_LORAS"):
         load(settings.model_copy(update={"loras": ("lost",)}))
+
+
+def test_an_embedding_is_a_word_of_the_model(desk: Desk, tmp_path: Path) -> None:
+    plain = load(Settings(checkpoint=str(CHECKPOINT), device="cpu"))
+    torch.save(torch.randn(2, 32), tmp_path / "Velvet.pt")
+    settings = Settings(checkpoint=str(CHECKPOINT), device="cpu", embedding_dir=tmp_path)
+    served = load(settings)
+    assert (plain.info.embeddings, served.info.embeddings) == ((), ("velvet",))
+    assert served.fingerprint != plain.fingerprint
+    assert served.info.tokenizer_sha256 != plain.info.tokenizer_sha256
+    checkpoint = served.info.as_checkpoint(from_tokenizers(served.tokenizer_json))
+    asked = {"source_prompt": "a room with a sofa", "target_prompt": "a room with a velvet sofa"}
+    found = resolve(read_asked(asked), checkpoint)
+    assert found.tokens["target_prompt"] == found.tokens["source_prompt"] + 2
+    record = desk.submit(
+        "paint",
+        target_prompt=asked["target_prompt"],
+        regions=(Region(words=("velvet",)),),
+        config=EditConfig(steps=2, max_iterations=1),
+    )
+    claim = desk.records.claim(record.id, "w")
+    assert claim is not None
+    assert edit.run(claim, served.editor, desk.store, Reporter()).measures.outside_difference == 0
+
+    torch.save(torch.randn(2, 31), tmp_path / "other.pt")
+    with pytest.raises(CheckpointError, match=r"'other.pt' has vectors of 31 numbers.*MAGEDIT_EMBEDDING_DIR"):
+        load(settings)
 
 
 def test_a_folder_without_a_checkpoint(tmp_path: Path) -> None:

@@ -155,7 +155,12 @@ class Flux(TakesLoras, FluxLoraLoaderMixin, FlowTransformer):  # type: ignore[mi
     def tokenize(self, prompt: str) -> Encoded:
         return tokens_of(self.tokenizer_2, prompt)
 
-    def encode(self, prompt: str) -> Conditioning:
+    @property
+    def max_clip_skip(self) -> int:
+        return 0
+
+    def encode(self, prompt: str, clip_skip: int = 0) -> Conditioning:
+        assert not clip_skip
         device = self.execution_device
         length = int(self.tokenizer.model_max_length)
         ids = self.tokenizer(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -99,7 +99,9 @@ def _injected(backbone: Backbone, latent: Tensor, prompt: Conditioning) -> dict[
     captures: dict[str, ModuleEdit] = {}
     for site in taken:
         pair = site.kind == "joint" or (site.kind == "self" and site.paired)
-        captures[site.name] = AttentionEdit(read=site.kind != "self" or not pair, read_pair=pair)
+        captures[site.name] = AttentionEdit(
+            read=site.kind != "self" or not pair, read_pair=pair, rounded=site.kind == "joint"
+        )
     with backbone.editing(captures, 1) as (source,):
         backbone.attend(latent, _TIMESTEP, prompt, taken[-1])
     share = latent.new_zeros(backbone.text_columns)
@@ -109,10 +111,19 @@ def _injected(backbone: Backbone, latent: Tensor, prompt: Conditioning) -> dict[
             kept = source[site.name]
             edits[site.name] = AttentionEdit(own_pair=kept) if site.paired else AttentionEdit(self_map=kept)
             continue
-        queries = source.get(pair_name(site.name)) if site.kind == "joint" else None
-        edits[site.name] = AttentionEdit(
-            base=source[site.name] * share, share=share, own_pair=queries, read=site.name in read
-        )
+        edit = AttentionEdit(share=share, read=site.name in read)
+        if site.kind == "joint":
+            columns = torch.zeros(backbone.text_columns, dtype=torch.long, device=share.device)
+            edit = replace(
+                edit,
+                base=source[site.name],
+                columns=columns,
+                take=share,
+                own_pair=source[pair_name(site.name)],
+            )
+        else:
+            edit = replace(edit, base=source[site.name] * share)
+        edits[site.name] = edit
     return edits
 
 

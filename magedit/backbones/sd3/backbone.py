@@ -28,6 +28,9 @@ from magedit.prompts.alignment import Encoded
 T5_TOKENS: Final = 256
 """States of T5 behind those of CLIP, as `StableDiffusion3Pipeline` has them."""
 
+PENULTIMATE: Final = -2
+"""The CLIPs' states that the transformer was trained on: those before the last layer."""
+
 LOCALIZING: Final[Mapping[tuple[int, bool], tuple[int, ...]]] = MappingProxyType(
     {(24, False): (4, 5, 7, 8, 9), (24, True): (5, 7, 8, 9, 10), (38, False): (16, 18, 20, 21, 24)}
 )
@@ -152,13 +155,19 @@ class StableDiffusion3(TakesLoras, SD3LoraLoaderMixin, FlowTransformer):  # type
         parts = [tokens_of(each, prompt) for each in (self.tokenizer, self.tokenizer_3) if each is not None]
         return Encoded.side_by_side(parts, [self.max_tokens, int(self.config.max_sequence_length)])
 
-    def encode(self, prompt: str) -> Conditioning:
+    @property
+    def max_clip_skip(self) -> int:
+        return (
+            min(int(each.config.num_hidden_layers) for each in (self.text_encoder, self.text_encoder_2)) + PENULTIMATE
+        )
+
+    def encode(self, prompt: str, clip_skip: int = 0) -> Conditioning:
         device, length = self.execution_device, int(self.config.max_sequence_length)
         states, pooled = [], []
         for tokenizer, encoder in ((self.tokenizer, self.text_encoder), (self.tokenizer_2, self.text_encoder_2)):
             ids = tokenizer(prompt, padding="max_length", max_length=self.max_tokens, return_tensors="pt").input_ids
             output = encoder(ids.to(device), output_hidden_states=True)
-            states.append(output.hidden_states[-2].float())
+            states.append(output.hidden_states[PENULTIMATE - clip_skip].float())
             pooled.append(output.text_embeds.float())
         clip = torch.cat(states, -1)
         clip = F.pad(clip, (0, int(self.transformer.config.joint_attention_dim) - clip.shape[-1]))

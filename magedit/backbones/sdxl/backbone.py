@@ -16,6 +16,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 from magedit.backbones.autoencoder import upcast
 from magedit.backbones.base import AttentionSite, Conditioning
 from magedit.backbones.checkpoints.defaults import check_defaults
+from magedit.backbones.embeddings import TextPart
 from magedit.backbones.lora import TakesLoras
 from magedit.backbones.stable_diffusion.layout import UNetBackbone, ddim_of, require_own_channels, spacing_of
 from magedit.edits.checkpoint import PAPER_SCALE
@@ -111,12 +112,17 @@ class StableDiffusionXL(UNetBackbone, TakesLoras, StableDiffusionXLLoraLoaderMix
 
     # --- text ---
 
-    def encode(self, prompt: str) -> Conditioning:
-        told = [
-            self._encode(prompt, self.tokenizer, self.text_encoder),
-            self._encode(prompt, self.tokenizer_2, self.text_encoder_2),
-        ]
-        states = torch.cat([each.hidden_states[PENULTIMATE] for each in told], dim=-1).float()
+    @property
+    def text_parts(self) -> tuple[TextPart, ...]:
+        return (self.tokenizer, self.text_encoder), (self.tokenizer_2, self.text_encoder_2)
+
+    @property
+    def max_clip_skip(self) -> int:
+        return min(int(encoder.config.num_hidden_layers) for _, encoder in self.text_parts) + PENULTIMATE
+
+    def encode(self, prompt: str, clip_skip: int = 0) -> Conditioning:
+        told = [self._encode(prompt, *part) for part in self.text_parts]
+        states = torch.cat([each.hidden_states[PENULTIMATE - clip_skip] for each in told], dim=-1).float()
         pooled = told[-1].text_embeds.float()
         if not prompt and self.config.force_zeros_for_empty_prompt:
             states, pooled = torch.zeros_like(states), torch.zeros_like(pooled)

@@ -79,12 +79,16 @@ class StableDiffusion(UNetBackbone, TakesLoras, StableDiffusionLoraLoaderMixin, 
         require_own_channels(unet, vae)
         check_defaults(self.defaults)
 
-    def encode(self, prompt: str) -> Conditioning:
+    def encode(self, prompt: str, clip_skip: int = 0) -> Conditioning:
         inputs = self.tokenizer(
             prompt, padding="max_length", max_length=self.max_tokens, truncation=False, return_tensors="pt"
         )
-        states = self.text_encoder(inputs.input_ids.to(self._execution_device))[0].float()
-        return self.told_guidance(Conditioning(states))
+        encoder = self.text_encoder
+        told = encoder(inputs.input_ids.to(self._execution_device), output_hidden_states=clip_skip > 0)
+        states = told.last_hidden_state
+        if clip_skip:
+            states = getattr(encoder, "text_model", encoder).final_layer_norm(told.hidden_states[-1 - clip_skip])
+        return self.told_guidance(Conditioning(states.float()))
 
 
 class InstructStableDiffusion(Layout, StableDiffusionInstructPix2PixPipeline):  # type: ignore[misc]

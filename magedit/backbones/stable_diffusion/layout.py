@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, get_args
 
@@ -18,6 +19,7 @@ from magedit.backbones.base import GUIDANCE, AttentionSite, Conditioning, Kept, 
 from magedit.backbones.checkpoints.spacing import Spacing, spacing_told
 from magedit.backbones.ddim import DDIM
 from magedit.backbones.diffusers_backbone import DiffusersBackbone, tokens_of
+from magedit.backbones.embeddings import TextPart, add_embeddings
 from magedit.backbones.loading import correct_size
 from magedit.backbones.stable_diffusion.attention import editing, find_sites, own_attention
 from magedit.backbones.stable_diffusion.guidance_embedding import guidance_embedding
@@ -39,6 +41,17 @@ class Layout(DiffusersBackbone):
 
     unet: Any
     text_encoder: Any
+    embeddings: tuple[str, ...] = ()
+
+    @property
+    def text_parts(self) -> tuple[TextPart, ...]:
+        """Each tokenizer with its text encoder."""
+        return ((self.tokenizer, self.text_encoder),)
+
+    def add_embeddings(self, folder: Path) -> None:
+        if self.embeddings:
+            raise CheckpointError("it has embeddings already: put all files into one folder")
+        self.embeddings = add_embeddings(self.text_parts, folder)
 
     @property
     def traits(self) -> tuple[Trait, ...]:
@@ -61,6 +74,10 @@ class Layout(DiffusersBackbone):
     @property
     def text_columns(self) -> int:
         return self.max_tokens
+
+    @property
+    def max_clip_skip(self) -> int:
+        return int(self.text_encoder.config.num_hidden_layers) - 1
 
     def tokenize(self, prompt: str) -> Encoded:
         return tokens_of(self.tokenizer, prompt)

@@ -24,7 +24,7 @@ CARD = MethodCard(
     inversions=(),
     parameters=(
         *("steps", "guidance_scale", "source_guidance_scale", "negative_prompt", "skip_fraction", *MEASURED),
-        *("mask_resampling", "mask_softness", "crop_context", "paste_margin", "seed", "n"),
+        *("mask_resampling", "mask_softness", "crop_context", "paste_margin", "seed", "n", "lora", "clip_skip"),
     ),
     plan=_plan,
     unsuited={

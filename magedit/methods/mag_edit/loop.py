@@ -34,7 +34,9 @@ def _guidance(task: EditTask) -> Guidance:
         return Descent(
             latent=latent,
             loss=partial(constraint_loss, sides=sides, targets=task.words, config=config),
-            ratios=partial(measure, sides=sides, targets=task.words, regions=task.regions),
+            ratios=partial(
+                measure, sides=sides, targets=task.words, regions=task.regions, denominator=config.denominator
+            ),
             won=won,
             iterations=config.iterations,
             tolerance=config.gradient_tolerance,

@@ -67,6 +67,23 @@ def test_columns_of_the_source_are_mixed_in_for_the_conditional_rows_alone() -> 
     torch.testing.assert_close(text, plain_text, rtol=ROUNDING, atol=ROUNDING)
 
 
+def test_columns_that_are_formed_as_the_layer_runs_are_the_same() -> None:
+    p = projected()
+    kept, take = torch.rand(2, POSITIONS, COLUMNS), torch.tensor([1.0, 0.0, 2.0, 1.0, 0.5])
+    share, columns = 1 - take, torch.tensor([0, 0, 1, 3, 4])
+    formed = apply(p, AttentionEdit(base=kept[..., columns] * take, share=share, read=True))
+    late = apply(p, AttentionEdit(base=kept, columns=columns, take=take, share=share, read=True))
+    torch.testing.assert_close(late, formed, rtol=0, atol=0)
+
+
+def test_what_is_kept_to_be_injected_has_the_networks_number_format() -> None:
+    p = Projected(*(each.bfloat16() for each in vars(projected()).values()))
+    _, _, exact = apply(p, AttentionEdit(read=True))
+    _, _, rounded = apply(p, AttentionEdit(read=True, rounded=True))
+    assert (exact["layer"].dtype, rounded["layer"].dtype) == (torch.float32, torch.bfloat16)
+    torch.testing.assert_close(rounded["layer"].float(), exact["layer"], rtol=1e-2, atol=1e-3)
+
+
 def test_the_sources_pair_takes_the_place_of_the_pictures_attention_to_itself() -> None:
     p, source = projected(), projected(1).rows(slice(None))
     pair = torch.stack([source.key[0], source.query[0]])

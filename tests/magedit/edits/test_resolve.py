@@ -73,6 +73,14 @@ def test_a_lora_is_one_that_the_model_offers() -> None:
     refused(NotTogether, "lora", info=INSTRUCTED | {"loras": ("style",)}, source_prompt=None, lora=["style"])
 
 
+def test_a_clip_skip_is_one_that_the_model_has_layers_for() -> None:
+    info = {"methods": tuple(METHODS), "max_clip_skip": 1}
+    assert resolved(info=info, clip_skip=1).edit().config.clip_skip == 1
+    refused(InvalidParameter, "clip_skip", info=info, clip_skip=2)
+    refused(InvalidParameter, "clip_skip", clip_skip=1)
+    refused(NotTogether, "clip_skip", info=INSTRUCTED | {"max_clip_skip": 1}, source_prompt=None, clip_skip=1)
+
+
 def test_a_source_prompt_is_asked_of_methods_that_look_at_it() -> None:
     edit = resolved(method="blended-latent", source_prompt=None).edit()
     assert edit.source_prompt == edit.target_prompt

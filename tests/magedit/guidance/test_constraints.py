@@ -84,6 +84,22 @@ def test_ratios_stay_finite_where_a_word_gets_no_attention() -> None:
     assert float(token_ratio(maps, [1], torch.ones(4))) == 0.0
 
 
+def test_shares_of_the_text_alone_or_of_all_that_a_position_attends_to() -> None:
+    # Two positions: the first gives the text half of its attention, the second a tenth.
+    maps = torch.tensor([[[0.4, 0.1], [0.06, 0.04]]])
+    inside = torch.tensor([1.0, 0.0])
+    assert float(token_ratio(maps, [0], inside)) == float(token_ratio(maps, [0], inside, "text")) == pytest.approx(0.8)
+    assert float(token_ratio(maps, [0], inside, "joint")) == pytest.approx(0.4)
+    assert float(spatial_ratio(maps, [0], inside)) == float(spatial_ratio(maps, [0], inside, "joint"))
+    assert float(spatial_ratio(maps, [0], inside, "joint")) == pytest.approx(0.4 / 0.46)
+    assert float(spatial_ratio(maps, [0], inside, "text")) == pytest.approx(0.8 / 1.4)
+    word = [WordTarget(0, (0,), {2: inside})]
+    (ratios,) = measure({"a": maps}, {"a": 2}, word, 1, "joint")
+    assert (ratios.token, ratios.spatial) == pytest.approx((0.4, 0.4 / 0.46))
+    config = EditConfig(denominator="joint")
+    assert float(constraint_loss({"a": maps}, {"a": 2}, word, config)) == pytest.approx(0.36)
+
+
 def test_coverage_keeps_a_mask_that_nearest_loses() -> None:
     mask = torch.zeros(64, 64)
     mask[:, 13] = 1

@@ -66,3 +66,9 @@ def test_what_makes_no_sense_on_a_model_is_refused_with_the_reason(
     check_suited(config, STABLE_DIFFUSION, "m")
     with pytest.raises(InvalidEdit, match=re.escape(reason)):
         check_suited(config, (trait,), "m")
+
+
+def test_a_denominator_is_chosen_where_picture_and_prompt_attend_together() -> None:
+    check_suited(EditConfig(denominator="joint"), ("flow", "joint-attention"), "m")
+    with pytest.raises(NotTogether, match="denominator makes no sense on model 'm': its layers attend to the prompt"):
+        check_suited(EditConfig(denominator="joint"), STABLE_DIFFUSION, "m")

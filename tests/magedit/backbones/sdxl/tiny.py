@@ -40,7 +40,7 @@ def sdxl_checkpoint(folder: Path) -> Path:
         vae=AutoencoderKL.from_config(
             AutoencoderKL.load_config(CHECKPOINT, subfolder="vae") | {"scaling_factor": 0.13}
         ),
-        text_encoder=CLIPTextModel(_text()),
+        text_encoder=CLIPTextModel(_text(num_hidden_layers=3)),
         text_encoder_2=CLIPTextModelWithProjection(_text(hidden_act="gelu", num_hidden_layers=3)),
         tokenizer=CLIPTokenizer.from_pretrained(CHECKPOINT, subfolder="tokenizer"),
         tokenizer_2=CLIPTokenizer.from_pretrained(CHECKPOINT, subfolder="tokenizer", pad_token="!"),
