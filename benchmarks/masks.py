@@ -1,5 +1,4 @@
-"""Masks found in rooms with known masks: overlap by click, box and words; seconds of first and second clicks,
-within the process and by HTTP.
+"""Masks found in rooms with known masks: overlap by click, box and words; seconds of clicks, also by HTTP.
 
 The rooms are of seeds that nothing was tuned on. A click is the most interior pixel of a thing, as in the evaluation of
 SAM; a box is exact; words are the thing's class, with `left` or `right` where it has a twin.

@@ -1,1 +1,1 @@
-"""Processes of the local stack: Redis, front end, workers, and what supervises them."""
+"""Processes of the local stack: Redis, front end, workers and their supervisor."""

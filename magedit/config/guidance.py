@@ -1,4 +1,4 @@
-"""Attention-adjusted guidance (MAG-Edit): what it maximises, how hard, in which steps. Free of torch."""
+"""Parameters of attention-adjusted guidance (MAG-Edit): constraint, strength, guided steps. Free of torch."""
 
 from __future__ import annotations
 

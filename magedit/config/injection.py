@@ -1,4 +1,4 @@
-"""What an edit takes over from the source's attention and features. Free of torch."""
+"""Parameters of the injection of the source's attention and features. Free of torch."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Edits by instruction: what a sentence asks for, and the prompts that follow. Free of torch."""
+"""Edits by instruction: reading a sentence, and writing the prompts. Free of torch."""

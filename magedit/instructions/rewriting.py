@@ -1,4 +1,4 @@
-"""Source and target prompt of a change, with or without a prompt of what the picture shows."""
+"""Source and target prompt of a change, with or without a prompt of the picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grammar of English instructions: which thing is meant, and what becomes of it."""
+"""Grammar of English instructions: the object and its change."""
 
 from __future__ import annotations
 

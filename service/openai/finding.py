@@ -1,4 +1,4 @@
-"""Finding the mask of an edit that comes without one: of what its prompts change, in a mask job of its own."""
+"""Search for the missing mask of an edit, by the words that its prompts change, in a mask job."""
 
 from __future__ import annotations
 

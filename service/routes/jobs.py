@@ -1,4 +1,4 @@
-"""What the routes of edits and of masks share: the answers to a new one, to looking, canceling and deleting."""
+"""Shared parts of the routes of edits and masks: creating, getting, canceling and deleting."""
 
 from __future__ import annotations
 
