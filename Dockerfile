@@ -1,5 +1,5 @@
 # Two images from one source: `service` (front end, reaper, deliverer; no torch) and `worker` (torch). BuildKit builds
-# them, Docker's own since version 25:
+# them, Docker's own since version 25 (without a `# syntax=` line, which fetches another builder from a registry):
 #   docker build --target service -t magedit-service .
 #   docker build --target worker  -t magedit-worker .
 # The base image is another with --build-arg PYTHON_IMAGE=..., for one a mirror's, or one pinned by its digest.
@@ -52,7 +52,7 @@ USER 10001:10001
 # Whoever reaches it needs a key: `docker compose exec service magedit keys create --tenant NAME`.
 ENV MAGEDIT_API_HOST=0.0.0.0 MAGEDIT_API_PORT=8000 MAGEDIT_AUTH=keys
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=15s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/livez', timeout=4)"]
 CMD ["python", "-m", "service"]
 
@@ -68,6 +68,6 @@ ENV HF_HOME=/home/magedit/.cache/huggingface OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 # A volume that is mounted here takes over the folder's owner, and checkpoints can be downloaded into it.
 RUN install --directory --owner=10001 --group=10001 /home/magedit/.cache /home/magedit/.cache/huggingface
 USER 10001:10001
-HEALTHCHECK --interval=30s --timeout=15s --start-period=1800s --start-interval=3s --retries=4 \
+HEALTHCHECK --interval=30s --timeout=30s --start-period=1800s --start-interval=3s --retries=4 \
     CMD ["python", "-m", "worker.health"]
 CMD ["python", "-m", "worker"]
