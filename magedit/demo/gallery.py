@@ -5,7 +5,7 @@ kind of the benchmark's set.
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -99,8 +99,8 @@ class Painter:
         ]
 
 
-def rows(pipe: MAGEditPipeline, preset: PresetName) -> list[Row]:
-    """Every row of the gallery."""
+def rows(pipe: MAGEditPipeline, preset: PresetName, chosen: Collection[int] = ()) -> list[Row]:
+    """The rows of the gallery: every one, or those of the numbers ``chosen``, which count from 1."""
     painter, picture, pillow = Painter(pipe, preset), demo_edit("picture"), demo_edit("pillow")
     makers: list[Callable[[], Row]] = [
         lambda: painter.compare("Colour: the carpet, not the picture or the lamp of its colour", demo_edit("carpet")),
@@ -120,7 +120,8 @@ def rows(pipe: MAGEditPipeline, preset: PresetName) -> list[Row]:
             [("lamp", "a red lamp", "a blue lamp"), ("ball", "a white ball", "a yellow ball")],
         ),
     ]
-    return [make() for make in track(makers, "gallery")]
+    made = [make for number, make in enumerate(makers, 1) if not chosen or number in chosen]
+    return [make() for make in track(made, "gallery")]
 
 
 def sheet(made: Sequence[Row]) -> Image.Image:
@@ -148,10 +149,11 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, default=checkpoint_path())
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--preset", choices=list(PRESETS), default="fast")
+    parser.add_argument("--rows", type=int, nargs="*", default=(), help="these alone, counted from 1")
     parser.add_argument("--out", type=Path, default=Path("docs/gallery.png"))
     asked = parser.parse_args()
     asked.out.parent.mkdir(parents=True, exist_ok=True)
-    sheet(rows(load_pipeline(asked.checkpoint, asked.device), asked.preset)).save(asked.out, optimize=True)
+    sheet(rows(load_pipeline(asked.checkpoint, asked.device), asked.preset, asked.rows)).save(asked.out, optimize=True)
 
 
 if __name__ == "__main__":
