@@ -102,7 +102,7 @@ bench-quality: $(VENV)/.run  ## Edits with known truth, with and without guidanc
 bench-evidence: $(VENV)/.run  ## A page of evidence and the cause of each edit that fails (QUALITY="--edits 2")
 	$(BIN)/python -m benchmarks.quality.evidence $(QUALITY)
 
-bench-masks: $(VENV)/.run  ## Masks by click, box and words in rooms with known masks; seconds of two clicks (MASKS="--rooms 16")
+bench-masks: $(VENV)/.run  ## Masks by click, box, words and edits by instruction in rooms with known masks; seconds (MASKS="--rooms 16")
 	$(BIN)/python -m benchmarks.masks $(MASKS)
 
 bench-prompts: $(VENV)/.run  ## Pairs of prompts: right in kind, in default words, in both; milliseconds and memory

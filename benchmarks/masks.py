@@ -1,4 +1,5 @@
-"""Masks found in rooms with known masks: overlap by click, box and words; seconds of clicks, also by HTTP.
+"""Masks found in rooms with known masks: overlap by click, box and words; seconds of clicks, also by HTTP; success of
+edits by instruction with found masks and with true ones.
 
 The rooms are of seeds that nothing was tuned on. A click is the most interior pixel of a thing, as in the evaluation of
 SAM; a box is exact; words are the thing's class, with `left` or `right` where it has a twin.
@@ -22,6 +23,7 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.instructions import success
 from cli.errors import read_settings
 from cli.processes.stack import Stack, free_port
 from magedit.client import Client
@@ -109,6 +111,7 @@ def main(
     segmenter: Annotated[
         str | None, typer.Option(help="Folder of a segmenter, or none for attention alone; default: the shipped one.")
     ] = None,
+    edits: Annotated[int, typer.Option(min=0, help="Edits by instruction, a quarter of each kind; 0: none.")] = 12,
     out: Annotated[Path, typer.Option(help="Folder of the table and a sheet of masks.")] = Path("bench-masks"),
 ) -> None:
     """Measure; writes `masks.json` and `masks.png`."""
@@ -151,7 +154,9 @@ def main(
     seconds |= click_by_http(clicks, segmenter)
     medians = {name: round(statistics.median(each), 4) for name, each in seconds.items()}
     out.mkdir(parents=True, exist_ok=True)
-    told = {"rooms": rooms, "seed": seed, **table, **medians}
+    told: dict[str, Any] = {"rooms": rooms, "seed": seed, **table, **medians}
+    if edits:
+        told["instructions"] = success(pipe, edits, seed)
     (out / "masks.json").write_text(json.dumps(told, indent=2) + "\n")
     width = 6 * 128
     page = Image.new("RGB", (width, 128 * ((len(sheet) + 5) // 6)), "white")

@@ -1,6 +1,7 @@
 // The page's parts, put to work.
 
 import * as code from "./ask/code.js";
+import * as instruction from "./ask/instruction.js";
 import * as prompts from "./ask/prompts.js";
 import * as recipes from "./ask/recipes.js";
 import * as regions from "./ask/regions.js";
@@ -84,7 +85,7 @@ async function start() {
   keys();
   document.addEventListener("visibilitychange", () => document.hidden || models());
   for (const part of [view, pointer, outline, toolbar, find, purpose, edited, regions, prompts, submit, code]) part.setUp();
-  for (const part of [result, comparison, list, source, recipes]) part.setUp();
+  for (const part of [instruction, result, comparison, list, source, recipes]) part.setUp();
   try {
     await settings.setUp();
     await drafts.setUp();

@@ -162,6 +162,10 @@ export const text = {
   },
   ask: {
     title: "Edit",
+    sentence: "Say it in one sentence (optional)",
+    sentenceExample: "make the left sofa blue",
+    read: "Fill in",
+    wasRead: "The descriptions were filled in",
     source: "Before the edit (describe the picture)",
     sourceExample: "a room with a red carpet",
     target: "After the edit",

@@ -154,3 +154,22 @@ def test_a_mask_and_a_source_prompt_are_needed(image: Path, tmp_path: Path) -> N
 def test_the_command_line_loads_no_torch() -> None:
     code = "import sys, cli.__main__\nassert not {'torch', 'diffusers', 'transformers', 'fastapi'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_instruction_stands_for_prompts_and_masks(image: Path, tmp_path: Path) -> None:
+    def instructed(*options: str) -> Result:
+        arguments = ["edit", str(image), "--out", str(tmp_path / "out.png"), "--steps", "2", "--max-iterations", "1"]
+        here = ["--checkpoint", str(CHECKPOINT), "--device", "cpu"]
+        return CliRunner().invoke(app, [*arguments, *here, *options], env={"COLUMNS": "300"})
+
+    said = ["--instruction", "make the carpet purple"]
+    done = instructed(*said, "--mask-shapes", '[{"points": [[30, 30, 1]]}]')
+    assert done.exit_code == 0, done.output
+    assert "mask 0 (points): " in done.output
+    assert "purple carpet" in done.output
+    assert "read 0." in done.output
+    # the tiny checkpoint's attention tells no place from another
+    lost = instructed(*said)
+    assert "attention finds no place for 'carpet'" in lost.output
+    assert "say what to do: give --to, or --instruction" in instructed(str(mask_file(tmp_path))).output
+    assert "not understood" in instructed("--instruction", "make it purple").output

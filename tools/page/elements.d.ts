@@ -19,6 +19,7 @@ interface PageElements {
   "find-state": HTMLSelectElement;
   hold: HTMLButtonElement;
   "image-file": HTMLInputElement;
+  instruction: HTMLInputElement;
   "key-value": HTMLInputElement;
   "mask-file": HTMLInputElement;
   outline: HTMLCanvasElement;

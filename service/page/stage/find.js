@@ -73,10 +73,13 @@ function click({ point: [x, y], isOutside }) {
 
 function byWords() {
   const words = byId("find-words").value.trim();
-  if (!words) {
-    byId("find-words").focus();
-    return;
-  }
+  if (words) findByWords(words);
+  else byId("find-words").focus();
+}
+
+/** Select what these words mean, where the model finds things by words. */
+export function findByWords(words) {
+  if (!ways().includes("words")) return;
   forget();
   ask({ words });
 }

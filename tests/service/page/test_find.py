@@ -86,3 +86,29 @@ def test_a_model_that_finds_nothing_offers_no_clicks(browser: Browser, client: h
         expect(page.locator("#select-tool")).to_be_hidden()
         page.locator("#stage").press("s")
         expect(page.locator("[value=brush]")).to_be_checked()
+
+
+def test_one_sentence_fills_in_the_descriptions_and_selects_the_thing(
+    browser: Browser, client: httpx.Client, announce: Announce, settings: Settings
+) -> None:
+    announce(LONG_S, finds_by=("points", "words"))
+    with visiting(browser, str(client.base_url), **WIDE) as page:
+        load(page, picture(SIZE))
+        sentence = page.get_by_label("Say it in one sentence")
+        sentence.fill("make it purple")
+        page.keyboard.press("Enter")
+        expect(page.locator("[data-field=instruction] .error")).to_contain_text("names no thing but 'it'")
+        sentence.fill("make the left carpet purple")
+        page.get_by_role("button", name="Fill in").click()
+        expect(page.locator("#source_prompt")).to_have_value("a carpet")
+        expect(page.locator("#target_prompt")).to_have_value("a purple carpet")
+        mask = asked(client, 1)
+        assert client.get(f"/v1/masks/{mask}").json()["request"]["words"] == "left carpet"
+        find(settings, mask, (10, 10, 30, 30))
+        share(page, 400)
+        assert serious(page) == []
+        page.click("#submit")
+        wait_until(lambda: len(client.get("/v1/edits").json()["edits"]) == 1, what="the edit")
+        (edit,) = client.get("/v1/edits").json()["edits"]
+        assert edit["request"]["target_prompt"] == "a purple carpet"
+        assert [region["words"] for region in edit["request"]["regions"]] == [["purple carpet"]]
