@@ -1,4 +1,4 @@
-"""Success of edits by instruction in rooms with known edits, with the mask that is found and with the true one."""
+"""Success of edits by instruction in rooms with known edits, with found and with true masks."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Masks found in rooms with known masks: overlap by click, box and words; seconds of clicks, also by HTTP; success of
-edits by instruction with found masks and with true ones.
+"""Masks found in rooms with known masks: overlap, seconds of clicks, success of edits by instruction.
 
 The rooms are of seeds that nothing was tuned on. A click is the most interior pixel of a thing, as in the evaluation of
 SAM; a box is exact; words are the thing's class, with `left` or `right` where it has a twin.

@@ -33,7 +33,7 @@ from magedit.masks.shapes import one_per_region, read_shapes
 from magedit.prompts.alignment import from_tokenizers
 from magedit.report import Preview, Progress
 from service.backend import language_model_of
-from service.edits.validation import instructed_shapes
+from service.edits.finders import instructed_shapes
 from service.edits.views import edit_view
 from service.errors import RequestError
 from service.images.inputs import read_inputs

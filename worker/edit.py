@@ -79,7 +79,8 @@ def run(
     image = read_picture(store, claim.image)
     given = (read_picture(store, key) for key in claim.masks)
     report.check()
-    located = locate(finder, image, request.to_find, instructed=request.finds_by_instruction)
+    instructed = request.finds_by_instruction
+    located = locate(finder, image, request.to_find, instructed=instructed, takes_room=request.takes_room)
     report.check()
     masks = [
         located.masks[number] if number in located.masks else next(given) for number in range(len(request.regions))

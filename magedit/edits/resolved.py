@@ -43,6 +43,12 @@ class ResolvedEdit(BaseModel):
         return self.compare or (self.config,)
 
     @property
+    def takes_room(self) -> bool:
+        """Whether what an instruction puts in a thing's place needs more room than the thing: it has another shape.
+        InstructEdit edits the thing's own mask, as published."""
+        return self.kind == "replacement" and all(config.method != "instruct-edit" for config in self.configs)
+
+    @property
     def results(self) -> int:
         """Number of results, of all methods together."""
         return sum(config.results for config in self.configs)

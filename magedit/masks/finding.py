@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from PIL import Image
 
@@ -16,6 +16,9 @@ from magedit.masks.candidates import Candidate, Finder, FoundRegion, SeenThing
 from magedit.masks.raster import describe, operate
 from magedit.masks.shapes import MaskPrompt, MaskShape, under
 from magedit.report import EditMeasures
+
+ROOM: Final = 0.125
+"""Room around a thing that is replaced, as a share of its box's longer side."""
 
 
 class Described(Protocol):
@@ -65,6 +68,7 @@ def locate(
     shapes: Mapping[int, MaskShape],
     *,
     instructed: bool = False,
+    takes_room: bool = False,
     field: str = "mask_shapes",
 ) -> Located:
     """Find the masks of ``shapes``, by region, and carry out their operations.
@@ -73,6 +77,7 @@ def locate(
         finder: what finds them; None: there is nothing.
         image: the picture, any size.
         shapes: those with points or words.
+        takes_room: the instruction puts a thing of another shape in the place: its mask is the box with `ROOM`.
         field: of the shapes, for errors.
         instructed: an instruction has told the words, so that it is to blame where they find nothing.
 
@@ -95,7 +100,21 @@ def locate(
                 raise type(error)(error.message, field="instruction") from error
             raise
         best = candidates.masks[0]
-        masks[region] = operate(best.picture, shape, own)
+        picture = best.picture
+        if instructed and takes_room:
+            picture = _with_room(picture)
+        masks[region] = operate(picture, shape, own)
         described = describe(selected_by(masks[region]), best.candidate.score, prompt.words)
         found.append(FoundRegion(region=region, found_by=candidates.found_by, seen=candidates.seen, **dict(described)))
     return Located(masks, tuple(found), round(time.perf_counter() - began, 4))
+
+
+def _with_room(mask: Image.Image) -> Image.Image:
+    """The box around a mask that selects something, with `ROOM` on every side."""
+    box = mask.getbbox()
+    assert box is not None, "nothing is selected"
+    left, top, right, bottom = box
+    room = round(ROOM * max(right - left, bottom - top))
+    wide = Image.new("L", mask.size)
+    wide.paste(255, (max(left - room, 0), max(top - room, 0), right + room, bottom + room))
+    return wide

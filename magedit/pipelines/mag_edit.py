@@ -208,7 +208,9 @@ class MAGEditPipeline(Pipeline):
             given = [edit.instruction.shape(detects=detector is not None)]
         shapes = shapes_to_find(given, picture.size)
         finders = Finders.of(self.backbone, segmenter or self._segmenter, detector) if shapes else None
-        located = locate(finders, flatten(picture), shapes, instructed=is_told, field="masks")
+        located = locate(
+            finders, flatten(picture), shapes, instructed=is_told, takes_room=edit.takes_room, field="masks"
+        )
         for number, mask in located.masks.items():
             given[number] = mask
         inputs = read_inputs(picture, given, config.mask_softness)

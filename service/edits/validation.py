@@ -10,49 +10,13 @@ from PIL import Image
 from jobs.schema import EditRequest, ModelInfo, check_options
 from jobs.settings import Settings
 from magedit.edits.resolve import Limits, Resolution, resolve
-from magedit.edits.resolved import ResolvedEdit
-from magedit.errors import InvalidEdit, NoFinder, PromptNotSupported
 from magedit.instructions.reading import ReadInstruction, read_by_rules
-from magedit.masks.phrases import Phrase
-from magedit.masks.shapes import MaskPrompt, MaskShape, under
+from magedit.masks.shapes import under
 from magedit.prompts.alignment import Tokenize
-from magedit.prompts.checks import unknown_words
 from service.edits.chaining import SourceEdit
+from service.edits.finders import instructed_shapes, require_finder
 from service.edits.form import EditForm, invalid
 from service.images.inputs import NO_MASKS, read_inputs
-
-
-def require_finder(info: ModelInfo, prompt: MaskPrompt) -> None:
-    """Hold what is to be found against what the model's workers can find things by. Raises NoFinder,
-    PromptNotSupported."""
-    needs = prompt.needs
-    if needs in info.finds_by:
-        if prompt.words is not None and not info.detects:
-            _require_known_words(prompt.words, info)
-        return
-    ways = " or ".join(f"`{each}`" for each in info.finds_by)
-    cure = f"ask by {ways}" if ways else "ask another model"
-    if needs != "words":
-        cure += ", or start its workers with a segmenter (MAGEDIT_SEGMENTER)"
-    raise NoFinder(f"model {info.name!r} finds nothing by `{needs}`: {cure}", field=needs)
-
-
-def _require_known_words(words: str, info: ModelInfo) -> None:
-    """What attention is to find must be words of the model. Raises PromptNotSupported."""
-    if unknown := unknown_words(Phrase.read(words).thing, info.vocabulary):
-        raise PromptNotSupported(f"words that this model does not know: {', '.join(unknown)}", field="words")
-
-
-def instructed_shapes(edit: ResolvedEdit, info: ModelInfo) -> tuple[MaskShape, ...]:
-    """The mask of an edit without one: by the words of its instruction. Raises NoFinder, PromptNotSupported."""
-    assert edit.instruction is not None
-    shape = edit.instruction.shape(detects=info.detects)
-    assert shape.to_find is not None
-    try:
-        require_finder(info, shape.to_find)
-    except InvalidEdit as error:
-        raise type(error)(error.message, field="instruction") from error
-    return (shape,)
 
 
 class Checked(NamedTuple):

@@ -9,10 +9,10 @@ from jobs.webhooks.message import check_url
 from service.backend import Backend
 from service.bearer_auth import Caller
 from service.edits.chaining import Lineage, find_source
+from service.edits.finders import require_finder
 from service.edits.form import invalid
 from service.edits.idempotency import Keyed
 from service.edits.submission import Submitted, accept, submit_once
-from service.edits.validation import require_finder
 from service.images.inputs import upload_limits
 from service.images.uploads import read_image
 from service.masks.form import MaskForm

@@ -88,3 +88,13 @@ def test_points_and_words_are_checked_without_a_finder() -> None:
         assert caught.value.field == field
     with pytest.raises(InvalidParameter, match="this one has points and words"):
         shape(points=CLICK, words="sofa")
+
+
+def test_a_thing_that_is_replaced_leaves_its_box_with_room(finders: Finders) -> None:
+    plain = locate(finders, picture(), {0: shape(points=CLICK)}, instructed=True).masks[0].getbbox()
+    (mask,) = locate(finders, picture(), {0: shape(points=CLICK)}, instructed=True, takes_room=True).masks.values()
+    assert plain is not None
+    room = round(max(plain[2] - plain[0], plain[3] - plain[1]) / 8)
+    wide = (max(plain[0] - room, 0), max(plain[1] - room, 0), min(plain[2] + room, 60), min(plain[3] + room, 40))
+    assert mask.getbbox() == wide
+    assert mask.crop(wide).getextrema() == (255, 255)
