@@ -1,1 +1,1 @@
-"""Edits by instruction: reading a sentence, and writing the prompts. Free of torch."""
+"""Edits by instruction: the grammar of a sentence, and the prompts that follow. Free of torch."""

@@ -1,4 +1,4 @@
-"""Source and target prompt of a change, with or without a prompt of the picture."""
+"""Source and target prompt of a change, with or without a caption of the picture."""
 
 from __future__ import annotations
 

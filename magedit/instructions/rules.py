@@ -1,4 +1,4 @@
-"""Grammar of English instructions: the object and its change."""
+"""Grammar of English instructions: the thing that is meant, and its change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model's workers can find masks by, checked before an edit or a mask is accepted."""
+"""Checks that a model's workers can find the masks that a request leaves to them."""
 
 from __future__ import annotations
 
