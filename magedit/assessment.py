@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from magedit.methods.registry import METHODS
 from magedit.prompts.kinds import EditKind
 from magedit.report import EditMeasures, EditWarning, ResultMeasures, StepTrace
 
@@ -68,6 +69,15 @@ def assess(measures: EditMeasures, thresholds: Thresholds | None = None) -> tupl
     return tuple(_warnings(measures, thresholds or Thresholds()))
 
 
+_CURES: Final = (
+    ("strength", "raise `strength`, or lower `cross_replace` and `self_replace`, which hold on to the source"),
+    ("cross_replace", "lower `cross_replace` and `self_replace`, which hold on to the source"),
+    ("skip_fraction", "lower `skip_fraction`, which keeps the source down to a lower level of noise"),
+    ("guidance_scale", "raise `guidance_scale`"),
+)
+"""What can be done where nothing changes, by the parameter: the first that a method reads."""
+
+
 def _warnings(measures: EditMeasures, thresholds: Thresholds) -> Iterator[EditWarning]:
     reconstruction = measures.reconstruction
     if reconstruction is not None and (db := min(reconstruction.vae, reconstruction.inversion)) < (
@@ -91,12 +101,13 @@ def _warnings(measures: EditMeasures, thresholds: Thresholds) -> Iterator[EditWa
         if each.inside_difference is not None and each.inside_difference < thresholds.no_effect_levels
     ]
     if still:
+        read = {name for number in still for name in METHODS[measures.results[number].method].parameters}
+        field, cure = next((each for each in _CURES if each[0] in read), ("method", "use another `method`"))
         yield EditWarning(
             code="no_effect",
             message=f"{_which(still, measures)} hardly differs from the picture inside the mask (by less than "
-            f"{thresholds.no_effect_levels:g} of 255 levels): raise `strength`, or lower `cross_replace` and "
-            "`self_replace`, which hold on to the source",
-            field="strength",
+            f"{thresholds.no_effect_levels:g} of 255 levels): {cure}",
+            field=field,
         )
     idle = [
         number

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from jobs import errors as job
 from jobs.schema import FieldError, Problem
@@ -136,8 +136,15 @@ def validation_problem(error: RequestValidationError) -> Problem:
     return make_problem(_422, INVALID_REQUEST, detail, title=INVALID_TITLE, errors=errors)
 
 
+_MESSAGES: Final = {
+    "missing": "it is required, and was not sent",
+    "tuple_type": "it must be an array: put what belongs together in brackets of its own, such as [[24, 24, 1]]",
+}
+"""What is said of a value in place of pydantic's words for it, by the type of its error."""
+
+
 def _message(error: Mapping[str, Any]) -> str:
-    return "it is required, and was not sent" if error["type"] == "missing" else str(error["msg"])
+    return _MESSAGES.get(error["type"]) or str(error["msg"])
 
 
 def make_problem(

@@ -64,7 +64,7 @@ class SamplingParameters(Parameters):
         Fraction | None,
         Doc(
             "Leading fraction of the steps that is left out: the edit starts from the source at that noise level. "
-            "Empty: the method's own (`blended-latent` 0.25, `diffedit` 0.5, `flow-edit` 0.34)."
+            "Empty: the method's own (`blended-latent` 0.25, `diffedit` and `instruct-edit` 0.5, `flow-edit` 0.34)."
         ),
     ] = None
     lora: Annotated[

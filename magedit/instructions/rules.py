@@ -103,6 +103,7 @@ _AT: Final = frozenset(("on", "in", "at", "to"))
 _DETERMINERS: Final = frozenset(
     ["a", "an", "the", "my", "your", "this", "that", "these", "those", "some", "two", "three", "another"]
 )
+_WHOLE: Final = ("image", "picture", "photo", "photograph")
 _NAMES_NOTHING: Final = frozenset(
     [
         "it",
@@ -119,10 +120,7 @@ _NAMES_NOTHING: Final = frozenset(
         "everything",
         "something",
         "one",
-        "image",
-        "picture",
-        "photo",
-        "photograph",
+        *_WHOLE,
     ]
 )
 _DEGREES: Final = frozenset(("more", "less", "much", "very", "and", ",", "bit", "slightly", "fully"))
@@ -274,6 +272,11 @@ def _named(thing: str, text: str) -> _Named:
     """`phrase` and `thing` of a change. Raises InstructionNotUnderstood."""
     bare = without_article(thing)
     if not bare or set(bare.split()) <= _NAMES_NOTHING:
+        if bare in _WHOLE:
+            raise InstructionNotUnderstood(
+                f"{text!r} may be about the whole picture: name a thing in it, such as {FORMS}; of a {bare} that is "
+                f"seen in it say which one, such as 'the left {bare}' or 'the largest {bare}'"
+            )
         raise InstructionNotUnderstood(f"{text!r} names no thing but {thing!r}: name what is meant, such as {FORMS}")
     if _SECOND_THING.search(thing):
         raise InstructionNotUnderstood(

@@ -46,6 +46,9 @@ MaskBox = tuple[
 
 PolygonRing = Annotated[tuple[tuple[Number, Number], ...], Field(max_length=RING_MAX)]
 
+MaskId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+"""The id of a mask that was found before."""
+
 FindsBy = Literal["points", "box", "words"]
 """What a thing in a picture is found by."""
 
@@ -80,7 +83,7 @@ class MaskShape(MaskOperations):
     words: Annotated[str, Field(max_length=WORDS_MAX)] | None = Field(
         default=None, description="Words by which the mask is found when the edit begins: `left sofa`."
     )
-    mask_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = Field(
+    mask_id: MaskId | None = Field(
         default=None, description="Id of a succeeded mask of yours (`POST /v1/masks`), of a picture of the same size."
     )
     candidate: int = Field(default=0, ge=0, le=100, description="Which candidate of `mask_id`, from 0, the best one.")
@@ -145,7 +148,7 @@ def under(field: str) -> Iterator[None]:
 
 
 def one_per_region(
-    shapes: Sequence[MaskShape] | None, uploads: int, mask_ids: Sequence[str] = (), *, instructed: bool = False
+    shapes: Sequence[MaskShape] | None, uploads: int, mask_ids: Sequence[MaskId] = (), *, instructed: bool = False
 ) -> tuple[MaskShape, ...]:
     """The shape of each region, where ``uploads`` pictures are sent; without shapes each picture, then each of
     ``mask_ids``, as it is. None where an instruction (``instructed``) is to tell it.

@@ -49,8 +49,7 @@ def check_prompt(
         )
     if vocabulary is not None and (unknown := unknown_words(prompt, vocabulary)):
         raise PromptNotSupported(
-            f"{field} has words that this model does not know: {', '.join(unknown)}. "
-            f"It knows: {', '.join(sorted(word for word in vocabulary if whole_words(word) == [(0, len(word))]))}",
+            f"{field} has {told_unknown(unknown, vocabulary)}",
             field=field,
         )
     return encoded
@@ -61,6 +60,12 @@ def unknown_words(prompt: str, vocabulary: Collection[str] | None) -> tuple[str,
     if vocabulary is None:
         return ()
     return tuple(prompt[a:b] for a, b in whole_words(prompt) if prompt[a:b].lower() not in vocabulary)
+
+
+def told_unknown(unknown: Sequence[str], vocabulary: Collection[str]) -> str:
+    """What to say of words that a closed ``vocabulary`` lacks: them, and the words it has."""
+    known = sorted(word for word in vocabulary if whole_words(word) == [(0, len(word))])
+    return f"words that this model does not know: {', '.join(unknown)}. It knows: {', '.join(known)}"
 
 
 def check_words(source: str, target: str, regions: Sequence[Region], *, needs_words: bool = True) -> EditWords:

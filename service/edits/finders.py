@@ -7,7 +7,7 @@ from magedit.edits.resolved import ResolvedEdit
 from magedit.errors import InvalidEdit, NoFinder, PromptNotSupported
 from magedit.masks.phrases import Phrase
 from magedit.masks.shapes import MaskPrompt, MaskShape
-from magedit.prompts.checks import unknown_words
+from magedit.prompts.checks import told_unknown, unknown_words
 
 
 def require_finder(info: ModelInfo, prompt: MaskPrompt) -> None:
@@ -27,8 +27,9 @@ def require_finder(info: ModelInfo, prompt: MaskPrompt) -> None:
 
 def _require_known_words(words: str, info: ModelInfo) -> None:
     """What attention is to find must be words of the model. Raises PromptNotSupported."""
-    if unknown := unknown_words(Phrase.read(words).thing, info.vocabulary):
-        raise PromptNotSupported(f"words that this model does not know: {', '.join(unknown)}", field="words")
+    vocabulary = info.vocabulary
+    if vocabulary is not None and (unknown := unknown_words(Phrase.read(words).thing, vocabulary)):
+        raise PromptNotSupported(told_unknown(unknown, vocabulary), field="words")
 
 
 def instructed_shapes(edit: ResolvedEdit, info: ModelInfo) -> tuple[MaskShape, ...]:

@@ -24,7 +24,7 @@ from magedit.edits.asked import FIELDS as ASKED_FIELDS
 from magedit.edits.asked import OPEN, AskedEdit, asked, doc_of, known_region_keys
 from magedit.inversion.card import InversionCard
 from magedit.inversion.registry import INVERSIONS
-from magedit.masks.shapes import MaskShape, MaskShapes, one_per_region
+from magedit.masks.shapes import MaskId, MaskShape, MaskShapes, one_per_region
 from magedit.methods.card import MethodCard
 from magedit.methods.registry import METHODS
 from magedit.prompts.kinds import KIND_GOVERNED, KINDS
@@ -95,7 +95,7 @@ class EditForm:
         ),
     ] = None
     mask_id: Annotated[
-        list[str],
+        list[MaskId],
         Form(
             default_factory=no_values,
             max_length=64,

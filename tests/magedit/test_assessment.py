@@ -45,6 +45,13 @@ def test_an_edit_without_effect_and_a_flagged_one_are_warned_of() -> None:
     assert "objects to result 1: look at it" in flagged.message
 
 
+def test_what_can_be_done_without_effect_is_a_parameter_of_the_method() -> None:
+    (warning,) = assess(EditMeasures(results=(replace(result(inside=0.4), method="instruct-edit"),)))
+    assert (warning.code, warning.field) == ("no_effect", "skip_fraction")
+    assert "lower `skip_fraction`" in warning.message
+    assert "cross_replace" not in warning.message
+
+
 def guided(rise: float) -> ResultMeasures:
     before, after = Ratios(token=0.04, spatial=0.2), Ratios(token=0.04, spatial=0.2 * (1 + rise))
     return replace(result(), updates=9, before=(before, before), after=(before, after))

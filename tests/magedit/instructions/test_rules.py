@@ -92,6 +92,7 @@ def test_a_thing_is_removed(instruction: str, phrase: str) -> None:
     ("instruction", "told"),
     [
         ("make it blue", "names no thing but 'it'"),
+        ("make the picture blue", "say which one, such as 'the left picture'"),
         ("blue sofa", "understood is 'blue sofa', not what is to become of it"),
         ("make the sofa", "understood is the verb 'make' and 'the sofa', not what is to become of it"),
         ("mach das Sofa blau", "nothing of it is understood"),

@@ -199,6 +199,8 @@ def test_with_an_instruction_all_may_be_given_that_follows_from_it(finding: http
         ({"mask_shapes": '[{"points": [[1, 1, 2]]}]'}, "invalid_request", "mask_shapes.0.points.0.2"),
         ({"mask_shapes": '[{"words": " "}]'}, "invalid_request", "mask_shapes.0.words"),
         ({"mask_shapes": '[{"words": "sofa"}]'}, "prompt_not_supported", "mask_shapes.0.words"),
+        ({"mask_id": "picture"}, "invalid_request", "mask_id.0"),
+        ({"mask_shapes": '[{"points": [[1, 1, 1], 1]}]'}, "invalid_request", "mask_shapes.0.points.1"),
         ({"mask_shapes": '[{"words": "carpet", "feather": 3}]'}, "not_together", "mask_shapes.0.feather"),
     ],
 )

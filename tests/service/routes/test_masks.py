@@ -192,6 +192,14 @@ def test_what_cannot_be_meant_is_refused_at_its_field(
     assert masks.get("/v1/masks").json()["masks"] == []
 
 
+def test_what_is_refused_says_what_would_be_taken(masks: httpx.Client, announce: Announce) -> None:
+    problem = assert_problem(send(masks, points="[[1, 1, 1], 20]"), 422, "invalid_request", "points.1")
+    assert "such as [[24, 24, 1]]" in problem["detail"]
+    announce(finds_by=("words",), vocabulary=("carpet", "room"))
+    problem = assert_problem(send(masks, words="all carpets"), 422, "prompt_not_supported", "words")
+    assert "this model does not know: carpets. It knows: carpet, room" in problem["detail"]
+
+
 def test_a_model_that_finds_nothing_in_this_way_says_so(client: httpx.Client, announce: Announce) -> None:
     announce(finds_by=("words",))
     problem = assert_problem(send(client, **CLICK), 422, "no_finder", "points")
