@@ -70,13 +70,17 @@ def _vectors(file: Path, widths: Sequence[int]) -> list[Tensor]:
     """Of each text encoder the vectors, (n, width)."""
     try:
         loaded = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
-    except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
+    except (OSError, EOFError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
         raise CheckpointError(
             f"the embedding {file.name!r} cannot be read: it is damaged, or holds more than tensors; save it as "
             ".safetensors"
         ) from error
     inner = loaded.get("string_to_param", loaded) if isinstance(loaded, Mapping) else {"": loaded}
-    tensors = {name: each for name, each in inner.items() if isinstance(each, Tensor) and each.is_floating_point()}
+    tensors = {
+        name: each
+        for name, each in inner.items()
+        if isinstance(each, Tensor) and each.is_floating_point() and each.dim() and each.numel()
+    }
     # Stable Diffusion XL's two text encoders by name; else a single tensor under any name.
     names = ("clip_l", "clip_g") if "clip_g" in tensors else tuple(tensors)
     found = [tensors[name].detach().reshape(-1, tensors[name].shape[-1]) for name in names if name in tensors]

@@ -18,7 +18,7 @@ from magedit.edits.asked import OPEN, AskedEdit
 from magedit.edits.checkpoint import Checkpoint
 from magedit.edits.resolved import ResolvedEdit
 from magedit.errors import InvalidEdit, InvalidParameter, NotTogether, RegionMismatch, UnknownMethod
-from magedit.instructions.reading import Instruction, ReadInstruction, read_by_rules
+from magedit.instructions.reading import INSTRUCTION_MAX, Instruction, ReadInstruction, read_by_rules
 from magedit.inversion.registry import INVERSIONS
 from magedit.meter import planned
 from magedit.methods.compatibility import (
@@ -238,6 +238,10 @@ def _instructed(
                 "say what the image shows after the edit, or give an `instruction`", field="target_prompt"
             )
         return asked, None
+    if len(asked.instruction) > INSTRUCTION_MAX:
+        raise InvalidParameter(
+            f"it has {len(asked.instruction)} characters; at most {INSTRUCTION_MAX} are read", field="instruction"
+        )
     if any(METHODS[config.method].own_checkpoint for config in configs):
         found = _taken_whole(asked.instruction, masks, read)
         return replace(asked, target_prompt=asked.target_prompt or asked.instruction), found

@@ -73,7 +73,8 @@ class LanguageModel:
     def __init__(self, url: str, model: str, *, key: str | None = None, timeout_s: float = 20.0) -> None:
         """``url`` is the API's base, as `http://127.0.0.1:11434/v1`; ``timeout_s`` bounds a request, in seconds."""
         self._url, self._model, self._timeout_s = url.rstrip("/") + "/chat/completions", model, timeout_s
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        # Files of keys end with a line break.
+        headers = {"Authorization": f"Bearer {key.strip()}"} if key else {}
         self._http = httpx.Client(headers=headers, timeout=timeout_s)
 
     def close(self) -> None:
@@ -140,6 +141,12 @@ class LanguageModel:
                         raise httpx.ReadTimeout("the answer was not complete in time")
         except httpx.TimeoutException as error:
             raise LanguageModelUnavailable(f"the language model gave no answer within {self._timeout_s:g} s") from error
+        except httpx.LocalProtocolError as error:
+            # The error quotes the header, and with it the key.
+            raise LanguageModelUnavailable(
+                "the language model cannot be asked: its key (MAGEDIT_INSTRUCTION_KEY) has characters that no header "
+                "takes"
+            ) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise LanguageModelUnavailable(f"the language model cannot be reached: {_line(error)}") from error
         if not response.is_success:

@@ -8,6 +8,7 @@ from typing import Final, Literal, TypedDict
 
 from magedit.errors import InstructionNotUnderstood
 from magedit.masks.phrases import Phrase
+from magedit.masks.shapes import WORDS_MAX
 from magedit.prompts import tagger
 from magedit.prompts.lexicon import Entry, entry
 from magedit.prompts.phrases import parse
@@ -271,7 +272,7 @@ class _Named(TypedDict):
 def _named(thing: str, text: str) -> _Named:
     """`phrase` and `thing` of a change. Raises InstructionNotUnderstood."""
     bare = without_article(thing)
-    if not bare or set(bare.split()) <= _NAMES_NOTHING:
+    if not is_word(bare) or set(bare.split()) <= _NAMES_NOTHING:
         if bare in _WHOLE:
             raise InstructionNotUnderstood(
                 f"{text!r} may be about the whole picture: name a thing in it, such as {FORMS}; of a {bare} that is "
@@ -282,6 +283,11 @@ def _named(thing: str, text: str) -> _Named:
         raise InstructionNotUnderstood(
             f"{text!r} is about several things, {thing!r}: make one edit for each, the next with the result of the one "
             "before (`source_edit`), or say 'all' of one kind"
+        )
+    if len(bare) > WORDS_MAX:
+        raise InstructionNotUnderstood(
+            f"the words for the thing, {bare[:40]!r} and so on, have {len(bare)} characters; say it in {WORDS_MAX} at "
+            f"most, such as {FORMS}"
         )
     return _Named(phrase=bare, thing=Phrase.read(bare).thing)
 

@@ -59,7 +59,7 @@ _OWN: Final[Mapping[str, Any]] = {
                 max_length=PROMPT_MAX,
                 description="What the edited image shall show; of a model that takes instructions (`GET /v1/methods`), "
                 "what to do. With `source_prompt` it is the target prompt of `POST /v1/edits`; without, and without "
-                "`method`, the edit is by a method that needs no source prompt.",
+                "`method`, the edit is by a method that needs no source prompt. Empty: what `instruction` makes of it.",
                 examples=["a room with a yellow carpet"],
             ),
         ],
@@ -133,7 +133,8 @@ _CHANGED: Final[Mapping[str, Any]] = {
                 default_factory=no_values,
                 description="Where to edit: a PNG of the image's size whose transparent pixels are edited (see "
                 "`mask_mode`). Repeat it for several regions, in order, or say it with `mask_shapes` or `mask_id`. "
-                "Without any, the one thing that changes from `source_prompt` to `prompt` is looked for.",
+                "Without any, the thing that `instruction` names is edited, or without that the one that changes from "
+                "`source_prompt` to `prompt`.",
             ),
         ],
         inspect.Parameter.empty,
@@ -178,7 +179,7 @@ def read_images_form(**values: Any) -> ImagesForm:
     prompt, target = own["prompt"], values["target_prompt"]
     if prompt and target and prompt != target:
         raise invalid("prompt", "it is another text than `target_prompt`: send one of them, or the same twice")
-    if not (prompt or target):
+    if not (prompt or target or values["instruction"]):
         raise invalid("prompt", "it is required, and was not sent")
     if own["quality"] != "auto" and values["preset"] is not None:
         raise invalid("quality", "`quality` stands for a `preset`: send one of them")
@@ -186,7 +187,7 @@ def read_images_form(**values: Any) -> ImagesForm:
         raise invalid("partial_images", "partial images come with `stream=true` alone")
     if own["stream"] and own["response_format"] == "url":
         raise invalid("response_format", "a stream carries the pictures themselves: `b64_json` alone")
-    values |= {"target_prompt": prompt or target, "preset": values["preset"] or _PRESETS[own["quality"]]}
+    values |= {"target_prompt": prompt or target or None, "preset": values["preset"] or _PRESETS[own["quality"]]}
     size = None
     if own["size"] != "auto":
         width, _, height = own["size"].partition("x")
@@ -206,8 +207,9 @@ read_images_form.__signature__ = inspect.Signature(  # type: ignore[attr-defined
 
 
 def without_source_prompt(asked: AskedEdit, info: ModelInfo) -> AskedEdit:
-    """The request with a method of the model that does without a source prompt, if it has none and names no method."""
-    if asked.source_prompt is not None or asked.compare or "method" in asked.given:
+    """The request with a method of the model that does without a source prompt, if nothing tells one and it names no
+    method."""
+    if asked.source_prompt is not None or asked.instruction is not None or asked.compare or "method" in asked.given:
         return asked
     able = [name for name in info.methods if "source_prompt" not in METHODS[name].inputs]
     if not able or asked.config.method in able:

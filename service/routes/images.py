@@ -135,7 +135,8 @@ async def edit_image(
     _require_open_addresses(asked, caller, backend)
     give_up_at = time.monotonic() + backend.settings.images_wait_s
     form, headers = asked.edit, dict[str, str]()
-    if not form.has_mask:
+    # An instruction tells by itself where to edit, as in `POST /v1/edits`.
+    if not form.has_mask and form.asked.instruction is None:
         mask, _ = await upload_limiter.run(
             submit_search, form, caller=caller, backend=backend, origin=origin, keyed=keyed
         )

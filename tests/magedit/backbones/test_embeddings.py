@@ -122,9 +122,14 @@ def test_what_does_not_fit_is_refused_by_name(sdxl: Path, tmp_path: Path) -> Non
         with pytest.raises(CheckpointError, match=r"'velvet.safetensors' has vectors of .* made for another family"):
             pipe.backbone.add_embeddings(tmp_path / folder)
         assert pipe.backbone.embeddings == ()
-    (tmp_path / "sd" / "torn.pt").write_bytes(b"no pickle")
-    with pytest.raises(CheckpointError, match=r"'torn.pt' cannot be read"):
-        small.backbone.add_embeddings(tmp_path / "sd")
+    for content in (b"no pickle", b""):
+        (tmp_path / "sd" / "torn.pt").write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"'torn.pt' cannot be read"):
+            small.backbone.add_embeddings(tmp_path / "sd")
+    for vectors in (torch.zeros(()), torch.zeros(0, 4)):
+        torch.save({"velvet": vectors}, tmp_path / "sd" / "torn.pt")
+        with pytest.raises(CheckpointError, match=r"'torn.pt' has vectors of none numbers"):
+            small.backbone.add_embeddings(tmp_path / "sd")
     (tmp_path / "sd" / "torn.pt").rename(tmp_path / "sd" / "two words.pt")
     with pytest.raises(CheckpointError, match=r"'two words.pt' is no word: rename it"):
         small.backbone.add_embeddings(tmp_path / "sd")

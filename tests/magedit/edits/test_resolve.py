@@ -233,6 +233,7 @@ def test_an_instruction_is_refused_where_it_cannot_be_carried_out() -> None:
     refused(InvalidParameter, "target_prompt", target_prompt=None)
     refused(InstructionNotUnderstood, "instruction", **INSTRUCTION | {"instruction": "make it purple"})
     refused(InvalidParameter, "mask", masks=0, **INSTRUCTION | {"instruction": "add a carpet"})
+    refused(InvalidParameter, "instruction", **INSTRUCTION | {"instruction": "make the carpet purple" + "!" * 500})
     refused(PromptNotSupported, "target_prompt", **INSTRUCTION | {"instruction": "make the carpet pink"})
     two = "a green carpet with a purple carpet"
     refused(SeveralFound, "instruction", **INSTRUCTION | {"source_prompt": two, "instruction": "make the carpet green"})

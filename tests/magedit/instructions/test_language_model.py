@@ -119,3 +119,14 @@ def test_one_that_is_slow_or_away_is_not_waited_for(endpoint: tuple[Endpoint, st
         model = LanguageModel(url, "small", timeout_s=0.1)
         assert told in str(model("make the sofa blue", None).warning)
         model.close()
+
+
+def test_a_key_with_a_line_break_is_sent_without_and_is_never_told(endpoint: tuple[Endpoint, str]) -> None:
+    for key, sent in (("secret\n", ["Bearer secret"]), ("sec\nret", [])):
+        endpoint[0].asked.clear()
+        model = LanguageModel(endpoint[1], "small", key=key, timeout_s=30)
+        read = model("make the sofa blue", None)
+        assert [authorization for _, authorization, _ in endpoint[0].asked] == sent
+        assert ("MAGEDIT_INSTRUCTION_KEY" in str(read.warning)) is not bool(sent)
+        assert "ret" not in str(read.warning)
+        model.close()

@@ -99,6 +99,8 @@ def test_a_thing_is_removed(instruction: str, phrase: str) -> None:
         ("make the sofa blue and remove the lamp", "several changes: 'make the sofa blue' is the first"),
         ("make the sofa blue; make the lamp red", "several changes"),
         ("replace the cat and the dog with a horse", "is about several things, 'the cat and the dog'"),
+        ("remove ,", "names no thing but ','"),
+        (f"make the {'very ' * 45}old sofa blue", "have 233 characters; say it in 200 at most"),
         (" . ", "it says nothing"),
     ],
 )

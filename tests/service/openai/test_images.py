@@ -229,6 +229,20 @@ def test_without_a_mask_what_changes_is_looked_for(
     assert len(client.get("/v1/masks").json()["masks"]) == 1
 
 
+def test_an_instruction_stands_for_prompt_and_mask(
+    client: httpx.Client, announce: Announce, working: Any, worker_side: WorkerSide
+) -> None:
+    announce(finds_by=("words",), methods=("mag-edit", "blended-latent"))
+    working(worker_side.succeed)
+    fields = {"source_prompt": "", "prompt": "", "instruction": "make the carpet purple"}
+    answer = send_unmasked(client, **fields)
+    assert answer.status_code == 200, answer.text
+    request = client.get(answer.headers["location"]).json()["request"]
+    assert (request["source_prompt"], request["target_prompt"]) == ("a carpet", "a purple carpet")
+    assert request["config"]["method"] == "mag-edit"
+    assert client.get("/v1/masks").json()["masks"] == []
+
+
 def test_a_detector_is_asked_for_the_thing_with_its_qualities(client: httpx.Client, announce: Announce) -> None:
     announce(finds_by=("words",), detects=True)
     with ThreadPoolExecutor(1) as pool:
