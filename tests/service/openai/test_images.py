@@ -234,8 +234,7 @@ def test_an_instruction_stands_for_prompt_and_mask(
 ) -> None:
     announce(finds_by=("words",), methods=("mag-edit", "blended-latent"))
     working(worker_side.succeed)
-    fields = {"source_prompt": "", "prompt": "", "instruction": "make the carpet purple"}
-    answer = send_unmasked(client, **fields)
+    answer = send_unmasked(client, source_prompt="", prompt="", instruction="make the carpet purple")
     assert answer.status_code == 200, answer.text
     request = client.get(answer.headers["location"]).json()["request"]
     assert (request["source_prompt"], request["target_prompt"]) == ("a carpet", "a purple carpet")
