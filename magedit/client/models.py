@@ -233,6 +233,7 @@ class Model(ResponseModel):
     """An available model."""
 
     name: str
+    family: str | None = None
     ready: bool
     declared: bool = False
     workers: int
