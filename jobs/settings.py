@@ -432,7 +432,7 @@ class Settings(BaseSettings):
 
     instruction_url: str | None = Field(
         default=None,
-        pattern=r"^https?://[^\s/]+",
+        pattern=r"^($|https?://[^\s/]+)",
         description="Base address of an OpenAI-compatible API whose chat endpoint reads `instruction`, such as "
         "`http://127.0.0.1:11434/v1`. Empty: rules for English do; they also do where it gives no answer.",
     )
@@ -441,7 +441,11 @@ class Settings(BaseSettings):
     )
     instruction_key: SecretStr | None = Field(default=None, description="API key for it. Empty: none is sent.")
     instruction_timeout_s: float = Field(
-        default=10.0, gt=0, le=120, description="How long it may take to read an instruction, in seconds."
+        default=10.0,
+        gt=0,
+        le=120,
+        description="Longest wait for a connection to it, and then for its answer, in seconds. After a wait in vain "
+        "rules read instructions for half a minute.",
     )
 
     @field_validator("further_models")

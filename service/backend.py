@@ -48,7 +48,7 @@ class RecentLook:
 
 def language_model_of(settings: Settings) -> LanguageModel | None:
     """The language model that reads instructions; None: rules do."""
-    if settings.instruction_url is None:
+    if not settings.instruction_url:
         return None
     from magedit.instructions.language_model import LanguageModel
 

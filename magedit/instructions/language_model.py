@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Annotated, Final
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from magedit.errors import InvalidEdit, LanguageModelUnavailable
 from magedit.instructions.reading import Instruction, read_by_rules
@@ -18,6 +18,8 @@ ANSWER_MAX: Final = 64 * 1024
 """Longest answer that is read, in bytes."""
 PROMPT_MAX: Final = 1000
 """Longest prompt of an answer, in characters."""
+PAUSE_S: Final = 30.0
+"""Seconds without further requests after one that got no answer: requests would wait for it one after the other."""
 
 _SYSTEM: Final = """
 You prepare edits of photographs. Given an instruction, and sometimes a caption of the picture, answer with one JSON
@@ -40,12 +42,15 @@ _EXAMPLES: Final = (
 )
 
 
+_Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=PROMPT_MAX)]
+
+
 class _Answer(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    phrase: Annotated[str, Field(min_length=1, max_length=WORDS_MAX)] | None
-    source_prompt: Annotated[str, Field(min_length=1, max_length=PROMPT_MAX)]
-    target_prompt: Annotated[str, Field(min_length=1, max_length=PROMPT_MAX)]
+    phrase: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=WORDS_MAX)] | None
+    source_prompt: _Prompt
+    target_prompt: _Prompt
 
 
 _FORMAT: Final = {
@@ -73,8 +78,9 @@ class LanguageModel:
     def __init__(self, url: str, model: str, *, key: str | None = None, timeout_s: float = 20.0) -> None:
         """``url`` is the API's base, as `http://127.0.0.1:11434/v1`; ``timeout_s`` bounds a request, in seconds."""
         self._url, self._model, self._timeout_s = url.rstrip("/") + "/chat/completions", model, timeout_s
-        # Files of keys end with a line break.
-        headers = {"Authorization": f"Bearer {key.strip()}"} if key else {}
+        self._resumes_at = 0.0
+        # Files of keys end with a line break. As bytes: httpx cannot encode a text that is not ASCII.
+        headers = {b"Authorization": f"Bearer {key.strip()}".encode()} if key else {}
         self._http = httpx.Client(headers=headers, timeout=timeout_s)
 
     def close(self) -> None:
@@ -129,7 +135,12 @@ class LanguageModel:
 
     def _post(self, body: dict[str, object]) -> bytes:
         """The answer's bytes. Raises LanguageModelUnavailable."""
-        ends = time.monotonic() + self._timeout_s
+        now = time.monotonic()
+        if now < self._resumes_at:
+            raise LanguageModelUnavailable(
+                f"the language model gave no answer a moment ago and is asked again in {self._resumes_at - now:.0f} s"
+            )
+        ends = now + self._timeout_s
         try:
             with self._http.stream("POST", self._url, json=body) as response:
                 content = b""
@@ -140,6 +151,7 @@ class LanguageModel:
                     if time.monotonic() > ends:
                         raise httpx.ReadTimeout("the answer was not complete in time")
         except httpx.TimeoutException as error:
+            self._resumes_at = time.monotonic() + PAUSE_S
             raise LanguageModelUnavailable(f"the language model gave no answer within {self._timeout_s:g} s") from error
         except httpx.LocalProtocolError as error:
             # The error quotes the header, and with it the key.

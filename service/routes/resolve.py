@@ -36,7 +36,15 @@ ResolveRequest = create_model(
     "ResolveRequest",
     __base__=AskedModel,
     model=(str | None, Field(None, max_length=64, description="A model of `GET /v1/models`. Empty: the default.")),
-    masks=(int | None, Field(None, ge=1, le=64, description="How many masks. Empty: as many as `regions`.")),
+    masks=(
+        int | None,
+        Field(
+            None,
+            ge=0,
+            le=64,
+            description="How many masks. Empty: as many as `regions`; 0: none, so that `instruction` has to say where.",
+        ),
+    ),
     source_edit=(
         str | None,
         Field(None, pattern=r"^[0-9a-f]{32}$", description="The edit whose result would be edited further."),

@@ -67,6 +67,12 @@ def test_unknown_variables_are_named() -> None:
     ]
 
 
+def test_an_empty_address_of_a_language_model_is_none() -> None:
+    assert not Settings(instruction_url="").instruction_url
+    with pytest.raises(ValidationError, match="instruction_url"):
+        Settings(instruction_url="localhost:11434")
+
+
 def test_a_further_model_has_a_name_of_its_own() -> None:
     with pytest.raises(ValidationError, match="'demo' is the worker's own model"):
         Settings(further_models={"demo": "folder"})

@@ -93,6 +93,10 @@ BROKEN: dict[str, tuple[Callable[[Endpoint], None], str]] = {
         lambda told: setattr(told, "body", completion(json.dumps(ANSWER | {"target_prompt": ""}))),
         "not of the form asked for",
     ),
+    "names a thing of spaces": (
+        lambda told: setattr(told, "body", completion(json.dumps(ANSWER | {"phrase": "  "}))),
+        "not of the form asked for",
+    ),
     "never ends": (lambda told: setattr(told, "body", b"x" * (ANSWER_MAX + 1)), f"more than {ANSWER_MAX} bytes"),
 }
 
@@ -121,8 +125,19 @@ def test_one_that_is_slow_or_away_is_not_waited_for(endpoint: tuple[Endpoint, st
         model.close()
 
 
+def test_one_that_gave_no_answer_is_not_asked_again_at_once(endpoint: tuple[Endpoint, str]) -> None:
+    endpoint[0].pause_s = 2.0
+    model = LanguageModel(endpoint[1], "small", timeout_s=0.1)
+    first, second = (model("make the sofa blue", None) for _ in range(2))
+    assert "no answer within 0.1 s" in str(first.warning)
+    assert "a moment ago" in str(second.warning)
+    assert first.target_prompt == second.target_prompt == "a blue sofa"
+    assert len(endpoint[0].asked) <= 1
+    model.close()
+
+
 def test_a_key_with_a_line_break_is_sent_without_and_is_never_told(endpoint: tuple[Endpoint, str]) -> None:
-    for key, sent in (("secret\n", ["Bearer secret"]), ("sec\nret", [])):
+    for key, sent in (("secret\n", ["Bearer secret"]), ("sec\nret", []), ("sécret", ["Bearer sÃ©cret"])):
         endpoint[0].asked.clear()
         model = LanguageModel(endpoint[1], "small", key=key, timeout_s=30)
         read = model("make the sofa blue", None)

@@ -126,3 +126,9 @@ def test_an_instruction_is_shown_as_it_was_read(client: httpx.Client) -> None:
     refused = client.post(URL, json={"instruction": "make it purple"}).json()
     assert [each["code"] for each in refused["problems"]] == ["instruction_not_understood"]
     assert refused["instruction"] is None
+
+
+def test_without_a_mask_the_instruction_has_to_say_where(client: httpx.Client) -> None:
+    for instruction, fields in (("add a ball", ["mask"]), ("make the left carpet purple", [])):
+        told = client.post(URL, json={"instruction": instruction, "masks": 0}).json()
+        assert [each["field"] for each in told["problems"]] == fields
