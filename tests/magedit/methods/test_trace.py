@@ -15,7 +15,7 @@ def test_each_method_reports_the_leading_half_of_its_own_steps(pipe: MAGEditPipe
     config = EditConfig(method=method, steps=8, max_iterations=1, tune_steps=1)  # type: ignore[arg-type]
     output = pipe(room.image, [room.mask], room.source, room.target, (), config)
     steps = [step.step for step in output.measures.trace]
-    start = {"diffedit": 4, "blended-latent": 2}.get(method, 0)
+    start = {"diffedit": 4, "instruct-edit": 4, "blended-latent": 2}.get(method, 0)
     assert steps == list(range(start, start + (8 - start) // 2))
     assert len(output.attention_steps) == len(steps)
     assert 0 < output.measures.after[0].token < 1

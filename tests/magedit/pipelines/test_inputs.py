@@ -48,7 +48,8 @@ def test_sixteen_bit_grey_is_edited_as_the_grey_that_it_is(pipe: MAGEditPipeline
         ({"regions": ["green"]}, r"`regions` holds str: pass `Region\(words=...\)`"),
         ({"config": {"steps": 5}}, r"`config` holds dict: pass `EditConfig\(...\)`"),
         ({"target_prompt": ["a room"]}, "`target_prompt` holds list: pass one text"),
-        ({"source_prompt": None}, "`source_prompt` holds NoneType: pass one text"),
+        ({"source_prompt": 5}, "`source_prompt` holds int: pass one text"),
+        ({"source_prompt": None}, "say what the image shows"),
     ],
 )
 def test_what_is_not_taken_is_refused_in_a_sentence(
@@ -70,9 +71,9 @@ def test_each_prompt_is_encoded_once_for_all_results(
     encoded: list[str] = []
     encode = StableDiffusion.encode
 
-    def counted(self: StableDiffusion, prompt: str) -> Conditioning:
+    def counted(self: StableDiffusion, prompt: str, **given: Any) -> Conditioning:
         encoded.append(prompt)
-        return encode(self, prompt)
+        return encode(self, prompt, **given)
 
     monkeypatch.setattr(StableDiffusion, "encode", counted)
     pipe(room.image, room.mask, room.source, room.target, config=EditConfig(**FEW, n=2, negative_prompt="a red room"))
