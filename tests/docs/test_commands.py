@@ -20,8 +20,8 @@ GUIDES = [page for page in PAGES if GENERATED not in page.parents and page.name 
 COMMANDS = {page: commands(page) for page in GUIDES}
 RUN = [page for page in GUIDES if any(is_run(command) and command.words for command in COMMANDS[page])]
 
-# The shortest edit: what is tested is the command, not the picture. Random weights find things by chance: an instruction
-# is given its mask.
+# The shortest edit: what is tested is the command, not the picture. Random weights find things by chance: for an
+# instruction the mask is given.
 MAGEDIT = f"""#!/bin/sh
 if [ "$1" = edit ]; then set -- "$@" --steps 2 --max-iterations 1; fi
 case "$*" in edit*--instruction*) set -- "$@" demo-output/mask.png;; esac
