@@ -1,5 +1,5 @@
 # Two images from one source: `service` (front end, reaper, deliverer; no torch) and `worker` (torch). BuildKit builds
-# them, Docker's own since version 25 (without a `# syntax=` line, which fetches another builder from a registry):
+# them, Docker's own since version 25 (no syntax directive names another builder, which would be fetched from a registry):
 #   docker build --target service -t magedit-service .
 #   docker build --target worker  -t magedit-worker .
 # The base image is another with --build-arg PYTHON_IMAGE=..., for one a mirror's, or one pinned by its digest.
