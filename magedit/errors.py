@@ -145,7 +145,7 @@ class NoFinder(InvalidEdit):
 
 
 class InstructionNotUnderstood(InvalidEdit):
-    """An instruction does not tell what is to become of what; the message says what was understood."""
+    """An instruction does not name the thing to change or the result; the message says what was understood."""
 
     code = "instruction_not_understood"
     default_field = "instruction"

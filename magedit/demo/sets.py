@@ -55,7 +55,7 @@ def _is_single(scene: Scene, thing: Thing) -> bool:
 
 
 def _twin(thing: Thing, scene: Scene, rng: random.Random) -> Scene | None:
-    """The room with another thing just like this one: in a free place of its kind, else instead of what is there."""
+    """The room with a second, identical thing, in a free slot or in place of another thing; None: there is no slot."""
     kinds, slots = next(((kinds, slots) for kinds, slots in PLACES if thing.kind in kinds), ((), {}))
     others = [side for side in slots if side != thing.side]
     if not others:

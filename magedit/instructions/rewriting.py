@@ -168,7 +168,7 @@ def _changed(prompt: Prompt, unit: Unit, quality: str) -> str:
 
 
 def _without(prompt: Prompt, unit: Unit) -> str:
-    """The prompt without a thing, and what is said of it; empty where it says nothing else."""
+    """The prompt without a thing and its description; empty if nothing else is left."""
     text, end = prompt.text, prompt.spans[unit.end - 1][1]
     while not (_ON_ITS_OWN.match(text, end) and not _SIDE.match(text, end)):
         if side := _SIDE.match(text, end):

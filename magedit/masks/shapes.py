@@ -54,7 +54,7 @@ FindsBy = Literal["points", "box", "words"]
 
 
 class MaskOperations(BaseModel):
-    """What is done to a mask, in this order. Lengths in pixels of the picture."""
+    """Operations on a mask, applied in the order of the fields; lengths in pixels of the picture."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -83,7 +83,7 @@ class Processor:
         return attn.to_out[1](attn.to_out[0](image)), attn.to_add_out(text)
 
     def keep(self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor | None, rotary: Rotary) -> None:
-        """Keep what is read, without the layer's output."""
+        """Record the requested maps or pairs without computing the layer's output."""
         projected = self._project(attn, hidden_states, encoder_hidden_states, rotary)
         joint_attention.keep(projected, self.name, self.edit, self.kept)
 

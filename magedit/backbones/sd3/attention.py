@@ -67,7 +67,7 @@ class Processor:
         return attn.to_out[1](attn.to_out[0](image)), text if attn.context_pre_only else attn.to_add_out(text)
 
     def keep(self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Tensor) -> None:
-        """Keep what is read, without the layer's output."""
+        """Record the requested maps or pairs without computing the layer's output."""
         joint_attention.keep(_project(attn, hidden_states, encoder_hidden_states), self.name, self.edit, self.kept)
 
 

@@ -137,9 +137,10 @@ def test_half_precision_stays_finite(request: pytest.FixtureRequest, pipe: MAGEd
     half = MAGEditPipeline.from_pretrained(folder, dtype=torch.bfloat16)
     half.set_progress_bar_config(disable=True)
     assert half.backbone.dtype is torch.bfloat16
-    output = edit(half, small_room)
+    # With coarse numbers a word may win early: it is pushed on.
+    output = edit(half, small_room, stop_margin=0.0, stop_contrast=0.0)
     assert torch.isfinite(latent_of(output)).all()
-    assert output.edited[0].trace[0].iterations >= 1
+    assert output.edited[0].trace[0].iterations == 2
     assert pipe.backbone.dtype is torch.float32
 
 
