@@ -109,8 +109,8 @@ Announce = Callable[..., ModelInfo]
 def announce(settings: Settings) -> Iterator[Announce]:
     """Announce a model for a time to live in seconds, as a worker does."""
     with connect(settings) as redis:
-
-        def announce(ttl_s: float = 60, **changes: Any) -> ModelInfo:
+        # It outlives the test on a busy machine.
+        def announce(ttl_s: float = 3600.0, **changes: Any) -> ModelInfo:
             info = model_info(**changes)
             Models(redis).announce(info, "worker-1", ttl_s, tokenizer_json())
             return info

@@ -50,14 +50,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
-LONG_S = 3600.0
-"""How long an announced model lives in a test: on a busy machine a browser takes its time."""
-
-
 @pytest.fixture
 def client(client: httpx.Client, announce: Announce) -> Iterator[httpx.Client]:
     """One that keeps no connection: beside a browser it may be idle for as long as the server keeps one."""
-    announce(LONG_S)
+    announce()
     limits = httpx.Limits(max_keepalive_connections=0)
     with httpx.Client(base_url=client.base_url, timeout=PATIENCE_S, limits=limits) as client:
         yield client

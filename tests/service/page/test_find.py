@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from jobs.settings import Settings
 from tests.conftest import wait_until
 from tests.service.conftest import SIZE, Announce, picture
-from tests.service.page.conftest import LONG_S, WIDE, serious, visiting
+from tests.service.page.conftest import WIDE, serious, visiting
 from tests.service.page.test_masks import drag, load
 from tests.service.routes.test_masks import find
 
@@ -35,7 +35,7 @@ def share(page: Page, pixels: int) -> None:
 def test_a_click_selects_a_thing(
     browser: Browser, client: httpx.Client, announce: Announce, settings: Settings
 ) -> None:
-    announce(LONG_S, finds_by=("points", "words"))
+    announce(finds_by=("points", "words"))
     with visiting(browser, str(client.base_url), **WIDE) as page:
         load(page, picture(SIZE))
         # What is painted stays.
@@ -64,7 +64,7 @@ def test_a_click_selects_a_thing(
 
 
 def test_words_select_a_thing(browser: Browser, client: httpx.Client, announce: Announce, settings: Settings) -> None:
-    announce(LONG_S, finds_by=("words",))
+    announce(finds_by=("words",))
     with visiting(browser, str(client.base_url), **WIDE) as page:
         load(page, picture(SIZE))
         page.check("[value=select]", force=True)
@@ -91,7 +91,7 @@ def test_a_model_that_finds_nothing_offers_no_clicks(browser: Browser, client: h
 def test_one_sentence_fills_in_the_descriptions_and_selects_the_thing(
     browser: Browser, client: httpx.Client, announce: Announce, settings: Settings
 ) -> None:
-    announce(LONG_S, finds_by=("points", "words"))
+    announce(finds_by=("points", "words"))
     with visiting(browser, str(client.base_url), **WIDE) as page:
         load(page, picture(SIZE))
         sentence = page.get_by_label("Say it in one sentence")

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from tests.service.conftest import Announce, WorkerSide, picture
-from tests.service.page.conftest import LONG_S, PHONE, WIDE, is_submission, serious, visiting
+from tests.service.page.conftest import PHONE, WIDE, is_submission, serious, visiting
 from tests.service.page.test_masks import SIZE, drag, touch
 
 OWN: FilePayload = {"name": "room.png", "mimeType": "image/png", "buffer": picture(SIZE)}
@@ -19,7 +19,7 @@ SOURCE, TARGET = "a room with a green carpet", "a room with a purple carpet"
 @pytest.fixture
 def service(shared_client: httpx.Client, announce: Announce) -> str:
     """The address of a service whose model knows every word."""
-    announce(LONG_S, vocabulary=None, max_prompt_tokens=77)
+    announce(vocabulary=None, max_prompt_tokens=77)
     return str(shared_client.base_url)
 
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from jobs.settings import Settings
 from tests.service.conftest import Announce, encode, picture
-from tests.service.page.conftest import LONG_S, PHONE, WIDE, visiting
+from tests.service.page.conftest import PHONE, WIDE, visiting
 from tests.service.page.test_masks import SIZE, drag, load, sent, share
 
 Point = tuple[float, float]
@@ -184,8 +184,8 @@ def test_what_is_needed_is_in_view(browser: Browser, client: httpx.Client) -> No
 
 
 def test_what_the_model_is_for_is_told_first(browser: Browser, shared_client: httpx.Client, announce: Announce) -> None:
-    announce(LONG_S, domain="flat drawings of rooms")
-    announce(LONG_S, name="photos")
+    announce(domain="flat drawings of rooms")
+    announce(name="photos")
     with visiting(browser, str(shared_client.base_url), **WIDE) as page:
         told = page.locator("#purpose")
         expect(told).to_contain_text("The model 'demo' is made for flat drawings of rooms.")
