@@ -21,8 +21,8 @@ import httpx
 from jobs.schema import State
 from tests.e2e.conftest import PROMPTS
 from tests.jobs.desk import png
-from tests.soak.checker import MARKER_SCALE
-from tests.soak.journal import Journal, Line
+from tests.soak.evidence.checker import MARKER_SCALE
+from tests.soak.evidence.journal import Journal, Line
 from tests.soak.pictures import VARIANTS, mask, picture
 
 TIMEOUT_S = 12.0

@@ -12,11 +12,11 @@ from typing import cast
 from redis import Redis, RedisError
 
 from jobs import keys
-from tests.soak.fleet import Fleet, Process
-from tests.soak.journal import Journal
+from tests.soak.evidence.journal import Journal
+from tests.soak.evidence.recovery import AFTERMATH_S
 from tests.soak.plan import Event, Fault
-from tests.soak.proxy import Mode, Proxy
-from tests.soak.recovery import AFTERMATH_S
+from tests.soak.stack.fleet import Fleet, Process
+from tests.soak.stack.proxy import Mode, Proxy
 
 PATIENCE_S = 6.0
 """How long a fault waits for its worker to be in the state that it wants, in seconds."""

@@ -18,12 +18,12 @@ from jobs.errors import StoreUnavailable
 from jobs.schema import State
 from jobs.storage import ObjectStore, image_key
 from tests.jobs.desk import aged
-from tests.soak import aof, census, journal, recovery
-from tests.soak.checker import SWEPT_WITHIN_S, Evidence, Violation, check, orphans
-from tests.soak.fleet import Fleet
+from tests.soak.evidence import aof, census, journal, recovery
+from tests.soak.evidence.checker import SWEPT_WITHIN_S, Evidence, Violation, check, orphans
 from tests.soak.load import Load
 from tests.soak.nemesis import Nemesis
 from tests.soak.plan import Plan, schedule
+from tests.soak.stack.fleet import Fleet
 
 TICK_S = 0.1
 CALM_TICKS = 5

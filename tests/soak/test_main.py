@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.journal import Journal
+from tests.soak.evidence.journal import Journal
 from tests.soak.plan import short
 
 

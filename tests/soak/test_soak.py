@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import alive, command_line, descendants, wait_until
-from tests.soak import journal
+from tests.soak.evidence import journal
 from tests.soak.plan import CALM_KILLS, ON_WORKER, Fault, short
 from tests.soak.soak import PLANTED, Report, run
 

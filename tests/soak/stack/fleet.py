@@ -20,10 +20,10 @@ from pydantic import SecretStr
 from cli.processes.embedded_redis import EmbeddedRedis
 from jobs.settings import Settings
 from tests.conftest import S3_BUCKET, S3_KEY, S3_SECRET, free_port, listens, wait_until
-from tests.soak.disk import SmallDisk
-from tests.soak.journal import Journal
+from tests.soak.evidence.journal import Journal
 from tests.soak.plan import Plan, clock_skew_s
-from tests.soak.proxy import Proxy
+from tests.soak.stack.disk import SmallDisk
+from tests.soak.stack.proxy import Proxy
 from tests.worker.conftest import CHECKPOINT, environment
 
 SAMPLE_SIZE = 16
@@ -92,7 +92,7 @@ class Workers:
             str(os.getpid()),
             sys.executable,
             "-m",
-            "tests.soak.zygote",
+            "tests.soak.stack.zygote",
         ]
         self._zygote = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
@@ -251,7 +251,7 @@ class Fleet:
         return folder
 
     def _redis(self, logs: Path) -> Process:
-        # Never rewritten, the append-only file is the history of every record; see `tests.soak.aof`.
+        # Never rewritten, the append-only file is the history of every record; see `tests.soak.evidence.aof`.
         command = [*self.embedded.program().command, "--auto-aof-rewrite-percentage", "0"]
         return Process("redis", command, os.environ, logs / "redis.log")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.disk import SmallDisk
+from tests.soak.stack.disk import SmallDisk
 
 
 def test_a_disk_that_others_use_is_not_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.soak.journal import Journal, of, read
+from tests.soak.evidence.journal import Journal, of, read
 
 
 def test_lines_come_back(tmp_path: Path) -> None:

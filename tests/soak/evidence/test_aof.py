@@ -12,7 +12,7 @@ from jobs.settings import Settings
 from magedit.report import EditMeasures
 from tests.conftest import redis_server
 from tests.jobs.desk import Desk
-from tests.soak.aof import Life, commands, files, lives, read
+from tests.soak.evidence.aof import Life, commands, files, lives, read
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from tests.conftest import wait_until
-from tests.soak.proxy import DELAY_S, Mode, Proxy
+from tests.soak.stack.proxy import DELAY_S, Mode, Proxy
 
 PATIENCE_S = 20.0
 SOON_S = 0.3

@@ -1,4 +1,4 @@
-"""A fork server for workers: `python -m tests.soak.zygote`, one request a line on standard input, as JSON.
+"""A fork server for workers: `python -m tests.soak.stack.zygote`, one request a line on standard input, as JSON.
 
 Importing torch costs seconds of CPU, a hundred times a soak. This process imports it once and forks; each child then
 loads the checkpoint and runs `worker.__main__.main`, the whole of it, in a process of its own: what the soak kills

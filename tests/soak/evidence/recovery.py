@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from tests.soak.aof import Life
-from tests.soak.journal import Line, of
+from tests.soak.evidence.aof import Life
+from tests.soak.evidence.journal import Line, of
 from tests.soak.plan import OUTAGES, Fault
 
 AFTERMATH_S = 2.0

@@ -8,7 +8,7 @@ SHIFTED = """
 import json, time, datetime
 before = time.time()
 from rq.utils import now
-from tests.soak.zygote import shift_clock
+from tests.soak.stack.zygote import shift_clock
 shift_clock(-3600.0)
 shifts = [time.time() - before, time.time_ns() / 1e9 - before, now().timestamp() - before]
 print(json.dumps([round(shift / 60) for shift in shifts]))
@@ -21,7 +21,7 @@ def test_a_shifted_clock_is_wrong_for_this_program_and_rq() -> None:
 
 
 def test_a_worker_whose_fork_server_has_ended_does_not_start() -> None:
-    script = "from tests.soak.zygote import _child; _child({}, parent=0)"
+    script = "from tests.soak.stack.zygote import _child; _child({}, parent=0)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 70
     assert "the fork server has ended" in done.stderr

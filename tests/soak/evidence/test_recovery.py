@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from tests.soak.aof import Attempt, Life
+from tests.soak.evidence.aof import Attempt, Life
+from tests.soak.evidence.recovery import AFTERMATH_S, hangs, outages, recoveries, summary
 from tests.soak.plan import Fault
-from tests.soak.recovery import AFTERMATH_S, hangs, outages, recoveries, summary
 
 
 def kill(t: float, pid: int = 7) -> dict[str, object]:

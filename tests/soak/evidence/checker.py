@@ -35,9 +35,9 @@ from typing import Final
 
 from jobs.lifecycle import TRANSITIONS
 from jobs.schema import JobRecord, State, id_time
-from tests.soak.aof import Life
-from tests.soak.census import Census
-from tests.soak.journal import Line, of
+from tests.soak.evidence.aof import Life
+from tests.soak.evidence.census import Census
+from tests.soak.evidence.journal import Line, of
 
 HEARD: Final = frozenset({200, 202})
 """Answers that accept a cancel."""

@@ -12,10 +12,10 @@ import pytest
 from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject
 from magedit.config import EditConfig, Region
 from tests.jobs.desk import aged
-from tests.soak.aof import Life
-from tests.soak.census import Census
-from tests.soak.checker import MARKER_SCALE, RULES, SWEPT_WITHIN_S, Evidence, check, marker_of, orphans
-from tests.soak.journal import Line
+from tests.soak.evidence.aof import Life
+from tests.soak.evidence.census import Census
+from tests.soak.evidence.checker import MARKER_SCALE, RULES, SWEPT_WITHIN_S, Evidence, check, marker_of, orphans
+from tests.soak.evidence.journal import Line
 
 MAX_ATTEMPTS = 3
 GOOD, CANCELED, FAILED = "a" * 32, "b" * 32, "c" * 32
