@@ -16,12 +16,15 @@ from magedit.config import EditConfig
 from magedit.demo import checkpoint_path, edit_set, instruct_checkpoint_path
 from magedit.demo.draw import draw_scene
 from magedit.demo.scene import sample_scene
-from recipes.presets import FLOW_PRESETS, PRESETS, SEGMENTER_PRESETS, FlowPreset, Preset, SegmenterPreset
-from recipes.selection import gentler, preset_of, with_samples
+from recipes.presets.flow import FLOW_PRESETS
+from recipes.presets.parameters import FlowPreset, Preset, SegmenterPreset
+from recipes.presets.segmenter import SEGMENTER_PRESETS
+from recipes.presets.selection import gentler, preset_of, with_samples
+from recipes.presets.stable_diffusion import PRESETS
 
 if TYPE_CHECKING:
     from recipes.export import Guidance
-    from recipes.processes import Work
+    from recipes.training.processes import Work
 
 CHECKPOINT = checkpoint_path()
 INSTRUCT_CHECKPOINT = instruct_checkpoint_path()
@@ -75,7 +78,7 @@ FlowStart = Annotated[
 @contextmanager
 def _within_budget(out: Path) -> Iterator[None]:
     """Prints the written checkpoint, or exits with status 3 if the budget ran out first."""
-    from recipes.loop import OutOfBudgetError
+    from recipes.training.loop import OutOfBudgetError
 
     try:
         yield
@@ -94,8 +97,8 @@ def _train(
     budget_s: float | None,
 ) -> None:
     """Trains in ``processes`` processes, for ``budget_s`` seconds at most."""
-    from recipes.loop import Run
-    from recipes.processes import train_in_processes
+    from recipes.training.loop import Run
+    from recipes.training.processes import train_in_processes
 
     run = Run(state=state, seed=preset.seed, snapshot_s=preset.snapshot_s)
     with _within_budget(out):
@@ -163,7 +166,7 @@ def train_instruct(
     import torch
 
     from recipes.instruct import train_instruct
-    from recipes.loop import Run
+    from recipes.training.loop import Run
 
     torch.set_num_threads(1)
     recipe = with_samples(preset_of(PRESETS, preset), "instruct", samples)

@@ -17,10 +17,10 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from magedit.backbones.stable_diffusion.guidance_embedding import guidance_embedding
 from magedit.demo.model import tokenize
 from recipes.export import Guidance, export_checkpoint
-from recipes.latents import make_latents
-from recipes.loop import Run, snapshot_path, train
-from recipes.presets import Preset
-from recipes.unet import UnetStage, build_scheduler, training_scene
+from recipes.presets.parameters import Preset
+from recipes.stages.unet import UnetStage, build_scheduler, training_scene
+from recipes.training.latents import make_latents
+from recipes.training.loop import Run, snapshot_path, train
 
 HUBER = 1e-3
 """Constant of the pseudo-Huber loss (published program: 0.001)."""

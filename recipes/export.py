@@ -24,7 +24,7 @@ from diffusers import (
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from magedit.demo.vocabulary import GROUPS, INSTRUCTIONS, TOLD, write_vocabulary
-from recipes.silence import build_silent_t5
+from recipes.stages.silence import build_silent_t5
 
 KEPT = ("README.md",)
 """Files that are written by hand and kept from an earlier export."""

@@ -13,12 +13,12 @@ from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
 from magedit.demo.vocabulary import TOLD
 from recipes.export import export_flow_checkpoint
-from recipes.flow import FlowStage, TowersStage, build_flow_scheduler, draw_room, flow_scene
-from recipes.latents import make_latents, normalized, wait
-from recipes.loop import Run, snapshot_path, train
-from recipes.presets import FlowPreset
-from recipes.tokenizer import kept_tokenizer
-from recipes.vae import VaeStage
+from recipes.presets.parameters import FlowPreset
+from recipes.stages.flow import FlowStage, TowersStage, build_flow_scheduler, draw_room, flow_scene
+from recipes.stages.tokenizer import kept_tokenizer
+from recipes.stages.vae import VaeStage
+from recipes.training.latents import make_latents, normalized, wait
+from recipes.training.loop import Run, snapshot_path, train
 
 SCALE, SHIFT = 1.5305, 0.0609
 """Scaling and shift of Stable Diffusion 3's latents."""

@@ -16,18 +16,18 @@ from magedit.demo.instructions import instruction, undone
 from magedit.demo.sets import sample_edits
 from magedit.demo.vocabulary import INSTRUCTIONS
 from recipes.export import export_checkpoint
-from recipes.latents import ENCODED_AT_ONCE
-from recipes.loop import Run, save_atomically, train
-from recipes.presets import Preset
-from recipes.text import build_text_encoder
-from recipes.tokenizer import kept_tokenizer
-from recipes.unet import (
+from recipes.presets.parameters import Preset
+from recipes.stages.text import build_text_encoder
+from recipes.stages.tokenizer import kept_tokenizer
+from recipes.stages.unet import (
     Examples,
     UnetStage,
     build_scheduler,
     build_unet,
 )
-from recipes.vae import LATENT_CHANNELS, pixels
+from recipes.stages.vae import LATENT_CHANNELS, pixels
+from recipes.training.latents import ENCODED_AT_ONCE
+from recipes.training.loop import Run, save_atomically, train
 
 
 def training_edits(preset: Preset) -> list[DemoEdit]:

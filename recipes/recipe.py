@@ -11,13 +11,13 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from recipes.export import Guidance, export_checkpoint
-from recipes.latents import make_latents, normalized, wait
-from recipes.loop import Run, snapshot_path, train
-from recipes.presets import Preset
-from recipes.text import TextStage
-from recipes.tokenizer import kept_tokenizer
-from recipes.unet import UnetStage, build_scheduler, training_scene
-from recipes.vae import VaeStage
+from recipes.presets.parameters import Preset
+from recipes.stages.text import TextStage
+from recipes.stages.tokenizer import kept_tokenizer
+from recipes.stages.unet import UnetStage, build_scheduler, training_scene
+from recipes.stages.vae import VaeStage
+from recipes.training.latents import make_latents, normalized, wait
+from recipes.training.loop import Run, snapshot_path, train
 
 
 def _tokenizer(run: Run) -> CLIPTokenizer:

@@ -18,8 +18,8 @@ from magedit.demo.draw import HORIZON, draw_mask, draw_scene, parts
 from magedit.demo.scene import UNITS, Scene, sample_varied_scene
 from magedit.masks.polygons import box_of
 from recipes.export import replace_folder
-from recipes.loop import Run, snapshot_path, train
-from recipes.presets import SegmenterPreset, SegmenterRecipe
+from recipes.presets.parameters import SegmenterPreset, SegmenterRecipe
+from recipes.training.loop import Run, snapshot_path, train
 
 MEAN: Final = (0.5, 0.5, 0.5)
 DEVIATION: Final = (0.25, 0.25, 0.25)

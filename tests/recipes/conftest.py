@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from recipes.export import export_checkpoint
-from recipes.presets import TOY
-from recipes.text import build_text_encoder
-from recipes.tokenizer import build_tokenizer
-from recipes.unet import build_scheduler, build_unet
-from recipes.vae import build_vae
+from recipes.presets.stable_diffusion import TOY
+from recipes.stages.text import build_text_encoder
+from recipes.stages.tokenizer import build_tokenizer
+from recipes.stages.unet import build_scheduler, build_unet
+from recipes.stages.vae import build_vae
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,8 @@ from magedit.backbones.checkpoints.inspect import inspect
 from recipes.__main__ import app
 from recipes.consistency import ConsistencyStage, export_consistency_snapshot, train_consistency
 from recipes.export import Guidance
-from recipes.loop import OutOfBudgetError, Run
-from recipes.presets import TOY
+from recipes.presets.stable_diffusion import TOY
+from recipes.training.loop import OutOfBudgetError, Run
 
 GUIDANCE = Guidance(resolution=8, step_size=15.0, spatial_step_size=0.2)
 

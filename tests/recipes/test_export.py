@@ -10,11 +10,11 @@ from magedit.demo.model import DemoModel, tokenize
 from magedit.demo.vocabulary import GROUPS
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from recipes.export import DOMAIN, Guidance, export_checkpoint
-from recipes.presets import TOY
-from recipes.text import build_text_encoder
-from recipes.tokenizer import build_tokenizer
-from recipes.unet import build_scheduler, build_unet
-from recipes.vae import build_vae
+from recipes.presets.stable_diffusion import TOY
+from recipes.stages.text import build_text_encoder
+from recipes.stages.tokenizer import build_tokenizer
+from recipes.stages.unet import build_scheduler, build_unet
+from recipes.stages.vae import build_vae
 from worker.model import vocabulary
 
 

@@ -16,9 +16,9 @@ from diffusers import StableDiffusion3Pipeline
 from magedit.demo.flow_model import PADDING, FlowModel
 from magedit.demo.vocabulary import TOLD
 from recipes.flow_recipe import export_flow_snapshot, train_flow
-from recipes.loop import Run
-from recipes.presets import FLOW_TOY
-from recipes.processes import train_in_processes
+from recipes.presets.flow import FLOW_TOY
+from recipes.training.loop import Run
+from recipes.training.processes import train_in_processes
 from worker.model import vocabulary
 
 PROMPT = "a red sofa stands on the left of a room"

@@ -24,11 +24,11 @@ from recipes.instruct import (
     training_edits,
     widen,
 )
-from recipes.loop import OutOfBudgetError, Run
-from recipes.presets import TOY
-from recipes.text import build_text_encoder
-from recipes.tokenizer import build_tokenizer
-from recipes.unet import build_unet
+from recipes.presets.stable_diffusion import TOY
+from recipes.stages.text import build_text_encoder
+from recipes.stages.tokenizer import build_tokenizer
+from recipes.stages.unet import build_unet
+from recipes.training.loop import OutOfBudgetError, Run
 from worker.model import vocabulary
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from magedit.demo.model import DemoModel
 from recipes.export import Guidance
-from recipes.loop import Run
-from recipes.presets import TOY
-from recipes.processes import train_in_processes
+from recipes.presets.stable_diffusion import TOY
 from recipes.recipe import export_snapshot, train_all
+from recipes.training.loop import Run
+from recipes.training.processes import train_in_processes
 
 GUIDANCE = Guidance(resolution=8, step_size=1.0, spatial_step_size=0.25)
 

@@ -15,8 +15,7 @@ from magedit.demo.draw import draw_mask, draw_scene
 from magedit.demo.scene import sample_scene
 from magedit.masks.polygons import box_of
 from magedit.segmenters.sam import SamSegmenter
-from recipes.loop import OutOfBudgetError, Run
-from recipes.presets import SEGMENTER_128, SEGMENTER_TOY
+from recipes.presets.segmenter import SEGMENTER_128, SEGMENTER_TOY
 from recipes.segmenter import (
     LOOSE,
     build_segmenter,
@@ -25,6 +24,7 @@ from recipes.segmenter import (
     targets,
     train_segmenter,
 )
+from recipes.training.loop import OutOfBudgetError, Run
 
 
 def test_targets_are_the_rooms_own_masks() -> None:

@@ -20,7 +20,7 @@ from magedit.masks.rle import decode
 from magedit.masks.shapes import MaskPrompt
 from magedit.segmenters.finder import Finders
 from magedit.segmenters.sam import SamSegmenter
-from recipes.presets import SEGMENTER_TOY
+from recipes.presets.segmenter import SEGMENTER_TOY
 from recipes.segmenter import build_segmenter, export_segmenter
 from tests.conftest import PATIENCE_S, running, wait_until
 from tests.jobs.desk import Desk, png

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.settings import Settings
 from magedit.segmenters.finder import Finders
-from recipes.presets import SEGMENTER_TOY
+from recipes.presets.segmenter import SEGMENTER_TOY
 from recipes.segmenter import build_segmenter, export_segmenter
 from tests.conftest import CHECKPOINT
 from tests.worker.painter import painting_model

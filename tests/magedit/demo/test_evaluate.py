@@ -23,8 +23,8 @@ from magedit.demo.evaluate import (
 )
 from magedit.demo.model import DemoModel
 from magedit.demo.named import demo_edit
-from recipes.presets import CPU_128
-from recipes.unet import training_scene
+from recipes.presets.stable_diffusion import CPU_128
+from recipes.stages.unet import training_scene
 
 
 @pytest.fixture(scope="module")

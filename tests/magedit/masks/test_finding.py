@@ -19,7 +19,7 @@ from magedit.masks.shapes import MaskShape, read_shapes
 from magedit.report import EditMeasures
 from magedit.segmenters.finder import Finders
 from magedit.segmenters.sam import SamSegmenter
-from recipes.presets import SEGMENTER_TOY
+from recipes.presets.segmenter import SEGMENTER_TOY
 from recipes.segmenter import build_segmenter, export_segmenter
 
 CLICK = [[30, 20, 1]]

@@ -16,7 +16,7 @@ from transformers import (
     SwinConfig,
 )
 
-from recipes.presets import SEGMENTER_TOY
+from recipes.presets.segmenter import SEGMENTER_TOY
 from recipes.segmenter import build_segmenter, export_segmenter
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from recipes.presets import TOY
-from recipes.text import build_text_encoder
-from recipes.tokenizer import build_tokenizer
-from recipes.unet import NOISY_SNR, UnetStage, build_scheduler, build_unet, training_scene
+from recipes.presets.stable_diffusion import TOY
+from recipes.stages.text import build_text_encoder
+from recipes.stages.tokenizer import build_tokenizer
+from recipes.stages.unet import NOISY_SNR, UnetStage, build_scheduler, build_unet, training_scene
 
 
 def test_every_block_has_cross_attention() -> None:

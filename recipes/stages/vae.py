@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from magedit.demo.draw import draw_scene
 from magedit.demo.scene import Scene, sample_scene
-from recipes.presets import FlowPreset, Preset, VaeRecipe
+from recipes.presets.parameters import FlowPreset, Preset, VaeRecipe
 
 FACTOR = 8
 """Pixels per latent cell and axis: four blocks, three of which halve."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import typer
 
-from recipes.presets import FlowPreset, Preset, SegmenterPreset
+from recipes.presets.parameters import FlowPreset, Preset, SegmenterPreset
 
 AnyPreset = TypeVar("AnyPreset", Preset, FlowPreset, SegmenterPreset)
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recipes.loop import OutOfBudgetError, Run, rate, save_atomically, snapshot_path, train
-from recipes.presets import Schedule
+from recipes.presets.parameters import Schedule
+from recipes.training.loop import OutOfBudgetError, Run, rate, save_atomically, snapshot_path, train
 
 
 class _Line:

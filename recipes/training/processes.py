@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from recipes.loop import Run
+from recipes.training.loop import Run
 
 Work = Callable[[Run], None]
 """The work of every process; it must be picklable."""

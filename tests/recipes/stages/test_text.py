@@ -6,10 +6,10 @@ import torch
 
 from magedit.demo.captions import Caption, Mention
 from magedit.demo.model import tokenize
-from recipes.loop import Run, train
-from recipes.presets import TOY
-from recipes.text import TAGS, TextStage, build_text_encoder, tags_at
-from recipes.tokenizer import build_tokenizer
+from recipes.presets.stable_diffusion import TOY
+from recipes.stages.text import TAGS, TextStage, build_text_encoder, tags_at
+from recipes.stages.tokenizer import build_tokenizer
+from recipes.training.loop import Run, train
 
 
 def test_a_word_is_tagged_with_what_was_said_by_then() -> None:

@@ -1,6 +1,7 @@
 import pytest
 
-from recipes.presets import PRESETS, Preset
+from recipes.presets.parameters import Preset
+from recipes.presets.stable_diffusion import PRESETS
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)

@@ -11,8 +11,8 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from magedit.demo.scene import Scene
-from recipes.loop import Run, save_atomically
-from recipes.vae import normalize_latents, pixels
+from recipes.stages.vae import normalize_latents, pixels
+from recipes.training.loop import Run, save_atomically
 
 SHARD: Final = 1000
 """Latents per file, the most that a kill loses."""

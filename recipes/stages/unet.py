@@ -12,8 +12,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from magedit.demo.captions import caption_scene
 from magedit.demo.model import tokenize
 from magedit.demo.scene import Scene, sample_scene
-from recipes.presets import Preset, UnetRecipe
-from recipes.vae import FACTOR, LATENT_CHANNELS
+from recipes.presets.parameters import Preset, UnetRecipe
+from recipes.stages.vae import FACTOR, LATENT_CHANNELS
 
 NOISY_SNR = 0.5
 """Signal-to-noise ratio below which a time step counts as noisy (`UnetRecipe.noisy`)."""

@@ -6,9 +6,10 @@ import torch
 from diffusers import AutoencoderKL
 
 from magedit.demo.scene import sample_scene
-from recipes.flow import draw_room
-from recipes.presets import FLOW_TOY, TOY
-from recipes.vae import VaeStage, build_vae, normalize_latents, pixels, psnr
+from recipes.presets.flow import FLOW_TOY
+from recipes.presets.stable_diffusion import TOY
+from recipes.stages.flow import draw_room
+from recipes.stages.vae import VaeStage, build_vae, normalize_latents, pixels, psnr
 
 
 def test_pictures_come_in_the_range_of_the_vae() -> None:

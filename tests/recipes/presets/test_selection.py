@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import typer
 
-from recipes.presets import FLOW_PRESETS, PRESETS, SEGMENTER_PRESETS
-from recipes.selection import gentler, preset_of, with_samples
+from recipes.presets.flow import FLOW_PRESETS
+from recipes.presets.segmenter import SEGMENTER_PRESETS
+from recipes.presets.selection import gentler, preset_of, with_samples
+from recipes.presets.stable_diffusion import PRESETS
 
 
 def test_a_preset_that_is_not_there_is_refused_with_those_that_are() -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from recipes.muon import Muon, optimizers, orthogonalize
+from recipes.training.muon import Muon, optimizers, orthogonalize
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (8, 72), (72, 8), (24, 40)])

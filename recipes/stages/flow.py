@@ -16,9 +16,9 @@ from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 from magedit.demo.captions import caption_scene, varied_caption
 from magedit.demo.flow_model import PADDING, JointAttention, encode_words
 from magedit.demo.scene import Scene, sample_scene, sample_varied_scene
-from recipes.presets import FlowPreset, FlowRecipe, TextRecipe
-from recipes.text import Tagger, text_config
-from recipes.vae import FACTOR
+from recipes.presets.parameters import FlowPreset, FlowRecipe, TextRecipe
+from recipes.stages.text import Tagger, text_config
+from recipes.stages.vae import FACTOR
 
 VARIED: Final = 0.35
 """Share of the rooms that are drawn by `sample_varied_scene`."""

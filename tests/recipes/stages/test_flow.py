@@ -10,10 +10,10 @@ from diffusers.models.attention_processor import JointAttnProcessor2_0
 from magedit.demo.captions import varied_caption
 from magedit.demo.flow_model import PADDING, encode_words
 from magedit.demo.vocabulary import TOLD
-from recipes.flow import FlowStage, TowersStage, build_encoder, draw_room, flow_scene
-from recipes.loop import Run, train
-from recipes.presets import FLOW_TOY
-from recipes.tokenizer import build_tokenizer
+from recipes.presets.flow import FLOW_TOY
+from recipes.stages.flow import FlowStage, TowersStage, build_encoder, draw_room, flow_scene
+from recipes.stages.tokenizer import build_tokenizer
+from recipes.training.loop import Run, train
 
 PROMPTS = ["a red sofa stands on the left", ""]
 

@@ -17,8 +17,8 @@ from magedit.demo.captions import Caption, Mention, caption_scene
 from magedit.demo.model import tokenize
 from magedit.demo.palette import COLOURS, FLOORS, KINDS, MORE_PATTERNS, PATTERNS, SIDES, WALLS
 from magedit.demo.scene import sample_scene
-from recipes.presets import Preset, TextRecipe
-from recipes.tokenizer import LENGTH
+from recipes.presets.parameters import Preset, TextRecipe
+from recipes.stages.tokenizer import LENGTH
 
 TAGS: dict[str, tuple[str | None, ...]] = {
     "kind": KINDS,

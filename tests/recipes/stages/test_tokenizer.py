@@ -7,7 +7,7 @@ from transformers import CLIPTokenizer
 from magedit.demo.captions import caption_scene
 from magedit.demo.scene import sample_scene
 from magedit.demo.vocabulary import GROUPS
-from recipes.tokenizer import build_tokenizer, kept_tokenizer
+from recipes.stages.tokenizer import build_tokenizer, kept_tokenizer
 
 
 @pytest.fixture(scope="module")

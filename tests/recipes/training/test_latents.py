@@ -3,11 +3,12 @@ from pathlib import Path
 
 import torch
 
-from recipes.latents import encode_shard, make_latents, normalized
-from recipes.loop import Run
-from recipes.presets import FLOW_TOY, TOY
-from recipes.unet import training_scene
-from recipes.vae import build_vae
+from recipes.presets.flow import FLOW_TOY
+from recipes.presets.stable_diffusion import TOY
+from recipes.stages.unet import training_scene
+from recipes.stages.vae import build_vae
+from recipes.training.latents import encode_shard, make_latents, normalized
+from recipes.training.loop import Run
 
 ROOMS = partial(training_scene, 1)
 

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from recipes.muon import optimizers
-from recipes.presets import Schedule
+from recipes.presets.parameters import Schedule
+from recipes.training.muon import optimizers
 
 LOG_EVERY: Final = 25
 """Steps averaged into one line of a curve."""

@@ -1,0 +1,1 @@
+"""Presets of the training recipes, chosen by name. Free of torch."""

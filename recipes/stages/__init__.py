@@ -1,0 +1,1 @@
+"""The networks of a checkpoint, each with its training objective."""

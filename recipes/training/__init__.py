@@ -1,0 +1,1 @@
+"""Training shared by all stages: loop, optimizer, latents, processes."""
