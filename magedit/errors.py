@@ -1,34 +1,24 @@
 """Errors of an edit, as one tree.
 
-    MAGEditError
-    ├── InvalidEdit              the request cannot be carried out; the caller can mend it
-    │   ├── InvalidParameter     a value that its parameter does not take
-    │   ├── WordNotFound         an edit word is no whole word of the target prompt
-    │   ├── PromptTooLong        more tokens than the text encoder takes
-    │   ├── PromptNotSupported   the checkpoint does not know a word of the prompt
-    │   ├── MaskMismatch         image and mask differ in size
-    │   ├── EmptyMask            nothing to edit
-    │   ├── InvalidPolygon       a ring without an area, or one that crosses itself
-    │   ├── InvalidBox           a box without an area
-    │   ├── InvalidRle           runs that are none, or do not fill the picture
-    │   ├── PointOutside         a point that is not in the picture
-    │   ├── NothingFound         nothing in the picture is what was asked for
-    │   ├── SeveralFound         several things are, and one was asked for
-    │   ├── NoFinder             the model has nothing that finds things in the way that was asked for
-    │   ├── InstructionNotUnderstood  an instruction that does not tell what is to become of what
-    │   ├── RegionMismatch       masks and regions do not pair up
-    │   ├── UnknownMethod        no such method or inversion, or an inversion that was made for another edit
-    │   ├── NotTogether          a method with an inversion or a parameter that it has no use for
-    │   ├── NothingToGuide       guidance has no edit words to work with
-    │   └── EditHopeless         it was about to fail, and was to be ended then
-    ├── LanguageModelUnavailable the chat endpoint that reads instructions gave no answer of use
-    ├── CheckpointError          the checkpoint is of no family that edits, or lacks what is asked
-    │   └── NoGuidanceLayers     no cross attention at the guidance resolution
-    ├── EditDiverged             the latent became NaN or infinite
-    ├── PictureNotFinite         what the VAE gave is NaN or infinite
-    └── EditCanceled             a progress callback asked to stop
+    MAGEditError ├── InvalidEdit              the request cannot be carried out; the caller can mend it │   ├──
+    InvalidParameter     a value that its parameter does not take │   ├── WordNotFound         an edit word is no whole
+    word of the target prompt │   ├── PromptTooLong        more tokens than the text encoder takes │   ├──
+    PromptNotSupported   the checkpoint does not know a word of the prompt │   ├── MaskMismatch         image and mask
+    differ in size │   ├── EmptyMask            nothing to edit │   ├── InvalidPolygon       a ring without an area, or
+    one that crosses itself │   ├── InvalidBox           a box without an area │   ├── InvalidRle           malformed
+    runs, or runs that do not fill the picture │   ├── PointOutside         a point outside the picture │   ├──
+    NothingFound         nothing in the picture matches │   ├── SeveralFound         several things match, and one is
+    needed │   ├── NoFinder             the model cannot locate things by this kind of input │   ├──
+    InstructionNotUnderstood  an instruction that names no thing or no change │   ├── RegionMismatch masks and regions
+    do not pair up │   ├── UnknownMethod        no such method or inversion, or an inversion made for another edit │ ├──
+    NotTogether          a method combined with an inversion or a parameter that it does not support │ ├──
+    NothingToGuide guidance without edit words │   └── EditHopeless         ended early because it was failing, as
+    requested ├── LanguageModelUnavailable no usable response from the chat endpoint that parses instructions ├──
+    CheckpointError the checkpoint is of an unsupported family, or lacks a required part │   └── NoGuidanceLayers     no
+    cross attention at the guidance resolution ├── EditDiverged             the latent became NaN or infinite ├──
+    PictureNotFinite the VAE's output is NaN or infinite └── EditCanceled             a progress callback asked to stop
 
-`code` is stable: callers may switch on it. `field` names the parameter to blame, as the API spells it.
+`code` is stable: callers may switch on it. `field` names the parameter at fault, as the API spells it.
 """
 
 from __future__ import annotations
@@ -37,7 +27,7 @@ from typing import ClassVar
 
 
 class MAGEditError(Exception):
-    """Base of the tree. ``code`` is a stable identifier, ``field`` the parameter to blame (or None)."""
+    """Base of the tree. ``code`` is a stable identifier, ``field`` the parameter at fault (or None)."""
 
     code: ClassVar[str] = "magedit_error"
     default_field: ClassVar[str | None] = None
@@ -49,7 +39,7 @@ class MAGEditError(Exception):
 
 
 class InvalidEdit(MAGEditError):
-    """The request cannot be carried out as asked; the message says what to change."""
+    """The request cannot be carried out as sent; the message says how to change it."""
 
     code = "invalid_edit"
 

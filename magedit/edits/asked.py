@@ -1,4 +1,4 @@
-"""An edit as its caller asks for it: types and bounds are checked, nothing is resolved."""
+"""An edit request as sent by the caller: types and bounds checked, nothing resolved."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def doc_of(owner: type, name: str) -> str:
 
 
 def known_region_keys(regions: Any) -> Any:
-    """``regions`` unchanged. Raises PydanticCustomError if one has a key that no region has."""
+    """``regions`` unchanged. Raises PydanticCustomError for an unknown region key."""
     known = [each.name for each in dataclasses.fields(Region)]
     for number, region in enumerate(regions if isinstance(regions, list | tuple) else ()):
         for key in region if isinstance(region, dict) else ():
@@ -59,21 +59,21 @@ class AskedEdit:
     source_prompt: Annotated[
         Prompt | None,
         Doc(
-            "What the image shows. Empty with `source_edit`: what that edit was to show; with `instruction`: the thing "
-            "that it names. Methods that do not look at it (`GET /v1/methods`) do without."
+            "What the image shows. If empty, the target prompt of `source_edit`, or the thing that `instruction` "
+            "names. Optional for methods that do not read it (`GET /v1/methods`)."
         ),
     ] = None
     target_prompt: Annotated[
-        Prompt | None, Doc("What the edited image should show. Empty: what `instruction` makes of it.")
+        Prompt | None, Doc("What the edited image should show. If empty, it is derived from `instruction`.")
     ] = None
     instruction: Annotated[
         str | None,
         MinLen(1),
         MaxLen(INSTRUCTION_MAX),
         Doc(
-            "What to do, in one English sentence: `make the left sofa blue`, `replace the lamp with a plant`, `add a "
-            "hat to the dog`, `remove the cup`. Prompts that are not given follow from it, and so does the mask: "
-            "without one it is found by the words for the thing."
+            "The edit as one English sentence: `make the left sofa blue`, `replace the lamp with a plant`, `add a "
+            "hat to the dog`, `remove the cup`. Missing prompts are derived from it; without a mask, the thing it "
+            "names is located in the image."
         ),
     ] = None
     prompt_syntax: Annotated[PromptSyntax, Doc(PROMPT_SYNTAX_DOC)] = "plain"
@@ -91,9 +91,9 @@ class AskedEdit:
         tuple[MethodName, ...],
         MaxLen(8),
         Doc(
-            "Several methods in place of `method`, repeatable: one edit with the results of each in this order, one "
-            "inversion where they can share it, and the artifacts `contact-sheet.png` and `comparison.json`. "
-            "Parameters that a method has no use for count for the others."
+            "Several methods in place of `method`, repeatable: one edit with the results of each in this order, "
+            "sharing one inversion where possible, and the artifacts `contact-sheet.png` and `comparison.json`. "
+            "A parameter that one method does not use still applies to the others."
         ),
     ] = ()
     kind: Annotated[KindName, Doc(KIND_DOC)] = "auto"
@@ -108,7 +108,8 @@ FIELDS: Final = tuple(each for each in dataclasses.fields(AskedEdit) if each.nam
 
 
 def asked(values: Mapping[str, Any]) -> AskedEdit:
-    """The edit of fields with these values, each valid by itself; None means that an open one is not given."""
+    """Build the edit from field values that are each valid on their own; None leaves a field that has a derived default
+    unset."""
     own = {each.name: values[each.name] for each in FIELDS if each.name in values}
     names = [each.name for each in dataclasses.fields(EditConfig) if each.name in values]
     given = {name: values[name] for name in names if name not in OPEN or values[name] is not None}
@@ -117,10 +118,10 @@ def asked(values: Mapping[str, Any]) -> AskedEdit:
 
 
 def read_asked(values: Mapping[str, Any]) -> AskedEdit:
-    """As `asked`, of values that are not checked yet; missing ones take their defaults.
+    """Like `asked`, for unchecked values; missing ones take their defaults.
 
     Raises:
-        InvalidParameter: a value is not what its field takes, or a field is unknown; names all such fields.
+        InvalidParameter: a value has the wrong type or is out of range, or a field is unknown; names all such fields.
     """
     for name in RENAMED.keys() & values.keys():
         raise InvalidParameter(f"`{name}`: it is now `{RENAMED[name]}`", field=name)
@@ -147,4 +148,4 @@ def _model() -> type[BaseModel]:
 
 
 AskedModel = _model()
-"""The fields as a pydantic model; its fields that are set are those that the caller gave."""
+"""The fields as a pydantic model; `model_fields_set` holds those that the caller gave."""

@@ -11,12 +11,12 @@ from magedit.config import GuidanceParameters, InversionName, MethodName
 from magedit.prompts.alignment import Tokenize
 
 PAPER_SCALE = 2.5
-"""Guidance step size of the paper (4.1), for checkpoints without one of their own."""
+"""Guidance step size of the paper (4.1), for checkpoints that do not define one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepSizes:
-    """The checkpoint's own step sizes of guidance, by its token ratio and by its spatial ratio."""
+    """The checkpoint's guidance step sizes for the token ratio and the spatial ratio."""
 
     token: float = PAPER_SCALE
     spatial: float = PAPER_SCALE
@@ -30,10 +30,10 @@ class StepSizes:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """``max_tokens`` counts begin and end token; ``vocabulary`` None: any word; ``step_sizes`` None: not known.
+    """``max_tokens`` includes the start and end tokens; ``vocabulary`` None: any word; ``step_sizes`` None: unknown.
 
-    ``loras`` are the names that it offers. ``defaults`` are its own of parameters of `EditConfig`; under a method's
-    name are that method's.
+    ``loras`` are the names that it offers. ``defaults`` overrides defaults of `EditConfig`; entries under a method's
+    name apply to that method only.
     """
 
     name: str

@@ -58,7 +58,7 @@ class Limits:
     regions: int
 
     def check_regions(self, masks: int) -> None:
-        """Raises RegionMismatch: there are too many ``masks``."""
+        """Raises RegionMismatch if there are more ``masks`` than one edit accepts."""
         if masks > self.regions:
             raise RegionMismatch(
                 f"{masks} masks; at most {self.regions} regions are accepted in one edit", field="mask"
@@ -69,9 +69,9 @@ class Limits:
 class Resolution:
     """The outcome of resolving a request, valid or not.
 
-    ``tokens`` counts those of each prompt, without begin and end; ``unknown`` are its words that the checkpoint's
-    closed vocabulary lacks. ``parameters`` are those that the (first) method reads. ``problems``: the reasons for which
-    it would be refused, in the order in which they are found.
+    ``tokens`` counts each prompt's tokens, without start and end; ``unknown`` lists its words outside the checkpoint's
+    closed vocabulary. ``parameters`` are those that the (first) method reads. ``problems`` are the reasons to reject
+    the request, in the order found.
     """
 
     kind: EditKind
@@ -102,7 +102,7 @@ class Resolution:
         """The resolved edit.
 
         Raises:
-            InvalidEdit: there are problems; this is the first of them.
+            InvalidEdit: the first of the problems, if there are any.
         """
         if self.problems:
             raise self.problems[0]
@@ -133,15 +133,15 @@ def resolve(
     """Resolve ``asked`` for ``checkpoint``: methods, kind, words, parameters.
 
     Args:
-        asked: valid field by field.
-        checkpoint: what it is to be carried out on.
-        masks: how many there are; None: as many as regions; 0: none, so that the instruction has to say where.
-        limits: what a service accepts; None: anything.
-        shows: what the picture is known to show, where the caller does not say.
-        read: what reads an instruction.
+        asked: the request, valid field by field.
+        checkpoint: the checkpoint that will run the edit.
+        masks: number of masks; None: one per region; 0: no mask, so the instruction must name the place.
+        limits: the service's limits; None: unlimited.
+        shows: fallback for a missing source prompt, such as the target prompt of the edit continued from.
+        read: parser of the instruction.
 
     Raises:
-        LanguageModelUnavailable: ``read`` does.
+        LanguageModelUnavailable: raised by ``read``.
     """
     checkpoint = replace(checkpoint, tokenize=cache(checkpoint.tokenize))
     problems: list[InvalidEdit] = []
@@ -207,11 +207,11 @@ def _noting(problems: list[InvalidEdit]) -> Iterator[None]:
 
 
 def _without_weights(asked: AskedEdit) -> tuple[AskedEdit, tuple[EditWarning, ...]]:
-    """The request with plain prompts; weights in them are factors of its equalizer, those that it has win."""
+    """The request with plain prompts; prompt weights become equalizer factors, and explicit factors win."""
     plain = plain_prompts(asked.source_prompt or "", asked.target_prompt or "", asked.prompt_syntax)
     if asked.target_prompt is not None and not plain.target.strip():
         raise InvalidParameter(
-            f"{asked.target_prompt!r} holds weights and no words: say what the image shows after the edit",
+            f"{asked.target_prompt!r} consists of weights without words: describe the image after the edit",
             field="target_prompt",
         )
     config = replace(asked.config, equalizer={**plain.equalizer, **asked.config.equalizer})
@@ -227,10 +227,10 @@ def _instructed(
     masks: int | None,
     read: ReadInstruction,
 ) -> tuple[AskedEdit, Instruction | None]:
-    """The request with the prompts that its instruction asks for, where it gives none itself.
+    """The request with missing prompts derived from its instruction.
 
     Raises:
-        InvalidEdit: there is neither instruction nor target prompt, or the instruction cannot be carried out.
+        InvalidEdit: there is neither an instruction nor a target prompt, or the instruction cannot be carried out.
     """
     if asked.instruction is None:
         if asked.target_prompt is None:
@@ -252,8 +252,8 @@ def _instructed(
 
 
 def _taken_whole(text: str, masks: int | None, read: ReadInstruction) -> Instruction:
-    """What an instruction is for a checkpoint of InstructPix2Pix layout, which takes it as its prompt: read only for
-    where it is to be done, if no mask says so."""
+    """The instruction for a checkpoint in InstructPix2Pix layout, which takes it as its prompt; parsed only to locate
+    the edit when there is no mask."""
     phrase = None
     if masks == 0:
         found = read(text, None, None)
@@ -265,33 +265,33 @@ def _taken_whole(text: str, masks: int | None, read: ReadInstruction) -> Instruc
 
 
 def _require_place(found: Instruction, masks: int | None) -> None:
-    """Raises InvalidParameter: there is no mask, and the instruction does not say where."""
+    """Raises InvalidParameter if there is no mask and the instruction names no place."""
     if masks == 0 and found.phrase is None:
         raise InvalidParameter(
-            f"{found.text!r} names nothing in the picture where it is to be done: give a mask, or name a thing "
-            "('add a hat to the dog')",
+            f"{found.text!r} does not say where in the picture: give a mask, or name a thing ('add a hat to the dog')",
             field="mask",
         )
 
 
 def _unread(instruction: Instruction | None) -> Iterator[EditWarning]:
-    """Why rules read an instruction that was the language model's to read."""
+    """The warning that rules, not the language model, parsed the instruction."""
     if instruction is not None and instruction.warning is not None:
         yield EditWarning(
-            code="read_by_rules", message=f"{instruction.warning}; rules have read the instruction", field="instruction"
+            code="read_by_rules",
+            message=f"{instruction.warning}; the instruction was parsed by rules instead",
+            field="instruction",
         )
 
 
 def _configs(asked: AskedEdit, checkpoint: Checkpoint) -> tuple[EditConfig, ...]:
-    """One configuration per requested method; without one, and if the checkpoint lacks the default, its first. The
-    checkpoint's own defaults apply where neither the caller nor the preset sets a value."""
+    """One configuration per requested method; if none is requested and the checkpoint lacks the default method, its
+    first. The checkpoint's defaults apply where neither the caller nor the preset sets a value."""
     configs, governed = _of_methods(asked, checkpoint), _governed(asked, checkpoint)
     return tuple(with_defaults(config, checkpoint.defaults, given=governed) for config in configs)
 
 
 def _governed(asked: AskedEdit, checkpoint: Checkpoint) -> frozenset[str]:
-    """The parameters set by caller or preset. A few-step checkpoint's own defaults win over the preset for few
-    steps."""
+    """The parameters set by caller or preset. A few-step checkpoint's defaults win over the few-step preset."""
     if asked.preset == "turbo" and "few-step" in checkpoint.traits:
         return frozenset(asked.given)
     return frozenset(asked.given | PRESETS[asked.preset].keys())
@@ -303,13 +303,13 @@ def _of_methods(asked: AskedEdit, checkpoint: Checkpoint) -> tuple[EditConfig, .
             return (asked.config,)
         return (replace(asked.config, method=checkpoint.methods[0]),)
     if "method" in asked.given:
-        raise NotTogether("`compare` names the methods: leave `method` out, or `compare`", field="method")
+        raise NotTogether("give either `method` or `compare`, not both", field="method")
     if len(set(asked.compare)) < len(asked.compare):
         raise InvalidParameter("a method is named twice; `n` and `sweep` make more results of one", field="compare")
     used, default = {name for method in asked.compare for name in METHODS[method].parameters}, EditConfig()
     for name in CHOSEN:
         if name not in used and getattr(asked.config, name) != getattr(default, name):
-            raise NotTogether(f"none of {', '.join(asked.compare)} has a use for {name}: leave it out", field=name)
+            raise NotTogether(f"{name} is used by none of {', '.join(asked.compare)}: leave it out", field=name)
     return tuple(for_method(asked.config, method) for method in asked.compare)
 
 
@@ -318,8 +318,8 @@ def _check_methods(config: EditConfig, checkpoint: Checkpoint) -> None:
     check_loras(config.lora, checkpoint.loras, checkpoint.name)
     if config.clip_skip > checkpoint.max_clip_skip:
         raise InvalidParameter(
-            f"clip_skip {config.clip_skip}: of model {checkpoint.name!r} at most {checkpoint.max_clip_skip} layers can "
-            "be left out",
+            f"clip_skip {config.clip_skip}: at most {checkpoint.max_clip_skip} layers of model "
+            f"{checkpoint.name!r} can be skipped",
             field="clip_skip",
         )
     if config.method not in checkpoint.methods:
@@ -347,10 +347,10 @@ def _check_results(configs: Sequence[EditConfig], most: int) -> None:
 
 
 def _regions(asked: AskedEdit, masks: int | None, limits: Limits | None) -> tuple[Region, ...]:
-    """One region per mask, from `regions`, or from `words` for a single mask; without either none has words."""
+    """One region per mask, from `regions`, or from `words` for a single mask; without either, regions have no words."""
     if masks is None:
         masks = 1 if asked.regions is None else len(asked.regions)
-    masks = max(masks, 1)  # the one that the instruction says where to find
+    masks = max(masks, 1)  # the region that the instruction locates
     if limits is not None:
         limits.check_regions(masks)
     words = tuple(word for word in asked.words if word.strip())

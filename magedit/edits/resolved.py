@@ -17,10 +17,10 @@ SCHEMA_VERSION: Final = 1
 
 
 class ResolvedEdit(BaseModel):
-    """A valid request for the checkpoint that it was resolved for; masks pair with `regions`.
+    """A valid edit, resolved for one checkpoint; masks pair with `regions`.
 
-    Made by `magedit.edits.resolve.resolve`. Values are checked against their bounds even if they are instances already,
-    so that whatever is written can be read back.
+    Made by `magedit.edits.resolve.resolve`. Bounds are checked even on existing instances, so that every record written
+    can be read back.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", revalidate_instances="always")
@@ -28,27 +28,25 @@ class ResolvedEdit(BaseModel):
     schema_version: Literal[1] = Field(default=SCHEMA_VERSION, description="Version of this form of a request.")
     source_prompt: Annotated[str, MaxLen(PROMPT_MAX)] = Field(description="What the image shows.")
     target_prompt: Prompt = Field(description=doc_of(AskedEdit, "target_prompt"))
-    instruction: Instruction | None = Field(
-        default=None, description="What was asked for in a sentence, as it was read."
-    )
+    instruction: Instruction | None = Field(default=None, description="The parsed instruction.")
     regions: tuple[Region, ...] = Field(min_length=1, description="One per mask, in order.")
     warnings: tuple[EditWarning, ...] = Field(default=(), description="Warnings about the accepted edit.")
-    kind: EditKind = Field(default="attribute", description="What kind of edit it is, `auto` resolved.")
+    kind: EditKind = Field(default="attribute", description="The kind of edit, with `auto` resolved.")
     config: EditConfig = Field(default_factory=EditConfig, description="How to edit.")
     compare: tuple[EditConfig, ...] = Field(default=(), max_length=8, description=doc_of(AskedEdit, "compare"))
 
     @property
     def configs(self) -> tuple[EditConfig, ...]:
-        """How to edit, once per method."""
+        """One configuration per method."""
         return self.compare or (self.config,)
 
     @property
     def takes_room(self) -> bool:
-        """Whether what an instruction puts in a thing's place needs more room than the thing: it has another shape.
+        """Whether the instruction puts an object of another shape in the thing's place, which needs a larger mask.
         InstructEdit edits the thing's own mask, as published."""
         return self.kind == "replacement" and all(config.method != "instruct-edit" for config in self.configs)
 
     @property
     def results(self) -> int:
-        """Number of results, of all methods together."""
+        """Number of results over all methods."""
         return sum(config.results for config in self.configs)

@@ -1,1 +1,1 @@
-"""Edits by instruction: the grammar of a sentence, and the prompts that follow. Free of torch."""
+"""Edits by instruction: grammar of the sentence and derived prompts. Free of torch."""

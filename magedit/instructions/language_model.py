@@ -15,11 +15,11 @@ from magedit.instructions.reading import Instruction, read_by_rules
 from magedit.masks.shapes import WORDS_MAX
 
 ANSWER_MAX: Final = 64 * 1024
-"""Longest answer that is read, in bytes."""
+"""Longest accepted response, in bytes."""
 PROMPT_MAX: Final = 1000
-"""Longest prompt of an answer, in characters."""
+"""Longest prompt in a response, in characters."""
 PAUSE_S: Final = 30.0
-"""Seconds without further requests after one that got no answer: requests would wait for it one after the other."""
+"""Pause in seconds after a request without a response, or queued requests would each wait for the timeout."""
 
 _SYSTEM: Final = """
 You prepare edits of photographs. Given an instruction, and sometimes a caption of the picture, answer with one JSON
@@ -73,13 +73,13 @@ _FORMAT: Final = {
 
 
 class LanguageModel:
-    """A chat endpoint that reads instructions; where it cannot, the rules do. Safe to share between threads."""
+    """Client of a chat endpoint that parses instructions, with the rules as fallback. Thread-safe."""
 
     def __init__(self, url: str, model: str, *, key: str | None = None, timeout_s: float = 20.0) -> None:
         """``url`` is the API's base, as `http://127.0.0.1:11434/v1`; ``timeout_s`` bounds a request, in seconds."""
         self._url, self._model, self._timeout_s = url.rstrip("/") + "/chat/completions", model, timeout_s
         self._resumes_at = 0.0
-        # Files of keys end with a line break. As bytes: httpx cannot encode a text that is not ASCII.
+        # Key files end with a line break. Bytes, because httpx cannot encode non-ASCII text.
         headers = {b"Authorization": f"Bearer {key.strip()}".encode()} if key else {}
         self._http = httpx.Client(headers=headers, timeout=timeout_s)
 
@@ -88,11 +88,11 @@ class LanguageModel:
         self._http.close()
 
     def __call__(self, text: str, source: str | None, vocabulary: Collection[str] | None = None) -> Instruction:
-        """What the instruction asks for (`magedit.instructions.reading.ReadInstruction`).
+        """Parse an instruction (`magedit.instructions.reading.ReadInstruction`).
 
         Raises:
-            LanguageModelUnavailable: it gave no answer of use, and the rules do not understand the instruction either;
-                names both reasons.
+            LanguageModelUnavailable: the endpoint gave no usable response, and the rules do not understand the
+                instruction either; names both reasons.
         """
         began = time.monotonic()
         try:
@@ -102,7 +102,7 @@ class LanguageModel:
                 read = read_by_rules(text, source, vocabulary)
             except InvalidEdit as unread:
                 raise LanguageModelUnavailable(
-                    f"{error.message}. By rules it is not understood: {unread.message}"
+                    f"{error.message}. The rules do not understand it either: {unread.message}"
                 ) from error
             return read.model_copy(update={"warning": error.message, "seconds": round(time.monotonic() - began, 4)})
         return Instruction(
@@ -130,15 +130,16 @@ class LanguageModel:
             return _Answer.model_validate_json(message)
         except (ValueError, KeyError, IndexError, TypeError, ValidationError) as error:
             raise LanguageModelUnavailable(
-                f"the language model's answer is not of the form asked for: {_line(error)}"
+                f"the language model's response does not match the schema: {_line(error)}"
             ) from error
 
     def _post(self, body: dict[str, object]) -> bytes:
-        """The answer's bytes. Raises LanguageModelUnavailable."""
+        """The response body. Raises LanguageModelUnavailable."""
         now = time.monotonic()
         if now < self._resumes_at:
             raise LanguageModelUnavailable(
-                f"the language model gave no answer a moment ago and is asked again in {self._resumes_at - now:.0f} s"
+                f"the language model did not respond a moment ago; the next attempt is in "
+                f"{self._resumes_at - now:.0f} s"
             )
         ends = now + self._timeout_s
         try:
@@ -147,17 +148,21 @@ class LanguageModel:
                 for part in response.iter_bytes():
                     content += part
                     if len(content) > ANSWER_MAX:
-                        raise LanguageModelUnavailable(f"the language model's answer has more than {ANSWER_MAX} bytes")
+                        raise LanguageModelUnavailable(
+                            f"the language model's response is longer than {ANSWER_MAX} bytes"
+                        )
                     if time.monotonic() > ends:
-                        raise httpx.ReadTimeout("the answer was not complete in time")
+                        raise httpx.ReadTimeout("the response was incomplete at the timeout")
         except httpx.TimeoutException as error:
             self._resumes_at = time.monotonic() + PAUSE_S
-            raise LanguageModelUnavailable(f"the language model gave no answer within {self._timeout_s:g} s") from error
-        except httpx.LocalProtocolError as error:
-            # The error quotes the header, and with it the key.
             raise LanguageModelUnavailable(
-                "the language model cannot be asked: its key (MAGEDIT_INSTRUCTION_KEY) has characters that no header "
-                "takes"
+                f"the language model did not respond within {self._timeout_s:g} s"
+            ) from error
+        except httpx.LocalProtocolError as error:
+            # The error quotes the header, including the key.
+            raise LanguageModelUnavailable(
+                "the language model cannot be called: its key (MAGEDIT_INSTRUCTION_KEY) has characters that are not "
+                "allowed in an HTTP header"
             ) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise LanguageModelUnavailable(f"the language model cannot be reached: {_line(error)}") from error
@@ -171,5 +176,5 @@ def _asked(text: str, source: str | None) -> dict[str, str]:
 
 
 def _line(error: Exception) -> str:
-    """An error's first line."""
+    """First line of an error's message."""
     return str(error).partition("\n")[0][:200] or type(error).__name__

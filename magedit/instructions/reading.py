@@ -1,4 +1,4 @@
-"""An instruction as it was read: where the change is, and the two prompts."""
+"""A parsed instruction: the place of the change and the two prompts."""
 
 from __future__ import annotations
 
@@ -18,32 +18,38 @@ INSTRUCTION_MAX: Final = 500
 
 
 class Instruction(BaseModel):
-    """What an instruction was taken for."""
+    """A parsed instruction."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", revalidate_instances="always")
 
-    text: Annotated[str, Field(min_length=1, max_length=INSTRUCTION_MAX)] = Field(description="As it was sent.")
+    text: Annotated[str, Field(min_length=1, max_length=INSTRUCTION_MAX)] = Field(
+        description="The instruction as sent."
+    )
     phrase: Annotated[str, Field(min_length=1, max_length=WORDS_MAX)] | None = Field(
-        description="The words that a mask is found by where none is given; null: it does not say where."
+        description="The words that locate the mask if no mask is given; null: the instruction names no place."
     )
-    source_prompt: str = Field(description="What the picture shows, by the instruction and the source prompt, if any.")
-    target_prompt: str = Field(description="What the edited picture shows, by the same.")
+    source_prompt: str = Field(
+        description="What the picture shows, according to the instruction and the source prompt, if any."
+    )
+    target_prompt: str = Field(description="What the edited picture shows, likewise.")
     read_by: Literal["rules", "language-model", "checkpoint"] = Field(
-        description="What read it; `checkpoint`: an instructed one takes it as it stands."
+        description="The parser; `checkpoint`: passed unchanged to a checkpoint that edits by instruction."
     )
-    seconds: float = Field(ge=0, description="How long that took.")
-    warning: str | None = Field(default=None, description="Why rules read it although there is a language model.")
+    seconds: float = Field(ge=0, description="Time taken to parse it.")
+    warning: str | None = Field(
+        default=None, description="Why rules parsed it although a language model is configured."
+    )
 
     def shape(self, *, detects: bool) -> MaskShape:
-        """The mask by its phrase; ``detects``: a detector finds it, else the edit model's attention."""
-        assert self.phrase is not None, "it does not say where"
+        """The mask shape for its phrase; ``detects``: located by a detector, else by the edit model's attention."""
+        assert self.phrase is not None, "it does not name a place"
         return MaskShape(words=self.phrase if detects else bare(self.phrase))
 
 
 ReadInstruction = Callable[[str, str | None, Collection[str] | None], Instruction]
-"""(instruction, source prompt if there is one, words that the checkpoint knows or None) -> what it was taken for.
+"""Parser: (instruction, source prompt or None, the checkpoint's vocabulary or None) -> parsed instruction.
 
-Raises InvalidEdit: it is not understood.
+Raises InvalidEdit if the instruction is not understood.
 """
 
 
@@ -51,8 +57,8 @@ def read_by_rules(text: str, source: str | None, vocabulary: Collection[str] | N
     """Read an English instruction by its grammar.
 
     Raises:
-        InstructionNotUnderstood: it is of no form that is known.
-        SeveralFound: the source prompt names several things that it may be about.
+        InstructionNotUnderstood: it matches no known form.
+        SeveralFound: the instruction matches several things in the source prompt.
     """
     began = time.perf_counter()
     change = read(text)

@@ -16,16 +16,16 @@ from magedit.prompts.words import fold
 PATTERNS: Final = frozenset(
     ["plain", "striped", "dotted", "plaid", "checked", "checkered", "floral", "spotted", "patterned", "tartan"]
 )
-"""Qualities of which a thing has one at a time, as it has of colours and materials."""
+"""Groups of mutually exclusive qualities; colours and materials are exclusive, too."""
 _SHADES: Final = frozenset(["dark", "light", "bright", "pale", "deep"])
 BACKGROUNDS: Final = ("background", "room", "wall", "floor", "ground")
-"""What the picture shows where all that is named is removed: the first that the checkpoint knows."""
+"""Target prompts for the removal of everything named; the first one in the checkpoint's vocabulary is used."""
 
 _SIDE: Final = re.compile(
     r"\s+(?:on|in|at|to) the (left|right|top|bottom|middle|centre|center)\b(?: side)?", re.IGNORECASE
 )
 _ON_ITS_OWN: Final = re.compile(rf"\s+(?:{'|'.join(('on top of', 'onto', 'upon', 'over', 'on', 'at', *BESIDE))})\s+")
-"""Prepositions after a thing whose object stays when the thing goes."""
+"""Prepositions whose object stays when the thing before them is removed."""
 _ARTICLES: Final = frozenset(("a", "an", "the"))
 _IS: Final = re.compile(r"\s+(?:(?:that|which) )?(?:is|are) (?P<quality>[\w-]+)", re.IGNORECASE)
 
@@ -34,13 +34,13 @@ def prompts_of(change: Change, source: str | None, vocabulary: Collection[str] |
     """The source and the target prompt of a change.
 
     Args:
-        change: what becomes of what.
-        source: what the picture shows: the thing is changed in it, and one that it does not name is added to it; None:
-            the thing alone.
-        vocabulary: the words that the checkpoint knows; None: any.
+        change: the change.
+        source: caption of the picture, in which the thing is changed (and added if it is missing); None: the thing
+            alone.
+        vocabulary: the checkpoint's closed vocabulary; None: any word.
 
     Raises:
-        SeveralFound: the source prompt names several such things, and they differ; lists them.
+        SeveralFound: the source prompt names several different things that match; lists them.
     """
     if source is None:
         if change.action == "add" and not change.thing:
@@ -78,7 +78,7 @@ def _background(vocabulary: Collection[str] | None) -> str:
 
 
 def _find(prompt: Prompt, change: Change) -> Unit | None:
-    """The noun phrase of the prompt that names the thing. Raises SeveralFound."""
+    """The prompt's noun phrase for the thing. Raises SeveralFound."""
     named = next((unit for unit in parse(change.thing).units if unit.is_phrase), None)
     if named is None:
         return None
@@ -92,8 +92,8 @@ def _find(prompt: Prompt, change: Change) -> Unit | None:
     if len({unit.core for unit in found}) > 1:
         listed = ", ".join(map(repr, texts.values()))
         raise SeveralFound(
-            f"the source prompt has several that are {change.thing!r}: {listed}. Say in the instruction which is "
-            "meant, as the source prompt has it, or give `target_prompt`",
+            f"several things in the source prompt match {change.thing!r}: {listed}. Say in the instruction which one "
+            f"you mean, in the source prompt's words, or give `target_prompt`",
             field="instruction",
         )
     return found[0] if found else None
@@ -104,7 +104,7 @@ def _end(prompt: Prompt, unit: Unit) -> int:
 
 
 def _tail(thing: str) -> list[str]:
-    """The words that tell more of a thing after its name, without articles: `in red pot`."""
+    """The words after a thing's name that describe it, without articles: `in red pot`."""
     parsed = parse(thing)
     named = next((unit for unit in parsed.units if unit.is_phrase), None)
     words = list(parsed.words[named.end :]) if named else []
@@ -112,7 +112,7 @@ def _tail(thing: str) -> list[str]:
 
 
 def _end_of_tail(prompt: Prompt, unit: Unit, tail: list[str]) -> int:
-    """Where in the text a thing ends with the same words after it; where they are others, its own end."""
+    """End of a thing in the text, including a matching description after it."""
     left = list(tail)
     for word, (_, end) in zip(prompt.words[unit.end :], prompt.spans[unit.end :], strict=True):
         if left and word == left[0]:
@@ -125,21 +125,21 @@ def _end_of_tail(prompt: Prompt, unit: Unit, tail: list[str]) -> int:
 
 
 def _side(prompt: Prompt, unit: Unit) -> str | None:
-    """Where the prompt says that a thing is."""
+    """The side on which the prompt places a thing."""
     after = _SIDE.match(prompt.text, _end(prompt, unit))
     said = Phrase.read(" ".join(unit.words)).extreme
     return after[1].lower() if after else said
 
 
 def _family(word: str) -> str:
-    """What qualities a thing has one of at a time, a letter; empty: it may have several."""
+    """The group of mutually exclusive qualities a word belongs to, as a letter; empty: no group."""
     if word in PATTERNS:
         return "p"
     return next((letter for letter in "cm" if letter in names_of(word)), "")
 
 
 def _changed(prompt: Prompt, unit: Unit, quality: str) -> str:
-    """The prompt with another quality of a thing, in place of one that excludes it."""
+    """The prompt with a new quality of a thing, replacing one that excludes it."""
     start, end = prompt.spans[unit.start][0], prompt.spans[unit.end - 1][1]
     words = [prompt.text[a:b] for a, b in prompt.spans[unit.start : unit.end]]
     if quality.startswith((MADE, "like ")):
@@ -147,7 +147,7 @@ def _changed(prompt: Prompt, unit: Unit, quality: str) -> str:
     families = {_family(word) for word in quality.split()} - {""}
     if (told := _IS.match(prompt.text, end)) and _family(fold(told["quality"])) in families:
         return prompt.text[: told.start("quality")] + quality + prompt.text[told.end("quality") :]
-    # "apple tree" is one name, "red carpet" is none
+    # "apple tree" is a compound noun, "red carpet" is not
     is_compound = unit.compound and not _family(fold(words[-2]))
     first, last = unit.named - unit.start, len(words) - (2 if is_compound else 1)
     at = last if families and "p" not in families else first

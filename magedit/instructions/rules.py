@@ -1,4 +1,4 @@
-"""Grammar of English instructions: the thing that is meant, and its change."""
+"""Grammar of English instructions: the thing to edit and its change."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ FORMS: Final = (
     "'make the left sofa blue', 'turn the sofa into a bench', 'replace the lamp with a plant', "
     "'add a hat to the dog', 'remove the cup'"
 )
-"""How an instruction is said, as errors tell it."""
+"""Example instructions for error messages."""
 
 MADE: Final = "made of"
-"""How a quality begins that stands after its noun."""
+"""First words of a quality that follows its noun."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What an instruction asks for."""
+    """The change that an instruction requests."""
 
     action: Action
     phrase: str | None = None
-    """The words to find the thing by, those that choose among several included: `left sofa`; None: it says of no thing
-    where it is."""
+    """The words that locate the thing, including those that choose among several: `left sofa`; None: no thing is
+    named."""
     thing: str = ""
     """The thing alone: `sofa`; empty for an addition that names none."""
     quality: str = ""
@@ -41,7 +41,8 @@ class Change:
     new: str = ""
     """Of a replacement or an addition: the new thing with its article."""
     place: str = ""
-    """Of an addition: the preposition between the new thing and the one that is there; `with`: it has the new one."""
+    """Of an addition: the preposition between the new thing and the existing one; `with`: the existing one has the new
+    one."""
 
 
 _POLITE: Final = re.compile(
@@ -127,15 +128,15 @@ _NAMES_NOTHING: Final = frozenset(
 _DEGREES: Final = frozenset(("more", "less", "much", "very", "and", ",", "bit", "slightly", "fully"))
 _COLOUR: Final = frozenset(("colour", "color", "one", "ones"))
 _MATERIALS: Final = frozenset(("glass", "metal", "plastic", "paper", "ice", "chrome"))
-"""Materials whose name is more often a thing's."""
+"""Materials whose name more often means a thing."""
 
 
 def read(instruction: str) -> Change:
-    """What an English instruction asks for.
+    """Parse an English instruction.
 
     Raises:
-        InstructionNotUnderstood: it is no sentence of a form that is known, or asks for several things; says what was
-            understood, and how to say it.
+        InstructionNotUnderstood: the sentence matches no known form or requests several things; the message says what
+            was understood and how to rephrase it.
     """
     spans = words_and_marks(instruction)
     text = " ".join(fold(instruction[a:b]) for a, b in spans)
@@ -143,12 +144,12 @@ def read(instruction: str) -> Change:
     while (polite := _THANKS.sub("", _POLITE.sub("", text))) != text:
         text = polite
     if not is_word(text):
-        raise InstructionNotUnderstood(f"it says nothing: say what to change, such as {FORMS}")
+        raise InstructionNotUnderstood(f"it is empty: say what to change, for example {FORMS}")
     if several := _SECOND.search(text):
         first = text[: several.start()]
         raise InstructionNotUnderstood(
-            f"it asks for several changes: {first!r} is the first. Make one edit for each, the next with the result of "
-            "the one before (`source_edit`)"
+            f"it requests several changes: {first!r} is the first. Make one edit per change, each starting from the "
+            f"result before it (`source_edit`)"
         )
     found = _removal(text) or _replacement(text) or _addition(text) or _becoming(text)
     if found is None:
@@ -214,7 +215,7 @@ def _becoming(text: str) -> Change | None:
 
 
 def _quality(new: str, thing: str, *, is_told: bool) -> str:
-    """What a thing becomes like, where ``new`` says no other thing; empty: it does."""
+    """The quality that ``new`` gives the thing; empty if ``new`` is another thing."""
     words = new.split()
     bare = words[1:] if words[0] in ("a", "an", "the") else words
     if not bare:
@@ -231,7 +232,7 @@ def _quality(new: str, thing: str, *, is_told: bool) -> str:
 
 
 def _split(words: list[str]) -> int | None:
-    """Where what a thing becomes begins, after the thing: `the left sofa | dark blue`; None: nowhere."""
+    """Split point between the thing and its new quality: `the left sofa | dark blue`; None: there is none."""
     for at, word in enumerate(words):
         if at > 1 and word in ("a", "an", "made", "like"):
             return at
@@ -248,7 +249,7 @@ def _split(words: list[str]) -> int | None:
 
 
 def is_quality(word: str) -> bool:
-    """Whether a word can say what a thing is like: an adjective, a colour, a material, a participle."""
+    """Whether a word can describe a thing: an adjective, a colour, a material, a participle."""
     if word in _DEGREES:
         return True
     if set(names_of(word)) & set("cm"):
@@ -260,7 +261,7 @@ def is_quality(word: str) -> bool:
 
 
 def names_of(word: str) -> str:
-    """What a word names: ``c`` a colour, ``m`` a material; empty: neither."""
+    """Whether a word names a colour (``c``) or a material (``m``); empty: neither."""
     return "m" if word in _MATERIALS else (entry(word) or Entry()).names
 
 
@@ -270,24 +271,26 @@ class _Named(TypedDict):
 
 
 def _named(thing: str, text: str) -> _Named:
-    """`phrase` and `thing` of a change. Raises InstructionNotUnderstood."""
+    """The `phrase` and the `thing` of a change. Raises InstructionNotUnderstood."""
     bare = without_article(thing)
     if not is_word(bare) or set(bare.split()) <= _NAMES_NOTHING:
         if bare in _WHOLE:
             raise InstructionNotUnderstood(
-                f"{text!r} may be about the whole picture: name a thing in it, such as {FORMS}; of a {bare} that is "
-                f"seen in it say which one, such as 'the left {bare}' or 'the largest {bare}'"
+                f"{text!r} could mean the whole picture: name a thing in it, such as {FORMS}; if the picture shows a "
+                f"{bare}, say which one, such as 'the left {bare}' or 'the largest {bare}'"
             )
-        raise InstructionNotUnderstood(f"{text!r} names no thing but {thing!r}: name what is meant, such as {FORMS}")
+        raise InstructionNotUnderstood(
+            f"{text!r} names no thing, only {thing!r}: say what you mean, for example {FORMS}"
+        )
     if _SECOND_THING.search(thing):
         raise InstructionNotUnderstood(
-            f"{text!r} is about several things, {thing!r}: make one edit for each, the next with the result of the one "
-            "before (`source_edit`), or say 'all' of one kind"
+            f"{text!r} is about several things, {thing!r}: make one edit per thing, each starting from the result "
+            f"before it (`source_edit`), or say 'all' for things of one kind"
         )
     if len(bare) > WORDS_MAX:
         raise InstructionNotUnderstood(
-            f"the words for the thing, {bare[:40]!r} and so on, have {len(bare)} characters; say it in {WORDS_MAX} at "
-            f"most, such as {FORMS}"
+            f"the words for the thing, starting {bare[:40]!r}, have {len(bare)} characters; use at most {WORDS_MAX}, "
+            f"for example {FORMS}"
         )
     return _Named(phrase=bare, thing=Phrase.read(bare).thing)
 
@@ -297,19 +300,19 @@ def _is_thing(words: str) -> bool:
 
 
 def _head(words: str) -> str:
-    """The singular of the last noun of its first noun phrase."""
+    """The singular of the last noun in the first noun phrase."""
     unit = next((unit for unit in parse(words).units if unit.is_phrase), None)
     return unit.head if unit else ""
 
 
 def without_article(words: str) -> str:
-    """The words without an article before them."""
+    """The words without their leading article."""
     first, _, rest = words.partition(" ")
     return rest if first in ("a", "an", "the", "my", "your", "this", "that", "these", "those") and rest else words
 
 
 def with_article(words: str) -> str:
-    """The words, with an article before a single thing that has none."""
+    """The words, with an article added before a singular noun that lacks one."""
     first = words.split()[0]
     last = words.split(" of ")[0].split()[-1]
     is_plural = tagger.PLURAL in tagger.candidates(last)
@@ -329,13 +332,14 @@ def _first(patterns: tuple[re.Pattern[str], ...], text: str) -> re.Match[str] | 
 
 
 def _understood(text: str) -> str:
-    """What was understood of a text of no known form, and how to say it."""
+    """What was understood of a text that matches no known form, and how to rephrase it."""
     verb, _, rest = text.partition(" ")
     parsed = parse(rest if verb in _VERBS.split() else text)
     things = [] if parsed.unknown else [parsed.slice(unit.start, unit.end) for unit in parsed.units if unit.is_phrase]
     about = " and ".join(map(repr, things[:2]))
     if verb in _VERBS.split():
-        known = f"understood is the verb {verb!r}" + (f" and {about}, not what is to become of it" if about else "")
-    else:
-        known = f"understood is {about}, not what is to become of it" if about else "nothing of it is understood"
-    return f"{text!r}: {known}. Say it in English as one of {FORMS}, or give `target_prompt`"
+        about = f"the verb {verb!r}" + (f" and {about}" if about else "")
+    known = "no part of it is understood"
+    if about:
+        known = f"only {about} {'are' if ' and ' in about else 'is'} understood, not what should change about it"
+    return f"{text!r}: {known}. Rephrase it in English like one of {FORMS}, or give `target_prompt`"

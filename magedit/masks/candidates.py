@@ -9,19 +9,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from magedit.masks.rle import Rle
 
 CANDIDATES_MAX: Final = 3
-"""Most candidates that are answered."""
+"""Most candidates in a response."""
 Finder = Literal["segmenter", "detector", "attention"]
-"""What found it: a model of SAM's family, a detector (its box, segmented where there is a segmenter), or the edit
-model's own attention."""
+"""Source of a mask: a SAM-family model, a detector (its box, segmented if there is a segmenter), or the edit model's
+attention."""
 
 
 class Candidate(BaseModel):
-    """One mask that was found."""
+    """One mask found in a picture."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", revalidate_instances="always")
 
-    score: float = Field(ge=0, le=1, description="How sure the finder is, 0..1; only comparable within one finder.")
-    label: str | None = Field(default=None, description="The words that it was found by.")
+    score: float = Field(ge=0, le=1, description="Confidence in [0, 1]; comparable only within one finder.")
+    label: str | None = Field(default=None, description="The words that located it.")
     area: int = Field(description="Selected pixels.")
     box: tuple[int, int, int, int] = Field(description="x, y, width and height around the selected pixels.")
     polygon: tuple[tuple[tuple[float, float], ...], ...] = Field(
@@ -32,18 +32,20 @@ class Candidate(BaseModel):
 
 
 class SeenThing(BaseModel):
-    """One thing that words may have meant."""
+    """One thing that matches the words."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", revalidate_instances="always")
 
     box: tuple[float, float, float, float] = Field(description="x, y, width and height in pixels.")
-    score: float = Field(ge=0, le=1, description="How sure the finder is, 0..1.")
-    chosen: bool = Field(description="Whether the mask is (also) of this one.")
+    score: float = Field(ge=0, le=1, description="Confidence in [0, 1].")
+    chosen: bool = Field(description="Whether the mask includes this one.")
 
 
 class FoundRegion(Candidate):
-    """The mask of a region, found when the edit began."""
+    """The mask of a region, found at the start of the edit."""
 
-    region: int = Field(description="Which region, from 0.")
+    region: int = Field(description="Index of the region, from 0.")
     found_by: Finder
-    seen: tuple[SeenThing, ...] = Field(default=(), description="All that the words may have meant, the surest first.")
+    seen: tuple[SeenThing, ...] = Field(
+        default=(), description="Every thing that matches the words, highest confidence first."
+    )

@@ -1,4 +1,4 @@
-"""Masks of regions that are to be found in the picture when the edit begins."""
+"""Location of region masks in the picture at the start of an edit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOM: Final = 0.125
 
 
 class Described(Protocol):
-    """A mask that was found; see `magedit.segmenters.finder.FoundMask`."""
+    """A found mask; see `magedit.segmenters.finder.FoundMask`."""
 
     @property
     def picture(self) -> Image.Image: ...
@@ -31,7 +31,7 @@ class Described(Protocol):
 
 
 class Candidates(Protocol):
-    """The masks that were found; see `magedit.segmenters.finder.FoundMasks`."""
+    """The found masks; see `magedit.segmenters.finder.FoundMasks`."""
 
     @property
     def masks(self) -> Sequence[Described]: ...
@@ -42,20 +42,20 @@ class Candidates(Protocol):
 
 
 class MaskFinder(Protocol):
-    """What finds masks; see `magedit.segmenters.finder.Finders`."""
+    """Interface of mask finders; see `magedit.segmenters.finder.Finders`."""
 
     def find(self, image: Image.Image, prompt: MaskPrompt) -> Candidates: ...
 
 
 class Located(NamedTuple):
-    """Masks (L, 0 and 255; soft ones grey) by region, their descriptions, and the seconds that finding them took."""
+    """Masks (L, 0 and 255; soft ones grey) by region, their descriptions, and the time taken in seconds."""
 
     masks: Mapping[int, Image.Image]
     found: tuple[FoundRegion, ...]
     seconds: float
 
     def noted(self, measures: EditMeasures, instruction: Instruction | None) -> EditMeasures:
-        """The measures of an edit with what came before it: reading the instruction, finding the masks."""
+        """The edit's metrics, plus those of parsing the instruction and locating the masks."""
         before = {"read": instruction.seconds} if instruction else {}
         if self.found:
             before["find"] = self.seconds
@@ -71,19 +71,19 @@ def locate(
     takes_room: bool = False,
     field: str = "mask_shapes",
 ) -> Located:
-    """Find the masks of ``shapes``, by region, and carry out their operations.
+    """Locate the masks of ``shapes``, by region, and apply their operations.
 
     Args:
-        finder: what finds them; None: there is nothing.
+        finder: the mask finder; None: not available.
         image: the picture, any size.
-        shapes: those with points or words.
-        takes_room: the instruction puts a thing of another shape in the place: its mask is the box with `ROOM`.
-        field: of the shapes, for errors.
-        instructed: an instruction has told the words, so that it is to blame where they find nothing.
+        shapes: the shapes with points or words.
+        takes_room: the instruction inserts a thing of another shape: the mask is the box widened by `ROOM`.
+        field: name of the shapes' field, for errors.
+        instructed: the words come from an instruction, which errors then name.
 
     Raises:
-        InvalidEdit: there is nothing to find it with, nothing is found, or nothing is left after the operations; names
-            the part.
+        InvalidEdit: there is no suitable finder, nothing is found, or the operations leave an empty mask; names the
+            part.
     """
     began = time.perf_counter()
     masks, found = {}, []
@@ -93,7 +93,9 @@ def locate(
         try:
             with under(own):
                 if finder is None:
-                    raise NoFinder(f"the model finds nothing by `{prompt.needs}`: give a mask", field=prompt.needs)
+                    raise NoFinder(
+                        f"the model cannot locate anything by `{prompt.needs}`: give a mask", field=prompt.needs
+                    )
                 candidates = finder.find(image, prompt)
         except InvalidEdit as error:
             if instructed:
@@ -110,7 +112,7 @@ def locate(
 
 
 def _with_room(mask: Image.Image) -> Image.Image:
-    """The box around a mask that selects something, with `ROOM` on every side."""
+    """The bounding box of a non-empty mask, widened by `ROOM` on every side."""
     box = mask.getbbox()
     assert box is not None, "nothing is selected"
     left, top, right, bottom = box

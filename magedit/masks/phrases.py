@@ -50,20 +50,20 @@ _MIDDLE: Final = frozenset({"middle", "central", "centre", "center"})
 
 @dataclass(frozen=True)
 class Phrase:
-    """A thing and which of several is meant."""
+    """A thing, and which of several such things is meant."""
 
     thing: str
     """The words without those that choose, in lower case: `red sofa`."""
     extreme: str | None = None
     """A word of place or size: `left`, `largest`, `middle`."""
     number: int | None = None
-    """Which one from the left, from 0; -1: the last."""
+    """Index from the left, from 0; -1: the last."""
     every: bool = False
-    """Whether all of them are meant."""
+    """Whether all of them are selected."""
 
     @classmethod
     def read(cls, words: str) -> Phrase:
-        """The phrase of ``words``; those of choice are read before the thing, and `on the left` after it."""
+        """Parse ``words``; words of choice come before the thing, `on the left` after it."""
         text = " ".join(words.lower().replace(",", " ").split())
         after = re.search(r"\b(?:on|at|in|to) the (left|right|top|bottom|middle|centre|center)\b.*$", text)
         extreme = after[1] if after else None
@@ -86,27 +86,28 @@ class Phrase:
 
     @property
     def chooses(self) -> bool:
-        """Whether a word says which of several is meant."""
+        """Whether a word selects one of several things."""
         return self.extreme is not None or self.number is not None
 
     def choose(self, boxes: Sequence[Box]) -> list[int]:
-        """Which of the things in ``boxes`` are meant, by their places there.
+        """Indices of the things in ``boxes`` that the phrase selects.
 
         Raises:
-            SeveralFound: there are several, and no word chooses; or fewer than the word counts. Lists them.
+            SeveralFound: there are several and no word selects one, or there are fewer than the ordinal requires. Lists
+                them.
         """
         if len(boxes) <= 1 and self.number in (None, 0, -1):
             return list(range(len(boxes)))
         if self.number is not None:
             order = sorted(range(len(boxes)), key=lambda at: _x(boxes[at]))
             if self.number >= len(order):
-                raise SeveralFound(f"there are {len(order)} of {self.thing!r} only: {told(boxes)}")
+                raise SeveralFound(f"there are only {len(order)} of {self.thing!r}: {told(boxes)}")
             return [order[self.number]]
         if self.extreme is None:
             if self.every:
                 return list(range(len(boxes)))
             raise SeveralFound(
-                f"{len(boxes)} things are {self.thing!r}: {told(boxes)}. Say which ('left {self.thing}', 'second "
+                f"{len(boxes)} things match {self.thing!r}: {told(boxes)}. Say which ('left {self.thing}', 'second "
                 f"{self.thing}', 'largest {self.thing}'), or 'all {self.thing}'"
             )
         if self.extreme in _MIDDLE:
@@ -117,13 +118,13 @@ class Phrase:
 
 
 def told(boxes: Sequence[Box]) -> str:
-    """The boxes in words: x, y, width, height."""
+    """The boxes as text: x, y, width, height."""
     return ", ".join(f"[{', '.join(f'{value:.0f}' for value in box)}]" for box in boxes)
 
 
 def bare(thing: str) -> str:
-    """A thing without its qualities but with what chooses among several: the edit model's attention is spread by each
-    further word, where a detector is led by it."""
+    """A thing without its qualities but with the words that select among several: each further word spreads the edit
+    model's attention, but helps a detector."""
     read = parse(thing)
     kept = [
         word

@@ -1,4 +1,4 @@
-"""Polygons to masks and masks to polygons; coordinates in pixels, (0, 0) the top left corner of the first one."""
+"""Conversion between polygons and masks; coordinates in pixels, (0, 0) at the top left corner of the first pixel."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Ring = tuple[Point, ...]
 
 
 def check_ring(ring: Ring, field: str) -> None:
-    """Hold a ring against what a polygon is made of; it need not end where it begins.
+    """Check a polygon's ring, which need not be closed.
 
     Raises:
-        InvalidPolygon: fewer than three different points, no area, or edges that cross each other; says where.
+        InvalidPolygon: fewer than three distinct points, no area, or crossing edges; names the crossing.
     """
     if len(set(ring)) < 3:
-        raise InvalidPolygon(f"it has {len(set(ring))} different points: an area takes at least 3", field=field)
+        raise InvalidPolygon(f"it has {len(set(ring))} distinct points; a polygon needs at least 3", field=field)
     polygon = Polygon(ring)
     if polygon.is_valid:
         return
@@ -33,7 +33,7 @@ def check_ring(ring: Ring, field: str) -> None:
         raise InvalidPolygon("it has no area: all its points lie on one line", field=field)
     where = reason.partition("[")[2].rstrip("]").replace(" ", ", ")
     raise InvalidPolygon(
-        f"its edges cross or touch each other at ({where}): give the outline once around, or several rings", field=field
+        f"its edges cross or touch at ({where}): trace the outline once, or give several rings", field=field
     )
 
 
@@ -41,7 +41,7 @@ def fill(rings: Sequence[Ring], size: tuple[int, int]) -> NDArray[np.bool_]:
     """The pixels whose centres lie inside an odd number of rings, so that a ring in another one is a hole.
 
     Args:
-        rings: each closed by itself; what lies outside the picture is cut off.
+        rings: each closed implicitly; parts outside the picture are clipped.
         size: width and height.
     """
     width, height = size
@@ -63,7 +63,7 @@ def fill(rings: Sequence[Ring], size: tuple[int, int]) -> NDArray[np.bool_]:
 def outline(mask: NDArray[np.bool_], tolerance: float = 0.0) -> tuple[tuple[Ring, ...], ...]:
     """The polygons of a mask (height, width), the largest first: each its outer ring, then its holes.
 
-    They follow the pixels' edges; with ``tolerance`` in pixels corners that stand out by less are left out.
+    They follow the pixels' edges; with a ``tolerance`` in pixels, smaller corners are simplified away.
     """
     polygons = sorted(_polygons(_area(mask).simplify(tolerance)), key=lambda each: -each.area)
     return tuple(
@@ -87,11 +87,11 @@ def interior(rings: Sequence[Ring]) -> tuple[int, int]:
 
 
 def fill_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The mask (height, width) without the holes in it: what no path of pixels, side by side, joins to the outside."""
+    """The mask (height, width) with its holes filled: regions with no 4-connected path to the border."""
     height, width = mask.shape
     outside = np.pad(~mask, 1, constant_values=True)
     rows, begins, ends = _runs(outside)
-    # Runs of neighbouring rows that overlap are joined; keys put all runs on one line, in which rows do not touch.
+    # Overlapping runs of adjacent rows are joined; keys place all runs on one axis with gaps between rows.
     below = (rows + 1) * (width + 3)
     first = np.searchsorted(rows * (width + 3) + ends, below + begins, side="right")
     after = np.searchsorted(rows * (width + 3) + begins, below + ends, side="left")
@@ -108,7 +108,7 @@ def fill_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _components(number: int, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The least node that each of ``number`` nodes is joined to by edges from ``one`` to ``other``."""
+    """Connected component of each of ``number`` nodes, as its lowest node, for edges from ``one`` to ``other``."""
     label = np.arange(number)
     while True:
         least = np.minimum(label[one], label[other])
@@ -122,7 +122,7 @@ def _components(number: int, one: NDArray[np.int64], other: NDArray[np.int64]) -
 
 
 def _runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Row, begin and end of each run of a mask's rows, from the top left."""
+    """Row, start and end of every run in a mask's rows, from the top left."""
     bounded = np.pad(mask, ((0, 0), (1, 1))).astype(np.int8)
     edges = np.diff(bounded, axis=1)
     rows, begins = np.nonzero(edges == 1)

@@ -1,4 +1,4 @@
-"""Masks as pixels: drawn from shapes, changed by operations, described as candidates. Uses numpy and shapely."""
+"""Raster masks: drawing from shapes, operations, description as candidates. Uses numpy and shapely."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from magedit.masks.rle import decode, encode
 from magedit.masks.shapes import MaskOperations, MaskShape, require_inside
 
 TOLERANCE: Final = 0.75
-"""How far a polygon's corners may be from the mask's edge, in pixels."""
+"""Largest distance of a polygon's corners from the mask's edge, in pixels."""
 RINGS: Final = 32
-"""Most polygons of one candidate that are told; the run lengths have all."""
+"""Most polygons listed for one candidate; its run lengths are complete."""
 
 
 def draw(shape: MaskShape, size: tuple[int, int], field: str = "mask_shapes") -> Image.Image:
     """The mask (L) of a polygon, box or run lengths, with its operations, for a picture of ``size`` (width, height).
 
     Raises:
-        InvalidPolygon, InvalidBox, InvalidRle: it cannot be drawn; names the part under ``field``.
+        InvalidPolygon, InvalidBox, InvalidRle: it cannot be drawn; names the part of ``field``.
         EmptyMask: it selects nothing.
     """
     if shape.polygon is not None:
         if not shape.polygon:
-            raise InvalidPolygon("it has no ring", field=f"{field}.polygon")
+            raise InvalidPolygon("it has no rings", field=f"{field}.polygon")
         for number, ring in enumerate(shape.polygon):
             check_ring(ring, f"{field}.polygon.{number}")
         selected = fill(shape.polygon, size)
@@ -41,14 +41,14 @@ def draw(shape: MaskShape, size: tuple[int, int], field: str = "mask_shapes") ->
         assert shape.rle is not None, "other masks are read, not drawn"
         if shape.rle.size != size[::-1]:
             raise InvalidRle(
-                f"its size is {list(shape.rle.size)} (height, width), and the picture's {[size[1], size[0]]}",
+                f"its size is {list(shape.rle.size)} (height, width), but the picture's is {[size[1], size[0]]}",
                 field=f"{field}.rle.size",
             )
         selected = decode(shape.rle, f"{field}.rle")
     if not selected.any():
         raise EmptyMask(
-            f"it selects no pixel of the picture, which is {size[0]}x{size[1]}: a pixel counts where its centre is "
-            "inside",
+            f"it selects no pixel of the picture, which is {size[0]}x{size[1]}; a pixel is selected if its centre "
+            f"lies inside",
             field=field,
         )
     return operate(Image.fromarray(selected.astype(np.uint8) * 255), shape, field)
@@ -62,7 +62,7 @@ def operate(mask: Image.Image, operations: MaskOperations, field: str = "mask_sh
     """The mask (L, 0 and 255; with ``feather`` grey) after the operations.
 
     Raises:
-        EmptyMask: nothing is left of it; names the operation under ``field``.
+        EmptyMask: the result is empty; names the operation within ``field``.
     """
     if operations.fill_holes:
         mask = Image.fromarray(fill_holes(np.asarray(mask) > 0).astype(np.uint8) * 255)
@@ -81,20 +81,21 @@ def operate(mask: Image.Image, operations: MaskOperations, field: str = "mask_sh
 
 def _require_rest(mask: Image.Image, field: str, done: str) -> None:
     if mask.getbbox() is None:
-        raise EmptyMask(f"{done} the mask selects nothing", field=field)
+        raise EmptyMask(f"{done} the mask is empty", field=field)
 
 
 def _faded(mask: Image.Image, reach: int) -> Image.Image:
-    """The mask faded over ``reach`` pixels on both sides of its edges; the picture's own edges are none."""
+    """The mask faded over ``reach`` pixels on both sides of its edges, except at the picture's border."""
     wide = np.pad(np.asarray(mask), reach, mode="edge")
     soft = Image.fromarray(wide)
-    for radius in (ceil(reach / 2), reach // 2):  # two means in a row: a smooth slope that ends after ``reach`` pixels
+    # Two box filters in a row: a smooth slope that ends after ``reach`` pixels.
+    for radius in (ceil(reach / 2), reach // 2):
         soft = soft.filter(ImageFilter.BoxBlur(radius))
     return soft.crop((reach, reach, reach + mask.width, reach + mask.height))
 
 
 def describe(mask: Image.Image, score: float, label: str | None = None) -> Candidate:
-    """The description of a mask (L, 0/255) that selects something."""
+    """The description of a non-empty mask (L, 0/255)."""
     selected = np.asarray(mask) > 0
     bbox = mask.getbbox()
     assert bbox is not None, "nothing is selected"

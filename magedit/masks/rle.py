@@ -1,4 +1,4 @@
-"""Run-length encoding of masks as COCO has it: column by column, runs of 0 and 1 in turn, 0 first."""
+"""COCO run-length encoding of masks: column-major, alternating runs of 0 and 1, 0 first."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ RUNS_MAX: Final = 200_000
 
 _OFFSET: Final = 48
 _LAST: Final = _OFFSET + 63
-"""Codes of the characters of a compressed encoding: `0` to `o`, six bits each."""
+"""Character codes of the compressed encoding: `0` to `o`, six bits each."""
 
 
 class Rle(BaseModel):
-    """A mask's runs: ``counts`` as numbers, or compressed into one text as pycocotools writes it."""
+    """A mask's runs: ``counts`` as numbers, or as pycocotools' compressed string."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     counts: Annotated[
         Annotated[str, Tag("text")] | Annotated[tuple[NonNegativeInt, ...], Field(max_length=RUNS_MAX), Tag("numbers")],
         Discriminator(lambda counts: "text" if isinstance(counts, str) else "numbers"),
-    ] = Field(description="Lengths of the runs, 0 first, down each column in turn: numbers, or COCO's compressed text.")
+    ] = Field(description="Lengths of the runs, 0 first, in column-major order: numbers, or COCO's compressed string.")
     size: tuple[PositiveInt, PositiveInt] = Field(description="Height and width of the mask in pixels.")
 
 
@@ -37,7 +37,7 @@ def decode(rle: Rle, field: str) -> NDArray[np.bool_]:
     """The mask, (height, width).
 
     Raises:
-        InvalidRle: the text holds other characters, breaks off or gives negative runs, or the runs do not fill the
+        InvalidRle: the string has invalid characters, is truncated or gives negative runs, or the runs do not fill the
             size; names ``field``.
     """
     import numpy as np
@@ -47,7 +47,7 @@ def decode(rle: Rle, field: str) -> NDArray[np.bool_]:
     total = sum(counts)
     if total != height * width:
         raise InvalidRle(
-            f"the runs have {total} pixels in all, and size {height} x {width} (height x width) has {height * width}",
+            f"the runs add up to {total} pixels, but size {height} x {width} (height x width) has {height * width}",
             field=f"{field}.counts",
         )
     values = np.arange(len(counts)) % 2 == 1
@@ -75,7 +75,7 @@ def _decompress(text: str, field: str) -> list[int]:
         code = ord(character) - _OFFSET
         if not 0 <= code <= _LAST - _OFFSET:
             raise InvalidRle(
-                f"character {place} of the compressed runs is {character!r}; `0` to `o` are used",
+                f"character {place} of the compressed runs is {character!r}; only `0` to `o` are valid",
                 field=f"{field}.counts",
             )
         value |= (code & 0x1F) << shift
@@ -86,7 +86,7 @@ def _decompress(text: str, field: str) -> list[int]:
             continue
         if code & 0x10:
             value |= -1 << shift
-        # from the third on, runs are told by how they differ from the one before the last
+        # from the third on, a run is stored as its difference from the run two before it
         count = value + (counts[-2] if len(counts) > 2 else 0)
         if count < 0:
             raise InvalidRle(f"run {len(counts)} is negative ({count})", field=f"{field}.counts")
@@ -95,7 +95,7 @@ def _decompress(text: str, field: str) -> list[int]:
         counts.append(count)
         value = shift = 0
     if shift:
-        raise InvalidRle("the compressed runs break off in the middle of a number", field=f"{field}.counts")
+        raise InvalidRle("the compressed runs end in the middle of a number", field=f"{field}.counts")
     return counts
 
 

@@ -1,1 +1,1 @@
-"""Finders of things in a picture: models of SAM's family, detectors by words, the edit model's own attention."""
+"""Mask finders: SAM-family segmenters, text-prompted detectors, the edit model's attention."""

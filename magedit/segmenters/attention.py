@@ -1,4 +1,4 @@
-"""Masks with the edit model alone: by words from its cross attention, by points and boxes from its self attention."""
+"""Masks from the edit model alone: cross-attention for words, self-attention for points and boxes."""
 
 from __future__ import annotations
 
@@ -23,33 +23,32 @@ from magedit.masks.polygons import box_of, fill, outline
 from magedit.masks.shapes import MaskBox, MaskPoints
 
 LEVELS: Final = (0.7, 0.6, 0.5, 0.4)
-"""Where in the schedule attention is read: 1 is the cleanest of `STEPS`."""
+"""Positions in the schedule at which attention is read: 1 is the cleanest of `STEPS`."""
 STEPS: Final = 50
 SHARPENINGS: Final = 1
-"""How often the map is spread along self attention (A_self^k A_cross)."""
+"""Number of times the map is propagated through self-attention (A_self^k A_cross)."""
 THRESHOLD: Final = 0.3
-"""Share of the map's range from which a position belongs to the mask; with the levels and the sharpening the best of
-those tried on 24 of the demo's rooms."""
+"""Threshold of the mask as a share of the map's range; tuned with the levels and the sharpening on 24 demo rooms."""
 LEAST: Final = 0.02
-"""Least contrast of the words' share between the mask and the rest for them to count as found, 0..1."""
+"""Least contrast in attention share between the mask and the rest for a match, 0..1."""
 POINT_LEVELS: Final = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 """As `LEVELS`, for points and boxes."""
 POINT_THRESHOLD: Final = 0.25
-"""As `THRESHOLD`, for points and boxes: the best of those tried on 16 of the demo's rooms."""
+"""As `THRESHOLD`, for points and boxes: tuned on 16 demo rooms."""
 KEPT: Final = 16
-"""Pictures whose attention is kept, the least recently used one goes first."""
+"""Number of pictures in the LRU cache of attention."""
 SMALL: Final = 0.15
-"""Parts smaller than this share of the largest one are no things of their own."""
+"""Parts smaller than this share of the largest one are ignored."""
 
 
 @torch.no_grad()
 def heat(backbone: Backbone, image: Image.Image, words: str) -> Tensor:
-    """How much attention the picture pays to ``words``, each position 0..1: (side, side) of its square.
+    """Attention map of ``words`` over the picture's square: (side, side), in [0, 1].
 
     The square is the whole picture, its edges repeated beyond its short side. The map is the words' share of the
-    attention to all tokens of a prompt of nothing else, mean over heads, layers and noise levels. A prompt of all that
-    the picture shows reaches the same overlap on 14 rooms of the demo, and only with the words alone the contrast tells
-    what is there (0.024 and more) from what is not (0.016 and less).
+    attention to all tokens of a prompt that holds nothing else, averaged over heads, layers and noise levels. A full
+    caption of the picture reaches the same overlap on 14 demo rooms, but only with the words alone does the contrast
+    separate objects that are present (at least 0.024) from absent ones (at most 0.016).
     """
     device = backbone.execution_device
     encoded = backbone.tokenize(words)
@@ -80,7 +79,7 @@ def _share(
     tokens: list[int],
     length: int,
 ) -> Tensor:
-    """The words' share of the attention to ``length`` tokens at each position, spread along self attention."""
+    """The words' share of the attention to ``length`` tokens at each position, propagated through self-attention."""
     maps = torch.stack([kept[site.name].float().mean(0) for site in cross]).mean(0)
     share = maps[:, tokens].sum(-1) / maps[:, :length].sum(-1).clamp(min=1e-8)
     if within:
@@ -93,17 +92,17 @@ def _share(
 def find(
     backbone: Backbone, image: Image.Image, words: str
 ) -> tuple[list[tuple[Image.Image, float]], tuple[SeenThing, ...]]:
-    """The masks (L, 0/255) of the things that ``words`` mean, each with its contrast 0..1 in the map, the surest first;
-    and all places at which the words stand out.
+    """The masks (L, 0/255) of the things that ``words`` describe, each with its contrast in the map (0..1), highest
+    first; and all places that match the words.
 
     Args:
         backbone: the edit model.
         image: the picture.
-        words: a thing, and which of several is meant (`magedit.masks.phrases`).
+        words: a thing, with words that select among several (`magedit.masks.phrases`).
 
     Raises:
-        NothingFound: attention tells no place from the others; names the best contrast.
-        SeveralFound: several places are meant, and one was asked for.
+        NothingFound: no place stands out in the attention; names the best contrast.
+        SeveralFound: several places match and the words select one.
     """
     phrase = Phrase.read(words)
     found = heat(backbone, image, phrase.thing)
@@ -112,8 +111,8 @@ def find(
     contrast = _contrast(fine, selected)
     if contrast < LEAST:
         raise NothingFound(
-            f"attention finds no place for {phrase.thing!r}: the best contrast is {contrast:.3f}, and {LEAST:g} counts "
-            "as found"
+            f"no place in the picture matches {phrase.thing!r}: the best attention contrast is {contrast:.3f}, below "
+            f"the threshold {LEAST:g}"
         )
     polygons = outline(selected)
     sizes = [fill(rings, image.size).sum() for rings in polygons]
@@ -141,8 +140,8 @@ def _contrast(share: Tensor, selected: np.ndarray) -> float:
 
 
 class AttentionSegmenter:
-    """What a point or box means, by where the model's self attention looks from there; the last pictures' attention is
-    kept, so that a further click costs next to nothing."""
+    """Segments the thing under a point or in a box from the model's self-attention there. The attention of recent
+    pictures is cached, so that a further click costs next to nothing."""
 
     def __init__(self, backbone: Backbone) -> None:
         self._backbone = backbone
@@ -150,19 +149,19 @@ class AttentionSegmenter:
 
     @property
     def kept(self) -> int:
-        """How many pictures' attention is kept."""
+        """Number of pictures with cached attention."""
         return len(self._seen)
 
     @property
     def is_able(self) -> bool:
-        """Whether the model has self attention to read; one with joint attention has none."""
+        """Whether the model has separate self-attention; models with joint attention do not."""
         return bool(_self_sites(self._backbone))
 
     def segment(
         self, image: Image.Image, points: MaskPoints = (), box: MaskBox | None = None
     ) -> list[tuple[Image.Image, float]]:
-        """The mask (L, 0/255) of what points (x, y, label) and a box (x, y, width, height) mean, and its contrast as a
-        share of the map's range, 0..1; nothing if no position looks like another."""
+        """The mask (L, 0/255) for points (x, y, label) and a box (x, y, width, height), and its contrast as a share of
+        the map's range, 0..1; empty if the map is flat."""
         found = self._affinity(image)
         cells = found.shape[0]
         side = round(cells**0.5)
@@ -181,7 +180,7 @@ class AttentionSegmenter:
         clicked = [part for part in parts if any(part[int(y), int(x)] for x, y, label in points if label)]
         if not parts:
             return []
-        # Where no part is under a click, a box is meant, or the map's peak is beside it.
+        # No part lies under a click: there is only a box, or the map's peak lies beside the click.
         mask = np.any(clicked, axis=0) if clicked else parts[0]
         spread = float(fine.max() - fine.min())
         score = _contrast(fine, mask) / spread if spread > 0 else 0.0
@@ -200,8 +199,8 @@ class AttentionSegmenter:
 
 @torch.no_grad()
 def affinity(backbone: Backbone, image: Image.Image) -> Tensor:
-    """How much each two positions of the picture's square attend to each other, (n, n) for n positions: self attention
-    at the side of the guidance layers, its two directions added, mean over heads, layers and noise levels."""
+    """Pairwise affinity of the positions in the picture's square, (n, n): self-attention at the resolution of the
+    guidance layers, both directions added, averaged over heads, layers and noise levels."""
     sites = _self_sites(backbone)
     latent = backbone.encode_image(crop_to(image, _square(image.size), backbone.size))
     process, conditioning = backbone.process(STEPS), backbone.encode("")
@@ -224,12 +223,12 @@ def _self_sites(backbone: Backbone) -> list[AttentionSite]:
 
 
 def _square(size: tuple[int, int]) -> Box:
-    """The square around a whole picture of ``size``."""
+    """The square that encloses a whole picture of ``size``."""
     return working_crop(Image.new("L", size, 255), max(size), 0)
 
 
 def _fine(share: Tensor, size: tuple[int, int]) -> Tensor:
-    """A map of the picture's square at every pixel of the picture: (height, width)."""
+    """A map of the picture's square, resampled to the picture's pixels: (height, width)."""
     left, top, right, _ = _square(size)
     extent = right - left
     fine = F.interpolate(share[None, None], (extent, extent), mode="bicubic", align_corners=False)[0, 0]
@@ -237,7 +236,7 @@ def _fine(share: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _above(share: Tensor, threshold: float) -> NDArray[np.bool_]:
-    """The pixels that reach this share of the map's range."""
+    """The pixels above this share of the map's range."""
     low, high = float(share.min()), float(share.max())
     return np.asarray(share >= low + threshold * (high - low))
 
@@ -250,7 +249,7 @@ def _cell(x: float, y: float, size: tuple[int, int], side: int) -> int:
 
 
 def _cells_within(box: MaskBox, size: tuple[int, int], side: int) -> list[int]:
-    """The positions in the middle half of a box, which the thing in it most likely covers."""
+    """The positions in the middle half of a box, which the thing most likely covers."""
     x, y, width, height = box
     places = [
         (min(max(x + width * across, 0), size[0] - 1), min(max(y + height * down, 0), size[1] - 1))

@@ -1,4 +1,4 @@
-"""Detection of things by words with transformers' zero-shot detectors: Grounding DINO, OWL-ViT, OWLv2."""
+"""Zero-shot object detection with transformers' Grounding DINO, OWL-ViT and OWLv2."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from magedit.images.transparency import flatten
 from magedit.masks.phrases import Box
 
 THRESHOLDS: Final = {"grounding-dino": 0.25, "owlvit": 0.1, "owlv2": 0.1}
-"""Score from which a box counts, by layout: the published programs' values."""
+"""Score threshold of a box by layout, from the published programs."""
 ALIKE: Final = 0.7
-"""Intersection over union from which the less sure of two boxes is left out."""
+"""Intersection over union above which the lower-scoring of two boxes is dropped."""
 
 
 @dataclass(frozen=True)
 class Detected:
-    """A thing: its box, and how sure the detector is, 0..1."""
+    """A detected thing: its box and score in [0, 1]."""
 
     box: Box
     score: float
@@ -36,7 +36,7 @@ class Detector:
 
     @property
     def size_bytes(self) -> int:
-        """How much memory the weights take."""
+        """Memory of the weights in bytes."""
         return sum(tensor.nbytes for tensor in self._model.state_dict().values())
 
     @classmethod
@@ -44,13 +44,13 @@ class Detector:
         """Load a folder or hub id in transformers' layout.
 
         Raises:
-            CheckpointError: it cannot be loaded, or is of another layout; says which.
+            CheckpointError: it cannot be loaded or has an unsupported layout, which is named.
         """
         try:
             layout = AutoConfig.from_pretrained(checkpoint).model_type
             if layout not in THRESHOLDS:
                 known = ", ".join(THRESHOLDS)
-                raise CheckpointError(f"detector {str(checkpoint)!r} is of the layout {layout!r}: use one of {known}")
+                raise CheckpointError(f"detector {str(checkpoint)!r} has the layout {layout!r}: use one of {known}")
             model = AutoModelForZeroShotObjectDetection.from_pretrained(checkpoint, dtype=dtype).to(device).eval()
             processor = AutoProcessor.from_pretrained(checkpoint)
         except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
@@ -59,10 +59,10 @@ class Detector:
 
     @torch.no_grad()
     def detect(self, image: Image.Image, words: str, threshold: float | None = None) -> list[Detected]:
-        """The things that ``words`` mean, the surest first; ``threshold`` None: the layout's own.
+        """The things that match ``words``, highest score first; ``threshold`` None: the layout's default.
 
         Raises:
-            NothingFound: none reaches the threshold; names the best score.
+            NothingFound: no box reaches the threshold; names the best score.
         """
         threshold = THRESHOLDS[self._layout] if threshold is None else threshold
         picture = flatten(image)
@@ -90,7 +90,10 @@ class Detector:
             if each.score >= threshold and all(_overlap(each.box, other.box) < ALIKE for other in kept):
                 kept.append(each)
         if not kept:
-            raise NothingFound(f"nothing is {words!r}: the best score is {best:.2f}, and {threshold:g} counts as found")
+            raise NothingFound(
+                f"nothing in the picture matches {words!r}: the best score is {best:.2f}, below the "
+                f"threshold {threshold:g}"
+            )
         return kept
 
 

@@ -1,4 +1,4 @@
-"""All finders of a process behind one call."""
+"""One entry point to all mask finders of a process."""
 
 from __future__ import annotations
 
@@ -34,48 +34,48 @@ class FoundMask:
 
 @dataclass(frozen=True)
 class FoundMasks:
-    """The candidates, the best one first, and what found them."""
+    """The candidates, best first, and their finder."""
 
     masks: tuple[FoundMask, ...]
     found_by: Finder
     seen: tuple[SeenThing, ...] = ()
-    """All that words may have meant, the surest first."""
+    """Every thing that matches the words, highest confidence first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finders:
-    """A segmenter, a detector and an edit model, as far as there are any."""
+    """The available finders: a segmenter, a detector, an edit model; each may be missing."""
 
     segmenter: SamSegmenter | None = None
     detector: Detector | None = None
     backbone: Backbone | None = None
     attention: AttentionSegmenter | None = None
-    """Of the edit model, for points and boxes where there is no segmenter."""
+    """The edit model's attention, for points and boxes without a segmenter."""
 
     @classmethod
     def of(cls, backbone: Backbone, segmenter: SamSegmenter | None = None, detector: Detector | None = None) -> Self:
-        """An edit model, and what there is beside it."""
+        """Finders for an edit model, with the segmenter and the detector if configured."""
         looking = AttentionSegmenter(backbone)
         attention = looking if segmenter is None and looking.is_able else None
         return cls(segmenter=segmenter, detector=detector, backbone=backbone, attention=attention)
 
     @property
     def finds_by(self) -> tuple[FindsBy, ...]:
-        """The ways in which things can be asked for."""
+        """The kinds of input that these finders support."""
         places = self.segmenter is not None or self.attention is not None
         by_place: tuple[FindsBy, ...] = ("points", "box") if places else ()
         return (*by_place, "words") if self.detector is not None or self.backbone is not None else by_place
 
     def find(self, image: Image.Image, prompt: MaskPrompt) -> FoundMasks:
-        """The candidates for what ``prompt`` means in ``image``, with its operations.
+        """Find the candidates for ``prompt`` in ``image`` and apply its operations.
 
         Raises:
-            InvalidEdit: the prompt does not fit the picture (`MaskPrompt.check`); nothing or too much is found; there
-                is nothing to find it with.
+            InvalidEdit: the prompt does not fit the picture (`MaskPrompt.check`), nothing or too much is found, or
+                there is no suitable finder.
         """
         prompt.check(image.size)
         if prompt.needs not in self.finds_by:
-            raise NoFinder(f"there is nothing here that finds things by `{prompt.needs}`", field=prompt.needs)
+            raise NoFinder(f"no model here can locate things by `{prompt.needs}`", field=prompt.needs)
         seen: tuple[SeenThing, ...] = ()
         if prompt.words is None:
             found, found_by = self._by_place(image, prompt)
@@ -91,7 +91,7 @@ class Finders:
                 continue
             masks.append(FoundMask(changed, describe(changed, score, prompt.words)))
         if not masks:
-            raise NothingFound("nothing is left of any candidate after the operations", field="shrink")
+            raise NothingFound("the operations leave every candidate empty", field="shrink")
         return FoundMasks(tuple(masks), found_by, seen)
 
     def _by_place(self, image: Image.Image, prompt: MaskPrompt) -> tuple[list[tuple[Image.Image, float]], Finder]:
@@ -105,7 +105,7 @@ class Finders:
             found, found_by = self.attention.segment(image, prompt.points, prompt.box), "attention"
         if not found:
             raise NothingFound(
-                "nothing is found there (best score 0): click elsewhere on the thing, or draw a box", field=prompt.needs
+                "nothing found there (best score 0): click elsewhere on the thing, or draw a box", field=prompt.needs
             )
         return found, found_by
 
@@ -127,8 +127,8 @@ class Finders:
         return [(union(masks), max(things[at].score for at in places))], "detector", seen
 
     def _refined(self, image: Image.Image, mask: Image.Image) -> Image.Image:
-        """A mask found by attention, segmented again: each connected part by its box and its most interior pixel, as
-        attention maps are coarse."""
+        """Refine a mask found by attention, which is coarse: segment each connected part by its box and most interior
+        pixel."""
         if self.segmenter is None:
             return mask
         fine = []
@@ -139,7 +139,7 @@ class Finders:
         return union(fine)
 
     def _of_thing(self, image: Image.Image, thing: Detected) -> Image.Image:
-        """The mask of a detected thing: segmented in its box, or the box."""
+        """The mask of a detected thing: segmented within its box, or the box itself without a segmenter."""
         if self.segmenter is not None and (found := self.segmenter.segment(image, box=thing.box)):
             return _picture(found[0].mask)
         mask = Image.new("L", image.size)

@@ -19,16 +19,16 @@ from magedit.images.transparency import flatten
 from magedit.masks.shapes import MaskBox, MaskPoints
 
 KEPT: Final = 16
-"""Pictures whose embeddings are kept, the least recently used one goes first."""
+"""Number of pictures in the LRU cache of embeddings."""
 NO_SEGMENTER: Final = "none"
-"""Setting for no segmenter: points and boxes are left to the edit model's attention."""
+"""Setting for no segmenter: the edit model's attention handles points and boxes."""
 ALIKE: Final = 0.95
-"""Intersection over union from which two candidates count as one."""
+"""Intersection over union above which two candidates count as duplicates."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A mask that was found: (height, width) bool, and how sure the model is, 0..1."""
+    """A found mask, (height, width) bool, and its score in [0, 1]."""
 
     mask: Tensor
     score: float
@@ -40,11 +40,12 @@ class _Embedded:
     size: tuple[int, int]
     """Height and width of the picture."""
     reshaped: tuple[int, int]
-    """The same as the model saw it."""
+    """Height and width after the model's preprocessing."""
 
 
 class SamSegmenter:
-    """A model of SAM's layout, and the embeddings of the last pictures: a further click costs the decoder alone."""
+    """A model in SAM layout with cached embeddings of recent pictures, so that a further click only runs the
+    decoder."""
 
     def __init__(self, model: SamModel, processor: Any) -> None:
         self._model, self._processor = model, processor
@@ -52,7 +53,7 @@ class SamSegmenter:
 
     @property
     def size_bytes(self) -> int:
-        """How much memory the weights take."""
+        """Memory of the weights in bytes."""
         return sum(tensor.nbytes for tensor in self._model.state_dict().values())
 
     @classmethod
@@ -60,12 +61,12 @@ class SamSegmenter:
         """Load a folder or hub id in transformers' layout.
 
         Raises:
-            CheckpointError: it cannot be loaded, or is of another layout; says which.
+            CheckpointError: it cannot be loaded or has an unsupported layout, which is named.
         """
         try:
             layout = AutoConfig.from_pretrained(checkpoint).model_type
             if layout != "sam":
-                raise CheckpointError(f"segmenter {str(checkpoint)!r} is of the layout {layout!r}: use one of 'sam'")
+                raise CheckpointError(f"segmenter {str(checkpoint)!r} has the layout {layout!r}: use one of 'sam'")
             model = SamModel.from_pretrained(checkpoint, dtype=dtype).to(device).eval()
             processor = AutoProcessor.from_pretrained(checkpoint)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
@@ -74,9 +75,9 @@ class SamSegmenter:
 
     @classmethod
     def beside(cls, checkpoint: str | Path | None, named: str | None = None, *, device: str = "cpu") -> Self | None:
-        """Load the segmenter for an edit model: ``named``, or the one that ships if ``checkpoint`` is of the demo.
+        """Load the segmenter for an edit model: ``named``, or the one that ships with a demo ``checkpoint``.
 
-        None: ``checkpoint`` has no segmenter of its own, or ``named`` is `NO_SEGMENTER`.
+        None if no segmenter ships with ``checkpoint``, or ``named`` is `NO_SEGMENTER`.
 
         Raises:
             CheckpointError: see `load`.
@@ -88,14 +89,14 @@ class SamSegmenter:
 
     @property
     def kept(self) -> int:
-        """How many pictures' embeddings are kept."""
+        """Number of pictures with cached embeddings."""
         return len(self._embedded)
 
     @torch.no_grad()
     def segment(self, image: Image.Image, points: MaskPoints = (), box: MaskBox | None = None) -> list[Found]:
-        """The candidates for what points (x, y, label) and a box (x, y, width, height) mean, the surest first.
+        """The candidates for points (x, y, label) and a box (x, y, width, height), highest score first.
 
-        One click is ambiguous, and has up to three; anything more has one.
+        A single click is ambiguous and yields up to three; further input yields one.
         """
         embedded = self._embed(image)
         size, reshaped = embedded.size, embedded.reshaped
@@ -136,7 +137,7 @@ class SamSegmenter:
 
 
 def _distinct(found: list[Found]) -> list[Found]:
-    """Those that select something, the surest first, without such as are all but the same as a surer one."""
+    """The non-empty candidates, highest score first, without near duplicates."""
     kept: list[Found] = []
     for each in sorted(found, key=lambda one: -one.score):
         if each.mask.any() and all(overlap(each.mask, other.mask) < ALIKE for other in kept):

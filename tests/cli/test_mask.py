@@ -50,11 +50,11 @@ def test_a_mask_is_saved_as_png_under_any_name(room: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ((), "say what is meant"),
+        ((), "nothing to locate"),
         (("--point", "5"), "give 2 or 3 numbers"),
-        (("--point", "500,5"), "(500, 5) is not in the picture"),
+        (("--point", "500,5"), "(500, 5) is outside the picture"),
         (("--box", "1,2,3"), "give 4 numbers"),
-        (("--words", "lamp"), "finds no place for 'lamp'"),
+        (("--words", "lamp"), "no place in the picture matches 'lamp'"),
         (("--words", "left picture", "--model", "demo"), "only with --server"),
     ],
 )

@@ -77,8 +77,8 @@ def test_more_layers_than_there_are_is_refused(room: Room, tmp_path: Path) -> No
     given = (room.image, room.mask, room.source, room.target)
     pipe = load_pipeline()
     most = pipe.backbone.max_clip_skip
-    with pytest.raises(InvalidParameter, match=f"clip_skip {most + 1}: .* at most {most} layers can be left out"):
+    with pytest.raises(InvalidParameter, match=f"clip_skip {most + 1}: at most {most} layers"):
         pipe(*given, config=EditConfig(clip_skip=most + 1))
     flux: MAGEditPipeline = MAGEditPipeline.from_pretrained(write_flux(tmp_path))
-    with pytest.raises(InvalidParameter, match="at most 0 layers can be left out"):
+    with pytest.raises(InvalidParameter, match="at most 0 layers"):
         flux(*given, config=EditConfig(clip_skip=1))

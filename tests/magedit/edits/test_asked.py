@@ -1,4 +1,4 @@
-"""What is asked, field by field."""
+"""Checks of edit requests, field by field."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_values_become_an_edit() -> None:
     assert asked.given == {"steps", "equalizer", "sweep"}
 
 
-def test_what_is_left_out_has_its_default() -> None:
+def test_missing_fields_take_their_defaults() -> None:
     assert read_asked(PROMPTS) == AskedEdit(**PROMPTS)
     assert read_asked(PROMPTS | {"steps": None}) == AskedEdit(**PROMPTS)
 
@@ -35,7 +35,7 @@ def test_given_parameters_win_over_the_preset(preset: PresetName) -> None:
     assert read_asked(PROMPTS | {"preset": preset} | given).config == EditConfig.preset(preset, **given)
 
 
-def test_every_wrong_value_is_named() -> None:
+def test_every_invalid_value_is_named() -> None:
     with pytest.raises(InvalidParameter) as caught:
         read_asked({"target_prompt": "", "steps": 1, "stepz": 5})
     assert caught.value.field == "target_prompt"
@@ -43,7 +43,7 @@ def test_every_wrong_value_is_named() -> None:
         assert name in caught.value.message
 
 
-def test_earlier_and_unknown_names_are_refused_with_the_present_ones() -> None:
+def test_old_and_unknown_names_are_rejected_with_the_current_ones() -> None:
     for values, message in (
         ({"scale": 2}, "`scale`: it is now `guidance_step_size`"),
         ({"regions": [{"words": ["b"]}, {"strength": 1}]}, "region 1 has no key 'strength'; it is now 'weight'"),

@@ -1,4 +1,4 @@
-"""What a request comes to on a checkpoint."""
+"""Resolution of requests against checkpoints."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def refused(error: type[InvalidEdit], field: str, **values: Any) -> None:
     assert caught.value.field == field
 
 
-def test_what_can_be_carried_out_is_resolved() -> None:
+def test_a_valid_request_is_resolved() -> None:
     edit = resolved(steps=7).edit()
     assert edit.schema_version == 1
     assert (edit.kind, edit.config) == ("attribute", EditConfig(steps=7, **KINDS["attribute"]))
@@ -56,7 +56,7 @@ def test_what_can_be_carried_out_is_resolved() -> None:
     assert edit.compare == ()
 
 
-def test_what_does_not_fit_is_refused_at_its_field() -> None:
+def test_an_invalid_request_is_rejected_by_field() -> None:
     refused(WordNotFound, "words", words=["zebra"])
     refused(UnknownMethod, "inversion", inversion="ddim")
     refused(UnknownMethod, "method", method="sine", info={})
@@ -65,7 +65,7 @@ def test_what_does_not_fit_is_refused_at_its_field() -> None:
     refused(WordNotFound, "equalizer", equalizer={"zebra": 2})
 
 
-def test_a_lora_is_one_that_the_model_offers() -> None:
+def test_an_unknown_lora_is_rejected() -> None:
     info = {"methods": tuple(METHODS), "loras": ("style", "line")}
     assert resolved(info=info, lora=["style:0.8", "line"]).edit().config.lora == ("style:0.8", "line")
     refused(InvalidParameter, "lora", info=info, lora=["lost"])
@@ -73,7 +73,7 @@ def test_a_lora_is_one_that_the_model_offers() -> None:
     refused(NotTogether, "lora", info=INSTRUCTED | {"loras": ("style",)}, source_prompt=None, lora=["style"])
 
 
-def test_a_clip_skip_is_one_that_the_model_has_layers_for() -> None:
+def test_clip_skip_is_limited_by_the_models_layers() -> None:
     info = {"methods": tuple(METHODS), "max_clip_skip": 1}
     assert resolved(info=info, clip_skip=1).edit().config.clip_skip == 1
     refused(InvalidParameter, "clip_skip", info=info, clip_skip=2)
@@ -81,13 +81,13 @@ def test_a_clip_skip_is_one_that_the_model_has_layers_for() -> None:
     refused(NotTogether, "clip_skip", info=INSTRUCTED | {"max_clip_skip": 1}, source_prompt=None, clip_skip=1)
 
 
-def test_a_source_prompt_is_asked_of_methods_that_look_at_it() -> None:
+def test_methods_that_read_the_source_prompt_require_it() -> None:
     edit = resolved(method="blended-latent", source_prompt=None).edit()
     assert edit.source_prompt == edit.target_prompt
     refused(InvalidParameter, "source_prompt", method="p2p", source_prompt=None)
 
 
-def test_what_the_picture_is_known_to_show_stands_for_the_source_prompt() -> None:
+def test_a_known_caption_replaces_the_missing_source_prompt() -> None:
     checkpoint = model_info().as_checkpoint(from_tokenizers(tokenizer_json()))
     asked = read_asked({"target_prompt": PROMPTS["target_prompt"]})
     assert (
@@ -95,20 +95,20 @@ def test_what_the_picture_is_known_to_show_stands_for_the_source_prompt() -> Non
     )
 
 
-def test_a_checkpoint_without_the_default_method_takes_its_own() -> None:
+def test_a_checkpoint_without_the_default_method_uses_its_first() -> None:
     instruction: dict[str, Any] = {"source_prompt": None, "target_prompt": "make the carpet green", "info": INSTRUCTED}
     assert resolved(**instruction, steps=9).edit().config == EditConfig(method="instruct-pix2pix", steps=9)
     with pytest.raises(UnknownMethod, match="has no method 'mag-edit'"):
         resolved(**instruction, method="mag-edit").edit()
 
 
-def test_a_prompt_that_stands_for_the_other_is_refused_at_its_own_field() -> None:
+def test_a_rejected_substitute_prompt_is_reported_at_its_own_field() -> None:
     with pytest.raises(InvalidEdit) as caught:
         resolved(method="blended-latent", source_prompt=None, target_prompt="a room with a zebra").edit()
     assert caught.value.field == "target_prompt"
 
 
-def test_methods_that_are_compared_are_each_checked() -> None:
+def test_every_compared_method_is_checked() -> None:
     edit = resolved(compare=["p2p", "diffedit"], skip_fraction=0.4).edit()
     assert [config.method for config in edit.configs] == ["p2p", "diffedit"]
     assert [config.skip_fraction for config in edit.configs] == [None, 0.4]
@@ -123,13 +123,13 @@ def test_methods_that_are_compared_are_each_checked() -> None:
     ("data", "field"),
     [({"n": 3}, "n"), ({"sweep": [0, 0.5, 1]}, "sweep"), ({"n": 2, "sweep": [0, 1]}, "n")],
 )
-def test_results_are_held_against_the_limit(data: dict[str, Any], field: str) -> None:
+def test_the_number_of_results_is_limited(data: dict[str, Any], field: str) -> None:
     limits = Limits(results=2, regions=1)
     assert resolved(limits=limits, n=2).edit().results == 2
     refused(InvalidParameter, field, limits=limits, **data)
 
 
-def test_masks_and_regions_pair_up() -> None:
+def test_masks_and_regions_must_pair_up() -> None:
     refused(RegionMismatch, "mask", masks=3, limits=Limits(results=8, regions=2))
     refused(RegionMismatch, "regions", masks=2, words=["purple"])
     refused(RegionMismatch, "regions", masks=2, regions=[{"words": ["purple"]}])
@@ -148,7 +148,7 @@ def test_the_kind_follows_from_the_prompts_and_given_values_win() -> None:
     assert resolved(preset="exact", info=every).edit().config == EditConfig(**PRESETS["exact"])
 
 
-def test_a_removal_that_names_nothing_for_its_place_is_not_guided() -> None:
+def test_a_removal_without_filling_is_not_guided() -> None:
     bare: dict[str, Any] = {"source_prompt": "a green carpet, a purple carpet", "target_prompt": "a green carpet"}
     edit = resolved(**bare).edit()
     assert (edit.kind, edit.config.strength, edit.regions[0].words) == ("removal", 0.0, ())
@@ -168,12 +168,12 @@ def test_all_problems_are_listed_and_the_rest_is_resolved() -> None:
     assert found.passes.work > 0
 
 
-def test_weights_of_the_prompt_are_factors_of_its_words() -> None:
+def test_prompt_weights_become_equalizer_factors() -> None:
     edit = resolved(target_prompt="a room with a (purple:1.5) carpet", prompt_syntax="a1111").edit()
     assert (edit.target_prompt, edit.config.equalizer) == (PROMPTS["target_prompt"], {"purple": 1.5})
 
 
-def test_every_parameter_says_where_its_value_comes_from() -> None:
+def test_every_parameter_names_its_source() -> None:
     found = resolved(preset="fast", steps=20, eta=0.25, info={"step_sizes": StepSizes(token=4.0)})
     wanted = {
         "method": "default",
@@ -203,14 +203,14 @@ def test_open_parameters_are_those_of_presets_kinds_and_the_method() -> None:
 
 
 @pytest.mark.parametrize("target", ["()", "[ ]", "(:1.2)"])
-def test_weights_without_words_are_refused(target: str) -> None:
+def test_weights_without_words_are_rejected(target: str) -> None:
     refused(InvalidParameter, "target_prompt", target_prompt=target, prompt_syntax="a1111")
 
 
 INSTRUCTION: dict[str, Any] = {"target_prompt": None, "instruction": "make the left carpet purple"}
 
 
-def test_prompts_follow_from_an_instruction_where_they_are_not_given() -> None:
+def test_missing_prompts_are_derived_from_the_instruction() -> None:
     edit = resolved(masks=0, **INSTRUCTION).edit()
     assert (edit.source_prompt, edit.target_prompt) == tuple(PROMPTS.values())
     assert edit.kind == "attribute"
@@ -221,7 +221,7 @@ def test_prompts_follow_from_an_instruction_where_they_are_not_given() -> None:
     assert (alone.source_prompt, alone.target_prompt) == ("a carpet", "a purple carpet")
 
 
-def test_what_the_caller_gives_wins_over_the_instruction() -> None:
+def test_explicit_values_win_over_the_instruction() -> None:
     given = INSTRUCTION | {"target_prompt": "a purple room", "words": ["room"]}
     edit = resolved(**given).edit()
     assert (edit.target_prompt, edit.regions[0].words) == ("a purple room", ("room",))
@@ -229,7 +229,7 @@ def test_what_the_caller_gives_wins_over_the_instruction() -> None:
     assert edit.instruction.target_prompt == PROMPTS["target_prompt"]
 
 
-def test_an_instruction_is_refused_where_it_cannot_be_carried_out() -> None:
+def test_an_instruction_that_cannot_be_carried_out_is_rejected() -> None:
     refused(InvalidParameter, "target_prompt", target_prompt=None)
     refused(InstructionNotUnderstood, "instruction", **INSTRUCTION | {"instruction": "make it purple"})
     refused(InvalidParameter, "mask", masks=0, **INSTRUCTION | {"instruction": "add a carpet"})
@@ -239,12 +239,12 @@ def test_an_instruction_is_refused_where_it_cannot_be_carried_out() -> None:
     refused(SeveralFound, "instruction", **INSTRUCTION | {"source_prompt": two, "instruction": "make the carpet green"})
 
 
-def test_a_problem_of_the_instruction_hides_no_other_and_makes_none() -> None:
+def test_a_problem_of_the_instruction_is_reported_along_with_the_others() -> None:
     found = resolved(**INSTRUCTION | {"instruction": "make it purple", "method": "sine", "info": {}})
     assert [type(each) for each in found.problems] == [InstructionNotUnderstood, UnknownMethod]
 
 
-def test_an_instructed_checkpoint_takes_the_sentence_itself() -> None:
+def test_a_checkpoint_that_edits_by_instruction_gets_the_sentence() -> None:
     values = INSTRUCTION | {"source_prompt": None, "info": INSTRUCTED}
     told = resolved(**values | {"instruction": "let it snow"}).edit()
     assert (told.target_prompt, told.config.method) == ("let it snow", "instruct-pix2pix")
@@ -256,7 +256,7 @@ def test_an_instructed_checkpoint_takes_the_sentence_itself() -> None:
     refused(InstructionNotUnderstood, "instruction", masks=0, **values | {"instruction": "let it snow"})
 
 
-def test_that_rules_stood_in_for_a_language_model_is_told() -> None:
+def test_a_fallback_to_rules_is_a_warning() -> None:
     checkpoint = model_info(methods=tuple(METHODS)).as_checkpoint(from_tokenizers(tokenizer_json()))
     away = LanguageModel("http://127.0.0.1:1/v1", "small", timeout_s=1)
     asked = read_asked({"source_prompt": PROMPTS["source_prompt"], "instruction": "make the carpet purple"})

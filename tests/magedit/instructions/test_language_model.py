@@ -1,4 +1,4 @@
-"""A chat endpoint over real HTTP: what it is asked, what it answers, and what happens when it does not."""
+"""Parsing by a chat endpoint over real HTTP: requests, responses and failures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ANSWER = {"phrase": "left sofa", "source_prompt": "a sofa", "target_prompt": "a 
 
 
 class Endpoint:
-    """Answers every request with ``status`` and ``body``, after ``pause_s``; keeps what it was asked."""
+    """Answers every request with ``status`` and ``body``, after ``pause_s``; records the requests."""
 
     def __init__(self) -> None:
         self.status, self.pause_s = 200, 0.0
@@ -63,7 +63,7 @@ def model(endpoint: tuple[Endpoint, str]) -> Iterator[LanguageModel]:
     model.close()
 
 
-def test_it_reads_any_language(endpoint: tuple[Endpoint, str], model: LanguageModel) -> None:
+def test_reads_any_language(endpoint: tuple[Endpoint, str], model: LanguageModel) -> None:
     read = model("pinta el sofá izquierdo de azul", None, ("a", "sofa", "blue"))
     assert (read.read_by, read.phrase, read.source_prompt, read.target_prompt) == (
         "language-model",
@@ -81,30 +81,28 @@ def test_it_reads_any_language(endpoint: tuple[Endpoint, str], model: LanguageMo
     assert body["response_format"]["type"] == "json_schema"
 
 
-def test_a_caption_stays_as_it_was_given(model: LanguageModel) -> None:
+def test_keeps_the_given_caption(model: LanguageModel) -> None:
     assert model("make the sofa blue", "a red sofa").source_prompt == "a red sofa"
 
 
 BROKEN: dict[str, tuple[Callable[[Endpoint], None], str]] = {
     "refuses": (lambda told: setattr(told, "status", 401), "answered with status 401"),
-    "is no chat": (lambda told: setattr(told, "body", b"<html>"), "not of the form asked for"),
-    "is prose": (lambda told: setattr(told, "body", completion("Sure!")), "not of the form asked for"),
+    "is no chat": (lambda told: setattr(told, "body", b"<html>"), "does not match the schema"),
+    "is prose": (lambda told: setattr(told, "body", completion("Sure!")), "does not match the schema"),
     "lacks a prompt": (
         lambda told: setattr(told, "body", completion(json.dumps(ANSWER | {"target_prompt": ""}))),
-        "not of the form asked for",
+        "does not match the schema",
     ),
     "names a thing of spaces": (
         lambda told: setattr(told, "body", completion(json.dumps(ANSWER | {"phrase": "  "}))),
-        "not of the form asked for",
+        "does not match the schema",
     ),
-    "never ends": (lambda told: setattr(told, "body", b"x" * (ANSWER_MAX + 1)), f"more than {ANSWER_MAX} bytes"),
+    "never ends": (lambda told: setattr(told, "body", b"x" * (ANSWER_MAX + 1)), f"longer than {ANSWER_MAX} bytes"),
 }
 
 
 @pytest.mark.parametrize("how", BROKEN)
-def test_where_it_fails_rules_read_the_instruction_and_say_so(
-    endpoint: tuple[Endpoint, str], model: LanguageModel, how: str
-) -> None:
+def test_falls_back_to_rules_with_a_warning(endpoint: tuple[Endpoint, str], model: LanguageModel, how: str) -> None:
     arrange, told = BROKEN[how]
     arrange(endpoint[0])
     read = model("make the sofa blue", None)
@@ -113,30 +111,30 @@ def test_where_it_fails_rules_read_the_instruction_and_say_so(
     with pytest.raises(LanguageModelUnavailable) as caught:
         model("mach das Sofa blau", None)
     assert told in caught.value.message
-    assert "By rules it is not understood" in caught.value.message
+    assert "The rules do not understand it either" in caught.value.message
     assert caught.value.field == "instruction"
 
 
-def test_one_that_is_slow_or_away_is_not_waited_for(endpoint: tuple[Endpoint, str]) -> None:
+def test_times_out_on_a_slow_or_missing_endpoint(endpoint: tuple[Endpoint, str]) -> None:
     endpoint[0].pause_s = 2.0
-    for url, told in ((endpoint[1], "no answer within 0.1 s"), ("http://127.0.0.1:1/v1", "cannot be reached")):
+    for url, told in ((endpoint[1], "not respond within 0.1 s"), ("http://127.0.0.1:1/v1", "cannot be reached")):
         model = LanguageModel(url, "small", timeout_s=0.1)
         assert told in str(model("make the sofa blue", None).warning)
         model.close()
 
 
-def test_one_that_gave_no_answer_is_not_asked_again_at_once(endpoint: tuple[Endpoint, str]) -> None:
+def test_pauses_after_a_request_without_a_response(endpoint: tuple[Endpoint, str]) -> None:
     endpoint[0].pause_s = 2.0
     model = LanguageModel(endpoint[1], "small", timeout_s=0.1)
     first, second = (model("make the sofa blue", None) for _ in range(2))
-    assert "no answer within 0.1 s" in str(first.warning)
+    assert "not respond within 0.1 s" in str(first.warning)
     assert "a moment ago" in str(second.warning)
     assert first.target_prompt == second.target_prompt == "a blue sofa"
     assert len(endpoint[0].asked) <= 1
     model.close()
 
 
-def test_a_key_with_a_line_break_is_sent_without_and_is_never_told(endpoint: tuple[Endpoint, str]) -> None:
+def test_strips_the_keys_line_break_and_never_leaks_the_key(endpoint: tuple[Endpoint, str]) -> None:
     for key, sent in (("secret\n", ["Bearer secret"]), ("sec\nret", []), ("sécret", ["Bearer sÃ©cret"])):
         endpoint[0].asked.clear()
         model = LanguageModel(endpoint[1], "small", key=key, timeout_s=30)

@@ -1,4 +1,4 @@
-"""Prompts of an instruction: alone, and from a prompt of what the picture shows."""
+"""Prompts derived from an instruction, with and without a source prompt."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from magedit.instructions.rules import read
         ("add a clock", "a background", "a background with a clock"),
     ],
 )
-def test_without_a_source_prompt_the_thing_alone_is_shown(text: str, source: str, target: str) -> None:
+def test_without_a_source_prompt_the_prompts_name_only_the_thing(text: str, source: str, target: str) -> None:
     assert prompts_of(read(text), None) == (source, target)
 
 
@@ -62,32 +62,34 @@ def test_the_thing_is_changed_in_the_source_prompt(text: str, source: str, targe
     assert prompts_of(read(text), source) == (source, target)
 
 
-def test_a_thing_that_the_source_prompt_does_not_name_is_added_to_it() -> None:
+def test_a_thing_missing_from_the_source_prompt_is_added_to_it() -> None:
     assert prompts_of(read("make the sofa blue"), "a cosy room.") == ("a cosy room, a sofa", "a cosy room, a blue sofa")
 
 
-def test_sides_and_qualities_tell_things_of_the_source_prompt_apart() -> None:
+def test_sides_and_qualities_distinguish_things_of_the_source_prompt() -> None:
     sides = "a red sofa on the left and a green sofa on the right"
     assert prompts_of(read("make the right sofa blue"), sides)[1] == sides.replace("green", "blue")
     assert prompts_of(read("make the green sofa blue"), sides)[1] == sides.replace("green", "blue")
-    with pytest.raises(SeveralFound, match="several that are 'sofa': 'a red sofa', 'a green sofa'") as caught:
+    with pytest.raises(
+        SeveralFound, match="several things in the source prompt match 'sofa': 'a red sofa', 'a green sofa'"
+    ) as caught:
         prompts_of(read("make the largest sofa blue"), sides)
     assert caught.value.field == "instruction"
     # alike: whichever is changed in the prompt, the mask says which is meant
     assert prompts_of(read("make the largest sofa blue"), "a sofa and a sofa")[1] == "a blue sofa and a sofa"
 
 
-def test_the_place_of_what_is_removed_is_said_in_words_that_the_checkpoint_knows() -> None:
+def test_the_target_prompt_of_a_removal_stays_within_the_vocabulary() -> None:
     assert prompts_of(read("remove the lamp"), None, {"lamp", "wall", "room", "a"}) == ("a lamp", "a room")
 
 
-def test_what_names_no_thing_is_refused() -> None:
+def test_an_instruction_without_a_thing_is_rejected() -> None:
     with pytest.raises(InstructionNotUnderstood, match="names no thing"):
         prompts_of(replace(read("make the sofa blue"), thing="and"), "a room")
 
 
-def test_the_demos_edits_follow_from_their_instructions() -> None:
-    """Colours, patterns, parts, replacements, additions and removals: word for word the set's own target prompt."""
+def test_the_demos_target_prompts_are_derived_from_their_instructions() -> None:
+    """Colours, patterns, parts, replacements, additions and removals match the set's target prompts word for word."""
     plain = [edit for edit in edit_set(12, seed=77) if edit.complexity == "plain"]
     assert len(plain) == 72
     for edit in plain:

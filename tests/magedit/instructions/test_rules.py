@@ -1,4 +1,4 @@
-"""English instructions: what they are about, and what is told of those that are not understood."""
+"""Parsing of English instructions, and errors for those not understood."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from magedit.instructions.rules import Change, article, read, with_article
         ("MAKE THE WOMAN’S DRESS RED!", "woman's dress", "woman's dress", "red"),
     ],
 )
-def test_a_thing_takes_another_quality(instruction: str, phrase: str, thing: str, quality: str) -> None:
+def test_quality_changes(instruction: str, phrase: str, thing: str, quality: str) -> None:
     assert read(instruction) == Change(action="change", phrase=phrase, thing=thing, quality=quality)
 
 
@@ -49,7 +49,7 @@ def test_a_thing_takes_another_quality(instruction: str, phrase: str, thing: str
         ("put flowers in place of the books", "books", "flowers"),
     ],
 )
-def test_a_thing_is_replaced(instruction: str, phrase: str, new: str) -> None:
+def test_replacements(instruction: str, phrase: str, new: str) -> None:
     found = read(instruction)
     assert (found.action, found.phrase, found.new) == ("replace", phrase, new)
 
@@ -68,7 +68,7 @@ def test_a_thing_is_replaced(instruction: str, phrase: str, new: str) -> None:
         ("add clock", None, "a clock", ""),
     ],
 )
-def test_a_thing_is_added_at_another_or_anywhere(instruction: str, phrase: str | None, new: str, place: str) -> None:
+def test_additions(instruction: str, phrase: str | None, new: str, place: str) -> None:
     found = read(instruction)
     assert (found.action, found.phrase, found.new, found.place) == ("add", phrase, new, place)
 
@@ -83,7 +83,7 @@ def test_a_thing_is_added_at_another_or_anywhere(instruction: str, phrase: str |
         ("erase the man in the red shirt", "man in the red shirt"),
     ],
 )
-def test_a_thing_is_removed(instruction: str, phrase: str) -> None:
+def test_removals(instruction: str, phrase: str) -> None:
     found = read(instruction)
     assert (found.action, found.phrase) == ("remove", phrase)
 
@@ -91,28 +91,28 @@ def test_a_thing_is_removed(instruction: str, phrase: str) -> None:
 @pytest.mark.parametrize(
     ("instruction", "told"),
     [
-        ("make it blue", "names no thing but 'it'"),
+        ("make it blue", "names no thing, only 'it'"),
         ("make the picture blue", "say which one, such as 'the left picture'"),
-        ("blue sofa", "understood is 'blue sofa', not what is to become of it"),
-        ("make the sofa", "understood is the verb 'make' and 'the sofa', not what is to become of it"),
-        ("mach das Sofa blau", "nothing of it is understood"),
+        ("blue sofa", "only 'blue sofa' is understood, not what should change about it"),
+        ("make the sofa", "only the verb 'make' and 'the sofa' are understood, not what should change about it"),
+        ("mach das Sofa blau", "no part of it is understood"),
         ("make the sofa blue and remove the lamp", "several changes: 'make the sofa blue' is the first"),
         ("make the sofa blue; make the lamp red", "several changes"),
         ("replace the cat and the dog with a horse", "is about several things, 'the cat and the dog'"),
-        ("remove ,", "names no thing but ','"),
-        (f"make the {'very ' * 45}old sofa blue", "have 233 characters; say it in 200 at most"),
-        (" . ", "it says nothing"),
+        ("remove ,", "names no thing, only ','"),
+        (f"make the {'very ' * 45}old sofa blue", "have 233 characters; use at most 200"),
+        (" . ", "it is empty"),
     ],
 )
-def test_what_is_not_understood_tells_what_was_and_how_to_say_it(instruction: str, told: str) -> None:
+def test_errors_say_what_was_understood_and_how_to_rephrase(instruction: str, told: str) -> None:
     with pytest.raises(InstructionNotUnderstood) as caught:
         read(instruction)
     assert told in caught.value.message
     assert caught.value.field == "instruction"
-    assert "make the left sofa blue" in caught.value.message or "one edit for each" in caught.value.message
+    assert "make the left sofa blue" in caught.value.message or "one edit per" in caught.value.message
 
 
-def test_articles_follow_the_sound() -> None:
+def test_articles_follow_pronunciation() -> None:
     words = ("orange", "hour", "unicorn", "university", "umbrella", "one", "european", "apple", "blue", "ugly")
     assert [article(word) for word in words] == ["an", "an", "a", "a", "an", "a", "a", "an", "a", "an"]
     assert [with_article(words) for words in ("old clock", "two cats", "pillows", "my cat", "cup of tea")] == [

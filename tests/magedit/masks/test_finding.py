@@ -1,4 +1,4 @@
-"""Masks that are found when an edit begins, with a segmenter of random weights and the demo's attention."""
+"""Masks located at the start of an edit, with a random segmenter and the demo's attention."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_points_are_found_and_described_for_the_record(finders: Finders) -> None
 
 
 @pytest.mark.parametrize("operations", [{"grow": 3}, {"invert": True}, {"fill_holes": True}, {"grow": 2, "feather": 4}])
-def test_operations_are_those_of_every_mask(finders: Finders, operations: dict[str, Any]) -> None:
+def test_operations_apply_to_found_masks(finders: Finders, operations: dict[str, Any]) -> None:
     plain = locate(finders, picture(), {0: shape(points=CLICK)}).masks[0]
     wanted = shape(points=CLICK, **operations)
     assert locate(finders, picture(), {0: wanted}).masks[0].tobytes() == operate(plain, wanted).tobytes()
@@ -67,7 +67,7 @@ def blamed(
     assert caught.value.field == wanted_field
 
 
-def test_what_cannot_be_found_is_blamed_on_its_place(finders: Finders) -> None:
+def test_errors_name_the_shape_that_was_not_found(finders: Finders) -> None:
     blamed(PointOutside, "mask_shapes.2.points.0", finders, shape(points=[[90, 1, 1]]))
     blamed(NoFinder, "mask_shapes.2.words", finders, shape(words="sofa"))
     blamed(NoFinder, "masks.2.words", None, shape(words="sofa"), field="masks")
@@ -90,7 +90,7 @@ def test_points_and_words_are_checked_without_a_finder() -> None:
         shape(points=CLICK, words="sofa")
 
 
-def test_a_thing_that_is_replaced_leaves_its_box_with_room(finders: Finders) -> None:
+def test_a_replacement_gets_the_widened_box(finders: Finders) -> None:
     plain = locate(finders, picture(), {0: shape(points=CLICK)}, instructed=True).masks[0].getbbox()
     (mask,) = locate(finders, picture(), {0: shape(points=CLICK)}, instructed=True, takes_room=True).masks.values()
     assert plain is not None

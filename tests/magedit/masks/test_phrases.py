@@ -1,4 +1,4 @@
-"""Words that choose among several things."""
+"""Words that select among several things."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ BOXES = [(40.0, 10.0, 20.0, 20.0), (0.0, 30.0, 10.0, 10.0), (80.0, 0.0, 15.0, 15
         ("both of the pillows", "pillows", [0, 1, 2]),
     ],
 )
-def test_words_choose(words: str, thing: str, chosen: list[int]) -> None:
+def test_words_select_among_several(words: str, thing: str, chosen: list[int]) -> None:
     phrase = Phrase.read(words)
     assert phrase.thing == thing
     assert phrase.choose(BOXES) == chosen
 
 
-def test_several_without_a_choice_are_listed() -> None:
-    with pytest.raises(SeveralFound, match=r"3 things are 'sofa': \[40, 10, 20, 20\].*'left sofa'"):
+def test_an_ambiguous_phrase_lists_the_boxes() -> None:
+    with pytest.raises(SeveralFound, match=r"3 things match 'sofa': \[40, 10, 20, 20\].*'left sofa'"):
         Phrase.read("a sofa").choose(BOXES)
-    with pytest.raises(SeveralFound, match="there are 3 of 'sofa' only"):
+    with pytest.raises(SeveralFound, match="there are only 3 of 'sofa'"):
         Phrase.read("fourth sofa").choose(BOXES)
 
 
-def test_one_needs_no_choice() -> None:
+def test_a_single_thing_needs_no_selecting_word() -> None:
     assert Phrase.read("sofa").choose(BOXES[:1]) == [0]
     assert Phrase.read("left sofa").choose(BOXES[:1]) == [0]
     assert Phrase.read("sofa").choose([]) == []
 
 
-def test_words_of_choice_alone_are_the_thing() -> None:
+def test_selecting_words_alone_name_the_thing() -> None:
     assert Phrase.read("the left").thing
     assert Phrase.read("right on the money").thing == "on the money"
 
@@ -63,5 +63,5 @@ def test_words_of_choice_alone_are_the_thing() -> None:
         ("the largest striped pillow", "the largest pillow"),
     ],
 )
-def test_attention_is_asked_for_the_bare_thing(thing: str, words: str) -> None:
+def test_bare_drops_qualities(thing: str, words: str) -> None:
     assert bare(thing) == words

@@ -1,4 +1,4 @@
-"""Polygons to masks and back."""
+"""Conversion of polygons to masks and back."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def square(left: float, top: float, right: float, bottom: float) -> Ring:
     return ((left, top), (right, top), (right, bottom), (left, bottom))
 
 
-def test_a_pixel_counts_where_its_centre_is_inside() -> None:
+def test_a_pixel_is_selected_if_its_centre_is_inside() -> None:
     mask = fill([square(1.4, 2.6, 3.6, 5.4)], (8, 8))
     assert np.argwhere(mask).tolist() == [[row, column] for row in (3, 4) for column in (1, 2, 3)]
 
 
-def test_a_ring_in_another_is_a_hole_and_what_is_outside_is_cut_off() -> None:
+def test_inner_rings_are_holes_and_parts_outside_are_clipped() -> None:
     mask = fill([square(-5, -5, 6, 6), square(1, 1, 3, 3)], (8, 8))
     assert mask.sum() == 36 - 4
     assert not mask[1:3, 1:3].any()
@@ -34,13 +34,13 @@ def test_a_triangle_covers_half_of_its_box() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(0.1, 0.9))
-def test_the_outline_of_a_mask_fills_it_again(seed: int, share: float) -> None:
+def test_outline_and_fill_round_trip(seed: int, share: float) -> None:
     mask = np.random.default_rng(seed).random((13, 17)) < share
     rings = [ring for polygon in outline(mask) for ring in polygon]
     assert np.array_equal(fill(rings, (17, 13)), mask)
 
 
-def test_an_outline_with_a_tolerance_has_fewer_corners_and_the_largest_part_comes_first() -> None:
+def test_tolerance_drops_corners_and_the_largest_part_comes_first() -> None:
     rows, columns = np.mgrid[:64, :64]
     disc = (rows - 32) ** 2 + (columns - 32) ** 2 < 20**2
     disc[0:2, 0:2] = True
@@ -50,7 +50,7 @@ def test_an_outline_with_a_tolerance_has_fewer_corners_and_the_largest_part_come
     assert [[len(ring) for ring in polygon] for polygon in fine[1:]] == [[4]]
 
 
-def test_the_box_of_a_mask_and_the_pixel_that_is_farthest_from_its_edge() -> None:
+def test_bounding_box_and_most_interior_pixel() -> None:
     mask = np.zeros((20, 30), dtype=bool)
     mask[4:13, 6:25] = True
     assert box_of(mask) == (6, 4, 19, 9)
@@ -61,7 +61,7 @@ def test_the_box_of_a_mask_and_the_pixel_that_is_farthest_from_its_edge() -> Non
     assert y == 8
 
 
-def test_holes_are_filled_and_nothing_else() -> None:
+def test_fill_holes_fills_only_holes() -> None:
     mask = fill([square(2, 2, 12, 12), square(4, 4, 10, 10), square(6, 6, 8, 8)], (16, 16))
     mask[14, 14] = True
     filled = fill_holes(mask)
@@ -70,7 +70,7 @@ def test_holes_are_filled_and_nothing_else() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(0.2, 0.8))
-def test_holes_of_noise_are_those_that_a_flood_does_not_reach(seed: int, share: float) -> None:
+def test_fill_holes_agrees_with_a_flood_fill_on_noise(seed: int, share: float) -> None:
     mask = np.random.default_rng(seed).random((11, 14)) < share
     flooded = Image.fromarray(np.pad(mask, 1).astype(np.uint8)).copy()
     ImageDraw.floodfill(flooded, (0, 0), 2)
@@ -80,20 +80,20 @@ def test_holes_of_noise_are_those_that_a_flood_does_not_reach(seed: int, share: 
 @pytest.mark.parametrize(
     ("ring", "told"),
     [
-        (((0, 0), (4, 4)), "2 different points"),
-        (((0, 0), (4, 4), (0, 0)), "2 different points"),
+        (((0, 0), (4, 4)), "2 distinct points"),
+        (((0, 0), (4, 4), (0, 0)), "2 distinct points"),
         (((0, 0), (2, 2), (4, 4)), "no area"),
-        (((0, 0), (10, 10), (10, 0), (0, 10)), "cross or touch each other at (5, 5)"),
+        (((0, 0), (10, 10), (10, 0), (0, 10)), "cross or touch at (5, 5)"),
     ],
 )
-def test_a_ring_without_area_is_refused_with_the_reason(ring: Ring, told: str) -> None:
+def test_a_ring_without_area_is_rejected_with_the_reason(ring: Ring, told: str) -> None:
     with pytest.raises(InvalidPolygon) as error:
         check_ring(ring, "mask_shapes.1.polygon.0")
     assert told in error.value.message
     assert error.value.field == "mask_shapes.1.polygon.0"
 
 
-def test_a_ring_may_end_where_it_begins() -> None:
+def test_a_ring_may_be_closed_explicitly() -> None:
     ring = square(1, 1, 5, 5)
     check_ring((*ring, ring[0]), "ring")
     assert np.array_equal(fill([(*ring, ring[0])], (8, 8)), fill([ring], (8, 8)))

@@ -1,4 +1,4 @@
-"""COCO's run lengths, held against pycocotools."""
+"""COCO run-length encoding, compared with pycocotools."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ masks = st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 -
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pycocotools and numpy
 @settings(max_examples=100, deadline=None)
 @given(masks)
-def test_text_and_numbers_are_those_of_pycocotools(mask: np.ndarray) -> None:
+def test_both_encodings_match_pycocotools(mask: np.ndarray) -> None:
     theirs = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
     ours = encode(mask)
     assert (ours.counts, list(ours.size)) == (theirs["counts"].decode(), theirs["size"])
@@ -34,23 +34,23 @@ def test_text_and_numbers_are_those_of_pycocotools(mask: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("counts", "told"),
     [
-        ((3, 4), "7 pixels in all, and size 2 x 4 (height x width) has 8"),
-        ("0", "0 pixels in all"),
+        ((3, 4), "add up to 7 pixels, but size 2 x 4 (height x width) has 8"),
+        ("0", "add up to 0 pixels"),
         ("8~", "character 1 of the compressed runs is '~'"),
         ("8é", "character 1"),
-        ("P", "break off"),
+        ("P", "end in the middle of a number"),
         ("O", "run 0 is negative (-1)"),
         ("o" * 20, "too long"),
     ],
 )
-def test_an_invalid_encoding_is_refused_with_the_reason(counts: str | tuple[int, ...], told: str) -> None:
+def test_an_invalid_encoding_is_rejected_with_the_reason(counts: str | tuple[int, ...], told: str) -> None:
     with pytest.raises(InvalidRle) as error:
         decode(Rle(counts=counts, size=(2, 4)), "mask_shapes.0.rle")
     assert told in error.value.message
     assert error.value.field == "mask_shapes.0.rle.counts"
 
 
-def test_runs_and_sizes_are_positive() -> None:
+def test_runs_and_sizes_must_be_positive() -> None:
     for counts, size in (((-1, 9), (2, 4)), ((8,), (0, 4))):
         with pytest.raises(ValidationError):
             Rle(counts=counts, size=size)

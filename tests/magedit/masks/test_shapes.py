@@ -1,4 +1,4 @@
-"""Masks as data."""
+"""Mask shapes and operations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def box(left: int, top: int, right: int, bottom: int) -> np.ndarray:
     return mask
 
 
-def test_a_box_a_polygon_and_runs_of_the_same_place_are_the_same_mask() -> None:
+def test_box_polygon_and_rle_of_one_area_give_one_mask() -> None:
     wanted = box(5, 10, 15, 20)
     assert np.array_equal(drawn(box=[5, 10, 10, 10]), wanted)
     assert np.array_equal(drawn(polygon=[[[5, 10], [15, 10], [15, 20], [5, 20]]]), wanted)
@@ -35,7 +35,7 @@ def test_a_box_a_polygon_and_runs_of_the_same_place_are_the_same_mask() -> None:
         assert np.array_equal(drawn(rle=rle), wanted)
 
 
-def test_operations_come_in_their_order() -> None:
+def test_operations_apply_in_order() -> None:
     assert np.array_equal(drawn(box=[5, 10, 10, 10], grow=3), box(2, 7, 18, 23))
     assert np.array_equal(drawn(box=[5, 10, 10, 10], shrink=3), box(8, 13, 12, 17))
     assert np.array_equal(drawn(box=[5, 10, 10, 10], invert=True), 255 - box(5, 10, 15, 20))
@@ -45,11 +45,11 @@ def test_operations_come_in_their_order() -> None:
     assert np.array_equal(drawn(polygon=ring, grow=4, shrink=4), box(6, 5, 26, 25))
 
 
-def test_shrinking_begins_at_the_mask_s_own_edge_not_at_the_picture_s() -> None:
+def test_shrinking_ignores_the_pictures_border() -> None:
     assert np.array_equal(drawn(box=[0, 0, 10, 10], shrink=2), box(0, 0, 8, 8))
 
 
-def test_a_feather_fades_over_its_pixels_on_both_sides_and_ends_there() -> None:
+def test_feather_fades_over_its_pixels_on_both_sides() -> None:
     faded = drawn(box=[10, 0, 30, 30], feather=4)
     row = faded[15].astype(int)
     assert row[:6].max() == 0
@@ -74,7 +74,7 @@ def test_a_feather_fades_over_its_pixels_on_both_sides_and_ends_there() -> None:
         ({"box": [0, 0, 40, 30], "invert": True}, EmptyMask, "mask_shapes.invert"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused_at_its_field(
+def test_a_shape_that_cannot_be_drawn_is_rejected_by_field(
     shape: dict[str, Any], kind: type[InvalidEdit], field: str
 ) -> None:
     with pytest.raises(kind) as error:
@@ -95,12 +95,12 @@ def test_what_cannot_be_drawn_is_refused_at_its_field(
         ({"rle": {"counts": "0"}}, "mask_shapes.0.rle.size"),
     ],
 )
-def test_an_invalid_shape_is_refused_at_its_field(shape: dict[str, Any], told: str) -> None:
+def test_an_invalid_shape_is_rejected_by_field(shape: dict[str, Any], told: str) -> None:
     with pytest.raises(InvalidParameter, match=told):
         read_shapes([shape])
 
 
-def test_uploads_and_shapes_pair_up() -> None:
+def test_uploads_and_shapes_must_pair_up() -> None:
     assert [shape.upload for shape in one_per_region(None, 2)] == [0, 1]
     shapes = read_shapes([{"upload": 0, "grow": 2}, {"box": [0, 0, 4, 4]}])
     assert one_per_region(shapes, 1) == shapes
@@ -114,7 +114,7 @@ def test_uploads_and_shapes_pair_up() -> None:
         assert error.value.field == field
 
 
-def test_a_feather_needs_soft_masks() -> None:
+def test_feather_requires_strength_masks() -> None:
     (shape,) = read_shapes({"box": [0, 0, 4, 4], "feather": 2})
     require_soft(shape, "strength", "mask_shapes.0")
     with pytest.raises(NotTogether) as error:
@@ -122,7 +122,7 @@ def test_a_feather_needs_soft_masks() -> None:
     assert error.value.field == "mask_shapes.0.feather"
 
 
-def test_no_operation_leaves_the_mask_as_it_is() -> None:
+def test_without_operations_the_mask_is_unchanged() -> None:
     mask = Image.fromarray(box(3, 4, 20, 22))
     assert operate(mask, MaskOperations()) is mask
     assert MaskShape(box=(0, 0, 1, 1), grow=2).grow == 2

@@ -1,4 +1,4 @@
-"""Tiny real models of the classes that segmenters and detectors are."""
+"""Tiny real segmenters and detectors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from recipes.segmenter import build_segmenter, export_segmenter
 
 @pytest.fixture(scope="session")
 def sam(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a model of SAM's layout, with random weights, for pictures of 64 px."""
+    """A folder with a randomly initialised model in SAM layout for 64 px pictures."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("segmenter") / "sam"
     export_segmenter(build_segmenter(SEGMENTER_TOY.segmenter, SEGMENTER_TOY.size), folder)
@@ -31,7 +31,7 @@ def sam(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def grounding_dino(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a Grounding DINO with random weights."""
+    """A folder with a randomly initialised Grounding DINO."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("detector")
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", "sofa", "red", "lamp", "carpet"]

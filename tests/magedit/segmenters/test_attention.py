@@ -1,4 +1,4 @@
-"""Masks from words with the shipped model's own attention."""
+"""Masks from the shipped model's attention."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_attention_finds_the_sofas_of_rooms(demo: MAGEditPipeline) -> None:
     assert mean(overlaps) > 0.6
 
 
-def test_the_map_covers_the_whole_picture_and_the_model_is_left_as_it_was(demo: MAGEditPipeline) -> None:
+def test_the_map_covers_the_picture_and_the_model_is_unchanged(demo: MAGEditPipeline) -> None:
     image = draw_scene(with_a_sofa(), 256).crop((0, 40, 256, 200))
     before = {name: value.clone() for name, value in demo.unet.state_dict().items()}
     assert heat(demo.backbone, image, "sofa").shape == (16, 16)
@@ -64,13 +64,17 @@ def test_the_map_covers_the_whole_picture_and_the_model_is_left_as_it_was(demo: 
     assert all(torch.equal(before[name], value) for name, value in demo.unet.state_dict().items())
 
 
-def test_what_is_not_there_is_not_found(demo: MAGEditPipeline) -> None:
+def test_absent_things_are_not_found(demo: MAGEditPipeline) -> None:
     image = draw_scene(next(scene for scene in rooms() if all(thing.kind != "lamp" for thing in scene.things)))
-    with pytest.raises(NothingFound, match=r"attention finds no place for 'lamp': the best contrast is 0\.0"):
+    with pytest.raises(
+        NothingFound,
+        match=r"no place in the picture matches 'lamp': the best attention contrast is "
+        r"0\.0",
+    ):
         find(demo.backbone, image, "left lamp")
 
 
-def test_words_choose_among_places(demo: MAGEditPipeline) -> None:
+def test_words_select_among_places(demo: MAGEditPipeline) -> None:
     scene = Scene(wall="cream", floor="grey", things=())
     pictures = [Thing(kind="picture", x=x, y=24, side=side, colour="red") for x, side in ((24, "left"), (104, "right"))]
     image = draw_scene(scene.with_things(pictures))
@@ -82,7 +86,7 @@ def test_words_choose_among_places(demo: MAGEditPipeline) -> None:
         assert abs((box[0] + box[2]) / 2 - thing.x) < 8
 
 
-def test_a_segmenter_gives_what_attention_finds_its_edges(demo: MAGEditPipeline) -> None:
+def test_a_segmenter_refines_masks_from_attention(demo: MAGEditPipeline) -> None:
     pictures = [Thing(kind="picture", x=x, y=24, side=side, colour="red") for x, side in ((24, "left"), (104, "right"))]
     scene = Scene(wall="cream", floor="grey", things=tuple(pictures))
     segmenter = SamSegmenter.load(segmenter_path())
@@ -95,7 +99,7 @@ def test_a_segmenter_gives_what_attention_finds_its_edges(demo: MAGEditPipeline)
     assert overlaps[1] > max(overlaps[0], 0.8)
 
 
-def test_every_part_that_attention_finds_gets_its_edges(demo: MAGEditPipeline) -> None:
+def test_every_part_found_by_attention_is_refined(demo: MAGEditPipeline) -> None:
     pictures = [Thing(kind="picture", x=x, y=24, side=side, colour="red") for x, side in ((24, "left"), (104, "right"))]
     scene = Scene(wall="cream", floor="grey", things=tuple(pictures))
     finders = Finders.of(demo.backbone, SamSegmenter.load(segmenter_path()))
@@ -115,7 +119,7 @@ def test_the_finder_falls_back_to_attention_and_names_it(demo: MAGEditPipeline) 
     assert found.masks[0].candidate.rle.size == (128, 128)
 
 
-def test_a_click_and_a_box_find_a_sofa_and_a_picture_is_looked_at_once(
+def test_clicks_and_boxes_find_a_sofa_and_attention_is_cached(
     demo: MAGEditPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = with_a_sofa()

@@ -1,4 +1,4 @@
-"""Detection by words with a tiny real model."""
+"""Text-prompted detection with a tiny real model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def picture() -> Image.Image:
     return Image.radial_gradient("L").resize((90, 60)).convert("RGB")
 
 
-def test_boxes_lie_in_the_picture_and_the_surest_comes_first(detector: Detector) -> None:
+def test_boxes_lie_in_the_picture_sorted_by_score(detector: Detector) -> None:
     found = detector.detect(picture(), "Red sofa", threshold=0.0)
     assert found
     assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
@@ -35,12 +35,12 @@ def test_boxes_lie_in_the_picture_and_the_surest_comes_first(detector: Detector)
     assert all(_overlap(a.box, b.box) < ALIKE for a in found for b in found if a is not b)
 
 
-def test_nothing_found_tells_the_best_score(detector: Detector) -> None:
+def test_nothing_found_names_the_best_score(detector: Detector) -> None:
     with pytest.raises(NothingFound, match=r"nothing is 'lamp': the best score is [01]\.\d\d, and 1\.1 counts"):
         detector.detect(picture(), "lamp", threshold=1.1)
 
 
-def test_a_thing_by_words_is_segmented_in_its_box(
+def test_a_detected_thing_is_segmented_in_its_box(
     detector: Detector, sam: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(module.THRESHOLDS, "grounding-dino", 0.0)  # random weights are sure of nothing
@@ -60,8 +60,8 @@ def test_a_thing_by_words_is_segmented_in_its_box(
             alone.find(picture(), MaskPrompt(words="sofa"))
 
 
-def test_another_model_than_a_detector_is_refused(tmp_path: Path, sam: Path) -> None:
+def test_a_model_that_is_not_a_detector_is_rejected(tmp_path: Path, sam: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot be loaded"):
         Detector.load(tmp_path)
-    with pytest.raises(CheckpointError, match="is of the layout 'sam'"):
+    with pytest.raises(CheckpointError, match="has the layout 'sam'"):
         Detector.load(sam)

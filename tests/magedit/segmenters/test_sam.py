@@ -24,7 +24,7 @@ def picture(size: tuple[int, int] = (90, 60)) -> Image.Image:
     return Image.radial_gradient("L").resize(size).convert("RGB")
 
 
-def test_one_click_has_up_to_three_candidates_and_a_box_or_more_clicks_one(segmenter: SamSegmenter) -> None:
+def test_one_click_yields_up_to_three_candidates_and_more_input_one(segmenter: SamSegmenter) -> None:
     found = segmenter.segment(picture(), ((40, 30, 1),))
     assert 1 <= len(found) <= 3
     assert all(each.mask.shape == (60, 90) and each.mask.dtype == torch.bool for each in found)
@@ -35,7 +35,7 @@ def test_one_click_has_up_to_three_candidates_and_a_box_or_more_clicks_one(segme
         assert len(segmenter.segment(picture(), **prompt)) <= 1
 
 
-def test_points_are_those_of_the_published_processor(segmenter: SamSegmenter) -> None:
+def test_points_match_the_published_processor(segmenter: SamSegmenter) -> None:
     image = picture((90, 60))
     inputs = segmenter._processor(images=image, input_points=[[[40, 30]]], return_tensors="pt")
     with torch.no_grad():
@@ -47,7 +47,7 @@ def test_points_are_those_of_the_published_processor(segmenter: SamSegmenter) ->
     assert torch.equal(segmenter.segment(image, ((40, 30, 1),))[0].mask, wanted)
 
 
-def test_an_edit_model_has_the_named_segmenter_the_demos_own_or_none(sam: Path, tmp_path: Path) -> None:
+def test_the_segmenter_of_an_edit_model(sam: Path, tmp_path: Path) -> None:
     size = SamSegmenter.load(sam).size_bytes
     demo, other = checkpoint_path(), tmp_path
     for checkpoint in (demo, other, None):
@@ -61,7 +61,7 @@ def test_an_edit_model_has_the_named_segmenter_the_demos_own_or_none(sam: Path, 
     assert SamSegmenter.beside(other) is SamSegmenter.beside(None) is None
 
 
-def test_a_picture_is_embedded_once(sam: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_picture_embeddings_are_cached(sam: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     segmenter = SamSegmenter.load(sam)
     embedded: list[torch.Tensor] = []
     embed = segmenter._model.get_image_embeddings
@@ -82,8 +82,8 @@ def test_a_picture_is_embedded_once(sam: Path, monkeypatch: pytest.MonkeyPatch) 
     assert segmenter.kept == module.KEPT
 
 
-def test_another_model_than_a_segmenter_is_refused(tmp_path: Path, grounding_dino: Path) -> None:
+def test_a_model_that_is_not_a_segmenter_is_rejected(tmp_path: Path, grounding_dino: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot be loaded"):
         SamSegmenter.load(tmp_path)
-    with pytest.raises(CheckpointError, match="is of the layout 'grounding-dino'"):
+    with pytest.raises(CheckpointError, match="has the layout 'grounding-dino'"):
         SamSegmenter.load(grounding_dino)

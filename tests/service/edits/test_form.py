@@ -103,7 +103,7 @@ def test_no_default_is_made_by_a_built_in_type() -> None:
         ),
         ({"regions": '[{"words": ["purple"], "words": []}]'}, "invalid_request", "regions", "'words' is there 2 times"),
         ({"equalizer": '{"purple": 2, "purple": 3}'}, "invalid_request", "equalizer", "'purple' is there 2 times"),
-        ({"compare": ["p2p"], "method": "p2p"}, "not_together", "method", "`compare` names the methods"),
+        ({"compare": ["p2p"], "method": "p2p"}, "not_together", "method", "either `method` or `compare`"),
         ({"source_result": "1"}, "invalid_request", "source_result", "`source_edit`, which was not sent"),
         ({"guidence_scale": "7"}, "unknown_field", "guidence_scale", "did you mean 'guidance_scale'?"),
     ],

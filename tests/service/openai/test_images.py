@@ -257,7 +257,7 @@ def test_a_mask_that_is_not_found_is_told(client: httpx.Client, worker_side: Wor
     def nothing(mask_id: str) -> None:
         claim = worker_side.records.claim(mask_id, "worker-1")
         assert claim is not None
-        worker_side.records.commit_failure(claim, problem_of(NothingFound("attention finds no place for 'carpet'")))
+        worker_side.records.commit_failure(claim, problem_of(NothingFound("no place in the picture matches 'carpet'")))
 
     finding(nothing)
     error = assert_refused(send_unmasked(client), 400, "nothing_found", "mask")

@@ -97,7 +97,7 @@ def test_one_sentence_fills_in_the_descriptions_and_selects_the_thing(
         sentence = page.get_by_label("Say it in one sentence")
         sentence.fill("make it purple")
         page.keyboard.press("Enter")
-        expect(page.locator("[data-field=instruction] .error")).to_contain_text("names no thing but 'it'")
+        expect(page.locator("[data-field=instruction] .error")).to_contain_text("names no thing, only 'it'")
         sentence.fill("make the left carpet purple")
         page.get_by_role("button", name="Fill in").click()
         expect(page.locator("#source_prompt")).to_have_value("a carpet")
