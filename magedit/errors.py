@@ -1,22 +1,32 @@
 """Errors of an edit, as one tree.
 
-    MAGEditError ├── InvalidEdit              the request cannot be carried out; the caller can mend it │   ├──
-    InvalidParameter     a value that its parameter does not take │   ├── WordNotFound         an edit word is no whole
-    word of the target prompt │   ├── PromptTooLong        more tokens than the text encoder takes │   ├──
-    PromptNotSupported   the checkpoint does not know a word of the prompt │   ├── MaskMismatch         image and mask
-    differ in size │   ├── EmptyMask            nothing to edit │   ├── InvalidPolygon       a ring without an area, or
-    one that crosses itself │   ├── InvalidBox           a box without an area │   ├── InvalidRle           malformed
-    runs, or runs that do not fill the picture │   ├── PointOutside         a point outside the picture │   ├──
-    NothingFound         nothing in the picture matches │   ├── SeveralFound         several things match, and one is
-    needed │   ├── NoFinder             the model cannot locate things by this kind of input │   ├──
-    InstructionNotUnderstood  an instruction that names no thing or no change │   ├── RegionMismatch masks and regions
-    do not pair up │   ├── UnknownMethod        no such method or inversion, or an inversion made for another edit │ ├──
-    NotTogether          a method combined with an inversion or a parameter that it does not support │ ├──
-    NothingToGuide guidance without edit words │   └── EditHopeless         ended early because it was failing, as
-    requested ├── LanguageModelUnavailable no usable response from the chat endpoint that parses instructions ├──
-    CheckpointError the checkpoint is of an unsupported family, or lacks a required part │   └── NoGuidanceLayers     no
-    cross attention at the guidance resolution ├── EditDiverged             the latent became NaN or infinite ├──
-    PictureNotFinite the VAE's output is NaN or infinite └── EditCanceled             a progress callback asked to stop
+    MAGEditError
+    ├── InvalidEdit              the request cannot be carried out; the caller can correct it
+    │   ├── InvalidParameter     a value out of its parameter's type or bounds
+    │   ├── WordNotFound         an edit word is not a whole word of the target prompt
+    │   ├── PromptTooLong        more tokens than the text encoder accepts
+    │   ├── PromptNotSupported   a word outside the checkpoint's vocabulary
+    │   ├── MaskMismatch         image and mask differ in size
+    │   ├── EmptyMask            nothing to edit
+    │   ├── InvalidPolygon       a ring without an area, or one that crosses itself
+    │   ├── InvalidBox           a box without an area
+    │   ├── InvalidRle           malformed runs, or runs that do not fill the picture
+    │   ├── PointOutside         a point outside the picture
+    │   ├── NothingFound         nothing in the picture matches
+    │   ├── SeveralFound         several things match, and one is needed
+    │   ├── NoFinder             the model cannot locate things by this kind of input
+    │   ├── InstructionNotUnderstood  an instruction that names no thing or no change
+    │   ├── RegionMismatch       masks and regions do not pair up
+    │   ├── UnknownMethod        no such method or inversion, or an inversion made for another edit
+    │   ├── NotTogether          a method combined with an inversion or a parameter that it does not support
+    │   ├── NothingToGuide       guidance without edit words
+    │   └── EditHopeless         ended early because it was failing, as requested
+    ├── LanguageModelUnavailable no usable response from the chat endpoint that parses instructions
+    ├── CheckpointError          the checkpoint is of an unsupported family, or lacks a required part
+    │   └── NoGuidanceLayers     no cross-attention at the guidance resolution
+    ├── EditDiverged             the latent became NaN or infinite
+    ├── PictureNotFinite         the VAE's output is NaN or infinite
+    └── EditCanceled             canceled by a progress callback
 
 `code` is stable: callers may switch on it. `field` names the parameter at fault, as the API spells it.
 """

@@ -36,7 +36,10 @@ def test_boxes_lie_in_the_picture_sorted_by_score(detector: Detector) -> None:
 
 
 def test_nothing_found_names_the_best_score(detector: Detector) -> None:
-    with pytest.raises(NothingFound, match=r"nothing is 'lamp': the best score is [01]\.\d\d, and 1\.1 counts"):
+    with pytest.raises(
+        NothingFound,
+        match=r"nothing in the picture matches 'lamp': the best score is [01]\.\d\d, below the threshold 1\.1",
+    ):
         detector.detect(picture(), "lamp", threshold=1.1)
 
 
