@@ -39,10 +39,10 @@ from service.errors import RequestError
 from service.images.inputs import read_inputs
 from service.images.png import write_png
 from service.problems import problem_of
-from worker import edit as work
-from worker.model import ServedModel, load
+from worker.models.served_model import ServedModel, load
 from worker.problems import problem_of as failure_of
 from worker.progress import Reporter
+from worker.tasks import edit as work
 
 OWNER = "local"
 

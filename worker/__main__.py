@@ -21,11 +21,11 @@ from jobs.storage import ObjectStore
 from magedit.errors import CheckpointError
 from worker.attempt import AWAY_PAUSE_S
 from worker.heartbeat import EXIT_RESTART
-from worker.model import ServedModel
+from worker.models.served_model import ServedModel
+from worker.models.shelf import Shelf
 from worker.reaper import Reaper
 from worker.rq_worker import RqWorker
 from worker.sd_notify import Supervisor
-from worker.shelf import Shelf
 from worker.telemetry import Observer, offer
 from worker.webhooks.delivery import Deliverer
 

@@ -18,13 +18,13 @@ from jobs.storage import ObjectStore, attempt_prefix
 from magedit.errors import MAGEditError, NoFinder
 from magedit.meter import relative_work
 from magedit.report import EditMeasures
-from worker import edit, masks
-from worker.inversion_cache import Inversions
-from worker.model import ServedModel
+from worker.models.served_model import ServedModel
+from worker.models.shelf import Shelf
 from worker.problems import problem_of
 from worker.progress import AttemptEnded, Reporter, Stop
 from worker.retrying_store import RetryingStore
-from worker.shelf import Shelf
+from worker.tasks import edit, masks
+from worker.tasks.inversion_cache import Inversions
 from worker.telemetry import HANDED_BACK, AttemptTelemetry
 
 AWAY_PAUSE_S = 1.0

@@ -25,10 +25,10 @@ from jobs.schema import JobRecord
 from jobs.settings import Settings
 from jobs.storage import longest_request_s
 from magedit.report import Preview
-from worker.model import ServedModel
+from worker.models.served_model import ServedModel
+from worker.models.shelf import LOADING_S, Shelf
 from worker.progress import Reporter, Stop
 from worker.sd_notify import Supervisor
-from worker.shelf import LOADING_S, Shelf
 
 # Exit status that asks the supervisor for a new process (sysexits.h, EX_TEMPFAIL).
 EXIT_RESTART = 75

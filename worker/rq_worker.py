@@ -41,9 +41,9 @@ from jobs.storage import ObjectStore
 from magedit.errors import CheckpointError
 from worker.attempt import AWAY_PAUSE_S, Attempts
 from worker.heartbeat import Heartbeat
-from worker.model import ServedModel
+from worker.models.served_model import ServedModel
+from worker.models.shelf import Shelf
 from worker.progress import Reporter
-from worker.shelf import Shelf
 from worker.telemetry import Observer
 
 # Length of one blocking wait for work, in seconds: an idle worker notices a stop request, or work whose ring was lost,
@@ -134,7 +134,7 @@ class RqWorker(SimpleWorker):  # type: ignore[misc]
         """Probe the model after an unexpected error: some CUDA errors make every later edit of the process fail."""
         self._attempts.is_suspect = False
         try:
-            # Loading has its own time (`worker.shelf.LOADING_S`).
+            # Loading has its own time (`worker.models.shelf.LOADING_S`).
             served = self._shelf.get(name)
             with self._heart.watching():
                 served.probe()

@@ -15,7 +15,7 @@ from recipes.stages.text import build_text_encoder
 from recipes.stages.tokenizer import build_tokenizer
 from recipes.stages.unet import build_scheduler, build_unet
 from recipes.stages.vae import build_vae
-from worker.model import vocabulary
+from worker.models.served_model import vocabulary
 
 
 def _export(out: Path) -> None:

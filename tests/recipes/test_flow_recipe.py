@@ -19,7 +19,7 @@ from recipes.flow_recipe import export_flow_snapshot, train_flow
 from recipes.presets.flow import FLOW_TOY
 from recipes.training.loop import Run
 from recipes.training.processes import train_in_processes
-from worker.model import vocabulary
+from worker.models.served_model import vocabulary
 
 PROMPT = "a red sofa stands on the left of a room"
 

@@ -29,7 +29,7 @@ from recipes.stages.text import build_text_encoder
 from recipes.stages.tokenizer import build_tokenizer
 from recipes.stages.unet import build_unet
 from recipes.training.loop import OutOfBudgetError, Run
-from worker.model import vocabulary
+from worker.models.served_model import vocabulary
 
 
 @pytest.fixture

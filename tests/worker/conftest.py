@@ -15,7 +15,7 @@ import pytest
 from jobs.settings import Settings
 from tests.conftest import running, wait_until
 from tests.jobs.desk import Desk
-from worker.model import ServedModel, load
+from worker.models.served_model import ServedModel, load
 
 Process = subprocess.Popen[bytes]
 CHECKPOINT = Path(__file__).parent.parent / "data" / "tiny-checkpoint"

@@ -35,8 +35,8 @@ from magedit.errors import EditDiverged
 from magedit.meter import OnProgress
 from magedit.report import EditMeasures, OnPreview, OnTrace, Preview, Progress, Ratios, Stage, StepTrace
 from worker.__main__ import serve
-from worker.model import ServedModel
-from worker.shelf import Shelf
+from worker.models.served_model import ServedModel
+from worker.models.shelf import Shelf
 
 COLOUR = (200, 30, 60)
 STEP_S = 0.01
@@ -114,7 +114,7 @@ class Painter:
 
 
 def painting_model(gates: Path, name: str = "demo") -> ServedModel:
-    """What `worker.model.load` gives for a checkpoint."""
+    """What `worker.models.served_model.load` gives for a checkpoint."""
     info = ModelInfo(
         name=name,
         checkpoint="painter",

@@ -22,9 +22,9 @@ from tests.jobs.desk import Desk
 from tests.worker.painter import painting_model
 from worker import heartbeat
 from worker.heartbeat import EXIT_RESTART, Heartbeat
-from worker.model import ServedModel
+from worker.models.served_model import ServedModel
+from worker.models.shelf import Shelf
 from worker.progress import AttemptEnded, Reporter, Stop
-from worker.shelf import Shelf
 
 HALF = Progress(stage=Stage.EDIT, step=1, steps=2, fraction=0.5)
 

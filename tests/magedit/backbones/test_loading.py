@@ -20,7 +20,7 @@ from tests.magedit.backbones.original_layout import vae_tensors
 from tests.magedit.backbones.sdxl.tiny import sdxl_checkpoint
 from tests.magedit.conftest import CHECKPOINT, objecting_checker
 from tests.magedit.tiny import write_flux, write_sd3
-from worker.model import load
+from worker.models.served_model import load
 
 WEIGHTS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
 

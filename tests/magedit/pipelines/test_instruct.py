@@ -31,7 +31,7 @@ from magedit.pipelines.instruct import InstructPipeline
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.report import Progress
 from tests.magedit.conftest import CHECKPOINT, Room, objecting_checker
-from worker.model import vocabulary
+from worker.models.served_model import vocabulary
 
 CONFIG = EditConfig(method="instruct-pix2pix", steps=3)
 INSTRUCTION = "make the sofa green"

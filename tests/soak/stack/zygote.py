@@ -97,8 +97,8 @@ def _child(request: Request, parent: int) -> None:
         os.environ.update(request["environment"])
         shift_clock(request["skew_s"])
         worker = importlib.import_module("worker.__main__")
-        # What `worker.shelf` loads checkpoints by.
-        shelf = importlib.import_module("worker.shelf")
+        # What `worker.models.shelf` loads checkpoints by.
+        shelf = importlib.import_module("worker.models.shelf")
         shelf.load = _gated(shelf.load, Path(request["gate"]))  # type: ignore[attr-defined]
         status = worker.main()
     except BaseException:

@@ -25,9 +25,9 @@ from recipes.segmenter import build_segmenter, export_segmenter
 from tests.conftest import PATIENCE_S, running, wait_until
 from tests.jobs.desk import Desk, png
 from tests.worker.conftest import CHECKPOINT, environment
-from worker.masks import run
-from worker.model import load
+from worker.models.served_model import load
 from worker.progress import AttemptEnded, Reporter, Stop
+from worker.tasks.masks import run
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from jobs.schema import JobRecord
 from magedit.config import EditConfig, MethodName
 from magedit.report import Progress
 from tests.jobs.desk import Desk
-from worker import edit
-from worker.inversion_cache import Inversions
-from worker.model import ServedModel
+from worker.models.served_model import ServedModel
 from worker.progress import Reporter
+from worker.tasks import edit
+from worker.tasks.inversion_cache import Inversions
 
 CONFIG = EditConfig(steps=2, max_iterations=1)
 

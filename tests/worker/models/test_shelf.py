@@ -13,8 +13,8 @@ from recipes.presets.segmenter import SEGMENTER_TOY
 from recipes.segmenter import build_segmenter, export_segmenter
 from tests.conftest import CHECKPOINT
 from tests.worker.painter import painting_model
-from worker.model import ServedModel
-from worker.shelf import Shelf
+from worker.models.served_model import ServedModel
+from worker.models.shelf import Shelf
 
 
 class Loads:

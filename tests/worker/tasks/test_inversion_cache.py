@@ -12,11 +12,11 @@ from jobs.schema import JobRecord
 from jobs.storage import INVERSIONS, ObjectStore
 from magedit.config import EditConfig
 from tests.jobs.desk import Desk
-from worker import edit
-from worker.edit import Finished
-from worker.inversion_cache import Inversions
-from worker.model import ServedModel
+from worker.models.served_model import ServedModel
 from worker.progress import AttemptEnded, Reporter, Stop
+from worker.tasks import edit
+from worker.tasks.edit import Finished
+from worker.tasks.inversion_cache import Inversions
 
 CONFIG = EditConfig(steps=2, max_iterations=1)
 

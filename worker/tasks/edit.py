@@ -22,11 +22,11 @@ from magedit.masks.finding import MaskFinder, locate
 from magedit.meter import expected_work
 from magedit.methods.registry import METHODS
 from magedit.report import EditMeasures, EditWarning, OnTrace, StepTrace
-from worker.artifacts import all_artifacts
-from worker.compare import edit_by
-from worker.inversion_cache import CachedInversion, Inversions
-from worker.model import Edited, Editor
+from worker.models.served_model import Edited, Editor
 from worker.progress import Reporter
+from worker.tasks.artifacts import all_artifacts
+from worker.tasks.compare import edit_by
+from worker.tasks.inversion_cache import CachedInversion, Inversions
 
 # Pillow's options per format. PNG and WebP are lossless (WebP keeps fully transparent pixels with `exact` only), JPEG
 # is at its best quality and has no transparency. PNG level 3 takes less than half the time of Pillow's default level on

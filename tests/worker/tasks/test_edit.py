@@ -22,10 +22,10 @@ from magedit.masks.rle import decode
 from magedit.masks.shapes import MaskShape
 from magedit.report import EditWarning, Progress
 from tests.jobs.desk import SIZE, Desk
-from worker import edit
-from worker.model import Edited, Editor, ServedModel
+from worker.models.served_model import Edited, Editor, ServedModel
 from worker.problems import problem_of
 from worker.progress import AttemptEnded, Reporter, Stop
+from worker.tasks import edit
 
 CONFIG = EditConfig(steps=2, max_iterations=1)
 

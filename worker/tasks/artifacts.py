@@ -18,7 +18,7 @@ from magedit.images.masks import Box, crop_to, outline, union
 from magedit.images.transparency import flatten
 from magedit.methods.registry import METHODS
 from magedit.report import Ratios, Stage, StepTrace
-from worker.model import Edited
+from worker.models.served_model import Edited
 
 LONGEST_SIDE = 1024
 """Longer side of heat maps and of the working crop, in pixels; larger ones would show no more detail."""

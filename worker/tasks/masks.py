@@ -8,8 +8,8 @@ from jobs.schema import MaskRecord, StoredObject
 from jobs.storage import ObjectStore, result_key
 from magedit.masks.candidates import Candidate, Finder
 from magedit.masks.finding import MaskFinder
-from worker.edit import read_picture, store_picture
 from worker.progress import Reporter
+from worker.tasks.edit import read_picture, store_picture
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import structlog
 
 from jobs.schema import ModelInfo
 from jobs.settings import Settings
-from worker.model import ServedModel, load, load_mask_models
+from worker.models.served_model import ServedModel, load, load_mask_models
 
 MIB: Final = 2**20
 

@@ -28,10 +28,10 @@ from tests.magedit.backbones.tiny_lora import lora_file
 from tests.magedit.pipelines.test_instruct import instruct_checkpoint
 from tests.magedit.tiny import write_flux, write_sd3
 from tests.worker.conftest import CHECKPOINT
-from worker import edit
-from worker.inversion_cache import Inversions
-from worker.model import ServedModel, domain, load, vocabulary
+from worker.models.served_model import ServedModel, domain, load, vocabulary
 from worker.progress import Reporter
+from worker.tasks import edit
+from worker.tasks.inversion_cache import Inversions
 
 INSTRUCTION = "make the sofa green"
 INSTRUCT = EditConfig(method="instruct-pix2pix", steps=3, guidance_scale=5.0, image_guidance_scale=2.0, seed=7)

@@ -14,8 +14,8 @@ from jobs.schema import ArtifactName
 from magedit.config import EditConfig, MethodName, Region
 from magedit.images.heatmap import AMPLIFICATION
 from magedit.images.masks import OUTLINE_COLOUR
-from worker.artifacts import LONGEST_SIDE, STRIP_SIDE, all_artifacts, artifacts
-from worker.model import ServedModel
+from worker.models.served_model import ServedModel
+from worker.tasks.artifacts import LONGEST_SIDE, STRIP_SIDE, all_artifacts, artifacts
 
 SIZE = (300, 256)
 CONFIG = EditConfig(steps=4, max_iterations=1)

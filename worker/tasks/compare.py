@@ -14,9 +14,9 @@ from magedit.inversion.registry import inversion_settings
 from magedit.meter import expected_work
 from magedit.methods.registry import METHODS
 from magedit.report import EditMeasures, OnTrace, Preview, StepTrace
-from worker.inversion_cache import CachedInversion
-from worker.model import Edited, Editor
+from worker.models.served_model import Edited, Editor
 from worker.progress import Reporter
+from worker.tasks.inversion_cache import CachedInversion
 
 Inputs = tuple[Image.Image, Sequence[Image.Image], str, str, Sequence[Region]]
 """Image, masks, source prompt, target prompt and regions."""
