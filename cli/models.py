@@ -40,7 +40,7 @@ def check(
 ) -> None:
     """Tell what a checkpoint is, what works on it, the memory it takes and what it lacks.
 
-    Of a checkpoint on the hub only the configs are downloaded. Ends with status 1 if it cannot be edited with.
+    For a checkpoint on the hub, only the configs are downloaded. Exits with status 1 if it is not supported.
     """
     # What needs torch loads with this command alone.
     from magedit.check import DTYPES, check

@@ -1,4 +1,4 @@
-"""Warnings about a finished edit, from its measures. Free of torch."""
+"""Warnings about a finished edit, derived from its measures. Free of torch."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def outlook(
 ) -> EditWarning | None:
     """The warning ``likely_to_fail`` if the steps so far call for it, else None.
 
-    After some guided steps a region's words still have almost no attention inside the mask: the model does not find
-    there what they name. Removals are not judged: their words name what fills the place.
+    It applies when, after some guided steps, a region's words still have almost no attention inside the mask. Removals
+    are exempt: their words name the filling.
 
     Args:
         trace: the result's steps so far.
@@ -57,8 +57,8 @@ def outlook(
             return EditWarning(
                 code="likely_to_fail",
                 message=f"after {len(guided)} guided steps {told} has {ratios.token:.2%} of the attention inside the "
-                "mask: the model does not see it there, and such edits mostly fail. Use a larger mask, or words that "
-                "it knows for a thing of this size and place",
+                "mask: the model does not see it there, and such edits usually fail. Use a larger mask, or words for "
+                "a thing that fits this size and place",
                 field="words",
             )
     return None
@@ -70,12 +70,12 @@ def assess(measures: EditMeasures, thresholds: Thresholds | None = None) -> tupl
 
 
 _CURES: Final = (
-    ("strength", "raise `strength`, or lower `cross_replace` and `self_replace`, which hold on to the source"),
-    ("cross_replace", "lower `cross_replace` and `self_replace`, which hold on to the source"),
-    ("skip_fraction", "lower `skip_fraction`, which keeps the source down to a lower level of noise"),
+    ("strength", "raise `strength`, or lower `cross_replace` and `self_replace`, which preserve the source"),
+    ("cross_replace", "lower `cross_replace` and `self_replace`, which preserve the source"),
+    ("skip_fraction", "lower `skip_fraction`, so that the edit starts from more noise"),
     ("guidance_scale", "raise `guidance_scale`"),
 )
-"""What can be done where nothing changes, by the parameter: the first that a method reads."""
+"""Advice for an edit that changes nothing, by parameter: the first that the method reads."""
 
 
 def _warnings(measures: EditMeasures, thresholds: Thresholds) -> Iterator[EditWarning]:
@@ -85,7 +85,7 @@ def _warnings(measures: EditMeasures, thresholds: Thresholds) -> Iterator[EditWa
     ):
         part = "VAE" if reconstruction.vae < wanted else "inversion"
         cure = (
-            "use a checkpoint that was trained on pictures like this one"
+            "use a checkpoint trained on pictures like this one"
             if part == "VAE"
             else "use another inversion, such as `direct`"
         )
@@ -118,7 +118,7 @@ def _warnings(measures: EditMeasures, thresholds: Thresholds) -> Iterator[EditWa
         yield EditWarning(
             code="no_guidance_effect",
             message=f"guidance hardly raised the words' attention in {_which(idle, measures)} (by less than "
-            f"{thresholds.guidance_rise:.0%}), which looks as it would without: raise `strength` or "
+            f"{thresholds.guidance_rise:.0%}), which looks the same as without guidance: raise `strength` or "
             "`guidance_step_size`",
             field="strength",
         )
@@ -126,8 +126,8 @@ def _warnings(measures: EditMeasures, thresholds: Thresholds) -> Iterator[EditWa
     if flagged:
         yield EditWarning(
             code="safety",
-            message=f"the checkpoint's safety checker objects to {_which(flagged, measures)}: look at it before you "
-            "show it to others",
+            message=f"the checkpoint's safety checker flagged {_which(flagged, measures)}: review it before you "
+            f"share it",
         )
 
 

@@ -22,7 +22,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 @dataclass(frozen=True, kw_only=True)
 class Fit:
     """What a checkpoint supports and how much memory it takes. ``picture`` and ``latent`` are sides in px and in latent
-    cells, ``parameters`` are by part, ``unsuited`` is what does not suit it, with the reason."""
+    cells, ``parameters`` counts them by part, ``unsuited`` gives the reason per unsuitable method."""
 
     picture: int
     latent: int
@@ -45,9 +45,8 @@ def check(
 ) -> tuple[CheckpointInfo, Fit | None]:
     """The facts about a folder, hub id or single file; None: its family has no adapter.
 
-    Of a checkpoint on the hub only the configs are downloaded. Arguments and errors as
-    `magedit.backbones.checkpoints.inspect.inspect`; ``dtype`` is the number format, one of `DTYPES`, that memory is
-    counted in.
+    For a checkpoint on the hub, only the configs are downloaded. Arguments and errors as
+    `magedit.backbones.checkpoints.inspect.inspect`; ``dtype`` is the number format assumed for memory, one of `DTYPES`.
     """
     import torch
 

@@ -55,7 +55,7 @@ class InvalidEdit(MAGEditError):
 
 
 class InvalidParameter(InvalidEdit):
-    """A value is out of its parameter's bounds, or of another type."""
+    """A value is out of its parameter's bounds or has the wrong type."""
 
     code = "invalid_request"
 
@@ -110,35 +110,35 @@ class InvalidBox(InvalidEdit):
 
 
 class InvalidRle(InvalidEdit):
-    """A run-length encoding cannot be read, or is of another size than the picture."""
+    """A run-length encoding is malformed or differs from the picture in size."""
 
     code = "rle_invalid"
     default_field = "mask_shapes"
 
 
 class PointOutside(InvalidEdit):
-    """A point is not in the picture."""
+    """A point is outside the picture."""
 
     code = "point_outside_image"
     default_field = "points"
 
 
 class NothingFound(InvalidEdit):
-    """Nothing in the picture is what was asked for; the message has the best score."""
+    """Nothing in the picture matches; the message has the best score."""
 
     code = "nothing_found"
     default_field = "words"
 
 
 class SeveralFound(InvalidEdit):
-    """Several things in the picture are what the words mean; the message lists them."""
+    """Several things in the picture match the words; the message lists them."""
 
     code = "several_found"
     default_field = "words"
 
 
 class NoFinder(InvalidEdit):
-    """The model's workers have nothing that finds things by points, boxes or words."""
+    """The model's workers cannot locate things by this kind of input (points, boxes or words)."""
 
     code = "no_finder"
     default_field = "points"
@@ -159,42 +159,42 @@ class RegionMismatch(InvalidEdit):
 
 
 class UnknownMethod(InvalidEdit):
-    """No method or inversion of this name, or an inversion that was made for another edit."""
+    """No method or inversion of this name, or an inversion made for another edit."""
 
     code = "unknown_method"
     default_field = "method"
 
 
 class NotTogether(InvalidEdit):
-    """A method was asked for together with an inversion or a parameter that it has no use for."""
+    """A method was combined with an inversion or a parameter that it does not support."""
 
     code = "not_together"
     default_field = "method"
 
 
 class NothingToGuide(InvalidEdit):
-    """Guidance was asked for, but no edit words are given and the target prompt adds none."""
+    """Guidance is requested, but no edit words are given and the target prompt adds none."""
 
     code = "no_edit_words"
     default_field = "words"
 
 
 class EditHopeless(InvalidEdit):
-    """The guided steps showed that the edit would fail, and ``stop_if_hopeless`` ended it there."""
+    """The guided steps predicted failure, and ``stop_if_hopeless`` ended the edit early."""
 
     code = "hopeless"
     default_field = "words"
 
 
 class LanguageModelUnavailable(MAGEditError):
-    """The chat endpoint that reads instructions gave no answer of use, and rules do not understand the instruction."""
+    """The chat endpoint gave no usable response, and the rules do not understand the instruction."""
 
     code = "language_model_unavailable"
     default_field = "instruction"
 
 
 class CheckpointError(MAGEditError):
-    """The checkpoint is not one that this program can edit with."""
+    """The checkpoint is not supported or cannot be loaded."""
 
     code = "checkpoint_error"
     default_field = "model"
@@ -207,14 +207,14 @@ class NoGuidanceLayers(CheckpointError):
 
 
 class EditDiverged(MAGEditError):
-    """The latent became NaN or infinite; a smaller `guidance_step_size` is the cure."""
+    """The latent became NaN or infinite; use a smaller `guidance_step_size`."""
 
     code = "edit_diverged"
     default_field = "guidance_step_size"
 
 
 class PictureNotFinite(MAGEditError):
-    """The VAE's picture or latent is NaN or infinite; another number format, or another VAE, is the cure."""
+    """The VAE's picture or latent is NaN or infinite; use another number format or VAE."""
 
     code = "picture_not_finite"
 

@@ -35,12 +35,12 @@ def decode(vae: AutoencoderKL, latent: Tensor) -> Image.Image:
 
     Raises:
         EditDiverged: the latent is not finite.
-        PictureNotFinite: the latent is, but what the VAE makes of it is not.
+        PictureNotFinite: the VAE's output is not finite.
     """
     if not torch.isfinite(latent).all():
         raise EditDiverged(
-            "the latent is no longer finite after sampling: use a smaller `guidance_step_size` or `guidance_scale`, or "
-            f"MAGEDIT_DTYPE=float32 where the model is in half precision (it is in {_name(vae.dtype)})"
+            "the latent is no longer finite after sampling: use a smaller `guidance_step_size` or `guidance_scale`, "
+            f"or MAGEDIT_DTYPE=float32 if the model is in half precision (it is in {_name(vae.dtype)})"
         )
     latent = latent / vae.config.scaling_factor + (vae.config.shift_factor or 0.0)
     decoded = vae.decode(latent.to(vae.dtype), return_dict=False)[0]
@@ -51,7 +51,7 @@ def decode(vae: AutoencoderKL, latent: Tensor) -> Image.Image:
 
 @contextmanager
 def upcast(vae: AutoencoderKL) -> Iterator[None]:
-    """A VAE that is marked with ``force_upcast`` computes in float32 inside if it is in float16."""
+    """Run a float16 VAE in float32 inside the context if its config sets ``force_upcast``."""
     if vae.dtype is not torch.float16 or not vae.config.force_upcast:
         yield
         return

@@ -25,15 +25,15 @@ from magedit.errors import NoGuidanceLayers
 from magedit.prompts.alignment import Encoded
 
 GUIDANCE = "guidance"
-"""Of what a network takes by name, the guidance scale, (B,)."""
+"""Key of the guidance scale (B,) among the network's named inputs."""
 
 
 @dataclass(frozen=True, eq=False)
 class Conditioning:
-    """What the network is told of a prompt, or of several, one a row.
+    """The network's text conditioning for one or several prompts, one per row.
 
-    ``hidden_states`` (B, tokens, width) are the text encoders' states, ``pooled`` (B, width) their pooled one where the
-    family has one, ``extra`` whatever else it takes by name (time ids, a guidance embedding), B rows each.
+    ``hidden_states`` (B, tokens, width) are the text encoders' states, ``pooled`` (B, width) their pooled state if the
+    family has one, ``extra`` further named inputs (time ids, a guidance embedding), B rows each.
     """
 
     hidden_states: Tensor
@@ -53,16 +53,16 @@ class Conditioning:
         return self.map(lambda tensor: tensor.expand(rows, *tensor.shape[1:]))
 
     def repeat(self, times: int) -> Conditioning:
-        """Each row ``times`` times, side by side."""
+        """Each row repeated ``times`` times in a row."""
         return self.map(lambda tensor: tensor.repeat_interleave(times, 0))
 
     @property
     def is_guided(self) -> bool:
-        """Whether the network is told a guidance scale, in place of an unconditional half of each pass."""
+        """Whether the network takes the guidance scale as an input, instead of an unconditional half of each pass."""
         return GUIDANCE in self.extra
 
     def guided(self, scale: float) -> Conditioning:
-        """The same, told guidance ``scale`` where the network takes one."""
+        """A copy with guidance ``scale``, if the network takes one."""
         if not self.is_guided:
             return self
         return replace(self, extra={**self.extra, GUIDANCE: torch.full_like(self.extra[GUIDANCE], scale)})
@@ -90,7 +90,7 @@ class DiffusionProcess(Protocol):
         """T timesteps as the network takes them, descending."""
 
     def following(self, timestep: float) -> float:
-        """The timestep at which the step from ``timestep`` ends; the last step's is that of the clean latent."""
+        """The timestep at which the step from ``timestep`` ends; for the last step, that of the clean latent."""
 
     def signal(self, timestep: float) -> float:
         """The factor of z_0."""
@@ -102,7 +102,7 @@ class DiffusionProcess(Protocol):
         """Noise-to-signal ratio, which scales guidance (paper, 4.1)."""
 
     def prediction(self, output: Tensor, latents: Tensor, timestep: float) -> Tensor:
-        """What the network's ``output`` predicts, given ``latents`` of the noise level of ``timestep``."""
+        """The prediction in the network's ``output`` for ``latents`` at the noise level of ``timestep``."""
 
     def step(
         self, prediction: Tensor, timestep: float, latent: Tensor, *, eta: float = 0.0, fresh: Tensor | None = None
@@ -113,8 +113,8 @@ class DiffusionProcess(Protocol):
         """The step back, from the timestep `following` ``timestep`` up to ``timestep``."""
 
     def inversion_timestep(self, timestep: float) -> float:
-        """The timestep that the network is told on the step back up to ``timestep``: DDIM tells it that one, Euler's
-        method the one that the latent is at."""
+        """The network's timestep input for the inversion step up to ``timestep``: that timestep for DDIM, the latent's
+        own for Euler's method."""
 
     def predicted_clean(self, prediction: Tensor, timestep: float, latent: Tensor) -> Tensor:
         """z_0 as predicted at ``timestep``."""
@@ -123,10 +123,10 @@ class DiffusionProcess(Protocol):
         """``clean`` with ``fresh`` noise at ``timestep``."""
 
     def training_timestep(self, generator: torch.Generator) -> float:
-        """A timestep as training draws it."""
+        """A timestep drawn from the training distribution."""
 
     def training_target(self, clean: Tensor, timestep: float, fresh: Tensor) -> Tensor:
-        """What the network is trained to give for `add_noise` of the same arguments."""
+        """The training target for `add_noise` with the same arguments."""
 
 
 def classifier_free_guidance(unconditional: Tensor, conditional: Tensor, guidance_scale: float) -> Tensor:
@@ -139,8 +139,8 @@ class AttentionSite:
     """One attention layer: its module name, what it attends to, and the side of its square map.
 
     ``kind``: image positions attend to text (``cross``), to each other (``self``), or to both in one sequence
-    (``joint``). ``guides``: its maps localize words well enough to be guided by. ``paired``: where the source's self
-    attention is taken over, its queries and keys are kept in place of its map, which is too large.
+    (``joint``). ``guides``: its maps localize words well enough for guidance. ``paired``: self-attention is injected
+    through the source's queries and keys instead of its map, which is too large.
     """
 
     name: str
@@ -156,10 +156,10 @@ class AttentionSite:
 
 
 def sites_at(sites: Iterable[AttentionSite], side: int) -> tuple[AttentionSite, ...]:
-    """Those of ``sites`` that guide, with maps of ``side`` (paper 4.2: 16 of a 64 latent).
+    """The ``sites`` that guide, with maps of ``side`` (paper 4.2: 16 for a latent of 64).
 
     Raises:
-        NoGuidanceLayers: there is none; names the resolutions there are.
+        NoGuidanceLayers: there are none; names the available resolutions.
     """
     guiding = [site for site in sites if site.guides]
     chosen = tuple(site for site in guiding if site.side == side)
@@ -174,7 +174,7 @@ def sites_at(sites: Iterable[AttentionSite], side: int) -> tuple[AttentionSite, 
 
 @dataclass(frozen=True)
 class AttentionEdit:
-    """What happens to each conditional row of one attention layer.
+    """The intervention on each conditional row of one attention layer.
 
     ``self_map`` (heads, N, N): the source's self attention in place of the layer's own (P2P 2208.01626, 3.2).
     ``base`` (heads, N, K) and ``share`` (K,): the layer's own cross attention A becomes ``base + share * A``, or
@@ -205,7 +205,7 @@ class AttentionEdit:
 
 @dataclass(frozen=True)
 class FeatureEdit:
-    """What happens to the output of one module that is no attention layer: each conditional row's is kept, or
+    """The intervention on the output of a module other than an attention layer: each conditional row's is kept, or
     ``feature`` (1, C, h, w), if given, takes the place of every row's (PnP 2211.12572, 4)."""
 
     feature: Tensor | None = None
@@ -213,7 +213,7 @@ class FeatureEdit:
 
 ModuleEdit = AttentionEdit | FeatureEdit
 Kept = dict[str, Tensor]
-"""Module name -> what was read there in the last pass, of one conditional row."""
+"""Module name -> tensor read there in the last pass, for one conditional row."""
 
 
 def reading(names: Iterable[str]) -> dict[str, ModuleEdit]:
@@ -224,7 +224,7 @@ def reading(names: Iterable[str]) -> dict[str, ModuleEdit]:
 def with_values(
     edits: Mapping[str, ModuleEdit], sites: Collection[AttentionSite], values: Tensor | None
 ) -> dict[str, ModuleEdit]:
-    """``edits`` with ``values`` (1, tokens, width) for every cross-attention layer; as they are if there are none."""
+    """``edits`` with ``values`` (1, tokens, width) for every cross-attention layer; unchanged if there are none."""
     result = dict(edits)
     if values is not None:
         for site in sites:
@@ -236,23 +236,23 @@ def with_values(
 
 
 def pair_name(name: str) -> str:
-    """Under which a joint layer's queries and keys are kept, beside its map, of module ``name``."""
+    """Key under which the queries and keys of joint layer ``name`` are kept, next to its map."""
     return f"{name}.pair"
 
 
 class StructureSites(NamedTuple):
-    """Where Plug-and-Play takes the picture's structure over: the output of module ``feature``, and the queries and
-    keys of ``attention`` (arXiv 2211.12572, 4)."""
+    """The sites where Plug-and-Play injects the picture's structure: the output of module ``feature``, and the queries
+    and keys of ``attention`` (arXiv 2211.12572, 4)."""
 
     feature: str
     attention: tuple[AttentionSite, ...]
 
 
 class Loaded(Protocol):
-    """A loaded checkpoint, whatever it can do.
+    """A loaded checkpoint of any kind.
 
-    ``network`` is the module that denoises, ``parts`` all modules with weights that a result depends on, itself among
-    them, ``noise_settings`` what its checkpoint says of the noise process.
+    ``network`` is the denoiser, ``parts`` all modules whose weights affect a result, including the network,
+    ``noise_settings`` the checkpoint's settings of the noise process.
     """
 
     @property
@@ -263,11 +263,11 @@ class Loaded(Protocol):
     def noise_settings(self) -> Mapping[str, Any]: ...
     @property
     def traits(self) -> tuple[Trait, ...]:
-        """What tells its family from others as far as methods go."""
+        """The traits of its family that decide which methods suit it."""
 
     @property
     def defaults(self) -> Mapping[str, Any]:
-        """Its own defaults of parameters of `EditConfig`; under a method's name are that method's."""
+        """Its defaults for parameters of `EditConfig`; entries under a method's name apply to that method only."""
 
     @property
     def size(self) -> int:
@@ -275,22 +275,22 @@ class Loaded(Protocol):
 
     @property
     def max_tokens(self) -> int:
-        """Tokens of a prompt, begin and end included (77 for CLIP)."""
+        """Tokens of a prompt, including start and end (77 for CLIP)."""
 
     @property
     def embeddings(self) -> tuple[str, ...]:
         """The words that stand for learned vectors."""
 
     def add_embeddings(self, folder: Path) -> None:
-        """Add the textual inversions in ``folder`` to tokenizers and text encoders for good, each a word by its file's
-        name; `CheckpointError` if one does not fit, or the family takes none."""
+        """Permanently add the textual inversions in ``folder`` to tokenizers and text encoders, each as a word named
+        after its file; `CheckpointError` if one does not fit or the family does not support them."""
 
     def tokenizer_json(self) -> str:
         """The tokenizer as ``tokenizer.json``, for processes without transformers."""
 
     @property
     def execution_device(self) -> torch.device:
-        """Where it computes, whether or not its weights lie there between calls."""
+        """The device of computation, even if the weights are elsewhere between calls."""
 
     def encode_image(self, crop: Image.Image) -> Tensor:
         """Latent (1, C, h, w), fp32, of a picture of the checkpoint's size; `PictureNotFinite` if it overflows."""
@@ -299,13 +299,13 @@ class Loaded(Protocol):
         """The picture of a latent (1, C, h, w); `EditDiverged` or `PictureNotFinite` if it is not finite."""
 
     def is_objectionable(self, picture: Image.Image) -> bool | None:
-        """Verdict of the checkpoint's safety checker; None where it has none."""
+        """Verdict of the checkpoint's safety checker; None if it has no checker."""
 
     def to(self, *args: Any, **options: Any) -> Any:
         """Move all parts."""
 
     def enable_model_cpu_offload(self, *, device: Any) -> None:
-        """Keep each part on ``device`` only while it computes."""
+        """Move each part to ``device`` only while it computes."""
 
 
 class Backbone(Loaded, Protocol):
@@ -325,11 +325,11 @@ class Backbone(Loaded, Protocol):
 
     @property
     def guidance_sites(self) -> tuple[AttentionSite, ...]:
-        """Those whose maps guidance reads, all of one side; `NoGuidanceLayers` if there is none."""
+        """The layers whose maps guidance reads, all of the same side; `NoGuidanceLayers` if there are none."""
 
     @property
     def structure_sites(self) -> StructureSites:
-        """Where structure is taken over; `CheckpointError` if there is no such place."""
+        """The sites of structure injection; `CheckpointError` if there are none."""
 
     @property
     def step_sizes(self) -> StepSizes: ...
@@ -342,38 +342,39 @@ class Backbone(Loaded, Protocol):
         """The noise process in ``steps`` sampling steps."""
 
     def tokenize(self, prompt: str) -> Encoded:
-        """Tokens in the order of the maps' columns, begin and end included, unpadded and uncut, with their spans in
-        ``prompt``; a word that several text encoders read has the columns of each."""
+        """Tokens in the order of the maps' columns, including start and end, neither padded nor truncated, with their
+        spans in ``prompt``; with several text encoders, a word has columns in each."""
 
     @property
     def max_clip_skip(self) -> int:
-        """The most that ``clip_skip`` may be; 0: the network is told no states of CLIP."""
+        """Largest ``clip_skip``; 0 if the network does not use CLIP's hidden states."""
 
     def encode(self, prompt: str, clip_skip: int = 0) -> Conditioning:
-        """One row, fp32, padded to the encoders' length; of CLIP's last layers ``clip_skip`` are left out, besides
-        those that the family leaves out by itself (as in diffusers)."""
+        """One row, fp32, padded to the encoders' length; skips CLIP's last ``clip_skip`` layers in addition to those
+        that the family always skips (as in diffusers)."""
 
     def predict(self, latents: Tensor, timestep: float, conditioning: Conditioning) -> Tensor:
-        """The network's output, fp32, of the latents' shape; `DiffusionProcess.prediction` reads it."""
+        """The network's output, fp32, in the latents' shape; input of `DiffusionProcess.prediction`."""
 
     def attend(self, latents: Tensor, timestep: float, conditioning: Conditioning, last: AttentionSite) -> None:
         """A pass that ends at the map of ``last``; maps are kept by the surrounding `editing`."""
 
     def editing(self, edits: Mapping[str, ModuleEdit], rows: int) -> AbstractContextManager[tuple[Kept, ...]]:
-        """Apply ``edits`` in the passes inside, whose last ``rows`` rows are conditional; yields what each of these
-        keeps. The network is as before on every exit."""
+        """Apply ``edits`` in the passes inside, whose last ``rows`` rows are conditional; yields the tensors kept for
+        each of them. The network is restored on every exit."""
 
     def own_attention(self) -> AbstractContextManager[None]:
-        """Passes inside may compute unedited attention by this program's own means, with the same numbers."""
+        """Let passes inside compute unedited attention with this program's processor; the results are identical."""
 
     def one_prefix(self) -> AbstractContextManager[None]:
-        """Passes inside have the same latents and timestep: what no conditioning reaches may be computed once."""
+        """Passes inside share latents and timestep, so that layers before the first conditioning may be computed
+        once."""
 
     def with_loras(self, loras: Sequence[Lora]) -> AbstractContextManager[None]:
-        """Network and text encoders inside have these LoRA files added; they are as before on every exit."""
+        """Add these LoRA files to the network and the text encoders inside; removed on every exit."""
 
     def with_network(self, network: nn.Module) -> Self:
-        """The same backbone on another network of its layout."""
+        """The same backbone with another network of its layout."""
 
     def release(self) -> None:
         """End of a call: offloaded parts leave the device."""
@@ -381,7 +382,7 @@ class Backbone(Loaded, Protocol):
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """No gradients for the module's weights inside; each weight's flag is put back on exit."""
+    """Disable gradients for the module's weights inside; each weight's flag is restored on exit."""
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     try:
         for parameter in trained:

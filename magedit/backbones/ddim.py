@@ -17,7 +17,7 @@ from magedit.errors import CheckpointError, InvalidParameter
 class DDIM:
     """T timesteps, descending, and the cumulative alphas of the checkpoint's training schedule.
 
-    The level before the last timestep is ``final_alpha_cumprod``. A `DiffusionProcess` (`magedit.backbones.base`) that
+    The level below the last timestep is ``final_alpha_cumprod``. A `DiffusionProcess` (`magedit.backbones.base`) that
     predicts noise.
     """
 
@@ -37,13 +37,13 @@ class DDIM:
         prediction = scheduler.config.prediction_type
         if prediction not in {"epsilon", "v_prediction"}:
             raise CheckpointError(
-                f"the checkpoint's scheduler predicts {prediction!r}: 'epsilon' and 'v_prediction' can be edited with"
+                f"the checkpoint's scheduler predicts {prediction!r}: only 'epsilon' and 'v_prediction' are supported"
             )
         if spacing == "consistency":
             spaced = LCMScheduler.from_config(scheduler.config)
             most = spaced.config.original_inference_steps
             if steps > most:
-                raise InvalidParameter(f"{steps} steps: the checkpoint was distilled for {most} at most", field="steps")
+                raise InvalidParameter(f"{steps} steps: the checkpoint was distilled for at most {most}", field="steps")
         else:
             spaced = DDIMScheduler.from_config(scheduler.config, timestep_spacing=spacing)
         spaced.set_timesteps(steps)
@@ -80,7 +80,7 @@ class DDIM:
         return sqrt((1 - alpha) / alpha)
 
     def prediction(self, output: Tensor, latents: Tensor, timestep: float) -> Tensor:
-        """The noise that a network's ``output`` stands for, given the ``latents`` at the level of ``timestep``."""
+        """The noise predicted by a network's ``output`` for ``latents`` at the level of ``timestep``."""
         if self.prediction_type == "epsilon":
             return output
         return self.signal(timestep) * output + self.noise(timestep) * latents

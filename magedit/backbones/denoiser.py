@@ -1,4 +1,4 @@
-"""A backbone with its noise process for one edit, which counts every pass."""
+"""A backbone with the noise process of one edit; counts every pass."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from magedit.meter import Meter
 
 @dataclass(frozen=True)
 class Denoiser:
-    """A backbone at the timesteps of one edit. ``batch_results`` is the most results that may share a pass."""
+    """A backbone at the timesteps of one edit. ``batch_results`` limits the number of results that share a pass."""
 
     backbone: Backbone
     process: DiffusionProcess

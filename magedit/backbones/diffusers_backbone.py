@@ -1,4 +1,4 @@
-"""Members that every backbone has from diffusers' components."""
+"""Backbone members derived from diffusers' components."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from magedit.prompts.alignment import Encoded
 
 
 class DiffusersBackbone:
-    """Base of a `magedit.backbones.base.Loaded` that is one of diffusers' pipelines.
+    """Base of a `magedit.backbones.base.Loaded` that wraps a diffusers pipeline.
 
-    ``network_name`` is the component that denoises.
+    ``network_name`` is the component name of the denoiser.
     """
 
     network_name: ClassVar[str]
@@ -46,7 +46,7 @@ class DiffusersBackbone:
 
     @property
     def noise_settings(self) -> Mapping[str, Any]:
-        # Without what diffusers notes for itself: where it was loaded from, and by which version.
+        # Without diffusers' own entries: source path and version.
         return {name: value for name, value in self.scheduler.config.items() if not name.startswith("_")}
 
     @property
@@ -86,6 +86,6 @@ class DiffusersBackbone:
 
 
 def tokens_of(tokenizer: Any, prompt: str) -> Encoded:
-    """A tokenizer's tokens of ``prompt``, unpadded and uncut."""
+    """A tokenizer's tokens of ``prompt``, neither padded nor truncated."""
     encoding = tokenizer(prompt, return_offsets_mapping=True, truncation=False)
     return Encoded(tuple(encoding["input_ids"]), tuple(map(tuple, encoding["offset_mapping"])))

@@ -1,4 +1,4 @@
-"""Textual inversion: learned vectors that a word of a prompt stands for (Gal et al., arXiv 2208.01618)."""
+"""Textual inversion: prompt words backed by learned vectors (Gal et al., arXiv 2208.01618)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from magedit.errors import CheckpointError
 SUFFIXES: Final = (".safetensors", ".pt", ".bin")
 _NAME: Final = re.compile(r"\w[\w.-]{0,63}")
 _FIRST: Final = 0xE000
-"""The characters from here to `_LAST` are private: no text has them, so that each can stand for a vector."""
+"""First private-use character; the range to `_LAST` never occurs in text, so that each one can represent a vector."""
 _LAST: Final = 0xF8FF
 
 TextPart = tuple[Any, Any]
@@ -29,20 +29,20 @@ TextPart = tuple[Any, Any]
 
 
 def add_embeddings(parts: Sequence[TextPart], folder: Path) -> tuple[str, ...]:
-    """Teach text encoders the embeddings in ``folder``, and their tokenizers the words for them; returns the words.
+    """Add the embeddings in ``folder`` to text encoders and their words to the tokenizers; returns the words.
 
-    A word is a file's name without its suffix, in any case. In a prompt it is as many tokens as the file has vectors,
-    all with the word's place, so that its columns in the maps are those of all of them. Tokenizers and encoders have
+    A word is a file's name without its suffix, case-insensitive. In a prompt it becomes one token per vector of the
+    file, all with the word's span, so that the word owns the map columns of all of them. Tokenizers and encoders have
     the same ids for them, in the order of the names.
 
     Raises:
-        CheckpointError: a file cannot be read or named, or is for other text encoders; says which.
+        CheckpointError: a file cannot be read, has an invalid name, or is for other text encoders; says which.
     """
     widths = [encoder.get_input_embeddings().embedding_dim for _, encoder in parts]
     words = {word: _vectors(file, widths) for word, file in _files(folder).items()}
     counts = {word: len(vectors[0]) for word, vectors in words.items()}
     if sum(counts.values()) > _LAST - _FIRST + 1:
-        raise CheckpointError(f"the embeddings in {folder} have more than {_LAST - _FIRST + 1} vectors together")
+        raise CheckpointError(f"the embeddings in {folder} have more than {_LAST - _FIRST + 1} vectors in total")
     for number, (tokenizer, encoder) in enumerate(parts):
         _add_words(tokenizer, counts)
         _add_vectors(tokenizer, encoder, [vectors[number] for vectors in words.values()])
@@ -58,16 +58,19 @@ def _files(folder: Path) -> dict[str, Path]:
         word = unicodedata.normalize("NFC", file.stem).lower()
         if not _NAME.fullmatch(word):
             raise CheckpointError(
-                f"the embedding {file.name!r} is no word: rename it to letters, digits, '_', '-' and '.', at most 64"
+                f"the embedding {file.name!r} is not a valid word: rename it, using at most 64 letters, digits, '_', "
+                f"'-' and '.'"
             )
         if word in found:
-            raise CheckpointError(f"the embeddings {found[word].name!r} and {file.name!r} are one word: rename one")
+            raise CheckpointError(
+                f"the embeddings {found[word].name!r} and {file.name!r} have the same name: rename one"
+            )
         found[word] = file
     return found
 
 
 def _vectors(file: Path, widths: Sequence[int]) -> list[Tensor]:
-    """Of each text encoder the vectors, (n, width)."""
+    """The vectors for each text encoder, (n, width)."""
     try:
         loaded = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
     except (OSError, EOFError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
@@ -87,14 +90,14 @@ def _vectors(file: Path, widths: Sequence[int]) -> list[Tensor]:
     if [each.shape[-1] for each in found] != list(widths) or len({len(each) for each in found}) != 1:
         told, wanted = (" and ".join(map(str, each)) or "none" for each in ([e.shape[-1] for e in found], widths))
         raise CheckpointError(
-            f"the embedding {file.name!r} has vectors of {told} numbers, the checkpoint's text encoders take {wanted}: "
-            "it was made for another family; move it to another folder (MAGEDIT_EMBEDDING_DIR)"
+            f"the embedding {file.name!r} has vectors of width {told}, but the checkpoint's text encoders need "
+            f"{wanted}: it was made for another family; move it to another folder (MAGEDIT_EMBEDDING_DIR)"
         )
     return found
 
 
 def _add_words(tokenizer: Any, counts: Mapping[str, int]) -> None:
-    """Let each word be a private character for each of its vectors, each a token; the words' places stay theirs."""
+    """Replace each word by one private character per vector, each a token; spans still refer to the original text."""
     private = map(chr, range(_FIRST, _LAST + 1))
     places = {word: "".join(islice(private, count)) for word, count in counts.items()}
     tokenizer.add_tokens([AddedToken(each, normalized=True) for place in places.values() for each in place])
@@ -107,7 +110,7 @@ def _add_words(tokenizer: Any, counts: Mapping[str, int]) -> None:
 
 
 def _add_vectors(tokenizer: Any, encoder: Any, vectors: Sequence[Tensor]) -> None:
-    """Put the vectors of all words, in their order, behind the encoder's own."""
+    """Append the vectors of all words, in order, to the encoder's own."""
     if not vectors:
         return
     new, own = torch.cat(list(vectors)), encoder.get_input_embeddings().weight
@@ -116,6 +119,6 @@ def _add_vectors(tokenizer: Any, encoder: Any, vectors: Sequence[Tensor]) -> Non
     own = encoder.get_input_embeddings().weight
     with torch.no_grad():
         own[len(tokenizer) - len(new) : len(tokenizer)] = new.to(own)
-    # Early configs name a wrong end token; then the largest id counts as the end, which it no longer is.
+    # With the wrong end token of early configs, transformers takes the largest id as the end, which no longer holds.
     text = getattr(encoder, "text_model", encoder)
     text.eos_token_id = encoder.config.eos_token_id = tokenizer.eos_token_id

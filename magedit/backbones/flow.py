@@ -33,15 +33,15 @@ class RectifiedFlow:
     def from_scheduler(cls, scheduler: FlowMatchEulerDiscreteScheduler, steps: int, *, positions: int) -> RectifiedFlow:
         """The process of ``steps`` sampling steps, as diffusers spaces them.
 
-        ``positions``: the picture's, in tokens, by which a dynamic schedule is shifted.
+        ``positions``: number of picture tokens, which shifts a dynamic schedule.
 
         Raises:
             CheckpointError: the schedule is of another kind.
         """
         if not isinstance(scheduler, FlowMatchEulerDiscreteScheduler):
             raise CheckpointError(
-                f"the checkpoint's scheduler is a {type(scheduler).__name__}: FlowMatchEulerDiscreteScheduler can be "
-                "edited with"
+                f"the checkpoint's scheduler is a {type(scheduler).__name__}: only FlowMatchEulerDiscreteScheduler "
+                f"is supported"
             )
         scheduler = FlowMatchEulerDiscreteScheduler.from_config(scheduler.config)
         config = scheduler.config

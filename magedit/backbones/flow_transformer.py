@@ -21,7 +21,7 @@ from magedit.errors import CheckpointError, NoGuidanceLayers, PromptTooLong
 
 
 class FlowTransformer(DiffusersBackbone, DiffusionPipeline):  # type: ignore[misc]
-    """Base of `magedit.backbones.base.Backbone` of these families: all but text, positions and passes.
+    """Base of these families' `magedit.backbones.base.Backbone`: everything except text, positions and passes.
 
     A family registers ``transformer``, ``vae``, ``scheduler`` and its text encoders, and the config entries
     ``guidance_blocks``, ``guidance_step_size``, ``spatial_step_size``, ``max_sequence_length`` and ``edit_defaults``.
@@ -34,22 +34,22 @@ class FlowTransformer(DiffusersBackbone, DiffusionPipeline):  # type: ignore[mis
     @property
     @abstractmethod
     def make_processor(self) -> MakeProcessor:
-        """Attention of a layer of this family under an edit."""
+        """The attention processor for a layer of this family under an edit."""
 
     @property
     @abstractmethod
     def block_names(self) -> tuple[str, ...]:
-        """The attention layers' module names, one a block, in execution order."""
+        """The attention layers' module names, one per block, in execution order."""
 
     @property
     @abstractmethod
     def map_side(self) -> int:
-        """Side of the square of positions that the picture has in the transformer."""
+        """Side of the picture's square of positions in the transformer."""
 
     @property
     @abstractmethod
     def localizing_blocks(self) -> tuple[int, ...]:
-        """The blocks whose maps guidance reads where the checkpoint does not say."""
+        """The blocks whose maps guidance reads by default."""
 
     @property
     @abstractmethod
@@ -62,8 +62,8 @@ class FlowTransformer(DiffusersBackbone, DiffusionPipeline):  # type: ignore[mis
 
     def add_embeddings(self, folder: Path) -> None:
         raise CheckpointError(
-            f"the embeddings in {folder} cannot be used: textual inversion is for the text encoders of Stable "
-            "Diffusion 1.x, 2.x and XL; leave MAGEDIT_EMBEDDING_DIR empty"
+            f"the embeddings in {folder} cannot be used: textual inversion is supported for Stable Diffusion 1.x, "
+            f"2.x and XL only; leave MAGEDIT_EMBEDDING_DIR empty"
         )
 
     @property
@@ -85,14 +85,14 @@ class FlowTransformer(DiffusersBackbone, DiffusionPipeline):  # type: ignore[mis
         chosen = tuple(site for site in self.sites if site.guides)
         if not chosen:
             raise NoGuidanceLayers(
-                f"the model has {len(self.sites)} blocks, and its guidance_blocks {list(self.config.guidance_blocks)} "
-                "name none of them: they count from 0"
+                f"the model has {len(self.sites)} blocks, and its guidance_blocks "
+                f"{list(self.config.guidance_blocks)} match none of them (they count from 0)"
             )
         return chosen
 
     @property
     def structure_sites(self) -> StructureSites:
-        raise CheckpointError("the model is a transformer: PnP injects into the decoder of a UNet")
+        raise CheckpointError("the model is a transformer, but PnP injects into a UNet's decoder")
 
     def process(self, steps: int) -> RectifiedFlow:
         return RectifiedFlow.from_scheduler(self.scheduler, steps, positions=self.map_side**2)
@@ -125,7 +125,7 @@ def t5_states(tokenizer: Any, encoder: Any, prompt: str, length: int, device: to
     ids = tokenizer(prompt, padding="max_length", max_length=length, return_tensors="pt").input_ids
     if ids.shape[1] > length:
         raise PromptTooLong(
-            f"the prompt has {ids.shape[1]} tokens of T5, the model takes {length}: shorten it", field="target_prompt"
+            f"the prompt has {ids.shape[1]} T5 tokens, the model accepts {length}: shorten it", field="target_prompt"
         )
     states: Tensor = encoder(ids.to(device))[0].float()
     return states

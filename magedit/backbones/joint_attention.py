@@ -1,9 +1,9 @@
 """Joint attention of picture and text, with the injections of edits and the words' maps.
 
-No map of all positions by all positions is formed: the output is fused attention's, and of each of the picture's rows
-the log-sum-exp over all keys and the scores of the text's columns give the words' map. The last rows of a batch are the
-conditional ones; only these are read and take injected columns and queries. The text's own rows are left as they are:
-injecting there destabilises (arXiv 2510.17803).
+The full attention map is never materialised: fused attention gives the output, and the words' map follows from each
+picture row's log-sum-exp over all keys and its scores for the text columns. The last rows of a batch are the
+conditional ones; only these are read and receive injected columns and queries. The text's own rows are left unchanged:
+injecting there is unstable (arXiv 2510.17803).
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from torch.utils.checkpoint import checkpoint
 from magedit.backbones.base import AttentionEdit, AttentionSite, Kept, ModuleEdit, pair_name
 
 SCORES = 2**24
-"""Most scores in memory while their log-sum-exp is computed."""
+"""Maximum number of scores in memory while computing their log-sum-exp."""
 
 
 MakeProcessor = Callable[[AttentionSite, AttentionEdit, tuple[Kept, ...]], Any]
-"""(layer, edit, what the conditional rows keep) -> the attention processor that carries the edit out."""
+"""(layer, edit, tensors kept for the conditional rows) -> the attention processor that applies the edit."""
 
 
 @contextmanager
 def editing(
     network: Any, sites: Sequence[AttentionSite], edits: Mapping[str, ModuleEdit], rows: int, make: MakeProcessor
 ) -> Iterator[tuple[Kept, ...]]:
-    """As `magedit.backbones.base.Backbone.editing`, by processors that ``make`` gives; each layer's own is put back on
+    """As `magedit.backbones.base.Backbone.editing`, with processors from ``make``; each layer's own is restored on
     every exit."""
     kept: tuple[Kept, ...] = tuple({} for _ in range(rows))
     known = {site.name: site for site in sites}
@@ -57,12 +57,13 @@ class Projected:
     text_value: Tensor
 
     def rows(self, chosen: slice) -> Projected:
-        """Those of some rows of the batch."""
+        """The same for some rows of the batch."""
         return Projected(*(each[chosen] for each in vars(self).values()))
 
 
 def attend(projected: Projected, name: str, edit: AttentionEdit, kept: Sequence[Kept]) -> tuple[Tensor, Tensor]:
-    """The layer's output for picture and text, (batch, heads, n, width) each, under ``edit``; keeps what it reads."""
+    """The layer's output for picture and text, (batch, heads, n, width) each, under ``edit``; keeps the tensors that it
+    reads."""
     rows = len(kept)
     keep(projected, name, edit, kept)
     if edit.base is None and edit.own_pair is None:
@@ -76,7 +77,7 @@ def attend(projected: Projected, name: str, edit: AttentionEdit, kept: Sequence[
 
 
 def keep(projected: Projected, name: str, edit: AttentionEdit, kept: Sequence[Kept]) -> None:
-    """Keep what ``edit`` reads of layer ``name``, for each conditional row."""
+    """Keep the tensors that ``edit`` reads from layer ``name``, for each conditional row."""
     own = projected.rows(slice(len(projected.query) - len(kept), None))
     if edit.read_pair:
         for maps, query, key in zip(kept, own.query, own.key, strict=True):
@@ -89,7 +90,7 @@ def keep(projected: Projected, name: str, edit: AttentionEdit, kept: Sequence[Ke
 def word_maps(own: Projected, edit: AttentionEdit) -> Tensor:
     """The text's columns of the picture's rows after injection, (rows, heads, positions, columns), fp32.
 
-    Shares of all keys, the picture's too: a row sums to the text's share.
+    Shares of all keys, including the picture's: a row sums to the text's share.
     """
     scale = own.query.shape[-1] ** -0.5
     query, key = own.query, own.key
@@ -105,8 +106,8 @@ def word_maps(own: Projected, edit: AttentionEdit) -> Tensor:
 
 
 def _log_sum_exp(query: Tensor, key: Tensor) -> Tensor:
-    """Of each query's scores, (rows, heads, positions), a part of the positions at a time; a backward pass recomputes
-    each part."""
+    """Log-sum-exp of each query's scores, (rows, heads, positions), in chunks of positions; the backward pass
+    recomputes each chunk."""
 
     def part(some: Tensor) -> Tensor:
         return (some @ key.transpose(-1, -2)).logsumexp(-1)

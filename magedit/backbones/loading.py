@@ -19,12 +19,12 @@ from magedit.errors import CheckpointError
 
 
 def prepare(checkpoint: str | Path | CheckpointInfo, options: dict[str, Any]) -> tuple[CheckpointInfo, dict[str, Any]]:
-    """The facts about a checkpoint, and the ``options`` of `DiffusionPipeline.from_pretrained` that suit it.
+    """The facts about a checkpoint, and matching ``options`` for `DiffusionPipeline.from_pretrained`.
 
     ``checkpoint`` may have been inspected already. ``vae`` may be a folder, hub id or file, and is loaded.
 
     Raises:
-        CheckpointError: it cannot be edited with, or its VAE cannot be loaded.
+        CheckpointError: it is not supported, or its VAE cannot be loaded.
     """
     options = dict(options)
     found = (
@@ -50,7 +50,7 @@ def prepare(checkpoint: str | Path | CheckpointInfo, options: dict[str, Any]) ->
 
 @contextmanager
 def naming(found: CheckpointInfo) -> Iterator[None]:
-    """Turn errors of diffusers and transformers while loading ``found`` into one CheckpointError that names it."""
+    """Convert errors of diffusers and transformers while loading ``found`` into one CheckpointError that names it."""
     try:
         yield
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
@@ -59,8 +59,7 @@ def naming(found: CheckpointInfo) -> Iterator[None]:
 
 
 def load_vae(name: str, dtype: torch.dtype, checkpoint: CheckpointInfo) -> AutoencoderKL:
-    """A VAE by itself: a folder or hub id (its own, or that of a whole checkpoint), or a single file, for
-    ``checkpoint``.
+    """Load a separate VAE for ``checkpoint``: a folder or hub id (of a VAE or a whole checkpoint), or a single file.
 
     Raises:
         CheckpointError: it cannot be loaded, or is of another kind.
@@ -81,7 +80,7 @@ def load_vae(name: str, dtype: torch.dtype, checkpoint: CheckpointInfo) -> Autoe
 
 
 def _vae_of(name: str, subfolder: str | None, dtype: torch.dtype) -> AutoencoderKL:
-    """Its weights; the variant fp16 if there are no others."""
+    """Load its weights; the variant fp16 if there are no others."""
     try:
         return AutoencoderKL.from_pretrained(name, subfolder=subfolder, torch_dtype=dtype)
     except OSError:
@@ -92,5 +91,5 @@ def correct_size(unet: UNet2DConditionModel, vae: AutoencoderKL) -> None:
     """Set the size in a UNet's config to its training size (`magedit.backbones.checkpoints.inspect.latent_side`)."""
     side = latent_side(unet.config, vae.config)
     if side != unet.config.sample_size:
-        logging.get_logger(__name__).info("sample_size %s is taken as %s", unet.config.sample_size, side)
+        logging.get_logger(__name__).info("sample_size %s is read as %s", unet.config.sample_size, side)
         unet.register_to_config(sample_size=side)

@@ -1,4 +1,4 @@
-"""LoRA files on a checkpoint, for as long as a context lasts or for good."""
+"""LoRA files on a checkpoint, temporarily or merged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from magedit.errors import InvalidParameter
 
 
 class TakesLoras:
-    """For a `Backbone` that is a pipeline of diffusers' with a LoRA loader of its family."""
+    """Mixin for a `Backbone` on a diffusers pipeline with its family's LoRA loader."""
 
     load_lora_weights: Any
     unload_lora_weights: Any
@@ -24,7 +24,7 @@ class TakesLoras:
 
     @contextmanager
     def with_loras(self, loras: Sequence[Lora]) -> Iterator[None]:
-        """Network and text encoders inside have these LoRA files added; they are as before on every exit.
+        """Add these LoRA files to the network and the text encoders inside; removed on every exit.
 
         Raises:
             InvalidParameter: a file cannot be read, or is not for this checkpoint (field ``lora``).
@@ -39,7 +39,7 @@ class TakesLoras:
             self.unload_lora_weights()
 
     def merge_loras(self, loras: Sequence[Lora]) -> None:
-        """Add these LoRA files to the weights for good.
+        """Merge these LoRA files into the weights.
 
         Raises:
             InvalidParameter: see `with_loras`.
@@ -66,7 +66,8 @@ class TakesLoras:
                 ) from error
             if not any(name in adapters for adapters in self.get_list_adapters().values()):
                 raise InvalidParameter(
-                    f"the LoRA {lora.file.stem!r} has nothing for this checkpoint: it was trained on another family",
+                    f"no weight of the LoRA {lora.file.stem!r} applies to this checkpoint: it was trained for "
+                    f"another family",
                     field="lora",
                 )
         self.set_adapters(names, [lora.weight for lora in loras])

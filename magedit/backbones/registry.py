@@ -32,19 +32,19 @@ ADAPTERS: Mapping[Family, Callable[[], Any]] = {
     "sd3": _adapter("sd3", "StableDiffusion3"),
     "flux": _adapter("flux", "Flux"),
 }
-"""Family -> its class, a `Backbone` that diffusers loads; what a family needs is imported with it."""
+"""Family -> its `Backbone` class, loaded by diffusers; imported on demand."""
 
 
 def load_backbone(checkpoint: str | Path | CheckpointInfo, **options: Any) -> Backbone:
     """Load a folder, hub id or single file (``.safetensors``, ``.ckpt``); its configs are read first.
 
     Args:
-        checkpoint: what to load; `CheckpointInfo` where it was inspected before, with the same options.
+        checkpoint: the checkpoint to load, or its `CheckpointInfo` from an earlier inspection with the same options.
         options: as diffusers takes them; ``vae`` may also be a folder, hub id or file, ``safety_checker=None`` leaves
             the checkpoint's own out, and ``variant`` is "fp16" by itself where no other files are there.
 
     Raises:
-        CheckpointError: it cannot be edited with; says in one sentence what it is and what to do.
+        CheckpointError: it is not supported; names its kind and the cure.
     """
     found, options = prepare(checkpoint, options)
     if found.family == "instruct-pix2pix":

@@ -37,8 +37,8 @@ class AsyncClient:
     """Calls one service. Tasks of one event loop can share it; an async context manager."""
 
     def __init__(self, server: str, *, key: str | None = None, timeout_s: float = 60.0, retries: int = RETRIES) -> None:
-        """``key``: the API key, where the service asks for one; ``retries``: how often a call is repeated, with
-        back-off, after no response or one that asks to retry."""
+        """``key``: the API key, if the service requires one; ``retries``: number of retries with back-off, after no
+        response or one that asks to retry."""
         self._retries = retries
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = httpx.AsyncClient(base_url=server.rstrip("/"), headers=headers, timeout=timeout_s)
@@ -72,7 +72,7 @@ class AsyncClient:
         **fields: object,
     ) -> Edit:
         """Submit an edit; arguments and errors are those of `Client.submit`."""
-        # Files are read in a thread: a slow disk must not hold up the loop.
+        # Files are read in a thread: a slow disk must not block the loop.
         call = await asyncio.to_thread(
             submission,
             image,
@@ -124,11 +124,11 @@ class AsyncClient:
     async def stream(self, edit_id: str, *, on_preview: Callable[[Preview], None] | None = None) -> AsyncIterator[Edit]:
         """Yield the edit each time it changes, the last time when it is finished.
 
-        A stream that breaks off or is refused for the moment (429, 503) is resumed where it was.
+        A stream that is interrupted or temporarily refused (429, 503) is resumed.
 
         ``on_preview`` is called with previews of the running edit, about once a second.
 
-        When other edits change a queued one's position and estimate, there is no event: call `get`.
+        No event is sent when other edits change a queued one's position and estimate: call `get`.
 
         Raises:
             ServiceError: there is no such edit, or it was deleted meanwhile (404); or the service did not respond
@@ -168,7 +168,7 @@ class AsyncClient:
                 async for edit in self.stream(edit_id):
                     latest = edit
         except TimeoutError as error:
-            # Not ours: leave it to the caller.
+            # Not raised here: leave it to the caller.
             raise (too_late(edit_id, timeout_s) if scope.expired() else error) from error
         return ended(latest, raise_on_failure=raise_on_failure)
 
@@ -189,7 +189,7 @@ class AsyncClient:
         return tuple(Model.model_validate(each) for each in (await self._call("GET", "/v1/models")).json()["models"])
 
     async def preview(self, edit_id: str) -> Preview | None:
-        """The latest preview of a running edit; None: there is none (yet, or any more)."""
+        """The latest preview of a running edit; None: not available."""
         return preview_in(await self._make(Call("GET", f"/v1/edits/{edit_id}/preview", reads_refusals=True)))
 
     async def result(self, edit_id: str, number: int = 0) -> bytes:
@@ -204,8 +204,8 @@ class AsyncClient:
         """Save a result of a succeeded edit as ``path``, completely or not at all; returns the path.
 
         Raises:
-            ServiceError: it is not there (any more).
-            DamagedFile: its checksum is not the one that the edit names.
+            ServiceError: it is not available.
+            DamagedFile: its checksum differs from the edit's.
         """
         target = Path(path)
         data = await self.result(edit.id, number)

@@ -17,7 +17,7 @@ from .models import Edit, Mask, Preview, Problem, State
 Picture = str | Path | bytes
 
 RETRIES = 3
-"""How often a call is repeated by default."""
+"""Default number of retries."""
 
 BACKOFF_S = 0.25
 """Pause before the first retry, in seconds; doubled each time, plus up to as much again at random."""
@@ -28,7 +28,7 @@ LONGEST_PAUSE_S = 10.0
 POLL_S = 0.5
 """Longest pause between two polls of an edit, in seconds; an unchanged edit is cheap (304)."""
 
-# Fields that are JSON arrays; every other sequence is a field that is repeated.
+# Fields sent as JSON arrays; any other sequence is sent as a repeated field.
 _ARRAYS = frozenset({"regions", "mask_shapes", "points", "box"})
 
 # Statuses after which a retry may succeed (RFC 9110, 15; RFC 6585, 4).
@@ -132,7 +132,7 @@ def listing(state: State | None, limit: int, cursor: str | None) -> Call:
 
 
 def pause_before_retry(attempt: int, retries: int, outcome: httpx.Response | httpx.TransportError) -> float | None:
-    """Seconds to wait before the call is retried; None: it is not.
+    """Seconds to wait before retrying the call; None: do not retry.
 
     Args:
         attempt: number of calls so far. retries: most retries. outcome: the response, or the error in place of one.
@@ -161,7 +161,7 @@ def checked(response: httpx.Response) -> httpx.Response:
 
 
 def outcome_of(call: Call, attempt: int, response: httpx.Response) -> httpx.Response:
-    """The final response, to the call's ``attempt``. Raises ServiceError, unless the call ``reads_refusals``."""
+    """The final response after ``attempt`` attempts. Raises ServiceError, unless the call ``reads_refusals``."""
     if call.reads_refusals:
         return response
     if call.method == "DELETE" and attempt > 1 and response.status_code == httpx.codes.NOT_FOUND:
@@ -171,12 +171,12 @@ def outcome_of(call: Call, attempt: int, response: httpx.Response) -> httpx.Resp
 
 
 def look_pause_s(response: httpx.Response) -> float:
-    """Seconds until the next poll of an edit: what the service asks for, at most `POLL_S`."""
+    """Seconds until the next poll of an edit: the service's `Retry-After`, at most `POLL_S`."""
     return min(POLL_S, retry_after_s(response) or POLL_S)
 
 
 def ended(edit: Edit, *, raise_on_failure: bool) -> Edit:
-    """The finished edit. Raises EditNotSucceeded if it has not succeeded and the caller wants that raised."""
+    """The finished edit. Raises EditNotSucceeded if it failed or was canceled and the caller asked for the error."""
     if raise_on_failure and edit.state != "succeeded":
         raise EditNotSucceeded(edit)
     return edit
@@ -184,7 +184,9 @@ def ended(edit: Edit, *, raise_on_failure: bool) -> Edit:
 
 def too_late(edit_id: str, timeout_s: float | None) -> TimeoutError:
     """The error for an edit that has not finished in time."""
-    return TimeoutError(f"edit {edit_id} has not finished within {timeout_s:g} s; it goes on, `cancel` stops it")
+    return TimeoutError(
+        f"edit {edit_id} has not finished within {timeout_s:g} s; it is still running, `cancel` stops it"
+    )
 
 
 def edit_of(response: httpx.Response) -> Edit:
@@ -193,7 +195,7 @@ def edit_of(response: httpx.Response) -> Edit:
 
 
 def preview_in(response: httpx.Response) -> Preview | None:
-    """The preview in a response; None: there is none now. Raises ServiceError if there is no such edit."""
+    """The preview in a response; None: not available. Raises ServiceError if there is no such edit."""
     if response.status_code == httpx.codes.NOT_FOUND and problem_of(response).code == "no_preview":
         return None
     headers = checked(response).headers
@@ -234,7 +236,7 @@ def _upload(name: str, picture: Picture) -> tuple[str, bytes]:
 
 
 def problem_of(response: httpx.Response) -> Problem:
-    """The problem document of a response; a made-up one where a proxy responded."""
+    """The problem document of a response; a synthetic one if a proxy responded."""
     if response.headers.get("content-type", "").startswith("application/problem+json"):
         return Problem.model_validate_json(response.content)
     return Problem(

@@ -15,7 +15,7 @@ SILENCE_S = 45.0
 """Silence after which a stream is dead, in seconds; the service sends something every 15 s."""
 
 REOPEN_S = 0.5
-"""Pause before a stream that ended normally is reopened, in seconds."""
+"""Pause before reopening a stream that ended normally, in seconds."""
 
 
 OPEN = ServerSentEvent(event="open")
@@ -33,16 +33,16 @@ class Refused(Exception):
 def opening(
     edit_id: str, seen: str, timeout: httpx.Timeout, *, previews: bool = False
 ) -> tuple[str, dict[str, str], httpx.Timeout]:
-    """Path, headers and timeouts of the request that opens a stream behind event ``seen``."""
+    """Path, headers and timeouts of the request that opens a stream after event ``seen``."""
     headers = {"Last-Event-ID": seen} if seen else {}
     asked = "?previews=true" if previews else ""
     return f"/v1/edits/{edit_id}/events{asked}", headers, httpx.Timeout(timeout.connect, read=SILENCE_S)
 
 
 def pause_before_reopening(failures: int, retries: int, error: httpx.TransportError | Refused) -> float:
-    """Seconds to wait before a stream that broke off or was refused is reopened.
+    """Seconds to wait before reopening an interrupted or refused stream.
 
-    Raises ServiceError, or the error that broke it, if reopening is useless or was tried ``retries`` times.
+    Raises ServiceError or the original error if reopening is pointless or was tried ``retries`` times.
     """
     pause_s = pause_before_retry(failures, retries, error.response if isinstance(error, Refused) else error)
     if pause_s is not None:
@@ -61,7 +61,7 @@ def preview_of(event: ServerSentEvent) -> Preview | None:
 
 
 def after(edit: Edit, event: ServerSentEvent) -> Edit:
-    """The edit after an event, which has all of it or only what changes while it runs."""
+    """The edit after an event, which carries the whole edit or only its changing fields."""
     if event.event == "state":
         return Edit.model_validate_json(event.data)
     if event.event != "progress":

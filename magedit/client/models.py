@@ -78,7 +78,7 @@ class Rle(ResponseModel):
 
 
 class MaskCandidate(ResponseModel):
-    """One mask that was found; ``box`` is x, y, width and height, ``polygon`` its rings of points."""
+    """One mask found in the picture; ``box`` is x, y, width and height, ``polygon`` its rings of points."""
 
     score: float
     label: str | None = None
@@ -90,7 +90,7 @@ class MaskCandidate(ResponseModel):
 
 
 class SeenThing(ResponseModel):
-    """One thing that words may have meant; ``chosen``: the mask is of it."""
+    """One thing that matches the words; ``chosen``: included in the mask."""
 
     box: tuple[float, float, float, float]
     score: float
@@ -98,7 +98,7 @@ class SeenThing(ResponseModel):
 
 
 class FoundRegion(MaskCandidate):
-    """The mask of a region that was found when the edit began."""
+    """The mask of a region, found at the start of the edit."""
 
     region: int
     found_by: str
@@ -106,7 +106,7 @@ class FoundRegion(MaskCandidate):
 
 
 class Measures(ResponseModel):
-    """What the edit did and cost; see `EditMeasures` in the service's contract."""
+    """Measures and cost of an edit; see `EditMeasures` in the service's contract."""
 
     before: tuple[Ratios, ...]
     after: tuple[Ratios, ...]
@@ -137,7 +137,7 @@ class Timings(ResponseModel):
 
 
 class File(ResponseModel):
-    """A picture that can be fetched."""
+    """A downloadable picture."""
 
     name: str
     href: str

@@ -38,8 +38,8 @@ class Client:
     """Calls one service. Safe to share between threads; a context manager that closes its connections."""
 
     def __init__(self, server: str, *, key: str | None = None, timeout_s: float = 60.0, retries: int = RETRIES) -> None:
-        """``key``: the API key, where the service asks for one; ``retries``: how often a call is repeated, with
-        back-off, after no response or one that asks to retry."""
+        """``key``: the API key, if the service requires one; ``retries``: number of retries with back-off, after no
+        response or one that asks to retry."""
         self._retries = retries
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = httpx.Client(base_url=server.rstrip("/"), headers=headers, timeout=timeout_s)
@@ -75,15 +75,15 @@ class Client:
         """Submit an edit.
 
         With an ``idempotency_key`` of your own, another process can repeat the call and gets the same edit. ``wait_s``
-        asks the service to answer when the edit is finished, or after so many seconds; keep it below the client's
-        time-out. ``fields`` are any further form fields of `POST /v1/edits`; None leaves one out.
+        asks the service to respond once the edit is finished, or after this many seconds; keep it below the client's
+        timeout. ``fields`` are any further form fields of `POST /v1/edits`; None leaves one out.
 
-        ``masks`` are pictures; ``mask_shapes`` are masks as data, one mapping per region, in place of them or
-        about them. An ``instruction`` stands for prompts and masks that are not given. Without ``image`` the field
-        ``source_edit`` names the edit whose result is edited further.
+        ``masks`` are pictures; ``mask_shapes`` are masks as data, one mapping per region, which replace or refer to
+        them. An ``instruction`` replaces missing prompts and masks. Without ``image`` the field ``source_edit`` names
+        the edit whose result is edited further.
 
         Raises:
-            ServiceError: it was refused; nothing was kept.
+            ServiceError: it was rejected; nothing was stored.
         """
         call = submission(
             image,
@@ -115,16 +115,16 @@ class Client:
         """Find a mask and wait for it.
 
         Args:
-            image: the picture; None: ``source_edit`` names the edit in whose result to look.
+            image: the picture; None: ``source_edit`` names an edit whose result is the picture.
             points: clicks, each x, y and label: 1 on the object, 0 off it.
             box: x, y, width and height around the object.
             words: the object, in place of points and box.
-            idempotency_key: as `submit` has it.
-            wait_s: how long one request waits, in seconds; keep it below the client's time-out.
+            idempotency_key: as for `submit`.
+            wait_s: how long one request waits, in seconds; keep it below the client's timeout.
             fields: any further form fields of `POST /v1/masks`.
 
         Raises:
-            ServiceError: it was refused, or nothing was found; the problem says why.
+            ServiceError: it was rejected, or nothing was found; the problem says why.
         """
         call = mask_submission(
             image,
@@ -166,11 +166,11 @@ class Client:
     def stream(self, edit_id: str, *, on_preview: Callable[[Preview], None] | None = None) -> Iterator[Edit]:
         """Yield the edit each time it changes, the last time when it is finished, from the service's events.
 
-        A stream that breaks off or is refused for the moment (429, 503) is resumed where it was.
+        A stream that is interrupted or temporarily refused (429, 503) is resumed.
 
         ``on_preview`` is called with previews of the running edit, about once a second.
 
-        When other edits change a queued one's position and estimate, there is no event: use `watch`.
+        No event is sent when other edits change a queued one's position and estimate: use `watch`.
 
         Raises:
             ServiceError: there is no such edit, or it was deleted meanwhile (404); or the service did not respond
@@ -213,8 +213,8 @@ class Client:
         """Wait until the edit is finished; ``on_change`` is called each time it changes.
 
         Args:
-            timeout_s: longest wait in seconds; None: no limit. raise_on_failure: raise if it failed or was canceled, in
-            place of returning it.
+            timeout_s: longest wait in seconds; None: no limit. raise_on_failure: raise if it failed or was canceled,
+                instead of returning it.
 
         Raises:
             TimeoutError: it has not finished in time; it keeps running.
@@ -229,7 +229,7 @@ class Client:
         return ended(edit, raise_on_failure=raise_on_failure)
 
     def preview(self, edit_id: str) -> Preview | None:
-        """The latest preview of a running edit; None: there is none (yet, or any more)."""
+        """The latest preview of a running edit; None: not available."""
         return preview_in(self._make(Call("GET", f"/v1/edits/{edit_id}/preview", reads_refusals=True)))
 
     def result(self, edit_id: str, number: int = 0) -> bytes:
@@ -244,15 +244,15 @@ class Client:
         """Save a result of a succeeded edit as ``path``, completely or not at all; returns the path.
 
         Raises:
-            ServiceError: it is not there (any more).
-            DamagedFile: its checksum is not the one that the edit names.
+            ServiceError: it is not available.
+            DamagedFile: its checksum differs from the edit's.
         """
         target = Path(path)
         save(self.result(edit.id, number), edit, number, target)
         return target
 
     def fetch(self, href: str) -> bytes:
-        """The bytes of a file by the ``href`` that the edit names."""
+        """The bytes of a file by its ``href`` in the edit."""
         return self._fetch(href)
 
     def cancel(self, edit_id: str) -> Edit:
@@ -290,7 +290,7 @@ class Client:
         return self._make(Call(method, path, options))
 
     def _make(self, call: Call, *, deadline: float | None = None) -> httpx.Response:
-        """The answer that holds. Raises TimeoutError at ``deadline``, by the monotonic clock."""
+        """The final response. Raises TimeoutError at ``deadline`` (monotonic clock)."""
         attempt = 0
         while True:
             attempt += 1
@@ -313,7 +313,7 @@ class Client:
 
 
 def _left_s(deadline: float | None) -> float:
-    """The seconds until ``deadline``. Raises TimeoutError if there are none."""
+    """The seconds until ``deadline``. Raises TimeoutError if it has passed."""
     if deadline is None:
         return math.inf
     left_s = deadline - time.monotonic()

@@ -1,12 +1,12 @@
 """Parameters of an edit, each defined once: type, bounds, unit, default and source.
 
-`EditConfig` is one flat set of parameters for callers; its bases group them by what reads them, and readers take the
-group alone. The library takes it as it is; the job schema, the HTTP form, the CLI and OpenAPI read bounds, defaults and
-descriptions from its fields. Free of torch.
+`EditConfig` is one flat set of parameters for callers; its bases group them by their reader, which takes only its
+group. The job schema, the HTTP form, the CLI and OpenAPI derive bounds, defaults and descriptions from its fields. Free
+of torch.
 
-Sources: *paper* is MAG-Edit (arXiv 2312.11396), *P2P* Prompt-to-Prompt (arXiv 2208.01626), *NTI* null-text
-inversion (arXiv 2211.09794), *NPI* negative-prompt inversion (arXiv 2305.16807), *direct* Direct Inversion
-(arXiv 2310.01506). What each method is and which parameters it reads: `magedit.methods.registry`.
+Sources: *paper* is MAG-Edit (arXiv 2312.11396), *P2P* Prompt-to-Prompt (arXiv 2208.01626), *NTI* null-text inversion
+(arXiv 2211.09794), *NPI* negative-prompt inversion (arXiv 2305.16807), *direct* Direct Inversion (arXiv 2310.01506).
+Methods and the parameters they read: `magedit.methods.registry`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PRESETS: Mapping[PresetName, Mapping[str, Any]] = MappingProxyType(
             "inject_edit_words": True,
         },
         "balanced": {},
-        # The updates per step grow as the steps get fewer, so that guidance pushes as far in all: 25 x 15 = 10 x 38.
+        # Fewer steps get more updates each, so that the total push stays the same: 25 x 15 = 10 x 38.
         "fast": {"steps": 20, "max_iterations": 38, "gradient_tolerance": 1.0},
         "turbo": {
             "inversion": "virtual",
@@ -46,13 +46,13 @@ PRESETS: Mapping[PresetName, Mapping[str, Any]] = MappingProxyType(
         },
     }
 )
-"""What each preset sets; everything else is the default of `EditConfig`, so that ``balanced`` is these defaults."""
+"""The values set by each preset; everything else keeps the default of `EditConfig`, so that ``balanced`` is empty."""
 
 PRESET_DOC = (
-    "A choice of parameters; those that are given win over it. `exact`: the released program's algorithm (null-text "
-    "inversion, one gradient per guidance update, nothing stopped early). `balanced`: direct inversion, one gradient "
+    "A set of defaults; explicit parameters override it. `exact`: the released program's algorithm (null-text "
+    "inversion, one gradient per guidance update, no early stopping). `balanced`: direct inversion, one gradient "
     "for several updates where it hardly changes. `fast`: `balanced` in 20 steps. `turbo`: 8 steps without inversion; "
-    "on a checkpoint that was distilled for few steps, its own."
+    "on a checkpoint distilled for few steps, the checkpoint's own defaults."
 )
 
 GOVERNED = frozenset(name for preset in PRESETS.values() for name in preset)
@@ -72,9 +72,9 @@ class EditConfig(
     InjectionParameters,
     GuidanceParameters,
 ):
-    """How to edit. A default is the paper's or the named source's, where its description gives no other; step windows
-    scale with ``steps``. `EditConfig.preset` gives other starting points. What is not ``given`` takes, in an edit, the
-    defaults of the edit's kind (`magedit.prompts.kinds`), as in the service."""
+    """The parameters of an edit. Defaults are the paper's or the named source's unless the description says otherwise;
+    step windows scale with ``steps``. `EditConfig.preset` gives other starting points. In an edit, parameters that are
+    not ``given`` take the defaults of the edit's kind (`magedit.prompts.kinds`), as in the service."""
 
     def __new__(cls, **given: object) -> Self:
         refuse_renamed("EditConfig", given, RENAMED)
@@ -82,14 +82,14 @@ class EditConfig(
 
     @classmethod
     def preset(cls, name: PresetName, **given: Any) -> Self:
-        """The configuration of preset ``name``; parameters that are ``given`` win over it."""
+        """The configuration of preset ``name``; ``given`` parameters override it."""
         config = cls(**{**PRESETS[name], **given})
-        # `exact` is the released program's algorithm, whatever kind of edit it is: nothing is open.
+        # `exact` is the released program's algorithm for every kind of edit: all parameters count as given.
         return replace(config) if name == "exact" else config
 
     @property
     def variants(self) -> tuple[Self, ...]:
-        """The configuration of each result, in order: for each seed every strength; all else is the same."""
+        """The configuration of each result, in order: every strength for each seed; all else is equal."""
         return tuple(
             replace(self, seed=(self.seed + k) % (SEED_MAX + 1), strength=strength, n=1, sweep=())
             for k in range(self.n)

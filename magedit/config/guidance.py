@@ -13,7 +13,7 @@ from magedit.config.types import ConstraintName, Denominator, Fraction
 
 STRENGTH_POWER = 1.5
 """Power of `strength` in the step size and in the number of guidance updates. Measured on the demo's edits: the token
-ratio rises by like amounts with each tenfold of the total push, most of it below a tenth of the paper's."""
+ratio rises about equally with each tenfold increase of the total push, mostly below a tenth of the paper's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class GuidanceParameters(SamplingParameters):
     strength: Annotated[
         Fraction,
         Doc(
-            "How far guidance goes: multiplies `guidance_step_size` and `max_iterations` by its power 1.5 each, so "
+            "Strength of guidance: multiplies `guidance_step_size` and `max_iterations` by strength^1.5 each, so "
             "that the total push grows with its cube; the words' ratio grows with the logarithm of the push. 0: the "
             "unguided edit."
         ),
@@ -35,13 +35,16 @@ class GuidanceParameters(SamplingParameters):
     ] = ()
     constraint: Annotated[
         ConstraintName,
-        Doc("What guidance maximises inside the mask: `token` ratio, `spatial` ratio, or `both` (paper 4.2)."),
+        Doc(
+            "The objective that guidance maximises inside the mask: `token` ratio, `spatial` ratio, or `both` (paper "
+            "4.2)."
+        ),
     ] = "token"
     denominator: Annotated[
         Denominator | None,
         Doc(
-            "With joint attention, what a word's share of a position is measured by: `text`, the prompt's tokens "
-            "(arXiv 2507.01496), or `joint`, all that the position attends to, the picture as well. Empty: the "
+            "With joint attention, the denominator of a word's share: `text`, the attention to the prompt's tokens "
+            "(arXiv 2507.01496), or `joint`, all attention of the position, including the picture. Empty: the "
             "checkpoint's own, else `text`."
         ),
     ] = None
@@ -78,16 +81,16 @@ class GuidanceParameters(SamplingParameters):
         Le(100.0),
         Doc(
             "End a step's guidance once the edit words' attention inside their mask is this many times that of an "
-            "equal area outside, where it is strongest: a word that is there already needs no guidance, one that "
-            "wavers between two things does; 0: never (paper)."
+            "equal area outside, where it is strongest: a word already in place needs no guidance, one that wavers "
+            "between two things does; 0: never (paper)."
         ),
     ] = 0.0
     guided_fraction: Annotated[Fraction, Doc("Leading fraction of the steps that is guided (paper: 25 of 50).")] = 0.5
     guided_from: Annotated[
         Fraction,
         Doc(
-            "Leading fraction of the steps that guidance leaves out (paper: 0): at the highest noise the words' maps "
-            "do not tell yet where a thing is."
+            "Leading fraction of the steps without guidance (paper: 0): at the highest noise, the words' maps do not "
+            "locate things yet."
         ),
     ] = 0.0
     token_weight: Annotated[float, Ge(0.0), Le(100.0), Doc("Weight of the token-ratio loss with `both`.")] = 1.0
@@ -98,8 +101,8 @@ class GuidanceParameters(SamplingParameters):
     inject_edit_words: Annotated[
         bool,
         Doc(
-            "Inject the source's maps into the edit words as well. An injected map is a constant, so that guidance "
-            "cannot move words that both prompts share; without it the edit words keep their own maps while guided."
+            "Inject the source's maps into the edit words as well. An injected map is constant, so that guidance "
+            "cannot move words that both prompts share; if false, the edit words keep their own maps while guided."
         ),
     ] = False
 

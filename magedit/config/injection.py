@@ -20,8 +20,8 @@ class InjectionParameters(SamplingParameters):
     injection: Annotated[
         InjectionName,
         Doc(
-            "What the edit takes over from the source. P2P cross attention: `refine` aligns the prompts, `replace` "
-            "swaps words one for one. `pnp`, with `mag-edit`: features and self attention as method `pnp`."
+            "What the edit reuses from the source. P2P cross attention: `refine` aligns the prompts, `replace` "
+            "swaps words one for one. `pnp`, with `mag-edit`: features and self attention as in method `pnp`."
         ),
     ] = "refine"
     cross_replace: Annotated[
@@ -49,8 +49,8 @@ class InjectionParameters(SamplingParameters):
     local_blend: Annotated[
         Fraction | None,
         Doc(
-            "P2P's LocalBlend: only where the edit words' maps exceed this share of their maximum does the edit differ "
-            "from the source (P2P: 0.3). Empty: everywhere."
+            "P2P's LocalBlend: the edit differs from the source only where the edit words' maps exceed this share of "
+            "their maximum (P2P: 0.3). Empty: everywhere."
         ),
     ] = None
     feature_replace: Annotated[
@@ -59,7 +59,7 @@ class InjectionParameters(SamplingParameters):
 
     @property
     def on_pnp(self) -> bool:
-        """Whether the source enters as PnP's features and not as Prompt-to-Prompt's maps."""
+        """Whether PnP's features are injected instead of Prompt-to-Prompt's maps."""
         return self.method == "pnp" or (self.method == "mag-edit" and self.injection == "pnp")
 
     @property

@@ -1,4 +1,4 @@
-"""Parameters that a single inversion reads. Free of torch."""
+"""Parameters of single inversions. Free of torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class NullTextParameters(SamplingParameters):
     """Inversion `null-text`: how the unconditional embedding is optimised."""
 
     null_text_iterations: Annotated[
-        int, Ge(1), Le(100), Doc("Adam updates of the unconditional embedding per step, at most (NTI: 10).")
+        int, Ge(1), Le(100), Doc("Maximum number of Adam updates of the unconditional embedding per step (NTI: 10).")
     ] = 10
     null_text_learning_rate: Annotated[
         float, Ge(0.0), Le(1.0), Doc("Adam's learning rate, falling by 1 % of it per step (NTI: 1e-2).")
@@ -30,14 +30,17 @@ class NullTextParameters(SamplingParameters):
 
 @dataclass(frozen=True, kw_only=True)
 class ProximalParameters(SamplingParameters):
-    """Inversion `proximal`: what remains of the guidance."""
+    """Inversion `proximal`: thresholding of the guidance."""
 
     proximal_norm: Annotated[
         ProximalNorm,
-        Doc("`proximal`: `l0` drops what is below the threshold, `l1` takes the threshold off the rest as well."),
+        Doc(
+            "`proximal`: `l0` (hard threshold) drops values below the threshold, `l1` (soft threshold) also "
+            "subtracts it from the rest."
+        ),
     ] = "l0"
     proximal_quantile: Annotated[
-        Fraction, Doc("Share of the guidance that `proximal` drops, the smallest first (arXiv 2306.05414: 0.7).")
+        Fraction, Doc("Quantile of the guidance below which `proximal` drops values (arXiv 2306.05414: 0.7).")
     ] = 0.7
     proximal_reconstruction: Annotated[
         Fraction,

@@ -1,4 +1,4 @@
-"""LoRA files of a folder by name, with a weight each (Hu et al., arXiv 2106.09685). Free of torch."""
+"""LoRA files in a folder by name, each with a weight (Hu et al., arXiv 2106.09685). Free of torch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LoraSpec = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]{0,63}(:-?[0-4](\
 
 @dataclass(frozen=True)
 class Lora:
-    """A LoRA file and its weight; 1 is as it was trained."""
+    """A LoRA file and its weight; 1: as trained."""
 
     file: Path
     weight: float = 1.0
@@ -50,16 +50,16 @@ def names_in(folder: Path | None) -> tuple[str, ...]:
 
 
 def check_loras(specs: Iterable[str], offered: Collection[str], model: str) -> None:
-    """Whether ``model`` offers each of ``specs``, and none is named twice.
+    """Check that ``model`` offers each of ``specs`` and that their names are distinct.
 
     Raises:
-        InvalidParameter: names the one that does not fit, and what there is.
+        InvalidParameter: a name is unknown or repeated; lists the available ones.
     """
     seen: set[str] = set()
     for spec in specs:
         name, _ = read_spec(spec)
         if name not in offered:
-            there = f"it has {', '.join(offered)}" if offered else "it has none (MAGEDIT_LORA_DIR)"
+            there = f"it has {', '.join(offered)}" if offered else "it has no LoRAs (MAGEDIT_LORA_DIR)"
             raise InvalidParameter(f"model {model!r} has no LoRA {name!r}; {there}", field="lora")
         if name in seen:
             raise InvalidParameter(f"LoRA {name!r} is named twice: add up its weights", field="lora")
@@ -70,7 +70,7 @@ def find_loras(specs: Iterable[str], folder: Path | None) -> tuple[Lora, ...]:
     """The files of checked ``specs`` in ``folder``, in their order; those of weight 0 are left out.
 
     Raises:
-        InvalidParameter: a file is gone.
+        InvalidParameter: a file no longer exists.
     """
     read = [read_spec(spec) for spec in specs]
     check_loras(specs, names_in(folder), "this checkpoint")
@@ -79,7 +79,7 @@ def find_loras(specs: Iterable[str], folder: Path | None) -> tuple[Lora, ...]:
 
 
 def identity(loras: Iterable[Lora]) -> list[tuple[str, int, int, float]]:
-    """What tells these files and weights from others: name, size, time of the last change."""
+    """Identity of these files and weights: name, size, modification time."""
     found = []
     for each in loras:
         about = each.file.stat()

@@ -1,4 +1,4 @@
-"""How masks are read, and how results are put into the picture. Free of torch."""
+"""Parameters of masks, the working crop and paste-back. Free of torch."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class MaskParameters(SamplingParameters):
     mask_softness: Annotated[
         MaskSoftness,
         Doc(
-            "What grey in a mask means. `none`: 128 and more is edited. `strength`: how much a pixel may change. One "
-            "of strength s, 0..1, follows the source until the share s of the steps is left (Differential Diffusion, "
-            "arXiv 2306.00950); pixels of strength 0 stay as they are, without a margin."
+            "Meaning of grey in a mask. `none`: values of 128 and more are edited. `strength`: how much a pixel may "
+            "change. A pixel of strength s, 0..1, follows the source until the share s of the steps is left "
+            "(Differential Diffusion, arXiv 2306.00950); pixels of strength 0 do not change, without a margin."
         ),
     ] = "none"
     crop_context: Annotated[
@@ -41,7 +41,8 @@ class MaskParameters(SamplingParameters):
         Ge(0.0),
         Le(0.25),
         Doc(
-            "Width of the edge in which the result fades into the input around the mask, as a fraction of the working "
+            "Width of the border around the mask in which the result fades into the input, as a fraction of the "
+            "working "
             "crop's side (default: one latent cell of SD at 512 px, 1/64). Beyond it no pixel changes."
         ),
     ] = 1 / 64

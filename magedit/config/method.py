@@ -1,4 +1,4 @@
-"""Parameters that a single method reads. Free of torch."""
+"""Parameters of single methods. Free of torch."""
 
 from __future__ import annotations
 
@@ -14,32 +14,35 @@ from magedit.config.types import Fraction, MaskSource
 
 @dataclass(frozen=True, kw_only=True)
 class OwnMaskParameters(SamplingParameters):
-    """Method `diffedit`: the mask that it finds itself."""
+    """Method `diffedit`: its computed mask."""
 
     mask_source: Annotated[
         MaskSource,
         Doc(
-            "`own`, with `diffedit`: the edit's mask is where the two prompts' noise estimates differ, inside the "
-            "given mask. `given`: the given mask itself."
+            "`own`, with `diffedit`: compute the mask from the difference of the two prompts' noise estimates, "
+            "inside the given mask. `given`: use the given mask."
         ),
     ] = "given"
     mask_maps: Annotated[
-        int, Ge(1), Le(100), Doc("Noises over which DiffEdit's own mask is averaged (arXiv 2210.11427: 10).")
+        int,
+        Ge(1),
+        Le(100),
+        Doc("Number of noise samples over which DiffEdit's own mask is averaged (arXiv 2210.11427: 10)."),
     ] = 10
     mask_ratio: Annotated[
         float,
         Ge(0.1),
         Le(20.0),
         Doc(
-            "Contrast at which DiffEdit's own mask is 1, in means over the picture (published program: 3); it counts "
-            "as mask from 0.5 on."
+            "Contrast at which DiffEdit's own mask reaches 1, in multiples of the picture's mean (published program: "
+            "3); values from 0.5 on belong to the mask."
         ),
     ] = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class TuningParameters(SamplingParameters):
-    """Method `sine`: how a copy of the model is tuned on the picture."""
+    """Method `sine`: tuning of a copy of the model on the picture."""
 
     tune_steps: Annotated[
         int, Ge(1), Le(20_000), Doc("`sine`: training steps of the model's copy (published program: thousands).")

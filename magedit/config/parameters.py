@@ -1,4 +1,4 @@
-"""Base of parameter dataclasses: bounds checked on construction, given fields, readable `help`."""
+"""Base of parameter dataclasses: validation on construction, explicitly given fields, readable `help`."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _GIVEN = "_given"
 class Parameters:
     """Base of the dataclasses that `parameters` decorates."""
 
-    # A slot, so that neither `vars` nor a record of the values holds it.
+    # A slot, so that it appears neither in `vars` nor in a record of the values.
     __slots__ = (_GIVEN,)
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def __post_init__(self) -> None:
-        """Hold every value against its type and bounds; what stands for a value of the type becomes one.
+        """Validate every value against its type and bounds, and coerce equivalent values.
 
         Raises:
-            InvalidParameter: a value is not what its field takes; names all such fields.
+            InvalidParameter: values of the wrong type or out of bounds; names all such fields.
         """
-        # Not field by field: every look at an edit makes several of these.
+        # One assignment, not field by field: every read of an edit creates several of these.
         values = dict(vars(self))
         try:
             checked = vars(_model(cast("Any", type(self))).model_validate(values))
@@ -46,13 +46,13 @@ class Parameters:
 
     @property
     def given(self) -> frozenset[str]:
-        """The parameters that were passed when this was made. All of them for a copy (`dataclasses.replace`) and for
-        what was read from a record: nothing of it is open."""
+        """The explicitly passed parameters; all of them for copies (`dataclasses.replace`) and for values read from a
+        record."""
         every = frozenset(self.__dataclass_fields__)
         return cast("frozenset[str]", getattr(self, _GIVEN, every))
 
     def closed(self) -> Self:
-        """A copy of which every parameter is ``given``: nothing of it is left to the kind of edit."""
+        """A copy with every parameter ``given``, so that the kind of edit sets none of them."""
         return replace(self)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -60,13 +60,14 @@ class Parameters:
         return {**vars(self), _GIVEN: self.given}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take over what `__getstate__` gave."""
+        """Restore the state of `__getstate__`."""
         for name, value in state.items():
             object.__setattr__(self, name, value)
 
 
 def parameters(cls: type[T]) -> type[T]:
-    """Class decorator, above ``@dataclass``: its instances know what they were given, and `help` lists the fields."""
+    """Class decorator, above ``@dataclass``: instances record which parameters were given, and `help` lists the
+    fields."""
     make = cast("Callable[..., None]", cls.__init__)
 
     def make_and_remember(self: T, **values: Any) -> None:
@@ -84,20 +85,20 @@ def parameters(cls: type[T]) -> type[T]:
 
 
 def names_of(group: type[Parameters]) -> tuple[str, ...]:
-    """The parameters that ``group`` adds to those of its bases."""
+    """The parameters that ``group`` adds to its bases."""
     return tuple(inspect.get_annotations(group))
 
 
 @cache
 def _model(cls: Any) -> type[BaseModel]:
-    """A model of the same fields: its validation is the form's, message for message."""
+    """A pydantic model of the same fields, so that messages match the HTTP form's."""
     hints = get_type_hints(cls, include_extras=True)
     declared: dict[str, Any] = {field.name: (hints[field.name], ...) for field in fields(cls)}
     return create_model(cls.__name__, __config__=ConfigDict(extra="forbid"), **declared)
 
 
 def invalid_parameter(error: ValidationError, *, under: str = "") -> InvalidParameter:
-    """The error of this library that names all that ``error`` does, as parts of the parameter ``under``."""
+    """Convert ``error`` into an error of this library, with fields named as parts of parameter ``under``."""
     problems = error.errors(include_url=False)
     named = [".".join(str(part) for part in ((under,) * bool(under) + tuple(each["loc"]))) for each in problems]
     told = "; ".join(
@@ -142,7 +143,7 @@ def _documented(cls: type[Parameters]) -> Iterator[str]:
 
 
 def _metadata(hint: Any) -> list[Any]:
-    """What annotates a type and, of an optional one, its value."""
+    """The annotations of a type and, if it is optional, of its value type."""
     extras = list(getattr(hint, "__metadata__", ()))
     of = get_args(hint)[0] if extras else hint
     if type(None) in get_args(of):

@@ -1,4 +1,4 @@
-"""How an edit is sampled: method, inversion, steps, guidance scale, noise. Free of torch."""
+"""Sampling parameters of an edit: method, inversion, steps, guidance scale, noise. Free of torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from magedit.config.parameters import Parameters
 from magedit.config.types import Fraction, InversionName, MethodName
 
 SEED_MAX = 2**63 - 1
-"""Largest seed: what torch and JSON readers with 64-bit integers both take."""
+"""Largest seed that both torch and JSON parsers with 64-bit integers accept."""
 
 NEGATIVE_PROMPT_MAX = 1000
 """Longest negative prompt, in characters."""
@@ -23,22 +23,22 @@ NEGATIVE_PROMPT_MAX = 1000
 SKIPPED: Mapping[MethodName, float] = MappingProxyType(
     {"blended-latent": 0.25, "diffedit": 0.5, "instruct-edit": 0.5, "flow-edit": 0.34}
 )
-"""`skip_fraction` of the methods that have one, from their papers."""
+"""Default `skip_fraction` by method, from the papers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingParameters(Parameters):
-    """Sampling; every method reads it."""
+    """Sampling parameters, read by every method."""
 
     method: Annotated[
         MethodName,
-        Doc("The editing method; `GET /v1/methods` tells what each is, reads and costs."),
+        Doc("The editing method; `GET /v1/methods` lists them with their parameters and cost."),
     ] = "mag-edit"
     inversion: Annotated[
         InversionName,
-        Doc("How the image becomes a latent trajectory, for methods that invert."),
+        Doc("The inversion of the image into a latent trajectory, for methods that invert."),
     ] = "direct"
-    steps: Annotated[int, Ge(2), Le(250), Doc("DDIM steps T of inversion and of sampling.")] = 50
+    steps: Annotated[int, Ge(2), Le(250), Doc("Number of DDIM steps T of inversion and sampling.")] = 50
     guidance_scale: Annotated[float, Ge(1.0), Le(30.0), Doc("Classifier-free guidance scale; 1 turns it off.")] = 7.5
     source_guidance_scale: Annotated[
         float,
@@ -50,28 +50,28 @@ class SamplingParameters(Parameters):
         float,
         Ge(1.0),
         Le(10.0),
-        Doc("`instruct-pix2pix`, `magicbrush`: guidance by the picture (arXiv 2211.09800: 1.5)."),
+        Doc("`instruct-pix2pix`, `magicbrush`: image guidance scale (arXiv 2211.09800: 1.5)."),
     ] = 1.5
     negative_prompt: Annotated[
         str,
         MaxLen(NEGATIVE_PROMPT_MAX),
         Doc(
-            "What the edit is steered away from: the unconditional half's prompt in the edit branch, in place of the "
+            "What to steer the edit away from: prompt of the unconditional half in the edit branch, in place of the "
             "inversion's."
         ),
     ] = ""
     skip_fraction: Annotated[
         Fraction | None,
         Doc(
-            "Leading fraction of the steps that is left out: the edit starts from the source at that noise level. "
-            "Empty: the method's own (`blended-latent` 0.25, `diffedit` and `instruct-edit` 0.5, `flow-edit` 0.34)."
+            "Leading fraction of the steps to skip: the edit starts from the source at that noise level. Empty: the "
+            "method's default (`blended-latent` 0.25, `diffedit` and `instruct-edit` 0.5, `flow-edit` 0.34)."
         ),
     ] = None
     lora: Annotated[
         tuple[LoraSpec, ...],
         MaxLen(LORAS_MAX),
         Doc(
-            "LoRA of the model with its weight, `name:0.8`; without a weight 1. For this edit and its inversion. "
+            "LoRA of the model with its weight, `name:0.8` (default weight 1), for this edit and its inversion. "
             "`GET /v1/models` lists the names."
         ),
     ] = ()
@@ -80,8 +80,8 @@ class SamplingParameters(Parameters):
         Ge(0),
         Le(11),
         Doc(
-            "Last layers of CLIP's text encoder that are left out, counted as in diffusers: 1 is what other programs "
-            "call clip skip 2. For this edit and its inversion."
+            "Number of last layers of CLIP's text encoder to skip, counted as in diffusers (1 is called clip skip 2 "
+            "elsewhere), for this edit and its inversion."
         ),
     ] = 0
     eta: Annotated[
@@ -93,14 +93,14 @@ class SamplingParameters(Parameters):
         Ge(0),
         Le(SEED_MAX),
         Doc(
-            "Seed of the fresh noise. 0: methods that invert begin with the noise that inversion found, as published; "
-            "any other: inside the mask `variation` of it is drawn from the seed. `blended-latent` always draws."
+            "Seed of the fresh noise. 0: methods that invert start from the inverted noise, as published; otherwise "
+            "the share `variation` of the noise inside the mask is drawn from the seed. `blended-latent` always draws."
         ),
     ] = 0
     variation: Annotated[
         Fraction,
         Doc(
-            "Share v of fresh noise with which an edit begins inside the mask, where `seed` is not 0: the noise of the "
+            "Share v of fresh noise inside the mask at the start of an edit, if `seed` is not 0: the noise of the "
             "inverted latent becomes sqrt(1 - v^2) noise + v fresh, at the same level."
         ),
     ] = 1.0
@@ -108,11 +108,11 @@ class SamplingParameters(Parameters):
         int,
         Ge(1),
         Le(64),
-        Doc("Results of one edit, with the seeds `seed`, `seed` + 1, ...; they share one inversion."),
+        Doc("Number of results of one edit, with the seeds `seed`, `seed` + 1, ...; they share one inversion."),
     ] = 1
 
     @property
     def skipped_steps(self) -> int:
-        """Number of leading steps that are left out; at least one step is taken."""
+        """Number of skipped leading steps; at least one step remains."""
         fraction = SKIPPED.get(self.method, 0.0) if self.skip_fraction is None else self.skip_fraction
         return min(int(fraction * self.steps), self.steps - 1)

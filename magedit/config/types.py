@@ -1,4 +1,4 @@
-"""Types of an edit's parameters: the choices of each, and a region. Free of torch."""
+"""Types of an edit's parameters: enumerations and regions. Free of torch."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ WORD_MAX = 100
 """Longest edit word or phrase, in characters."""
 
 WORDS_MAX = 16
-"""Edit words of one region, at most."""
+"""Most edit words of one region."""
 
 Fraction = Annotated[float, Ge(0.0), Le(1.0)]
 Word = Annotated[str, MaxLen(WORD_MAX)]
 
 
 RENAMED: Mapping[str, str] = MappingProxyType({"scale": "guidance_step_size"})
-"""Parameters by an earlier name; it is refused with the present one."""
+"""Parameters by former name; errors name the current one."""
 
 RENAMED_IN_REGION: Mapping[str, str] = MappingProxyType({"strength": "weight"})
-"""The same of a region's."""
+"""The same for regions."""
 
 
 def refuse_renamed(owner: str, given: Iterable[str], renamed: Mapping[str, str]) -> None:
-    """Raise TypeError that names the present name if a ``given`` one is an earlier name."""
+    """Raise TypeError with the current name if a ``given`` one is a former name."""
     for name in given:
         if name in renamed:
             raise TypeError(f"{owner} has no parameter {name!r}: it is now {renamed[name]!r}")
@@ -62,7 +62,7 @@ def refuse_renamed(owner: str, given: Iterable[str], renamed: Mapping[str, str])
 @parameters
 @dataclass(frozen=True, kw_only=True)
 class Region(Parameters):
-    """One place to edit: the words that must win inside its mask. Masks pair with regions by position."""
+    """One area to edit: the words that must win inside its mask. Masks pair with regions by position."""
 
     def __new__(cls, **given: object) -> Self:
         refuse_renamed("Region", given, RENAMED_IN_REGION)
@@ -74,21 +74,21 @@ class Region(Parameters):
         Doc(
             "Whole words of the target prompt that must win cross attention inside the mask (S* of the paper, 4.2). "
             "`word[2]` picks the second occurrence. Empty: the phrases that the target prompt adds to the source "
-            "prompt, a new quality with the thing it is of."
+            "prompt; a new quality includes its noun."
         ),
     ] = ()
     negative_words: Annotated[
         tuple[Word, ...],
         MaxLen(WORDS_MAX),
         Doc(
-            "Words of the target prompt whose token ratio is pushed down inside the mask; for extreme changes. A word "
-            "that the target prompt replaces has no attention in the edit: name it in `negative_prompt`."
+            "Words of the target prompt whose token ratio is pushed down inside the mask; for extreme changes. A "
+            "word that the target prompt replaces has no attention in the edit: put it in `negative_prompt` instead."
         ),
     ] = ()
     weight: Annotated[Fraction, Doc("Weight of this region's loss relative to the other regions, 0..1.")] = 1.0
 
     def __post_init__(self) -> None:
-        """As every parameter; one word or phrase by itself is a tuple of one."""
+        """Validate as other parameters do; a single word or phrase becomes a tuple."""
         for name in ("words", "negative_words"):
             if isinstance(value := getattr(self, name), str):
                 object.__setattr__(self, name, (value,))

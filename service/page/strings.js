@@ -5,12 +5,12 @@ const count = (number, one, many) => `${number} ${number === 1 ? one : many}`;
 
 const WARNINGS = {
   poor_reconstruction:
-    "The model cannot redraw this area of your picture, even without an edit. Expect a smear. Use a model that was trained on pictures like yours.",
+    "The model cannot redraw this area of your picture, even without an edit. Expect a smear. Use a model trained on pictures like yours.",
   no_guidance_effect: "Guidance changed hardly anything here. Try more strength.",
   likely_to_fail:
     "The model does not see these words inside the mask. This edit will probably fail. Use a larger mask or other words.",
   no_effect: "Almost nothing changed inside the mask. Try more strength.",
-  safety: "The model's safety filter objects to this result. Look at it before you show it to anybody.",
+  safety: "The model's safety filter flagged this result. Review it before you share it.",
   reading_unsure: "It is not clear which words belong to the mask. Check the words above.",
   words_left_out: "There are too many new words. Some of them were left out.",
   weights_unused: "The weights in the second description have no effect with this method.",

@@ -42,10 +42,10 @@ def test_an_edit_without_effect_and_a_flagged_one_are_warned_of() -> None:
     still, flagged = assess(measures)
     assert (still.code, flagged.code, flagged.field) == ("no_effect", "safety", None)
     assert still.message.startswith("result 0 hardly differs from the picture inside the mask (by less than ")
-    assert "objects to result 1: look at it" in flagged.message
+    assert "flagged result 1: review it" in flagged.message
 
 
-def test_what_can_be_done_without_effect_is_a_parameter_of_the_method() -> None:
+def test_advice_names_a_parameter_of_the_method() -> None:
     (warning,) = assess(EditMeasures(results=(replace(result(inside=0.4), method="instruct-edit"),)))
     assert (warning.code, warning.field) == ("no_effect", "skip_fraction")
     assert "lower `skip_fraction`" in warning.message

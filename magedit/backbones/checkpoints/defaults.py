@@ -1,4 +1,4 @@
-"""A checkpoint's own defaults of an edit's parameters, checked. Free of torch."""
+"""Validation of a checkpoint's default parameters. Free of torch."""
 
 from __future__ import annotations
 
@@ -21,16 +21,13 @@ def check_defaults(defaults: Mapping[str, Any]) -> None:
     for name, value in own.items():
         if isinstance(value, Mapping) and name not in parameters:
             raise CheckpointError(
-                f"its edit_defaults (model_index.json) name a method {name!r}, which is none: use one of "
-                f"{', '.join(methods)}"
+                f"its edit_defaults (model_index.json) name an unknown method {name!r}: use one of {', '.join(methods)}"
             )
     for values in (own, *(defaults[name] for name in methods if name in defaults)):
         try:
             EditConfig(**values)
         except (InvalidEdit, TypeError) as error:
-            raise CheckpointError(
-                f"its edit_defaults (model_index.json) are no parameters of an edit: {error}"
-            ) from error
+            raise CheckpointError(f"its edit_defaults (model_index.json) have unknown parameters: {error}") from error
 
 
 __all__ = ["check_defaults"]

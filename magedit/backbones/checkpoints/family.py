@@ -26,9 +26,9 @@ _ODD_CHANNELS: Final[Mapping[int, Family]] = {9: "inpainting", 5: "depth", 7: "u
 class Kind:
     """Facts about a family.
 
-    ``problem``: why it cannot be edited with, and what to do; None: it can. ``parts``: what a checkpoint must have.
-    ``packed``: latent cells along the side of what the network takes as one position. ``map_cells``: those of a
-    position of the maps that guidance reads unless the checkpoint says else; None: as many as of the network's.
+    ``problem``: why it is unsupported, and what to do; None: supported. ``parts``: what a checkpoint must have.
+    ``packed``: latent cells along the side of one position of the network. ``map_cells``: the same for the maps that
+    guidance reads, unless the checkpoint overrides it; None: as for the network.
     """
 
     title: str
@@ -55,24 +55,18 @@ KINDS: Final[Mapping[Family, Kind]] = {
     "sd2": Kind("Stable Diffusion 2.x"),
     "sd": Kind("a checkpoint of Stable Diffusion's layout"),
     "instruct-pix2pix": Kind("an InstructPix2Pix checkpoint"),
-    "inpainting": Kind(
-        "an inpainting checkpoint", "its UNet takes the mask as input; use the base model that it was made from"
-    ),
-    "depth": Kind(
-        "a depth-to-image checkpoint", "its UNet takes a depth map as input; use the base model that it was made from"
-    ),
-    "upscaling": Kind("an upscaling checkpoint", "it enlarges pictures; use a text-to-image checkpoint"),
-    "unclip": Kind(
-        "an unCLIP checkpoint", "it takes picture embeddings as input; use the base model that it was made from"
-    ),
+    "inpainting": Kind("an inpainting checkpoint", "its UNet takes the mask as input; use its base model"),
+    "depth": Kind("a depth-to-image checkpoint", "its UNet takes a depth map as input; use its base model"),
+    "upscaling": Kind("an upscaling checkpoint", "it is an upscaler; use a text-to-image checkpoint"),
+    "unclip": Kind("an unCLIP checkpoint", "it takes image embeddings as input; use its base model"),
     "lcm": Kind("a latent consistency model"),
     "turbo": Kind("a Turbo checkpoint"),
     "sdxl": Kind("Stable Diffusion XL", parts=(*_PARTS, "text_encoder_2", "tokenizer_2")),
-    "refiner": Kind("a Stable Diffusion XL refiner", "it refines what the base model drew; use the base model"),
+    "refiner": Kind("a Stable Diffusion XL refiner", "it refines the base model's output; use the base model"),
     "sd3": Kind("Stable Diffusion 3", parts=_TWO_ENCODERS, map_cells=None),
     "flux": _flux(),
-    "flux-schnell": _flux("it was distilled to a few steps without guidance, which cannot be inverted; use FLUX.1-dev"),
-    "flux-control": _flux("its transformer takes further pictures as input (Fill, Canny, Depth); use FLUX.1-dev"),
+    "flux-schnell": _flux("it was distilled to a few steps without guidance and cannot be inverted; use FLUX.1-dev"),
+    "flux-control": _flux("its transformer takes additional pictures as input (Fill, Canny, Depth); use FLUX.1-dev"),
     "other": Kind("a checkpoint of another kind", TAKEN),
 }
 
@@ -116,7 +110,7 @@ def _family_of_unet(index: Mapping[str, Any], unet: Mapping[str, Any], scheduler
 
 
 def family_of_keys(keys: frozenset[str], shapes: Mapping[str, tuple[int, ...]]) -> tuple[Family, str | None]:
-    """The family of a single file by its tensors' names and, where known, shapes; why it cannot be edited with."""
+    """The family of a single file by its tensors' names and shapes, where known; or why it is unsupported."""
 
     def has(part: str) -> bool:
         return any(part in key for key in keys)
@@ -127,11 +121,11 @@ def family_of_keys(keys: frozenset[str], shapes: Mapping[str, tuple[int, ...]]) 
     if not has("model.diffusion_model.input_blocks."):
         for part, what in (("lora_", "a LoRA"), (".lora", "a LoRA"), ("control_model.", "a ControlNet")):
             if has(part):
-                return "other", f"the file is {what}, no whole checkpoint; {TAKEN}"
+                return "other", f"the file is {what}, not a whole checkpoint; {TAKEN}"
         if has("decoder.conv_in") or has("decoder.up."):
             return (
                 "other",
-                "the file is a VAE alone; MAGEDIT_VAE takes it, beside a whole MAGEDIT_CHECKPOINT",
+                "the file is only a VAE; set MAGEDIT_VAE to it, and MAGEDIT_CHECKPOINT to a whole checkpoint",
             )
         return "other", f"the file is not a whole checkpoint; {TAKEN}"
     is_xl = has("conditioner.embedders.")
@@ -142,7 +136,7 @@ def family_of_keys(keys: frozenset[str], shapes: Mapping[str, tuple[int, ...]]) 
     text = ("conditioner.embedders.0.", "conditioner.embedders.1.") if is_xl else ("cond_stage_model.",)
     for part, what in (("first_stage_model.", "VAE"), *((each, "text encoder") for each in text)):
         if not has(part):
-            return "other", f"the file has no {what}: take one that holds the whole checkpoint"
+            return "other", f"the file has no {what}: use one with the whole checkpoint"
     first = shapes.get("model.diffusion_model.input_blocks.0.0.weight")
     if first and (odd := _ODD_CHANNELS.get(first[1])):
         return odd, KINDS[odd].problem

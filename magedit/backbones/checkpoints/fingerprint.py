@@ -11,7 +11,7 @@ from torch import Tensor
 from magedit.backbones.base import Loaded
 
 SAMPLES = 64
-"""Elements that are read of each tensor besides its sum; spread evenly, so that a permutation is seen too."""
+"""Elements sampled evenly from each tensor in addition to its sum, so that a permutation is detected too."""
 
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -19,7 +19,7 @@ _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 def fingerprint(backbone: Loaded) -> str:
     """Hex digest of the weights of network, VAE and text encoders, their number formats, tokenizer and noise schedule.
 
-    Of each tensor its name, shape, the exact sum of its bit patterns and `SAMPLES` elements count: one pass over the
+    Covers each tensor's name, shape, the exact sum of its bit patterns and `SAMPLES` elements: one pass over the
     weights on their device, instead of hashing gigabytes.
     """
     # Without padding and truncation, which depend on the last call.

@@ -17,7 +17,7 @@ def fetch_configs(
     """The folder with the configs of a hub repository, downloaded or from the cache, and the names of all its files.
 
     Raises:
-        CheckpointError: no such repository or revision, not allowed, or the hub cannot be reached.
+        CheckpointError: the repository or revision does not exist, access is denied, or the hub is unreachable.
     """
     from huggingface_hub import HfApi, hf_hub_download, snapshot_download
     from huggingface_hub.errors import (
@@ -43,20 +43,19 @@ def fetch_configs(
                 folder = Path(got).parents[name.count("/")]
     except GatedRepoError as error:
         raise CheckpointError(
-            f"{repository!r} is on the hub for those who have accepted its terms: accept them on its page, and set "
-            "HF_TOKEN to a token of that account"
+            f"{repository!r} is gated: accept its terms on its hub page, and set HF_TOKEN to a token of that account"
         ) from error
     except RevisionNotFoundError as error:
         raise CheckpointError(f"{repository!r} has no revision {revision!r} on the hub (MAGEDIT_REVISION)") from error
     except RepositoryNotFoundError as error:
         raise CheckpointError(
-            f"there is no checkpoint {repository!r} on the hub, and no folder of this name: check the spelling; for a "
-            "private one set HF_TOKEN"
+            f"there is no checkpoint {repository!r} on the hub and no folder of this name: check the spelling; for a "
+            f"private one set HF_TOKEN"
         ) from error
-    except Exception as error:  # whatever the HTTP library of that package raises
+    except Exception as error:  # any exception of that package's HTTP library
         raise CheckpointError(
-            f"the hub cannot be reached to look for {repository!r}{at}, and it is not in this machine's cache: give a "
-            "folder, or try again once the network is there"
+            f"the hub cannot be reached to look for {repository!r}{at}, which is not in the local cache: give a "
+            f"folder, or try again when the network is available"
         ) from error
     if "model_index.json" not in names:
         raise CheckpointError(

@@ -19,20 +19,21 @@ Layout = Literal["folder", "hub", "file"]
 _FILE = (".safetensors", ".ckpt")
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 _OLD_VERSION = (0, 9, 0)
-"""diffusers below which conversions wrote ``sample_size`` 32 for every SD 1.x; diffusers itself takes them as 64."""
+"""Conversions by diffusers before this version wrote ``sample_size`` 32 for every SD 1.x; diffusers reads these as
+64."""
 
 _TRUE_LATENT_SIDE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointInfo:
-    """What a checkpoint is.
+    """Facts about a checkpoint.
 
-    ``latent_side`` is the side of the latent that it was trained on, corrected where diffusers corrects it, and
-    ``factor`` the pixels per latent cell (0: not told by the file). ``guidance_side`` is the side of the maps that
-    guidance reads. ``variant`` names the files to load ("fp16": there are no others), ``left_out`` components that are
-    not needed. ``problem`` says why it cannot be edited with and what to do; None: it can. ``shapes`` are a single
-    file's tensors, where its header has them, ``configs`` the folder with the configs of any other.
+    ``latent_side`` is the side of its training latent, corrected as diffusers corrects it, and ``factor`` the pixels
+    per latent cell (0: unknown). ``guidance_side`` is the side of the maps that guidance reads. ``variant`` names the
+    files to load ("fp16": there are no others), ``left_out`` the components that are not needed. ``problem`` says why
+    it is unsupported and what to do; None: supported. ``shapes`` are a single file's tensors, if its header lists them,
+    ``configs`` the folder with the configs otherwise.
     """
 
     name: str
@@ -50,27 +51,27 @@ class CheckpointInfo:
 
     @property
     def size(self) -> int:
-        """Side of its pictures in pixels; 0: not told by the file."""
+        """Side of its pictures in pixels; 0: unknown."""
         return self.latent_side * self.factor
 
     @property
     def is_supported(self) -> bool:
-        """Whether it can be edited with."""
+        """Whether edits can use it."""
         return self.problem is None
 
     @property
     def sentence(self) -> str:
-        """What it is, and whether it can be edited with, in one sentence."""
+        """Its kind and whether it is supported, in one sentence."""
         at = f" for pictures of {self.size} px" if self.size else ""
         title = KINDS[self.family].title
         is_article = title[:2] in {"a ", "an"}
         what = f"{title}{at}" if is_article else f"{title} checkpoint{at}"
         if self.problem is None:
             return f"{self.name!r} is {'' if is_article else 'a '}{what}"
-        return f"{self.name!r} is {'' if is_article else 'a '}{what}, which cannot be edited with: {self.problem}"
+        return f"{self.name!r} is {'' if is_article else 'a '}{what}, which is not supported: {self.problem}"
 
     def require_supported(self) -> None:
-        """Raise CheckpointError with the whole sentence if it cannot be edited with."""
+        """Raise CheckpointError with the whole sentence if it is not supported."""
         if not self.is_supported:
             raise CheckpointError(self.sentence)
 
@@ -87,23 +88,24 @@ def inspect(
 
     Args:
         checkpoint: a folder or hub id in diffusers' layout, or a ``.safetensors`` or ``.ckpt`` file.
-        variant: of the weights' files, such as "fp16"; None: files without one, else the only variant there is.
+        variant: of the weights' files, such as "fp16"; None: files without a variant, else the only one.
         revision: branch, tag or commit on the hub.
-        own_vae: False: another VAE is taken in its place.
-        endpoint: the hub's address; None: as huggingface_hub has it.
+        own_vae: False: another VAE replaces its own.
+        endpoint: the hub's address; None: huggingface_hub's default.
 
     Raises:
-        CheckpointError: nothing can be read there; says which of the possible reasons it is.
+        CheckpointError: the checkpoint cannot be read; says why.
     """
     path = Path(checkpoint).expanduser()
     if revision is not None and path.exists():
         raise CheckpointError(
-            f"{str(checkpoint)!r} is on this machine, and revision {revision!r} is one of the hub's: leave it out "
-            "(MAGEDIT_REVISION)"
+            f"{str(checkpoint)!r} is a local path, and revision {revision!r} applies only to the hub: leave it out "
+            f"(MAGEDIT_REVISION)"
         )
     if variant is not None and path.is_file():
         raise CheckpointError(
-            f"{str(checkpoint)!r} is a single file, which has no variant {variant!r}: leave it out (MAGEDIT_VARIANT)"
+            f"{str(checkpoint)!r} is a single file, so variant {variant!r} does not apply: leave it out "
+            f"(MAGEDIT_VARIANT)"
         )
     if path.is_dir():
         return _of_folder(str(checkpoint), path, list_files(path), "folder", variant, own_vae=own_vae)
@@ -151,16 +153,15 @@ def _of_folder(
     problem = problem or _wrong_schedule(scheduler)
     if problem is None and not side:
         problem = (
-            "no config tells its size: write `sample_size`, the latent's side (64 for 512 px), in "
-            f"{network}/config.json"
+            f"no config gives its size: add `sample_size`, the latent's side (64 for 512 px), to {network}/config.json"
         )
     return found if problem is None else replace(found, problem=problem)
 
 
 def latent_side(unet: Mapping[str, Any], vae: Mapping[str, Any]) -> int:
-    """Side of the latent that a UNet was trained on, from the configs of UNet and VAE; 0 where they do not tell.
+    """Side of a UNet's training latent, from the configs of UNet and VAE; 0 if unknown.
 
-    Conversions by diffusers before 0.9 wrote 32 whatever it was; it is 64 then, as diffusers takes it.
+    Conversions by diffusers before 0.9 always wrote 32; this means 64, as in diffusers.
     """
     size = unet.get("sample_size")
     side = int(size[0] if isinstance(size, list | tuple) else size or 0)
@@ -176,7 +177,7 @@ def latent_side(unet: Mapping[str, Any], vae: Mapping[str, Any]) -> int:
 
 def _unsupported(family: Family, index: Mapping[str, Any]) -> str | None:
     if family == "other":
-        return f"it is a {index.get('_class_name', 'pipeline of no name')}; {TAKEN}"
+        return f"it is a {index.get('_class_name', 'pipeline without a name')}; {TAKEN}"
     return KINDS[family].problem
 
 
@@ -189,29 +190,29 @@ def _incomplete(
     *,
     own_vae: bool,
 ) -> str | None:
-    """The missing or truncated part, in a sentence; None: there is none."""
+    """The missing or truncated part, in a sentence; None: complete."""
     for part in KINDS[family].parts:
         if part == "vae" and not own_vae:
             continue
         inside = {name for name in files if name.startswith(f"{part}/")}
         if not inside or (index.get(part) or [None])[0] is None:
-            return f"its {part.replace('_', ' ')} is missing (folder {part!r}): fetch the whole checkpoint again"
+            return f"its {part.replace('_', ' ')} is missing (folder {part!r}): download the whole checkpoint again"
         if part == "scheduler":
             continue
         if part.startswith("tokenizer"):
             if not {f"{part}/{name}" for name in ("tokenizer.json", "vocab.json", "spiece.model")} & inside:
-                return f"its {part} has no vocab.json and no tokenizer.json: fetch the folder {part!r} again"
+                return f"its {part} has neither vocab.json nor tokenizer.json: download the folder {part!r} again"
             continue
         weights = {name for name in inside if name.endswith((".safetensors", ".bin"))}
         if not weights:
-            return f"there are no weights in its folder {part!r}: fetch the whole checkpoint again"
+            return f"there are no weights in its folder {part!r}: download the whole checkpoint again"
         if variant and not any(f".{variant}." in name for name in weights):
             there = ", ".join(sorted(each.partition("/")[2] for each in weights))
-            return f"its folder {part!r} has no weights of the variant {variant!r} (MAGEDIT_VARIANT), but {there}"
+            return f"its folder {part!r} has no weights of variant {variant!r} (MAGEDIT_VARIANT), only {there}"
         for name in sorted(weights):
             path = folder / name
             if path.is_file() and name.endswith(".safetensors") and (reason := cut_off(path)):
-                return f"its file {name!r} {reason}: fetch it again"
+                return f"its file {name!r} {reason}: download it again"
     return None
 
 
@@ -227,11 +228,11 @@ def _only_variant(files: Collection[str]) -> str | None:
 def _wrong_vae(family: Family, unet: Mapping[str, Any], vae: Mapping[str, Any]) -> str | None:
     kind = vae.get("_class_name", "AutoencoderKL")
     if kind != "AutoencoderKL":
-        return f"its VAE is an {kind}, which encodes too roughly to edit a picture: set MAGEDIT_VAE to an AutoencoderKL"
+        return f"its VAE is an {kind}, which is too lossy for editing: set MAGEDIT_VAE to an AutoencoderKL"
     channels, latent = KINDS[family].latent_channels(unet), int(vae.get("latent_channels") or 4)
     if channels != latent:
         return (
-            f"its network works on {channels} channels, its VAE gives {latent}: set MAGEDIT_VAE to the VAE of its kind"
+            f"its network takes {channels} latent channels, but its VAE has {latent}: set MAGEDIT_VAE to a matching VAE"
         )
     return None
 
@@ -251,9 +252,11 @@ def _config(path: Path, name: str) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{name!r} cannot be read: its file {path.name!r} is not JSON; fetch it again") from error
+        raise CheckpointError(
+            f"{name!r} cannot be read: its file {path.name!r} is not JSON; download it again"
+        ) from error
     if not isinstance(loaded, dict):
-        raise CheckpointError(f"{name!r} cannot be read: its file {path.name!r} is not a config; fetch it again")
+        raise CheckpointError(f"{name!r} cannot be read: its file {path.name!r} is not a config; download it again")
     return loaded
 
 

@@ -1,4 +1,4 @@
-"""Spacings of timesteps, and the one of a checkpoint. Free of torch."""
+"""Spacing of timesteps, and its derivation from a checkpoint. Free of torch."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Spacing = Literal["leading", "trailing", "consistency"]
 last one on (arXiv 2305.08891, 3.3), ``consistency`` at some of those that a consistency model was distilled at."""
 
 _TRAILING = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler")
-"""Schedulers that few-step checkpoints with ``trailing`` timesteps come with."""
+"""Schedulers of few-step checkpoints with ``trailing`` timesteps."""
 
 
 def spacing_told(kind: str, scheduler: Mapping[str, Any], unet: Mapping[str, Any]) -> Spacing:
-    """The spacing that follows from the configs of a ``scheduler`` of class ``kind`` and of a UNet."""
+    """The spacing implied by the configs of a ``scheduler`` of class ``kind`` and of a UNet."""
     if kind in {"LCMScheduler", "TCDScheduler"} or unet.get("time_cond_proj_dim"):
         return "consistency"
     trails = scheduler.get("timestep_spacing") == "trailing" and not scheduler.get("rescale_betas_zero_snr")

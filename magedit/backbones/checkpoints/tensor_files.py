@@ -27,11 +27,13 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
         begin = file.read(8)
         length = struct.unpack("<Q", begin)[0] if len(begin) == 8 else 0
         if not 2 <= length <= 100_000_000:
-            raise CheckpointError(f"{str(path)!r} is not a safetensors file: fetch it again")
+            raise CheckpointError(f"{str(path)!r} is not a safetensors file: download it again")
         try:
             header = json.loads(file.read(length))
         except ValueError as error:
-            raise CheckpointError(f"{str(path)!r} is not a safetensors file, or cut off: fetch it again") from error
+            raise CheckpointError(
+                f"{str(path)!r} is not a safetensors file, or truncated: download it again"
+            ) from error
     return header, 8 + length
 
 
@@ -40,10 +42,10 @@ def cut_off(path: Path) -> str | None:
     try:
         header, begin = _header(path)
     except CheckpointError:
-        return "is not a safetensors file or cut off in its header"
+        return "is not a safetensors file or truncated in its header"
     end = begin + max((each["data_offsets"][1] for key, each in header.items() if key != "__metadata__"), default=0)
     size = path.stat().st_size
-    return f"is cut off, {size} of {end} bytes" if size < end else None
+    return f"is truncated, {size} of {end} bytes" if size < end else None
 
 
 def pickled_strings(path: Path) -> list[str]:
@@ -54,6 +56,6 @@ def pickled_strings(path: Path) -> list[str]:
             return [arg for _, arg, _ in pickletools.genops(archive.read(inner)) if isinstance(arg, str)]
     except (zipfile.BadZipFile, StopIteration, ValueError) as error:
         raise CheckpointError(
-            f"{str(path)!r} is cut off, or no checkpoint of PyTorch 1.6 or later: fetch it again, or take the "
-            ".safetensors file"
+            f"{str(path)!r} is truncated, or not a checkpoint of PyTorch 1.6 or later: download it again, or use the "
+            f".safetensors file"
         ) from error

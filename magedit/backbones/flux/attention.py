@@ -1,4 +1,4 @@
-"""Attention layers of `FluxTransformer2DModel` under an edit, and the pass that ends at one's map.
+"""Edited attention layers of `FluxTransformer2DModel`, and the truncated pass.
 
 Blocks of two streams come first, then those of one; in both the text comes before the picture, and queries and keys
 are rotated by their positions.
@@ -26,11 +26,11 @@ TICKS = 1000
 
 
 def attend_until(transformer: FluxTransformer2DModel, last: str, **inputs: Any) -> None:
-    """`FluxTransformer2DModel.forward` of ``inputs``, its own, up to the map of attention layer ``last``, kept by the
-    surrounding `editing`.
+    """`FluxTransformer2DModel.forward` with its ``inputs``, up to the map of attention layer ``last``, which the
+    surrounding `editing` keeps.
 
-    All numbers are those of the whole pass; an offload hook of the model's own is run. With
-    `enable_gradient_checkpointing` each block is computed again in the backward pass.
+    Values are identical to those of a full pass; the model's offload hook runs. With `enable_gradient_checkpointing`
+    each block is computed again in the backward pass.
     """
     hook = getattr(transformer, "_hf_hook", None)
     if hook is not None:

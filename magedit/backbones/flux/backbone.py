@@ -1,4 +1,4 @@
-"""Checkpoints of FLUX.1's layout behind the `Backbone` interface."""
+"""FLUX.1 checkpoints behind the `Backbone` interface."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ T5_TOKENS: Final = 512
 """States of T5, as `FluxPipeline` has them."""
 
 PATCH: Final = KINDS["flux"].packed
-"""Latent cells along the side of a position: the transformer takes them packed."""
+"""Latent cells along the side of one position: the transformer takes packed latents."""
 
 LOCALIZING: Final[Mapping[tuple[int, int], tuple[int, ...]]] = MappingProxyType({(19, 38): (11, 12, 14, 17, 18)})
 """Blocks that localise words, by the numbers of blocks of two streams and of one (arXiv 2508.07519)."""
 
 UNGUIDED: Final = 1.0
-"""Guidance that an inversion's passes are told."""
+"""Guidance scale of an inversion's passes."""
 
 DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
     {
@@ -50,9 +50,9 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
 class Flux(TakesLoras, FluxLoraLoaderMixin, FlowTransformer):  # type: ignore[misc]
     """A `magedit.backbones.base.Backbone` of any checkpoint of FLUX.1-dev's layout.
 
-    The text's columns are T5's; CLIP gives the pooled vector, of the first 77 tokens. Guidance is a number that the
-    transformer is told, so that there is no unconditional half of a pass. Keys of ``model_index.json`` that are this
-    program's own, all optional: ``max_sequence_length``, the number of T5's columns (512), and ``guidance_blocks``,
+    The text's columns are T5's; CLIP provides the pooled vector of the first 77 tokens. The guidance scale is an input
+    of the transformer, so that passes have no unconditional half. Optional keys of ``model_index.json`` specific to
+    this program: ``max_sequence_length``, the number of T5's columns (512), and ``guidance_blocks``,
     ``guidance_step_size``, ``spatial_step_size`` and ``edit_defaults`` as for Stable Diffusion 3.
     """
 
@@ -100,7 +100,7 @@ class Flux(TakesLoras, FluxLoraLoaderMixin, FlowTransformer):  # type: ignore[mi
         if transformer.config.in_channels != PATCH**2 * vae.config.latent_channels:
             raise CheckpointError(
                 f"the transformer takes {transformer.config.in_channels} channels, the VAE gives "
-                f"{vae.config.latent_channels} of {PATCH} x {PATCH} cells: set MAGEDIT_VAE to the VAE of its kind"
+                f"{vae.config.latent_channels} of {PATCH} x {PATCH} cells: set MAGEDIT_VAE to a matching VAE"
             )
         check_defaults(self.defaults)
         self.process(2)
@@ -180,7 +180,7 @@ class Flux(TakesLoras, FluxLoraLoaderMixin, FlowTransformer):  # type: ignore[mi
         attend_until(self.transformer, last.name, **self._inputs(latents, timestep, conditioning))
 
     def _inputs(self, latents: Tensor, timestep: float, conditioning: Conditioning) -> dict[str, Tensor]:
-        """What the transformer takes, by name."""
+        """The transformer's inputs by name."""
         assert conditioning.pooled is not None
         dtype, device, rows = self.dtype, latents.device, len(latents)
         side = latents.shape[-1] // PATCH
@@ -199,7 +199,7 @@ class Flux(TakesLoras, FluxLoraLoaderMixin, FlowTransformer):  # type: ignore[mi
 
 
 def _packed(latents: Tensor) -> Tensor:
-    """(B, C, h, w) -> (B, positions, 4 C): 2 x 2 cells a position."""
+    """(B, C, h, w) -> (B, positions, 4 C): 2 x 2 cells per position."""
     return latents.unfold(2, PATCH, PATCH).unfold(3, PATCH, PATCH).permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
 
 

@@ -1,4 +1,4 @@
-"""Memory that a checkpoint takes, counted from the shapes of its tensors."""
+"""Memory estimate of a checkpoint from its tensors' shapes."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from magedit.backbones.memory.weightless import Weightless
 from magedit.config import EditConfig
 
 _PROMPT, _TIMESTEP = "a", 500
-"""Prompt and timestep of the counted pass; any other takes the same memory."""
+"""Prompt and timestep of the traced pass; any other takes the same memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """Bytes: of the ``weights`` by part, and the most that a guided step and the decoding of one picture take besides.
+    """Bytes of the ``weights`` by part, and the additional peaks of a guided step and of decoding one picture.
 
-    ``low_guidance`` is the guided step in low-memory mode. Not counted are what the allocator keeps and the libraries
-    of the device.
+    ``low_guidance`` is the guided step in low-memory mode. The allocator's cache and the device's libraries are not
+    counted.
     """
 
     weights: Mapping[str, int]
@@ -43,7 +43,7 @@ class Memory:
 
     @property
     def low(self) -> int:
-        """In low-memory mode (`magedit.backbones.memory.low_memory`): the largest part while it computes."""
+        """Peak in low-memory mode (`magedit.backbones.memory.low_memory`): the largest part while it computes."""
         turns = dict(self.weights)
         turns[self.network] += self.low_guidance
         turns["vae"] += self.decoding
@@ -51,10 +51,10 @@ class Memory:
 
 
 def count(empty: Weightless) -> Memory:
-    """The memory of a checkpoint without weights, for one result.
+    """Estimate the memory of a weightless checkpoint, for one result.
 
-    A guided step of Prompt-to-Prompt is traced operation by operation: the most bytes that live at a time are counted,
-    with attention as torch's fused kernels compute it.
+    Traces a guided Prompt-to-Prompt step operation by operation and takes the peak of live bytes, assuming torch's
+    fused attention kernels.
     """
     backbone, modules = empty.backbone, empty.modules
     weights = {name: sum(_bytes(each) for each in part.parameters()) for name, part in modules.items()}
@@ -75,8 +75,8 @@ def _latent(backbone: Backbone, vae: Any) -> Tensor:
 
 
 def _guidance(backbone: Backbone, modules: Iterable[nn.Module]) -> int:
-    """The most bytes beside the weights in a guided step: the source's pass, whose maps are kept, a truncated pass in
-    which they are injected, and its backward pass."""
+    """Peak bytes beyond the weights in a guided step: the source's pass, whose maps are kept, a truncated pass with
+    injection, and its backward pass."""
     latent = _latent(backbone, next(each for each in modules if hasattr(each, "decode")))
     with torch.no_grad():
         prompt = backbone.encode(_PROMPT)
@@ -132,12 +132,12 @@ def _bytes(tensor: Tensor) -> int:
 
 
 class _Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of the tensors that are made inside and still live; ``peak`` is the most at a time."""
+    """Counts the bytes of live tensors created inside; ``peak`` is their maximum."""
 
     def __init__(self, modules: Iterable[nn.Module]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.now, self.peak = 0, 0
-        # By their address, which is a storage's own as long as it lives.
+        # Keyed by address, which is unique while the storage is alive.
         self._known: dict[int, Any] = {}
         for module in modules:
             for each in (*module.parameters(), *module.buffers()):
@@ -165,8 +165,8 @@ class _Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @contextmanager
 def _fused_attention() -> Iterator[None]:
-    """Attention of tensors without data as a fused kernel computes it, which forms no map; they do not get one by
-    themselves."""
+    """Attention of meta tensors as a fused kernel would compute it, without a map; torch does not do this for meta
+    tensors."""
     own = F.scaled_dot_product_attention
 
     def attention(query: Tensor, *args: Any, **kwargs: Any) -> Tensor:

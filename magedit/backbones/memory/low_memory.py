@@ -10,7 +10,7 @@ from magedit.backbones.base import Loaded
 
 
 class Editor(Protocol):
-    """A pipeline on a checkpoint."""
+    """Interface of a pipeline on a checkpoint."""
 
     batch_results: int
 
@@ -19,7 +19,7 @@ class Editor(Protocol):
 
 
 def save_memory(pipe: Editor, device: str | torch.device) -> None:
-    """Let ``pipe`` compute on ``device`` with as little of its memory as it can; in place of ``pipe.to(device)``.
+    """Make ``pipe`` compute on ``device`` with minimal device memory; use instead of ``pipe.to(device)``.
 
     Text encoders, network and VAE are on the device only while they compute (diffusers' model offload; nothing to gain
     on a CPU), no two results share a batch, and passes with gradients keep the input of each block alone and compute

@@ -36,10 +36,10 @@ class Weightless:
 
 
 def weightless(found: CheckpointInfo, dtype: torch.dtype) -> Weightless:
-    """The backbone of an inspected checkpoint on torch's meta device; its weights need not be there.
+    """The backbone of an inspected checkpoint on torch's meta device; its weights need not exist.
 
     Raises:
-        CheckpointError: there is no adapter for its family, or a config is missing.
+        CheckpointError: its family has no adapter, or a config is missing.
     """
     load = ADAPTERS.get(found.family)
     if load is None:
@@ -67,11 +67,11 @@ def _part(folder: Path, name: str, library: str, kind: str, dtype: torch.dtype) 
     if name.startswith("tokenizer"):
         return _AnyTokenizer()
     if library not in _LIBRARIES:
-        raise ValueError(f"its part {name!r} is of the unknown library {library!r}")
+        raise ValueError(f"its part {name!r} names the unknown library {library!r}")
     made = getattr(_LIBRARIES[library], kind)
     if name == "scheduler":
         return made.from_pretrained(folder, subfolder=name)
-    if not (folder / name / "config.json").is_file():  # some of transformers' classes have defaults of their own
+    if not (folder / name / "config.json").is_file():  # some transformers classes provide defaults
         raise OSError(f"its part {name!r} has no config.json")
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)

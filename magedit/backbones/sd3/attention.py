@@ -1,4 +1,4 @@
-"""Attention layers of `SD3Transformer2DModel` under an edit, and the pass that ends at one's map."""
+"""Edited attention layers of `SD3Transformer2DModel`, and the truncated pass."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ def attend_until(
     transformer: SD3Transformer2DModel, latents: Tensor, timestep: Tensor, states: Tensor, pooled: Tensor, last: str
 ) -> None:
     """`SD3Transformer2DModel.forward` up to the map of attention layer ``last``, kept by the surrounding `editing`.
-
-    All numbers are those of the whole pass. With `enable_gradient_checkpointing` each block is computed again in the
-    backward pass.
+    Values are identical to those of a full pass. With `enable_gradient_checkpointing` each block is computed again in
+    the backward pass.
 
     Args:
-        transformer: the model; an offload hook of its own is run.
+        transformer: the model; its offload hook runs.
         latents: (B, C, h, w), in the model's dtype.
         timestep: (B,), 0..1000.
         states: (B, tokens, width) of the text.

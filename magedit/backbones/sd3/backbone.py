@@ -1,4 +1,4 @@
-"""Checkpoints of Stable Diffusion 3's layout behind the `Backbone` interface."""
+"""Stable Diffusion 3 checkpoints behind the `Backbone` interface."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
 class StableDiffusion3(TakesLoras, SD3LoraLoaderMixin, FlowTransformer):  # type: ignore[misc]
     """A `magedit.backbones.base.Backbone` of any checkpoint of Stable Diffusion 3 or 3.5.
 
-    Text columns are CLIP's 77, then T5's. Keys of ``model_index.json`` that are this program's own, all optional:
+    Text columns are CLIP's 77, then T5's. Optional keys of ``model_index.json`` specific to this program:
     ``max_sequence_length``, the number of T5's columns (256; 0 leaves T5 out), ``guidance_blocks``, the blocks whose
     maps guidance reads, ``guidance_step_size`` and ``spatial_step_size`` as for Stable Diffusion 1.x/2.x, and
-    ``edit_defaults``, the checkpoint's own defaults of an edit's parameters (`magedit.edits.checkpoint.Checkpoint`).
+    ``edit_defaults``, the checkpoint's defaults for an edit's parameters (`magedit.edits.checkpoint.Checkpoint`).
     """
 
     model_cpu_offload_seq = "text_encoder->text_encoder_2->text_encoder_3->transformer->vae"
@@ -102,7 +102,7 @@ class StableDiffusion3(TakesLoras, SD3LoraLoaderMixin, FlowTransformer):  # type
         if transformer.config.in_channels != vae.config.latent_channels:
             raise CheckpointError(
                 f"the transformer takes {transformer.config.in_channels} channels, the VAE gives "
-                f"{vae.config.latent_channels}: set MAGEDIT_VAE to the VAE of its kind"
+                f"{vae.config.latent_channels}: set MAGEDIT_VAE to a matching VAE"
             )
         self.process(2)
         check_defaults(self.defaults)
@@ -190,7 +190,7 @@ class StableDiffusion3(TakesLoras, SD3LoraLoaderMixin, FlowTransformer):  # type
     def _inputs(
         self, latents: Tensor, timestep: float, conditioning: Conditioning
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Of the transformer, in its order: latents, the text's states and pooled vector, timesteps."""
+        """The transformer's inputs in order: latents, text states, pooled vector, timesteps."""
         assert conditioning.pooled is not None
         dtype = self.dtype
         time = torch.full((len(latents),), timestep, device=latents.device)

@@ -29,8 +29,8 @@ PENULTIMATE = -2
 class StableDiffusionXL(UNetBackbone, TakesLoras, StableDiffusionXLLoraLoaderMixin, DiffusionPipeline):  # type: ignore[misc]
     """A `magedit.backbones.base.Backbone` of any checkpoint of Stable Diffusion XL.
 
-    A crop counts as a picture of the checkpoint's size, uncropped. The checkpoint's own keys are those of
-    `magedit.backbones.stable_diffusion.backbone.StableDiffusion`; guidance reads the 32x32 maps of a 128 latent.
+    Size conditioning describes a crop as an uncropped picture of the checkpoint's size. Program-specific keys are those
+    of `magedit.backbones.stable_diffusion.backbone.StableDiffusion`; guidance reads the 32x32 maps of a 128 latent.
     """
 
     model_cpu_offload_seq = "text_encoder->text_encoder_2->unet->vae"
@@ -86,8 +86,8 @@ class StableDiffusionXL(UNetBackbone, TakesLoras, StableDiffusionXLLoraLoaderMix
         # The states of both encoders lie side by side in the maps' columns.
         if tokenizer.get_vocab() != tokenizer_2.get_vocab():
             raise CheckpointError(
-                "the checkpoint's two tokenizers have different vocabularies, so that a word has no columns of "
-                "its own: take the tokenizers of the base model"
+                "the checkpoint's two tokenizers have different vocabularies, so words have no common columns: use "
+                "the base model's tokenizers"
             )
 
     @property

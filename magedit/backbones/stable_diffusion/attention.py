@@ -31,10 +31,10 @@ _PLAIN = AttentionEdit()
 
 
 def find_sites(unet: UNet2DConditionModel, latent_side: int) -> tuple[AttentionSite, ...]:
-    """Attention layers of a UNet of Stable Diffusion's layout, in execution order.
+    """The attention layers of a UNet in Stable Diffusion layout, in execution order.
 
     Raises:
-        CheckpointError: a layer that is not of that layout.
+        CheckpointError: a layer has another layout.
     """
     depth = len(unet.down_blocks)
     found: dict[str, list[AttentionSite]] = {"down_blocks": [], "mid_block": [], "up_blocks": []}
@@ -61,10 +61,10 @@ def find_sites(unet: UNet2DConditionModel, latent_side: int) -> tuple[AttentionS
 
 @contextmanager
 def editing(unet: UNet2DConditionModel, edits: Mapping[str, ModuleEdit], rows: int = 1) -> Iterator[tuple[Kept, ...]]:
-    """Apply ``edits`` (module name -> what to do) in the passes inside, whose last ``rows`` rows are conditional.
+    """Apply ``edits`` (by module name) in the passes inside, whose last ``rows`` rows are conditional.
 
-    Yields for each of these rows, in their order, name -> map of layers that are read. Every layer's processor is put
-    back on exit, whatever happens inside.
+    Yields for each of these rows, in their order, name -> map of layers that are read. Every layer's processor is
+    restored on every exit.
     """
     kept: tuple[Kept, ...] = tuple({} for _ in range(rows))
     with ExitStack() as stack:
@@ -88,10 +88,10 @@ def capturing(unet: UNet2DConditionModel, sites: Iterable[AttentionSite]) -> Ite
 
 @contextmanager
 def own_attention(unet: UNet2DConditionModel) -> Iterator[None]:
-    """Plain attention by this program's processor in the passes inside, where diffusers' default one is set.
+    """Use this program's processor for plain attention in the passes inside, in place of diffusers' default one.
 
-    The numbers are the same. Keys and values of a prompt are made once for all passes that are given the same
-    embedding, and what diffusers does around its own processor in every call is left out.
+    Results are identical. Keys and values of a prompt are computed once for all passes with the same embedding, and the
+    overhead of diffusers' wrapper is avoided.
     """
     with ExitStack() as stack:
         for name, each in unet.named_modules():
@@ -107,8 +107,8 @@ def keep_map(attn: Any, hidden_states: Tensor, context: Tensor) -> None:
 
     Args:
         attn: the layer.
-        hidden_states: what its queries are made of, (batch, positions, width).
-        context: what its keys are made of, (batch, keys, width).
+        hidden_states: input of the queries, (batch, positions, width).
+        context: input of the keys, (batch, keys, width).
     """
     if isinstance(attn.processor, _Processor):
         attn.processor.keep(attn, hidden_states, context)
@@ -124,7 +124,7 @@ def _take_feature(
 
 
 def _keep(name: str, kept: Sequence[Kept], tensors: Iterable[Tensor]) -> None:
-    """Keep of module ``name`` each conditional row's own tensor."""
+    """Keep each conditional row's tensor of module ``name``."""
     for maps, tensor in zip(kept, tensors, strict=True):
         maps[name] = tensor
 
@@ -202,7 +202,7 @@ class _Processor:
         return _split(attn, attn.to_q(hidden_states)), key
 
     def _once(self, what: str, hidden_states: Tensor, context: Tensor, make: Callable[[], Tensor]) -> Tensor:
-        """What depends on the prompt's embedding alone, made once for all passes that are given the same tensor.
+        """Values that depend only on the prompt's embedding, computed once for all passes with the same tensor.
 
         Tensors with gradients are excluded: each pass has its own graph.
         """
@@ -227,9 +227,9 @@ class _Processor:
         return self._once("value", hidden_states, context, make)
 
     def _carried(self, given: Tensor, hidden_states: Tensor, context: Tensor, value: Tensor) -> Tensor:
-        """What the source's map ``given`` (heads, N, K) makes of the conditional rows' values.
+        """The source's map ``given`` (heads, N, K) applied to the conditional rows' values.
 
-        As one product for all rows, to which the map need not be repeated, as `matmul` would.
+        One product for all rows, so that the map is not repeated as in `matmul`.
         """
         return self._once(
             "carried",
@@ -263,7 +263,7 @@ class _Processor:
 
     def _maps(self, attn: Any, query: Tensor, key: Tensor) -> Tensor:
         """The maps (rows, heads, positions, keys) after injection, fp32."""
-        # The queries are scaled, which are smaller than the scores.
+        # Scale the queries, which are smaller than the scores.
         own: Tensor = ((query.float() * attn.scale) @ key.float().transpose(-1, -2)).softmax(dim=-1)
         if self.edit.base is None or self.edit.share is None:
             return own

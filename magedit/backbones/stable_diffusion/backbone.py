@@ -23,15 +23,15 @@ from magedit.edits.checkpoint import PAPER_SCALE
 
 
 class StableDiffusion(UNetBackbone, TakesLoras, StableDiffusionLoraLoaderMixin, DiffusionPipeline):  # type: ignore[misc]
-    """A `magedit.backbones.base.Backbone` of any checkpoint of Stable Diffusion 1.x/2.x.
+    """A `magedit.backbones.base.Backbone` for any Stable Diffusion 1.x/2.x checkpoint.
 
-    Sizes, VAE factor and prediction type are read from the checkpoint. Keys of its ``model_index.json`` that are this
-    program's own, all optional: ``guidance_resolution``, the side of the cross-attention maps that guidance reads
+    Sizes, VAE factor and prediction type are read from the checkpoint. Optional keys of its ``model_index.json``
+    specific to this program: ``guidance_resolution``, the side of the cross-attention maps that guidance reads
     (default: a quarter of the latent's), ``guidance_step_size``, the default of the parameter of that name (2.5), and
-    ``spatial_step_size``, the same for the spatial ratio, whose gradient may be of quite another size (default:
-    ``guidance_step_size``); the quotient of the two weighs the losses of ``both``. ``timesteps`` of a checkpoint that
-    was distilled for few steps are ``trailing`` or ``consistency`` (default: as scheduler and UNet tell), and
-    ``edit_defaults`` are its own defaults of an edit's parameters.
+    ``spatial_step_size``, the same for the spatial ratio, whose gradient may differ in magnitude (default:
+    ``guidance_step_size``); the quotient of the two weighs the losses of ``both``. ``timesteps``, the spacing of a
+    few-step checkpoint, ``trailing`` or ``consistency`` (default: from scheduler and UNet), and ``edit_defaults``, its
+    defaults for an edit's parameters.
     """
 
     model_cpu_offload_seq = "text_encoder->unet->vae"
@@ -92,11 +92,12 @@ class StableDiffusion(UNetBackbone, TakesLoras, StableDiffusionLoraLoaderMixin, 
 
 
 class InstructStableDiffusion(Layout, StableDiffusionInstructPix2PixPipeline):  # type: ignore[misc]
-    """A checkpoint of the same layout whose UNet takes the picture's latent as further channels (arXiv 2211.09800)."""
+    """A checkpoint of the same layout whose UNet takes the picture's latent as additional channels (arXiv
+    2211.09800)."""
 
     @classmethod
     def from_pretrained(cls, checkpoint: str, **options: Any) -> Self:
-        """As diffusers loads it, with or without a safety checker, and its size corrected."""
+        """Load it with diffusers, with or without a safety checker, and correct its size."""
         loaded: Self = super().from_pretrained(checkpoint, requires_safety_checker=False, **options)
         correct_size(loaded.unet, loaded.vae)
         return loaded

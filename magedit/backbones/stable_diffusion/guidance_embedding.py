@@ -1,4 +1,4 @@
-"""The guidance scale as an input of a network that is distilled from guided sampling."""
+"""Embedding of the guidance scale for guidance-distilled networks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 def guidance_embedding(scale: Tensor, width: int) -> Tensor:
     """The embedding (n, width) of guidance scales (n,) that latent consistency models take (arXiv 2310.04378, 4.2).
 
-    These count guidance from 0 on, as w = scale - 1, where 1 is no guidance.
+    They use w = scale - 1, so that no guidance is 0.
     """
     half = width // 2
     rates = torch.exp(torch.arange(half, device=scale.device) * -(math.log(10_000.0) / (half - 1)))

@@ -35,7 +35,7 @@ GUIDANCE_DIVISOR = 4
 
 
 class Layout(DiffusersBackbone):
-    """What the components of this layout say of themselves, whichever of diffusers' pipelines holds them."""
+    """Facts from the components of this layout, for any diffusers pipeline."""
 
     network_name: ClassVar[str] = "unet"
 
@@ -50,7 +50,7 @@ class Layout(DiffusersBackbone):
 
     def add_embeddings(self, folder: Path) -> None:
         if self.embeddings:
-            raise CheckpointError("it has embeddings already: put all files into one folder")
+            raise CheckpointError("it already has embeddings: put all files into one folder")
         self.embeddings = add_embeddings(self.text_parts, folder)
 
     @property
@@ -120,7 +120,7 @@ class UNetBackbone(Layout):
 
     @property
     def spacing(self) -> Spacing:
-        """Where the timesteps of an edit lie."""
+        """Spacing of an edit's timesteps."""
         spacing: Spacing = self.config.timesteps
         return spacing
 
@@ -131,7 +131,7 @@ class UNetBackbone(Layout):
 
     @property
     def embedded_width(self) -> int | None:
-        """Width of the guidance embedding that the UNet takes; None: it takes none."""
+        """Width of the UNet's guidance embedding; None: the UNet has none."""
         width: int | None = self.unet.config.time_cond_proj_dim
         return width
 
@@ -156,7 +156,7 @@ class UNetBackbone(Layout):
     # --- passes ---
 
     def added(self, _conditioning: Conditioning, /) -> dict[str, Tensor] | None:
-        """What the UNet is told beside the hidden states, in its number format; None: nothing."""
+        """The UNet's additional conditioning, in its number format; None: there is none."""
         return None
 
     def predict(self, latents: Tensor, timestep: float, conditioning: Conditioning) -> Tensor:
@@ -177,14 +177,14 @@ class UNetBackbone(Layout):
         attend_until(self.unet, latents.to(self.dtype), timestep, states, last.name, *told)
 
     def told_guidance(self, conditioning: Conditioning) -> Conditioning:
-        """The same with a guidance scale, 1 to begin with, if the UNet takes one."""
+        """The same with a guidance scale, initially 1, if the UNet takes one."""
         if self.embedded_width is None:
             return conditioning
         states = conditioning.hidden_states
         return replace(conditioning, extra={**conditioning.extra, GUIDANCE: states.new_ones(len(states))})
 
     def _guidance(self, conditioning: Conditioning) -> Tensor | None:
-        """The embedding of the guidance scale, in the UNet's number format; None: it takes none."""
+        """The embedding of the guidance scale, in the UNet's number format; None: the UNet has none."""
         width = self.embedded_width
         return None if width is None else guidance_embedding(conditioning.extra[GUIDANCE], width).to(self.dtype)
 
@@ -206,18 +206,18 @@ FEW_STEPS: Final[Mapping[str, Any]] = MappingProxyType(
         "pnp": {"inversion": "virtual"},
     }
 )
-"""Defaults of a few-step checkpoint that names none of its own. Nothing is inverted, and guidance makes as many updates
-in all as it does in more steps."""
+"""Defaults of a few-step checkpoint without its own. Nothing is inverted, and the total number of guidance updates is
+that of more steps."""
 
 EMBEDDED_SCALE, DISTILLED_SCALE = 3.0, 1.0
-"""Its guidance scale where it is told one, and where guidance is distilled into it."""
+"""Its guidance scale as an input, and with guidance distilled into it."""
 
 
 def spacing_of(timesteps: str | None, scheduler: Any, unet: Any) -> Spacing:
-    """Where the timesteps lie: as the checkpoint's own key says, else as its scheduler and its UNet tell.
+    """The spacing of timesteps from the checkpoint's own key, else from its scheduler and UNet.
 
     Raises:
-        CheckpointError: the key names no such spacing.
+        CheckpointError: the key names an unknown spacing.
     """
     known: dict[str, Spacing] = {each: each for each in get_args(Spacing)}
     if timesteps is not None:
@@ -228,14 +228,14 @@ def spacing_of(timesteps: str | None, scheduler: Any, unet: Any) -> Spacing:
 
 
 def ddim_of(scheduler: Any) -> DDIMScheduler:
-    """The scheduler that the algorithm is defined on, with the betas of the checkpoint's own (SD 1.x ships PNDM)."""
+    """The DDIM scheduler that the algorithm is defined on, with the checkpoint's betas (SD 1.x ships PNDM)."""
     return DDIMScheduler.from_config(
         scheduler.config, clip_sample=False, set_alpha_to_one=False, timestep_spacing="leading"
     )
 
 
 def require_own_channels(unet: Any, vae: Any) -> None:
-    """Check that the UNet takes the VAE's latent and nothing else, and correct its size.
+    """Check that the UNet takes only the VAE's latent, and correct its size.
 
     Raises:
         CheckpointError: it takes more.
@@ -243,6 +243,6 @@ def require_own_channels(unet: Any, vae: Any) -> None:
     if unet.config.in_channels != vae.config.latent_channels:
         raise CheckpointError(
             f"the UNet takes {unet.config.in_channels} channels, the VAE gives {vae.config.latent_channels}: "
-            "inpainting, depth and upscaling checkpoints cannot be edited with"
+            f"inpainting, depth and upscaling checkpoints are not supported"
         )
     correct_size(unet, vae)

@@ -11,14 +11,14 @@ from diffusers import UNet2DConditionModel
 
 @contextmanager
 def one_prefix(unet: UNet2DConditionModel) -> Iterator[None]:
-    """Compute what precedes the first cross attention in the first pass inside, and take it from there in the others.
+    """Compute the layers before the first cross-attention in the first pass inside, and reuse them in the others.
 
-    All passes inside must have the same sample and timestep; only embeddings, and what cross attention takes its values
-    from, may differ. The numbers are those of whole passes. Weights and sample carry no gradient.
+    All passes inside must have the same sample and timestep; only the inputs of cross-attention may differ. Values are
+    identical to those of full passes. Weights and sample carry no gradient.
     """
     with ExitStack() as stack:
         for module in _before_embedding(unet):
-            # Another's hook may have put a forward of its own in the module's place.
+            # Another hook may have replaced the module's forward.
             hooked = module.__dict__.get("forward")
             module.forward = _Once(module.forward)
             stack.callback(setattr, module, "forward", hooked) if hooked else stack.callback(delattr, module, "forward")

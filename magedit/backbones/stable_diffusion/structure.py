@@ -1,4 +1,4 @@
-"""Where Plug-and-Play takes features and self attention over (Tumanyan et al., arXiv 2211.12572, section 4)."""
+"""Sites of Plug-and-Play's feature and self-attention injection (Tumanyan et al., arXiv 2211.12572, section 4)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def structure_sites(unet: UNet2DConditionModel, sites: Iterable[AttentionSite]) 
     blocks from that block's second attention on (4 to 11 of SD's decoder).
 
     Raises:
-        CheckpointError: the UNet's up blocks have no two attention layers.
+        CheckpointError: no up block of the UNet has two attention layers.
     """
     blocks = [n for n, block in enumerate(unet.up_blocks) if len(getattr(block, "attentions", None) or ()) > 1]
     if not blocks:
-        raise CheckpointError("the UNet has no up block with two attention layers: PnP has nothing to inject into")
+        raise CheckpointError("the UNet has no up block with two attention layers, which PnP needs")
     first = f"up_blocks.{blocks[0]}."
     decoder = [site for site in sites if site.kind == "self" and site.name.startswith("up_blocks")]
     chosen = tuple(site for site in decoder if not site.name.startswith(f"{first}attentions.0."))

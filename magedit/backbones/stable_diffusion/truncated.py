@@ -1,6 +1,6 @@
 """A truncated UNet pass that ends at the last attention map needed.
 
-Guidance differentiates maps, not noise: what lies behind the last map is neither computed nor differentiated.
+Guidance differentiates maps, not noise, so layers after the last map are neither computed nor differentiated.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def attend_until(
 ) -> None:
     """`UNet2DConditionModel.forward` of Stable Diffusion's layout up to the map of attention layer ``last``.
 
-    Maps are kept by the surrounding `editing` context (`attention`), the last one without its layer's output. All
-    numbers are those of the whole pass. With `enable_gradient_checkpointing` each resnet and transformer is computed
-    again in the backward pass, in place of keeping what it needs.
+    Maps are kept by the surrounding `editing` context (`attention`), the last one without its layer's output. Values
+    are identical to those of a full pass. With `enable_gradient_checkpointing` each resnet and transformer is
+    recomputed in the backward pass.
 
     Args:
-        unet: the model; an offload hook of its own is run.
+        unet: the model; its offload hook runs.
         sample: (B, C, h, w), in the UNet's dtype; h and w divide by its total down-sampling.
         timestep: 0..999.
         embedding: (B, tokens, width).
@@ -46,13 +46,13 @@ def attend_until(
         guidance: the embedding of the guidance scale (B, width), of a UNet that takes one.
 
     Raises:
-        ValueError: ``last`` is no attention layer of this UNet.
+        ValueError: ``last`` is not an attention layer of this UNet.
     """
     place = _LAYER.match(last)
     if place is None:
-        raise ValueError(f"{last!r} names no attention layer: use a name that find_sites gives")
+        raise ValueError(f"{last!r} is not an attention layer: use a name from find_sites")
     end = (unet.get_submodule(place["block"]), int(place["index"]))
-    # Model offload moves the UNet to the device in this hook, which a call of the module itself would run.
+    # Model offload moves the UNet to the device in this hook, which calling the module would run.
     hook = getattr(unet, "_hf_hook", None)
     if hook is not None:
         hook.pre_forward(unet)

@@ -142,15 +142,15 @@ def test_a_vae_in_a_single_file_is_scaled_as_the_family_where_the_checkpoint_has
     assert (found["scaling_factor"], found["force_upcast"]) == (0.13025, True)
 
 
-def test_a_vae_in_a_single_file_is_refused_where_nothing_tells_its_scaling(tmp_path: Path) -> None:
+def test_a_single_file_vae_of_unknown_scaling_is_rejected(tmp_path: Path) -> None:
     folder = write_sd3(tmp_path / "checkpoint")
     file = _vae_file(tmp_path, AutoencoderKL.from_pretrained(folder, subfolder="vae"))
     shutil.rmtree(folder / "vae")
-    with pytest.raises(CheckpointError, match=r"which has no vae/config.json: give the VAE as a folder"):
+    with pytest.raises(CheckpointError, match=r"which has no vae/config.json, says how"):
         MAGEditPipeline.from_pretrained(folder, vae=file)
 
 
-def test_a_file_that_holds_no_vae_is_refused_with_the_tensor_that_is_missing(tmp_path: Path) -> None:
+def test_a_file_without_a_vae_is_rejected_with_the_missing_tensor(tmp_path: Path) -> None:
     file = tmp_path / "vae.safetensors"
     save_file({"w": torch.zeros(1)}, file)
     with pytest.raises(CheckpointError, match=r"it has no tensor 'encoder.down.0.block.0.conv2.weight'"):
@@ -161,7 +161,7 @@ def test_a_file_that_holds_no_vae_is_refused_with_the_tensor_that_is_missing(tmp
     ("options", "said"),
     [
         ({"revision": "main"}, "MAGEDIT_REVISION"),
-        ({"variant": "fp16"}, "no weights of the variant 'fp16'"),
+        ({"variant": "fp16"}, "no weights of variant 'fp16'"),
         ({"vae": "/no/such/vae"}, "the VAE '/no/such/vae' cannot be loaded"),
     ],
 )

@@ -178,7 +178,7 @@ def test_stream_and_download(service: Client, worker_side: WorkerSide, tmp_path:
 def test_waiting_has_an_end(service: Client) -> None:
     with service:
         edit = service.submit(picture(), [mask()], **PROMPTS)
-        with pytest.raises(TimeoutError, match=rf"edit {edit.id} has not finished within 0\.3 s; it goes on"):
+        with pytest.raises(TimeoutError, match=rf"edit {edit.id} has not finished within 0\.3 s; it is still running"):
             service.wait(edit.id, timeout_s=0.3)
         assert service.get(edit.id).state == "queued"
 

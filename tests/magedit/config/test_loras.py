@@ -54,7 +54,7 @@ def test_a_folder_offers_its_safetensors_files(folder: Path) -> None:
 def test_a_name_that_is_not_offered_is_refused(folder: Path, specs: tuple[str, ...], told: str) -> None:
     with pytest.raises(InvalidParameter, match=told):
         check_loras(specs, names_in(folder), "xl")
-    with pytest.raises(InvalidParameter, match=r"it has none \(MAGEDIT_LORA_DIR\)"):
+    with pytest.raises(InvalidParameter, match=r"it has no LoRAs \(MAGEDIT_LORA_DIR\)"):
         check_loras(specs[:1], (), "xl")
 
 

@@ -97,7 +97,7 @@ def test_what_was_given_is_known_and_a_copy_or_a_record_leaves_nothing_open() ->
 
 def test_help_lists_every_parameter_with_default_and_bounds() -> None:
     told = inspect.getdoc(EditConfig.__init__) or ""
-    assert "steps (default 50, 2 .. 250): DDIM steps T of inversion and of sampling." in told
+    assert "steps (default 50, 2 .. 250): Number of DDIM steps T of inversion and sampling." in told
     assert all(f"\n    {field.name} (default " in told for field in fields(EditConfig))
     assert "Annotated" not in str(inspect.signature(EditConfig)) + str(inspect.signature(EditConfig.__init__))
     assert "strength: float = 1.0" in str(inspect.signature(EditConfig))

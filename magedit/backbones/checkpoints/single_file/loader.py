@@ -1,4 +1,4 @@
-"""The parts of a single-file checkpoint: the shipped configs, with the widths that the file's own tensors have."""
+"""Loader of single-file checkpoints: shipped configs with widths taken from the file's tensors."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def load_parts(found: CheckpointInfo, dtype: torch.dtype) -> dict[str, Any]:
     """The parts of a supported single file as its family's backbone takes them.
 
     Raises:
-        CheckpointError: the file lacks tensors that its keys imply.
+        CheckpointError: the file lacks expected tensors.
     """
     layout = _LAYOUTS[found.family]
     with TemporaryDirectory() as made:
@@ -100,7 +100,7 @@ def load_vae_file(path: Path, dtype: torch.dtype, checkpoint: CheckpointInfo) ->
     No tensor tells the scaling of its latents: it is that of ``checkpoint``, whose VAE it replaces.
 
     Raises:
-        ValueError: the file holds no such VAE, or nothing tells how its latents are scaled.
+        ValueError: the file holds no such VAE, or the scaling of its latents is unknown.
     """
     shapes = safetensors_shapes(path) if path.suffix == ".safetensors" else _pickled_shapes(str(path))
     prefix = _VAE if any(name.startswith(_VAE) for name in shapes) else ""
@@ -118,8 +118,8 @@ def _vae_config(checkpoint: CheckpointInfo) -> dict[str, Any]:
         return config
     if family in _FLOW:
         raise ValueError(
-            f"a single file does not tell how its latents are scaled, nor does {checkpoint.name!r}, which has no "
-            "vae/config.json: give the VAE as a folder in diffusers' layout"
+            f"neither the single file nor {checkpoint.name!r}, which has no vae/config.json, says how its latents "
+            f"are scaled: give the VAE as a folder in diffusers' layout"
         )
     shipped = family if family in _LAYOUTS else "sd1"
     return dict(json.loads((CONFIGS / shipped / "vae" / "config.json").read_text()))
@@ -136,7 +136,7 @@ def write_configs(found: CheckpointInfo, folder: Path) -> None:
 
 
 def _told(found: CheckpointInfo) -> dict[str, dict[str, Any]]:
-    """Config values that a file's tensors give: config -> its values."""
+    """Config values derived from a file's tensors: config -> its values."""
     shapes, layout = found.shapes or _pickled_shapes(found.name), _LAYOUTS[found.family]
     widths = [_shape(shapes, f"{_UNET}input_blocks.{level}.0.out_layers.3.weight")[0] for level in layout.levels]
     inner = (name for name in shapes if name.startswith(f"{_UNET}input_blocks.") and name.endswith("attn2.to_k.weight"))

@@ -39,7 +39,7 @@ def hub() -> Iterator[str]:
 def test_mistyped_gated_and_unreachable_have_their_own_messages(hub: str) -> None:
     for name, revision, endpoint, told in (
         ("nobody/mistyped", None, hub, "there is no checkpoint 'nobody/mistyped' on the hub"),
-        ("nobody/gated", None, hub, "for those who have accepted its terms"),
+        ("nobody/gated", None, hub, "is gated: accept its terms"),
         ("nobody/known", "v9", hub, "has no revision 'v9' on the hub"),
         ("nobody/away", None, "http://127.0.0.1:9", "the hub cannot be reached to look for 'nobody/away'"),
     ):

@@ -111,7 +111,7 @@ def write(tmp_path: Path) -> Write:
         ),
         (
             {"index": {**TWO, "requires_aesthetics_score": True}, "unet": SDXL},
-            "a Stable Diffusion XL refiner for pictures of 1024 px, which cannot be edited with: it refines",
+            "a Stable Diffusion XL refiner for pictures of 1024 px, which is not supported: it refines",
         ),
         ({"unet": {**SDXL, "in_channels": 9}}, "an inpainting checkpoint for pictures of 1024 px"),
         ({"unet": {**SDXL, "in_channels": 8}}, "a checkpoint of another kind for pictures of 1024 px"),
@@ -129,7 +129,7 @@ def write(tmp_path: Path) -> Write:
         ),
         (
             {"index": {"unet": None, "transformer": ["diffusers", "FluxTransformer2DModel"]}},
-            "a FLUX checkpoint for pictures of 512 px, which cannot be edited with: its transformer is missing",
+            "a FLUX checkpoint for pictures of 512 px, which is not supported: its transformer is missing",
         ),
         (
             {"index": {"unet": None, "transformer": ["diffusers", "Flux2Transformer2DModel"]}},
@@ -140,7 +140,7 @@ def write(tmp_path: Path) -> Write:
         ({"scheduler": TURBO}, "a Turbo checkpoint for pictures of 512 px"),
         (
             {"unet": {"in_channels": 9}},
-            "an inpainting checkpoint for pictures of 512 px, which cannot be edited with: its",
+            "an inpainting checkpoint for pictures of 512 px, which is not supported: its",
         ),
         ({"unet": {"in_channels": 5}}, "a depth-to-image checkpoint"),
         ({"unet": {"in_channels": 7}}, "an upscaling checkpoint"),
@@ -149,13 +149,13 @@ def write(tmp_path: Path) -> Write:
             {"index": {"unet": ["diffusers", "UNetMotionModel"]}},
             "it is a StableDiffusionPipeline; use a Stable Diffusion",
         ),
-        ({"vae": {"_class_name": "AutoencoderTiny"}}, "its VAE is an AutoencoderTiny, which encodes too roughly"),
-        ({"vae": {"latent_channels": 16}}, "its network works on 4 channels, its VAE gives 16: set MAGEDIT_VAE"),
+        ({"vae": {"_class_name": "AutoencoderTiny"}}, "its VAE is an AutoencoderTiny, which is too lossy"),
+        ({"vae": {"latent_channels": 16}}, "its network takes 4 latent channels, but its VAE has 16: set MAGEDIT_VAE"),
         ({"drop": "tokenizer/vocab.json"}, "its tokenizer is missing (folder 'tokenizer')"),
         ({"drop": "unet/diffusion_pytorch_model.safetensors"}, "there are no weights in its folder 'unet'"),
         (
             {"unet": {"sample_size": None}, "vae": {"sample_size": None}},
-            "no config tells its size: write `sample_size`",
+            "no config gives its size: add `sample_size`",
         ),
     ],
 )
@@ -166,7 +166,7 @@ def test_a_checkpoint_says_what_it_is_in_a_sentence(write: Write, changes: dict[
     if found.is_supported:
         found.require_supported()
     else:
-        with pytest.raises(CheckpointError, match="which cannot be edited with"):
+        with pytest.raises(CheckpointError, match="which is not supported"):
             found.require_supported()
 
 
@@ -181,7 +181,7 @@ def test_a_folder_with_fp16_files_alone_is_taken_as_that(write: Write) -> None:
     folder = write(suffix=".fp16")
     assert inspect(folder).variant == "fp16"
     assert inspect(folder).is_supported
-    assert "no weights of the variant 'bf16' (MAGEDIT_VARIANT), but diffusion_pytorch_model.fp16.safetensors" in str(
+    assert "no weights of variant 'bf16' (MAGEDIT_VARIANT), only diffusion_pytorch_model.fp16.safetensors" in str(
         inspect(folder, variant="bf16").problem
     )
 
@@ -189,7 +189,7 @@ def test_a_folder_with_fp16_files_alone_is_taken_as_that(write: Write) -> None:
 def test_a_file_that_is_cut_off_is_named(write: Write) -> None:
     folder = write()
     (folder / "text_encoder" / "model.safetensors").write_bytes(header({"w": [4]}, size=8) + b"123")
-    assert "its file 'text_encoder/model.safetensors' is cut off, " in str(inspect(folder).problem)
+    assert "its file 'text_encoder/model.safetensors' is truncated, " in str(inspect(folder).problem)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_a_file_that_is_cut_off_is_named(write: Write) -> None:
         (["model.diffusion_model.joint_blocks.0.x"], "Stable Diffusion 3"),
         (["double_blocks.0.img_attn.x"], "FLUX"),
         (["lora_unet_down_blocks_0.lora_up.weight"], "the file is a LoRA"),
-        (["encoder.conv_in.weight", "decoder.conv_in.weight"], "the file is a VAE alone; MAGEDIT_VAE takes it"),
+        (["encoder.conv_in.weight", "decoder.conv_in.weight"], "the file is only a VAE; set MAGEDIT_VAE to it"),
         (["model.diffusion_model.input_blocks.1.0", "first_stage_model.x"], "the file has no text encoder"),
         (["w"], "the file is not a whole checkpoint"),
     ],
@@ -238,14 +238,14 @@ def test_a_kind_that_needs_a_folder_says_so(tmp_path: Path, tensors: dict[str, l
         name: [1] for name in (f"{UNET_KEY}input_blocks.1.0", "first_stage_model.x", "cond_stage_model.transformer.x")
     }
     file.write_bytes(header(whole | tensors))
-    assert inspect(file).sentence == f"{str(file)!r} is {title}, which cannot be edited with: {ONLY_FOLDER}"
+    assert inspect(file).sentence == f"{str(file)!r} is {title}, which is not supported: {ONLY_FOLDER}"
 
 
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
         ("model.safetensors", b"junk", "is not a safetensors file"),
-        ("model.ckpt", b"junk", "is cut off, or no checkpoint of PyTorch 1.6 or later"),
+        ("model.ckpt", b"junk", "is truncated, or not a checkpoint of PyTorch 1.6 or later"),
         ("model.pth", b"", "is a .pth: .safetensors and .ckpt are read"),
     ],
 )

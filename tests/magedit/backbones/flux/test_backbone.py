@@ -62,7 +62,7 @@ def test_it_gets_the_edits_guidance_and_none_while_inverting(flux: Path, small_r
     ("config", "reason"),
     [
         ({"guidance_embeds": False}, "distilled to a few steps without guidance"),
-        ({"in_channels": 96}, "takes further pictures as input"),
+        ({"in_channels": 96}, "takes additional pictures as input"),
     ],
 )
 def test_of_another_purpose_is_refused(tmp_path: Path, config: dict[str, Any], reason: str) -> None:
