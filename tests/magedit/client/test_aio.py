@@ -177,8 +177,11 @@ def test_waiting_has_an_end_and_raises_a_failure_if_asked_for(client: httpx.Clie
     async def use() -> None:
         async with AsyncClient(str(client.base_url)) as service:
             edit = await service.submit(picture(), [mask()], **PROMPTS)
-            with pytest.raises(TimeoutError, match=rf"edit {edit.id} has not finished within 0\.3 s; it is still "
-                                                   rf"running"):
+            with pytest.raises(
+                TimeoutError,
+                match=rf"edit {edit.id} has not finished within 0\.3 s; it is still "
+                rf"running",
+            ):
                 await service.wait(edit.id, timeout_s=0.3)
             await asyncio.to_thread(lambda: worker_side.fail(worker_side.claim(edit.id)))
             assert (await service.wait(edit.id, timeout_s=60)).state == "failed"
