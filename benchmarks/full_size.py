@@ -1,6 +1,6 @@
 """One short edit on a checkpoint of full size with random weights: seconds and memory of its stages.
 
-Memory is counted as in `benchmarks.tensor_memory`, and beside it what `magedit models check` counts from shapes.
+Memory is counted as in `benchmarks.memory.tensors`, and beside it what `magedit models check` counts from shapes.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from benchmarks.memory import peaks
+from benchmarks.memory.run import peaks
+from benchmarks.memory.tensors import MIB
 from benchmarks.speed.sd import sd_pipeline, sdxl_pipeline
-from benchmarks.tensor_memory import MIB
 from magedit.backbones.memory.estimate import count
 from magedit.backbones.memory.weightless import Weightless
 from magedit.config import EditConfig

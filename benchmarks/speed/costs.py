@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from PIL import Image
 
+from benchmarks.memory.tensors import MIB, Living
 from benchmarks.speed.counters import Clock, matmul_peak
 from benchmarks.speed.passes import PassBench, Passes, counting, pass_flops
 from benchmarks.speed.released import released_edit, released_inversion
 from benchmarks.speed.sd import weights
-from benchmarks.tensor_memory import MIB, Living
 from magedit.config import EditConfig, Region
 from magedit.demo import demo_edit
 from magedit.meter import Meter

@@ -44,7 +44,7 @@ ROUNDING = 1e-5
 (SSE 4.1, AVX2 and AVX-512, the VAE's pass), and no processor is known to be ten times worse."""
 
 # Tolerance of a result: rounding, times by how much the result moves for a relative change of 1 in the recorded state
-# that it is computed from. Measured with changes of 1e-6 (`python -m benchmarks.conditioning`), rounded up.
+# that it is computed from. Measured with changes of 1e-6 (`python -m benchmarks.fidelity.conditioning`), rounded up.
 TRAJECTORY = 140 * ROUNDING
 NULL_EMBEDDING = 100 * ROUNDING  # Adam's first updates are the gradient's signs, whatever its size
 GRADIENT = 70 * ROUNDING

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from transformers import SamModel
 
-from benchmarks.masks import SMALLEST, inside, seen
+from benchmarks.masks.run import SMALLEST, inside, seen
 from magedit.demo import (
     checkpoint_path,
     flow_checkpoint_path,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from benchmarks.scale import (
+from benchmarks.scale.run import (
     SCENARIOS,
     SPARE,
     Capacity,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from benchmarks.tensor_memory import Living
+from benchmarks.memory.tensors import Living
 
 KIB = 1024
 

@@ -1,6 +1,6 @@
 """Memory of an edit on a checkpoint of Stable Diffusion 1.x size with random weights (`make bench-memory`).
 
-Counted as in `benchmarks.tensor_memory`. ``--limit``: fail if a default edit takes more MiB.
+Counted as in `benchmarks.memory.tensors`. ``--limit``: fail if a default edit takes more MiB.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import sys
 import tempfile
 from dataclasses import replace
 from io import BytesIO
@@ -20,8 +19,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.memory.tensors import MIB, Living
 from benchmarks.speed.sd import sd_pipeline, weights
-from benchmarks.tensor_memory import MIB, Living
 from cli.processes.stack import Stack
 from jobs.schema import ArtifactName
 from jobs.settings import Settings
@@ -130,7 +129,3 @@ def main() -> int:
     if peak > asked.limit:
         console.print(f"a default edit takes {peak:.0f} MiB, more than {asked.limit:.0f}")
     return int(peak > asked.limit)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -26,7 +26,7 @@ from redis import Redis
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.queue_simulation import Outcome, Scenario, simulate
+from benchmarks.scale.simulation import Outcome, Scenario, simulate
 from cli.processes.embedded_redis import EmbeddedRedis
 from cli.processes.stack import Stack
 from cli.processes.supervisor import Supervised, stop_all
@@ -332,7 +332,3 @@ def main() -> None:
     if asked.json:
         figures = {"capacity": asdict(capacity), "costs": asdict(costs), "half of one Redis": limit}
         asked.json.write_text(json.dumps(figures, indent=1))
-
-
-if __name__ == "__main__":
-    main()

@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 
-from benchmarks.queue_simulation import Scenario, arrivals, simulate
+from benchmarks.scale.simulation import Scenario, arrivals, simulate
 
 
 def test_one_worker_waits_as_queueing_theory_says() -> None:

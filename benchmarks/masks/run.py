@@ -22,7 +22,7 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.instructions import success
+from benchmarks.masks.instructions import success
 from cli.errors import read_settings
 from cli.processes.stack import Stack, free_port
 from magedit.client import Client
@@ -180,7 +180,3 @@ def _shown(finders: Finders, image: Image.Image, true: NDArray[np.bool_], **prom
     ):
         pixels[where] = (pixels[where] * 0.4 + np.array(colour) * 0.6).astype(np.uint8)
     return Image.fromarray(pixels)
-
-
-if __name__ == "__main__":
-    typer.run(main)

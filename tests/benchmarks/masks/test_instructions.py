@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.instructions import KINDS, success
+from benchmarks.masks.instructions import KINDS, success
 from magedit.config import EditConfig
 from magedit.demo import checkpoint_path
 from magedit.demo.evaluate import load_pipeline

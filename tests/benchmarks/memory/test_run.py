@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks.memory import LIMIT_MIB, growth, peaks
+from benchmarks.memory.run import LIMIT_MIB, growth, peaks
 from benchmarks.speed.sd import sd_pipeline
 from magedit.config import EditConfig
 from magedit.pipelines.mag_edit import MAGEditPipeline

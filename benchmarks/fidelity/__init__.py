@@ -1,0 +1,1 @@
+"""Errors against the recorded vectors, and how far rounding errors propagate."""

@@ -1,0 +1,1 @@
+"""Found masks against known ones, and edits by instruction with both."""

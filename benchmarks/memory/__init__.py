@@ -1,0 +1,1 @@
+"""Memory of an edit and of a long-running worker."""
