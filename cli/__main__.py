@@ -13,18 +13,19 @@ from typing import Annotated, Any
 import typer
 
 import magedit
-from cli import edits, served_models
+from cli import edits
+from cli.admin import served_models
+from cli.admin.keys import app as keys_app
+from cli.admin.webhooks import app as webhooks_app
 from cli.console import make_console
 from cli.demo import report, run_demo
 from cli.edit import edit
 from cli.errors import explained, read_settings
-from cli.keys import app as keys_app
 from cli.mask import mask
 from cli.models import app as models_app
 from cli.options import with_config_options
 from cli.processes.stack import Stack, free_port
 from cli.processes.workers import environment_of, keep_working, worker_programs
-from cli.webhooks import app as webhooks_app
 from jobs.observability.logs import configure_logging
 from magedit.demo import DEMO_EDITS, DEMO_MODELS
 

@@ -38,7 +38,7 @@ from service.edits.views import edit_view
 from service.errors import RequestError
 from service.images.inputs import read_inputs
 from service.images.png import write_png
-from service.problems import problem_of
+from service.problems.mapping import problem_of
 from worker.models.served_model import ServedModel, load
 from worker.problems import problem_of as failure_of
 from worker.progress import Reporter

@@ -19,7 +19,7 @@ from magedit.segmenters.sam import SamSegmenter
 from service.errors import RequestError
 from service.images.inputs import upload_limits
 from service.images.uploads import read_image
-from service.problems import problem_of
+from service.problems.mapping import problem_of
 
 
 def find(image: Path, prompt: MaskPrompt, settings: Settings, console: Console) -> FoundMasks:

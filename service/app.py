@@ -11,7 +11,6 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from jobs.observability.tracing import tracer_provider
 from jobs.settings import Settings
-from service import problem_responses
 from service.backend import Backend
 from service.deps import require_known_query
 from service.edits.watcher import Watch, snapshots
@@ -26,6 +25,7 @@ from service.middleware.route_table import Routes
 from service.openai.envelope import EnvelopeMiddleware
 from service.openapi.document import document
 from service.openapi.responses import guarded
+from service.problems import responses as problem_responses
 from service.readiness import Readiness, checks, worker_checks
 from service.routes import (
     edits,

@@ -10,10 +10,10 @@ from starlette.concurrency import run_in_threadpool
 
 from jobs.schema import AnyRecord, JobRecord, MaskRecord
 from service.backend import Backend as BackendType
-from service.bearer_auth import Caller
 from service.edits.watcher import Watch
 from service.errors import NoKey, ScopeMissing, UnknownField
 from service.images.upload_limiter import UploadLimiter
+from service.middleware.bearer_auth import Caller
 from service.readiness import Readiness
 
 
@@ -33,7 +33,7 @@ ReadinessDep = Annotated[Readiness, _of_app("readiness")]
 WorkerReadinessDep = Annotated[Readiness, _of_app("worker_readiness")]
 UploadLimiterDep = Annotated[UploadLimiter, _of_app("upload_limiter")]
 
-# For the contract only: `service.bearer_auth` reads the header.
+# For the contract only: `service.middleware.bearer_auth` reads the header.
 _SCHEME = HTTPBearer(
     scheme_name="ApiKey",
     bearerFormat="mge_<id>_<secret>",
@@ -45,7 +45,7 @@ _SCHEME = HTTPBearer(
 async def _caller(request: Request, needed: SecurityScopes, _: Annotated[object, Security(_SCHEME)]) -> Caller:
     caller: Caller | None = getattr(request.state, "caller", None)
     if caller is None:
-        # A route outside `service.bearer_auth.GUARDED` that depends on the caller.
+        # A route outside `service.middleware.auth.GUARDED` that depends on the caller.
         raise NoKey
     for scope in needed.scopes:
         if scope not in caller.scopes:

@@ -20,12 +20,12 @@ from jobs.schema import AnyRecord, JobKind, JobRecord, new_id
 from jobs.storage import image_key, job_prefix, mask_key
 from jobs.webhooks.message import check_url
 from service.backend import Backend
-from service.bearer_auth import Caller
 from service.edits.chaining import Lineage, find_masks, find_source
 from service.edits.form import EditForm
 from service.edits.idempotency import Keyed
 from service.edits.validation import check, limits_of
 from service.images.png import write_png
+from service.middleware.bearer_auth import Caller
 from service.middleware.request_id import Origin
 
 log = structlog.get_logger(__name__)

@@ -7,7 +7,6 @@ from jobs.schema import JobRecord, MaskRecord, MaskRequest
 from jobs.storage import image_key
 from jobs.webhooks.message import check_url
 from service.backend import Backend
-from service.bearer_auth import Caller
 from service.edits.chaining import Lineage, find_source
 from service.edits.finders import require_finder
 from service.edits.form import invalid
@@ -16,6 +15,7 @@ from service.edits.submission import Submitted, accept, submit_once
 from service.images.inputs import upload_limits
 from service.images.uploads import read_image
 from service.masks.form import MaskForm
+from service.middleware.bearer_auth import Caller
 from service.middleware.request_id import Origin
 
 

@@ -20,13 +20,13 @@ from jobs.settings import Settings
 from jobs.tenants.api_keys import ApiKeys
 from jobs.tenants.api_keys import Scope as KeyScope
 from jobs.tenants.limits import RateLimiter
-from service.bearer_auth import LOCAL, SCRAPER, Authenticator, Caller
 from service.edits.views import EDITS
 from service.errors import NoKey, RequestError, ScopeMissing
 from service.masks.views import MASKS
+from service.middleware.bearer_auth import LOCAL, SCRAPER, Authenticator, Caller
 from service.middleware.rate_limits import acquire, default_limits, rates_of
 from service.openai.form import PATH as IMAGES
-from service.problem_responses import error_response
+from service.problems.responses import error_response
 
 GUARDED = ("/v1", "/metrics")
 """First parts of the paths that need a key."""

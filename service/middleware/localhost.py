@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jobs.settings import Settings, is_loopback
 from service.errors import ForeignHost, ForeignOrigin, RequestError
-from service.problem_responses import error_response
+from service.problems.responses import error_response
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Safe methods (RFC 9110, 9.2.1)."""

@@ -25,7 +25,7 @@ from service.edits.watcher import NOTHING, Watch, WatchClosed
 from service.errors import NotFinishedInTime
 from service.openai.envelope import envelope_of
 from service.openai.form import ImagesForm
-from service.problems import make_problem, problem_of
+from service.problems.mapping import make_problem, problem_of
 from service.routes.events import KEEP_ALIVE_S, PreviewEvents
 
 NO_USAGE: Final = {

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from jobs.errors import JobNotSucceeded, QuotaExhausted, UnknownModel
 from jobs.schema import Problem
 from service.openai.form import PATH
-from service.problems import MEDIA_TYPE
+from service.problems.mapping import MEDIA_TYPE
 
 SHOULD_RETRY = "x-should-retry"
 

@@ -10,7 +10,6 @@ from magedit.masks.phrases import bare
 from magedit.masks.shapes import read_prompt
 from magedit.prompts.reading import read_prompts
 from service.backend import Backend
-from service.bearer_auth import Caller
 from service.edits.form import EditForm, invalid
 from service.edits.idempotency import Keyed
 from service.edits.results import require_pictures
@@ -20,6 +19,7 @@ from service.errors import NotFinishedInTime
 from service.masks.form import MaskForm
 from service.masks.submission import submit_mask
 from service.masks.views import mask_path
+from service.middleware.bearer_auth import Caller
 from service.middleware.request_id import Origin
 
 MASK_ID = "Mask-Id"

@@ -10,7 +10,7 @@ from jobs.schema import JobRecord
 from jobs.webhooks.message import event_of, message_id, signed_headers
 from service.edits.views import Edit
 from service.middleware.request_id import HEADER as REQUEST_ID
-from service.problems import FRAMEWORK, INVALID_REQUEST, KINDS
+from service.problems.mapping import FRAMEWORK, INVALID_REQUEST, KINDS
 
 TAGS = {
     "edits": "Submit edits, follow them, end them.",

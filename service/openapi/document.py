@@ -40,7 +40,7 @@ def document(app: FastAPI) -> dict[str, Any]:
 
 def _name_problems(schema: dict[str, Any]) -> None:
     """Put the problem document where FastAPI declares its own validation error, and define it."""
-    from service.problems import MEDIA_TYPE
+    from service.problems.mapping import MEDIA_TYPE
 
     components = schema.setdefault("components", {}).setdefault("schemas", {})
     for framework in ("HTTPValidationError", "ValidationError"):

@@ -23,7 +23,7 @@ from service.errors import (
     ScopeMissing,
     UnknownField,
 )
-from service.problems import MEDIA_TYPE, Known, framework_problem, problem_of, validation_problem
+from service.problems.mapping import MEDIA_TYPE, Known, framework_problem, problem_of, validation_problem
 
 RETRY_AFTER = {
     "description": "Seconds to wait before asking again.",

@@ -15,21 +15,21 @@ from jobs.schema import JobRecord, Problem
 from magedit import errors as edit
 from service import errors as refused
 from service.backend import Backend as BackendType
-from service.bearer_auth import Caller
 from service.deps import WRITER, Backend, UploadLimiterDep, WatchDep, Writer
 from service.edits.form import invalid
 from service.edits.idempotency import REPLAYED, KeyedDep
 from service.edits.prefer_wait import await_end
 from service.edits.submission import submit
 from service.edits.views import path
+from service.middleware.bearer_auth import Caller
 from service.middleware.request_id import OriginDep
 from service.openai.answers import Images, events, images_of, problem_of_end
 from service.openai.envelope import SHOULD_RETRY, Envelope, envelope_of
 from service.openai.finding import MASK_ID, submit_search, with_found
 from service.openai.form import PATH, BracketRoute, ImagesForm, ImagesFormDep, require_known_images_fields
 from service.openapi.responses import CHALLENGE, FOREIGN_HOST, RATE_LIMITED, REDIS_AWAY, RETRY_AFTER, TOO_SLOW
-from service.problem_responses import problem_response
-from service.problems import Known, framework_problem, problem_of
+from service.problems.mapping import Known, framework_problem, problem_of
+from service.problems.responses import problem_response
 
 EDIT_ID = "Edit-Id"
 """Header with the id of the underlying edit, for `/v1/edits/{id}`."""

@@ -17,7 +17,7 @@ from jobs.schema import State
 from jobs.settings import Settings
 from tests.conftest import PATIENCE_S, alive, descendants, wait_until
 from tests.jobs.desk import Desk, lapse
-from tests.worker.conftest import CHECKPOINT, environment
+from tests.worker.conftest import CHECKPOINT, Process, environment
 from worker.sd_notify import silence_s
 
 # `keep_working` with painters (tests.worker.painter) for workers and a supervisor of less patience.
@@ -37,28 +37,6 @@ keep_working(
     for name in names
 )
 """
-Process = subprocess.Popen[bytes]
-
-
-@pytest.fixture
-def desk(settings: Settings) -> Iterator[Desk]:
-    times = {
-        "lease_s": 600.0,
-        "reaper_interval_s": 0.1,
-        "reaper_grace_s": 0.2,
-        "progress_interval_s": 0.05,
-        "watchdog_s": 600.0,
-    }
-    desk = Desk(settings.model_copy(update=times))
-    yield desk
-    desk.close()
-
-
-@pytest.fixture
-def gates(tmp_path: Path) -> Path:
-    folder = tmp_path / "gates"
-    folder.mkdir()
-    return folder
 
 
 @pytest.fixture

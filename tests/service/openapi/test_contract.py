@@ -13,7 +13,7 @@ from standardwebhooks.webhooks import Webhook
 
 from service.openapi.__main__ import FILE
 from service.openapi.contract import EXAMPLE_SECRET, codes
-from service.problems import FRAMEWORK
+from service.problems.mapping import FRAMEWORK
 from tests.service.conftest import Form, mask, picture
 
 DOCUMENT: dict[str, Any] = json.loads(FILE.read_text())

@@ -16,9 +16,9 @@ from jobs.settings import Settings
 from jobs.tenants.api_keys import CALLER_SCOPES, SCOPES, ApiKey, ApiKeys, Scope
 from jobs.tenants.limits import Limits
 from service.app import create_app
-from service.bearer_auth import Authenticator
 from service.errors import InvalidKey
 from service.middleware.auth import GUARDED
+from service.middleware.bearer_auth import Authenticator
 from service.openai.form import PATH as IMAGES
 from tests.conftest import free_port, wait_until
 from tests.service.conftest import assert_problem, serving

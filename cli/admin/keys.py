@@ -10,8 +10,8 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from rich.table import Table
 
+from cli.admin.service_redis import service_redis
 from cli.console import make_console
-from cli.service_redis import service_redis
 from jobs.schema import Tenant
 from jobs.tenants.api_keys import CALLER_SCOPES, SCOPES, ApiKey, ApiKeys, Scope
 from jobs.tenants.limits import Limits

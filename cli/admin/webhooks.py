@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from cli.admin.keys import duration, tenant_name
+from cli.admin.service_redis import service_redis
 from cli.console import make_console
-from cli.keys import duration, tenant_name
-from cli.service_redis import service_redis
 from jobs.webhooks.secrets import OVERLAP_S, WebhookSecrets
 
 LOCAL = "local"

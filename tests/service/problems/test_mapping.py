@@ -13,7 +13,7 @@ from jobs.settings import Settings
 from magedit.errors import LanguageModelUnavailable, MAGEditError
 from service.app import create_app
 from service.errors import Busy, EditFailed, NotReady, RequestError
-from service.problems import KINDS, Known, problem_of
+from service.problems.mapping import KINDS, Known, problem_of
 from tests.service.conftest import assert_problem, serving
 
 STORED = Problem(title="Diverged", status=500, detail="the latent became infinite", code="edit_diverged")
@@ -52,7 +52,7 @@ UNANSWERED = {NotReady, Busy, LanguageModelUnavailable}
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.__name__)
 def test_every_leaf_is_mapped(leaf: type[Exception]) -> None:
-    assert leaf in KINDS, f"{leaf.__name__} needs a line in service.problems.KINDS"
+    assert leaf in KINDS, f"{leaf.__name__} needs a line in service.problems.mapping.KINDS"
     problem = problem_of(example(leaf))
     assert 400 <= problem.status < 600
     assert problem.type == f"urn:magedit:problem:{problem.code}"

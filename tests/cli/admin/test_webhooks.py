@@ -4,7 +4,7 @@ import pytest
 from redis import Redis
 from typer.testing import CliRunner
 
-from cli.webhooks import app
+from cli.admin.webhooks import app
 from jobs.webhooks.secrets import WebhookSecrets
 from tests.conftest import free_port
 

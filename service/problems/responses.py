@@ -16,7 +16,7 @@ from jobs import errors as job
 from jobs.schema import Problem
 from magedit import errors as edit
 from service import errors as request
-from service.problems import FRAMEWORK, MEDIA_TYPE, Known, make_problem, problem_of, validation_problem
+from service.problems.mapping import FRAMEWORK, MEDIA_TYPE, Known, make_problem, problem_of, validation_problem
 
 _500 = HTTPStatus.INTERNAL_SERVER_ERROR
 

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from cli.admin.service_redis import service_redis
 from cli.console import make_console
 from cli.errors import explained, read_settings
-from cli.service_redis import service_redis
 from jobs.errors import JobError
 from jobs.models import ModelOrder, Models
 from jobs.queue import JobQueue

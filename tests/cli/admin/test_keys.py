@@ -8,7 +8,7 @@ import pytest
 from redis import Redis
 from typer.testing import CliRunner
 
-from cli.keys import app
+from cli.admin.keys import app
 from jobs.tenants.api_keys import ApiKeys, parse
 from jobs.tenants.limits import Limits
 from tests.conftest import free_port

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import typer
 
+from cli.admin.service_redis import service_redis
 from cli.processes.embedded_redis import EmbeddedRedis
 from cli.processes.supervisor import Supervised, stop_all
-from cli.service_redis import service_redis
 from jobs.tenants.api_keys import ApiKeys
 from tests.conftest import free_port, wait_until
 

@@ -1,0 +1,1 @@
+"""Commands on the service's Redis: API keys, models, signing secrets."""

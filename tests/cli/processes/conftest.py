@@ -1,0 +1,5 @@
+"""Workers as the worker's own tests have them."""
+
+from tests.worker.conftest import desk, gates
+
+__all__ = ["desk", "gates"]
