@@ -35,10 +35,10 @@ from cli.processes.embedded_redis import EmbeddedRedis
 from cli.processes.stack import free_port
 from cli.processes.supervisor import Program, Supervised, stop_all
 from jobs.connection import connect
-from jobs.models import Models, tokenizer_sha256
+from jobs.models import ModelInfo, Models, tokenizer_sha256
 from jobs.queue import JobQueue
 from jobs.records import Records
-from jobs.schema import EditRequest, JobRecord, ModelInfo, new_id
+from jobs.schema import EditRequest, JobRecord, new_id
 from jobs.settings import Settings
 from jobs.storage import image_key, mask_key
 from magedit.config import Region

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from jobs.schema import AnyRecord, ModelStatus, State
+from jobs.models import ModelStatus
+from jobs.schema import AnyRecord, State
 from magedit.meter import relative_work
 
 # Below this finished fraction an edit's own pace predicts nothing yet.

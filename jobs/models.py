@@ -1,4 +1,4 @@
-"""Registry of served models, which workers announce with a time to live."""
+"""Served models: facts that workers announce, and the registry that keeps them with a time to live."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ import hashlib
 import time
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
+from pydantic import ConfigDict, Field
 from redis import Redis
 
 from jobs import keys
 from jobs.connection import redis_errors
 from jobs.errors import NoWorkerForModel, UnknownModel
 from jobs.lua import load
-from jobs.schema import ModelInfo, ModelStatus
+from jobs.schema import Frozen
 from jobs.settings import Settings
+from magedit.card import STABLE_DIFFUSION, Trait
+from magedit.config import InversionName, MethodName
+from magedit.edits.checkpoint import Checkpoint, StepSizes
+from magedit.masks.shapes import FindsBy
+from magedit.prompts.alignment import Tokenize
 
 # How long a tokenizer outlives its last announcement, in seconds.
 TOKENIZER_TTL_S = 24 * 3600
@@ -23,6 +29,68 @@ TOKENIZER_TTL_S = 24 * 3600
 PACE_WEIGHT = 0.3
 
 ModelOrder = Literal["load", "unload"]
+
+
+class ModelInfo(Frozen):
+    """Announcement of a live worker's model. ``image_size`` in px, ``vocabulary`` None: any word; ``domain``: what its
+    pictures show, None: not told; ``step_sizes`` None: announced by an older version."""
+
+    # Workers of newer versions may announce further fields.
+    model_config = ConfigDict(extra="ignore")
+
+    name: str
+    checkpoint: str
+    image_size: int
+    max_prompt_tokens: int
+    vocabulary: tuple[str, ...] | None = None
+    domain: str | None = None
+    tokenizer_sha256: str
+    methods: tuple[MethodName, ...]
+    inversions: tuple[InversionName, ...]
+    device: str
+    dtype: str
+    step_sizes: StepSizes | None = None
+    family: str = "sd"
+    traits: tuple[Trait, ...] = STABLE_DIFFUSION
+    defaults: dict[str, Any] = Field(default_factory=dict)
+    loras: tuple[str, ...] = ()
+    embeddings: tuple[str, ...] = ()
+    max_clip_skip: int = 0
+    finds_by: tuple[FindsBy, ...] = ()
+    detects: bool = False
+
+    def as_checkpoint(self, tokenize: Tokenize) -> Checkpoint:
+        """The checkpoint that edits are resolved for."""
+        return Checkpoint(
+            name=self.name,
+            methods=self.methods,
+            inversions=self.inversions,
+            tokenize=tokenize,
+            max_tokens=self.max_prompt_tokens,
+            vocabulary=self.vocabulary,
+            step_sizes=self.step_sizes,
+            traits=self.traits,
+            defaults=self.defaults,
+            loras=self.loras,
+            max_clip_skip=self.max_clip_skip,
+        )
+
+
+class ModelStatus(Frozen):
+    """A model as the front end sees it. ``step_seconds``: measured wall seconds per step of an edit with one result;
+    ``since``: when it was first known, in Unix seconds by the clock of Redis (0: not known). A model that
+    ``is_declared`` takes edits while no worker serves it."""
+
+    info: ModelInfo
+    workers: int
+    step_seconds: float | None = None
+    is_declared: bool = False
+    since: float = 0.0
+
+    @property
+    def takes_edits(self) -> bool:
+        """Whether an edit may be submitted for it."""
+        return self.workers > 0 or self.is_declared
 
 
 def tokenizer_sha256(tokenizer_json: str) -> str:

@@ -6,19 +6,15 @@ import re
 import secrets
 import time
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from jobs.errors import RecordUnreadable
-from magedit.card import STABLE_DIFFUSION, Trait
-from magedit.config import InversionName, MethodName
-from magedit.edits.checkpoint import Checkpoint, StepSizes
 from magedit.edits.resolved import ResolvedEdit
 from magedit.errors import NotTogether
 from magedit.masks.candidates import Candidate, Finder
-from magedit.masks.shapes import FindsBy, MaskPrompt, MaskShape
-from magedit.prompts.alignment import Tokenize
+from magedit.masks.shapes import MaskPrompt, MaskShape
 from magedit.report import EditMeasures, EditWarning, Progress, ResultMeasures
 
 OutputFormat = Literal["png", "jpeg", "webp"]
@@ -336,65 +332,3 @@ class UnreadableRecord(Frozen):
 
 
 AnyRecord = JobRecord | UnreadableRecord
-
-
-class ModelInfo(Frozen):
-    """Announcement of a live worker's model. ``image_size`` in px, ``vocabulary`` None: any word; ``domain``: what its
-    pictures show, None: not told; ``step_sizes`` None: announced by an older version."""
-
-    # Workers of newer versions may announce further fields.
-    model_config = ConfigDict(extra="ignore")
-
-    name: str
-    checkpoint: str
-    image_size: int
-    max_prompt_tokens: int
-    vocabulary: tuple[str, ...] | None = None
-    domain: str | None = None
-    tokenizer_sha256: str
-    methods: tuple[MethodName, ...]
-    inversions: tuple[InversionName, ...]
-    device: str
-    dtype: str
-    step_sizes: StepSizes | None = None
-    family: str = "sd"
-    traits: tuple[Trait, ...] = STABLE_DIFFUSION
-    defaults: dict[str, Any] = {}
-    loras: tuple[str, ...] = ()
-    embeddings: tuple[str, ...] = ()
-    max_clip_skip: int = 0
-    finds_by: tuple[FindsBy, ...] = ()
-    detects: bool = False
-
-    def as_checkpoint(self, tokenize: Tokenize) -> Checkpoint:
-        """The checkpoint that edits are resolved for."""
-        return Checkpoint(
-            name=self.name,
-            methods=self.methods,
-            inversions=self.inversions,
-            tokenize=tokenize,
-            max_tokens=self.max_prompt_tokens,
-            vocabulary=self.vocabulary,
-            step_sizes=self.step_sizes,
-            traits=self.traits,
-            defaults=self.defaults,
-            loras=self.loras,
-            max_clip_skip=self.max_clip_skip,
-        )
-
-
-class ModelStatus(Frozen):
-    """A model as the front end sees it. ``step_seconds``: measured wall seconds per step of an edit with one result;
-    ``since``: when it was first known, in Unix seconds by the clock of Redis (0: not known). A model that
-    ``is_declared`` takes edits while no worker serves it."""
-
-    info: ModelInfo
-    workers: int
-    step_seconds: float | None = None
-    is_declared: bool = False
-    since: float = 0.0
-
-    @property
-    def takes_edits(self) -> bool:
-        """Whether an edit may be submitted for it."""
-        return self.workers > 0 or self.is_declared

@@ -12,10 +12,9 @@ import structlog
 from jobs.connection import connect, redis_errors
 from jobs.durability import warn_unless_durable
 from jobs.errors import QueueUnavailable
-from jobs.models import Models
+from jobs.models import ModelInfo, Models
 from jobs.observability.tracing import tracer, tracer_provider
 from jobs.process import start
-from jobs.schema import ModelInfo
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
 from magedit.errors import CheckpointError

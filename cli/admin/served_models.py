@@ -11,10 +11,9 @@ from cli.admin.service_redis import service_redis
 from cli.console import make_console
 from cli.errors import explained, read_settings
 from jobs.errors import JobError
-from jobs.models import ModelOrder, Models
+from jobs.models import ModelOrder, Models, ModelStatus
 from jobs.queue import JobQueue
 from jobs.records import Records
-from jobs.schema import ModelStatus
 from jobs.settings import Settings
 
 Name = Annotated[str, typer.Argument(help="The model's name, as `list` shows it.")]

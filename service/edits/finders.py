@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.schema import ModelInfo
+from jobs.models import ModelInfo
 from magedit.edits.resolved import ResolvedEdit
 from magedit.errors import InvalidEdit, NoFinder, PromptNotSupported
 from magedit.masks.phrases import Phrase

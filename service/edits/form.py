@@ -17,7 +17,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import Json, RootModel, model_validator
 from starlette.datastructures import UploadFile as SentFile
 
-from jobs.schema import JobOptions, ModelInfo
+from jobs.models import ModelInfo
+from jobs.schema import JobOptions
 from magedit.config import GOVERNED, PRESETS, EditConfig, MaskMode, Region
 from magedit.config.types import RENAMED
 from magedit.edits.asked import FIELDS as ASKED_FIELDS

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from jobs.schema import EditRequest, ModelInfo, check_options
+from jobs.models import ModelInfo
+from jobs.schema import EditRequest, check_options
 from jobs.settings import Settings
 from magedit.edits.resolve import Limits, Resolution, resolve
 from magedit.instructions.reading import ReadInstruction, read_by_rules

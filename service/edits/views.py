@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.eta import estimate
-from jobs.schema import AnyRecord, EditRequest, JobRecord, ModelStatus, Priority, Problem, State, StoredObject
+from jobs.models import ModelStatus
+from jobs.schema import AnyRecord, EditRequest, JobRecord, Priority, Problem, State, StoredObject
 from magedit.report import EditMeasures, EditWarning, Progress
 
 EDITS = "/v1/edits"

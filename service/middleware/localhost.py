@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from jobs.settings import Settings, is_loopback
+from jobs.settings import Settings
+from jobs.settings.front_end import is_loopback
 from service.errors import ForeignHost, ForeignOrigin, RequestError
 from service.problems.responses import error_response
 

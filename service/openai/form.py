@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import Depends, File, Form, UploadFile
 from starlette.datastructures import FormData
 
-from jobs.schema import ModelInfo
+from jobs.models import ModelInfo
 from magedit.config import MaskMode, PresetName
 from magedit.edits.asked import PROMPT_MAX, AskedEdit, Prompt
 from magedit.methods.registry import METHODS

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from jobs.models import default_model
-from jobs.schema import ModelStatus
+from jobs.models import ModelStatus, default_model
 from magedit.methods.compatibility import unsuited
 from service.deps import READER, Backend
 from service.edits.views import Model, ModelEntry, Models

@@ -12,7 +12,7 @@ from pydantic import Field, create_model
 from starlette.datastructures import FormData
 
 from jobs import errors as job
-from jobs.schema import ModelInfo
+from jobs.models import ModelInfo
 from magedit.edits.asked import AskedModel, asked
 from magedit.edits.resolve import Origin, Resolution, resolve
 from magedit.errors import InvalidEdit

@@ -19,7 +19,8 @@ from pydantic_settings import SettingsError
 
 from cli.__main__ import app
 from cli.processes.workers import PROCESS_EXIT_S
-from jobs.settings import Settings, is_loopback
+from jobs.settings import Settings
+from jobs.settings.front_end import is_loopback
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")

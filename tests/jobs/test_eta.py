@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from jobs.eta import estimate
-from jobs.schema import JobRecord, ModelStatus, State
+from jobs.models import ModelStatus
+from jobs.schema import JobRecord, State
 from magedit.report import Progress, Stage
 from tests.jobs.desk import Desk
 from tests.jobs.test_models import info

@@ -4,8 +4,7 @@ import pytest
 
 from jobs import keys
 from jobs.errors import NoWorkerForModel, UnknownModel
-from jobs.models import tokenizer_sha256
-from jobs.schema import ModelInfo
+from jobs.models import ModelInfo, tokenizer_sha256
 from jobs.settings import Settings
 from tests.conftest import wait_until
 from tests.jobs.desk import Desk

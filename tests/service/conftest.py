@@ -21,11 +21,11 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
 from jobs.connection import connect
-from jobs.models import Models, tokenizer_sha256
+from jobs.models import ModelInfo, Models, tokenizer_sha256
 from jobs.previews import EditPreview
 from jobs.queue import JobQueue
 from jobs.records import Records
-from jobs.schema import JobRecord, ModelInfo, Problem, State, StoredObject
+from jobs.schema import JobRecord, Problem, State, StoredObject
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, artifact_key, result_key, sha256
 from magedit.report import EditMeasures, Progress, Ratios, ResultMeasures, Stage

@@ -24,11 +24,11 @@ from typing import Any
 
 from PIL import Image
 
-from jobs.models import tokenizer_sha256
+from jobs.models import ModelInfo, tokenizer_sha256
 from jobs.observability.logs import configure_logging
 from jobs.queue import JobQueue
 from jobs.records import Records
-from jobs.schema import JobRecord, ModelInfo, Priority, State
+from jobs.schema import JobRecord, Priority, State
 from jobs.settings import Settings
 from magedit.config import EditConfig, Region
 from magedit.errors import EditDiverged

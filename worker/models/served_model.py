@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL import Image
 
-from jobs.models import tokenizer_sha256
-from jobs.schema import ModelInfo
+from jobs.models import ModelInfo, tokenizer_sha256
 from jobs.settings import Settings
 from magedit.config import EditConfig, Region
 from magedit.config.loras import find_loras, names_in

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from jobs.schema import ModelInfo
+from jobs.models import ModelInfo
 from jobs.settings import Settings
 from worker.models.served_model import ServedModel, load, load_mask_models
 

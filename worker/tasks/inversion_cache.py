@@ -18,7 +18,7 @@ import structlog
 from PIL import Image
 
 from jobs.errors import ObjectNotFound, StoreUnavailable
-from jobs.schema import ModelInfo
+from jobs.models import ModelInfo
 from jobs.storage import ObjectStore, inversion_key
 from magedit.config import EditConfig
 from magedit.config.loras import find_loras, identity

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from jobs import keys
-from jobs.schema import ModelInfo
+from jobs.models import ModelInfo
 from tests.jobs.desk import open_ids
 from tests.service.conftest import Announce, Form, WorkerSide, assert_problem
 
