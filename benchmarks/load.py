@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.queue_depth import PROMPTS, Site, quantiles, site
-from jobs.records import Records
+from jobs.records.store import Records
 from jobs.settings import Settings
 from magedit.report import Progress, Stage
 

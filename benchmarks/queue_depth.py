@@ -37,7 +37,7 @@ from cli.processes.supervisor import Program, Supervised, stop_all
 from jobs.connection import connect
 from jobs.models import ModelInfo, Models, tokenizer_sha256
 from jobs.queue import JobQueue
-from jobs.records import Records
+from jobs.records.store import Records
 from jobs.schema import EditRequest, JobRecord, new_id
 from jobs.settings import Settings
 from jobs.storage import image_key, mask_key

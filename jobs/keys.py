@@ -8,7 +8,7 @@ PREFIX = "magedit:"
 EDIT = PREFIX + "edit:"
 # String with a time to live, value the worker's name: that worker holds this edit.
 LEASE = PREFIX + "lease:"
-# Hash with a time to live: the latest preview of a running edit (`jobs.previews`); no part of its record.
+# Hash with a time to live: the latest preview of a running edit (`jobs.records.previews`); no part of its record.
 PREVIEW = PREFIX + "preview:"
 # Set of the unfinished edits' ids: the reaper watches them, the queue limit counts them.
 OPEN = PREFIX + "open"

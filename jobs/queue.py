@@ -16,7 +16,8 @@ from rq.worker_registration import clean_worker_registry
 from jobs import keys
 from jobs.connection import redis_errors
 from jobs.lua import load
-from jobs.records import Place, Records
+from jobs.records.outcomes import Place
+from jobs.records.store import Records
 from jobs.schema import PRIORITIES, AnyRecord, JobRecord, Priority, State, id_time
 
 # Function name of a job in RQ. Workers take jobs of this name only and call their own function: nothing that

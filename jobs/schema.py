@@ -54,7 +54,7 @@ def id_time(job_id: str) -> float | None:
 
 
 class State(StrEnum):
-    """The states of a job; `jobs.lifecycle` holds the transitions."""
+    """The states of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"

@@ -10,11 +10,11 @@ from redis import Redis
 
 from jobs.admission import Room
 from jobs.connection import connect
-from jobs.idempotency import IdempotencyKeys
 from jobs.models import ModelInfo, Models, ModelsSnapshot
-from jobs.previews import Previews
 from jobs.queue import JobQueue
-from jobs.records import Records
+from jobs.records.idempotency import IdempotencyKeys
+from jobs.records.previews import Previews
+from jobs.records.store import Records
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
 from jobs.tenants.usage import UsageCounts

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from typer.cli import get_docs_for_click
 
 from cli.__main__ import app as cli_app
-from jobs.records import ENDED_BY_REDIS
+from jobs.records.outcomes import ENDED_BY_REDIS
 from jobs.settings import Settings
 from magedit.card import Paper
 from magedit.config import GOVERNED, EditConfig

@@ -11,7 +11,7 @@ import structlog
 from jobs.errors import ContentWithheld, QueueUnavailable, StoreUnavailable
 from jobs.models import Models
 from jobs.queue import JobQueue
-from jobs.records import Records
+from jobs.records.store import Records
 from jobs.schema import JobRecord, MaskRecord, State
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, attempt_prefix

@@ -19,8 +19,9 @@ import structlog
 from jobs.connection import redis_errors
 from jobs.errors import QueueUnavailable
 from jobs.models import Models
-from jobs.previews import EditPreview
-from jobs.records import Hold, Records
+from jobs.records.outcomes import Hold
+from jobs.records.previews import EditPreview
+from jobs.records.store import Records
 from jobs.schema import JobRecord
 from jobs.settings import Settings
 from jobs.storage import longest_request_s

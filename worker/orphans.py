@@ -22,7 +22,7 @@ from redis import Redis
 from jobs import keys
 from jobs.connection import redis_errors
 from jobs.errors import ObjectNotFound
-from jobs.records import Records
+from jobs.records.store import Records
 from jobs.schema import JobRecord, State, id_time
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, attempt_prefix, job_prefix

@@ -29,7 +29,8 @@ from jobs.durability import warn_unless_durable
 from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.process import start
 from jobs.queue import JobQueue
-from jobs.records import Expired, Place, Records
+from jobs.records.outcomes import Expired, Place
+from jobs.records.store import Records
 from jobs.settings import Settings
 from jobs.storage import INVERSIONS, ObjectStore, job_prefix
 from worker.orphans import Orphans

@@ -34,7 +34,7 @@ from jobs.connection import redis_errors
 from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.models import Models
 from jobs.queue import JobQueue, model_of
-from jobs.records import Records
+from jobs.records.store import Records
 from jobs.schema import PRIORITIES, Priority
 from jobs.settings import Settings
 from jobs.storage import ObjectStore

@@ -13,7 +13,7 @@ from cli.errors import explained, read_settings
 from jobs.errors import JobError
 from jobs.models import ModelOrder, Models, ModelStatus
 from jobs.queue import JobQueue
-from jobs.records import Records
+from jobs.records.store import Records
 from jobs.settings import Settings
 
 Name = Annotated[str, typer.Argument(help="The model's name, as `list` shows it.")]

@@ -5,7 +5,7 @@ are by the clock of Redis, so that no machine's clock matters. Keys are built in
 replicas), not a cluster.
 
 A script names the files it builds on in its first lines (``-- include edits/transitions``). Every constant of
-`jobs.keys` that it uses is a local of the same name, and so is ``ALLOWED``, the table of `jobs.lifecycle`.
+`jobs.keys` that it uses is a local of the same name, and so is ``ALLOWED``, the table of `jobs.records.lifecycle`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import cache
 from importlib.resources import files
 
 from jobs import keys
-from jobs.lifecycle import lua_table
+from jobs.records.lifecycle import lua_table
 
 _INCLUDE = re.compile(r"^-- include ([\w/]+)\n", re.MULTILINE)
 

@@ -1,7 +1,7 @@
 """The `Idempotency-Key` header and the fingerprint of a request's payload.
 
 The key is a structured string, `"..."` (RFC 9651, 3.3.3), or the same bare; both mean the same key. Its effect:
-`jobs.idempotency`.
+`jobs.records.idempotency`.
 """
 
 from __future__ import annotations

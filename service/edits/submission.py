@@ -3,7 +3,7 @@
 In this order a crash at any point loses no accepted edit.
 
 Refusals come before anything is stored. Every recorded edit is run: if enqueuing fails, the reaper finds the open
-record and enqueues it. `Idempotency-Key`: see `jobs.idempotency`.
+record and enqueues it. `Idempotency-Key`: see `jobs.records.idempotency`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import structlog
 from PIL import Image
 
 from jobs.errors import JobError, QueueUnavailable, Unavailable
-from jobs.idempotency import Reservation
+from jobs.records.idempotency import Reservation
 from jobs.schema import AnyRecord, JobKind, JobRecord, new_id
 from jobs.storage import image_key, job_prefix, mask_key
 from jobs.webhooks.message import check_url
@@ -92,7 +92,7 @@ def submit_once(
     keyed: Keyed | None,
 ) -> Submitted:
     """The result of ``make`` for a new id, once for each `Idempotency-Key`. Raises as ``make`` and
-    `jobs.idempotency`."""
+    `jobs.records.idempotency`."""
     job = new_id()
     if keyed is None:
         return Submitted(make(job, None))

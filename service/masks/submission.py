@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.idempotency import Reservation
+from jobs.records.idempotency import Reservation
 from jobs.schema import JobRecord, MaskRecord, MaskRequest
 from jobs.storage import image_key
 from jobs.webhooks.message import check_url

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from jobs.errors import JobError, JobExpired, JobNotFound, JobNotReady, JobNotSucceeded
-from jobs.previews import EditPreview
+from jobs.records.previews import EditPreview
 from jobs.schema import JobRecord, OutputFormat, Problem
 from service.backend import Backend
 from service.edits.results import presigned, require_pictures

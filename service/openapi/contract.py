@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from jobs.records import ENDED_BY_REDIS
+from jobs.records.outcomes import ENDED_BY_REDIS
 from jobs.schema import JobRecord
 from jobs.webhooks.message import event_of, message_id, signed_headers
 from service.edits.views import Edit

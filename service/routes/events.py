@@ -14,7 +14,7 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.concurrency import run_in_threadpool
 
 from jobs.errors import QueueUnavailable
-from jobs.previews import CONTENT_TYPE, EditPreview, Previews
+from jobs.records.previews import CONTENT_TYPE, EditPreview, Previews
 from jobs.schema import AnyRecord, State
 from service.deps import AnyOwnEdit, Backend, WatchDep
 from service.edits.views import EDITS

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from jobs.previews import CONTENT_TYPE
+from jobs.records.previews import CONTENT_TYPE
 from jobs.schema import AnyRecord
 from magedit.report import PREVIEW_SIDE
 from service.deps import AnyOwnEdit, Backend

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.load import WARM, main, measure, medians
 from benchmarks.queue_depth import site
-from jobs.records import Records
+from jobs.records.store import Records
 from jobs.settings import Settings
 from tests.jobs.desk import open_ids
 

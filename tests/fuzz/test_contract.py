@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 
 from jobs.connection import connect
 from jobs.queue import JobQueue
-from jobs.records import Records
+from jobs.records.store import Records
 from jobs.storage import ObjectStore
 from jobs.tenants.api_keys import SCOPES, ApiKeys
 from jobs.tenants.limits import Limits

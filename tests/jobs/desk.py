@@ -11,7 +11,7 @@ from jobs import keys
 from jobs.connection import connect
 from jobs.models import Models
 from jobs.queue import JobQueue
-from jobs.records import Records
+from jobs.records.store import Records
 from jobs.schema import EditRequest, JobRecord, State, new_id
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, image_key, mask_key

@@ -22,9 +22,9 @@ from tokenizers.processors import TemplateProcessing
 
 from jobs.connection import connect
 from jobs.models import ModelInfo, Models, tokenizer_sha256
-from jobs.previews import EditPreview
 from jobs.queue import JobQueue
-from jobs.records import Records
+from jobs.records.previews import EditPreview
+from jobs.records.store import Records
 from jobs.schema import JobRecord, Problem, State, StoredObject
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, artifact_key, result_key, sha256

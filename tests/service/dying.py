@@ -10,9 +10,9 @@ import signal
 import sys
 from typing import Any
 
-from jobs.idempotency import IdempotencyKeys
 from jobs.queue import JobQueue
-from jobs.records import Records
+from jobs.records.idempotency import IdempotencyKeys
+from jobs.records.store import Records
 from jobs.storage import ObjectStore
 from service.__main__ import main
 

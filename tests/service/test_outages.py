@@ -14,7 +14,7 @@ from jobs.connection import connect
 from jobs.errors import QueueUnavailable
 from jobs.models import Models
 from jobs.queue import JobQueue
-from jobs.records import Records
+from jobs.records.store import Records
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
 from tests.conftest import redis_server

@@ -27,7 +27,7 @@ from PIL import Image
 from jobs.models import ModelInfo, tokenizer_sha256
 from jobs.observability.logs import configure_logging
 from jobs.queue import JobQueue
-from jobs.records import Records
+from jobs.records.store import Records
 from jobs.schema import JobRecord, Priority, State
 from jobs.settings import Settings
 from magedit.config import EditConfig, Region

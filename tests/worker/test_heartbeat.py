@@ -13,8 +13,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jobs import keys
 from jobs.errors import QueueUnavailable
-from jobs.previews import Previews
-from jobs.records import Hold
+from jobs.records.outcomes import Hold
+from jobs.records.previews import Previews
 from jobs.schema import JobRecord, State
 from magedit.report import EditWarning, Preview, Progress, Stage
 from tests.conftest import wait_until

@@ -8,7 +8,7 @@ import pytest
 
 from jobs import keys
 from jobs.errors import StoreUnavailable
-from jobs.records import Records
+from jobs.records.store import Records
 from jobs.schema import JobRecord, State
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, job_prefix, result_key

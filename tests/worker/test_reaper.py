@@ -13,7 +13,7 @@ from redis.exceptions import OutOfMemoryError
 from rq.job import Job
 
 from jobs import keys
-from jobs.records import Records
+from jobs.records.store import Records
 from jobs.schema import JobRecord, State
 from jobs.settings import Settings
 from jobs.storage import job_prefix

@@ -20,7 +20,7 @@ from redis import Redis
 
 from jobs.errors import QueueUnavailable
 from jobs.observability.tracing import trace_id_of
-from jobs.records import Records
+from jobs.records.store import Records
 from jobs.schema import UnreadableRecord
 from jobs.settings import Settings
 from jobs.webhooks.deliveries import PAUSES_S, ClaimedDelivery, Deliveries, DeliveryVerdict

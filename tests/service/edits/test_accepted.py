@@ -14,7 +14,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
 from jobs import keys
-from jobs.encoding import decode, encode
+from jobs.records.encoding import decode, encode
 from jobs.schema import EditRequest, JobRecord
 from magedit.config import NEGATIVE_PROMPT_MAX, WORD_MAX, WORDS_MAX
 from magedit.edits.asked import read_asked

@@ -18,7 +18,7 @@ from redis import Redis
 from jobs.connection import connect
 from jobs.errors import QueueUnavailable
 from jobs.queue import JobQueue
-from jobs.records import Records
+from jobs.records.store import Records
 from jobs.schema import JobRecord
 from jobs.settings import Settings
 from jobs.storage import ObjectStore

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from jobs.connection import connect
 from jobs.models import Models, tokenizer_sha256
 from jobs.queue import JobQueue
-from jobs.records import Records
+from jobs.records.store import Records
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, job_prefix
 from service.images.upload_limiter import UploadLimiter

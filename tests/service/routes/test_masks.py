@@ -12,7 +12,7 @@ from PIL import Image
 
 from jobs.connection import connect
 from jobs.queue import JobQueue
-from jobs.records import Records
+from jobs.records.store import Records
 from jobs.schema import MaskRecord, StoredObject
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, result_key, sha256

@@ -12,7 +12,7 @@ from jobs import keys
 from jobs.connection import connect
 from jobs.errors import ObjectNotFound
 from jobs.queue import JobQueue
-from jobs.records import Records
+from jobs.records.store import Records
 from jobs.schema import PRIORITIES, JobRecord, State
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, sha256

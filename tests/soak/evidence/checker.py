@@ -6,7 +6,7 @@ The rules, by the name of their violations:
 - `duplicate`: one id was given out twice, or one submit made two records;
 - `repeat`: a submit that was repeated with its `Idempotency-Key` was answered with another edit;
 - `double commit`: a record became terminal or got results more than once, in the history of every write;
-- `transition`: a record changed its state in a way that the table of `jobs.lifecycle` does not have;
+- `transition`: a record changed its state in a way that the table of `jobs.records.lifecycle` does not have;
 - `changed`: a caller saw a finished edit differently later, or the record differs from what was seen;
 - `canceled`: a cancel was accepted and the edit ended otherwise, or it was canceled and nobody asked;
 - `failed`: an edit failed for a reason that the faults do not explain;
@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from jobs.lifecycle import TRANSITIONS
+from jobs.records.lifecycle import TRANSITIONS
 from jobs.schema import JobRecord, State, id_time
 from tests.soak.evidence.aof import Life
 from tests.soak.evidence.census import Census

@@ -17,7 +17,8 @@ from jobs.errors import (
     RecordUnreadable,
     StoreUnavailable,
 )
-from jobs.records import Hold, Records
+from jobs.records.outcomes import Hold
+from jobs.records.store import Records
 from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject, UnreadableRecord
 from jobs.settings import Settings
 from magedit.config import EditConfig, Region

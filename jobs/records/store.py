@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from enum import StrEnum
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import structlog
 from redis import Redis
 
 from jobs import keys
 from jobs.connection import redis_errors
-from jobs.encoding import decode_pairs, encode, flat, read, request_parts
 from jobs.errors import (
     AlreadyFinished,
     JobExpired,
@@ -23,9 +21,11 @@ from jobs.errors import (
     StoreUnavailable,
     TooManyUnfinished,
 )
-from jobs.idempotency import Reservation
 from jobs.lua import load
-from jobs.previews import PREVIEW_TTL_S, EditPreview
+from jobs.records.encoding import decode_pairs, encode, flat, read, request_parts
+from jobs.records.idempotency import Reservation
+from jobs.records.outcomes import OVERDUE, WORKER_LOST, Expired, Hold, Page, Place
+from jobs.records.previews import PREVIEW_TTL_S, EditPreview
 from jobs.schema import (
     UNREADABLE,
     AnyRecord,
@@ -63,40 +63,9 @@ _OVERDUE = Problem(
 ENDED_BY_REDIS = (_LOST, _OVERDUE)
 """Problems of edits that failed without a worker."""
 
-_WORKER_LOST, _LATE = _LOST.model_dump_json(), _OVERDUE.model_dump_json()
+_WORKER_LOST, _LATE = WORKER_LOST.model_dump_json(), OVERDUE.model_dump_json()
 
 log = structlog.get_logger()
-
-
-class Hold(StrEnum):
-    """Outcome of renewing a claim."""
-
-    KEPT = "kept"
-    CANCEL = "cancel"
-    LOST = "lost"
-
-
-class Page(NamedTuple):
-    """Records, newest first, and the cursor of the next page (None: this is the last)."""
-
-    records: tuple[AnyRecord, ...]
-    cursor: str | None
-
-
-class Place(NamedTuple):
-    """An edit's queue and number of attempts: enough to requeue it, whichever version wrote the rest of its record."""
-
-    id: str
-    model: str
-    priority: Priority
-    attempt: int
-
-
-class Expired(NamedTuple):
-    """An edit past its expiry. ``tenant`` None: nothing is left of it but its entry in a list."""
-
-    id: str
-    tenant: str | None
 
 
 class Records:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobs.encoding import decode, decode_pairs, encode, flat
+from jobs.records.encoding import decode, decode_pairs, encode, flat
 from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject
 from magedit.config import EditConfig, Region
 from magedit.report import EditMeasures, Progress, Ratios, Stage

@@ -8,8 +8,8 @@ import pytest
 
 from jobs import keys
 from jobs.errors import JobExpired, KeyInUse, KeyReused, QueueFull
-from jobs.idempotency import IdempotencyKeys, Reservation
-from jobs.records import Records
+from jobs.records.idempotency import IdempotencyKeys, Reservation
+from jobs.records.store import Records
 from jobs.schema import JobRecord, new_id
 from tests.jobs.desk import Desk
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from jobs import keys
-from jobs.previews import PREVIEW_TTL_S, EditPreview, Previews
-from jobs.records import Hold
+from jobs.records.outcomes import Hold
+from jobs.records.previews import PREVIEW_TTL_S, EditPreview, Previews
 from jobs.schema import JobRecord, Problem, State
 from jobs.settings import Settings
 from tests.jobs.desk import Desk

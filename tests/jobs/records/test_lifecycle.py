@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from jobs.lifecycle import TRANSITIONS, lua_table
+from jobs.records.lifecycle import TRANSITIONS, lua_table
 from jobs.schema import State
 from tests.jobs.desk import Desk
 
