@@ -20,8 +20,8 @@ from rich.table import Table
 
 from magedit.config import EditConfig
 from magedit.demo import checkpoint_path, demo_edit
+from magedit.measures.report import EditMeasures
 from magedit.pipelines.mag_edit import MAGEditPipeline
-from magedit.report import EditMeasures
 
 VARIANTS = {
     "p2p, direct": EditConfig(method="p2p"),

@@ -28,7 +28,7 @@ from rich.table import Table
 from benchmarks.queue_depth import PROMPTS, Site, quantiles, site
 from jobs.records.store import Records
 from jobs.settings import Settings
-from magedit.report import Progress, Stage
+from magedit.measures.report import Progress, Stage
 
 RATE = 300
 SECONDS = 5.0

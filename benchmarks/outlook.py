@@ -15,14 +15,14 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from magedit.assessment import outlook
 from magedit.config import PRESETS, EditConfig
 from magedit.demo import checkpoint_path, edit_set
 from magedit.demo.edits import DemoEdit
 from magedit.demo.evaluate import judge_edit
+from magedit.measures.assessment import outlook
+from magedit.measures.report import Ratios, StepTrace
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.prompts.kinds import with_kind
-from magedit.report import Ratios, StepTrace
 
 SEEDS = (1, 2, 3)
 """Of the edits that defaults are chosen on (`benchmarks.quality`)."""

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from magedit.config import EditConfig
 from magedit.demo import checkpoint_path, demo_edit
+from magedit.measures.report import PREVIEW_INTERVAL_S, OnPreview, Preview
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.pipelines.preview import Previews
-from magedit.report import PREVIEW_INTERVAL_S, OnPreview, Preview
 from worker.heartbeat import encoded
 
 

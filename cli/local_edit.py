@@ -30,8 +30,8 @@ from magedit.edits.resolve import resolve
 from magedit.errors import CheckpointError, MAGEditError
 from magedit.instructions.reading import read_by_rules
 from magedit.masks.shapes import one_per_region, read_shapes
+from magedit.measures.report import Preview, Progress
 from magedit.prompts.alignment import from_tokenizers
-from magedit.report import Preview, Progress
 from service.backend import language_model_of
 from service.edits.finders import instructed_shapes
 from service.edits.views import edit_view

@@ -16,7 +16,7 @@ from magedit.errors import CheckpointError
 
 if TYPE_CHECKING:
     from magedit.backbones.base import AttentionSite
-    from magedit.check import Fit
+    from magedit.backbones.checkpoints.check import Fit
 
 app = typer.Typer(no_args_is_help=True, help="Checkpoints, and the models of a service.")
 
@@ -43,7 +43,7 @@ def check(
     For a checkpoint on the hub, only the configs are downloaded. Exits with status 1 if it is not supported.
     """
     # What needs torch loads with this command alone.
-    from magedit.check import DTYPES, check
+    from magedit.backbones.checkpoints.check import DTYPES, check
 
     if dtype not in DTYPES:
         raise typer.BadParameter(f"{dtype!r} is not a number format; there are {', '.join(DTYPES)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.models import ModelStatus
 from jobs.schema import AnyRecord, State
-from magedit.meter import relative_work
+from magedit.measures.meter import relative_work
 
 # Below this finished fraction an edit's own pace predicts nothing yet.
 MEASURABLE_FRACTION = 0.1

@@ -15,7 +15,7 @@ from magedit.edits.resolved import ResolvedEdit
 from magedit.errors import NotTogether
 from magedit.masks.candidates import Candidate, Finder
 from magedit.masks.shapes import MaskPrompt, MaskShape
-from magedit.report import EditMeasures, EditWarning, Progress, ResultMeasures
+from magedit.measures.report import EditMeasures, EditWarning, Progress, ResultMeasures
 
 OutputFormat = Literal["png", "jpeg", "webp"]
 ArtifactName = Literal["attention", "trace", "difference", "crop"]

@@ -8,8 +8,8 @@ from importlib import import_module
 from typing import Any, Final, Literal
 
 from magedit.config import EditConfig
-from magedit.passes import Passes
-from magedit.report import Stage
+from magedit.measures.passes import Passes
+from magedit.measures.report import Stage
 
 Trait = Literal[
     "diffusion", "flow", "cross-attention", "joint-attention", "unconditional", "embedded-guidance", "few-step"

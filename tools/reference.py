@@ -18,9 +18,9 @@ from jobs.settings import Settings
 from magedit.card import Paper
 from magedit.config import GOVERNED, EditConfig
 from magedit.inversion.registry import INVERSIONS
-from magedit.meter import planned
+from magedit.measures.meter import planned
+from magedit.measures.passes import Passes
 from magedit.methods.registry import METHODS
-from magedit.passes import Passes
 from magedit.prompts.kinds import KIND_GOVERNED
 from service.app import create_app
 from service.problems.mapping import FRAMEWORK, INVALID_REQUEST, KINDS

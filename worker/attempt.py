@@ -16,8 +16,8 @@ from jobs.schema import JobRecord, MaskRecord, State
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, attempt_prefix
 from magedit.errors import MAGEditError, NoFinder
-from magedit.meter import relative_work
-from magedit.report import EditMeasures
+from magedit.measures.meter import relative_work
+from magedit.measures.report import EditMeasures
 from worker.models.served_model import ServedModel
 from worker.models.shelf import Shelf
 from worker.problems import problem_of

@@ -25,7 +25,7 @@ from jobs.records.store import Records
 from jobs.schema import JobRecord
 from jobs.settings import Settings
 from jobs.storage import longest_request_s
-from magedit.report import Preview
+from magedit.measures.report import Preview
 from worker.models.served_model import ServedModel
 from worker.models.shelf import LOADING_S, Shelf
 from worker.progress import Reporter, Stop

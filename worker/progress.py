@@ -11,7 +11,7 @@ import time
 from enum import StrEnum
 
 from magedit.errors import EditCanceled
-from magedit.report import EditWarning, Preview, Progress
+from magedit.measures.report import EditWarning, Preview, Progress
 
 
 class Stop(StrEnum):

@@ -19,7 +19,7 @@ from jobs.observability.tracing import context_of, trace_id_of
 from jobs.observability.tracing import tracer as make_tracer
 from jobs.schema import JobRecord, State
 from jobs.settings import Settings
-from magedit.report import EditMeasures
+from magedit.measures.report import EditMeasures
 
 LOST = "lost"
 """Outcome of an attempt that lost its claim."""

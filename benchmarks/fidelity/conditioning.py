@@ -21,7 +21,7 @@ from torch import Tensor
 from magedit.backbones.base import frozen
 from magedit.inversion.base import InversionTask
 from magedit.inversion.ddim.loop import trajectory
-from magedit.meter import Meter
+from magedit.measures.meter import Meter
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit import test_vectors as vectors
 from tests.magedit.conftest import VECTORS, load_pipeline, relative

@@ -26,10 +26,10 @@ from jobs.schema import ArtifactName
 from jobs.settings import Settings
 from magedit.client import Client
 from magedit.config import EditConfig, Region
-from magedit.passes import BATCH_RESULTS
+from magedit.measures.passes import BATCH_RESULTS
+from magedit.measures.report import Progress
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.pipelines.output import MAGEditOutput
-from magedit.report import Progress
 
 LIMIT_MIB = 4096.0
 """Limit of an edit with default settings, so that a worker fits a card of 8 GB."""

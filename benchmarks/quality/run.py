@@ -39,15 +39,15 @@ from magedit.demo.instructions import instruction
 from magedit.demo.model import DemoModel
 from magedit.errors import EditDiverged, InvalidEdit
 from magedit.inversion.registry import inversion_settings
-from magedit.meter import planned
+from magedit.measures.meter import planned
+from magedit.measures.passes import Passes
+from magedit.measures.report import Stage
 from magedit.methods.compatibility import with_defaults
 from magedit.methods.registry import METHODS
-from magedit.passes import Passes
 from magedit.pipelines.instruct import InstructPipeline
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.pipelines.output import Inversion
 from magedit.prompts.kinds import KIND_GOVERNED, EditKind, with_kind
-from magedit.report import Stage
 
 SEEDS: Mapping[str, tuple[int, ...]] = {"tuning": (1, 2, 3), "test": (5, 6, 7)}
 """Seeds of the edits. Defaults are chosen on the tuning seeds alone; the published figures come from the test seeds,

@@ -19,7 +19,7 @@ from benchmarks.speed.released import released_edit, released_inversion
 from benchmarks.speed.sd import weights
 from magedit.config import EditConfig, Region
 from magedit.demo import demo_edit
-from magedit.meter import Meter
+from magedit.measures.meter import Meter
 from magedit.pipelines.mag_edit import MAGEditPipeline
 
 SHORT: dict[str, Any] = {"steps": 2, "max_iterations": 2, "null_text_iterations": 2}

@@ -22,7 +22,7 @@ from magedit.backbones.denoiser import Denoiser
 from magedit.backbones.stable_diffusion.attention import capturing, find_sites
 from magedit.backbones.stable_diffusion.truncated import attend_until
 from magedit.config import EditConfig
-from magedit.meter import Meter
+from magedit.measures.meter import Meter
 
 
 @dataclass(frozen=True)

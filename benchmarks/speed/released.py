@@ -22,13 +22,13 @@ from magedit.guidance.constraints import constraint_loss
 from magedit.inversion.base import InversionTask, Inverted
 from magedit.inversion.ddim.loop import trajectory
 from magedit.inversion.null_text.loop import optimise
-from magedit.meter import Meter
+from magedit.measures.meter import Meter
+from magedit.measures.report import Stage
 from magedit.methods.base import EditTask
 from magedit.pipelines.inputs import trusted_inputs
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.pipelines.output import Inversion
 from magedit.prompts.checks import check_words
-from magedit.report import Stage
 
 
 @dataclass

@@ -41,7 +41,7 @@ from jobs.schema import (
 from jobs.settings import Settings
 from jobs.tenants.limits import Limits
 from magedit.masks.candidates import Candidate, Finder
-from magedit.report import EditMeasures, EditWarning, Progress
+from magedit.measures.report import EditMeasures, EditWarning, Progress
 
 # How long an expired record still answers "expired" instead of "not found", in seconds.
 TOMBSTONE_S = 24 * 3600

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from magedit.report import PREVIEW_INTERVAL_S
+from magedit.measures.report import PREVIEW_INTERVAL_S
 
 DAY_S = 24 * 3600
 

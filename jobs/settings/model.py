@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
-from magedit.assessment import Thresholds
 from magedit.config.loras import LoraSpec
-from magedit.passes import BATCH_RESULTS
+from magedit.measures.assessment import Thresholds
+from magedit.measures.passes import BATCH_RESULTS
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]

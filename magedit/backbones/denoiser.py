@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from magedit.backbones.base import AttentionSite, Backbone, Conditioning, DiffusionProcess, Kept, ModuleEdit
-from magedit.meter import Meter
+from magedit.measures.meter import Meter
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Denoiser:
         """The prediction (B, C, h, w) that `DiffusionProcess.step` takes.
 
         ``inverting``: the latents are still at the noise level of the timestep that follows (`invert_step`);
-        ``results`` how many share the batch, a pass each (`magedit.passes`).
+        ``results`` how many share the batch, a pass each (`magedit.measures.passes`).
         """
         told, level = timestep, timestep
         if inverting:

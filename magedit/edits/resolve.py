@@ -20,7 +20,9 @@ from magedit.edits.resolved import ResolvedEdit
 from magedit.errors import InvalidEdit, InvalidParameter, NotTogether, RegionMismatch, UnknownMethod
 from magedit.instructions.reading import INSTRUCTION_MAX, Instruction, ReadInstruction, read_by_rules
 from magedit.inversion.registry import INVERSIONS
-from magedit.meter import planned
+from magedit.measures.meter import planned
+from magedit.measures.passes import Passes
+from magedit.measures.report import EditWarning
 from magedit.methods.compatibility import (
     CHOSEN,
     check_suited,
@@ -31,13 +33,11 @@ from magedit.methods.compatibility import (
     with_defaults,
 )
 from magedit.methods.registry import METHODS
-from magedit.passes import Passes
 from magedit.prompts.alignment import find_word
 from magedit.prompts.checks import check_prompt, check_words, unknown_words
 from magedit.prompts.kinds import EditKind, with_kind
 from magedit.prompts.reading import read_prompts
 from magedit.prompts.weights import plain_prompts
-from magedit.report import EditWarning
 
 Origin = Literal["given", "preset", "kind", "method", "checkpoint", "default"]
 """Sources of a parameter's value."""

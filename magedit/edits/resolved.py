@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from magedit.config import EditConfig, Region
 from magedit.edits.asked import PROMPT_MAX, AskedEdit, Prompt, doc_of
 from magedit.instructions.reading import Instruction
+from magedit.measures.report import EditWarning
 from magedit.prompts.kinds import EditKind
-from magedit.report import EditWarning
 
 SCHEMA_VERSION: Final = 1
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from magedit.config import Denominator, GuidanceParameters, MaskResampling
 from magedit.errors import EmptyMask
-from magedit.report import Ratios
+from magedit.measures.report import Ratios
 
 RATIO_EPSILON = 1e-12
 """Keeps a ratio finite where a map is zero everywhere; far below any significant probability in fp32."""

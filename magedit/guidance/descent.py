@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from magedit.errors import EditDiverged
-from magedit.report import Ratios
+from magedit.measures.report import Ratios
 
 REJECTED = 2.0
 """A stride is taken back if the gradient changed by this many tolerances over it (usual factors are 1.5 to 4)."""

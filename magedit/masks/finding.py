@@ -15,7 +15,7 @@ from magedit.instructions.reading import Instruction
 from magedit.masks.candidates import Candidate, Finder, FoundRegion, SeenThing
 from magedit.masks.raster import describe, operate
 from magedit.masks.shapes import MaskPrompt, MaskShape, under
-from magedit.report import EditMeasures
+from magedit.measures.report import EditMeasures
 
 ROOM: Final = 0.125
 """Room around a thing that is replaced, as a share of its box's longer side."""

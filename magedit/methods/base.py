@@ -14,8 +14,8 @@ from magedit.backbones.denoiser import Denoiser
 from magedit.config import EditConfig
 from magedit.guidance.constraints import WordTarget
 from magedit.inversion.base import Inverted
+from magedit.measures.report import StepTrace
 from magedit.methods.injection import FeatureInjection, Injection
-from magedit.report import StepTrace
 
 OnStep = Callable[[int, float, Tensor], Tensor]
 """(step, timestep, edit latent) -> edit latent, after each step."""

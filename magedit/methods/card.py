@@ -9,8 +9,8 @@ from typing import Final, Literal
 from magedit.card import Card, Plan, no_passes
 from magedit.config import InjectionParameters, InversionName, MethodName, SamplingParameters, names_of
 from magedit.inversion.registry import INVERSIONS
-from magedit.passes import Passes
-from magedit.report import Stage
+from magedit.measures.passes import Passes
+from magedit.measures.report import Stage
 
 InputName = Literal["image", "mask", "source_prompt", "target_prompt", "words", "instruction"]
 

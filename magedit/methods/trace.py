@@ -9,8 +9,8 @@ from torch import Tensor
 
 from magedit.guidance.constraints import measure
 from magedit.guidance.descent import Guided
+from magedit.measures.report import StepTrace
 from magedit.methods.base import EditedLatent, EditTask
-from magedit.report import StepTrace
 
 
 class Watch:

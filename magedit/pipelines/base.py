@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from magedit.backbones.base import Loaded
-from magedit.passes import BATCH_RESULTS
+from magedit.measures.passes import BATCH_RESULTS
+from magedit.measures.report import PREVIEW_INTERVAL_S
 from magedit.pipelines.preview import LatentColours
-from magedit.report import PREVIEW_INTERVAL_S
 
 
 class Pipeline:

@@ -24,14 +24,14 @@ from magedit.images import masks as pixels
 from magedit.images.inputs import Picture
 from magedit.images.transparency import restore
 from magedit.inversion.base import Inverted
-from magedit.meter import Meter, OnProgress, expected_work
+from magedit.measures.meter import Meter, OnProgress, expected_work
+from magedit.measures.report import EditMeasures, OnPreview, OnTrace, Reconstruction, ResultMeasures, Stage
 from magedit.methods.base import EditedLatent
 from magedit.pipelines.base import Pipeline
 from magedit.pipelines.inputs import Inputs, Mask, as_config, check_prompts, read_inputs, resolve_call, trusted_inputs
 from magedit.pipelines.output import Inversion, MAGEditOutput
 from magedit.pipelines.preview import Previews
 from magedit.pipelines.progress import shown
-from magedit.report import EditMeasures, OnPreview, OnTrace, Reconstruction, ResultMeasures, Stage
 
 _NO_LATENT = torch.empty(0)
 """Stands for the source branch, which this layout does not have."""

@@ -30,7 +30,8 @@ from magedit.inversion.base import InversionTask, Inverted
 from magedit.inversion.registry import INVERSIONS
 from magedit.masks.finding import locate
 from magedit.masks.shapes import read_prompt
-from magedit.meter import Meter, OnProgress, expected_work
+from magedit.measures.meter import Meter, OnProgress, expected_work
+from magedit.measures.report import EditMeasures, OnPreview, OnTrace, Reconstruction, ResultMeasures, Stage
 from magedit.methods.base import EditTask
 from magedit.methods.compatibility import check_suited, check_together, with_defaults
 from magedit.methods.registry import METHODS
@@ -61,7 +62,6 @@ from magedit.pipelines.preview import Previews
 from magedit.pipelines.progress import shown
 from magedit.prompts.alignment import Encoded
 from magedit.prompts.weights import PromptSyntax
-from magedit.report import EditMeasures, OnPreview, OnTrace, Reconstruction, ResultMeasures, Stage
 from magedit.segmenters.detector import Detector
 from magedit.segmenters.finder import Finders, FoundMasks
 from magedit.segmenters.sam import SamSegmenter

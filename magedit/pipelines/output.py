@@ -9,15 +9,15 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 from torch import Tensor
 
-from magedit.assessment import assess
 from magedit.config import EditConfig
 from magedit.errors import UnknownMethod
 from magedit.images.masks import Box
 from magedit.inversion.base import Inverted
 from magedit.inversion.registry import inversion_settings
+from magedit.measures.assessment import assess
+from magedit.measures.report import EditMeasures, EditWarning
 from magedit.methods.base import EditedLatent
 from magedit.methods.registry import METHODS
-from magedit.report import EditMeasures, EditWarning
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class MAGEditOutput(BaseOutput):  # type: ignore[misc]
 
     @property
     def warnings(self) -> tuple[EditWarning, ...]:
-        """Warnings about the results (`magedit.assessment`)."""
+        """Warnings about the results (`magedit.measures.assessment`)."""
         return assess(self.measures)
 
     def __repr__(self) -> str:

@@ -14,11 +14,11 @@ from magedit.config import EditConfig, MaskParameters, Region, StyleParameters
 from magedit.guidance.constraints import WordTarget, resample_mask
 from magedit.images.masks import Box, crop_to
 from magedit.inversion.base import Inverted
+from magedit.measures.report import Ratios, ResultMeasures
 from magedit.methods.base import EditedLatent
 from magedit.methods.injection import FeatureInjection, Injection
 from magedit.prompts.alignment import Encoded, align_tokens, counterparts, token_indices
 from magedit.prompts.tagger import names_nothing
-from magedit.report import Ratios, ResultMeasures
 
 
 def word_targets(

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from magedit.backbones.base import Loaded
 from magedit.images import masks as pixels
+from magedit.measures.report import PREVIEW_INTERVAL_S, PREVIEW_SIDE, OnPreview, Preview
 from magedit.methods.base import EditTask
-from magedit.report import PREVIEW_INTERVAL_S, PREVIEW_SIDE, OnPreview, Preview
 
 PATCHES: Final = 8
 """Patches along a side of the picture that the colours are fitted on."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from magedit.meter import OnProgress
-from magedit.report import Progress
+from magedit.measures.meter import OnProgress
+from magedit.measures.report import Progress
 
 
 @contextmanager

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from magedit.config import WORD_MAX, WORDS_MAX, Region
 from magedit.errors import NothingToGuide, PromptNotSupported, PromptTooLong, RegionMismatch, WordNotFound
+from magedit.measures.report import EditWarning
 from magedit.prompts.alignment import Encoded, Tokenize, find_word
 from magedit.prompts.reading import Reading, read_prompts
 from magedit.prompts.words import whole_words
-from magedit.report import EditWarning
 
 SHOWN = 200
 """Characters of a prompt's end that an error shows at most."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from magedit.measures.report import EditWarning
 from magedit.prompts.alignment import align
 from magedit.prompts.changes import Change, EditKind, changes
 from magedit.prompts.phrases import Prompt, parse
 from magedit.prompts.tagger import EMPTY
 from magedit.prompts.words import is_word
-from magedit.report import EditWarning
 
 BY_FREEDOM: Final[tuple[EditKind, ...]] = ("replacement", "addition", "removal", "attribute")
 """The kinds, the one that needs the most freedom first: it decides for an edit with several changes."""

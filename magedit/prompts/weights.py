@@ -6,9 +6,9 @@ import re
 from typing import Final, Literal, NamedTuple
 
 from magedit.errors import PromptNotSupported
+from magedit.measures.report import EditWarning
 from magedit.prompts.phrases import parse
 from magedit.prompts.tagger import MARK
-from magedit.report import EditWarning
 
 PromptSyntax = Literal["plain", "a1111"]
 PROMPT_SYNTAX_DOC = (

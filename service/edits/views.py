@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from jobs.eta import estimate
 from jobs.models import ModelStatus
 from jobs.schema import AnyRecord, EditRequest, JobRecord, Priority, Problem, State, StoredObject
-from magedit.report import EditMeasures, EditWarning, Progress
+from magedit.measures.report import EditMeasures, EditWarning, Progress
 
 EDITS = "/v1/edits"
 

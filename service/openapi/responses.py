@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from jobs.errors import JobNotReady, KeyInUse, QueueUnavailable, TooManyUnfinished, Unavailable
 from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject
 from magedit.config import Region
-from magedit.report import EditMeasures, Progress, Ratios, Stage
+from magedit.measures.report import EditMeasures, Progress, Ratios, Stage
 from service.edits.views import Edit, edit_view
 from service.errors import (
     Busy,

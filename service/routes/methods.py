@@ -12,9 +12,9 @@ from typing_extensions import Doc
 from magedit.card import Paper
 from magedit.config import EditConfig
 from magedit.inversion.registry import INVERSIONS
-from magedit.meter import planned
+from magedit.measures.meter import planned
+from magedit.measures.passes import Passes
 from magedit.methods.registry import METHODS
-from magedit.passes import Passes
 from service.deps import READER, Backend
 from service.edits.views import View
 from service.etag import json_answer

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from jobs.records.previews import CONTENT_TYPE
 from jobs.schema import AnyRecord
-from magedit.report import PREVIEW_SIDE
+from magedit.measures.report import PREVIEW_SIDE
 from service.deps import AnyOwnEdit, Backend
 from service.edits.views import EDITS
 from service.errors import NoPreview

@@ -17,10 +17,10 @@ from magedit.edits.asked import AskedModel, asked
 from magedit.edits.resolve import Origin, Resolution, resolve
 from magedit.errors import InvalidEdit
 from magedit.instructions.reading import Instruction
+from magedit.measures.report import EditWarning
 from magedit.prompts.alignment import find_word, new_words
 from magedit.prompts.kinds import EditKind
 from magedit.prompts.words import whole_words
-from magedit.report import EditWarning
 from service.deps import READER, Backend, Reader
 from service.edits.form import invalid
 from service.edits.multipart import MULTIPART, read_multipart

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import edit
 from benchmarks.edit import STAGES, VARIANTS, measure, summary
-from magedit.report import EditMeasures, Ratios
+from magedit.measures.report import EditMeasures, Ratios
 from tests.magedit.conftest import CHECKPOINT
 
 

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from jobs.observability.tracing import present_traceparent
 from jobs.settings import Settings
-from magedit.report import EditMeasures
+from magedit.measures.report import EditMeasures
 from service.backend import Backend
 from service.metrics import Metrics
 from tests.jobs.desk import Desk

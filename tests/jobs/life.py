@@ -23,7 +23,7 @@ from jobs import keys
 from jobs.errors import AlreadyFinished, QueueFull
 from jobs.records.outcomes import Hold
 from jobs.schema import PRIORITIES, EditPriority, JobRecord, Priority, Problem, State, UnreadableRecord
-from magedit.report import EditMeasures, Progress, Stage
+from magedit.measures.report import EditMeasures, Progress, Stage
 from tests.jobs.desk import Desk, open_ids, pass_deadline
 from worker.reaper import Reaper
 

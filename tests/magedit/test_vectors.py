@@ -25,7 +25,7 @@ from magedit.guidance.constraints import resample_mask
 from magedit.guidance.descent import Descent, Guided
 from magedit.inversion.base import InversionTask, Inverted
 from magedit.inversion.null_text.loop import optimise
-from magedit.meter import Meter
+from magedit.measures.meter import Meter
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.pipelines.output import Inversion, MAGEditOutput
 from tests.magedit.conftest import VECTORS, relative

@@ -28,7 +28,7 @@ from jobs.records.store import Records
 from jobs.schema import JobRecord, Problem, State, StoredObject
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, artifact_key, result_key, sha256
-from magedit.report import EditMeasures, Progress, Ratios, ResultMeasures, Stage
+from magedit.measures.report import EditMeasures, Progress, Ratios, ResultMeasures, Stage
 from service.app import create_app
 from tests.conftest import PATIENCE_S, wait_until
 

@@ -32,8 +32,8 @@ from jobs.schema import JobRecord, Priority, State
 from jobs.settings import Settings
 from magedit.config import EditConfig, Region
 from magedit.errors import EditDiverged
-from magedit.meter import OnProgress
-from magedit.report import EditMeasures, OnPreview, OnTrace, Preview, Progress, Ratios, Stage, StepTrace
+from magedit.measures.meter import OnProgress
+from magedit.measures.report import EditMeasures, OnPreview, OnTrace, Preview, Progress, Ratios, Stage, StepTrace
 from worker.__main__ import serve
 from worker.models.served_model import ServedModel
 from worker.models.shelf import Shelf

@@ -16,7 +16,7 @@ from jobs.errors import QueueUnavailable
 from jobs.records.outcomes import Hold
 from jobs.records.previews import Previews
 from jobs.schema import JobRecord, State
-from magedit.report import EditWarning, Preview, Progress, Stage
+from magedit.measures.report import EditWarning, Preview, Progress, Stage
 from tests.conftest import wait_until
 from tests.jobs.desk import Desk
 from tests.worker.painter import painting_model

@@ -14,7 +14,7 @@ from jobs.schema import State
 from jobs.settings import Settings
 from jobs.storage import sha256
 from magedit.config import EditConfig
-from magedit.report import Stage
+from magedit.measures.report import Stage
 from tests.conftest import PATIENCE_S, running, wait_until
 from tests.jobs.desk import Desk
 from tests.jobs.test_models import TOKENIZER, info

@@ -12,7 +12,7 @@ from jobs.records.store import Records
 from jobs.schema import JobRecord, State
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, job_prefix, result_key
-from magedit.report import EditMeasures
+from magedit.measures.report import EditMeasures
 from tests.conftest import free_port, wait_until
 from tests.jobs.desk import Desk, aged
 from worker import orphans

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from magedit.errors import EditCanceled
-from magedit.report import Progress, Stage
+from magedit.measures.report import Progress, Stage
 from worker.progress import AttemptEnded, Reporter, Stop
 
 

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from jobs.observability.tracing import present_traceparent, trace_id_of
 from jobs.schema import JobRecord, MaskRecord, MaskRequest, State, new_id
-from magedit.report import EditMeasures
+from magedit.measures.report import EditMeasures
 from tests.conftest import free_port, wait_until
 from tests.jobs.desk import Desk
 from tests.worker.conftest import Process

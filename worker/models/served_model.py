@@ -17,9 +17,9 @@ from magedit.config import EditConfig, Region
 from magedit.config.loras import find_loras, names_in
 from magedit.errors import CheckpointError, InvalidParameter
 from magedit.masks.finding import MaskFinder
-from magedit.meter import OnProgress
+from magedit.measures.meter import OnProgress
+from magedit.measures.report import EditMeasures, OnPreview, OnTrace
 from magedit.methods.compatibility import suited_inversions, suited_methods, with_defaults
-from magedit.report import EditMeasures, OnPreview, OnTrace
 
 if TYPE_CHECKING:
     from magedit.segmenters.detector import Detector

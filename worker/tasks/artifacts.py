@@ -16,8 +16,8 @@ from magedit.images.charts import COLOURS, Series, chart, stack
 from magedit.images.heatmap import difference, grid, heat_map, panels, reduced
 from magedit.images.masks import Box, crop_to, outline, union
 from magedit.images.transparency import flatten
+from magedit.measures.report import Ratios, Stage, StepTrace
 from magedit.methods.registry import METHODS
-from magedit.report import Ratios, Stage, StepTrace
 from worker.models.served_model import Edited
 
 LONGEST_SIDE = 1024

@@ -11,9 +11,9 @@ from PIL import Image
 
 from magedit.config import EditConfig, Region
 from magedit.inversion.registry import inversion_settings
-from magedit.meter import expected_work
+from magedit.measures.meter import expected_work
+from magedit.measures.report import EditMeasures, OnTrace, Preview, StepTrace
 from magedit.methods.registry import METHODS
-from magedit.report import EditMeasures, OnTrace, Preview, StepTrace
 from worker.models.served_model import Edited, Editor
 from worker.progress import Reporter
 from worker.tasks.inversion_cache import CachedInversion

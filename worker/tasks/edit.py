@@ -13,15 +13,15 @@ from jobs.errors import ContentWithheld
 from jobs.schema import CONTENT_TYPES, EditRequest, JobRecord, OutputFormat, StoredObject
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, artifact_key, result_key, sha256
-from magedit.assessment import Thresholds, assess, outlook
 from magedit.config import EditConfig
 from magedit.errors import EditHopeless
 from magedit.images.masks import selected_by
 from magedit.images.transparency import flatten
 from magedit.masks.finding import MaskFinder, locate
-from magedit.meter import expected_work
+from magedit.measures.assessment import Thresholds, assess, outlook
+from magedit.measures.meter import expected_work
+from magedit.measures.report import EditMeasures, EditWarning, OnTrace, StepTrace
 from magedit.methods.registry import METHODS
-from magedit.report import EditMeasures, EditWarning, OnTrace, StepTrace
 from worker.models.served_model import Edited, Editor
 from worker.progress import Reporter
 from worker.tasks.artifacts import all_artifacts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from magedit.inversion.base import InversionTask, Inverted
-from magedit.report import Stage
+from magedit.measures.report import Stage
 
 
 def ddim(task: InversionTask) -> Inverted:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from magedit.card import Paper
 from magedit.config import NullTextParameters, names_of
 from magedit.inversion.card import OF_A_TRAJECTORY, WITHOUT_UNCONDITIONAL, InversionCard
-from magedit.passes import Passes
-from magedit.report import Stage
+from magedit.measures.passes import Passes
+from magedit.measures.report import Stage
 
 PARAMETERS = ("guidance_scale", *names_of(NullTextParameters))
 

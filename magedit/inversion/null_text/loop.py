@@ -12,7 +12,7 @@ from magedit.backbones.base import Conditioning, classifier_free_guidance
 from magedit.errors import NotTogether
 from magedit.inversion.base import InversionTask, Inverted
 from magedit.inversion.ddim.loop import trajectory
-from magedit.report import Stage
+from magedit.measures.report import Stage
 
 LEARNING_RATE_DECAY = 0.01
 """Fall of the learning rate per step, as a fraction of it (published program: 1e-2 (1 - i / 100))."""

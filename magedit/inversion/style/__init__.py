@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from magedit.card import Paper
 from magedit.config import StyleParameters, names_of
 from magedit.inversion.card import OF_A_TRAJECTORY, InversionCard
-from magedit.passes import Passes
-from magedit.report import Stage
+from magedit.measures.passes import Passes
+from magedit.measures.report import Stage
 
 
 def _plan(config: StyleParameters) -> Mapping[Stage, Passes]:

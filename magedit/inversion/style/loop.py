@@ -12,7 +12,7 @@ from magedit.backbones.base import AttentionSite, ModuleEdit, classifier_free_gu
 from magedit.inversion.base import InversionTask, Inverted
 from magedit.inversion.ddim.loop import trajectory
 from magedit.inversion.null_text.loop import LEARNING_RATE_DECAY, TOLERANCE_GROWTH
-from magedit.report import Stage
+from magedit.measures.report import Stage
 
 LEARNING_RATE = 1e-2
 """Adam's learning rate at the first step (published program: 1e-2)."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from magedit.backbones.base import reading
+from magedit.measures.report import Stage
 from magedit.methods.base import EditedLatent, EditTask, in_turn
 from magedit.methods.sampling import advance, fresh_noise
 from magedit.methods.trace import Watch
-from magedit.report import Stage
 
 
 @in_turn

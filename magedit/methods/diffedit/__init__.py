@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from magedit.card import Paper
 from magedit.config import OwnMaskParameters, names_of
+from magedit.measures.passes import Passes
+from magedit.measures.report import Stage
 from magedit.methods.card import ALL_INVERSIONS, INVERTED, MEASURED, WHOLE_EDIT, MethodCard, without_skipped
-from magedit.passes import Passes
-from magedit.report import Stage
 
 
 def _plan(config: OwnMaskParameters) -> Mapping[Stage, Passes]:

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from magedit.backbones.base import Conditioning, reading
 from magedit.errors import EmptyMask
+from magedit.measures.report import Stage
 from magedit.methods.base import EditedLatent, EditTask, in_turn
 from magedit.methods.sampling import advance, first_latent, fresh_noise
 from magedit.methods.trace import Watch
-from magedit.report import Stage
 
 MASK_NOISE = 0.5
 """Noise level at which the two prompts are compared, as a fraction of the steps (paper, step 1: 50 %)."""

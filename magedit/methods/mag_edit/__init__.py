@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from magedit.card import Paper
 from magedit.config import GuidanceParameters, InjectionParameters, names_of
+from magedit.measures.passes import Passes
+from magedit.measures.report import Stage
 from magedit.methods.card import (
     ALL_INVERSIONS,
     BLEND,
@@ -14,8 +16,6 @@ from magedit.methods.card import (
     MethodCard,
     source_branch,
 )
-from magedit.passes import Passes
-from magedit.report import Stage
 
 LOOKS = 2.2
 """Gradients of a guided step when one serves several updates; measured: 53 to 58 in 25 steps of the demo's edits."""

@@ -12,11 +12,11 @@ from torch import Tensor
 from magedit.backbones.base import Kept, ModuleEdit, reading, with_values
 from magedit.guidance.descent import Descent, Guided, descend
 from magedit.inversion.registry import INVERSIONS
+from magedit.measures.report import Stage
 from magedit.methods.base import EditedLatent, EditTask
 from magedit.methods.local_blend import LocalBlend
 from magedit.methods.sampling import first_latent, follow, guided_pass, halves, network_input
 from magedit.methods.trace import Watch
-from magedit.report import Stage
 
 Guidance = Callable[[float, Tensor, int], Descent]
 """(timestep, latent, first stride) -> the latent's guidance."""

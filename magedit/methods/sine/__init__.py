@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from magedit.card import Paper
 from magedit.config import TuningParameters, names_of
+from magedit.measures.passes import Passes
+from magedit.measures.report import Stage
 from magedit.methods.card import BLEND, MEASURED, SAMPLING, WHOLE_EDIT, MethodCard
-from magedit.passes import Passes
-from magedit.report import Stage
 
 
 def _plan(config: TuningParameters) -> Mapping[Stage, Passes]:

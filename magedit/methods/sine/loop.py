@@ -13,10 +13,10 @@ from torch import Tensor
 
 from magedit.backbones.base import classifier_free_guidance, reading
 from magedit.backbones.denoiser import Denoiser
+from magedit.measures.report import Stage
 from magedit.methods.base import EditedLatent, EditTask
 from magedit.methods.sampling import fresh_noise, halves
 from magedit.methods.trace import Watch
-from magedit.report import Stage
 
 TUNING_SEED = 0
 """Seed of the tuning's timesteps and noise."""

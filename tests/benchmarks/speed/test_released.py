@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.speed.released import released_edit, released_inversion
 from magedit.config import EditConfig, Region
-from magedit.meter import Meter
+from magedit.measures.meter import Meter
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import Room
 

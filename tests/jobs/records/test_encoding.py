@@ -10,7 +10,7 @@ import pytest
 from jobs.records.encoding import decode, decode_pairs, encode, flat
 from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject
 from magedit.config import EditConfig, Region
-from magedit.report import EditMeasures, Progress, Ratios, Stage
+from magedit.measures.report import EditMeasures, Progress, Ratios, Stage
 
 
 def record(**changes: Any) -> JobRecord:

@@ -22,7 +22,7 @@ from jobs.records.store import Records
 from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject, UnreadableRecord
 from jobs.settings import Settings
 from magedit.config import EditConfig, Region
-from magedit.report import EditMeasures, Progress, Ratios, Stage
+from magedit.measures.report import EditMeasures, Progress, Ratios, Stage
 from tests.conftest import free_port, wait_until
 from tests.jobs.desk import Desk, aged, lapse, open_ids, pass_deadline
 

@@ -13,7 +13,7 @@ from jobs.schema import JobRecord, MaskRecord, MaskRequest, Problem
 from jobs.tenants.limits import Limits
 from jobs.tenants.usage import Counts, UsageCounts, bounds
 from magedit.config import EditConfig
-from magedit.report import EditMeasures
+from magedit.measures.report import EditMeasures
 from tests.jobs.desk import Desk, lapse
 
 COST = EditMeasures(unet_forward=100, unet_truncated_forward=40, unet_backward=5)

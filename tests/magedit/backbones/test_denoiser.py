@@ -7,9 +7,9 @@ import torch
 
 from magedit.backbones.base import Conditioning, frozen
 from magedit.backbones.denoiser import Denoiser
-from magedit.meter import Meter
+from magedit.measures.meter import Meter
+from magedit.measures.report import Progress
 from magedit.pipelines.mag_edit import MAGEditPipeline
-from magedit.report import Progress
 
 
 def test_freezing_puts_each_flag_back_however_it_ends() -> None:

@@ -13,10 +13,10 @@ from magedit.backbones.base import frozen, reading
 from magedit.config import EditConfig
 from magedit.errors import InvalidEdit
 from magedit.images.masks import working_crop
-from magedit.meter import planned
-from magedit.passes import Passes
+from magedit.measures.meter import planned
+from magedit.measures.passes import Passes
+from magedit.measures.report import Progress
 from magedit.pipelines.mag_edit import MAGEditPipeline
-from magedit.report import Progress
 from tests.magedit.backbones.conftest import ROUNDING, clean_of, edit, inputs, latent_of
 from tests.magedit.conftest import Room, relative
 

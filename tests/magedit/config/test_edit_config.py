@@ -63,7 +63,7 @@ def test_every_field_says_what_it_is(kind: type) -> None:
 
 def test_configuration_loads_without_torch() -> None:
     code = (
-        "import sys, magedit, magedit.config, magedit.errors, magedit.report, magedit.prompts.alignment, "
+        "import sys, magedit, magedit.config, magedit.errors, magedit.measures.report, magedit.prompts.alignment, "
         "magedit.images.masks, magedit.images.heatmap; "
         "assert not {'torch', 'diffusers', 'transformers'} & set(sys.modules)"
     )

@@ -24,7 +24,7 @@ from magedit.guidance.constraints import (
     spatial_ratio,
     token_ratio,
 )
-from magedit.report import Ratios
+from magedit.measures.report import Ratios
 from tests.magedit.conftest import VECTORS, relative
 
 pytestmark = pytest.mark.usefixtures("grad_enabled")

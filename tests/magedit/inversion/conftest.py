@@ -10,7 +10,7 @@ import torch
 from magedit.backbones.base import frozen
 from magedit.config import EditConfig
 from magedit.inversion.base import InversionTask
-from magedit.meter import Meter
+from magedit.measures.meter import Meter
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import Room
 

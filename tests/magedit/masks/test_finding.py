@@ -16,7 +16,7 @@ from magedit.masks.finding import locate
 from magedit.masks.raster import operate
 from magedit.masks.rle import decode
 from magedit.masks.shapes import MaskShape, read_shapes
-from magedit.report import EditMeasures
+from magedit.measures.report import EditMeasures
 from magedit.segmenters.finder import Finders
 from magedit.segmenters.sam import SamSegmenter
 from recipes.presets.segmenter import SEGMENTER_TOY

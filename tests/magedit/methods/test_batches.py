@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from magedit.config import EditConfig, Region
+from magedit.measures.report import Progress
 from magedit.pipelines.mag_edit import MAGEditOutput, MAGEditPipeline
-from magedit.report import Progress
 from tests.magedit.conftest import Room, relative
 from tests.magedit.methods.conftest import latent_of
 
@@ -85,7 +85,7 @@ def test_results_go_in_batches_of_their_halves_up_to_the_limit(
         with batches(pipe) as seen:
             measures = run(pipe, room, replace(CONFIG, n=3), inversion=inversion).measures
         assert seen == rows * CONFIG.steps
-        # Each result's pass counts, whatever it shares (`magedit.passes`).
+        # Each result's pass counts, whatever it shares (`magedit.measures.passes`).
         assert measures.unet_forward == 3 * CONFIG.steps
     with batches(pipe) as seen:
         run(pipe, room, replace(CONFIG, method="p2p", guidance_scale=1.0, n=2), inversion=inversion)

@@ -12,9 +12,9 @@ import pytest
 
 from magedit.config import EditConfig, MethodName
 from magedit.inversion.registry import INVERSIONS
-from magedit.meter import planned
+from magedit.measures.meter import planned
+from magedit.measures.passes import Passes
 from magedit.methods.registry import METHODS
-from magedit.passes import Passes
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import FOR_DIFFUSION, Room
 

@@ -12,8 +12,8 @@ from diffusers import UNet2DConditionModel
 from magedit.backbones.checkpoints.fingerprint import fingerprint
 from magedit.config import EditConfig
 from magedit.errors import EditCanceled
+from magedit.measures.report import Progress, Stage
 from magedit.pipelines.mag_edit import MAGEditPipeline
-from magedit.report import Progress, Stage
 from tests.magedit.conftest import Room, relative
 from tests.magedit.methods.conftest import Trained, clean_of, latent_of
 

@@ -27,9 +27,9 @@ from magedit.errors import (
     WordNotFound,
 )
 from magedit.images.masks import outside_difference, outside_sha256
+from magedit.measures.report import Progress
 from magedit.pipelines.instruct import InstructPipeline
 from magedit.pipelines.mag_edit import MAGEditPipeline
-from magedit.report import Progress
 from tests.magedit.conftest import CHECKPOINT, Room, objecting_checker
 from worker.models.served_model import vocabulary
 

@@ -36,10 +36,10 @@ from magedit.errors import (
 )
 from magedit.images.masks import outside_difference, outside_sha256, paste_margin_px, read_mask, union, working_crop
 from magedit.images.transparency import flatten
+from magedit.measures.report import Progress, Stage
 from magedit.methods.registry import METHODS
 from magedit.pipelines.mag_edit import MAGEditOutput, MAGEditPipeline
 from magedit.prompts.kinds import config_for
-from magedit.report import Progress, Stage
 from tests.magedit.conftest import CHECKPOINT, FOR_DIFFUSION, Room, load_pipeline, objecting_checker
 
 QUICK_GIVEN: dict[str, Any] = {

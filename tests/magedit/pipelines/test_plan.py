@@ -7,9 +7,9 @@ import torch
 
 from magedit.backbones.base import AttentionSite
 from magedit.config import EditConfig, Region
+from magedit.measures.report import Ratios
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.pipelines.plan import blend_tokens, mean_ratios, word_targets
-from magedit.report import Ratios
 
 
 def test_each_word_of_each_region_is_a_target_with_its_regions_mask(pipe: MAGEditPipeline) -> None:

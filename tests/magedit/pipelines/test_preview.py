@@ -13,9 +13,9 @@ from magedit.config import EditConfig, InversionName, MethodName
 from magedit.demo import checkpoint_path
 from magedit.images.masks import dilate
 from magedit.inversion.registry import INVERSIONS
+from magedit.measures.report import PREVIEW_SIDE, Preview
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.pipelines.preview import LatentColours
-from magedit.report import PREVIEW_SIDE, Preview
 from tests.magedit.conftest import FOR_DIFFUSION, Room
 
 CONFIG = EditConfig(steps=4, max_iterations=1, tune_steps=1)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from magedit.report import EditMeasures, EditWarning
+from magedit.measures.report import EditMeasures, EditWarning
 from tests.service.conftest import Form, WorkerSide, picture
 from tests.service.page.conftest import WIDE, is_submission, visiting
 from tests.service.page.test_masks import SIZE, drag, load

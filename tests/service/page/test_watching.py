@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from jobs.schema import State
 from jobs.storage import artifact_key, result_key
-from magedit.report import EditMeasures, EditWarning, Ratios, ResultMeasures
+from magedit.measures.report import EditMeasures, EditWarning, Ratios, ResultMeasures
 from tests.conftest import wait_until
 from tests.service.conftest import Form, WorkerSide, picture
 from tests.service.page.conftest import WIDE, visiting

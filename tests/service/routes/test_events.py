@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from jobs.settings import Settings
-from magedit.report import EditWarning
+from magedit.measures.report import EditWarning
 from service.app import create_app
 from service.edits.watcher import Watch
 from service.routes import events

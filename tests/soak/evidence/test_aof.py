@@ -9,7 +9,7 @@ import pytest
 from jobs import keys
 from jobs.schema import State
 from jobs.settings import Settings
-from magedit.report import EditMeasures
+from magedit.measures.report import EditMeasures
 from tests.conftest import redis_server
 from tests.jobs.desk import Desk
 from tests.soak.evidence.aof import Life, commands, files, lives, read

@@ -12,7 +12,6 @@ from PIL import Image, ImageChops
 from jobs.errors import ContentWithheld
 from jobs.schema import JobRecord, State, StoredObject
 from jobs.storage import attempt_prefix, sha256
-from magedit.assessment import Thresholds
 from magedit.config import EditConfig, Region
 from magedit.errors import EditHopeless, NothingFound, WordNotFound
 from magedit.images.heatmap import PANEL_SIDE
@@ -20,7 +19,8 @@ from magedit.images.masks import outside_difference
 from magedit.instructions.reading import read_by_rules
 from magedit.masks.rle import decode
 from magedit.masks.shapes import MaskShape
-from magedit.report import EditWarning, Progress
+from magedit.measures.assessment import Thresholds
+from magedit.measures.report import EditWarning, Progress
 from tests.jobs.desk import SIZE, Desk
 from worker.models.served_model import Edited, Editor, ServedModel
 from worker.problems import problem_of

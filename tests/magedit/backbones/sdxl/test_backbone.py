@@ -20,9 +20,9 @@ from magedit.backbones.stable_diffusion.layout import UNetBackbone
 from magedit.config import EditConfig
 from magedit.config.types import InversionName, MethodName
 from magedit.errors import CheckpointError, EditCanceled
+from magedit.measures.report import Progress, Stage
 from magedit.methods.registry import METHODS
 from magedit.pipelines.mag_edit import MAGEditOutput, MAGEditPipeline
-from magedit.report import Progress, Stage
 from tests.magedit.backbones.sdxl.tiny import WIDTH, sdxl_checkpoint
 from tests.magedit.conftest import FOR_DIFFUSION, Room
 

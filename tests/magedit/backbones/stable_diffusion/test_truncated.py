@@ -14,7 +14,7 @@ from magedit.backbones.base import Conditioning, frozen, sites_at
 from magedit.backbones.denoiser import Denoiser
 from magedit.backbones.stable_diffusion.attention import capturing, find_sites
 from magedit.backbones.stable_diffusion.truncated import attend_until
-from magedit.meter import Meter
+from magedit.measures.meter import Meter
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import CHECKPOINT
 

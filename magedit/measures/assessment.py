@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from magedit.measures.report import EditMeasures, EditWarning, ResultMeasures, StepTrace
 from magedit.methods.registry import METHODS
 from magedit.prompts.kinds import EditKind
-from magedit.report import EditMeasures, EditWarning, ResultMeasures, StepTrace
 
 HOPELESS_AFTER: Final = 3
 """Guided steps before an edit's outcome is judged: the words' attention may rise late."""

@@ -13,9 +13,9 @@ from itertools import chain
 
 from magedit.config import EditConfig
 from magedit.inversion.registry import INVERSIONS
+from magedit.measures.passes import Passes
+from magedit.measures.report import Progress, Stage
 from magedit.methods.registry import METHODS
-from magedit.passes import Passes
-from magedit.report import Progress, Stage
 
 OnProgress = Callable[[Progress], None]
 

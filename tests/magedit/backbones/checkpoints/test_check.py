@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from magedit.backbones.checkpoints.check import check
 from magedit.backbones.checkpoints.inspect import inspect
 from magedit.backbones.memory.estimate import _guidance, count
 from magedit.backbones.memory.weightless import weightless
-from magedit.check import check
 from magedit.errors import CheckpointError
 from magedit.inversion.registry import INVERSIONS
 from magedit.pipelines.mag_edit import MAGEditPipeline

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from magedit.config import EditConfig
-from magedit.meter import Meter, expected_work, relative_work
-from magedit.passes import BACKWARD_COST, TRUNCATED_COST
-from magedit.report import Progress, Stage
+from magedit.measures.meter import Meter, expected_work, relative_work
+from magedit.measures.passes import BACKWARD_COST, TRUNCATED_COST
+from magedit.measures.report import Progress, Stage
 
 
 def test_progress_grows_to_one_and_counts_every_pass() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import TypeAdapter
 
-from magedit.report import EditMeasures, Progress, Ratios, Stage, StepTrace
+from magedit.measures.report import EditMeasures, Progress, Ratios, Stage, StepTrace
 
 
 def test_measures_and_progress_survive_json() -> None:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from magedit.assessment import HOPELESS_AFTER, Thresholds, assess, outlook
+from magedit.measures.assessment import HOPELESS_AFTER, Thresholds, assess, outlook
+from magedit.measures.report import EditMeasures, Ratios, Reconstruction, ResultMeasures, StepTrace
 from magedit.prompts.kinds import EditKind
-from magedit.report import EditMeasures, Ratios, Reconstruction, ResultMeasures, StepTrace
 
 
 def result(*, inside: float | None = 30.0, flagged: bool | None = None) -> ResultMeasures:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from magedit.passes import BACKWARD_COST, TRUNCATED_COST, Passes
+from magedit.measures.passes import BACKWARD_COST, TRUNCATED_COST, Passes
 
 
 def test_passes_add_up_and_weigh_by_their_kind() -> None:

@@ -1,0 +1,1 @@
+"""Cost, progress, measures and warnings of an edit."""
