@@ -34,6 +34,6 @@ class Room:
                     pipeline.zcard(f"{kind}{tenant}:{state}")
             of_all, *unfinished = pipeline.execute()
         if of_all >= self._limit:
-            raise QueueFull(f"{self._limit} edits are unfinished, as many as this service takes; try again later")
+            raise QueueFull(f"{self._limit} edits are unfinished, which is this service's limit; try again later")
         if limits.unfinished and sum(unfinished) >= limits.unfinished:
             raise TooManyUnfinished(f"a tenant may have {limits.unfinished} unfinished edits; try again later")

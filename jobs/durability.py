@@ -15,7 +15,7 @@ log = structlog.get_logger()
 def warn_unless_durable(redis: Redis) -> None:
     """Log a warning for each server setting that can lose accepted edits.
 
-    A server that does not tell (`INFO` or `CONFIG` forbidden or incomplete) gets no warning.
+    There is no warning for a server that hides its settings (`INFO` or `CONFIG` forbidden or incomplete).
 
     Raises:
         QueueUnavailable: Redis is away.

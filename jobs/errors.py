@@ -15,7 +15,7 @@
     ├── KeyReused            the Idempotency-Key belongs to another payload
     ├── UnknownModel         no worker has ever served this model
     ├── WebhookRefused       this webhook_url is not allowed
-    ├── ContentWithheld      the checkpoint's safety checker objects to the result
+    ├── ContentWithheld      the checkpoint's safety checker flagged the result
     └── Unavailable          try again later
         ├── QueueFull            too many unfinished edits
         ├── NoWorkerForModel     no live worker has this model loaded
@@ -149,7 +149,7 @@ class ContentWithheld(JobError):
 
     code = "content_withheld"
 
-    def __init__(self, message: str = "the model's safety checker objects to the result, so it was not kept") -> None:
+    def __init__(self, message: str = "the model's safety checker flagged the result, so it was not kept") -> None:
         super().__init__(message)
 
 

@@ -32,8 +32,8 @@ ModelOrder = Literal["load", "unload"]
 
 
 class ModelInfo(Frozen):
-    """Announcement of a live worker's model. ``image_size`` in px, ``vocabulary`` None: any word; ``domain``: what its
-    pictures show, None: not told; ``step_sizes`` None: announced by an older version."""
+    """Announcement of a live worker's model. ``image_size`` in px, ``vocabulary`` None: any word; ``domain``: the
+    subject of its training pictures, None: unknown; ``step_sizes`` None: announced by an older version."""
 
     # Workers of newer versions may announce further fields.
     model_config = ConfigDict(extra="ignore")
@@ -78,7 +78,7 @@ class ModelInfo(Frozen):
 
 class ModelStatus(Frozen):
     """A model as the front end sees it. ``step_seconds``: measured wall seconds per step of an edit with one result;
-    ``since``: when it was first known, in Unix seconds by the clock of Redis (0: not known). A model that
+    ``since``: time of its first announcement, in Unix seconds by the clock of Redis (0: unknown). A model that
     ``is_declared`` takes edits while no worker serves it."""
 
     info: ModelInfo
@@ -99,7 +99,7 @@ def tokenizer_sha256(tokenizer_json: str) -> str:
 
 
 class ModelsSnapshot(NamedTuple):
-    """The models at a time, in Unix seconds by the clock of Redis."""
+    """The models at one time, in Unix seconds by the clock of Redis."""
 
     models: dict[str, ModelStatus]
     now: float
@@ -139,7 +139,7 @@ class Models:
         args = (info.name, worker, ttl_s, info.model_dump_json(), sha256, TOKENIZER_TTL_S, int(declare))
         if not self._announce(args=args):
             self._redis.set(keys.TOKENIZER + sha256, tokenizer_json, ex=TOKENIZER_TTL_S)
-            # A declared model's is kept for longer, which the script sees to.
+            # A declared model's tokenizer is kept for longer; the script handles this.
             self._announce(args=args)
 
     @redis_errors()
@@ -164,7 +164,7 @@ class Models:
 
     @redis_errors()
     def orders(self) -> dict[str, str]:
-        """The latest order for each model: `load` or `unload`, and a number that tells it from the one before."""
+        """The latest order for each model: `load` or `unload`, with a sequence number."""
         found = cast("dict[bytes, bytes]", self._redis.hgetall(keys.MODEL_ORDERS))
         return {name.decode(): order.decode() for name, order in found.items()}
 

@@ -31,7 +31,7 @@ def queue_name(model: str, priority: Priority = "normal") -> str:
 
 
 def model_of(name: str) -> str:
-    """The model whose line has this name of RQ's."""
+    """The model of the RQ queue with this name."""
     return name.split(":")[1]
 
 
@@ -80,7 +80,7 @@ class JobQueue:
         """Append a created record to its line. Repeatable: an edit that is in line keeps its place."""
         with suppress(DuplicateJobError):
             self.rq(record.model, record.priority).enqueue_job(self._job(record), unique=True)
-        # For a duplicate too: it may stem from this call's first try, whose reply was lost before the bell rang.
+        # Also for a duplicate, which may stem from this call's first try, whose reply was lost before the bell rang.
         self._ring(keys=[keys.BELL + record.model])
 
     def position(self, record: JobRecord) -> int | None:
@@ -151,7 +151,7 @@ class JobQueue:
 
     @redis_errors()
     def waiting_since(self, models: Sequence[str]) -> dict[str, float]:
-        """When the next edit of each model was made that has one in line, in Unix seconds; one round trip."""
+        """Creation time of the next edit in line, in Unix seconds, for each model that has one; one round trip."""
         lines = [(model, line) for model in models for line in self.lines(model)]
         with self._redis.pipeline(transaction=False) as pipeline:
             for _, line in lines:
@@ -160,7 +160,7 @@ class JobQueue:
         found: dict[str, float] = {}
         for (model, _), head in zip(lines, heads, strict=True):
             if head is not None:
-                # Of one priority the line is looked at first; an id of another kind is taken at once.
+                # The line is read first; an id of another kind is taken at once.
                 found.setdefault(model, id_time(head.decode()) or 0.0)
         return found
 

@@ -30,7 +30,7 @@ Tenant = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 UNREADABLE = (
     "Another version of this service wrote the record of this edit, or it is damaged. It can be canceled and deleted; "
-    "to have the edit, submit it again."
+    "to get a result, submit it again."
 )
 
 _ID = re.compile(r"[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}")
@@ -89,38 +89,38 @@ class JobOptions(Frozen):
         default=None,
         ge=0,
         le=100,
-        description="Quality of a `jpeg` or `webp` result: JPEG's own (empty: 95), and below 100 that of a lossy WebP "
-        "(empty and 100: every pixel is kept).",
+        description="Quality of a `jpeg` or `webp` result: for JPEG 0..100 (empty: 95); for WebP, values below 100 "
+        "are lossy (empty or 100: lossless).",
     )
     artifacts: Annotated[tuple[ArtifactName, ...], AfterValidator(_each_once)] = Field(
         default=(),
         max_length=8,
-        description="What to keep besides the result, repeatable: `attention` (the words' maps without and with "
+        description="Additional files to keep, repeatable: `attention` (the words' maps without and with "
         "guidance, their mean and over the steps; costs one unguided edit), `trace` (ratios and losses per step, as "
         "JSON and as a plot), `difference` (what changed, amplified), `crop` (the square that was worked on, with the "
         "mask's outline).",
     )
     priority: EditPriority = Field(
-        default="normal", description="`low`: the edit begins only while no `normal` one waits for the same model."
+        default="normal", description="`low`: the edit starts only while no `normal` one waits for the same model."
     )
     stop_if_hopeless: bool = Field(
         default=False,
-        description="End the edit with the code `hopeless` as soon as its guided steps show that it would fail; else "
-        "it has the warning `likely_to_fail` from then on.",
+        description="End the edit with the code `hopeless` as soon as its guided steps show that it would fail; "
+        "otherwise it continues with the warning `likely_to_fail`.",
     )
     deadline_s: DeadlineS | None = Field(
         default=None,
-        description="Seconds from acceptance within which a worker must begin: else the edit fails with the code "
-        "`deadline`. One that has begun may finish; one that is to begin again, its worker lost, may not.",
+        description="Seconds from acceptance within which a worker must start the edit; otherwise it fails with the "
+        "code `deadline`. A started edit may finish, but is not restarted after the deadline if its "
+        "worker is lost.",
     )
 
 
 def check_options(options: JobOptions) -> None:
-    """Whether options go together. Raises NotTogether."""
+    """Check that the options are compatible. Raises NotTogether."""
     if options.output_compression is not None and options.output_format == "png":
         raise NotTogether(
-            "`png` is compressed without loss and has no quality: leave output_compression out, or ask for `jpeg` or "
-            "`webp`",
+            "`png` is lossless and has no quality: leave output_compression out, or use `jpeg` or `webp`",
             field="output_compression",
         )
 
@@ -131,25 +131,25 @@ class EditRequest(ResolvedEdit, JobOptions):
     model: str
     find: tuple[MaskShape | None, ...] = Field(
         default=(),
-        description="What a worker finds as a region's mask, one per region; null: that mask was given. Empty: "
-        "all were.",
+        description="The mask prompt of each region for the worker; null: the mask was given. Empty: all masks were "
+        "given.",
     )
 
     @property
     def to_find(self) -> dict[int, MaskShape]:
-        """The masks that are to be found, by region."""
+        """The masks to locate, by region."""
         return {number: shape for number, shape in enumerate(self.find) if shape is not None}
 
     @property
     def finds_by_instruction(self) -> bool:
-        """Whether the words to find the mask by are the instruction's."""
+        """Whether the words that locate the mask come from the instruction."""
         if self.instruction is None or self.instruction.phrase is None:
             return False
         return self.find in [(self.instruction.shape(detects=detects),) for detects in (True, False)]
 
 
 class MaskRequest(MaskPrompt):
-    """What a worker is to find: a small job, before all edits."""
+    """A mask to locate: a small job that runs before all edits."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", revalidate_instances="always")
 
@@ -157,7 +157,7 @@ class MaskRequest(MaskPrompt):
     model: str
     priority: Literal["high"] = "high"
     deadline_s: DeadlineS | None = Field(
-        default=None, description="Seconds from acceptance within which a worker must begin."
+        default=None, description="Seconds from acceptance within which a worker must start."
     )
 
     warnings: ClassVar[tuple[EditWarning, ...]] = ()
@@ -205,13 +205,11 @@ class JobRecord(Frozen):
     tenant: Tenant
     request: EditRequest
     image: str = Field(description="Storage key of the input image.")
-    masks: tuple[str, ...] = Field(
-        description="Storage keys of the masks that were given, in the order of the regions."
-    )
+    masks: tuple[str, ...] = Field(description="Storage keys of the given masks, in the order of the regions.")
     source_edit: str | None = Field(default=None, description="The edit whose result the input image is a copy of.")
-    source_result: int | None = Field(default=None, description="Which of its results.")
-    ancestors: tuple[str, ...] = Field(default=(), description="The edits before this one, the first one first.")
-    webhook_url: str | None = Field(default=None, description="Address notified when it ends.")
+    source_result: int | None = Field(default=None, description="Index of that result.")
+    ancestors: tuple[str, ...] = Field(default=(), description="The edits before this one, oldest first.")
+    webhook_url: str | None = Field(default=None, description="Address notified at the end of the job.")
     request_id: str | None = Field(default=None, description="Id of the HTTP request that created it.")
     traceparent: str | None = Field(default=None, description="That request's trace context (W3C Trace Context).")
     revision: int = Field(default=0, description="Increases with every change of the record.")
@@ -234,7 +232,7 @@ class JobRecord(Frozen):
 
     @property
     def further_passes(self) -> int:
-        """The least number of UNet passes that its results after the first take."""
+        """The minimum number of UNet passes of its results after the first."""
         return (self.request.results - 1) * self.request.config.steps
 
     @property
@@ -283,7 +281,7 @@ class MaskRecord(JobRecord):
 
     @property
     def seed(self) -> None:
-        """None: nothing of it is drawn at random."""
+        """None: a mask involves no randomness."""
         return
 
 
@@ -293,7 +291,7 @@ class UnreadableRecord(Frozen):
     id: str
     kind: JobKind = "edit"
     tenant: str
-    model: str = Field(default="", description="Empty: not readable either.")
+    model: str = Field(default="", description="Empty: also unreadable.")
     priority: Priority = "normal"
     webhook_url: str | None = None
     request_id: str | None = None
@@ -308,7 +306,7 @@ class UnreadableRecord(Frozen):
     finished_at: float | None = None
     expires_at: float | None = None
 
-    # The other fields of a `JobRecord`, so that one function shows both.
+    # The remaining fields of a `JobRecord`, so that one function renders both.
     request: ClassVar[None] = None
     source_edit: ClassVar[None] = None
     source_result: ClassVar[None] = None

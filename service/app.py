@@ -45,7 +45,7 @@ from service.routes import (
 
 DESCRIPTION = """\
 Localized image editing: submit an image, a mask and two prompts; poll the edit; fetch the picture.
-Only what the mask shows is edited; every pixel outside the dilated mask stays as it was.
+Only the area of the mask is edited; every pixel outside the dilated mask is unchanged.
 
 Every error is a problem document (RFC 9457, `application/problem+json`) with a stable `code` and the offending fields.
 """
@@ -74,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
         version=version("magedit"),
         description=DESCRIPTION,
         lifespan=lifespan,
-        # Names of a generated client's functions.
+        # Function names in generated clients.
         generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,
         # FastAPI's own load scripts from other hosts; `/docs` is served by the page.

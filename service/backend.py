@@ -46,7 +46,7 @@ class RecentLook:
 
 
 def language_model_of(settings: Settings) -> LanguageModel | None:
-    """The language model that reads instructions; None: rules do."""
+    """The language model that parses instructions; None: rules only."""
     if not settings.instruction_url:
         return None
     from magedit.instructions.language_model import LanguageModel
@@ -107,7 +107,7 @@ class Backend:
 
     @property
     def read_instruction(self) -> ReadInstruction:
-        """What reads instructions."""
+        """The parser of instructions."""
         return self.language_model or read_by_rules
 
     def tokenizer(self, info: ModelInfo) -> Tokenize:

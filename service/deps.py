@@ -33,7 +33,7 @@ ReadinessDep = Annotated[Readiness, _of_app("readiness")]
 WorkerReadinessDep = Annotated[Readiness, _of_app("worker_readiness")]
 UploadLimiterDep = Annotated[UploadLimiter, _of_app("upload_limiter")]
 
-# For the contract only: `service.middleware.bearer_auth` reads the header.
+# For the OpenAPI document only: `service.middleware.bearer_auth` reads the header.
 _SCHEME = HTTPBearer(
     scheme_name="ApiKey",
     bearerFormat="mge_<id>_<secret>",
@@ -64,15 +64,14 @@ METRICS_READER = Security(_caller, scopes=["metrics:read"])
 
 
 async def require_known_query(request: Request) -> None:
-    """Refuse query parameters that the contract does not have, and repeated ones, which would otherwise be ignored
-    silently.
+    """Reject unknown and repeated query parameters, which would otherwise be ignored silently.
 
     Raises:
         UnknownField: names the parameter and the known ones.
     """
     if not request.query_params:
         return
-    # The contract is built once, which takes a while.
+    # The OpenAPI document is built once, which takes a while.
     contract = await run_in_threadpool(request.app.openapi)
     # The path as it was routed: `request.url` has lost tabs and line ends (WHATWG URL).
     operation = contract["paths"][request.app.state.routes.name(request.scope["path"])][request.method.lower()]
@@ -106,13 +105,13 @@ def _any_own_edit(
 
 
 OwnEdit = Annotated[JobRecord, Security(_own_edit, scopes=["edits:read"])]
-"""The caller's edit of the path's id, to read; 404 for every other id, 500 if its record cannot be read."""
+"""The caller's edit with the path's id, for reading; 404 for any other id, 500 if its record cannot be read."""
 
 AnyOwnEdit = Annotated[AnyRecord, Security(_any_own_edit, scopes=["edits:read"])]
-"""The caller's edit of the path's id, to look at, even if its record cannot be read; 404 for every other id."""
+"""The caller's edit with the path's id, for viewing, even if its record cannot be read; 404 for any other id."""
 
 OwnEditToChange = Annotated[AnyRecord, Security(_any_own_edit, scopes=["edits:write"])]
-"""The same, to change it."""
+"""The same, for changes."""
 
 
 MaskId = Annotated[str, Path(description="The mask's id.")]
@@ -127,10 +126,10 @@ def _any_own_mask(mask_id: MaskId, caller: Annotated[Caller, Depends(_caller)], 
 
 
 OwnMask = Annotated[MaskRecord, Security(_own_mask, scopes=["edits:read"])]
-"""As `OwnEdit`, a mask."""
+"""As `OwnEdit`, for masks."""
 
 AnyOwnMask = Annotated[AnyRecord, Security(_any_own_mask, scopes=["edits:read"])]
-"""As `AnyOwnEdit`, a mask."""
+"""As `AnyOwnEdit`, for masks."""
 
 OwnMaskToChange = Annotated[AnyRecord, Security(_any_own_mask, scopes=["edits:write"])]
-"""As `OwnEditToChange`, a mask."""
+"""As `OwnEditToChange`, for masks."""

@@ -3,25 +3,25 @@
 RequestError                 the request itself; ``field`` names the form field or parameter
 ├── UploadTooLarge           a part or the body has more bytes than the setting allows
 ├── ImageTooLarge            more pixels, or a longer side, than the setting allows
-├── UnsupportedImageType     the bytes are no PNG, JPEG or WebP
+├── UnsupportedImageType     the bytes are not PNG, JPEG or WebP
 ├── UnreadableImage          PNG, JPEG or WebP by its first bytes, but damaged or cut off
-├── ImageTooCostly           made so that decoding it takes far longer than its size says
-├── UnsupportedBody          the request body is no multipart form, or compressed
+├── ImageTooCostly           decoding takes far longer than its size suggests
+├── UnsupportedBody          the request body is not a multipart form, or is compressed
 ├── MalformedForm            the multipart form is cut off, or a part of it cannot be read
-├── UnknownField             a form field or query parameter that there is not
+├── UnknownField             an unknown form field or query parameter
 ├── NoSuchFile               the edit has no result or artifact of this number or name
 ├── NoPreview                the edit has no preview (yet, or any more)
 ├── NoWebhook                the edit was submitted without a webhook_url
 ├── NoKey                    no API key was sent
-├── InvalidKey               the API key is unknown, revoked or expired, or not the form of one
-├── ForeignHost              asked by a name that is not this machine's, where no key is asked for
-├── ForeignOrigin            a page from elsewhere wants to change something, likewise
+├── InvalidKey               the API key is unknown, revoked, expired or malformed
+├── ForeignHost              requested by a host name that is not this machine's, without API keys
+├── ForeignOrigin            a foreign page requests a change, likewise
 ├── ScopeMissing             the API key may not do this
-├── InvalidIdempotencyKey    the Idempotency-Key header is not the form of one
+├── InvalidIdempotencyKey    the Idempotency-Key header is malformed
 ├── RateLimited              more requests in a short time than the tenant may send
 ├── Busy                     too many uploads are being taken in
-├── EditFailed               asked for the result of an edit that failed: its own problem is the answer
-├── NotFinishedInTime        the edit of a call that waits for it is still under way
+├── EditFailed               result of a failed edit requested: the edit's problem is the response
+├── NotFinishedInTime        the edit is still running at the end of the call's wait
 └── NotReady                 Redis or storage is away (`/readyz`), or every worker (`/readyz/workers`)
 """
 
@@ -35,7 +35,8 @@ from jobs.schema import FieldError, Problem
 
 
 class RequestError(Exception):
-    """Base of the tree. ``code`` is stable, ``field`` is the parameter to blame, ``headers`` go out with the answer."""
+    """Base of the tree. ``code`` is stable, ``field`` is the parameter at fault, ``headers`` are sent with the
+    response."""
 
     code: ClassVar[str] = "request_error"
     headers: Mapping[str, str] = MappingProxyType({})
@@ -59,7 +60,7 @@ class ImageTooLarge(RequestError):
 
 
 class UnsupportedImageType(RequestError):
-    """The part is no PNG, JPEG or WebP."""
+    """The part is not PNG, JPEG or WebP."""
 
     code = "unsupported_image_type"
 
@@ -83,13 +84,13 @@ class UnsupportedBody(RequestError):
 
 
 class MalformedForm(RequestError):
-    """The body is no whole multipart form; ``field`` is the part that cannot be read."""
+    """The body is not a complete multipart form; ``field`` is the part that cannot be read."""
 
     code = "malformed_request"
 
 
 class UnknownField(RequestError):
-    """A form field or query parameter with a name that none has; most often a spelling mistake."""
+    """A form field or query parameter of unknown name, usually a misspelling."""
 
     code = "unknown_field"
 
@@ -101,20 +102,20 @@ class NoSuchFile(RequestError):
 
 
 class NoPreview(RequestError):
-    """The edit exists, but there is no preview of it: it waits, has just begun, or has ended."""
+    """The edit exists, but has no preview: it is queued, has just started, or has ended."""
 
     code = "no_preview"
     headers = MappingProxyType({"Retry-After": "1"})
 
 
 class NoWebhook(RequestError):
-    """The edit exists, but nobody is told of its end."""
+    """The edit exists, but was submitted without a webhook."""
 
     code = "no_webhook"
 
 
 class NoKey(RequestError):
-    """The address needs an API key and none was sent. RFC 6750, 3.1: no error code in the challenge then."""
+    """The address needs an API key and none was sent. Without an error code in the challenge (RFC 6750, 3.1)."""
 
     code = "not_authenticated"
     headers = MappingProxyType({"WWW-Authenticate": 'Bearer realm="magedit"'})
@@ -124,7 +125,7 @@ class NoKey(RequestError):
 
 
 class InvalidKey(RequestError):
-    """The API key opens nothing. Which of the reasons it is, is not said."""
+    """The API key is not valid; the reason is not revealed."""
 
     code = "invalid_token"
     headers = MappingProxyType({"WWW-Authenticate": 'Bearer realm="magedit", error="invalid_token"'})
@@ -134,29 +135,29 @@ class InvalidKey(RequestError):
 
 
 class ForeignHost(RequestError):
-    """The service is for its own machine, and was asked by a name that may be anybody's. RFC 9110, 15.5.20."""
+    """A service for its own machine was requested by a foreign host name (RFC 9110, 15.5.20)."""
 
     code = "foreign_host"
 
 
 class ForeignOrigin(RequestError):
-    """The service asks for no key, and a page that is not its own made a browser send this."""
+    """A service without API keys received a request from a foreign page."""
 
     code = "foreign_origin"
 
 
 class ScopeMissing(RequestError):
-    """The API key is valid, but may not do this; ``scope`` is what it lacks."""
+    """The API key is valid, but lacks ``scope``."""
 
     code = "insufficient_scope"
 
     def __init__(self, scope: str) -> None:
-        super().__init__(f"this needs an API key with the scope {scope}")
+        super().__init__(f"this requires an API key with the scope {scope}")
         self.headers = {"WWW-Authenticate": f'Bearer realm="magedit", error="insufficient_scope", scope="{scope}"'}
 
 
 class InvalidIdempotencyKey(RequestError):
-    """The `Idempotency-Key` header is no key."""
+    """The `Idempotency-Key` header is malformed."""
 
     code = "invalid_idempotency_key"
 
@@ -174,14 +175,14 @@ class RateLimited(RequestError):
 
 
 class Busy(RequestError):
-    """As many uploads are being taken in as may be at a time, and none of them comes to an end."""
+    """The limit of concurrent uploads is reached, and none finished in time."""
 
     code = "busy"
     headers = MappingProxyType({"Retry-After": "5"})
 
 
 class EditFailed(RequestError):
-    """There is no result because the edit failed; ``problem`` says why and gives the answer its code and detail."""
+    """There is no result because the edit failed; ``problem`` supplies the response's code and detail."""
 
     code = "edit_failed"
 
@@ -191,7 +192,7 @@ class EditFailed(RequestError):
 
 
 class NotFinishedInTime(RequestError):
-    """A call that answers with results has waited as long as it may; the edit goes on, and ``headers`` name it."""
+    """A call that waits for results reached its limit; the edit keeps running, and ``headers`` name it."""
 
     code = "not_finished_in_time"
 

@@ -12,27 +12,27 @@ from jobs.schema import FieldError
 from service.backend import Backend
 
 PATIENCE_S = 2.5
-"""How long an answer waits for its parts, in seconds: less than health checks have patience for (Kubernetes 1 s by
-default, often set to 3 to 5; the image's own 5)."""
+"""Longest wait for the checks, in seconds: less than the usual timeouts of health checks (Kubernetes 1 s by default,
+often set to 3 to 5; the image's own 5)."""
 
 Check = Callable[[], FieldError | None]
-"""Asks one part, in a thread; what is wrong with it, if anything."""
+"""Checks one component, in a thread; returns the problem, if any."""
 
 
 class Readiness:
-    """Looks at every part at once, one check at a time for each.
+    """Checks all components concurrently, one check at a time for each.
 
-    A check that hangs holds one thread, none of the pool that answers requests, until it ends by its own time limit:
-    whoever asks meanwhile waits for the same check, and not for long. For the coroutines of one event loop.
+    A hanging check blocks one thread, outside the request pool, until its own timeout; concurrent callers wait briefly
+    for the same check. For the coroutines of one event loop.
     """
 
     def __init__(self, checks: Mapping[str, Check], *, patience_s: float = PATIENCE_S) -> None:
-        """``checks`` by the name of what they check at."""
+        """``checks`` by component name."""
         self._checks, self._patience_s = checks, patience_s
         self._under_way: dict[str, asyncio.Task[FieldError | None]] = {}
 
     async def reasons(self) -> tuple[FieldError, ...]:
-        """What is wrong, in the order of the checks; empty: the service is ready."""
+        """The problems, in the order of the checks; empty: the service is ready."""
         tasks = {name: self._task(name) for name in self._checks}
         await asyncio.wait(tasks.values(), timeout=self._patience_s)
         found = (task.result() if task.done() else self._silent(name) for name, task in tasks.items())
@@ -45,7 +45,7 @@ class Readiness:
         return task
 
     def _silent(self, name: str) -> FieldError:
-        return FieldError(field=name, message=f"no answer in {self._patience_s:g} s")
+        return FieldError(field=name, message=f"no response within {self._patience_s:g} s")
 
 
 def _in_own_thread(check: Check) -> Awaitable[FieldError | None]:
@@ -53,7 +53,7 @@ def _in_own_thread(check: Check) -> Awaitable[FieldError | None]:
 
 
 def checks(backend: Backend) -> dict[str, Check]:
-    """At Redis and at storage: whether edits can be accepted and shown."""
+    """Checks of Redis and storage: whether edits can be accepted and shown."""
 
     def at_redis() -> FieldError | None:
         try:
@@ -73,14 +73,14 @@ def checks(backend: Backend) -> dict[str, Check]:
 
 
 def worker_checks(backend: Backend) -> dict[str, Check]:
-    """The same, and at the workers: whether edits are carried out too."""
+    """The same plus the workers: whether edits can be carried out."""
 
     def at_workers() -> FieldError | None:
         try:
             if any(status.workers for status in backend.models.all().values()):
                 return None
         except JobError:
-            # That it is away is told where Redis is asked for.
+            # The Redis check reports its outage.
             return None
         return FieldError(field="worker", message="no worker is live")
 

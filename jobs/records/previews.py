@@ -14,14 +14,14 @@ from jobs import keys
 from jobs.connection import redis_errors
 
 PREVIEW_TTL_S: Final = 300
-"""How long a preview is kept that no other follows, in seconds."""
+"""Time to live of a preview, in seconds."""
 
 CONTENT_TYPE: Final = "image/jpeg"
 
 
 @dataclass(frozen=True, kw_only=True)
 class EditPreview:
-    """A preview as it is kept: ``image`` (`CONTENT_TYPE`) shows result ``result`` after ``step`` of ``steps``.
+    """A stored preview: ``image`` (`CONTENT_TYPE`) shows result ``result`` after ``step`` of ``steps``.
 
     ``number`` grows with each preview of the attempt, from 1.
     """

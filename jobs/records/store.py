@@ -123,7 +123,7 @@ class Records:
         if answer[0] == b"old":
             raise StoreUnavailable("storing the pictures took too long; send them again")
         if answer[0] == b"full":
-            raise QueueFull(f"{self._limit} edits are unfinished, as many as this service takes; try again later")
+            raise QueueFull(f"{self._limit} edits are unfinished, which is this service's limit; try again later")
         if answer[0] == b"unfinished":
             raise TooManyUnfinished(f"a tenant may have {limits.unfinished} unfinished edits; try again later")
         if answer[0] == b"quota":
@@ -148,7 +148,7 @@ class Records:
         return read(job_id, fields) if fields else None
 
     def look(self, job_id: str, tenant: str, kind: JobKind = "edit") -> AnyRecord:
-        """The tenant's record as far as it is readable. Raises JobNotFound, for another tenant's or kind's id too."""
+        """The tenant's record as far as it is readable. Raises JobNotFound, also for another tenant's or kind's id."""
         record = self.get(job_id)
         if record is None or record.tenant != tenant or record.kind != kind:
             raise JobNotFound(f"there is no {kind} {job_id!r}")
@@ -381,7 +381,7 @@ def _fence(claim: JobRecord) -> tuple[str, str, int]:
 
 
 def _quota_exhausted(most: int, further: int) -> QuotaExhausted:
-    used = f"fewer than the {further} are left that the further results take" if further else "they are used"
+    used = f"fewer are left than the {further} that the additional results need" if further else "they are used"
     return QuotaExhausted(
-        f"a tenant may use {most} UNet passes a month, and {used}; more will be there on the first of next month (UTC)"
+        f"a tenant may use {most} UNet passes a month, and {used}; the quota resets on the first of next month (UTC)"
     )

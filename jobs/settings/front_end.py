@@ -76,8 +76,8 @@ class FrontEndSettings(BaseModel):
         default=600.0,
         ge=0,
         le=3600,
-        description="How long `POST /v1/images/edits` waits for the end of its edit, in seconds; then it answers 504, "
-        "and the edit goes on.",
+        description="How long `POST /v1/images/edits` waits for its edit to finish, in seconds; then it responds "
+        "with 504, and the edit keeps running.",
     )
     metrics_open: bool = Field(
         default=False,
@@ -86,8 +86,8 @@ class FrontEndSettings(BaseModel):
     )
     redirect_results: bool = Field(
         default=False,
-        description="With S3, redirect requests for results and artifacts to presigned URLs of the S3 server, unless "
-        "they say `?redirect=false`. Otherwise redirect only those that say `?redirect=true`.",
+        description="With S3, redirect requests for results and artifacts to presigned URLs of the S3 server, except "
+        "with `?redirect=false`. If off, redirect only with `?redirect=true`.",
     )
     presign_s: float = Field(
         default=300.0,
@@ -103,8 +103,8 @@ class FrontEndSettings(BaseModel):
         default=30.0,
         gt=0,
         le=3600,
-        description="Longest pause in a request body, in seconds, before it gets 408; so does a body that over this "
-        "time and overall averages less than 1 KiB per second.",
+        description="Longest pause in a request body, in seconds, before it gets 408; so does a body that averages "
+        "less than 1 KiB per second, both over this time and overall.",
     )
     max_pixels: int = Field(default=25_000_000, ge=1, description="Largest image, in pixels (width x height).")
     max_side: int = Field(default=8192, ge=1, description="Longest side of an image, in pixels.")
@@ -113,11 +113,14 @@ class FrontEndSettings(BaseModel):
         ge=1,
         le=40,
         description="Uploads that one front end decodes and stores at a time; others wait up to 30 s, then get 503. "
-        "Each may take 16 bytes of memory per pixel, by default up to 400 MB.",
+        "Each may use 16 bytes of memory per pixel, by default up to 400 MB.",
     )
     max_regions: int = Field(default=8, ge=1, le=64, description="Most regions (masks) of one edit.")
     max_results: int = Field(
-        default=8, ge=1, le=64, description="Most results of one edit: its `n` times the strengths of its `sweep`."
+        default=8,
+        ge=1,
+        le=64,
+        description="Most results of one edit: its `n` times the number of strengths in `sweep`.",
     )
     default_model: str = Field(
         default="demo",
@@ -132,19 +135,18 @@ class FrontEndSettings(BaseModel):
     instruction_url: str | None = Field(
         default=None,
         pattern=r"^($|https?://[^\s/]+)",
-        description="Base address of an OpenAI-compatible API whose chat endpoint reads `instruction`, such as "
-        "`http://127.0.0.1:11434/v1`. Empty: rules for English do; they also do where it gives no answer.",
+        description="Base address of an OpenAI-compatible API whose chat endpoint parses `instruction`, such as "
+        "`http://127.0.0.1:11434/v1`. Empty: rules for English, which are also the fallback if it does "
+        "not respond.",
     )
-    instruction_model: str = Field(
-        default="gpt-4o-mini", min_length=1, description="The model that is asked for there."
-    )
-    instruction_key: SecretStr | None = Field(default=None, description="API key for it. Empty: none is sent.")
+    instruction_model: str = Field(default="gpt-4o-mini", min_length=1, description="Model name to request there.")
+    instruction_key: SecretStr | None = Field(default=None, description="API key for it. Empty: no key is sent.")
     instruction_timeout_s: float = Field(
         default=10.0,
         gt=0,
         le=120,
-        description="Longest wait for a connection to it, and then for its answer, in seconds. After a wait in vain "
-        "rules read instructions for half a minute.",
+        description="Longest wait for a connection to it, and then for its response, in seconds. After a timeout, "
+        "rules parse instructions for half a minute.",
     )
 
     @field_validator("allow_anonymous")
@@ -154,7 +156,8 @@ class FrontEndSettings(BaseModel):
         if auth == "off" and not allowed and not is_loopback(host):
             raise ValueError(
                 f"the front end would listen on {host!r} without API keys: set MAGEDIT_AUTH=keys, or "
-                "MAGEDIT_API_HOST to a loopback address, or this to true if anyone who reaches it may have full access"
+                "MAGEDIT_API_HOST to a loopback address, or this to true if anyone who can reach it may have full "
+                "access"
             )
         return allowed
 

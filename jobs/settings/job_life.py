@@ -82,8 +82,8 @@ class JobSettings(BaseModel):
         default=PREVIEW_INTERVAL_S,
         ge=0,
         le=600,
-        description="Shortest time between two previews of a running edit, in seconds; 0: there are none, and with "
-        "`MAGEDIT_SAFETY=withhold` neither.",
+        description="Shortest time between two previews of a running edit, in seconds; 0: no previews. There are "
+        "none with `MAGEDIT_SAFETY=withhold` either.",
     )
 
     webhook_timeout_s: float = Field(
@@ -91,6 +91,6 @@ class JobSettings(BaseModel):
     )
     webhook_private: bool = Field(
         default=False,
-        description="Allow webhooks to `http://` addresses and into private networks: anyone who may submit edits can "
+        description="Allow webhooks to `http://` addresses and private networks: anyone who may submit edits can "
         "then make this service call hosts there.",
     )

@@ -41,43 +41,43 @@ class ModelSettings(BaseModel):
     )
     further_models: dict[ModelName, str] = Field(
         default_factory=dict,
-        description="Further checkpoints of this worker, a JSON object of names and folders, hub ids or files: each is "
-        "a model with a queue of its own, loaded when an edit for it comes. The worker's other settings hold for all.",
+        description="Additional checkpoints of this worker, as a JSON object of names and folders, hub ids or files: "
+        "each is a model with its own queue, loaded on demand. The worker's other settings apply to all.",
     )
     model_memory_mib: int = Field(
         default=0,
         ge=0,
-        description="Memory for the weights of a worker's loaded checkpoints together, in MiB: the one unused for "
-        "longest is unloaded to make room. 0: all stay loaded.",
+        description="Total memory for the weights of a worker's loaded checkpoints, in MiB; the least recently used "
+        "one is unloaded to make room. 0: all stay loaded.",
     )
     declare_model: bool = Field(
         default=False,
-        description="Declare the worker's model: it takes edits after the worker has ended too, and they wait for the "
-        "next one (`magedit models forget` ends that). For autoscalers that go down to zero.",
+        description="Declare the worker's model: it accepts edits even after the worker has ended, and they wait for "
+        "the next one (`magedit models forget` undoes this). For autoscalers that scale to zero.",
     )
     segmenter: str | None = Field(
         default=None,
-        description="Folder or hub id of a model in SAM's layout that finds masks by points and boxes, beside the "
-        "checkpoint. Empty: with a checkpoint of the demo the segmenter that ships, with others their own attention, "
-        "which is coarser. `none`: attention in any case.",
+        description="Folder or hub id of a model in SAM layout that finds masks by points and boxes. Empty: for a "
+        "demo checkpoint the shipped segmenter, otherwise the checkpoint's own attention, which is "
+        "coarser. `none`: always attention.",
     )
     detector: str | None = Field(
         default=None,
-        description="Folder or hub id of a detector (Grounding DINO, OWL-ViT, OWLv2) that finds masks by words. Empty: "
-        "the checkpoint's own attention does.",
+        description="Folder or hub id of a detector (Grounding DINO, OWL-ViT, OWLv2) that finds masks by words. "
+        "Empty: the checkpoint's own attention.",
     )
     lora_dir: Path | None = Field(
         default=None,
-        description="Folder of LoRA files (`.safetensors`) that requests may name (`lora`). Empty: none.",
+        description="Folder of LoRA files (`.safetensors`) available to requests (`lora`). Empty: none.",
     )
     loras: tuple[LoraSpec, ...] = Field(
         default=(),
-        description='LoRAs of `MAGEDIT_LORA_DIR` that the worker adds to its checkpoint for good: `["name:0.8"]`.',
+        description='LoRAs of `MAGEDIT_LORA_DIR` that the worker merges into its checkpoint: `["name:0.8"]`.',
     )
     embedding_dir: Path | None = Field(
         default=None,
         description="Folder of textual inversion embeddings (`.safetensors`, `.pt`, `.bin`) that the worker adds to "
-        "its checkpoint: each is a word of prompts by its file's name. Empty: none.",
+        "its checkpoint; each defines a prompt word named after its file. Empty: none.",
     )
     safety_checker: bool = Field(
         default=True, description="Load the checkpoint's safety checker, if it has one; `false` leaves it out."
@@ -93,14 +93,14 @@ class ModelSettings(BaseModel):
     low_memory: bool = Field(
         default=False,
         description="Offload idle parts of the model from the GPU, recompute activations in backward passes, and "
-        "compute each result by itself: for small cards; slower.",
+        "compute each result separately: for small GPUs; slower.",
     )
     batch_results: int = Field(
         default=BATCH_RESULTS,
         ge=1,
         le=64,
-        description="Most results of one edit in one batch, with `mag-edit`, `p2p` and `pnp`: more take less time and "
-        "more memory; 1 with `MAGEDIT_LOW_MEMORY`.",
+        description="Most results of one edit in one batch, with `mag-edit`, `p2p` and `pnp`: larger batches are "
+        "faster and need more memory; 1 with `MAGEDIT_LOW_MEMORY`.",
     )
     threads: int = Field(default=1, ge=1, le=256, description="CPU threads of the worker's computation.")
 
@@ -115,21 +115,21 @@ class ModelSettings(BaseModel):
         default=Thresholds.reconstruction_db,
         ge=0,
         le=100,
-        description="PSNR (dB) of the reconstructed picture inside the mask below which an edit has the warning "
+        description="PSNR (dB) of the reconstructed picture inside the mask below which an edit gets the warning "
         "`poor_reconstruction`; 0: never.",
     )
     warn_no_effect_levels: float = Field(
         default=Thresholds.no_effect_levels,
         ge=0,
         le=255,
-        description="Mean change inside the mask, in levels of 255, below which a result has the warning "
+        description="Mean change inside the mask, in levels of 255, below which a result gets the warning "
         "`no_effect`; 0: never.",
     )
     warn_guidance_rise: float = Field(
         default=Thresholds.guidance_rise,
         ge=0,
         le=1,
-        description="Relative rise of the words' ratios below which a guided result has the warning "
+        description="Relative rise of the words' ratios below which a guided result gets the warning "
         "`no_guidance_effect`; 0: never.",
     )
 

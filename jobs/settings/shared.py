@@ -46,8 +46,7 @@ class SharedSettings(BaseModel):
     )
     s3_public_endpoint: str | None = Field(
         default=None,
-        description="Address at which callers reach the S3 server, for presigned URLs. Empty: the one that this "
-        "service uses.",
+        description="Address at which callers reach the S3 server, for presigned URLs. Empty: the service's own.",
     )
     s3_region: str = Field(default="us-east-1", description="Region of the S3 bucket.")
     s3_access_key_id: str | None = Field(

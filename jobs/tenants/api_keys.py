@@ -24,7 +24,7 @@ from jobs.tenants.limits import Limits
 Scope = Literal["edits:read", "edits:write", "usage:read", "metrics:read"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 CALLER_SCOPES: tuple[Scope, ...] = ("edits:read", "edits:write", "usage:read")
-"""Scopes of a key that is created without any."""
+"""Default scopes of a new key."""
 
 TOUCH_S = 300
 """Resolution of `last_used_at`, in seconds: a key in constant use is written this often, not at every request."""
@@ -33,13 +33,13 @@ _TOKEN = re.compile(r"mge_([0-9a-f]{16})_([0-9a-f]{64})", re.ASCII)
 
 
 class ApiKey(Frozen):
-    """A key as it is kept. Times are Unix seconds by the clock of Redis."""
+    """A stored key. Times are Unix seconds by the clock of Redis."""
 
     id: str
-    sha256: str = Field(repr=False, description="Of the secret, in hex.")
+    sha256: str = Field(repr=False, description="Hash of the secret, in hex.")
     tenant: Tenant
     scopes: tuple[Scope, ...] = CALLER_SCOPES
-    limits: Limits = Field(default=Limits(), description="Those that are set replace the settings'.")
+    limits: Limits = Field(default=Limits(), description="Limits that override the settings.")
     created_at: float
     expires_at: float | None = None
     last_used_at: float | None = Field(default=None, description=f"Exact to {TOUCH_S} s.")

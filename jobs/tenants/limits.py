@@ -25,7 +25,7 @@ class Limits(Frozen):
     """Limits of a tenant; 0: unlimited."""
 
     requests_per_minute: int = Field(default=0, ge=0, le=10**6, description="Requests of any kind in a minute.")
-    submits_per_minute: int = Field(default=0, ge=0, le=10**6, description="New edits in a minute; masks are none.")
+    submits_per_minute: int = Field(default=0, ge=0, le=10**6, description="New edits in a minute; masks do not count.")
     unfinished: int = Field(default=0, ge=0, le=10**6, description="Edits and masks waiting or running at a time.")
     unet_passes_per_month: int = Field(
         default=0, ge=0, le=10**12, description="UNet passes of succeeded edits in a calendar month (UTC)."

@@ -1,4 +1,4 @@
-"""Tells public IP addresses, to which webhooks may go, from all others. Pure."""
+"""Recognition of public IP addresses, the only ones that webhooks may reach. Pure."""
 
 from __future__ import annotations
 

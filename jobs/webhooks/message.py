@@ -64,15 +64,17 @@ class WebhookEvent(Frozen):
 
 
 def check_url(url: str, *, private: bool) -> None:
-    """Refuse an address that webhooks may not go to; ``private``: private networks are allowed.
+    """Check an address for webhooks; ``private``: private networks are allowed.
 
-    Host names are not resolved here, but when a webhook is sent.
+    Host names are resolved when a webhook is sent, not here.
 
     Raises:
-        WebhookRefused: the message says why.
+        WebhookRefused: the address is not allowed; the message says why.
     """
     if len(url) > URL_MAX or not _URL.fullmatch(url):
-        raise WebhookRefused(f"the address has spaces, other than ASCII characters, or more than {URL_MAX} of them")
+        raise WebhookRefused(
+            f"the address contains spaces or non-ASCII characters, or is longer than {URL_MAX} characters"
+        )
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -83,9 +85,9 @@ def check_url(url: str, *, private: bool) -> None:
     if not host or port == 0 or parts.fragment:
         raise WebhookRefused(f"{url!r} is not the address of a server: give https://host/path")
     if parts.username is not None or parts.password is not None:
-        raise WebhookRefused("the address has a user or password in it: put a token into its path or query")
+        raise WebhookRefused("the address contains a user or password: put a token into its path or query instead")
     if not private and not _may_be_public(host):
-        raise WebhookRefused(f"{host} is not an address of the public internet")
+        raise WebhookRefused(f"{host} is not a public internet address")
 
 
 def _may_be_public(host: str) -> bool:

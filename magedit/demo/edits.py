@@ -47,7 +47,7 @@ class DemoEdit:
     source_prompt: str
     target_prompt: str
     words: tuple[str, ...]
-    """Phrases of the target prompt that must win inside the mask; none for a removal."""
+    """Phrases of the target prompt that must win inside the mask; empty for a removal."""
 
     def image(self, size: int = UNITS) -> Image.Image:
         """The picture to edit: RGB."""
@@ -69,12 +69,12 @@ class DemoEdit:
 
     @property
     def appearing(self) -> tuple[Thing, ...]:
-        """The things of the target that the source does not have (so)."""
+        """The things of the target that the source lacks or has in another form."""
         return tuple(thing for thing in self.target.things if thing not in self.source.things)
 
     @property
     def vanishing(self) -> tuple[Thing, ...]:
-        """The things of the source that the target does not have (so)."""
+        """The things of the source that the target lacks or has in another form."""
         return tuple(thing for thing in self.source.things if thing not in self.target.things)
 
 
@@ -82,7 +82,7 @@ def in_room(edit: DemoEdit) -> DemoEdit:
     """A removal whose prompts name wall and floor, and whose words are what most of the removed thing's place shows:
     wall, floor or another thing. Raises ValueError for another kind."""
     if edit.kind != "removal":
-        raise ValueError(f"edit {edit.name} is no removal")
+        raise ValueError(f"edit {edit.name} is not a removal")
     named = f"a {edit.source.wall} room with a {edit.source.floor} floor, "
     source, target = (named + _OPENING.sub("", prompt, count=1) for prompt in (edit.source_prompt, edit.target_prompt))
     said = [phrase for phrase in _behind(edit) if phrase in target]
@@ -112,7 +112,7 @@ def _changed_parts(thing: Thing, other: Scene) -> set[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """A room and what a caption tells of it: all of `told`, which holds some of the room's things."""
+    """A room and a caption of some of its things, `told`."""
 
     scene: Scene
     told: Scene
@@ -143,7 +143,7 @@ def named_in_full(thing: Thing) -> tuple[str, str]:
 
 
 def recolour(name: str, told: Told, thing: Thing, colour: str, kind: EditKind = "colour") -> DemoEdit:
-    """Gives one thing of a room another colour."""
+    """Give one thing in a room another colour."""
     mention = told.mention(thing)
     words = list(told.caption.words)
     at = words.index(str(mention.colour), mention.start)
@@ -163,7 +163,7 @@ def recolour(name: str, told: Told, thing: Thing, colour: str, kind: EditKind = 
 
 
 def repattern(name: str, told: Told, thing: Thing, pattern: str) -> DemoEdit:
-    """Gives one plain thing of a room a pattern."""
+    """Give one plain thing in a room a pattern."""
     mention = told.mention(thing)
     words = list(told.caption.words)
     at = words.index(str(mention.colour), mention.start)
@@ -182,7 +182,7 @@ def repattern(name: str, told: Told, thing: Thing, pattern: str) -> DemoEdit:
 
 
 def swap(name: str, told: Told, thing: Thing, kind: str) -> DemoEdit:
-    """Puts a thing of another class, of the same colour, in the place of one."""
+    """Replace a thing by one of another class and the same colour."""
     mention = told.mention(thing)
     new = replace(thing, kind=kind)
     said, phrase = named_in_full(new)
@@ -199,7 +199,7 @@ def swap(name: str, told: Told, thing: Thing, kind: str) -> DemoEdit:
 
 
 def add(name: str, bare: Told, thing: Thing) -> DemoEdit:
-    """Puts a thing in a room; the target prompt names it last."""
+    """Add a thing to a room; the target prompt names it last."""
     said, phrase = named_in_full(thing)
     return DemoEdit(
         name=name,
@@ -213,7 +213,7 @@ def add(name: str, bare: Told, thing: Thing) -> DemoEdit:
 
 
 def remove(name: str, bare: Told, thing: Thing) -> DemoEdit:
-    """Removes an object from a room, the reverse of an addition: no word is new."""
+    """Remove an object from a room, the reverse of an addition: no word is new."""
     there = add(name, bare, thing)
     return replace(
         there,

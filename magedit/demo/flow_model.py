@@ -173,7 +173,7 @@ class FlowModel:
         text, times = self.embed([prompt]), self.times(steps)
         inverted = latent
         for clearer, noisier in pairwise(reversed(times)):
-            # at the noisier time, not the latent's own: the velocity of a clean latent is ill defined
+            # at the noisier time, not the latent's own: the velocity of a clean latent is ill-defined
             inverted = inverted + (noisier - clearer) * self.velocity(inverted, noisier, text)
         redrawn = inverted
         for time, following in pairwise(times):

@@ -20,7 +20,7 @@ FORMS: Final[dict[str, tuple[str, ...]]] = {
 
 
 def instruction(edit: DemoEdit, rng: random.Random | None = None, short: float = 0.0) -> str:
-    """What ``edit`` does, as one instruction.
+    """``edit`` phrased as one instruction.
 
     With ``rng`` one of the forms is drawn, and things are named by their class alone with the probability ``short``.
     """
@@ -35,7 +35,7 @@ def instruction(edit: DemoEdit, rng: random.Random | None = None, short: float =
 
 
 def _named(thing: Thing | None, kind: str, is_short: bool) -> str:
-    """A thing that is there, without its article: of a plant whose part changes, the pot."""
+    """The existing thing without its article; the pot of a plant if only that changes."""
     if thing is None:
         return ""
     if thing.kind == "plant" and kind == "part":
@@ -44,7 +44,7 @@ def _named(thing: Thing | None, kind: str, is_short: bool) -> str:
 
 
 def undone(edit: DemoEdit) -> DemoEdit:
-    """The edit that brings the first room back."""
+    """The edit that restores the first room."""
     kinds: dict[EditKind, EditKind] = {"addition": "removal", "removal": "addition"}
     return replace(
         edit,

@@ -1,4 +1,4 @@
-"""The checkpoint's parts, and the few plain loops that training and evaluation look at pictures with."""
+"""The checkpoint's parts, with plain sampling loops for training and evaluation."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +100,7 @@ class DemoModel:
         text = self.embed([prompt])
         inverted = latent
         for timestep in reversed(schedule.timesteps):
-            # asked at the step's own time, not at the level below: the noise of a clean latent is ill defined
+            # evaluated at the step's own time, not at the level below: the noise of a clean latent is ill-defined
             inverted = schedule.invert_step(self.noise(inverted, timestep, text), timestep, inverted)
         redrawn = inverted
         for timestep in schedule.timesteps:

@@ -1,4 +1,4 @@
-"""The words and the colours of the demo's world: classes, colours, patterns, sides, walls and floors."""
+"""Words and colours of the demo: classes, colours, patterns, sides, walls and floors."""
 
 from typing import Final
 
@@ -44,7 +44,7 @@ KINDS: Final = (
 PATTERNED: Final = ("curtain", "sofa", "pillow", "carpet")
 """Classes whose surface may carry a pattern."""
 UNCOLOURED: Final = ("window",)
-"""Classes that have no colour of their own."""
+"""Classes without a colour of their own."""
 
 
 def mix(a: RGB, b: RGB, share: float) -> RGB:

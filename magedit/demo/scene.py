@@ -1,4 +1,4 @@
-"""A room as data: which things stand where, in which colour and pattern.
+"""A room as data: its things with position, colour and pattern.
 
 Lengths are drawing units: a picture is 128 x 128 units, origin at the top left, whatever its size in pixels.
 Positions lie on a grid of `GRID` units (half a latent cell of a checkpoint with a VAE factor of 8 at 128 px).
@@ -90,7 +90,7 @@ class Scene:
         found = [thing for thing in self.things if thing.kind == kind and side in (None, thing.side)]
         if len(found) != 1:
             here = ", ".join(f"{thing.side} {thing.kind}" for thing in self.things)
-            raise ValueError(f"{side or ''} {kind!r} names {len(found)} things of this room: it holds {here}")
+            raise ValueError(f"{side or ''} {kind!r} names {len(found)} things in this room, which has {here}")
         return found[0]
 
     def change(self, old: Thing, new: Thing) -> "Scene":

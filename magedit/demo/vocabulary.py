@@ -1,4 +1,4 @@
-"""The words the demo knows, and a clear refusal of the others [torch-free]."""
+"""The demo's vocabulary, and validation of prompts against it. Free of torch."""
 
 import json
 import re
@@ -53,7 +53,7 @@ TOLD: Final[dict[str, tuple[str, ...]]] = GROUPS | {
 
 
 class UnknownWordError(ValueError):
-    """A prompt holds words that the checkpoint was never taught."""
+    """A prompt contains words outside the checkpoint's vocabulary."""
 
 
 def words_of(prompt: str) -> list[str]:
@@ -67,7 +67,7 @@ def write_vocabulary(folder: Path, groups: Mapping[str, tuple[str, ...]] = GROUP
 
 
 def check_prompt(prompt: str, vocabulary: dict[str, tuple[str, ...]] = GROUPS) -> None:
-    """Refuses words outside the vocabulary.
+    """Check a prompt against the vocabulary.
 
     Raises:
         UnknownWordError: names the unknown words and lists the known ones.

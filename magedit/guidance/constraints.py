@@ -47,8 +47,7 @@ def resample_mask(mask: Tensor, side: int, how: MaskResampling) -> Tensor:
     resampled = (F.interpolate(mask[None, None], (side, side))[0, 0] != 0).float()
     if not resampled.any() and mask.any():
         raise EmptyMask(
-            f"the mask is so thin that nothing of it is left at {side}x{side} with mask_resampling 'nearest': "
-            "use 'coverage'"
+            f"the mask is so thin that it vanishes at {side}x{side} with mask_resampling 'nearest': use 'coverage'"
         )
     return resampled
 
@@ -195,9 +194,9 @@ def tops_rivals(shares: Mapping[str, Tensor], sides: Mapping[str, int], target: 
 def stands_out(shares: Mapping[str, Tensor], sides: Mapping[str, int], target: WordTarget, contrast: float) -> bool:
     """Whether the word's attention inside its mask is ``contrast`` times that of an equal area elsewhere.
 
-    Elsewhere is where the word is strongest outside: another object of the same name would attract as much attention
-    there as inside, so a word that stands out needs no guidance to find its place. ``shares`` as `tops_rivals`. Nothing
-    stands out of a mask that covers everything.
+    The outside area is where the word is strongest there: another object of the same name would attract as much
+    attention outside as inside, so a word that stands out needs no guidance to find its place. ``shares`` as
+    `tops_rivals`. Nothing stands out of a mask that covers everything.
     """
     inside, outside = [], []
     for name, share in shares.items():

@@ -32,7 +32,7 @@ class Guided:
 
 @dataclass(frozen=True)
 class _Point:
-    """Where a stride began."""
+    """Start of a stride."""
 
     latent: Tensor
     gradient: Tensor
@@ -51,13 +51,13 @@ class Descent:
     which it changed by more than `REJECTED` tolerances is taken back and made shorter. Tolerance 0 is the paper's
     algorithm.
 
-    `descend` carries it out: in turn `look` and `follow`, until `is_over`.
+    `descend` runs it: `look` and `follow` in turn, until `is_over`.
 
     Args:
         latent: z*_t, (1, C, h, w), fp32.
         loss: maps -> L, a scalar.
         ratios: maps -> ratios per region.
-        won: maps -> whether nothing is left to gain; ends the step before its next gradient. None: never.
+        won: maps -> whether to stop early; ends the step before its next gradient. None: never.
         iterations: number of updates.
         tolerance: relative change of the gradient (norm over M) that one stride may span.
         stride: updates that the first gradient serves, if there is a tolerance.
@@ -86,19 +86,19 @@ class Descent:
         self.is_over = self.iterations == 0
 
     def look(self, maps: Mapping[str, Tensor]) -> Tensor | None:
-        """The value whose gradient is followed next, given the maps of ``latent``; None: guidance is over."""
+        """The loss to differentiate next, given the maps of ``latent``; None: guidance is over."""
         value = self.step_size * self.loss(maps)
         self._losses.append(float(value.detach()))
         if not self._before or self.won is not None:
             seen = {name: m.detach() for name, m in maps.items()}
             self._before = self._before or self.ratios(seen)
             self.is_over = self.won is not None and self.won(seen)
-        # Where every map is injected whole (`inject_edit_words`, the target adds no word), the latent has no gradient.
+        # If every map is fully injected (`inject_edit_words`, the target adds no word), the latent has no gradient.
         self.is_over = self.is_over or not value.requires_grad
         return None if self.is_over else value
 
     def follow(self, gradient: Tensor) -> None:
-        """Update ``latent`` along the gradient there, as many times as the stride."""
+        """Update ``latent`` along its gradient, as many times as the stride."""
         if self.tolerance and self._last is not None:
             change = _change(self._last.gradient, gradient, self.mask)
             tolerance, longest = self.tolerance, self._longest
@@ -131,9 +131,9 @@ Attend = Callable[[Tensor], Sequence[Mapping[str, Tensor]]]
 
 
 def descend(descents: Sequence[Descent], attend: Attend, on_gradient: Callable[[], None]) -> tuple[Guided, ...]:
-    """Carry out ``descents`` side by side: each look takes one pass for all that are not over yet.
+    """Run ``descents`` in parallel: each gradient takes one pass for all that are not finished.
 
-    No result's maps depend on another's latent, so that the gradient of the sum is each one's own.
+    No result's maps depend on another's latent, so the gradient of the sum separates by result.
 
     Args:
         descents: guidance of results at the same timestep.
@@ -158,6 +158,6 @@ def descend(descents: Sequence[Descent], attend: Attend, on_gradient: Callable[[
 
 
 def _change(before: Tensor, after: Tensor, mask: Tensor) -> float:
-    """Relative change of a gradient inside the mask; 0 where there was none to begin with."""
+    """Relative change of a gradient inside the mask; 0 if it was zero before."""
     size = float((mask * before).norm())
     return float((mask * (after - before)).norm()) / size if size else 0.0

@@ -23,7 +23,7 @@ def as_picture(picture: Picture, field: str) -> Image.Image:
         picture: see `Picture`. field: its name in the error.
 
     Raises:
-        InvalidEdit: it is none of these, or the file cannot be read; says what it is and what to pass instead.
+        InvalidEdit: it has another type, or the file cannot be read; names the type and what to pass instead.
     """
     if isinstance(picture, Image.Image):
         return picture
@@ -35,7 +35,7 @@ def as_image(picture: Picture, field: str) -> Image.Image:
     image = as_picture(picture, field)
     if image.mode == "F":
         raise InvalidEdit(
-            f"`{field}` is a Pillow image of mode F, whose range is not known: convert it to 8 bits (L or RGB)",
+            f"`{field}` is a Pillow image of mode F, whose range is unknown: convert it to 8 bits (L or RGB)",
             field=field,
         )
     return eight_bits(image)
@@ -68,8 +68,8 @@ def _from_array(array: Any, field: str) -> Image.Image:
         )
     if len(shape) not in {2, 3} or (len(shape) == 3 and shape[2] not in {3, 4}):
         raise InvalidEdit(
-            f"`{field}` is an array of shape {tuple(shape)}: (height, width), (height, width, 3) and (height, width, "
-            "4) are pictures",
+            f"`{field}` is an array of shape {tuple(shape)}: use (height, width), (height, width, 3) or (height, "
+            f"width, 4)",
             field=field,
         )
     kind = array.dtype.kind
@@ -81,7 +81,7 @@ def _from_array(array: Any, field: str) -> Image.Image:
         array = (array * 255).round().astype("uint8")
     elif array.dtype.itemsize > 1:
         raise InvalidEdit(
-            f"`{field}` is an array of {array.dtype}: uint8 (0..255), floats (0..1) and bool are pictures", field=field
+            f"`{field}` is an array of {array.dtype}: use uint8 (0..255), floats (0..1) or bool", field=field
         )
     return Image.fromarray(array.astype("uint8"))
 

@@ -20,7 +20,7 @@ MASK_THRESHOLD = 128
 """Grey value (0..255) from which a pixel of a grey mask counts as selected."""
 
 SHADE = 8
-"""Least difference (0..255) of two shades of a mask; a JPEG of one colour has up to 3."""
+"""Smallest difference (0..255) between two shades of a mask; a single-colour JPEG has up to 3."""
 
 BLUR_RADIUS_MAX = 100
 """Radius in pixels up to which one selected pixel survives an 8-bit mean along a line: 255 / 201 is above 1."""
@@ -43,7 +43,7 @@ def read_mask(image: Image.Image, mode: MaskMode) -> Image.Image:
 
     Raises:
         EmptyMask: ``alpha`` is asked for and the picture has no transparency; no pixel is selected; or every pixel is,
-            though the picture has two shades. Says what was seen and how to mend it.
+            though the picture has two shades. Names the range found and the cure.
     """
     if mode == "alpha":
         if not image.has_transparency_data:

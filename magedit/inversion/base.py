@@ -30,11 +30,11 @@ class Inverted:
     """A source trajectory to edit along.
 
     ``latents[i]`` is the inversion's latent at the start of sampling step i: T + 1 of them, from z_T to z_0; z_0 alone
-    for a method that inverts nothing.
-    ``unconditional[i]`` is the conditioning of the unconditional half at step i. ``exact``: the source
-    branch *is* the trajectory (Direct Inversion) and need not be sampled. ``values[i]``, where there are any, are the
-    embeddings that cross attention takes its values from in the source's conditional half, (1, tokens, width).
-    ``sampled``, where there is any, is the source branch as the inversion has sampled it, in the order of ``latents``.
+    for a method without inversion. ``unconditional[i]`` is the conditioning of the unconditional half at step i.
+    ``exact``: the source branch *is* the trajectory (Direct Inversion) and need not be sampled. ``values[i]``, where
+    there are any, are the embeddings that cross attention takes its values from in the source's conditional half, (1,
+    tokens, width). ``sampled``, where there is any, is the source branch as the inversion has sampled it, in the order
+    of ``latents``.
     """
 
     latents: tuple[Tensor, ...]

@@ -10,10 +10,10 @@ from magedit.card import Card, Trait
 from magedit.config import InversionName
 
 WITHOUT_UNCONDITIONAL: Final[Mapping[Trait, str]] = {
-    "embedded-guidance": "the model is told its guidance scale and has no unconditional half for it to work on"
+    "embedded-guidance": "the model takes the guidance scale as input and has no unconditional half that it needs"
 }
 OF_A_TRAJECTORY: Final[Mapping[Trait, str]] = {
-    "few-step": "the model was distilled to skip the steps that an inversion goes through; take inversion 'virtual'"
+    "few-step": "the model was distilled to skip the steps of an inversion; use inversion 'virtual'"
 }
 
 

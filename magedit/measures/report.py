@@ -31,7 +31,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where an edit stands.
+    """Progress of an edit.
 
     ``step`` of ``steps`` counts the finished steps of the stage; ``fraction`` in 0..1 is the finished share of the
     whole edit's expected UNet work.
@@ -62,8 +62,7 @@ OnTrace = Callable[[int, "StepTrace"], None]
 
 @dataclass(frozen=True, kw_only=True)
 class EditWarning:
-    """A warning about an accepted edit. ``code`` is stable; ``field`` names the
-    parameter that changes it."""
+    """A warning about an accepted edit. ``code`` is stable; ``field`` names the parameter to change."""
 
     code: str
     message: str
@@ -128,7 +127,7 @@ class ResultMeasures:
 
 @dataclass(frozen=True, kw_only=True)
 class EditMeasures:
-    """What an edit did and cost, all results together.
+    """Measures and cost of an edit, over all results.
 
     ``before`` and ``after`` hold one `Ratios` per region: means over the guided steps, before each step's updates and
     in its sampling pass; they and ``trace`` are the first result's, ``results`` has each one's. ``unguided`` holds the

@@ -26,7 +26,7 @@ OnPrediction = Callable[[Tensor, float, Tensor], None]
 
 @dataclass(frozen=True)
 class EditTask:
-    """One result of an edit of one image; for a method that inverts nothing the trajectory is z_0 alone.
+    """One result of an edit of one image; without inversion, the trajectory is only z_0.
 
     ``source`` and ``target`` are the prompts, ``negative`` stands in for the inversion's unconditional in the edit
     branch. ``mask`` is M, the union of all regions' masks at latent resolution

@@ -1,4 +1,4 @@
-"""Which methods, inversions and parameters go together. Free of torch."""
+"""Compatibility of methods, inversions and parameters. Free of torch."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ CHOSEN = (
     "lora",
     "clip_skip",
 )
-"""Parameters that are off by default: a method that does not use one refuses it. It ignores others, so that one set of
-parameters serves several methods."""
+"""Parameters that are off by default; a method rejects those that it does not use. It ignores others, so that one set
+of parameters serves several methods."""
 
 UNSUITED: Mapping[str, Mapping[Trait, str]] = MappingProxyType(
     {
         "negative_prompt": WITHOUT_UNCONDITIONAL,
-        "denominator": {"cross-attention": "its layers attend to the prompt alone, so that both are the same"},
+        "denominator": {"cross-attention": "its layers attend to the prompt only, so that both are the same"},
         "self_replace_max_positions": {"joint-attention": "its attention layers all have the same size"},
     }
 )
-"""Parameters that do not suit models of a trait, each with the reason as a clause."""
+"""Parameters that models of a trait do not support, each with the reason as a clause."""
 
 
 def suited_methods(traits: Collection[Trait]) -> tuple[MethodName, ...]:
-    """The methods that suit a model of these ``traits``, without those that have checkpoints of their own."""
+    """The methods that suit a model of these ``traits``, except those with their own checkpoints."""
     return tuple(c.name for c in METHODS.values() if not c.own_checkpoint and not c.reason_against(traits))
 
 
@@ -64,18 +64,18 @@ def check_suited(config: EditConfig, traits: Collection[Trait], model: str) -> N
     """Check that the method, the inversion and the chosen parameters suit ``model``.
 
     Raises:
-        UnknownMethod: a method or an inversion does not; says why.
-        NotTogether: a parameter does not; says why.
+        UnknownMethod: a method or an inversion is not supported; says why.
+        NotTogether: a parameter is not supported; says why.
     """
     against = unsuited(traits)
     names = ("method", "inversion") if METHODS[config.method].inversions else ("method",)
     for name in names:
         if reason := against.get(value := getattr(config, name)):
-            raise UnknownMethod(f"{name} {value!r} makes no sense on model {model!r}: {reason}", field=name)
+            raise UnknownMethod(f"model {model!r} does not support {name} {value!r}: {reason}", field=name)
     default = EditConfig()
     for name in UNSUITED:
         if name in against and getattr(config, name) != getattr(default, name):
-            raise NotTogether(f"{name} makes no sense on model {model!r}: {against[name]}; leave it out", field=name)
+            raise NotTogether(f"model {model!r} does not support {name}: {against[name]}; leave it out", field=name)
 
 
 def with_defaults(config: EditConfig, defaults: Mapping[str, Any], *, given: Collection[str]) -> EditConfig:
@@ -104,35 +104,34 @@ def check_together(config: EditConfig) -> None:
     """Check that the method can start from the inversion and uses the chosen parameters.
 
     Raises:
-        NotTogether: it cannot; says why, names the parameter and the cure.
+        NotTogether: they are incompatible; says why, names the parameter and the cure.
     """
     method, inversion, default = config.method, config.inversion, EditConfig()
     card = METHODS[method]
     if not card.inversions and inversion != default.inversion:
         raise NotTogether(
-            f"method {method!r} inverts nothing, so that inversion {inversion!r} would have no effect: leave it out",
+            f"method {method!r} does not invert, so inversion {inversion!r} would have no effect: leave it out",
             field="inversion",
         )
     if card.inversions and inversion not in card.inversions:
         raise NotTogether(
-            f"method {method!r} cannot start from inversion {inversion!r}; it can from {', '.join(card.inversions)}",
+            f"method {method!r} cannot start from inversion {inversion!r}; use one of {', '.join(card.inversions)}",
             field="inversion",
         )
     for name in CHOSEN:
         if name not in card.parameters and getattr(config, name) != getattr(default, name):
             users = [other.name for other in METHODS.values() if name in other.parameters]
             raise NotTogether(
-                f"method {method!r} has no use for {name}; {', '.join(users)} have: leave it out", field=name
+                f"method {method!r} does not use {name}; only {', '.join(users)} do: leave it out", field=name
             )
     if INVERSIONS[inversion].is_virtual and config.eta > 0:
         raise NotTogether(
-            f"inversion {inversion!r} gives the edit the source's noise at every step, so that eta would have no "
-            "effect: leave it out",
+            f"inversion {inversion!r} fixes the edit's noise at every step, so eta would have no effect: leave it out",
             field="eta",
         )
     if config.injection == "pnp":
         if method == "p2p":
-            raise NotTogether("injection 'pnp' without guidance is method 'pnp': ask for that", field="injection")
+            raise NotTogether("injection 'pnp' without guidance is method 'pnp': use that", field="injection")
         for name in ("equalizer", "cross_replace_words", "local_blend"):
             if method == "mag-edit" and getattr(config, name) != getattr(default, name):
                 raise NotTogether(f"injection 'pnp' injects no cross attention: {name} has no effect", field=name)

@@ -7,7 +7,7 @@ from magedit.methods.card import INSTRUCTED, MethodCard, every_step
 
 CARD = MethodCard(
     name="instruct-pix2pix",
-    summary="Follows an instruction, with a checkpoint that was trained to.",
+    summary="Follows an instruction, with a checkpoint trained to do so.",
     papers=(Paper(title="InstructPix2Pix", arxiv="2211.09800"),),
     inputs=("image", "mask", "target_prompt"),
     inversions=(),

@@ -7,7 +7,7 @@ from magedit.methods.card import INSTRUCTED, MethodCard, every_step
 
 CARD = MethodCard(
     name="magicbrush",
-    summary="InstructPix2Pix tuned on edits that people made and judged.",
+    summary="InstructPix2Pix fine-tuned on human-made, human-rated edits.",
     papers=(Paper(title="MagicBrush", arxiv="2306.10012"),),
     inputs=("image", "mask", "target_prompt"),
     inversions=(),

@@ -1,4 +1,4 @@
-"""Reads and checks the arguments of a pipeline call."""
+"""Parsing and validation of a pipeline call's arguments."""
 
 from __future__ import annotations
 
@@ -75,10 +75,11 @@ def _read_mask(mask: Any, number: int, size: tuple[int, int], softness: MaskSoft
         (shape,) = read_shapes(mask)
         require_soft(shape, softness, f"masks.{number}")
         if shape.upload is not None:
-            raise InvalidEdit("`upload` is for requests over HTTP: pass the picture itself", field=f"masks.{number}")
+            raise InvalidEdit("`upload` is only for HTTP requests: pass the picture itself", field=f"masks.{number}")
         if shape.to_find is not None:
             raise InvalidEdit(
-                "`points` and `words` are found by `MAGEditPipeline` when it edits: find the mask with its `segment`",
+                "only `MAGEditPipeline` locates `points` and `words` during an edit: find the mask with its "
+                "`segment` first",
                 field=f"masks.{number}",
             )
         return draw(shape, size, f"masks.{number}")
@@ -92,7 +93,7 @@ def shapes_to_find(masks: Sequence[Mask], size: tuple[int, int]) -> dict[int, Ma
     """The masks with points or words, by region; checked for a picture of ``size`` (width, height).
 
     Raises:
-        InvalidEdit: a mapping is no shape, or what is to be found makes no sense there.
+        InvalidEdit: a mapping is not a valid shape, or its points lie outside the picture.
     """
     shapes = {}
     for number, mask in enumerate(masks):
@@ -105,7 +106,7 @@ def shapes_to_find(masks: Sequence[Mask], size: tuple[int, int]) -> dict[int, Ma
 
 
 def trusted_inputs(image: Image.Image, masks: Sequence[Image.Image], softness: MaskSoftness = "none") -> Inputs:
-    """The same for a picture and masks (L, 0/255; soft ones grey) of its size that were read and checked before."""
+    """The same for a picture and masks (L, 0/255; soft ones grey) of its size that are already validated."""
     if softness == "none":
         return Inputs(image, flatten(image), tuple(masks), pixels.union(masks))
     selected = tuple(pixels.selected_by(mask) for mask in masks)
@@ -122,10 +123,10 @@ def resolve_call(
     prompt_syntax: PromptSyntax = "plain",
     instruction: str | None = None,
 ) -> ResolvedEdit:
-    """The arguments of a call, resolved for ``checkpoint`` as a service resolves a request; warnings go to the caller.
+    """Resolve the arguments of a call for ``checkpoint``, as a service resolves a request; emits warnings.
 
     Raises:
-        InvalidEdit: something does not fit; says what and how to mend it.
+        InvalidEdit: an argument is invalid; says why and how to fix it.
     """
     asked = AskedEdit(
         source_prompt=source_prompt,
@@ -138,7 +139,7 @@ def resolve_call(
     )
     edit = resolve(asked, checkpoint, masks=masks).edit()
     for warning in edit.warnings:
-        warnings.warn(warning.message, stacklevel=4)  # the caller's line, past `__call__` and torch's decorator
+        warnings.warn(warning.message, stacklevel=4)  # the caller's line, skipping `__call__` and torch's decorator
     return edit
 
 
@@ -163,10 +164,10 @@ def as_config(config: EditConfig | None) -> EditConfig:
 
 
 def check_prompts(**prompts: str | None) -> None:
-    """Hold every prompt that is given, by its name, against its type.
+    """Check the type of every given prompt.
 
     Raises:
-        InvalidEdit: one is not.
+        InvalidEdit: a prompt has the wrong type.
     """
     for name, prompt in prompts.items():
         if prompt is not None:
@@ -175,7 +176,7 @@ def check_prompts(**prompts: str | None) -> None:
 
 def _of_type(value: Any, kind: type[Any], field: str, wanted: str) -> Any:
     if not isinstance(value, kind):
-        raise InvalidEdit(f"`{field}` holds {type(value).__name__}: pass {wanted}", field=field)
+        raise InvalidEdit(f"`{field}` contains {type(value).__name__}: pass {wanted}", field=field)
     return value
 
 

@@ -34,7 +34,7 @@ from magedit.pipelines.preview import Previews
 from magedit.pipelines.progress import shown
 
 _NO_LATENT = torch.empty(0)
-"""Stands for the source branch, which this layout does not have."""
+"""Placeholder for the source branch, which this layout lacks."""
 
 
 class InstructPipeline(Pipeline):
@@ -55,7 +55,7 @@ class InstructPipeline(Pipeline):
         """Load a folder or hub id; ``options`` as diffusers takes them. A safety checker is used if there is one."""
         found, options = prepare(checkpoint, options)
         if found.family != "instruct-pix2pix":
-            raise CheckpointError(f"{found.sentence}; it takes no instructions: load it with MAGEditPipeline")
+            raise CheckpointError(f"{found.sentence}; it does not edit by instruction: load it with MAGEditPipeline")
         with naming(found):
             backbone = InstructStableDiffusion.from_pretrained(found.name, **options)
         name: MethodName = "magicbrush" if "magicbrush" in found.name.lower() else "instruct-pix2pix"
@@ -83,13 +83,13 @@ class InstructPipeline(Pipeline):
 
         Raises:
             InvalidEdit: masks, prompt or words do not fit, another method than the checkpoint's, or an ``inversion``;
-                each leaf says what and how to mend it.
+                each subclass says why and how to fix it.
         """
         del on_inverted
         config, inputs = as_config(config), read_inputs(image, masks)
         check_prompts(source_prompt=source_prompt, target_prompt=target_prompt)
         if inversion is not None:
-            raise NotTogether(f"method {self.method!r} inverts nothing: leave `inversion` out", field="inversion")
+            raise NotTogether(f"method {self.method!r} does not invert: leave `inversion` out", field="inversion")
         edit = resolve_call(self._checkpoint, len(inputs.masks), None, target_prompt, regions, config)
         return self._edit(inputs, source_prompt, edit.target_prompt, edit.config, on_progress, on_preview)
 
@@ -196,7 +196,7 @@ class InstructPipeline(Pipeline):
 
         def step(_pipe: Any, number: int, _timestep: int, tensors: dict[str, Any]) -> dict[str, Any]:
             if previews is not None and previews.is_due:
-                # Still noisy: diffusers' callback gives nothing else.
+                # Still noisy: diffusers' callback provides only this latent.
                 previews.show(tensors["latents"], result=result, step=number + 1, steps=config.steps)
             meter.passed(forward=1)
             meter.stepped()

@@ -71,9 +71,9 @@ class MAGEditPipeline(Pipeline):
     """Localized image editing (MAG-Edit, arXiv 2312.11396) in diffusers' conventions.
 
     The weights are never changed, and a call restores the model on every exit. A call stores nothing on ``self``.
-    ``batch_results``, which may be set, is the most results of one edit in one batch of the model: more take less time
-    and more memory, and differ in rounding. ``lora_dir``, which may be set too, is the folder with the files that names
-    of `EditConfig.lora` refer to.
+    ``batch_results`` may be set; it is the maximum number of results in one batch of the model: larger batches are
+    faster, need more memory and differ in rounding. ``lora_dir`` may be set, too; it is the folder of the files named
+    in `EditConfig.lora`.
     """
 
     backbone: Backbone
@@ -164,10 +164,11 @@ class MAGEditPipeline(Pipeline):
                 is transparent, and the result gets its alpha back (`magedit.images.transparency`).
             masks: one, or one per region: pictures of the image's size, whose pixels of 128 and more are edited (see
                 `read_mask`), or masks as data (`magedit.masks.shapes.MaskShape`, also as mappings); with
-                `mask_softness` ``strength`` grey ones by as much. None, with an instruction: what it names is found.
-            source_prompt: what the picture shows; None: what the instruction names.
-            target_prompt: what it should show; None: what the instruction makes of the source prompt.
-            regions: words per mask, in the masks' order; none: each mask gets what the target prompt changes.
+                `mask_softness` ``strength`` grey ones by as much. None, with an instruction: the thing that it names is
+                located.
+            source_prompt: what the picture shows; None: the thing that the instruction names.
+            target_prompt: what it should show; None: derived from the instruction.
+            regions: words per mask, in the masks' order; None: each mask gets what the target prompt changes.
             config: how to edit; parameters that were not ``given`` take the defaults of the edit's kind
                 (`magedit.prompts.kinds`).
             instruction: what to do, in one English sentence (`magedit.instructions.rules`).
@@ -176,9 +177,9 @@ class MAGEditPipeline(Pipeline):
             segmenter: as `segment`, for masks by points, words and instruction.
             detector: the same.
             inversion: of the same image, mask union, prompt and settings (`invert`, or an earlier output's).
-            generator: source of all fresh noise, which is then drawn whatever the seed; default: each result's seed.
+            generator: source of all fresh noise, regardless of the seed; default: each result's seed.
             output_type: ``pil``, or ``latent`` for z*_0 of the working crop, (1, C, h, w).
-            on_progress: called after each pass; what it raises ends the edit and leaves the model as it was.
+            on_progress: called after each pass; an exception from it ends the edit and restores the model.
             on_inverted: called with a fresh inversion before the edit begins, so that it can be kept.
             on_preview: called with a preview after a step, at most once in ``preview_interval_s`` seconds.
             callback_on_step_end: diffusers' convention, with ``latents`` in its dictionary.
@@ -199,7 +200,9 @@ class MAGEditPipeline(Pipeline):
             read_inputs(picture, ())  # raises
         check_prompts(source_prompt=source_prompt, target_prompt=target_prompt, instruction=instruction)
         if METHODS[config.method].own_checkpoint:
-            raise NotTogether(f"method {config.method!r} needs a checkpoint of InstructPix2Pix layout; this is none")
+            raise NotTogether(
+                f"method {config.method!r} needs a checkpoint in InstructPix2Pix layout, which this is not"
+            )
         edit = resolve_call(
             self._checkpoint, len(given), source_prompt, target_prompt, regions, config, prompt_syntax, instruction
         )
@@ -394,7 +397,7 @@ class MAGEditPipeline(Pipeline):
 
     @contextmanager
     def _unchanged(self, config: EditConfig) -> Iterator[None]:
-        """The model with the edit's LoRAs and without gradients for its weights; restored on every exit."""
+        """Apply the edit's LoRAs and disable gradients of the weights inside; restored on every exit."""
         backbone = self.backbone
         loras = backbone.with_loras(find_loras(config.lora, self.lora_dir))
         with loras, frozen(backbone.network), backbone.own_attention():
@@ -496,7 +499,7 @@ class MAGEditPipeline(Pipeline):
     def _reconstruct(
         self, crop: WorkingCrop, inversion: Inversion, source: Tensor
     ) -> tuple[Image.Image, Reconstruction | None]:
-        """The unedited crop as the model gives it back, and how near that is; ``source`` is the source branch's z_0."""
+        """The unedited crop as reconstructed by the model, with its error; ``source`` is the source branch's z_0."""
         latent = inversion.inverted.latents[-1]
         through_vae = self.backbone.decode(latent)
         vae = pixels.psnr_inside(crop.image, through_vae, crop.mask)

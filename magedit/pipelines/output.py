@@ -50,12 +50,12 @@ class Inversion:
         ):
             if mine != asked:
                 raise UnknownMethod(
-                    f"the given inversion was made with {name} {mine!r}, the edit has {asked!r}: invert again",
+                    f"the given inversion was made with {name} {mine!r}, but the edit has {asked!r}: invert again",
                     field="inversion",
                 )
         if inverts and not METHODS[self.config.method].inversions:
             raise UnknownMethod(
-                f"the given inversion is of method {self.config.method!r}, which inverts nothing: invert again",
+                f"the given inversion is for method {self.config.method!r}, which does not invert: invert again",
                 field="inversion",
             )
 

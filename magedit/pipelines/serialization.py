@@ -61,7 +61,7 @@ def parse(data: bytes, *, box: Box, image_size: tuple[int, int], source_prompt: 
     ):
         raise ValueError("no stored inversion: parts are missing")
     if not torch.equal(checksum, _checksum(tensors)):
-        raise ValueError("no stored inversion: its checksum is another")
+        raise ValueError("no stored inversion: its checksum does not match")
     latents, unconditional = tensors[_LATENTS], tensors[_UNCONDITIONAL]
     if latents.shape[0] != config.steps + 1 or unconditional.shape[0] not in {1, config.steps}:
         raise ValueError(f"the stored inversion has {latents.shape[0] - 1} steps, not {config.steps}")

@@ -124,7 +124,7 @@ def find_word(prompt: str, spec: str, *, field: str = "words") -> list[tuple[int
     nth = int(match["nth"])
     if nth > len(found):
         raise WordNotFound(
-            f"{spec!r} asks for occurrence {nth}, but the target prompt {prompt!r} has it {len(found)} time(s)",
+            f"{spec!r} selects occurrence {nth}, but the target prompt {prompt!r} has it {len(found)} time(s)",
             field=field,
         )
     return [found[nth - 1]]

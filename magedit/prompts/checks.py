@@ -15,7 +15,7 @@ from magedit.prompts.reading import Reading, read_prompts
 from magedit.prompts.words import whole_words
 
 SHOWN = 200
-"""Characters of a prompt's end that an error shows at most."""
+"""Most characters of a prompt's end that an error shows."""
 
 
 class EditWords(NamedTuple):
@@ -43,8 +43,8 @@ def check_prompt(
     if len(encoded.ids) > max_tokens:
         marks = len(encoded.ids) - len(encoded.named)
         raise PromptTooLong(
-            f"{field} has {len(encoded.named)} tokens, the model takes {max_tokens - marks}. Beyond them are the words "
-            f"{_beyond(prompt, encoded, max_tokens - 1)!r}: shorten the prompt by as much",
+            f"{field} has {len(encoded.named)} tokens, the model accepts {max_tokens - marks}. The words "
+            f"{_beyond(prompt, encoded, max_tokens - 1)!r} exceed the limit: shorten the prompt accordingly",
             field=field,
         )
     if vocabulary is not None and (unknown := unknown_words(prompt, vocabulary)):
@@ -63,7 +63,7 @@ def unknown_words(prompt: str, vocabulary: Collection[str] | None) -> tuple[str,
 
 
 def told_unknown(unknown: Sequence[str], vocabulary: Collection[str]) -> str:
-    """What to say of words that a closed ``vocabulary`` lacks: them, and the words it has."""
+    """The message for words outside a closed ``vocabulary``: these words and the known ones."""
     known = sorted(word for word in vocabulary if whole_words(word) == [(0, len(word))])
     return f"words that this model does not know: {', '.join(unknown)}. It knows: {', '.join(known)}"
 
@@ -116,14 +116,13 @@ def _require_words(reading: Reading, short: Sequence[str]) -> None:
     found = reading.default_words
     if found and not short:
         raise NothingToGuide(
-            f"what the target prompt adds, {found[0][:40]!r}..., is a phrase of {len(found[0])} characters; one that "
-            f"is guided has at most {WORD_MAX}: name shorter ones in `words`"
+            f"the target prompt adds the phrase {found[0][:40]!r}... of {len(found[0])} characters; a guided one has "
+            f"at most {WORD_MAX}: give shorter ones in `words`"
         )
     if not found:
         raise NothingToGuide(
             f"the target prompt {reading.target!r} adds no word to the source prompt {reading.source!r} and no edit "
-            "words are given: name the words that the mask is about (for a removal what fills the place), or use "
-            "method 'p2p'"
+            f"words are given: name the words for the masked area (for a removal, what fills it), or use method 'p2p'"
         )
 
 
@@ -133,9 +132,9 @@ def _require_one_way(regions: Sequence[Region], reading: Reading) -> None:
         return
     proposal = [{"words": list(words)} for words in propose(reading.words, len(regions))]
     raise RegionMismatch(
-        f"{len(regions)} masks, and the prompts change {len(reading.words)} things: "
-        f"{', '.join(map(repr, reading.words))}. Say in `regions` which mask is for which; if they are in the order of "
-        f"the prompt, regions={json.dumps(proposal, ensure_ascii=False)}"
+        f"there are {len(regions)} masks, and the prompts change {len(reading.words)} things: "
+        f"{', '.join(map(repr, reading.words))}. Assign them in `regions`; if they are in the prompt's order, use "
+        f"regions={json.dumps(proposal, ensure_ascii=False)}"
     )
 
 
@@ -176,6 +175,6 @@ def _find_negative(source: str, target: str, word: str) -> None:
         except WordNotFound:
             raise error from None
         raise WordNotFound(
-            f"{word!r} is a word of the source prompt alone and has no attention in the edit that could be pushed "
-            "down: name it in `negative_prompt`, or in the target prompt as well"
+            f"{word!r} occurs only in the source prompt and has no attention in the edit to suppress: put it in "
+            f"`negative_prompt`, or in the target prompt as well"
         ) from error

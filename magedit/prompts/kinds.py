@@ -35,12 +35,12 @@ KIND_GOVERNED = frozenset({name for kind in KINDS.values() for name in kind} | {
 """The parameters whose default depends on the kind."""
 
 KIND_DOC = (
-    "What kind of edit it is, for defaults that suit it; those that are given win over it. `attribute`: colour, "
+    "Kind of edit, which sets suitable defaults; explicit parameters win. `attribute`: colour, "
     "material, pattern (the source's shape is injected; the background is held by the blend at all steps; guidance "
-    "ends where the words stand out). `replacement`, `addition`: less injection. `removal`: besides, what vanishes "
-    "from the prompt becomes the negative prompt, and words of the target prompt for what fills the place (wall, "
-    "floor, grass, ...) are guided. `auto`: by what changes between the prompts (English); with the preset `exact` "
-    "none of this."
+    "ends where the words stand out). `replacement`, `addition`: less injection. `removal`: in addition, what "
+    "vanishes from the prompt becomes the negative prompt, and words of the target prompt for the filling (wall, "
+    "floor, grass, ...) are guided. `auto`: derived from the change between the prompts (English); with the preset "
+    "`exact`, no defaults are set."
 )
 
 

@@ -71,8 +71,7 @@ class Reading:
         return (
             EditWarning(
                 code="reading_unsure",
-                message=f"{self.unsure}; they are taken for {taken}. If that is wrong, name the words in `words` and "
-                "the kind in `kind`",
+                message=f"{self.unsure}; they are read as {taken}. If that is wrong, give `words` and `kind`",
                 field="words",
             ),
         )
@@ -110,7 +109,7 @@ def _read(old: Prompt, new: Prompt) -> tuple[tuple[Change, ...], str]:
     found = changes(old, new)
     if not found and any(word not in ("a", "an", "the", ",", ".", "and") for word in _differing(old, new)):
         by_words = tuple(_by_words(old, new))
-        return by_words, "the prompts differ in no thing and no quality"
+        return by_words, "the prompts do not differ in any thing or quality"
     if sorted(old.words) == sorted(new.words):
         return found, "the prompts have the same words in another order"
     return found, ""

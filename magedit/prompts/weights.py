@@ -12,9 +12,9 @@ from magedit.prompts.tagger import MARK
 
 PromptSyntax = Literal["plain", "a1111"]
 PROMPT_SYNTAX_DOC = (
-    "How the prompts are written. `plain`: as they stand. `a1111`: with weights as Stable Diffusion web UI has them; "
-    "`(word:1.3)`, `((word))` and `[word]` of the target prompt become its words' factors in `equalizer` (those given "
-    "there win), and a backslash makes a bracket one of the prompt's own."
+    "Syntax of the prompts. `plain`: no markup. `a1111`: with the weights of Stable Diffusion web UI; `(word:1.3)`, "
+    "`((word))` and `[word]` of the target prompt become factors in `equalizer` (explicit ones win), and a backslash "
+    "escapes a bracket."
 )
 
 STEP: Final = 1.1
@@ -54,10 +54,12 @@ def read_weights(text: str, *, field: str) -> Weighted:
 
     Raises:
         PromptNotSupported: a bracket is left open or was never opened, or the text has other syntax: a schedule
-            (``[a:b:0.5]``), an alternation (``[a|b]``), ``<lora:...>``, ``AND`` or ``BREAK``; ``field`` is to blame.
+            (``[a:b:0.5]``), an alternation (``[a|b]``), ``<lora:...>``, ``AND`` or ``BREAK``; names ``field``.
     """
     if other := _OTHER.search(text):
-        raise PromptNotSupported(f"{field} has {other[0]!r}: of the web UI's syntax only weights are read", field=field)
+        raise PromptNotSupported(
+            f"{field} has {other[0]!r}: only weights of the web UI's syntax are supported", field=field
+        )
     parts: list[tuple[str, float]] = []
     stack: list[_Open] = []
     for match in _PART.finditer(text):

@@ -1,4 +1,4 @@
-"""The form of a new edit, generated: a field of `AskedEdit`, `EditConfig` or `JobOptions` is one of the form."""
+"""The form of a new edit, generated from `AskedEdit`, `EditConfig` and `JobOptions`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from service.errors import UnknownField
 
 
 def _config_doc(name: str) -> str:
-    """The description of a parameter of `EditConfig`; for names with cards also that of each value."""
+    """The description of a parameter of `EditConfig`; for methods and inversions, also that of each value."""
     cards: dict[str, Iterable[MethodCard | InversionCard]] = {
         "method": METHODS.values(),
         "inversion": INVERSIONS.values(),
@@ -48,7 +48,7 @@ def _plain(make: Callable[[], Any]) -> Callable[[], Any]:
 
 
 no_values = _plain(list)
-"""The default of a repeated field that is not sent."""
+"""The default of a repeated field."""
 
 
 # A model: FastAPI would take a bare tuple for a repeated form field.
@@ -74,24 +74,25 @@ class EditForm:
         str | None,
         Form(
             pattern=r"^[0-9a-f]{32}$",
-            description="Id of a succeeded edit of yours whose result is to be edited further, in place of `image`.",
+            description="Id of a succeeded edit of yours whose result to edit further, in place of `image`.",
         ),
     ] = None
-    source_result: Annotated[int, Form(ge=0, le=1000, description="Which result of `source_edit`, from 0.")] = 0
+    source_result: Annotated[int, Form(ge=0, le=1000, description="Index of the result of `source_edit`, from 0.")] = 0
     mask: Annotated[
         list[UploadFile],
         File(
             default_factory=no_values,
-            description="Where to edit: a picture of the image's size. Repeat it for several regions, in order. Or say "
-            "it with `mask_shapes`.",
+            description="Where to edit: a picture of the image's size. Repeat it for several regions, in order. "
+            "Alternatively, use `mask_shapes`.",
         ),
     ]
     mask_shapes: Annotated[
         Json[Shapes] | None,
         Form(
             description="Where to edit, without a picture: JSON array with one object per region, in order. Each is a "
-            "`polygon`, a `box`, an `rle`, `points` or `words` to find it by, a `mask_id` or an `upload` (the number "
-            "of a `mask`), and is changed by `fill_holes`, `grow`, `shrink`, `invert` and `feather`, in this order.",
+            "`polygon`, a `box`, an `rle`, `points` or `words` that locate it, a `mask_id` or an `upload` (the "
+            "number of a `mask`), and is modified by `fill_holes`, `grow`, `shrink`, `invert` and `feather`, in this "
+            "order.",
             examples=['[{"box": [20, 40, 60, 30], "grow": 4}]'],
         ),
     ] = None
@@ -100,13 +101,13 @@ class EditForm:
         Form(
             default_factory=no_values,
             max_length=64,
-            description="Where to edit: id of a succeeded mask of yours (`POST /v1/masks`), whose best candidate "
-            "counts. Repeatable; the regions follow those of `mask`.",
+            description="Where to edit: id of a succeeded mask of yours (`POST /v1/masks`); its best candidate is "
+            "used. Repeatable; the regions follow those of `mask`.",
         ),
     ]
     mask_mode: Annotated[
         MaskMode,
-        Form(description="Which part of the mask is edited: its `white`, `black` or transparent (`alpha`) pixels."),
+        Form(description="Part of the mask to edit: its `white`, `black` or transparent (`alpha`) pixels."),
     ] = "white"
     model: Annotated[
         str | None,
@@ -115,7 +116,7 @@ class EditForm:
     webhook_url: Annotated[
         str | None,
         Form(
-            description="An https:// address that is told when the edit has ended (webhook `edit.finished`).",
+            description="An https:// address that is notified at the end of the edit (webhook `edit.finished`).",
             examples=["https://example.com/hooks/magedit"],
         ),
     ] = None
@@ -128,12 +129,12 @@ class EditForm:
 
     @property
     def has_mask(self) -> bool:
-        """Whether it says where to edit, in any way."""
+        """Whether the request locates the edit in any way."""
         return bool(self.mask or self.mask_shapes or self.mask_id)
 
     @cached_property
     def shapes(self) -> tuple[MaskShape, ...]:
-        """One per region; none where the instruction is to tell it. Raises InvalidParameter."""
+        """One shape per region; empty if the instruction locates the mask. Raises InvalidParameter."""
         shapes = self.mask_shapes.root if self.mask_shapes else None
         return one_per_region(shapes, len(self.mask), self.mask_id, instructed=self.asked.instruction is not None)
 
@@ -214,10 +215,10 @@ def _as_form(name: str, hint: Any, default: Any, description: str) -> inspect.Pa
 
 def _when_empty(name: str) -> str:
     if name in GOVERNED:
-        return f"as `preset` has it ({_preset_values(name)})"
+        return f"set by `preset` ({_preset_values(name)})"
     if name in KIND_GOVERNED:
-        return f"as `kind` has it ({_kind_values(name)})"
-    return f"`{getattr(EditConfig, name)}`, or what a model without it has in its place"
+        return f"set by `kind` ({_kind_values(name)})"
+    return f"`{getattr(EditConfig, name)}`, or the first one that the model supports"
 
 
 def _preset_values(name: str) -> str:
@@ -241,7 +242,7 @@ def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
 
 
 PARAMETERS = (*_own_parameters(), *_asked_parameters(), *_option_parameters(), *_config_parameters())
-"""Every field of the form as FastAPI takes it."""
+"""Every field of the form as a FastAPI parameter."""
 
 # FastAPI reads a dependency's parameters from its signature.
 read_form.__signature__ = inspect.Signature(list(PARAMETERS), return_annotation=EditForm)  # type: ignore[attr-defined]
@@ -269,7 +270,7 @@ class FormFields(NamedTuple):
         made_of = {each.name: list(_parts(each.annotation)) for each in parameters}
 
         def names(wanted: Any) -> frozenset[str]:
-            """The fields whose type is ``wanted``, or made of it."""
+            """The fields whose type is or contains ``wanted``."""
             return frozenset(
                 name for name, parts in made_of.items() if any(part is wanted or type(part) is wanted for part in parts)
             )
@@ -286,12 +287,12 @@ _BASE64 = ("iVBORw0KGgo", "/9j/", "UklGR")
 
 
 def known_fields(fields: FormFields) -> Callable[[Request], Awaitable[None]]:
-    """The dependency that refuses what would otherwise be ignored silently: misspelled fields, all but the last
-    value of one that takes one, text in place of a file and a file in place of text.
+    """The dependency that rejects input that would otherwise be ignored silently: misspelled fields, repeated single
+    values, text instead of a file, a file instead of text.
 
     It raises:
         UnknownField: an unknown field; names it and the known ones. RequestValidationError: a field was sent in the
-        wrong way.
+        wrong form.
     """
 
     async def require(request: Request) -> None:
@@ -306,7 +307,7 @@ def known_fields(fields: FormFields) -> Callable[[Request], Awaitable[None]]:
                 raise UnknownField(f"there is no field {name!r}{meant}; there are: {there}", field=name)
             values = form.getlist(name)
             if len(values) > 1 and name not in fields.repeated:
-                raise invalid(name, f"it was sent {len(values)} times and takes one value: send it once")
+                raise invalid(name, f"it was sent {len(values)} times but takes one value: send it once")
             for value in values:
                 if name in fields.files:
                     _require_file(name, value, repeated=name in fields.repeated)
@@ -327,7 +328,7 @@ require_known_fields = known_fields(_FORM)
 
 def _require_file(name: str, value: SentFile | str, *, repeated: bool) -> None:
     if isinstance(value, SentFile) or (value == "" and not repeated):
-        # An empty value of a form counts as missing.
+        # An empty form value counts as missing.
         return
     cure = (
         f"send the picture's bytes as a part with a filename (curl -F '{name}=@picture.png', in JavaScript "
@@ -338,7 +339,7 @@ def _require_file(name: str, value: SentFile | str, *, repeated: bool) -> None:
     elif value.startswith(_BASE64):
         seen = "it is base64 text, not a file: decode it and"
     elif value.startswith(("http://", "https://")):
-        seen = "it is an address, and the service downloads nothing: fetch it yourself and"
+        seen = "it is a URL, and the service does not download files: fetch it yourself and"
     else:
         seen = f"it is the text {value[:40]!r}, not a file:"
     raise invalid(name, f"{seen} {cure}")
@@ -348,7 +349,7 @@ def _require_unique_keys(name: str, text: str) -> None:
     def unique(pairs: list[tuple[str, Any]]) -> None:
         for key, count in Counter(key for key, _ in pairs).items():
             if count > 1:
-                raise invalid(name, f"the key {key!r} is there {count} times: give it once")
+                raise invalid(name, f"the key {key!r} occurs {count} times: give it once")
 
     try:
         json.loads(text, object_pairs_hook=unique)
@@ -358,7 +359,7 @@ def _require_unique_keys(name: str, text: str) -> None:
 
 
 def invalid(field: str, message: str) -> RequestValidationError:
-    """The error for a field that does not go with the others."""
+    """The error for a field that conflicts with others."""
     return RequestValidationError([{"type": "value_error", "loc": ("body", field), "msg": message, "input": None}])
 
 

@@ -79,8 +79,8 @@ async def _keyed(
         str | None,
         Header(
             alias=HEADER,
-            description="Any text of your own, one for each edit that you mean to make, quoted or bare. Sent again "
-            "with the same payload it gives the same edit, with another payload 422.",
+            description="A text of your choice, unique per intended edit, quoted or bare. Sent again with the same "
+            "payload it returns the same edit, with another payload 422.",
             max_length=2 * KEY_MAX + 2,
         ),
     ] = None,
@@ -88,7 +88,7 @@ async def _keyed(
     values = request.headers.getlist(HEADER)
     if not values:
         return None
-    # Parsed by the route's own form already; this is the same one.
+    # Already parsed by the route; this is the same form.
     return Keyed(parse_key(values), (await request.form()).multi_items())
 
 

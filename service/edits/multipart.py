@@ -1,7 +1,7 @@
-"""Multipart bodies of submissions, read completely or refused with the reason.
+"""Multipart bodies of submissions, read completely or rejected with a reason.
 
-Starlette's parser takes a form that was cut off for a shorter one, text of any encoding for Latin-1, and a transfer
-encoding for the bytes themselves; its refusals name neither part nor cure.
+Starlette's parser accepts truncated forms, reads text of any encoding as Latin-1, and ignores transfer encodings; its
+errors name neither part nor cure.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PARTS_MAX: Final = 1000
 """Most files, and most other parts, of one form."""
 
 _GZIP: Final = b"\x1f\x8b"
-_CURE: Final = "let your HTTP client make the form and the header (curl -F, requests files=, fetch with FormData)"
+_CURE: Final = "let your HTTP client build the form and the header (curl -F, requests files=, fetch with FormData)"
 
 
 class FormRoute(APIRoute):
@@ -62,8 +62,8 @@ async def read_multipart(request: Request) -> FormData:
     """Read the body as a multipart form; its order and repetitions are kept.
 
     Raises:
-        UnsupportedBody: it is not a multipart form, or compressed.
-        MalformedForm: it has no boundary, breaks off before its closing boundary, or a part cannot be read.
+        UnsupportedBody: it is not a multipart form, or it is compressed.
+        MalformedForm: it has no boundary, ends before its closing boundary, or a part cannot be read.
         UploadTooLarge: a text is too long.
     """
     kind, options = parse_options_header(request.headers.get("content-type"))
@@ -86,7 +86,7 @@ async def read_multipart(request: Request) -> FormData:
             f"the body is not a form with the boundary {boundary[:100]!r} that the Content-Type header names: {_CURE}"
         ) from error
     except ClientDisconnect as error:
-        # Nobody reads this response, but the abort must not count as a fault of the service.
+        # No one reads this response, but the abort must not count as a server error.
         raise MalformedForm("the connection was closed before the whole form had arrived") from error
 
 
@@ -115,8 +115,8 @@ class _Parser(MultiPartParser):
             raise MalformedForm("the body is empty: send the form's fields")
         if not self._is_whole:
             raise MalformedForm(
-                f"the form ends without its closing boundary '--{self._boundary[:100]}--': it was cut off on its way, "
-                "or by the program that wrote it; send it again, whole"
+                f"the form ends without its closing boundary '--{self._boundary[:100]}--': it was truncated in "
+                f"transit or by the program that wrote it; send the whole form again"
             )
 
     def on_end(self) -> None:
@@ -134,20 +134,20 @@ class _Parser(MultiPartParser):
         encoding = headers.get(b"content-transfer-encoding", b"binary").decode("latin-1").strip().lower()
         if encoding not in {"7bit", "8bit", "binary"}:
             raise MalformedForm(
-                f"`{name}` has the Content-Transfer-Encoding {encoding!r}, which forms have no longer (RFC 7578, 4.7): "
-                "send the bytes as they are",
+                f"`{name}` has the Content-Transfer-Encoding {encoding!r}, which is deprecated for forms (RFC 7578, "
+                f"4.7): send the raw bytes",
                 field=name,
             )
         if self._current_files >= self.max_files or self._current_fields >= self.max_fields:
-            raise MalformedForm(f"the form has more than {PARTS_MAX} parts; no edit needs so many")
+            raise MalformedForm(f"the form has more than {PARTS_MAX} parts; no edit needs that many")
         super().on_headers_finished()
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         part = self._current_part
         if part.file is None and len(part.data) + end - start > self.max_part_size:
             raise UploadTooLarge(
-                f"`{part.field_name}` is a text of more than {TEXT_MAX // 1024} KiB. A picture is sent as a file, with "
-                "a filename (curl -F 'image=@room.png')",
+                f"`{part.field_name}` is a text of more than {TEXT_MAX // 1024} KiB. Send pictures as files, with a "
+                f"filename (curl -F 'image=@room.png')",
                 field=part.field_name,
             )
         super().on_part_data(data, start, end)

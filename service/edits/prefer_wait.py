@@ -24,7 +24,7 @@ def preferred_wait(values: Sequence[str]) -> int | None:
 
 
 async def await_end(request: Request, watch: Watch, job_id: str, timeout_s: float) -> None:
-    """Return when the edit is finished or gone, the time is up, the caller has disconnected, or this process stops.
+    """Wait until the edit is finished or deleted, the time is up, the caller disconnects, or this process stops.
 
     The body must have been read.
     """

@@ -1,4 +1,4 @@
-"""Representation of records for their callers, with queue position and estimate of unfinished ones."""
+"""Representation of records for callers, with queue position and estimate while unfinished."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def view_of(record: AnyRecord, backend: Backend) -> Edit:
 
 
 def views_of(records: Sequence[AnyRecord], backend: Backend) -> tuple[Edit, ...]:
-    """The views of ``records``; what unfinished edits need is fetched once, if there are any."""
+    """The views of ``records``; data for unfinished edits is fetched once, if needed."""
     if all(record.state.is_terminal for record in records):
         return tuple(edit_view(record, position=None, model=None, now=0.0) for record in records)
     models, now = backend.snapshot()
@@ -51,7 +51,7 @@ def any_view_of(record: AnyRecord, backend: Backend) -> Edit | Mask:
 
 
 def unplaced_view(record: AnyRecord) -> Edit | Mask:
-    """The same without its place in line and estimate, which only Redis knows."""
+    """The same without queue position and estimate, which need Redis."""
     if record.kind == "mask":
         return mask_view(record, position=None)
     return edit_view(record, position=None, model=None, now=record.created_at)

@@ -20,7 +20,7 @@ def require_pictures(record: JobRecord, backend: Backend, *, called: str | None 
     if record.state is not State.SUCCEEDED:
         raise JobNotSucceeded(f"{called} is {record.state}: it has no result")
     if record.is_expired(backend.records.now()):
-        raise JobExpired(f"the pictures of {called} were kept as long as the service keeps them, and are gone")
+        raise JobExpired(f"the pictures of {called} have expired and are no longer stored")
 
 
 def require_result(
@@ -41,11 +41,10 @@ def require_result(
 
 
 def presigned(record: JobRecord, stored: StoredObject, backend: Backend) -> str | None:
-    """A URL in the store that is valid until the edit expires, or for as long as the setting says; None: the store has
-    no such URLs.
+    """A presigned URL, valid until the edit expires or for the configured time; None: the store does not support them.
 
     Raises:
-        ObjectNotFound, StoreUnavailable: the picture is not there, or the store does not answer.
+        ObjectNotFound, StoreUnavailable: the picture is missing, or the store does not respond.
     """
     seconds = backend.settings.presign_s
     if record.expires_at is not None:

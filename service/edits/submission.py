@@ -2,7 +2,7 @@
 
 In this order a crash at any point loses no accepted edit.
 
-Refusals come before anything is stored. Every recorded edit is run: if enqueuing fails, the reaper finds the open
+Requests are rejected before anything is stored. Every recorded edit runs: if enqueuing fails, the reaper finds the open
 record and enqueues it. `Idempotency-Key`: see `jobs.records.idempotency`.
 """
 
@@ -47,7 +47,7 @@ def submit(
 
     Raises:
         MAGEditError, RequestError, RequestValidationError: the edit is refused; nothing was stored.
-        JobError: not now, not here, not for this caller or not with this key; nothing was stored.
+        JobError: a limit, an outage, a missing model or a reused key prevents it; nothing was stored.
     """
 
     def make(job: str, reservation: Reservation | None) -> JobRecord:

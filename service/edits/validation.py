@@ -21,8 +21,8 @@ from service.images.inputs import NO_MASKS, read_inputs
 
 
 class Checked(NamedTuple):
-    """A request that can be carried out, the image (RGB or RGBA), and the masks as L with 0 or 255 (edit; soft ones
-    grey), None for one that a worker is to find."""
+    """A valid request, the image (RGB or RGBA), and the masks as L with 0 or 255 (edit; soft ones grey), None for a
+    mask that a worker locates."""
 
     request: EditRequest
     image: Image.Image
@@ -44,11 +44,10 @@ def resolved(
     shows: str | None,
     read: ReadInstruction = read_by_rules,
 ) -> Resolution:
-    """What a form with so many masks comes to on the model; ``shows`` and ``read`` as `magedit.edits.resolve.resolve`
-    takes them.
+    """Resolve a form with this many masks for the model; ``shows`` and ``read`` as in `magedit.edits.resolve.resolve`.
 
     Raises:
-        InvalidEdit: its options do not go together.
+        InvalidEdit: its options are incompatible.
     """
     check_options(form.options)
     asked = form.asked if form.adapt is None else form.adapt(form.asked, info)
@@ -65,8 +64,8 @@ def check(
     found: Mapping[int, Image.Image] = NO_MASKS,
     read: ReadInstruction = read_by_rules,
 ) -> Checked:
-    """Resolve a form for the model and read its pictures; ``source`` is the picture if it is no upload, ``found`` are
-    the masks that are none, by region; ``read`` reads an instruction.
+    """Resolve a form for the model and read its pictures; ``source`` is the picture if it is not uploaded, ``found``
+    the masks that are not uploaded, by region; ``read`` parses an instruction.
 
     Raises:
         MAGEditError, RequestError, RequestValidationError: the edit is refused.
@@ -93,5 +92,7 @@ def check(
     )
     if form.size is not None and form.size != checked.image.size:
         own, wanted = ("x".join(map(str, each)) for each in (checked.image.size, form.size))
-        raise invalid("size", f"the result has the image's own size, {own}, not {wanted}: leave it out, or send 'auto'")
+        raise invalid(
+            "size", f"the result always has the image's size, {own}, not {wanted}: leave it out, or send 'auto'"
+        )
     return checked

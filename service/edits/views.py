@@ -33,7 +33,7 @@ class Links(View):
 
 
 class File(View):
-    """A picture that can be fetched. ``size`` in bytes, ``width`` and ``height`` in pixels."""
+    """A downloadable picture. ``size`` in bytes, ``width`` and ``height`` in pixels."""
 
     name: str
     href: str = Field(description="Path on this server.")
@@ -68,33 +68,33 @@ class Edit(View):
     id: str
     state: State
     model: str
-    request: EditRequest | None = Field(description="null: the record cannot be read, as `problem` says.")
-    source_edit: str | None = Field(description="The edit whose result was edited further; null: an upload was.")
+    request: EditRequest | None = Field(description="null: the record cannot be read, see `problem`.")
+    source_edit: str | None = Field(
+        description="The edit whose result was edited further; null: the image was uploaded."
+    )
     source_result: int | None
     history: tuple[str, ...] = Field(
-        description="Ids of the edits that led here, from the first to this one; those before it may be gone."
+        description="Ids of the chain of edits, from the first to this one; earlier ones may have been deleted."
     )
     priority: Priority
-    queue_position: int | None = Field(description="Edits before this one in line; 0: it is next.")
+    queue_position: int | None = Field(description="Number of edits ahead in the queue; 0: next.")
     waiting_for: Literal["worker"] | None = Field(
-        description="`worker`: no worker serves its model yet (a declared one); it waits for one."
+        description="`worker`: waits for a worker, as none serves its (declared) model yet."
     )
     progress: Progress | None
     eta_s: float | None = Field(description="Estimated seconds until it is finished.")
-    attempt: int = Field(description="How often it was started; above 1 a worker was lost or stopped.")
+    attempt: int = Field(description="Number of starts; above 1, a worker was lost or stopped.")
     cancel_requested: bool
     seed: int | None
     timings: Timings
-    warnings: tuple[EditWarning, ...] = Field(
-        description="What may not be as expected; it has been accepted all the same."
-    )
+    warnings: tuple[EditWarning, ...] = Field(description="Possible problems of the accepted edit.")
     measures: EditMeasures | None
     results: tuple[Result, ...]
     artifacts: tuple[File, ...]
-    deadline_at: datetime | None = Field(description="It fails if no worker has begun it by then.")
-    expires_at: datetime | None = Field(description="Until when a finished edit and its pictures are kept.")
-    problem: Problem | None = Field(description="Why it failed, or cannot be shown.")
-    webhook_url: str | None = Field(description="Who is told when it has ended.")
+    deadline_at: datetime | None = Field(description="It fails if no worker has started it by then.")
+    expires_at: datetime | None = Field(description="Expiry of a finished edit and its pictures.")
+    problem: Problem | None = Field(description="Reason for its failure, or why it cannot be shown.")
+    webhook_url: str | None = Field(description="Webhook notified at its end.")
     links: Links
 
 
@@ -116,48 +116,48 @@ class Model(View):
 
     name: str
     ready: bool = Field(description="Whether a live worker serves it.")
-    declared: bool = Field(description="Whether it takes edits while no worker serves it; they wait for one.")
+    declared: bool = Field(description="Whether it accepts edits while no worker serves it; they wait for one.")
     workers: int
-    queued: int = Field(description="Edits in line for it.")
-    image_size: int = Field(description="Side of the square it works on, in pixels.")
-    max_prompt_tokens: int = Field(description="Longest prompt in tokens, begin and end token included.")
-    vocabulary: tuple[str, ...] | None = Field(description="The words it knows; null: any.")
-    family: str = Field(description="What kind of model it is: sd1, sd2, sdxl, sd3, flux, ...")
-    domain: str | None = Field(description="What the pictures it was trained on show; null: it does not say.")
+    queued: int = Field(description="Number of queued edits.")
+    image_size: int = Field(description="Side of its square pictures, in pixels.")
+    max_prompt_tokens: int = Field(description="Longest prompt in tokens, including start and end.")
+    vocabulary: tuple[str, ...] | None = Field(description="Its closed vocabulary; null: any word.")
+    family: str = Field(description="Model family: sd1, sd2, sdxl, sd3, flux, ...")
+    domain: str | None = Field(description="Subject of its training pictures; null: unknown.")
     methods: tuple[str, ...]
     inversions: tuple[str, ...]
     finds_by: tuple[str, ...] = Field(
-        description="In which ways `POST /v1/masks` finds things with it: `points`, `box`, `words`; empty: in none."
+        description="Inputs that `POST /v1/masks` supports with it: `points`, `box`, `words`."
     )
-    traits: tuple[str, ...] = Field(description="What tells kinds of models apart as far as methods go.")
+    traits: tuple[str, ...] = Field(description="Traits that decide which methods suit it.")
     unsuited: dict[str, str] = Field(
-        description="Methods, inversions and parameters that make no sense on it, each with the reason."
+        description="Methods, inversions and parameters that do not apply to it, each with the reason."
     )
-    defaults: dict[str, Any] = Field(description="Its own defaults of parameters.")
-    loras: tuple[str, ...] = Field(description="Names that `lora` may have.")
-    embeddings: tuple[str, ...] = Field(description="Words of prompts that stand for learned vectors.")
-    max_clip_skip: int = Field(description="The most that `clip_skip` may be.")
+    defaults: dict[str, Any] = Field(description="Its default parameters.")
+    loras: tuple[str, ...] = Field(description="Valid names for `lora`.")
+    embeddings: tuple[str, ...] = Field(description="Prompt words with learned embeddings.")
+    max_clip_skip: int = Field(description="Largest `clip_skip`.")
     device: str
     dtype: str
     step_seconds: float | None = Field(description="Measured seconds per denoising step of an edit with one result.")
 
 
 class ModelEntry(View):
-    """A model as OpenAI's clients read it."""
+    """A model in OpenAI's format."""
 
     id: str
     object: Literal["model"] = "model"
-    created: int = Field(description="Since when it is known here, in Unix seconds; 0: that is not recorded.")
+    created: int = Field(description="Time of its first announcement, in Unix seconds; 0: unknown.")
     owned_by: Literal["magedit"] = "magedit"
 
 
 class Models(View):
-    """Every model that workers have offered; `object` and `data` are for OpenAI's clients."""
+    """Every model that workers have announced; `object` and `data` are for OpenAI's clients."""
 
     object: Literal["list"] = "list"
     data: tuple[ModelEntry, ...]
 
-    default: str = Field(description="The model of a request that names none.")
+    default: str = Field(description="The model of requests that name no model.")
     models: tuple[Model, ...]
 
 

@@ -25,20 +25,20 @@ LOOK_S = 0.25
 """Pause between two polls, in seconds; workers save progress as often (`MAGEDIT_PROGRESS_INTERVAL_S`)."""
 
 NOTHING = -1
-"""The revision of whoever has seen nothing yet; an edit's own begin with 0."""
+"""The revision before any; an edit's revisions start at 0."""
 
 
 log = structlog.get_logger(__name__)
 
 
 class WatchClosed(Exception):
-    """The process stops: nothing more will be heard of here."""
+    """The process is stopping; there will be no more notifications."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """An edit at one revision. ``edit`` is its JSON as `GET /v1/edits/{id}` gives it; ``progress`` that of the parts
-    which change while it runs; ``warnings`` the number of its warnings."""
+    that change while it runs; ``warnings`` the number of its warnings."""
 
     revision: int
     state: State
@@ -50,16 +50,16 @@ class Snapshot:
 
     @property
     def rare(self) -> tuple[State, bool, int]:
-        """The parts whose changes are told with the whole edit; all others change often."""
+        """The rarely changing parts; a change of them sends the whole edit."""
         return self.state, self.cancel_requested, self.warnings
 
 
 Poll = Callable[[Mapping[str, int]], Mapping[str, Snapshot | None]]
-"""Of edits by id, with the revision last seen, those that have a later one; None: the edit is gone."""
+"""Revisions last seen by edit id -> snapshots of the edits with a later one; None: the edit is gone."""
 
 
 def snapshots(backend: Backend) -> Poll:
-    """Looks at the records of ``backend``. Raises QueueUnavailable."""
+    """Reads the records of ``backend``. Raises QueueUnavailable."""
 
     def look(seen: Mapping[str, int]) -> Mapping[str, Snapshot | None]:
         revisions = backend.records.revisions(list(seen))
@@ -103,12 +103,12 @@ class Watch:
 
     @property
     def watched(self) -> int:
-        """How many edits are watched."""
+        """Number of watched edits."""
         return len(self._watchers)
 
     @contextmanager
     def watching(self, job_id: str) -> Iterator[None]:
-        """Have the edit looked at meanwhile: around any number of `after`."""
+        """Watch the edit inside the context, for any number of `after`."""
         self._watchers[job_id] += 1
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())

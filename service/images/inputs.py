@@ -90,7 +90,9 @@ def _mask(
         # The likely reason: the mask was drawn on the unrotated pixels of the file.
         turned = upload.size != size and upload.size == size[::-1]
         hint = (
-            ". The image counts upright, turned as its EXIF orientation says: draw the mask on that" if turned else ""
+            ". The image is rotated upright by its EXIF orientation: draw the mask on the upright image"
+            if turned
+            else ""
         )
         raise type(error)(error.message + hint, field=field) from error
     return mask

@@ -32,7 +32,7 @@ class UploadLimiter:
                 await self._free.acquire()
         except TimeoutError as error:
             raise Busy(
-                f"{self._count} uploads are being taken in, as many as at a time, and none was done within "
+                f"{self._count} uploads are being processed, which is the limit, and none finished within "
                 f"{self._patience_s:g} s; try again later"
             ) from error
         try:

@@ -101,7 +101,7 @@ def _decode(data: bytes, *, field: str, limits: UploadLimits) -> tuple[Image.Ima
         raise UnsupportedImageType(f"`{field}` is base64 text. Decode it and send the bytes.", field=field)
     if not data.startswith(_SIGNATURES):
         raise UnsupportedImageType(
-            f"`{field}` is no PNG, JPEG or WebP picture. Convert it to one of them.", field=field
+            f"`{field}` is not a PNG, JPEG or WebP picture. Convert it to one of them.", field=field
         )
     if data.startswith(JPEG) and _has_too_many_scans(data):
         raise ImageTooCostly(
@@ -134,7 +134,7 @@ def _decode(data: bytes, *, field: str, limits: UploadLimits) -> tuple[Image.Ima
             f"`{field}` takes more than {DECODE_S:g} s to decode. Scale it down, or save it again.", field=field
         ) from error
     except Exception as error:
-        raise UnreadableImage(f"`{field}` is damaged or cut off: it cannot be decoded.", field=field) from error
+        raise UnreadableImage(f"`{field}` is damaged or truncated: it cannot be decoded.", field=field) from error
     return upright, profile
 
 

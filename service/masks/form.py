@@ -24,7 +24,7 @@ class Box(RootModel[MaskBox]):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MaskForm:
-    """A new mask as it was sent: types and bounds are checked, the picture is not."""
+    """A new mask as sent: types and bounds are checked, the picture is not."""
 
     image: Annotated[
         UploadFile | None,
@@ -32,9 +32,9 @@ class MaskForm:
     ] = None
     source_edit: Annotated[
         str | None,
-        Form(pattern=r"^[0-9a-f]{32}$", description="Id of a succeeded edit of yours in whose result to look."),
+        Form(pattern=r"^[0-9a-f]{32}$", description="Id of a succeeded edit of yours whose result is the picture."),
     ] = None
-    source_result: Annotated[int, Form(ge=0, le=1000, description="Which result of `source_edit`, from 0.")] = 0
+    source_result: Annotated[int, Form(ge=0, le=1000, description="Index of the result of `source_edit`, from 0.")] = 0
     model: Annotated[
         str | None,
         Form(max_length=64, description="A model of `GET /v1/models`. Empty: the service's default."),
@@ -42,7 +42,9 @@ class MaskForm:
     deadline_s: Annotated[DeadlineS | None, Form(description=MaskRequest.model_fields["deadline_s"].description)] = None
     webhook_url: Annotated[
         str | None,
-        Form(description="An https:// address that is told when the mask has ended (webhook `mask.succeeded`, ...)."),
+        Form(
+            description="An https:// address that is notified at the end of the mask (webhook `mask.succeeded`, ...)."
+        ),
     ] = None
     prompt: MaskPrompt
 

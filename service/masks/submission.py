@@ -1,4 +1,4 @@
-"""Submission of a mask: as an edit's (`service.edits.submission`), with a picture alone."""
+"""Submission of a mask: like an edit's (`service.edits.submission`), with a picture only."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ MASKS = "/v1/masks"
 
 
 class MaskLinks(View):
-    """Where to go from here; paths on this server."""
+    """Links, as paths on this server."""
 
     self: str
     events: str
@@ -22,31 +22,31 @@ class MaskLinks(View):
 
 
 class MaskCandidate(Candidate):
-    """One mask that was found, and where its picture is."""
+    """One found mask, with the path of its picture."""
 
-    number: int = Field(description="From 0, the best one.")
+    number: int = Field(description="Index, from 0 (the best).")
     href: str = Field(description="Path of its picture on this server: PNG, white where it is.")
-    sha256: str = Field(description="Of the picture's bytes.")
+    sha256: str = Field(description="SHA-256 of the picture's bytes.")
 
 
 class Mask(View):
-    """A mask as it stands."""
+    """The current state of a mask."""
 
     id: str
     state: State
     model: str
-    request: MaskRequest | None = Field(description="null: the record cannot be read, as `problem` says.")
-    source_edit: str | None = Field(description="The edit in whose result was looked; null: in an upload.")
+    request: MaskRequest | None = Field(description="null: the record cannot be read, see `problem`.")
+    source_edit: str | None = Field(description="The edit whose result is the picture; null: the picture was uploaded.")
     source_result: int | None
-    queue_position: int | None = Field(description="Masks before this one in line; 0: it is next.")
+    queue_position: int | None = Field(description="Number of masks ahead in the queue; 0: next.")
     attempt: int
     cancel_requested: bool
     timings: Timings
-    found_by: Finder | None = Field(description="What found it; null: nothing has yet.")
-    candidates: tuple[MaskCandidate, ...] = Field(description="At most three, the best one first.")
+    found_by: Finder | None = Field(description="The finder; null: not found yet.")
+    candidates: tuple[MaskCandidate, ...] = Field(description="At most three, best first.")
     deadline_at: datetime | None
-    expires_at: datetime | None = Field(description="Until when a finished mask and its pictures are kept.")
-    problem: Problem | None = Field(description="Why it failed, or cannot be shown.")
+    expires_at: datetime | None = Field(description="Expiry of a finished mask and its pictures.")
+    problem: Problem | None = Field(description="Reason for its failure, or why it cannot be shown.")
     webhook_url: str | None
     links: MaskLinks
 
@@ -64,7 +64,7 @@ def mask_path(record: AnyRecord) -> str:
 
 
 def mask_view(record: AnyRecord, *, position: int | None) -> Mask:
-    """The view of ``record``, ``position`` in line."""
+    """The view of ``record``; ``position`` in the queue."""
     own = record if isinstance(record, MaskRecord) else None
     path = mask_path(record)
     found = zip(own.candidates, own.results, strict=False) if own else ()

@@ -59,7 +59,7 @@ class Gatekeeper:
 
 
 class AuthMiddleware:
-    """Puts the `Caller` into the request's state, or answers 401 or 429."""
+    """Puts the `Caller` into the request's state, or responds with 401 or 429."""
 
     def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
         self.app = app

@@ -1,1 +1,1 @@
-"""The shape of OpenAI's images API, on the same durable edits as `/v1/edits`."""
+"""OpenAI-compatible images API on the same durable edits as `/v1/edits`."""

@@ -1,4 +1,4 @@
-"""Answers of `POST /v1/images/edits`: the results of a finished edit, and the events of a running one."""
+"""Responses of `POST /v1/images/edits`: results of a finished edit, events of a running one."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ NO_USAGE: Final = {
     "output_tokens": 0,
     "total_tokens": 0,
 }
-"""Tokens are not what this service counts; its clients expect the field."""
+"""Token usage, which this service does not count but OpenAI's clients expect."""
 
 
 class ImageData(BaseModel):
-    """One result, as it was asked for."""
+    """One result, in the requested format."""
 
     model_config = ConfigDict(frozen=True)
 
     b64_json: str | None = Field(default=None, description="The picture in base64.")
-    url: str | None = Field(default=None, description="Where the picture is.")
+    url: str | None = Field(default=None, description="Address of the picture.")
 
 
 class Images(BaseModel):
@@ -58,7 +58,7 @@ class Images(BaseModel):
 
 
 def problem_of_end(record: JobRecord, backend: Backend) -> Problem | None:
-    """Why a finished edit has no result; None: it has."""
+    """Why a finished edit has no result; None: it has one."""
     if record.problem is not None:
         return record.problem
     try:
@@ -72,7 +72,7 @@ def images_of(record: JobRecord, asked: ImagesForm, backend: Backend, base_url: 
     """The results of a succeeded edit; ``base_url`` is the service's own.
 
     Raises:
-        ObjectNotFound, StoreUnavailable: a result is not there, or cannot be had now.
+        ObjectNotFound, StoreUnavailable: a result is missing or currently unavailable.
     """
     if asked.response_format == "url":
         data = tuple(ImageData(url=_url(record, number, backend, base_url)) for number in range(len(record.results)))
@@ -107,8 +107,8 @@ async def events(record: JobRecord, asked: ImagesForm, backend: Backend, watch: 
                 yield format_sse_event(comment="still here")
                 continue
             except WatchClosed:
-                goes_on = f"edit {record.id} goes on: its result will be at {path(record)}/result"
-                yield _error(problem_of(NotFinishedInTime(f"this server stops; {goes_on}")))
+                goes_on = f"edit {record.id} keeps running: its result will be at {path(record)}/result"
+                yield _error(problem_of(NotFinishedInTime(f"this server is stopping; {goes_on}")))
                 return
             if snapshot is None:
                 yield _error(_deleted(record))

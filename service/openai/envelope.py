@@ -1,4 +1,4 @@
-"""Errors as OpenAI's clients read them: the envelope, its statuses, and whether to try again.
+"""Errors in OpenAI's format: envelope, status codes and retry advice.
 
 A problem document becomes `{"error": {"message", "type", "param", "code"}}`; `code` stays this service's own. OpenAI's
 clients repeat a call with 408, 409, 429 or 500 and above unless `x-should-retry` says no: here it always says.
@@ -37,13 +37,13 @@ _PARAMS: Mapping[str, str] = MappingProxyType({"target_prompt": "prompt"})
 
 
 class ErrorBody(BaseModel):
-    """What went wrong."""
+    """Description of the error."""
 
     model_config = ConfigDict(frozen=True)
 
     message: str
     type: str
-    param: str | None = Field(default=None, description="The parameter to blame.")
+    param: str | None = Field(default=None, description="The parameter at fault.")
     code: str = Field(description="One of the codes of `Problem`.")
 
 
@@ -56,7 +56,7 @@ class Envelope(BaseModel):
 
 
 def status_of(problem: Problem) -> int:
-    """The status of a problem in OpenAI's terms: what is wrong with a request is 400."""
+    """The status of a problem in OpenAI's terms: invalid requests are 400."""
     if problem.code in _BY_CODE:
         return int(_BY_CODE[problem.code])
     return int(HTTPStatus.BAD_REQUEST) if problem.status == HTTPStatus.UNPROCESSABLE_ENTITY else problem.status
@@ -75,7 +75,7 @@ def envelope_of(problem: Problem) -> Envelope:
 
 
 class EnvelopeMiddleware:
-    """Gives every problem document that answers `POST /v1/images/edits` OpenAI's shape, whoever refused the request."""
+    """Converts every problem document from `POST /v1/images/edits` into OpenAI's format, whatever its source."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -115,7 +115,7 @@ def _enveloped(start: Message, body: bytes) -> tuple[Message, bytes]:
     answer: dict[str, Any] = {**start, "status": status_of(problem), "headers": list(start["headers"])}
     headers = MutableHeaders(scope=answer)
     headers["content-type"], headers["content-length"] = "application/json", str(len(content))
-    # Where nothing says when to come again, the same request would only be refused, or carried out, again.
+    # Without a `Retry-After`, the same request would only be rejected, or carried out, again.
     again = "retry-after" in headers or problem.status == HTTPStatus.REQUEST_TIMEOUT
     headers.setdefault(SHOULD_RETRY, "true" if again and problem.code != QuotaExhausted.code else "false")
     return answer, content

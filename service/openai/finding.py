@@ -1,4 +1,4 @@
-"""Search for the missing mask of an edit, by the words that its prompts change, in a mask job."""
+"""Location of an edit's missing mask by the words that its prompts change, as a mask job."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from service.middleware.bearer_auth import Caller
 from service.middleware.request_id import Origin
 
 MASK_ID = "Mask-Id"
-"""Header that names the mask which was found, for `/v1/masks/{id}`."""
+"""Header with the id of the located mask, for `/v1/masks/{id}`."""
 
 CURE = "send a `mask`, `mask_shapes` or a `mask_id`"
 
@@ -34,12 +34,12 @@ def submit_search(
     """Accept the mask of the one thing that the edit's prompts change.
 
     Raises:
-        MAGEditError, RequestError, RequestValidationError, JobError: the edit would be refused, or does not tell what
-            to look for, or its model's workers cannot; nothing was stored.
+        MAGEditError, RequestError, RequestValidationError, JobError: the edit would be rejected, names nothing to
+            locate, or its model's workers cannot locate it; nothing was stored.
     """
     info = backend.models.require(form.model, backend.settings).info
     if "words" not in info.finds_by:
-        raise invalid("mask", f"it was not sent, and model {info.name!r} finds nothing by words: {CURE}")
+        raise invalid("mask", f"it was not sent, and model {info.name!r} cannot locate things by words: {CURE}")
     shows = None
     if form.source_edit is not None:
         shows = backend.records.require(form.source_edit, caller.tenant).request.target_prompt
@@ -64,18 +64,18 @@ def changed_thing(resolution: Resolution) -> str:
     """The words of the source prompt for the one thing that changes. Raises RequestValidationError."""
     reading = read_prompts(resolution.source_prompt, resolution.target_prompt)
     if not reading.changes:
-        told = "the prompts do not tell what changes (`source_prompt`: what the picture shows)"
+        told = "the prompts do not show what changes (`source_prompt`: what the picture shows)"
     elif len(reading.changes) > 1:
-        told = f"the prompts change {len(reading.changes)} things, each of which takes a mask"
+        told = f"the prompts change {len(reading.changes)} things, each of which needs a mask"
     elif reading.kind == "addition" or not reading.changes[0].before:
-        told = "what the prompts add is nowhere in the picture yet"
+        told = "the thing that the prompts add is not in the picture yet"
     else:
         return reading.changes[0].before
     raise invalid("mask", f"it was not sent, and {told}: {CURE}")
 
 
 def with_found(form: EditForm, mask_id: str, caller: Caller, backend: Backend) -> EditForm | Problem:
-    """The edit with the mask that was found, or why none was.
+    """The edit with the located mask, or the reason why none was found.
 
     Raises:
         NotFinishedInTime: the mask is not finished.
@@ -84,7 +84,7 @@ def with_found(form: EditForm, mask_id: str, caller: Caller, backend: Backend) -
     record = backend.records.require_mask(mask_id, caller.tenant)
     if not record.state.is_terminal:
         raise NotFinishedInTime(
-            f"the mask of {record.request.words!r} is still being looked for, and will be at {mask_path(record)}: send "
+            f"the mask of {record.request.words!r} is still being located and will be at {mask_path(record)}: send "
             f"the request again with `mask_id` {mask_id}",
             headers={MASK_ID: mask_id},
         )
@@ -97,6 +97,6 @@ def with_found(form: EditForm, mask_id: str, caller: Caller, backend: Backend) -
 
 
 def _of_mask(problem: Problem, words: str | None) -> Problem:
-    """Why no mask was found, in the words of who sent none."""
-    detail = f"no mask was sent, and {words!r} was looked for in the picture: {problem.detail}; {CURE}"
+    """Why no mask was found, for a caller who sent none."""
+    detail = f"no mask was sent, so {words!r} was searched for in the picture: {problem.detail}; {CURE}"
     return problem.model_copy(update={"detail": detail, "errors": (FieldError(field="mask", message=detail),)})

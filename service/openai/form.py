@@ -1,6 +1,6 @@
 """The form of `POST /v1/images/edits`: OpenAI's parameters, and every field of `POST /v1/edits` as an extension.
 
-What OpenAI's parameters come to here is told in their descriptions; whatever cannot be honoured is refused by name.
+The descriptions of OpenAI's parameters give their effect here; unsupported values are rejected by name.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _IDENTIFIER_MAX: Final = 256
 
 @dataclass(frozen=True, kw_only=True)
 class ImagesForm:
-    """A request of OpenAI's shape: the edit, and how it is to be answered. ``user`` is for the log alone."""
+    """A request in OpenAI's format: the edit and the form of the response. ``user`` is only logged."""
 
     edit: EditForm
     response_format: ResponseFormat = "b64_json"
@@ -57,9 +57,10 @@ _OWN: Final[Mapping[str, Any]] = {
             str | None,
             Form(
                 max_length=PROMPT_MAX,
-                description="What the edited image shall show; of a model that takes instructions (`GET /v1/methods`), "
-                "what to do. With `source_prompt` it is the target prompt of `POST /v1/edits`; without, and without "
-                "`method`, the edit is by a method that needs no source prompt. Empty: what `instruction` makes of it.",
+                description="What the edited image should show; for a model that takes instructions (`GET "
+                "/v1/methods`), what to do. With `source_prompt` it is the target prompt of `POST "
+                "/v1/edits`; without it and without `method`, the edit uses a method that needs no "
+                "source prompt. If empty, it is derived from `instruction`.",
                 examples=["a room with a yellow carpet"],
             ),
         ],
@@ -70,7 +71,7 @@ _OWN: Final[Mapping[str, Any]] = {
             str,
             Form(
                 pattern=r"^(auto|[1-9]\d{0,4}x[1-9]\d{0,4})$",
-                description="`auto`, or the image's own size: the result always has that.",
+                description="`auto`, or the image's own size, which the result always has.",
             ),
         ],
         "auto",
@@ -79,8 +80,8 @@ _OWN: Final[Mapping[str, Any]] = {
         Annotated[
             ResponseFormat,
             Form(
-                description="`url`: addresses that open without a key, where the service has such (S3 storage, or no "
-                "keys at all)."
+                description="`url`: addresses that open without a key, if the service has them (S3 storage, or no "
+                "API keys)."
             ),
         ],
         "b64_json",
@@ -90,17 +91,15 @@ _OWN: Final[Mapping[str, Any]] = {
         "auto",
     ),
     "background": (
-        Annotated[Literal["auto"], Form(description="The result has the image's own transparency: `auto` alone.")],
+        Annotated[Literal["auto"], Form(description="The result keeps the image's transparency: only `auto`.")],
         "auto",
     ),
     "input_fidelity": (
-        Annotated[
-            Literal["high"] | None, Form(description="Whatever lies outside the mask stays as it was: `high` alone.")
-        ],
+        Annotated[Literal["high"] | None, Form(description="Everything outside the mask is unchanged: only `high`.")],
         None,
     ),
     "stream": (
-        Annotated[bool, Form(description="Answer with server-sent events: partial images, then each result.")],
+        Annotated[bool, Form(description="Respond with server-sent events: partial images, then each result.")],
         False,
     ),
     "partial_images": (
@@ -109,18 +108,20 @@ _OWN: Final[Mapping[str, Any]] = {
             Form(
                 ge=0,
                 le=PARTIAL_MAX,
-                description="Partial images of a stream: previews, evenly over the edit; fewer of one that is quick.",
+                description="Number of partial images in a stream: previews, spread evenly over the edit; fewer for "
+                "a quick edit.",
             ),
         ],
         0,
     ),
     "user": (
-        Annotated[str | None, Form(max_length=_IDENTIFIER_MAX, description="Who asks, for the service's log alone.")],
+        Annotated[str | None, Form(max_length=_IDENTIFIER_MAX, description="End user of the request, only logged.")],
         None,
     ),
     "safety_identifier": (
         Annotated[
-            str | None, Form(max_length=_IDENTIFIER_MAX, description="The same, by OpenAI's newer name; goes before.")
+            str | None,
+            Form(max_length=_IDENTIFIER_MAX, description="OpenAI's newer name for `user`; takes precedence."),
         ],
         None,
     ),
@@ -132,8 +133,8 @@ _CHANGED: Final[Mapping[str, Any]] = {
             File(
                 default_factory=no_values,
                 description="Where to edit: a PNG of the image's size whose transparent pixels are edited (see "
-                "`mask_mode`). Repeat it for several regions, in order, or say it with `mask_shapes` or `mask_id`. "
-                "Without any, the thing that `instruction` names is edited, or without that the one that changes from "
+                "`mask_mode`). Repeat it for several regions, in order, or use `mask_shapes` or `mask_id`. Without "
+                "any, the thing that `instruction` names is edited, or else the one that changes from "
                 "`source_prompt` to `prompt`.",
             ),
         ],
@@ -142,12 +143,12 @@ _CHANGED: Final[Mapping[str, Any]] = {
     "mask_mode": (
         Annotated[
             MaskMode,
-            Form(description="Which part of the mask is edited: its transparent (`alpha`), `white` or `black` pixels."),
+            Form(description="Part of the mask to edit: its transparent (`alpha`), `white` or `black` pixels."),
         ],
         "alpha",
     ),
     "target_prompt": (
-        Annotated[Prompt | None, Form(description="`prompt`, by the name of `POST /v1/edits`.")],
+        Annotated[Prompt | None, Form(description="Alias of `prompt`, as named in `POST /v1/edits`.")],
         None,
     ),
     "preset": (
@@ -173,20 +174,20 @@ def read_images_form(**values: Any) -> ImagesForm:
     """The dependency behind `ImagesFormDep`; its parameters are `FIELDS`.
 
     Raises:
-        RequestValidationError: parameters that do not go together.
+        RequestValidationError: parameters that are incompatible.
     """
     own = {name: values.pop(name) for name in _OWN}
     prompt, target = own["prompt"], values["target_prompt"]
     if prompt and target and prompt != target:
-        raise invalid("prompt", "it is another text than `target_prompt`: send one of them, or the same twice")
+        raise invalid("prompt", "it differs from `target_prompt`: send only one of them, or the same text")
     if not (prompt or target or values["instruction"]):
         raise invalid("prompt", "it is required, and was not sent")
     if own["quality"] != "auto" and values["preset"] is not None:
-        raise invalid("quality", "`quality` stands for a `preset`: send one of them")
+        raise invalid("quality", "`quality` selects a `preset`: send only one of them")
     if own["partial_images"] and not own["stream"]:
-        raise invalid("partial_images", "partial images come with `stream=true` alone")
+        raise invalid("partial_images", "partial images require `stream=true`")
     if own["stream"] and own["response_format"] == "url":
-        raise invalid("response_format", "a stream carries the pictures themselves: `b64_json` alone")
+        raise invalid("response_format", "a stream contains the pictures: only `b64_json` is supported")
     values |= {"target_prompt": prompt or target or None, "preset": values["preset"] or _PRESETS[own["quality"]]}
     size = None
     if own["size"] != "auto":
@@ -207,8 +208,7 @@ read_images_form.__signature__ = inspect.Signature(  # type: ignore[attr-defined
 
 
 def without_source_prompt(asked: AskedEdit, info: ModelInfo) -> AskedEdit:
-    """The request with a method of the model that does without a source prompt, if nothing tells one and it names no
-    method."""
+    """The request with a method that needs no source prompt, if it has neither a source prompt nor a method."""
     if asked.source_prompt is not None or asked.instruction is not None or asked.compare or "method" in asked.given:
         return asked
     able = [name for name in info.methods if "source_prompt" not in METHODS[name].inputs]

@@ -13,19 +13,19 @@ FILE = Path(__file__).parents[2] / "openapi" / "openapi.json"
 
 
 def rendered() -> str:
-    """The document of the application with default settings, as the file holds it."""
+    """The document of the application with default settings, in the file's format."""
     return json.dumps(create_app(Settings()).openapi(), indent=2, ensure_ascii=False) + "\n"
 
 
 def main(arguments: list[str]) -> int:
-    """``write`` the file, or ``check`` that it is what the code says (exit status 1 if not)."""
+    """``write`` the file, or ``check`` that it matches the code (exit status 1 if not)."""
     if arguments == ["write"]:
         FILE.write_text(rendered())
         return 0
     if arguments == ["check"]:
         if FILE.exists() and FILE.read_text() == rendered():
             return 0
-        sys.stderr.write(f"{FILE} is not what the code says: run `python -m service.openapi write`\n")
+        sys.stderr.write(f"{FILE} does not match the code: run `python -m service.openapi write`\n")
         return 1
     sys.stderr.write("usage: python -m service.openapi write|check\n")
     return 2

@@ -13,38 +13,38 @@ from service.middleware.request_id import HEADER as REQUEST_ID
 from service.problems.mapping import FRAMEWORK, INVALID_REQUEST, KINDS
 
 TAGS = {
-    "edits": "Submit edits, follow them, end them.",
+    "edits": "Submit, follow and cancel edits.",
     "results": "Their pictures.",
-    "images": "Edits in the shape of OpenAI's images API.",
-    "masks": "What is found in a picture by points, a box or words.",
-    "webhooks": "Being told of their end.",
-    "models": "What can be asked for.",
-    "usage": "What was used, and what is left.",
+    "images": "Edits in the format of OpenAI's images API.",
+    "masks": "Masks found in a picture by points, a box or words.",
+    "webhooks": "Notifications of finished edits and masks.",
+    "models": "Models, methods and parameters.",
+    "usage": "Usage and remaining quota.",
     "health": "For load balancers and monitoring.",
 }
 
 _ALWAYS = {
     REQUEST_ID: {
-        "description": "The request's id: the one that was sent, if it is of 1 to 64 letters, digits and `._:-`, else "
-        "one that was made. Logs have it too.",
+        "description": "The request's id: the one sent, if it has 1 to 64 letters, digits and `._:-`, otherwise a "
+        "generated one. Logs include it.",
         "schema": {"type": "string"},
         "example": "8f14e45fceea167a5a36dedd4bea2543",
     }
 }
 _RATES = {
     "RateLimit-Policy": {
-        "description": "A tenant's rates: `q` in `w` seconds (draft-ietf-httpapi-ratelimit-headers-10). Absent where "
-        "there are none.",
+        "description": "A tenant's rates: `q` in `w` seconds (draft-ietf-httpapi-ratelimit-headers-10). Absent "
+        "without rates.",
         "schema": {"type": "string"},
         "example": '"requests";q=1200;w=60',
     },
     "RateLimit": {
-        "description": "What is left of each: `r`, and all of it again in `t` seconds. Absent likewise.",
+        "description": "The remainder of each rate: `r`, fully reset in `t` seconds. Absent likewise.",
         "schema": {"type": "string"},
         "example": '"requests";r=1199;t=1',
     },
 }
-# Answers that are given before a rate is counted.
+# Responses sent before a rate is counted.
 _UNCOUNTED = frozenset({"401"})
 
 
@@ -57,10 +57,10 @@ def codes() -> dict[str, int]:
 
 
 def complete(document: dict[str, Any], finished: JobRecord, shown: Sequence[Edit]) -> None:
-    """Add to an OpenAPI document what no route says.
+    """Complete an OpenAPI document with parts that no route declares.
 
-    ``finished`` is an edit for the webhook's example; ``shown`` are the edits of the other examples, which the
-    framework has robbed of their nulls.
+    ``finished`` is an edit for the webhook's example; ``shown`` are the edits of the other examples, from which the
+    framework removed the nulls.
     """
     whole = {edit.state.value: edit.model_dump(mode="json") for edit in shown}
     document["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
@@ -76,11 +76,12 @@ def complete(document: dict[str, Any], finished: JobRecord, shown: Sequence[Edit
                 if isinstance(content.get("example"), dict):
                     content["example"] = whole[content["example"]["state"]]
             if status == "304":
-                headers["ETag"] = {"description": "The tag that was sent.", "schema": {"type": "string"}}
+                headers["ETag"] = {"description": "The tag from the request.", "schema": {"type": "string"}}
     code = document["components"]["schemas"]["Problem"]["properties"]["code"]
     table = "\n".join(f"| `{name}` | {status} |" for name, status in codes().items())
     code["description"] = (
-        f"Stable. More may come; treat one that you do not know by its status.\n\n| code | status |\n|---|---|\n{table}"
+        f"Stable. More codes may be added; handle an unknown one by its status.\n\n| code | status "
+        f"|\n|---|---|\n{table}"
     )
     code["examples"] = list(codes())
     _show_webhook(document["webhooks"]["edit.finished"]["post"], finished)
@@ -98,7 +99,7 @@ def _show_webhook(operation: dict[str, Any], finished: JobRecord) -> None:
 
 
 EXAMPLE_SECRET = "whsec_" + "bWFnZWRpdC1leGFtcGxlLXNlY3JldC1vZi0zMi1ieXQ="
-"""What the webhook's example in the contract is signed with."""
+"""Secret that signs the webhook's example in the document."""
 
 
 def _operations(paths: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -26,14 +26,14 @@ from service.errors import (
 from service.problems.mapping import MEDIA_TYPE, Known, framework_problem, problem_of, validation_problem
 
 RETRY_AFTER = {
-    "description": "Seconds to wait before asking again.",
+    "description": "Seconds to wait before retrying.",
     "schema": {"type": "integer", "minimum": 1},
 }
-CHALLENGE = {"description": "What is asked for (RFC 6750, 3).", "schema": {"type": "string"}}
+CHALLENGE = {"description": "The required authentication (RFC 6750, 3).", "schema": {"type": "string"}}
 
 ETAGGED: dict[int | str, dict[str, Any]] = {
-    200: {"headers": {"ETag": {"description": "Changes when the answer does.", "schema": {"type": "string"}}}},
-    304: {"description": "Nothing has changed since the `If-None-Match` tag."},
+    200: {"headers": {"ETag": {"description": "Changes with the response.", "schema": {"type": "string"}}}},
+    304: {"description": "Unchanged since the `If-None-Match` tag."},
 }
 """The ``responses`` of a route that answers with `service.etag.json_answer`."""
 
@@ -109,7 +109,7 @@ _RECORD = JobRecord(
     created_at=1_767_225_600.0,
 )
 QUEUED = edit_view(_RECORD, position=0, model=None, now=_RECORD.created_at)
-"""An edit that was just accepted."""
+"""An edit just after acceptance."""
 
 FINISHED = _RECORD.model_copy(
     update={
@@ -143,7 +143,7 @@ FINISHED = _RECORD.model_copy(
         ),
     }
 )
-"""The record of the same edit a minute later; the figures are made up."""
+"""The record of the same edit a minute later, with invented figures."""
 
 SUCCEEDED = edit_view(FINISHED, position=None, model=None, now=0.0)
-"""How that is shown."""
+"""The view of that record."""

@@ -27,7 +27,7 @@ const BOUNDS = [
 /** What the service says of an edit and its fields, in the words of somebody who wants a picture. */
 const PROBLEMS = {
   prompt_too_long: (said) => {
-    const [, tokens, most] = /has (\d+) tokens, the model takes (\d+)/.exec(said) ?? [];
+    const [, tokens, most] = /has (\d+) tokens, the model accepts (\d+)/.exec(said) ?? [];
     return tokens ? text.errors.tooLong(tokens, most) : said;
   },
   prompt_not_supported: (said) => {
@@ -47,7 +47,7 @@ const PROBLEMS = {
   },
   no_edit_words: () => "Nothing is new in the second description. Change it, or write the words of the region.",
   nothing_found: () => "Nothing was found there. Click somewhere else, or use other words.",
-  no_finder: () => "This model cannot find things in this way. Paint the area instead.",
+  no_finder: () => "This model cannot locate things this way. Paint the area instead.",
   mask_empty: () => "The mask is empty. Paint the area to change.",
   worker_lost: () => "The edit could not be finished. Try again.",
   hopeless: () => "The edit was stopped because it would have failed. Use a larger mask or other words.",
@@ -348,7 +348,7 @@ export const text = {
     difference: "Difference, amplified",
     crop: "Working area",
     files: "Files: ",
-    gone: "This picture is no longer kept.",
+    gone: "This picture is no longer stored.",
   },
   plot: {
     kinds: { token: "Token ratio, step by step", spatial: "Spatial ratio, step by step" },

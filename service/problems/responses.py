@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    """The HTTP answer that carries ``problem``."""
+    """The HTTP response with ``problem``."""
     return Response(
         problem.model_dump_json(),
         status_code=problem.status,
@@ -34,7 +34,7 @@ def problem_response(problem: Problem, headers: Mapping[str, str] | None = None)
 
 
 def error_response(error: Known) -> Response:
-    """The HTTP answer to an error of ours: its problem document, its headers, and when to try again."""
+    """The HTTP response to one of our errors: problem document, headers and `Retry-After`."""
     headers = dict(error.headers) if isinstance(error, request.RequestError) else {}
     if isinstance(error, job.Unavailable | job.JobNotReady | job.TooManyUnfinished | job.KeyInUse):
         headers["Retry-After"] = str(error.retry_after_s)
@@ -42,7 +42,7 @@ def error_response(error: Known) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of ``app`` a problem document."""
+    """Turn every error of ``app`` into a problem document."""
     for tree in (edit.MAGEditError, job.JobError, request.RequestError):
         app.add_exception_handler(tree, _on_known)
     app.add_exception_handler(RequestValidationError, _on_validation)
@@ -51,7 +51,7 @@ def install(app: FastAPI) -> None:
 
 
 class ProblemMiddleware:
-    """Outermost: gives an error answer of the framework that is no problem document (its 413, say) that form."""
+    """Outermost: converts the framework's own error responses (such as 413) into problem documents."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -76,7 +76,7 @@ class ProblemMiddleware:
         try:
             await self.app(scope, receive, send_problem)
         except Exception as error:
-            # Here, so that log and answer carry the request's id; what breaks off in its middle is the server's to end.
+            # Handled here, so that log and response carry the request's id; the server ends responses that fail midway.
             if started:
                 raise
             await _on_fault(Request(scope), error)(scope, receive, send)
@@ -98,7 +98,7 @@ def _on_validation(_: Request, error: Exception) -> Response:
 def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        # The framework names those of the first route at this address alone.
+        # The framework lists only the methods of the first route at this address.
         allowed = ", ".join(request.app.state.routes.methods(request.scope["path"]))
         return _http_problem(error.status_code, headers={"Allow": allowed})
     return _http_problem(error.status_code, detail=str(error.detail), headers=error.headers)

@@ -60,13 +60,13 @@ router = APIRouter(prefix=EDITS, tags=["edits"], route_class=FormRoute)
     dependencies=[WRITER, Depends(require_known_fields)],
     responses={
         200: {
-            "description": "Finished within the time of `Prefer: wait`, in whatever state.",
+            "description": "Finished, in any final state, within the time of `Prefer: wait`.",
             "model": Edit,
             "content": example(SUCCEEDED),
             "headers": ACCEPTED,
         },
         202: {
-            "description": "Accepted: the edit is durable and in line.",
+            "description": "Accepted: the edit is durable and queued.",
             "content": example(QUEUED),
             "headers": ACCEPTED | {"Retry-After": RETRY_AFTER},
         },
@@ -81,24 +81,26 @@ router = APIRouter(prefix=EDITS, tags=["edits"], route_class=FormRoute)
             ),
             edit.WordNotFound("'purple' is not a whole word of the target prompt 'a red carpet'"),
             edit.PromptTooLong(
-                "target_prompt has 77 tokens, the model takes 75. Beyond them are the words 'a lamp': shorten the "
-                "prompt by as much"
+                "target_prompt has 77 tokens, the model accepts 75. The words 'a lamp' exceed the limit: shorten the "
+                "prompt accordingly"
             ),
             edit.PromptNotSupported("target_prompt has words that this model does not know: zeppelin"),
             edit.RegionMismatch("2 masks need `regions`: a JSON array with one object of words per mask"),
             edit.UnknownMethod("model 'demo' has no method 'p2p'; it has mag-edit"),
-            edit.NotTogether("injection 'pnp' without guidance is method 'pnp': ask for that", field="injection"),
+            edit.NotTogether("injection 'pnp' without guidance is method 'pnp': use that", field="injection"),
             edit.NothingToGuide("the target prompt adds no word to the source prompt and no edit words are given"),
             job.WebhookRefused("'http://example.com/hook' is not an https:// address"),
             job.UnknownModel("there is no model 'sd9'; known are: demo"),
-            refused.UnreadableImage("`image` is damaged or cut off: it cannot be decoded.", field="image"),
+            refused.UnreadableImage("`image` is damaged or truncated: it cannot be decoded.", field="image"),
             refused.ImageTooCostly("`image` has more than 50 JPEG scans. Save it again.", field="image"),
             refused.UnknownField("there is no field 'promt'; there are: ...", field="promt"),
             refused.UploadTooLarge("`image` has 30000000 bytes; at most 20971520 are accepted.", field="image"),
             refused.ImageTooLarge("`image` is 13000x13000; at most 25000000 pixels are accepted.", field="image"),
-            refused.UnsupportedImageType("`image` is no PNG, JPEG or WebP picture.", field="image"),
+            refused.UnsupportedImageType("`image` is not a PNG, JPEG or WebP picture.", field="image"),
             refused.UnsupportedBody("the body is application/json; send it as multipart/form-data"),
-            refused.MalformedForm("the form ends without its closing boundary '--X--': it was cut off on its way, ..."),
+            refused.MalformedForm(
+                "the form ends without its closing boundary '--X--': it was truncated in transit ..."
+            ),
             refused.InvalidIdempotencyKey("there are 2 Idempotency-Key headers; send one", field=IDEMPOTENCY_KEY),
             job.KeyInUse(),
             job.KeyReused(),
@@ -111,9 +113,9 @@ router = APIRouter(prefix=EDITS, tags=["edits"], route_class=FormRoute)
             RATE_LIMITED,
             job.TooManyUnfinished("a tenant may have 200 unfinished edits; try again later"),
             job.QuotaExhausted("a tenant may use 100000 UNet passes a month, and they are used"),
-            job.QueueFull("1000 edits are unfinished, as many as this service takes; try again later"),
+            job.QueueFull("1000 edits are unfinished, which is this service's limit; try again later"),
             job.NoWorkerForModel("no worker serves the model 'demo' at present; try again later"),
-            refused.Busy("4 uploads are being taken in, as many as at a time, and none was done within 30 s"),
+            refused.Busy("4 uploads are being processed, which is the limit, and none finished within 30 s"),
             REDIS_AWAY,
             STORE_AWAY,
         ),
@@ -132,11 +134,11 @@ async def create_edit(
         str | None,
         Header(
             alias="Prefer",
-            description="`wait=20`: hold the answer until the edit is finished, for at most so many seconds.",
+            description="`wait=20`: delay the response until the edit is finished, for at most this many seconds.",
         ),
     ] = None,
 ) -> Response:
-    """Validate, store and enqueue an edit. Nothing of a refused request is kept."""
+    """Validate, store and enqueue an edit. Nothing of a rejected request is kept."""
     submitted = await upload_limiter.run(submit, form, caller=caller, backend=backend, origin=origin, keyed=keyed)
     return await accepted(request, submitted, backend, watch)
 
@@ -157,7 +159,7 @@ def list_edits(
 
 @router.get(
     "/{edit_id}",
-    summary="Look at an edit",
+    summary="Get an edit",
     response_model=Edit,
     responses={
         **LOOKED,
@@ -178,8 +180,8 @@ def get_edit(request: Request, edit_id: EditId, caller: Reader, backend: Backend
     summary="Cancel an edit",
     response_model=Edit,
     responses={
-        200: {"model": Edit, "description": "It is canceled already."},
-        202: {"description": "It will stop: at once if it waits, else before its next step."},
+        200: {"model": Edit, "description": "It is already canceled."},
+        202: {"description": "It will stop: at once if it is queued, otherwise before its next step."},
         **problems(
             NOT_FOUND,
             job.AlreadyFinished("edit 0190... has succeeded: it can no longer be canceled"),
@@ -198,7 +200,7 @@ def cancel_edit(record: OwnEditToChange, backend: Backend) -> Response:
     summary="Delete an edit",
     response_class=Response,
     responses={
-        204: {"description": "The edit, its inputs and its results are gone."},
+        204: {"description": "The edit, its inputs and its results are deleted."},
         **problems(NOT_FOUND, REDIS_AWAY, STORE_AWAY),
     },
 )

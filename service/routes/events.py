@@ -27,13 +27,13 @@ KEEP_ALIVE_S = 15.0
 
 DESCRIPTION = """\
 Follow an edit. Events are `state` (data: the edit, as from `GET /v1/edits/{id}`), `progress` (data: `id`, `state`,
-`progress`, `eta_s`, `attempt`) and `deleted`. The first is the present `state`; a new warning comes with a `state` too;
-the last is a finished `state` or `deleted`, and then the stream ends. An event's id grows with each change of the edit.
-A client that connects again with `Last-Event-ID` gets what has changed since, as the present state, and 204 if nothing
-more can. A comment is sent every 15 s.
+`progress`, `eta_s`, `attempt`) and `deleted`. The first is the current `state`; a new warning also sends a `state`; the
+last is a finished `state` or `deleted`, after which the stream ends. An event's id increases with each change of the
+edit. A client that reconnects with `Last-Event-ID` gets the current state if it has changed since, and 204 if it cannot
+change any more. A comment is sent every 15 s.
 
-With `previews=true` there are events `preview` too, without an id (data: `id`, `result`, `step`, `steps`,
-`content_type`, and `image` in base64): the picture of `GET /v1/edits/{id}/preview`, each time it is a new one.
+With `previews=true` there are also `preview` events, without an id (data: `id`, `result`, `step`, `steps`,
+`content_type`, and `image` in base64): the picture of `GET /v1/edits/{id}/preview`, whenever there is a new one.
 """
 
 STREAM: dict[int | str, dict[str, Any]] = {
@@ -55,7 +55,7 @@ STREAM: dict[int | str, dict[str, Any]] = {
             }
         },
     },
-    204: {"description": "The edit is finished and `Last-Event-ID` was its last event: do not connect again."},
+    204: {"description": "The edit is finished and `Last-Event-ID` was its last event: do not reconnect."},
 }
 
 router = APIRouter(prefix=EDITS + "/{edit_id}", tags=["edits"])
@@ -73,8 +73,8 @@ async def get_events(
     record: AnyOwnEdit,
     watch: WatchDep,
     backend: Backend,
-    previews: Annotated[bool, Query(description="Whether events `preview` are sent.")] = False,
-    last_event_id: Annotated[str | None, Header(description="The id of the last event that was received.")] = None,
+    previews: Annotated[bool, Query(description="Whether to send `preview` events.")] = False,
+    last_event_id: Annotated[str | None, Header(description="Id of the last received event.")] = None,
 ) -> Response:
     """Stream the changes of an edit."""
     return stream(
@@ -85,7 +85,7 @@ async def get_events(
 def stream(
     request: Request, record: AnyRecord, watch: Watch, last_event_id: str | None, previews: PreviewEvents | None
 ) -> Response:
-    """The events of an edit or mask from the last one that its caller has."""
+    """The events of an edit or mask after the last one that the caller has received."""
     seen = _seen(last_event_id, record)
     if record.state.is_terminal and seen == record.revision:
         return Response(status_code=HTTPStatus.NO_CONTENT)
@@ -97,7 +97,7 @@ def stream(
 
 
 def _seen(last_event_id: str | None, record: AnyRecord) -> int:
-    """The caller's revision; `NOTHING` if it has none, or one that never existed."""
+    """The caller's revision; `NOTHING` if it is missing or never existed."""
     text = (last_event_id or "").strip()
     revision = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else NOTHING
     return revision if revision <= record.revision else NOTHING
@@ -136,7 +136,7 @@ async def _events(watch: Watch, edit_id: str, seen: int, previews: PreviewEvents
                 yield format_sse_event(comment="still here")
                 continue
             except WatchClosed:
-                # This front end stops. The client reconnects to another one with `Last-Event-ID`.
+                # This front end is stopping; the client reconnects to another one with `Last-Event-ID`.
                 return
             if snapshot is None:
                 yield format_sse_event(event="deleted", data_str="{}")
@@ -150,7 +150,7 @@ async def _events(watch: Watch, edit_id: str, seen: int, previews: PreviewEvents
 
 
 def _event(snapshot: Snapshot, told: tuple[State, bool, int] | None) -> bytes:
-    """The whole edit, unless only what changes while it runs has changed."""
+    """The whole edit, or only its progress if nothing else has changed."""
     number = str(snapshot.revision)
     if told == snapshot.rare:
         return format_sse_event(id=number, event="progress", data_str=snapshot.progress)

@@ -34,8 +34,8 @@ async def livez() -> Health:
     responses=problems(NotReady([FieldError(field="redis", message="the job queue cannot be reached")]), FOREIGN_HOST),
 )
 async def readyz(readiness: ReadinessDep) -> Health:
-    """Redis and storage answer; else 503 with every reason. Workers have no part in it: without one, edits are still
-    shown, and those of declared models accepted."""
+    """Redis and storage respond; otherwise 503 with every reason. Workers are not checked: without one, edits are still
+    shown, and accepted for declared models."""
     if reasons := await readiness.reasons():
         raise NotReady(reasons)
     return Health()
@@ -47,7 +47,7 @@ async def readyz(readiness: ReadinessDep) -> Health:
     responses=problems(NotReady([FieldError(field="worker", message="no worker is live")]), FOREIGN_HOST),
 )
 async def readyz_workers(readiness: WorkerReadinessDep) -> Health:
-    """Redis and storage answer and a worker of any model is live; else 503 with every reason."""
+    """Redis and storage respond and a worker of any model is live; otherwise 503 with every reason."""
     if reasons := await readiness.reasons():
         raise NotReady(reasons)
     return Health()

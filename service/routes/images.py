@@ -35,31 +35,31 @@ EDIT_ID = "Edit-Id"
 """Header with the id of the underlying edit, for `/v1/edits/{id}`."""
 
 DESCRIPTION = """\
-The call of OpenAI's clients (`client.images.edit`), on the same durable edits as `POST /v1/edits`: the answer comes
-when the edit is finished, or streams. Keys, rates, quotas and `Idempotency-Key` are those of `POST /v1/edits`, whose
-every field is taken too. Whoever hangs up can fetch the edit by the id in the header `Edit-Id`, or with the same
-`Idempotency-Key`. Only what the mask shows is edited. Without one, the thing that the prompts change is looked for
-first, by a mask of `POST /v1/masks` that the header `Mask-Id` names. Errors have OpenAI's shape; `x-should-retry` says
-whether the same request may do better later.
+The call of OpenAI's clients (`client.images.edit`), backed by the same durable edits as `POST /v1/edits`: the response
+is sent when the edit is finished, or streamed. Keys, rates, quotas, `Idempotency-Key` and all fields of `POST
+/v1/edits` apply. After a disconnect, fetch the edit by the id in the header `Edit-Id`, or repeat the call with the same
+`Idempotency-Key`. Only the area of the mask is edited. Without a mask, the thing that the prompts change is located
+first, by a mask of `POST /v1/masks` named in the header `Mask-Id`. Errors have OpenAI's shape; `x-should-retry` says
+whether to repeat the same request later.
 """
 
 log = structlog.get_logger(__name__)
 
 _ERRORS: dict[int, tuple[str, Known | Problem]] = {
     400: (
-        "The request cannot be carried out as asked, or the edit failed.",
+        "The request cannot be carried out as sent, or the edit failed.",
         edit.WordNotFound("'purple' is not a whole word of the target prompt 'a red carpet'"),
     ),
     401: ("An API key is needed, or the one sent is not valid.", refused.NoKey()),
     403: ("The API key may not do this.", refused.ScopeMissing("edits:write")),
     404: (
-        "No such model, or no such edit to go on from.",
+        "No such model, or no such source edit.",
         job.UnknownModel("there is no model 'gpt-image-2'; known are: demo"),
     ),
-    408: ("Too little of the request body arrived for too long.", TOO_SLOW),
-    409: ("The same request is under way, or the edit to go on from is.", job.KeyInUse()),
+    408: ("The request body arrived too slowly.", TOO_SLOW),
+    409: ("The same request, or the source edit, is still in progress.", job.KeyInUse()),
     410: (
-        "The edit of this `Idempotency-Key`, or its pictures, are gone.",
+        "The edit of this `Idempotency-Key`, or its pictures, no longer exist.",
         job.JobExpired("the edit of this Idempotency-Key, 0190..., has expired or was deleted"),
     ),
     413: (
@@ -75,8 +75,8 @@ _ERRORS: dict[int, tuple[str, Known | Problem]] = {
     500: ("A fault of the service or of the model.", framework_problem(500)),
     503: ("Redis, storage or a worker is away, or the queue is full.", REDIS_AWAY),
     504: (
-        "The edit goes on, and was not finished within `MAGEDIT_IMAGES_WAIT_S`.",
-        refused.NotFinishedInTime("edit 0190... is still running and goes on: its result will be at ..."),
+        "The edit did not finish within `MAGEDIT_IMAGES_WAIT_S`; it keeps running.",
+        refused.NotFinishedInTime("edit 0190... is still running: its result will be at ..."),
     ),
 }
 _RETRIES = {SHOULD_RETRY: {"description": "`true` or `false`.", "schema": {"type": "string"}}}
@@ -115,7 +115,7 @@ router = APIRouter(prefix=PATH.rpartition("/")[0], tags=["images"], route_class=
             "headers": {
                 EDIT_ID: {"description": "The edit beneath.", "schema": {"type": "string"}},
                 "Location": {"description": "Its path.", "schema": {"type": "string"}},
-                MASK_ID: {"description": "The mask that was found, where none was sent.", "schema": {"type": "string"}},
+                MASK_ID: {"description": "The id of the located mask, if none was sent.", "schema": {"type": "string"}},
             },
         },
         **{status: _error(status, *told) for status, told in _ERRORS.items()},
@@ -131,11 +131,11 @@ async def edit_image(
     keyed: KeyedDep,
     origin: OriginDep,
 ) -> Response:
-    """Submit an edit, wait for it, and answer with its results."""
+    """Submit an edit, wait for it, and respond with its results."""
     _require_open_addresses(asked, caller, backend)
     give_up_at = time.monotonic() + backend.settings.images_wait_s
     form, headers = asked.edit, dict[str, str]()
-    # An instruction tells by itself where to edit, as in `POST /v1/edits`.
+    # An instruction locates the edit itself, as in `POST /v1/edits`.
     if not form.has_mask and form.asked.instruction is None:
         mask, _ = await upload_limiter.run(
             submit_search, form, caller=caller, backend=backend, origin=origin, keyed=keyed
@@ -162,13 +162,13 @@ async def edit_image(
 
 
 def _require_open_addresses(asked: ImagesForm, caller: Caller, backend: BackendType) -> None:
-    """Refuse `url` where only the caller's key could open it."""
+    """Reject `url` if the addresses would need the caller's key."""
     if asked.response_format != "url" or backend.settings.auth == "off":
         return
     if backend.store.signed_url(f"{caller.tenant}/-", 1.0) is None:
         raise invalid(
             "response_format",
-            "this service has no addresses that open without a key (S3 storage has): ask for 'b64_json'",
+            "this service has no addresses that open without a key (S3 storage provides them): use 'b64_json'",
         )
 
 
@@ -178,7 +178,7 @@ def _answer(
     record = backend.records.require(edit_id, caller.tenant)
     if not record.state.is_terminal:
         raise refused.NotFinishedInTime(
-            f"edit {record.id} is still {record.state} and goes on: its result will be at {path(record)}/result",
+            f"edit {record.id} is still {record.state}: its result will be at {path(record)}/result",
             headers=headers,
         )
     problem = problem_of_end(record, backend)

@@ -27,38 +27,38 @@ PAGE_MAX: Final = 100
 
 STORE_AWAY = job.StoreUnavailable("object storage cannot be reached; try again in a moment")
 
-Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="How many on a page.")]
+Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="Items per page.")]
 Cursor = Annotated[
     str | None,
-    Query(pattern=r"^[0-9a-f]{32}$", description="`next_cursor` of the page before; empty: the first page."),
+    Query(pattern=r"^[0-9a-f]{32}$", description="`next_cursor` of the previous page; empty: the first page."),
 ]
 
 LOOKED: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "headers": {
-            "ETag": {"description": "Changes when the answer does.", "schema": {"type": "string"}},
-            "Retry-After": RETRY_AFTER | {"description": "Seconds to wait; absent once it is finished."},
+            "ETag": {"description": "Changes with the response.", "schema": {"type": "string"}},
+            "Retry-After": RETRY_AFTER | {"description": "Seconds to wait before the next poll; absent once finished."},
         },
     },
-    304: {"description": "Nothing has changed since the `If-None-Match` tag."},
+    304: {"description": "Unchanged since the `If-None-Match` tag."},
 }
-"""The answers to looking at one."""
+"""The responses of getting one."""
 
 
 def accepted_headers(what: str) -> dict[str, Any]:
-    """The headers of the answer to a new edit or mask (``what``)."""
+    """The headers of the response to a new edit or mask (``what``)."""
     return {
         "Location": {"description": f"The {what}.", "schema": {"type": "string"}},
         REPLAYED: {
-            "description": f"`true`: an earlier request with this `Idempotency-Key` made the {what}.",
+            "description": f"`true`: an earlier request with this `Idempotency-Key` created the {what}.",
             "schema": {"type": "string"},
         },
-        "Preference-Applied": {"description": "The wait that was granted.", "schema": {"type": "string"}},
+        "Preference-Applied": {"description": "The granted wait.", "schema": {"type": "string"}},
     }
 
 
 async def accepted(request: Request, submitted: Submitted, backend: Backend, watch: Watch) -> Response:
-    """The answer to a new one, after the wait that its caller prefers."""
+    """The response to a new one, after the caller's preferred wait."""
     record, replayed = submitted
     wait_s = min(preferred_wait(request.headers.getlist("Prefer")) or 0, backend.settings.max_wait_s)
     if wait_s:
@@ -74,18 +74,18 @@ async def accepted(request: Request, submitted: Submitted, backend: Backend, wat
 
 
 def _looked_at(record: AnyRecord, backend: Backend, *, waited: bool) -> tuple[AnyRecord, Edit | Mask]:
-    """The accepted one, looked at again if its caller ``waited``, and its view."""
+    """The accepted record, read again if the caller ``waited``, and its view."""
     try:
         if waited:
             record = backend.records.look(record.id, record.tenant, record.kind)
         return record, any_view_of(record, backend)
     except job.QueueUnavailable:
-        # It is accepted, whatever became of Redis since: an error would make the caller send it again.
+        # It is accepted even if Redis has failed since: an error would make the caller send it again.
         return record, unplaced_view(record)
 
 
 def canceled(record: AnyRecord, backend: Backend) -> Response:
-    """Ask for its end; the answer. Raises AlreadyFinished."""
+    """Request its cancellation; returns the response. Raises AlreadyFinished."""
     requested = backend.records.request_cancel(record.id)
     if record.state is State.QUEUED:
         backend.queue.remove(record)
@@ -96,16 +96,16 @@ def canceled(record: AnyRecord, backend: Backend) -> Response:
 
 
 def deleted(record: AnyRecord, backend: Backend) -> Response:
-    """Remove it with all its pictures; the answer."""
+    """Delete it with all its pictures; returns the response."""
     backend.queue.remove(record)
-    # Pictures first: were the record gone and storage away, nobody would know of them any more.
+    # Pictures first: with the record deleted and storage down, they would be orphaned.
     backend.store.delete_prefix(job_prefix(record.tenant, record.id))
     backend.records.delete(record.id)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
 def retry_headers(record: AnyRecord) -> dict[str, str]:
-    """When to look again at what is not finished."""
+    """When to poll an unfinished one again."""
     if record.state.is_terminal:
         return {}
     return {"Retry-After": str(POLL_RUNNING_S if record.state is State.RUNNING else POLL_QUEUED_S)}

@@ -1,4 +1,4 @@
-"""Masks: find, look, list, cancel, delete."""
+"""Routes of masks: find, get, list, cancel, delete."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ router = APIRouter(prefix=MASKS, tags=["masks"], route_class=FormRoute)
     dependencies=[WRITER, Depends(known_fields(MASK_FIELDS))],
     responses={
         200: {
-            "description": "Finished within the time of `Prefer: wait`, in whatever state.",
+            "description": "Finished, in any final state, within the time of `Prefer: wait`.",
             "model": Mask,
             "headers": _ACCEPTED,
         },
         202: {
-            "description": "Accepted: the mask is durable and in line, before all edits.",
+            "description": "Accepted: the mask is durable and queued ahead of all edits.",
             "headers": _ACCEPTED | {"Retry-After": RETRY_AFTER},
         },
         **problems(
@@ -84,22 +84,24 @@ router = APIRouter(prefix=MASKS, tags=["masks"], route_class=FormRoute)
             TOO_SLOW,
             INVALID,
             edit.PointOutside(
-                "(700, 20) is not in the picture, whose pixels are (0, 0) to (639, 479)", field="points.0"
+                "(700, 20) is outside the picture, whose pixels are (0, 0) to (639, 479)", field="points.0"
             ),
             edit.InvalidBox("the box from (700, 0) to (720, 9) is outside the picture, which is 640x480", field="box"),
             edit.NoFinder(
-                "model 'sd14' finds nothing by `points`: ask by `words`, or start its workers with a segmenter"
+                "model 'sd14' cannot locate things by `points`: use `words`, or start its workers with a segmenter"
             ),
             job.WebhookRefused("'http://example.com/hook' is not an https:// address"),
             job.UnknownModel("there is no model 'sd9'; known are: demo"),
-            refused.UnreadableImage("`image` is damaged or cut off: it cannot be decoded.", field="image"),
+            refused.UnreadableImage("`image` is damaged or truncated: it cannot be decoded.", field="image"),
             refused.ImageTooCostly("`image` has more than 50 JPEG scans. Save it again.", field="image"),
             refused.UnknownField("there is no field 'point'; there are: ...", field="point"),
             refused.UploadTooLarge("`image` has 30000000 bytes; at most 20971520 are accepted.", field="image"),
             refused.ImageTooLarge("`image` is 13000x13000; at most 25000000 pixels are accepted.", field="image"),
-            refused.UnsupportedImageType("`image` is no PNG, JPEG or WebP picture.", field="image"),
+            refused.UnsupportedImageType("`image` is not a PNG, JPEG or WebP picture.", field="image"),
             refused.UnsupportedBody("the body is application/json; send it as multipart/form-data"),
-            refused.MalformedForm("the form ends without its closing boundary '--X--': it was cut off on its way, ..."),
+            refused.MalformedForm(
+                "the form ends without its closing boundary '--X--': it was truncated in transit ..."
+            ),
             refused.InvalidIdempotencyKey("there are 2 Idempotency-Key headers; send one", field=IDEMPOTENCY_KEY),
             job.KeyInUse(),
             job.KeyReused(),
@@ -112,9 +114,9 @@ router = APIRouter(prefix=MASKS, tags=["masks"], route_class=FormRoute)
             RATE_LIMITED,
             job.TooManyUnfinished("a tenant may have 200 unfinished edits; try again later"),
             job.QuotaExhausted("a tenant may use 100000 UNet passes a month, and they are used"),
-            job.QueueFull("1000 edits are unfinished, as many as this service takes; try again later"),
+            job.QueueFull("1000 edits are unfinished, which is this service's limit; try again later"),
             job.NoWorkerForModel("no worker serves the model 'demo' at present; try again later"),
-            refused.Busy("4 uploads are being taken in, as many as at a time, and none was done within 30 s"),
+            refused.Busy("4 uploads are being processed, which is the limit, and none finished within 30 s"),
             REDIS_AWAY,
             STORE_AWAY,
         ),
@@ -133,12 +135,12 @@ async def create_mask(
         str | None,
         Header(
             alias="Prefer",
-            description="`wait=5`: hold the answer until the mask is found, for at most so many seconds.",
+            description="`wait=5`: delay the response until the mask is found, for at most this many seconds.",
         ),
     ] = None,
 ) -> Response:
-    """Find what is meant by points, a box or words. A mask is a small job that comes before all edits of its model; a
-    worker remembers the picture, so that the next click in it takes a fraction of the first one's time."""
+    """Find a mask from points, a box or words. A mask is a small job that runs before all edits of its model; a worker
+    caches the picture, so that the next click in it takes a fraction of the first one's time."""
     submitted = await upload_limiter.run(submit_mask, form, caller=caller, backend=backend, origin=origin, keyed=keyed)
     return await accepted(request, submitted, backend, watch)
 
@@ -159,12 +161,12 @@ def list_masks(
 
 @router.get(
     "/{mask_id}",
-    summary="Look at a mask",
+    summary="Get a mask",
     response_model=Mask,
     responses={**LOOKED, **problems(NOT_FOUND, REDIS_AWAY)},
 )
 def get_mask(request: Request, record: AnyOwnMask, backend: Backend) -> Response:
-    """State and place in line; once finished, the candidates."""
+    """State and queue position; once finished, the candidates."""
     return json_answer(request, mask_view_of(record, backend), retry_headers(record))
 
 
@@ -179,7 +181,7 @@ def get_mask(request: Request, record: AnyOwnMask, backend: Backend) -> Response
             "headers": {"ETag": {"description": "SHA-256 of the bytes.", "schema": {"type": "string"}}},
         },
         303: {
-            "description": "It is at this presigned address of the object storage for a while; needs no key there.",
+            "description": "Temporary presigned address in the object storage; needs no key.",
             "headers": {"Location": {"description": "The address.", "schema": {"type": "string", "format": "uri"}}},
         },
         304: {"description": "The picture of the `If-None-Match` tag."},
@@ -202,7 +204,7 @@ def get_candidate(
     number: Annotated[int, Path(ge=0, le=1000, description="Position in `candidates`, from 0.")],
     redirect: Redirect = None,
 ) -> Response:
-    """One of the masks that were found, by its position in `candidates`."""
+    """One of the found masks, by its position in `candidates`."""
     require_not_failed(record)
     stored = require_result(record, number, backend, field="number")
     return stored_file(request, record, stored, backend, redirect=redirect)
@@ -211,7 +213,7 @@ def get_candidate(
 @router.get(
     "/{mask_id}/events",
     summary="Follow a mask",
-    description="Follow a mask, as an edit (`GET /v1/edits/{id}/events`): events `state` and `deleted`.",
+    description="Follow a mask like an edit (`GET /v1/edits/{id}/events`): events `state` and `deleted`.",
     response_class=Response,
     responses={**STREAM, **problems(NOT_FOUND, REDIS_AWAY)},
 )
@@ -219,7 +221,7 @@ async def get_mask_events(
     request: Request,
     record: AnyOwnMask,
     watch: WatchDep,
-    last_event_id: Annotated[str | None, Header(description="The id of the last event that was received.")] = None,
+    last_event_id: Annotated[str | None, Header(description="Id of the last received event.")] = None,
 ) -> Response:
     """Stream the changes of a mask."""
     return stream(request, record, watch, last_event_id, None)
@@ -231,15 +233,15 @@ async def get_mask_events(
     summary="Cancel a mask",
     response_model=Mask,
     responses={
-        200: {"model": Mask, "description": "It is canceled already."},
-        202: {"description": "It will stop: at once if it waits."},
+        200: {"model": Mask, "description": "It is already canceled."},
+        202: {"description": "It will stop: at once if it is queued."},
         **problems(
             NOT_FOUND, job.AlreadyFinished("mask 0190... has succeeded: it can no longer be canceled"), REDIS_AWAY
         ),
     },
 )
 def cancel_mask(record: OwnMaskToChange, backend: Backend) -> Response:
-    """Stop this mask and no other. Repeating it does no harm."""
+    """Cancel this mask. The call can be repeated."""
     return canceled(record, backend)
 
 
@@ -249,11 +251,11 @@ def cancel_mask(record: OwnMaskToChange, backend: Backend) -> Response:
     summary="Delete a mask",
     response_class=Response,
     responses={
-        204: {"description": "The mask, its picture and its candidates are gone."},
+        204: {"description": "The mask, its picture and its candidates are deleted."},
         **problems(NOT_FOUND, REDIS_AWAY, STORE_AWAY),
     },
 )
 def delete_mask(record: OwnMaskToChange, backend: Backend) -> Response:
-    """Cancel the mask if it is not finished, then remove its record and every picture of it. Edits that were made with
-    it stay."""
+    """Cancel the mask if it is not finished, then remove its record and every picture of it. Edits made with it are
+    kept."""
     return deleted(record, backend)

@@ -24,12 +24,12 @@ router = APIRouter(prefix="/v1/methods", tags=["models"])
 
 
 class Cost(View):
-    """UNet passes with the default settings, as planned; the halves of guidance, in one batch, count as one."""
+    """Planned UNet passes with the default settings; the two halves of guidance, in one batch, count as one."""
 
     forward: float = Field(description="Whole forward passes.")
     truncated: float = Field(description="Forward passes that end at the last attention map that is needed.")
     backward: float
-    whole: float = Field(description="All of them in whole forward passes: how methods compare.")
+    whole: float = Field(description="Total work in whole forward passes, for comparing methods.")
 
 
 class PaperReference(View):
@@ -43,22 +43,22 @@ class Choice(View):
     """A method or an inversion."""
 
     name: str
-    models: tuple[str, ...] = Field(description="The models with a live worker that have it.")
+    models: tuple[str, ...] = Field(description="The models with a live worker that support it.")
     summary: str
     papers: tuple[PaperReference, ...]
-    parameters: tuple[str, ...] = Field(description="The parameters that it reads; it takes no notice of others.")
+    parameters: tuple[str, ...] = Field(description="The parameters that it reads; it ignores others.")
     passes: Cost
     unsuited: dict[str, str] = Field(
-        description="Traits of models (`GET /v1/models`) on which it makes no sense, each with the reason."
+        description="Traits of models (`GET /v1/models`) that it does not support, each with the reason."
     )
 
 
 class Method(Choice):
     """A method; its passes are those of an edit with the default inversion, if it has one."""
 
-    inputs: tuple[str, ...] = Field(description="The parts of a request that it looks at.")
-    inversions: tuple[str, ...] = Field(description="What it can start from; empty: it inverts nothing.")
-    takes_instruction: bool = Field(description="Whether `target_prompt` says what to do, not what to see.")
+    inputs: tuple[str, ...] = Field(description="The parts of a request that it reads.")
+    inversions: tuple[str, ...] = Field(description="Inversions that it can start from; empty: it does not invert.")
+    takes_instruction: bool = Field(description="Whether `target_prompt` is an instruction instead of a caption.")
 
 
 class Inversion(Choice):
@@ -83,8 +83,7 @@ class Methods(View):
     responses={**ETAGGED, **problems(REDIS_AWAY)},
 )
 def list_methods(request: Request, backend: Backend) -> Response:
-    """Methods and inversions: what they are, what they need, what they cost, which live models have them; and every
-    parameter with its bounds."""
+    """Methods and inversions with their requirements, cost and live models, and every parameter with its bounds."""
     live = {name: status.info for name, status in backend.models.all().items() if status.workers}
     methods = tuple(
         Method(

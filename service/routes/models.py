@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
     responses={**ETAGGED, **problems(REDIS_AWAY)},
 )
 def list_models(request: Request, backend: Backend) -> Response:
-    """The models that workers have offered, and whether one is live for each."""
+    """The models that workers have announced, and whether each has a live worker."""
     known = backend.models.all()
     models = tuple(_model(status, backend.queue.depth(name)) for name, status in known.items())
     entries = tuple(ModelEntry(id=name, created=int(status.since)) for name, status in known.items())

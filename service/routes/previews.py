@@ -23,13 +23,13 @@ router = APIRouter(prefix=EDITS + "/{edit_id}", tags=["results"])
 
 _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": f"The whole picture, its longer side {PREVIEW_SIDE} pixels at most.",
+        "description": f"The whole picture, its longer side at most {PREVIEW_SIDE} pixels.",
         "content": {CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}},
         "headers": {
             "ETag": {"description": "Changes when the preview does.", "schema": {"type": "string"}},
-            RESULT: {"description": "Which result it shows, from 0.", "schema": {"type": "integer"}},
-            STEP: {"description": "The step after which it shows it.", "schema": {"type": "integer"}},
-            STEPS: {"description": "How many steps the result takes.", "schema": {"type": "integer"}},
+            RESULT: {"description": "Index of the result shown, from 0.", "schema": {"type": "integer"}},
+            STEP: {"description": "The step after which it was made.", "schema": {"type": "integer"}},
+            STEPS: {"description": "Total steps of the result.", "schema": {"type": "integer"}},
         },
     },
     304: {"description": "The preview of the `If-None-Match` tag is still the latest."},
@@ -38,13 +38,13 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
 
 @router.get(
     "/preview",
-    summary="See a running edit",
+    summary="Get the preview of a running edit",
     response_class=Response,
     responses={**_PICTURE, **problems(NOT_FOUND, NoPreview("edit 0190... is queued: there is no preview"), REDIS_AWAY)},
 )
 def get_preview(request: Request, record: AnyOwnEdit, backend: Backend) -> Response:
-    """The latest preview while the edit runs: what its latent looks like, roughly, in its place in the picture. The
-    events of the edit carry it too, with `previews=true`."""
+    """The latest preview of a running edit: a rough rendering of its latent within the picture. The edit's events
+    include it with `previews=true`."""
     preview = backend.previews.get(record.id)
     if preview is None:
         raise NoPreview(f"edit {record.id} is {record.state}: there is no preview{_why(record)}")

@@ -42,7 +42,8 @@ ResolveRequest = create_model(
             None,
             ge=0,
             le=64,
-            description="How many masks. Empty: as many as `regions`; 0: none, so that `instruction` has to say where.",
+            description="Number of masks. Empty: as many as `regions`; 0: none, so that `instruction` must locate "
+            "the edit.",
         ),
     ),
     source_edit=(
@@ -50,22 +51,22 @@ ResolveRequest = create_model(
         Field(None, pattern=r"^[0-9a-f]{32}$", description="The edit whose result would be edited further."),
     ),
 )
-"""The fields of `POST /v1/edits` without pictures, and facts that the pictures would give."""
+"""The fields of `POST /v1/edits` without pictures, plus facts known from the pictures."""
 
 
 class Piece(View):
     """A part of the target prompt; in order, the parts form the prompt."""
 
     text: str
-    is_new: bool = Field(description="A word that the source prompt does not have there.")
-    is_unknown: bool = Field(description="A word that the model's closed vocabulary lacks.")
+    is_new: bool = Field(description="A word that is new relative to the source prompt.")
+    is_unknown: bool = Field(description="A word outside the model's closed vocabulary.")
 
 
 class GuidedWord(View):
     """A word or phrase of a region."""
 
     word: str
-    is_found: bool = Field(description="Whether it stands in the target prompt.")
+    is_found: bool = Field(description="Whether it occurs in the target prompt.")
 
 
 class ResolvedRegion(View):
@@ -80,9 +81,9 @@ class Prompt(View):
     """A prompt as the model reads it."""
 
     text: str
-    tokens: int = Field(description="Without begin and end token.")
+    tokens: int = Field(description="Without start and end token.")
     max_tokens: int
-    unknown: tuple[str, ...] = Field(description="Its words that the model's closed vocabulary lacks.")
+    unknown: tuple[str, ...] = Field(description="Its words outside the model's closed vocabulary.")
 
 
 class ResolvedParameter(View):
@@ -93,7 +94,7 @@ class ResolvedParameter(View):
 
 
 class Refusal(View):
-    """A reason for which `POST /v1/edits` would refuse the edit, in its words."""
+    """A reason for which `POST /v1/edits` would reject the edit, with the same message."""
 
     code: str
     field: str | None
@@ -105,20 +106,20 @@ class Resolved(View):
 
     model: str
     kind: EditKind
-    is_guided: bool = Field(description="Whether words count: any of the results is guided.")
+    is_guided: bool = Field(description="Whether any result is guided, so that words matter.")
     methods: tuple[str, ...]
     results: int
-    instruction: Instruction | None = Field(description="What was asked for in a sentence, as it was read.")
+    instruction: Instruction | None = Field(description="The parsed instruction.")
     pieces: tuple[Piece, ...] = Field(description="The target prompt in parts.")
-    regions: tuple[ResolvedRegion, ...] = Field(description="The words as they will be guided, one per mask.")
+    regions: tuple[ResolvedRegion, ...] = Field(description="The guided words, one entry per mask.")
     prompts: dict[str, Prompt] = Field(description="By field: `source_prompt`, `target_prompt`, `negative_prompt`.")
     parameters: dict[str, ResolvedParameter] = Field(
-        description="Every parameter that the (first) method reads. `origin`: it was `given`, or is as `preset`, "
-        "`kind`, `method` or `checkpoint` have it, or its `default`."
+        description="Every parameter that the (first) method reads. `origin`: `given` explicitly, set by `preset`, "
+        "`kind`, `method` or `checkpoint`, or `default`."
     )
-    passes: Cost = Field(description="What all results cost, as planned, inversion included.")
+    passes: Cost = Field(description="Planned cost of all results, including the inversion.")
     warnings: tuple[EditWarning, ...]
-    problems: tuple[Refusal, ...] = Field(description="Empty: with fitting pictures the edit is accepted.")
+    problems: tuple[Refusal, ...] = Field(description="Empty: with valid pictures, the edit would be accepted.")
 
 
 class JsonOrForm(APIRoute):
@@ -161,8 +162,8 @@ router = APIRouter(prefix=EDITS, tags=["edits"], route_class=JsonOrForm)
     ),
 )
 def resolve_edit(body: ResolveRequest, caller: Reader, backend: Backend) -> Resolved:  # type: ignore[valid-type]
-    """How `POST /v1/edits` would read these fields: kind, words, parameters, cost, and why it would refuse them. No
-    pictures are needed, and nothing is made. The fields may be sent as a form too, as in `POST /v1/edits`."""
+    """Resolve these fields as `POST /v1/edits` would: kind, words, parameters, cost, and reasons for rejection. No
+    pictures are needed, and no edit is created. The fields may also be sent as a form, as in `POST /v1/edits`."""
     values = {name: getattr(body, name) for name in body.model_fields_set}  # type: ignore[attr-defined]
     model, masks, source = (values.pop(name, None) for name in ("model", "masks", "source_edit"))
     info = backend.models.require(model, backend.settings).info
@@ -259,7 +260,7 @@ def _values(form: FormData) -> dict[str, Any]:
             continue
         kind = fields[name].annotation if name in fields else None
         if len(sent) > 1 and (get_origin(kind) is not tuple or name == "regions"):
-            raise invalid(name, f"it was sent {len(sent)} times and takes one value: send it once")
+            raise invalid(name, f"it was sent {len(sent)} times but takes one value: send it once")
         if get_origin(kind) is Mapping or name == "regions":
             values[name] = _json(sent[-1])
         elif get_origin(kind) is tuple:

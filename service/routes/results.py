@@ -25,8 +25,8 @@ from service.routes.jobs import STORE_AWAY
 Redirect = Annotated[
     bool | None,
     Query(
-        description="`true`: answer with 303 and a presigned address, where the object storage has such; else with the "
-        "bytes. Empty: as the service is set up."
+        description="`true`: respond with 303 and a presigned address, if the object storage supports it; otherwise "
+        "with the bytes. Empty: the service's setting."
     ),
 ]
 
@@ -48,7 +48,7 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
         },
     },
     303: {
-        "description": "It is at this presigned address of the object storage for a while; needs no key there.",
+        "description": "Temporary presigned address in the object storage; needs no key.",
         "headers": {"Location": {"description": "The address.", "schema": {"type": "string", "format": "uri"}}},
     },
     304: {"description": "The picture of the `If-None-Match` tag."},
@@ -74,7 +74,7 @@ _MISSING = problems(
 
 @router.get("/result", summary="Fetch the result", response_class=Response, responses={**_PICTURE, **_MISSING})
 def get_result(request: Request, record: OwnEdit, backend: Backend, redirect: Redirect = None) -> Response:
-    """The edited picture: the image's size, every pixel outside the dilated mask as it was."""
+    """The edited picture, in the image's size, with every pixel outside the dilated mask unchanged."""
     return _result(request, record, 0, backend, redirect=redirect)
 
 
@@ -97,12 +97,12 @@ def get_numbered_result(
 
 @router.get("/artifacts", summary="List the artifacts", response_model=Files, responses={**ETAGGED, **_MISSING})
 def list_artifacts(request: Request, record: OwnEdit, backend: Backend) -> Response:
-    """What was kept besides the result, as asked for with `artifacts`.
+    """The additional files requested with `artifacts`.
 
     `attention`: per region `attention-before-0.png` (without guidance), `attention-after-0.png` (with it) and
     `attention-steps-0.png` (both over the steps), `overview.png`, `trace.json`. `trace`: `trace.json`, `trace.png`.
-    `difference`: `difference.png`. `crop`: `crop.png`. Of several results these are the first one's; what differs for
-    another is named `result-1-difference.png` and so on, and `contact-sheet.png` shows all results.
+    `difference`: `difference.png`. `crop`: `crop.png`. With several results these are the first one's; files that
+    differ for another are named `result-1-difference.png` and so on, and `contact-sheet.png` shows all results.
     """
     require_not_failed(record)
     require_pictures(record, backend)

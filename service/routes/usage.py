@@ -21,30 +21,32 @@ router = APIRouter(prefix="/v1/usage", tags=["usage"])
 class Left(View):
     """The remaining quota; null: no limit."""
 
-    unfinished: int | None = Field(description="Edits and masks that may be added at this moment.")
-    unet_passes: int | None = Field(description="UNet passes of the present month.")
+    unfinished: int | None = Field(description="Edits and masks that may be submitted now.")
+    unet_passes: int | None = Field(description="UNet passes left in the current month.")
 
 
 class Usage(View):
-    """A tenant's month."""
+    """A tenant's usage in a month."""
 
     month: str = Field(description="Year and month (UTC).", examples=["2026-01"])
     begins_at: datetime
     ends_at: datetime
     counts: Counts
-    unfinished: int = Field(description="Edits and masks that are waiting or running at this moment.")
+    unfinished: int = Field(description="Edits and masks currently queued or running.")
     limits: Limits = Field(description="0: no limit.")
     left: Left
 
 
-@router.get("", summary="Look at the usage", response_model=Usage, responses={**ETAGGED, **problems(REDIS_AWAY)})
+@router.get("", summary="Get the usage", response_model=Usage, responses={**ETAGGED, **problems(REDIS_AWAY)})
 def get_usage(
     request: Request,
     caller: UsageReader,
     backend: Backend,
     month: Annotated[
         str | None,
-        Query(pattern=r"^20\d{2}-(0[1-9]|1[0-2])$", description="A month, as 2026-01 (UTC). Empty: the present one."),
+        Query(
+            pattern=r"^20\d{2}-(0[1-9]|1[0-2])$", description="A month such as 2026-01 (UTC). Empty: the current one."
+        ),
     ] = None,
 ) -> Response:
     """Your tenant's edits and their cost in a calendar month. Edits that failed or were canceled are not charged."""

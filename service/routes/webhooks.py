@@ -19,10 +19,10 @@ from service.openapi.responses import ETAGGED, REDIS_AWAY, problems
 from service.routes.edits import NOT_FOUND
 
 DESCRIPTION = """\
-Sent to the edit's `webhook_url` when it has ended, as [Standard Webhooks](https://www.standardwebhooks.com) 1.0 has it:
-verify `webhook-signature` with your tenant's secret (`magedit webhooks secret`), and tell repetitions by `webhook-id`.
-Answer 2xx within 15 s. Anything else, redirects too, is tried again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h,
-20 h and 24 h; 410 ends it.
+Sent to the edit's `webhook_url` at its end, following [Standard Webhooks](https://www.standardwebhooks.com) 1.0: verify
+`webhook-signature` with your tenant's secret (`magedit webhooks secret`), and recognise repeated deliveries by
+`webhook-id`. Respond with 2xx within 15 s. After any other response, redirects included, delivery is retried after 5 s,
+5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h; 410 ends it.
 """
 
 router = APIRouter(prefix=EDITS + "/{edit_id}", tags=["webhooks"])
@@ -30,13 +30,13 @@ told = APIRouter(tags=["webhooks"])
 
 
 class AttemptView(View):
-    """One attempt to deliver."""
+    """One delivery attempt."""
 
     number: int
     at: datetime
-    seconds: float | None = Field(description="How long it took; null: it is under way, or its process was killed.")
-    status: int | None = Field(description="HTTP status of the answer; null: there was none.")
-    error: str | None = Field(description="Why there was no answer.")
+    seconds: float | None = Field(description="Duration in seconds; null: in progress, or its process was killed.")
+    status: int | None = Field(description="HTTP status of the response; null: no response.")
+    error: str | None = Field(description="Why there was no response.")
 
 
 class DeliveryView(View):
@@ -45,13 +45,13 @@ class DeliveryView(View):
     url: str
     message_id: str = Field(description="`webhook-id` of every attempt.")
     state: DeliveryState = Field(description="`waiting` for the end of the edit, `pending`, `delivered` or `failed`.")
-    next_at: datetime | None = Field(description="When it is tried (again).")
+    next_at: datetime | None = Field(description="Time of the next attempt.")
     attempts: tuple[AttemptView, ...]
 
 
 @router.get(
     "/webhook",
-    summary="Look at the webhook's delivery",
+    summary="Get the webhook's delivery",
     response_model=DeliveryView,
     responses={
         **ETAGGED,
@@ -59,7 +59,7 @@ class DeliveryView(View):
     },
 )
 def get_delivery(request: Request, record: OwnEdit, backend: Backend) -> Response:
-    """Whether the edit's end was delivered to its `webhook_url`, and every attempt."""
+    """State of the delivery to the edit's `webhook_url`, with every attempt."""
     if record.webhook_url is None:
         raise NoWebhook(f"edit {record.id} was submitted without a webhook_url")
     return json_answer(request, _view(record, record.webhook_url, backend))
@@ -87,17 +87,19 @@ def _attempt(attempt: DeliveryAttempt) -> AttemptView:
     description=DESCRIPTION,
     response_class=Response,
     responses={
-        200: {"description": "Any 2xx: it has arrived."},
-        410: {"description": "Do not try again."},
+        200: {"description": "Any 2xx: delivered."},
+        410: {"description": "Do not retry."},
     },
 )
 def edit_finished(
     event: WebhookEvent,
     webhook_id: Annotated[str, Header(description="The same for every attempt.")],
-    webhook_timestamp: Annotated[int, Header(description="When this attempt was made, in Unix seconds.")],
+    webhook_timestamp: Annotated[int, Header(description="Time of this attempt, in Unix seconds.")],
     webhook_signature: Annotated[
         str,
-        Header(description="`v1,` and the HMAC-SHA256 of `id.timestamp.body` in base64; several, by spaces."),
+        Header(
+            description="`v1,` and the HMAC-SHA256 of `id.timestamp.body` in base64; several are separated by spaces."
+        ),
     ],
 ) -> None:
-    """The webhook as its receiver gets it."""
+    """The webhook request."""

@@ -65,10 +65,10 @@ def test_a_failed_search_is_reported(room: Path, options: tuple[str, ...], told:
     assert not room.with_name("mask.png").exists()
 
 
-def test_a_service_that_lacks_what_is_needed_says_so(room: Path, client: httpx.Client) -> None:
+def test_a_service_without_a_finder_for_points_says_so(room: Path, client: httpx.Client) -> None:
     server = ("--server", str(client.base_url))
     out = str(room.with_name("mask.png"))
     answer = CliRunner().invoke(app, ["mask", str(room), "--point", "5,5", *server, "--out", out])
     assert answer.exit_code != 0
-    assert "finds nothing by `points`" in " ".join(answer.output.split())
+    assert "cannot locate things by `points`" in " ".join(answer.output.split())
     assert json.loads(client.get("/v1/masks").text)["masks"] == []

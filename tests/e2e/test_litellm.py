@@ -74,7 +74,7 @@ def test_an_edit_through_the_proxy(proxied: openai.OpenAI, image: Path, mask: Pa
 
 
 def test_an_error_through_the_proxy(proxied: openai.OpenAI, image: Path, mask: Path) -> None:
-    with pytest.raises(openai.BadRequestError, match="the result has the image's own size"):
+    with pytest.raises(openai.BadRequestError, match="the result always has the image's size"):
         proxied.images.edit(
             model="room-editor", image=image, mask=mask, prompt=TARGET, size="1024x1024", extra_body=PAIR
         )

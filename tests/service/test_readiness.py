@@ -28,9 +28,9 @@ def test_who_asks_while_a_look_hangs_waits_for_the_same_one() -> None:
         readiness = Readiness({"a": hang, "b": lambda: WRONG}, patience_s=0.05)
         for answers in (await asyncio.gather(*(readiness.reasons() for _ in range(50))), [await readiness.reasons()]):
             for reasons in answers:
-                assert reasons[0] == FieldError(field="a", message="no answer in 0.05 s")
+                assert reasons[0] == FieldError(field="a", message="no response within 0.05 s")
                 # Where threads begin late, that of the other is not heard in time either.
-                assert reasons[1] in (WRONG, FieldError(field="b", message="no answer in 0.05 s"))
+                assert reasons[1] in (WRONG, FieldError(field="b", message="no response within 0.05 s"))
         assert len(looks) == 1
         go.set()
         async with asyncio.timeout(PATIENCE_S):

@@ -7,7 +7,7 @@ from magedit.inversion.card import OF_A_TRAJECTORY, InversionCard
 
 CARD = InversionCard(
     name="ddim",
-    summary="The trajectory of DDIM, of rectified flow Euler's; the source is sampled again from its end.",
+    summary="The DDIM trajectory (Euler's method for rectified flow); the source is sampled again from its end.",
     papers=(Paper(title="Denoising Diffusion Implicit Models", arxiv="2010.02502"),),
     unsuited=OF_A_TRAJECTORY,
 )

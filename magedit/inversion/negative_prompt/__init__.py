@@ -7,7 +7,7 @@ from magedit.inversion.card import OF_A_TRAJECTORY, WITHOUT_UNCONDITIONAL, Inver
 
 CARD = InversionCard(
     name="negative-prompt",
-    summary="Takes the source prompt as the unconditional one: guidance cancels on the source.",
+    summary="Uses the source prompt as the unconditional one, so that guidance cancels on the source.",
     papers=(Paper(title="Negative-prompt Inversion", arxiv="2305.16807"),),
     unsuited={**OF_A_TRAJECTORY, **WITHOUT_UNCONDITIONAL},
 )

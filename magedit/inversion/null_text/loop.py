@@ -32,8 +32,8 @@ def null_text(task: InversionTask) -> Inverted:
     backbone = task.denoiser.backbone
     if (dtype := backbone.dtype) is not torch.float32:
         raise NotTogether(
-            f"inversion 'null-text' needs a model in float32, this one is in {dtype}: load the checkpoint "
-            "in float32 (MAGEDIT_DTYPE=float32), or take inversion 'direct'",
+            f"inversion 'null-text' needs a model in float32, this one is in {dtype}: load the checkpoint in float32 "
+            f"(MAGEDIT_DTYPE=float32), or use inversion 'direct'",
             field="inversion",
         )
     latents = trajectory(task)

@@ -8,7 +8,7 @@ from magedit.inversion.card import OF_A_TRAJECTORY, WITHOUT_UNCONDITIONAL, Inver
 
 CARD = InversionCard(
     name="proximal",
-    summary="Negative-prompt inversion whose guidance keeps only its largest part: less changes by chance.",
+    summary="Negative-prompt inversion whose guidance keeps only its largest values, for fewer unintended changes.",
     papers=(Paper(title="Proximal Guidance", arxiv="2306.05414"),),
     parameters=("guidance_scale", *names_of(ProximalParameters)),
     unsuited={**OF_A_TRAJECTORY, **WITHOUT_UNCONDITIONAL},

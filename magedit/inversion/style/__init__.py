@@ -18,13 +18,13 @@ def _plan(config: StyleParameters) -> Mapping[Stage, Passes]:
 
 CARD = InversionCard(
     name="style",
-    summary="Trains a small network per picture that gives the values of cross attention, keys left alone.",
+    summary="Trains a small network per picture for the values of cross attention; keys are unchanged.",
     papers=(Paper(title="StyleDiffusion", arxiv="2303.15649"),),
     parameters=("guidance_scale", *names_of(StyleParameters)),
     made_with=("guidance_scale", "style_iterations"),
     plan=_plan,
     unsuited={
         **OF_A_TRAJECTORY,
-        "joint-attention": "it trains the values of cross attention, and the model has none apart from its own",
+        "joint-attention": "it trains the values of cross attention, and the model has no separate cross attention",
     },
 )

@@ -18,13 +18,13 @@ def _plan(config: OwnMaskParameters) -> Mapping[Stage, Passes]:
 
 CARD = MethodCard(
     name="diffedit",
-    summary="Decodes the target prompt from a middle noise level inside the mask, the trajectory outside; finds the "
-    "mask itself if it is told to.",
+    summary="Decodes the target prompt from a middle noise level inside the mask, the trajectory outside; optionally "
+    "computes the mask itself.",
     papers=(Paper(title="DiffEdit", arxiv="2210.11427"),),
     inputs=WHOLE_EDIT,
     # Both need a source branch, which this method does not sample: style learns its values, virtual follows it.
     inversions=tuple(name for name in ALL_INVERSIONS if name not in {"style", "virtual"}),
     parameters=(*INVERTED, *MEASURED, "skip_fraction", *names_of(OwnMaskParameters)),
-    unsuited={"few-step": "it starts from an inversion, and what the model was distilled to cannot be inverted"},
+    unsuited={"few-step": "it starts from an inversion, and a distilled few-step model cannot be inverted"},
     plan=_plan,
 )

@@ -38,7 +38,7 @@ def diffedit(task: EditTask) -> EditedLatent:
             if not mask.any():
                 raise EmptyMask(
                     "the two prompts' noise estimates do not differ enough inside the mask for mask_source 'own': "
-                    "send a larger mask, lower mask_ratio, or use 'given'",
+                    "use a larger mask, a lower mask_ratio, or 'given'",
                     field="mask_source",
                 )
         latent = first_latent(task, start, denoiser.process.timesteps[start])

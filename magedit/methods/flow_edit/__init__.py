@@ -17,8 +17,8 @@ def _plan(config: SamplingParameters) -> Mapping[Stage, Passes]:
 
 CARD = MethodCard(
     name="flow-edit",
-    summary="Follows the difference of the two prompts' velocities from the picture itself, inside the mask; inverts "
-    "nothing.",
+    summary="Follows the difference of the two prompts' velocities from the picture itself, inside the mask; without "
+    "inversion.",
     papers=(Paper(title="FlowEdit", arxiv="2412.08629"),),
     inputs=WHOLE_EDIT,
     inversions=(),

@@ -10,7 +10,7 @@ from magedit.methods.diffedit import CARD as DIFFEDIT
 CARD = replace(
     DIFFEDIT,
     name="instruct-edit",
-    summary="Reads an instruction, finds the thing that it names and runs DiffEdit inside that mask.",
+    summary="Parses an instruction, locates the thing that it names and runs DiffEdit inside that mask.",
     papers=(Paper(title="InstructEdit", arxiv="2305.18047"), *DIFFEDIT.papers),
     inputs=("instruction", *DIFFEDIT.inputs),
     # The mask is the segmenter's, never DiffEdit's own.

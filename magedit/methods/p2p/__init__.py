@@ -17,7 +17,7 @@ from magedit.methods.card import (
 
 CARD = MethodCard(
     name="p2p",
-    summary="Injects the source's cross and self attention; the prompts alone say what changes.",
+    summary="Injects the source's cross and self attention; only the prompts determine what changes.",
     papers=(Paper(title="Prompt-to-Prompt", arxiv="2208.01626"),),
     inputs=WHOLE_EDIT,
     inversions=ALL_INVERSIONS,

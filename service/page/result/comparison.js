@@ -94,7 +94,7 @@ function submit() {
   });
 }
 
-/** The parameters that a method has no use for: some are refused, of the others it would take no notice. */
+/** The parameters that a method does not use: some would be rejected, the others ignored. */
 function unread(method) {
   const used = parametersOf(method);
   return [...parameters()].filter((each) => !used.has(each));

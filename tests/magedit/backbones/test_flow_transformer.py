@@ -168,7 +168,7 @@ def test_suited_methods_edit_and_others_are_refused(
     pipe: MAGEditPipeline, small_room: Room, given: dict[str, Any]
 ) -> None:
     if given in WITH_UNCONDITIONAL and "unconditional" not in pipe.backbone.traits:
-        with pytest.raises(InvalidEdit, match="is told its guidance scale"):
+        with pytest.raises(InvalidEdit, match="takes the guidance scale as input"):
             edit(pipe, small_room, **given)
         return
     output = edit(pipe, small_room, **given)

@@ -48,11 +48,11 @@ def test_sixteen_bit_grey_keeps_its_greys(mode: str) -> None:
         (b"png", "`image` is bytes: pass"),
         ("no/such.png", "`image`: 'no/such.png' cannot be read: No such file or directory"),
         (Path(__file__), "is not a picture that Pillow can read"),
-        (np.zeros((3, 8, 8), np.uint8), r"`image` is an array of shape \(3, 8, 8\): \(height, width\)"),
+        (np.zeros((3, 8, 8), np.uint8), r"`image` is an array of shape \(3, 8, 8\): use \(height, width\)"),
         (np.full((8, 8), 300.0), r"floats that are not all in 0\.\.1: scale it"),
         (np.full((8, 8), np.nan), r"floats that are not all in 0\.\.1: scale it"),
-        (np.zeros((8, 8), np.uint16), "`image` is an array of uint16: uint8"),
-        (Image.new("F", (8, 8)), "mode F, whose range is not known"),
+        (np.zeros((8, 8), np.uint16), "`image` is an array of uint16: use uint8"),
+        (Image.new("F", (8, 8)), "mode F, whose range is unknown"),
     ],
 )
 def test_other_types_than_pictures_are_refused_in_a_sentence(wrong: Any, message: str) -> None:

@@ -54,21 +54,19 @@ def test_parameters_of_other_methods_are_accepted() -> None:
 @pytest.mark.parametrize(
     ("config", "trait", "reason"),
     [
-        (EditConfig(method="pnp"), "joint-attention", "method 'pnp' makes no sense on model 'm': it injects into"),
-        (EditConfig(inversion="style"), "joint-attention", "inversion 'style' makes no sense"),
-        (EditConfig(inversion="null-text"), "embedded-guidance", "inversion 'null-text' makes no sense"),
-        (EditConfig(negative_prompt="red"), "embedded-guidance", "negative_prompt makes no sense on model 'm'"),
+        (EditConfig(method="pnp"), "joint-attention", "model 'm' does not support method 'pnp': it injects into"),
+        (EditConfig(inversion="style"), "joint-attention", "model 'm' does not support inversion 'style'"),
+        (EditConfig(inversion="null-text"), "embedded-guidance", "model 'm' does not support inversion 'null-text'"),
+        (EditConfig(negative_prompt="red"), "embedded-guidance", "model 'm' does not support negative_prompt"),
     ],
 )
-def test_what_makes_no_sense_on_a_model_is_refused_with_the_reason(
-    config: EditConfig, trait: Trait, reason: str
-) -> None:
+def test_unsupported_choices_are_rejected_with_the_reason(config: EditConfig, trait: Trait, reason: str) -> None:
     check_suited(config, STABLE_DIFFUSION, "m")
     with pytest.raises(InvalidEdit, match=re.escape(reason)):
         check_suited(config, (trait,), "m")
 
 
-def test_a_denominator_is_chosen_where_picture_and_prompt_attend_together() -> None:
+def test_the_denominator_requires_joint_attention() -> None:
     check_suited(EditConfig(denominator="joint"), ("flow", "joint-attention"), "m")
-    with pytest.raises(NotTogether, match="denominator makes no sense on model 'm': its layers attend to the prompt"):
+    with pytest.raises(NotTogether, match="model 'm' does not support denominator: its layers attend to the prompt"):
         check_suited(EditConfig(denominator="joint"), STABLE_DIFFUSION, "m")

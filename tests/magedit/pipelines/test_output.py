@@ -18,10 +18,10 @@ def made(config: EditConfig) -> Inversion:
     return Inversion(Inverted((), (), exact=True), BOX, SIZE, PROMPT, config)
 
 
-def test_what_was_not_inverted_serves_no_method_that_inverts() -> None:
+def test_an_output_without_inversion_does_not_fit_methods_that_invert() -> None:
     blended = EditConfig(method="blended-latent")
     made(EditConfig(inversion="ddim", steps=7)).require_fit(BOX, SIZE, PROMPT, blended)
-    with pytest.raises(UnknownMethod, match="inverts nothing"):
+    with pytest.raises(UnknownMethod, match="does not invert"):
         made(blended).require_fit(BOX, SIZE, PROMPT, EditConfig())
 
 
@@ -31,7 +31,7 @@ def test_what_was_not_inverted_serves_no_method_that_inverts() -> None:
         ((0, 0, 32, 32), SIZE, PROMPT, {}, "working crop"),
         (BOX, (64, 32), PROMPT, {}, "image size"),
         (BOX, SIZE, "a lamp", {}, "source prompt"),
-        (BOX, SIZE, PROMPT, {"steps": 20}, "steps 50, the edit has 20"),
+        (BOX, SIZE, PROMPT, {"steps": 20}, "steps 50, but the edit has 20"),
         (BOX, SIZE, PROMPT, {"inversion": "ddim"}, "inversion 'null-text'"),
         (BOX, SIZE, PROMPT, {"guidance_scale": 3.0}, "guidance_scale 7.5"),
         (BOX, SIZE, PROMPT, {"null_text_iterations": 3}, "null_text_iterations 10"),

@@ -17,7 +17,7 @@ def tokenize() -> Tokenize:
 
 
 def test_too_long_prompts_are_refused_with_both_lengths(tokenize: Tokenize) -> None:
-    with pytest.raises(PromptTooLong, match="79 tokens, the model takes 75") as caught:
+    with pytest.raises(PromptTooLong, match="79 tokens, the model accepts 75") as caught:
         check_prompt(tokenize, "red " * 75 + "sofa, a lamp", max_tokens=77, field="source_prompt")
     assert caught.value.field == "source_prompt"
     assert "the words 'sofa, a lamp'" in caught.value.message
@@ -28,7 +28,7 @@ def test_a_word_is_named_whole_of_which_a_token_is_beyond_the_limit() -> None:
         spans = [(n, n + 1) for n, sign in enumerate(prompt) if not sign.isspace()]
         return Encoded((0, *map(ord, prompt.replace(" ", "")), 1), ((0, 0), *spans, (0, 0)))
 
-    with pytest.raises(PromptTooLong, match=r"has 8 tokens, the model takes 4.* words 'cde fgh'"):
+    with pytest.raises(PromptTooLong, match=r"has 8 tokens, the model accepts 4.* words 'cde fgh'"):
         check_prompt(letters, "ab cde fgh", max_tokens=6, field="target_prompt")
 
 

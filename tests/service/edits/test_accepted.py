@@ -140,7 +140,7 @@ def test_a_phrase_that_is_too_long_to_guide_is_refused_with_its_cure(
     long = "n" * (WORD_MAX + 1)
     with_any_words.data["target_prompt"] = f"a {long} room"
     problem = assert_problem(with_any_words.send(client), 422, "no_edit_words", "words")
-    assert "name shorter ones in `words`" in problem["detail"]
+    assert "give shorter ones in `words`" in problem["detail"]
     assert client.get("/v1/edits").json()["edits"] == []
     with_any_words.data["words"] = ["room"]
     assert with_any_words.send(client).status_code == 202

@@ -46,11 +46,11 @@ def test_bounds_defaults_and_descriptions_come_from_the_dataclass() -> None:
     steps = form["properties"]["steps"]
     assert (steps["minimum"], steps["maximum"]) == (2, 250)
     assert "DDIM steps" in steps["description"]
-    assert steps["description"].endswith("as `preset` has it (`exact` 50, `balanced` 50, `fast` 20, `turbo` 8).")
+    assert steps["description"].endswith("set by `preset` (`exact` 50, `balanced` 50, `fast` 20, `turbo` 8).")
     assert form["properties"]["preset"]["enum"] == list(PRESETS)
     method = form["properties"]["method"]
     assert method["enum"] == list(METHODS)
-    assert method["description"].endswith("Empty: `mag-edit`, or what a model without it has in its place.")
+    assert method["description"].endswith("Empty: `mag-edit`, or the first one that the model supports.")
     assert form["properties"]["equalizer"]["contentMediaType"] == "application/json"
     sweep = form["properties"]["sweep"]
     assert (sweep["type"], sweep["maxItems"], sweep["items"]["maximum"]) == ("array", 64, 1)
@@ -101,8 +101,8 @@ def test_no_default_is_made_by_a_built_in_type() -> None:
             "regions",
             "region 0 has no key 'strength'; it is now 'weight'",
         ),
-        ({"regions": '[{"words": ["purple"], "words": []}]'}, "invalid_request", "regions", "'words' is there 2 times"),
-        ({"equalizer": '{"purple": 2, "purple": 3}'}, "invalid_request", "equalizer", "'purple' is there 2 times"),
+        ({"regions": '[{"words": ["purple"], "words": []}]'}, "invalid_request", "regions", "'words' occurs 2 times"),
+        ({"equalizer": '{"purple": 2, "purple": 3}'}, "invalid_request", "equalizer", "'purple' occurs 2 times"),
         ({"compare": ["p2p"], "method": "p2p"}, "not_together", "method", "either `method` or `compare`"),
         ({"source_result": "1"}, "invalid_request", "source_result", "`source_edit`, which was not sent"),
         ({"guidence_scale": "7"}, "unknown_field", "guidence_scale", "did you mean 'guidance_scale'?"),

@@ -49,7 +49,7 @@ def test_a_form_cut_off_in_its_last_field_is_refused(client: httpx.Client, setti
     body = (DATA / "truncated-form.bin").read_bytes()
     problem = assert_problem(send(client, body, "multipart/form-data; boundary=XbX"), 400, "malformed_request")
     assert "ends without its closing boundary '--XbX--'" in problem["detail"]
-    assert "send it again" in problem["detail"]
+    assert "send the whole form again" in problem["detail"]
     assert_nothing_kept(settings)
 
 
@@ -69,7 +69,7 @@ BROKEN: dict[str, tuple[bytes, str | None, int, str, str | None, str]] = {
         400,
         "malformed_request",
         None,
-        "the Content-Type header names no boundary: let your HTTP client make the form",
+        "the Content-Type header names no boundary: let your HTTP client build the form",
     ),
     "another boundary": (
         form(WHOLE),
@@ -112,7 +112,7 @@ BROKEN: dict[str, tuple[bytes, str | None, int, str, str | None, str]] = {
         413,
         "upload_too_large",
         "image",
-        "A picture is sent as a file, with a filename (curl -F 'image=@room.png')",
+        "Send pictures as files, with a filename (curl -F 'image=@room.png')",
     ),
     "too many parts": (
         form([*WHOLE, *([part(b"words", b"purple")] * PARTS_MAX)]),
@@ -185,7 +185,7 @@ BROKEN: dict[str, tuple[bytes, str | None, int, str, str | None, str]] = {
         422,
         "invalid_request",
         "image",
-        "the service downloads nothing: fetch it yourself",
+        "the service does not download files: fetch it yourself",
     ),
     "a Blob for text": (
         form([IMAGE, MASK, SOURCE, part(b"target_prompt", b"a room with a purple carpet", b"blob")]),
@@ -232,7 +232,7 @@ def test_a_single_field_sent_twice_is_refused(
     twice = [part(name, value), part(name, value)]
     others = [each for each in WHOLE if b'"' + name + b'"' not in each]
     problem = assert_problem(send(client, form([*others, *twice])), 422, "invalid_request", name.decode())
-    assert "it was sent 2 times and takes one value" in problem["detail"]
+    assert "it was sent 2 times but takes one value" in problem["detail"]
     assert_nothing_kept(settings)
 
 

@@ -261,7 +261,7 @@ def test_a_mask_that_is_not_found_is_told(client: httpx.Client, worker_side: Wor
 
     finding(nothing)
     error = assert_refused(send_unmasked(client), 400, "nothing_found", "mask")
-    assert "'a carpet' was looked for" in error["message"]
+    assert "'a carpet' was searched for" in error["message"]
     assert client.get("/v1/edits").json()["edits"] == []
 
 
@@ -278,15 +278,15 @@ def test_a_mask_that_takes_too_long_is_named(settings: Settings, announce: Annou
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"source_prompt": "a room"}, "nowhere in the picture yet"),
+        ({"source_prompt": "a room"}, "is not in the picture yet"),
         (
             {"source_prompt": "a purple room with a green carpet", "prompt": "a green room with a purple carpet"},
             "2 things",
         ),
-        ({"source_prompt": "", "method": "blended-latent"}, "do not tell what changes"),
+        ({"source_prompt": "", "method": "blended-latent"}, "do not show what changes"),
     ],
 )
-def test_prompts_that_do_not_tell_what_to_look_for_need_a_mask(
+def test_prompts_that_name_nothing_to_locate_need_a_mask(
     client: httpx.Client, announce: Announce, fields: dict[str, Any], told: str
 ) -> None:
     announce(finds_by=("words",), methods=("mag-edit", "blended-latent"))
@@ -294,15 +294,15 @@ def test_prompts_that_do_not_tell_what_to_look_for_need_a_mask(
     assert told in error["message"]
 
 
-def test_an_edit_that_would_be_refused_is_not_looked_for(client: httpx.Client, announce: Announce) -> None:
+def test_an_invalid_edit_starts_no_search(client: httpx.Client, announce: Announce) -> None:
     announce(finds_by=("words",))
     assert_refused(send_unmasked(client, words="zeppelin"), 400, "word_not_in_target_prompt", "words")
     assert client.get("/v1/masks").json()["masks"] == []
 
 
-def test_a_mask_is_needed_where_nothing_is_found_by_words(client: httpx.Client) -> None:
+def test_a_model_without_search_by_words_needs_a_mask(client: httpx.Client) -> None:
     error = assert_refused(send_unmasked(client), 400, "invalid_request", "mask")
-    assert "finds nothing by words" in error["message"]
+    assert "cannot locate things by words" in error["message"]
 
 
 def test_an_opaque_mask_is_distinguished_from_a_transparent_one(client: httpx.Client) -> None:

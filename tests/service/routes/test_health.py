@@ -94,7 +94,7 @@ def test_a_storage_that_hangs_is_named_before_its_own_time_is_over(
     announce()
     with serving(hanging_storage[1]) as client:
         problem = client.get("/readyz").json()
-        assert "no answer in 2.5 s" in problem["detail"]
+        assert "no response within 2.5 s" in problem["detail"]
         assert "storage" in [error["field"] for error in problem["errors"]]
 
 
@@ -103,7 +103,7 @@ def test_a_redis_that_hangs_is_named_before_its_own_time_is_over(settings: Setti
         away = {"redis_url": f"redis://127.0.0.1:{listener.getsockname()[1]}/0", "redis_timeout_s": 600.0}
         with serving(settings.model_copy(update=away)) as client:
             problem = client.get("/readyz").json()
-            assert "no answer in 2.5 s" in problem["detail"]
+            assert "no response within 2.5 s" in problem["detail"]
             assert "redis" in [error["field"] for error in problem["errors"]]
             # Else the end of the front end waits for it.
             listener.close()

@@ -146,8 +146,8 @@ def test_an_edit_takes_the_checkpoints_defaults(lcm: MAGEditPipeline, turbo: MAG
 
 def test_what_inverts_is_refused_with_the_reason(lcm: MAGEditPipeline, room: Room) -> None:
     for config, field, told in (
-        (EditConfig(inversion="direct"), "inversion", "take inversion 'virtual'"),
-        (EditConfig.preset("exact"), "inversion", "'null-text' makes no sense"),
+        (EditConfig(inversion="direct"), "inversion", "use inversion 'virtual'"),
+        (EditConfig.preset("exact"), "inversion", "does not support inversion 'null-text'"),
         (EditConfig(method="diffedit"), "method", "cannot be inverted"),
     ):
         with pytest.raises(UnknownMethod, match=told) as caught:
