@@ -115,9 +115,9 @@ def test_further_results_need_passes_that_are_left(desk: Desk, counts: UsageCoun
         if accepted:
             assert desk.records.create(record, limits=limits).id == record.id
             continue
-        with pytest.raises(QuotaExhausted, match="fewer than the 30"):
+        with pytest.raises(QuotaExhausted, match="fewer are left than the 30"):
             desk.records.create(record, limits=limits)
-    with pytest.raises(QuotaExhausted, match="fewer than the 30"):
+    with pytest.raises(QuotaExhausted, match="fewer are left than the 30"):
         desk.records.create(desk.record(tenant="other", config=several), limits=Limits(unet_passes_per_month=29))
 
 

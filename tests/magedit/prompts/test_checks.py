@@ -20,7 +20,7 @@ def test_too_long_prompts_are_refused_with_both_lengths(tokenize: Tokenize) -> N
     with pytest.raises(PromptTooLong, match="79 tokens, the model accepts 75") as caught:
         check_prompt(tokenize, "red " * 75 + "sofa, a lamp", max_tokens=77, field="source_prompt")
     assert caught.value.field == "source_prompt"
-    assert "the words 'sofa, a lamp'" in caught.value.message
+    assert "The words 'sofa, a lamp'" in caught.value.message
 
 
 def test_a_word_is_named_whole_of_which_a_token_is_beyond_the_limit() -> None:
