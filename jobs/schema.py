@@ -145,7 +145,7 @@ class EditRequest(ResolvedEdit, JobOptions):
         """Whether the words that locate the mask come from the instruction."""
         if self.instruction is None or self.instruction.phrase is None:
             return False
-        return self.find in [(self.instruction.shape(detects=detects),) for detects in (True, False)]
+        return self.find == (self.instruction.shape,)
 
 
 class MaskRequest(MaskPrompt):

@@ -1,7 +1,8 @@
 """Masks found in rooms with known masks: overlap, seconds of clicks, success of edits by instruction.
 
 The rooms are of seeds that nothing was tuned on. A click is the most interior pixel of a thing, as in the evaluation of
-SAM; a box is exact; words are the thing's class, with `left` or `right` where it has a twin.
+SAM; a box is exact; words are the thing's class, with `left` or `right` where it has a twin; phrases are its
+name in full, as instructions say it: `plaid red sofa`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from cli.processes.stack import Stack, free_port
 from magedit.client import Client
 from magedit.demo import checkpoint_path
 from magedit.demo.draw import draw_mask, draw_scene
+from magedit.demo.edits import named_in_full
 from magedit.demo.scene import PILLOW_SLOTS, SIDE_SLOTS, WALL_SLOTS, Scene, Thing, sample_scene
 from magedit.errors import MAGEditError
 from magedit.masks.polygons import box_of, interior, outline
@@ -118,7 +120,7 @@ def main(
     pipe = MAGEditPipeline.from_pretrained(checkpoint_path())
     finders = Finders.of(pipe.backbone, SamSegmenter.beside(checkpoint_path(), segmenter))
     rng = random.Random(f"{seed}/masks")
-    overlaps: dict[str, list[float]] = {name: [] for name in ("click", "box", "words", "left", "right")}
+    overlaps: dict[str, list[float]] = {name: [] for name in ("click", "box", "words", "phrases", "left", "right")}
     seconds: dict[str, list[float]] = {name: [] for name in ("first_click_s", "second_click_s")}
     clicks: list[Click] = []
     sheet: list[Image.Image] = []
@@ -139,9 +141,10 @@ def main(
             overlaps["click"].append(found)
             overlaps["box"].append(overlap(finders, image, true, box=box_of(true)))
             overlaps["words"].append(overlap(finders, image, true, words=thing.kind))
+            overlaps["phrases"].append(overlap(finders, image, true, words=named_in_full(thing)[0]))
             if number < 12:
                 sheet.append(_shown(finders, image, true, points=click))
-                sheet.append(_shown(finders, image, true, words=thing.kind))
+                sheet.append(_shown(finders, image, true, words=named_in_full(thing)[0]))
         crowded, pair = twins(rng)
         for side, thing in zip(("left", "right"), pair, strict=True):
             words = f"{side} {thing.kind}"

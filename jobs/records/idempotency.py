@@ -26,7 +26,7 @@ Where it survives but is late or cut off:
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from redis import Redis
 
@@ -52,6 +52,7 @@ class IdempotencyKeys:
     """The keys of all tenants. Safe to share between threads; raises `QueueUnavailable` while Redis is away."""
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
+        self._redis = redis
         self._lease_ms = int(settings.idempotency_lease_s * 1000)
         self._reserve = redis.register_script(load("idempotency/reserve"))
         self._release = redis.register_script(load("idempotency/release"))
@@ -66,8 +67,7 @@ class IdempotencyKeys:
             KeyInUse: a request with this key and payload is in progress.
             KeyReused: the key belongs to another payload.
         """
-        # The caller's text is hashed, so that Redis keys stay short.
-        name = f"{keys.IDEMPOTENCY}{tenant}:{hashlib.sha256(key.encode()).hexdigest()}"
+        name = _name(tenant, key)
         answer, *rest = self._reserve(keys=[name], args=[fingerprint, job_id, self._lease_ms])
         if answer == b"reused":
             raise KeyReused
@@ -81,3 +81,19 @@ class IdempotencyKeys:
     def release(self, reservation: Reservation) -> None:
         """Free the key unless it is bound or reserved by another request by now. Repeatable."""
         self._release(keys=[reservation.key], args=[reservation.id])
+
+    @redis_errors()
+    def bound(self, tenant: str, key: str, fingerprint: str) -> str | None:
+        """The id of the edit that the tenant's key is bound to; None: to none. Raises KeyReused."""
+        found = cast("list[bytes | None]", self._redis.hmget(_name(tenant, key), "fingerprint", "id", "bound"))
+        theirs, job, is_bound = found
+        if not is_bound or job is None:
+            return None
+        if theirs != fingerprint.encode():
+            raise KeyReused
+        return job.decode()
+
+
+def _name(tenant: str, key: str) -> str:
+    """The Redis key; the caller's text is hashed, so that it stays short."""
+    return f"{keys.IDEMPOTENCY}{tenant}:{hashlib.sha256(key.encode()).hexdigest()}"

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from magedit.instructions.rewriting import prompts_of
 from magedit.instructions.rules import read
-from magedit.masks.phrases import bare
 from magedit.masks.shapes import WORDS_MAX, MaskShape
 
 INSTRUCTION_MAX: Final = 500
@@ -40,10 +39,11 @@ class Instruction(BaseModel):
         default=None, description="Why rules parsed it although a language model is configured."
     )
 
-    def shape(self, *, detects: bool) -> MaskShape:
-        """The mask shape for its phrase; ``detects``: located by a detector, else by the edit model's attention."""
+    @property
+    def shape(self) -> MaskShape:
+        """The mask shape for its phrase."""
         assert self.phrase is not None, "it does not name a place"
-        return MaskShape(words=self.phrase if detects else bare(self.phrase))
+        return MaskShape(words=self.phrase)
 
 
 ReadInstruction = Callable[[str, str | None, Collection[str] | None], Instruction]

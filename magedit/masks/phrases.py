@@ -9,7 +9,7 @@ from typing import Final
 
 from magedit.errors import SeveralFound
 from magedit.prompts.phrases import parse
-from magedit.prompts.tagger import ADJECTIVE
+from magedit.prompts.tagger import NOUN
 
 Box = tuple[float, float, float, float]
 """x, y, width and height in pixels."""
@@ -123,12 +123,10 @@ def told(boxes: Sequence[Box]) -> str:
 
 
 def bare(thing: str) -> str:
-    """A thing without its qualities but with the words that select among several: each further word spreads the edit
-    model's attention, but helps a detector."""
+    """The noun of a thing, without qualities and what follows: `sofa` of `plaid red sofa on the carpet`."""
     read = parse(thing)
-    kept = [
-        word
-        for word, kind in zip(read.words, read.classes, strict=True)
-        if kind != ADJECTIVE or Phrase.read(f"{word} thing").chooses
-    ]
-    return " ".join(kept) or thing
+    unit = next((unit for unit in read.units if unit.is_phrase), None)
+    if unit is None:
+        return thing
+    is_compound = unit.compound and read.classes[unit.end - 2] == NOUN  # a red carpet is a carpet
+    return " ".join(unit.words[-2 if is_compound else -1 :])

@@ -208,7 +208,7 @@ class MAGEditPipeline(Pipeline):
         )
         is_told = not given
         if edit.instruction is not None and is_told:
-            given = [edit.instruction.shape(detects=detector is not None)]
+            given = [edit.instruction.shape]
         shapes = shapes_to_find(given, picture.size)
         finders = Finders.of(self.backbone, segmenter or self._segmenter, detector) if shapes else None
         located = locate(

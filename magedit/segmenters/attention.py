@@ -1,4 +1,4 @@
-"""Masks from the edit model alone: cross-attention for words, self-attention for points and boxes."""
+"""Attention of the edit model: maps of words, and masks by points and boxes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from magedit.backbones.base import AttentionSite, Backbone, frozen, reading
-from magedit.errors import NothingFound
 from magedit.images.masks import Box, crop_to, working_crop
 from magedit.images.transparency import flatten
-from magedit.masks.candidates import SeenThing
-from magedit.masks.phrases import Phrase
-from magedit.masks.polygons import box_of, fill, outline
+from magedit.masks.polygons import fill, outline
 from magedit.masks.shapes import MaskBox, MaskPoints
 
 LEVELS: Final = (0.7, 0.6, 0.5, 0.4)
@@ -27,18 +24,12 @@ LEVELS: Final = (0.7, 0.6, 0.5, 0.4)
 STEPS: Final = 50
 SHARPENINGS: Final = 1
 """Number of times the map is propagated through self-attention (A_self^k A_cross)."""
-THRESHOLD: Final = 0.3
-"""Threshold of the mask as a share of the map's range; tuned with the levels and the sharpening on 24 demo rooms."""
-LEAST: Final = 0.02
-"""Least contrast in attention share between the mask and the rest for a match, 0..1."""
 POINT_LEVELS: Final = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 """As `LEVELS`, for points and boxes."""
 POINT_THRESHOLD: Final = 0.25
-"""As `THRESHOLD`, for points and boxes: tuned on 16 demo rooms."""
+"""Threshold of the mask as a share of the map's range, for points and boxes: tuned on 16 demo rooms."""
 KEPT: Final = 16
 """Number of pictures in the LRU cache of attention."""
-SMALL: Final = 0.15
-"""Parts smaller than this share of the largest one are ignored."""
 
 
 @torch.no_grad()
@@ -53,7 +44,7 @@ def heat(backbone: Backbone, image: Image.Image, words: str) -> Tensor:
     device = backbone.execution_device
     encoded = backbone.tokenize(words)
     tokens = list(encoded.named)
-    latent = backbone.encode_image(crop_to(flatten(image), _square(image.size), backbone.size))
+    latent = backbone.encode_image(crop_to(flatten(image), square(image.size), backbone.size))
     process, conditioning = backbone.process(STEPS), backbone.encode(words)
     cross = backbone.guidance_sites
     side = cross[0].side
@@ -89,50 +80,7 @@ def _share(
     return share
 
 
-def find(
-    backbone: Backbone, image: Image.Image, words: str
-) -> tuple[list[tuple[Image.Image, float]], tuple[SeenThing, ...]]:
-    """The masks (L, 0/255) of the things that ``words`` describe, each with its contrast in the map (0..1), highest
-    first; and all places that match the words.
-
-    Args:
-        backbone: the edit model.
-        image: the picture.
-        words: a thing, with words that select among several (`magedit.masks.phrases`).
-
-    Raises:
-        NothingFound: no place stands out in the attention; names the best contrast.
-        SeveralFound: several places match and the words select one.
-    """
-    phrase = Phrase.read(words)
-    found = heat(backbone, image, phrase.thing)
-    fine = _fine(found, image.size)
-    selected = _above(fine, THRESHOLD)
-    contrast = _contrast(fine, selected)
-    if contrast < LEAST:
-        raise NothingFound(
-            f"no place in the picture matches {phrase.thing!r}: the best attention contrast is {contrast:.3f}, below "
-            f"the threshold {LEAST:g}"
-        )
-    polygons = outline(selected)
-    sizes = [fill(rings, image.size).sum() for rings in polygons]
-    parts = [fill(rings, image.size) for rings, size in zip(polygons, sizes, strict=True) if size >= SMALL * max(sizes)]
-    boxes = [box_of(part) for part in parts]
-    places = phrase.choose(boxes) if phrase.chooses else range(len(parts))
-    chosen = [parts[at] for at in places] if phrase.chooses else [np.any(parts, axis=0)]
-    seen = tuple(
-        SeenThing(box=box, score=round(_score(fine, part), 4), chosen=at in places)
-        for at, (box, part) in enumerate(zip(boxes, parts, strict=True))
-    )
-    masks = [(Image.fromarray(part.astype(np.uint8) * 255), _score(fine, part)) for part in chosen]
-    return masks, seen
-
-
-def _score(share: Tensor, selected: np.ndarray) -> float:
-    return min(1.0, max(0.0, _contrast(share, selected)))
-
-
-def _contrast(share: Tensor, selected: np.ndarray) -> float:
+def contrast(share: Tensor, selected: np.ndarray) -> float:
     inside = torch.from_numpy(selected)
     if inside.all() or not inside.any():
         return 0.0
@@ -170,8 +118,8 @@ class AttentionSegmenter:
         if box is not None:
             meant += _cells_within(box, image.size, side)
         share = found[meant].mean(0) - (found[others].mean(0) if others else 0.0)
-        fine = _fine(share.reshape(side, side), image.size)
-        selected = _above(fine, POINT_THRESHOLD)
+        fine = enlarged(share.reshape(side, side), image.size)
+        selected = above(fine, POINT_THRESHOLD)
         if box is not None:
             x, y, width, height = box
             within = fill([((x, y), (x + width, y), (x + width, y + height), (x, y + height))], image.size)
@@ -183,7 +131,7 @@ class AttentionSegmenter:
         # No part lies under a click: there is only a box, or the map's peak lies beside the click.
         mask = np.any(clicked, axis=0) if clicked else parts[0]
         spread = float(fine.max() - fine.min())
-        score = _contrast(fine, mask) / spread if spread > 0 else 0.0
+        score = contrast(fine, mask) / spread if spread > 0 else 0.0
         return [(Image.fromarray(mask.astype(np.uint8) * 255), min(1.0, max(0.0, score)))]
 
     def _affinity(self, image: Image.Image) -> Tensor:
@@ -202,7 +150,7 @@ def affinity(backbone: Backbone, image: Image.Image) -> Tensor:
     """Pairwise affinity of the positions in the picture's square, (n, n): self-attention at the resolution of the
     guidance layers, both directions added, averaged over heads, layers and noise levels."""
     sites = _self_sites(backbone)
-    latent = backbone.encode_image(crop_to(image, _square(image.size), backbone.size))
+    latent = backbone.encode_image(crop_to(image, square(image.size), backbone.size))
     process, conditioning = backbone.process(STEPS), backbone.encode("")
     generator = torch.Generator("cpu").manual_seed(0)
     total = torch.zeros(sites[0].positions, sites[0].positions)
@@ -222,20 +170,20 @@ def _self_sites(backbone: Backbone) -> list[AttentionSite]:
     return [site for site in backbone.sites if site.kind == "self" and site.side == side]
 
 
-def _square(size: tuple[int, int]) -> Box:
+def square(size: tuple[int, int]) -> Box:
     """The square that encloses a whole picture of ``size``."""
     return working_crop(Image.new("L", size, 255), max(size), 0)
 
 
-def _fine(share: Tensor, size: tuple[int, int]) -> Tensor:
+def enlarged(share: Tensor, size: tuple[int, int]) -> Tensor:
     """A map of the picture's square, resampled to the picture's pixels: (height, width)."""
-    left, top, right, _ = _square(size)
+    left, top, right, _ = square(size)
     extent = right - left
     fine = F.interpolate(share[None, None], (extent, extent), mode="bicubic", align_corners=False)[0, 0]
     return fine[-top : size[1] - top, -left : size[0] - left]
 
 
-def _above(share: Tensor, threshold: float) -> NDArray[np.bool_]:
+def above(share: Tensor, threshold: float) -> NDArray[np.bool_]:
     """The pixels above this share of the map's range."""
     low, high = float(share.min()), float(share.max())
     return np.asarray(share >= low + threshold * (high - low))
@@ -243,7 +191,7 @@ def _above(share: Tensor, threshold: float) -> NDArray[np.bool_]:
 
 def _cell(x: float, y: float, size: tuple[int, int], side: int) -> int:
     """The position of a pixel in maps of ``side``."""
-    left, top, right, _ = _square(size)
+    left, top, right, _ = square(size)
     row, column = (int((at - begin) * side / (right - left)) for at, begin in ((y, top), (x, left)))
     return min(row, side - 1) * side + min(column, side - 1)
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
@@ -15,10 +14,9 @@ from magedit.errors import EmptyMask, NoFinder, NothingFound
 from magedit.images.masks import union
 from magedit.masks.candidates import CANDIDATES_MAX, Candidate, Finder, SeenThing
 from magedit.masks.phrases import Phrase
-from magedit.masks.polygons import box_of, fill, interior, outline
 from magedit.masks.raster import describe, operate
 from magedit.masks.shapes import FindsBy, MaskPrompt
-from magedit.segmenters import attention as by_attention
+from magedit.segmenters import words as by_words
 from magedit.segmenters.attention import AttentionSegmenter
 from magedit.segmenters.detector import Detected, Detector
 from magedit.segmenters.sam import SamSegmenter
@@ -114,8 +112,8 @@ class Finders:
     ) -> tuple[list[tuple[Image.Image, float]], Finder, tuple[SeenThing, ...]]:
         if self.detector is None:
             assert self.backbone is not None
-            coarse, seen = by_attention.find(self.backbone, image, words)
-            return [(self._refined(image, mask), score) for mask, score in coarse], "attention", seen
+            found, seen = by_words.find(self.backbone, image, words, self.segmenter)
+            return found, "attention", seen
         phrase = Phrase.read(words)
         things = self.detector.detect(image, phrase.thing)
         places = phrase.choose([thing.box for thing in things])
@@ -125,18 +123,6 @@ class Finders:
             for at, thing in enumerate(things)
         )
         return [(union(masks), max(things[at].score for at in places))], "detector", seen
-
-    def _refined(self, image: Image.Image, mask: Image.Image) -> Image.Image:
-        """Refine a mask found by attention, which is coarse: segment each connected part by its box and most interior
-        pixel."""
-        if self.segmenter is None:
-            return mask
-        fine = []
-        for rings in outline(np.asarray(mask) > 0):
-            part = fill(rings, mask.size)
-            found = self.segmenter.segment(image, ((*interior(rings), 1),), box_of(part))
-            fine.append(_picture(found[0].mask if found else torch.from_numpy(part)))
-        return union(fine)
 
     def _of_thing(self, image: Image.Image, thing: Detected) -> Image.Image:
         """The mask of a detected thing: segmented within its box, or the box itself without a segmenter."""

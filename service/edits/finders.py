@@ -34,7 +34,7 @@ def _require_known_words(words: str, info: ModelInfo) -> None:
 def instructed_shapes(edit: ResolvedEdit, info: ModelInfo) -> tuple[MaskShape, ...]:
     """The mask shape for an edit without one: the words of its instruction. Raises NoFinder, PromptNotSupported."""
     assert edit.instruction is not None
-    shape = edit.instruction.shape(detects=info.detects)
+    shape = edit.instruction.shape
     assert shape.to_find is not None
     try:
         require_finder(info, shape.to_find)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 from jobs.schema import FieldError, Problem
 from magedit.edits.resolve import Resolution
-from magedit.masks.phrases import bare
 from magedit.masks.shapes import read_prompt
 from magedit.prompts.reading import read_prompts
 from service.backend import Backend
@@ -52,12 +52,31 @@ def submit_search(
         source_result=form.source_result,
         model=form.model,
         deadline_s=form.options.deadline_s,
-        prompt=read_prompt({"words": thing if info.detects else bare(thing)}),
+        prompt=read_prompt({"words": thing}),
     )
-    if keyed is not None:
-        # No caller's key has a line end. With the payload in it, another payload is the edit's own to refuse.
-        keyed = dataclasses.replace(keyed, value=f"{keyed.value}\n{keyed.fingerprint()}")
-    return submit_mask(search, caller=caller, backend=backend, origin=origin, keyed=keyed)
+    return submit_mask(search, caller=caller, backend=backend, origin=origin, keyed=keyed and _of_search(keyed))
+
+
+class Before(NamedTuple):
+    """What an earlier request with the same `Idempotency-Key` and payload came to."""
+
+    is_edit: bool
+    """Whether it made an edit."""
+    mask_id: str | None
+    """The mask that it found, which may be gone."""
+
+
+def found_before(keyed: Keyed, caller: Caller, backend: Backend) -> Before:
+    """What the key stands for. Reads the form's files: not for the event loop. Raises KeyReused."""
+    own = _of_search(keyed)
+    edit = backend.idempotency.bound(caller.tenant, keyed.value, keyed.fingerprint())
+    return Before(edit is not None, backend.idempotency.bound(caller.tenant, own.value, own.fingerprint("mask")))
+
+
+def _of_search(keyed: Keyed) -> Keyed:
+    """The key of the mask: no caller's key has a line end. With the payload in it, another payload is the edit's own to
+    refuse."""
+    return dataclasses.replace(keyed, value=f"{keyed.value}\n{keyed.fingerprint()}")
 
 
 def changed_thing(resolution: Resolution) -> str:

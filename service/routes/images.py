@@ -25,7 +25,7 @@ from service.middleware.bearer_auth import Caller
 from service.middleware.request_id import OriginDep
 from service.openai.answers import Images, events, images_of, problem_of_end
 from service.openai.envelope import SHOULD_RETRY, Envelope, envelope_of
-from service.openai.finding import MASK_ID, submit_search, with_found
+from service.openai.finding import MASK_ID, found_before, submit_search, with_found
 from service.openai.form import PATH, BracketRoute, ImagesForm, ImagesFormDep, require_known_images_fields
 from service.openapi.responses import CHALLENGE, FOREIGN_HOST, RATE_LIMITED, REDIS_AWAY, RETRY_AFTER, TOO_SLOW
 from service.problems.mapping import Known, framework_problem, problem_of
@@ -136,7 +136,12 @@ async def edit_image(
     give_up_at = time.monotonic() + backend.settings.images_wait_s
     form, headers = asked.edit, dict[str, str]()
     # An instruction locates the edit itself, as in `POST /v1/edits`.
-    if not form.has_mask and form.asked.instruction is None:
+    is_missing = not form.has_mask and form.asked.instruction is None
+    before = await upload_limiter.run(found_before, keyed, caller, backend) if is_missing and keyed else None
+    if before is not None and before.is_edit:
+        # It stands by itself: the mask may have expired before it.
+        headers |= {MASK_ID: before.mask_id} if before.mask_id else {}
+    elif is_missing:
         mask, _ = await upload_limiter.run(
             submit_search, form, caller=caller, backend=backend, origin=origin, keyed=keyed
         )

@@ -1,7 +1,8 @@
-"""Tiny real segmenters and detectors."""
+"""Tiny real segmenters and detectors; the shipped checkpoint and a room of its own."""
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,26 @@ from transformers import (
     SwinConfig,
 )
 
+from magedit.demo import checkpoint_path
+from magedit.demo.scene import Scene, sample_scene
+from magedit.pipelines.mag_edit import MAGEditPipeline
 from recipes.presets.segmenter import SEGMENTER_TOY
 from recipes.segmenter import build_segmenter, export_segmenter
+
+
+@pytest.fixture(scope="module")
+def demo() -> MAGEditPipeline:
+    torch.set_num_threads(1)
+    return MAGEditPipeline.from_pretrained(checkpoint_path())
+
+
+@pytest.fixture(scope="module")
+def sofa_room() -> Scene:
+    """A room with a sofa."""
+    rng = random.Random(5)
+    return next(
+        scene for scene in iter(lambda: sample_scene(rng), None) if "sofa" in {each.kind for each in scene.things}
+    )
 
 
 @pytest.fixture(scope="session")

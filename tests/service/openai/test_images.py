@@ -217,16 +217,21 @@ def test_without_a_mask_what_changes_is_looked_for(
     answer = send_unmasked(client, {"Idempotency-Key": "one"})
     assert answer.status_code == 200, answer.text
     found = client.get(f"/v1/masks/{answer.headers['mask-id']}").json()
-    assert found["request"]["words"] == "a carpet"
+    assert found["request"]["words"] == "a green carpet"
     with Image.open(io.BytesIO(masks[0])) as kept:
         assert kept.getbbox() == (10, 10, 30, 20)
-    # Repeated, it is the same mask and the same edit.
-    again = send_unmasked(client, {"Idempotency-Key": "one"})
-    assert again.headers["idempotent-replayed"] == "true"
-    assert [again.headers[name] for name in ("mask-id", "edit-id")] == [
-        answer.headers[name] for name in ("mask-id", "edit-id")
-    ]
-    assert len(client.get("/v1/masks").json()["masks"]) == 1
+    # Repeated, it is the same mask and the same edit, also when the mask is gone.
+    for masks_kept in (1, 0):
+        again = send_unmasked(client, {"Idempotency-Key": "one"})
+        assert again.headers["idempotent-replayed"] == "true"
+        assert again.content == answer.content
+        assert [again.headers[name] for name in ("mask-id", "edit-id")] == [
+            answer.headers[name] for name in ("mask-id", "edit-id")
+        ]
+        assert len(client.get("/v1/masks").json()["masks"]) == masks_kept
+        client.delete(f"/v1/masks/{answer.headers['mask-id']}")
+    reused = send_unmasked(client, {"Idempotency-Key": "one"}, seed="7")
+    assert_refused(reused, 400, "idempotency_key_reused", "Idempotency-Key")
 
 
 def test_an_instruction_stands_for_prompt_and_mask(
@@ -242,17 +247,6 @@ def test_an_instruction_stands_for_prompt_and_mask(
     assert client.get("/v1/masks").json()["masks"] == []
 
 
-def test_a_detector_is_asked_for_the_thing_with_its_qualities(client: httpx.Client, announce: Announce) -> None:
-    announce(finds_by=("words",), detects=True)
-    with ThreadPoolExecutor(1) as pool:
-        waits = pool.submit(send_unmasked, client)
-        wait_until(lambda: waits.done() or bool(client.get("/v1/masks").json()["masks"]))
-        (mask,) = client.get("/v1/masks").json()["masks"]
-        client.put(mask["links"]["cancel"])
-        assert_refused(waits.result(), 400, "not_succeeded")
-    assert mask["request"]["words"] == "a green carpet"
-
-
 def test_a_mask_that_is_not_found_is_told(client: httpx.Client, worker_side: WorkerSide, finding: Any) -> None:
     def nothing(mask_id: str) -> None:
         claim = worker_side.records.claim(mask_id, "worker-1")
@@ -261,7 +255,7 @@ def test_a_mask_that_is_not_found_is_told(client: httpx.Client, worker_side: Wor
 
     finding(nothing)
     error = assert_refused(send_unmasked(client), 400, "nothing_found", "mask")
-    assert "'a carpet' was searched for" in error["message"]
+    assert "'a green carpet' was searched for" in error["message"]
     assert client.get("/v1/edits").json()["edits"] == []
 
 
