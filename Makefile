@@ -58,6 +58,7 @@ check: $(VENV)/.dev  ## Lint, format, types, import rules, spelling, generated f
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m codespell_lib
+	$(BIN)/python -m pytest --quiet --noconftest -p no:cacheprovider tests/test_docstrings.py
 	$(BIN)/python -m service.openapi check
 	$(BIN)/python -m tools.reference check
 	$(BIN)/python -m mkdocs build --quiet --strict --site-dir .cache/site

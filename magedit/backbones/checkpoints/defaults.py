@@ -27,7 +27,7 @@ def check_defaults(defaults: Mapping[str, Any]) -> None:
         try:
             EditConfig(**values)
         except (InvalidEdit, TypeError) as error:
-            raise CheckpointError(f"its edit_defaults (model_index.json) have unknown parameters: {error}") from error
+            raise CheckpointError(f"its edit_defaults (model_index.json) are not valid: {error}") from error
 
 
 __all__ = ["check_defaults"]

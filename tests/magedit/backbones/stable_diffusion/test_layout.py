@@ -104,14 +104,6 @@ def test_more_steps_than_it_was_distilled_at_are_refused(lcm: MAGEditPipeline) -
     assert caught.value.field == "steps"
 
 
-def test_the_guidance_embedding_is_diffusers_own(lcm: MAGEditPipeline) -> None:
-    reference = StableDiffusionPipeline.get_guidance_scale_embedding
-    scales = torch.tensor([1.0, 2.5, 7.5])
-    for width in (WIDTH, WIDTH + 1):
-        wanted = reference(lcm.backbone, scales - 1, embedding_dim=width)
-        assert torch.allclose(guidance_embedding(scales, width), wanted, atol=1e-4)
-
-
 @torch.no_grad()
 def test_the_network_gets_its_guidance_scale_in_whole_and_truncated_passes(lcm: MAGEditPipeline) -> None:
     backbone = lcm.backbone
