@@ -14,10 +14,8 @@ def test_an_instruction_gives_phrase_and_prompts() -> None:
     assert (found.read_by, found.warning) == ("rules", None)
 
 
-def test_attention_locates_the_bare_thing_and_a_detector_the_whole_phrase() -> None:
-    found = read_by_rules("remove the left red sofa", "a red sofa and a lamp")
-    assert found.shape(detects=True).words == "left red sofa"
-    assert found.shape(detects=False).words == "left sofa"
+def test_the_phrase_becomes_the_mask_shape() -> None:
+    assert read_by_rules("remove the left red sofa", "a red sofa and a lamp").shape.words == "left red sofa"
 
 
 def test_errors_of_grammar_and_of_the_prompt_are_passed_on() -> None:
