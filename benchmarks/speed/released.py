@@ -28,6 +28,7 @@ from magedit.methods.base import EditTask
 from magedit.pipelines.inputs import trusted_inputs
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.pipelines.output import Inversion
+from magedit.pipelines.plan import edit_tasks
 from magedit.prompts.checks import check_words
 
 
@@ -126,7 +127,8 @@ def released_edit(
     prompts = (inversion.source_prompt, target_prompt)
     encoded = check_words(*prompts, regions).regions
     inputs = trusted_inputs(image, masks)
-    (task,) = pipe._tasks(inputs, *prompts, encoded, config, inversion, meter, pipe.encode, None, None)
+    denoiser = pipe._denoiser(config, meter)
+    (task,) = edit_tasks(pipe.backbone, denoiser, inputs, *prompts, encoded, config, inversion, encode=pipe.encode)
     schedule, sides = task.denoiser.process, {layer.name: layer.side for layer in task.guidance_sites}
     source = latent = task.inverted.latents[0]
     with frozen(pipe.unet), plain(pipe.unet) as maps, meter.stage(Stage.EDIT, config.steps):

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from functools import cache
-from typing import Any, Literal, NamedTuple
-
-from pydantic import ValidationError
 
 from magedit.config import PRESETS, EditConfig, Region
 from magedit.config.loras import check_loras
-from magedit.config.parameters import invalid_parameter
 from magedit.config.sampling import SKIPPED
 from magedit.edits.asked import OPEN, AskedEdit
 from magedit.edits.checkpoint import Checkpoint
-from magedit.edits.resolved import ResolvedEdit
+from magedit.edits.instructed import unread, with_prompts
+from magedit.edits.resolution import Limits, Parameter, Resolution
 from magedit.errors import InvalidEdit, InvalidParameter, NotTogether, RegionMismatch, UnknownMethod
-from magedit.instructions.reading import INSTRUCTION_MAX, Instruction, ReadInstruction, read_by_rules
+from magedit.instructions.reading import ReadInstruction, read_by_rules
 from magedit.inversion.registry import INVERSIONS
-from magedit.measures.meter import planned
-from magedit.measures.passes import Passes
 from magedit.measures.report import EditWarning
 from magedit.methods.compatibility import (
     CHOSEN,
@@ -35,90 +30,9 @@ from magedit.methods.compatibility import (
 from magedit.methods.registry import METHODS
 from magedit.prompts.alignment import find_word
 from magedit.prompts.checks import check_prompt, check_words, unknown_words
-from magedit.prompts.kinds import EditKind, with_kind
+from magedit.prompts.kinds import with_kind
 from magedit.prompts.reading import read_prompts
 from magedit.prompts.weights import plain_prompts
-
-Origin = Literal["given", "preset", "kind", "method", "checkpoint", "default"]
-"""Sources of a parameter's value."""
-
-
-class Parameter(NamedTuple):
-    """The value of a parameter and its source."""
-
-    value: Any
-    origin: Origin
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Upper limits of one edit."""
-
-    results: int
-    regions: int
-
-    def check_regions(self, masks: int) -> None:
-        """Raises RegionMismatch if there are more ``masks`` than one edit accepts."""
-        if masks > self.regions:
-            raise RegionMismatch(
-                f"{masks} masks; at most {self.regions} regions are accepted in one edit", field="mask"
-            )
-
-
-@dataclass(kw_only=True)
-class Resolution:
-    """The outcome of resolving a request, valid or not.
-
-    ``tokens`` counts each prompt's tokens, without start and end; ``unknown`` lists its words outside the checkpoint's
-    closed vocabulary. ``parameters`` are those that the (first) method reads. ``problems`` are the reasons to reject
-    the request, in the order found.
-    """
-
-    kind: EditKind
-    source_prompt: str
-    target_prompt: str
-    configs: tuple[EditConfig, ...]
-    regions: tuple[Region, ...]
-    instruction: Instruction | None = None
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
-    warnings: tuple[EditWarning, ...] = ()
-    tokens: dict[str, int] = field(default_factory=dict)
-    unknown: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    problems: list[InvalidEdit] = field(default_factory=list)
-    is_comparison: bool = False
-
-    @property
-    def is_guided(self) -> bool:
-        """Whether any result is guided, so that words matter."""
-        return any(config.is_guided for config in self.configs)
-
-    @property
-    def passes(self) -> Passes:
-        """The planned cost of all results, each method with its own inversion."""
-        stages = [stage for config in self.configs for stage in planned(config, inverted=False).values()]
-        return sum(stages, Passes())
-
-    def edit(self) -> ResolvedEdit:
-        """The resolved edit.
-
-        Raises:
-            InvalidEdit: the first of the problems, if there are any.
-        """
-        if self.problems:
-            raise self.problems[0]
-        try:
-            return ResolvedEdit(
-                source_prompt=self.source_prompt,
-                target_prompt=self.target_prompt,
-                instruction=self.instruction,
-                regions=self.regions,
-                warnings=self.warnings,
-                kind=self.kind,
-                config=self.configs[0],
-                compare=self.configs if self.is_comparison else (),
-            )
-        except ValidationError as error:
-            raise invalid_parameter(error) from error
 
 
 def resolve(
@@ -155,7 +69,7 @@ def resolve(
         configs = _configs(asked, checkpoint)
     instruction = None
     with _noting(problems):
-        asked, instruction = _instructed(asked, configs, checkpoint, masks, read)
+        asked, instruction = with_prompts(asked, configs, checkpoint, masks, read)
     target = asked.target_prompt or ""
     found = Resolution(
         kind="attribute",
@@ -188,7 +102,7 @@ def resolve(
     with _noting(problems):
         words = check_words(found.source_prompt, target, found.regions, needs_words=found.is_guided)
         found.regions = words.regions
-        found.warnings = (*weights, *_unread(instruction), *found.warnings, *words.warnings)
+        found.warnings = (*weights, *unread(instruction), *found.warnings, *words.warnings)
     for name in ("equalizer", "cross_replace_words"):
         for word in getattr(asked.config, name):
             with _noting(problems):
@@ -218,69 +132,6 @@ def _without_weights(asked: AskedEdit) -> tuple[AskedEdit, tuple[EditWarning, ..
     source = None if asked.source_prompt is None else plain.source
     target = None if asked.target_prompt is None else plain.target
     return replace(asked, source_prompt=source, target_prompt=target, config=config), plain.warnings
-
-
-def _instructed(
-    asked: AskedEdit,
-    configs: Sequence[EditConfig],
-    checkpoint: Checkpoint,
-    masks: int | None,
-    read: ReadInstruction,
-) -> tuple[AskedEdit, Instruction | None]:
-    """The request with missing prompts derived from its instruction.
-
-    Raises:
-        InvalidEdit: there is neither an instruction nor a target prompt, or the instruction cannot be carried out.
-    """
-    if asked.instruction is None:
-        if asked.target_prompt is None:
-            raise InvalidParameter(
-                "say what the image shows after the edit, or give an `instruction`", field="target_prompt"
-            )
-        return asked, None
-    if len(asked.instruction) > INSTRUCTION_MAX:
-        raise InvalidParameter(
-            f"it has {len(asked.instruction)} characters; at most {INSTRUCTION_MAX} are read", field="instruction"
-        )
-    if any(METHODS[config.method].own_checkpoint for config in configs):
-        found = _taken_whole(asked.instruction, masks, read)
-        return replace(asked, target_prompt=asked.target_prompt or asked.instruction), found
-    found = read(asked.instruction, asked.source_prompt, checkpoint.vocabulary)
-    _require_place(found, masks)
-    source = asked.source_prompt or found.source_prompt
-    return replace(asked, source_prompt=source, target_prompt=asked.target_prompt or found.target_prompt), found
-
-
-def _taken_whole(text: str, masks: int | None, read: ReadInstruction) -> Instruction:
-    """The instruction for a checkpoint in InstructPix2Pix layout, which takes it as its prompt; parsed only to locate
-    the edit when there is no mask."""
-    phrase = None
-    if masks == 0:
-        found = read(text, None, None)
-        _require_place(found, masks)
-        phrase = found.phrase
-    return Instruction(
-        text=text, phrase=phrase, source_prompt="", target_prompt=text, read_by="checkpoint", seconds=0.0
-    )
-
-
-def _require_place(found: Instruction, masks: int | None) -> None:
-    """Raises InvalidParameter if there is no mask and the instruction names no place."""
-    if masks == 0 and found.phrase is None:
-        raise InvalidParameter(
-            f"{found.text!r} does not say where in the picture: give a mask, or name a thing ('add a hat to the dog')",
-            field="mask",
-        )
-
-
-def _unread(instruction: Instruction | None) -> Iterator[EditWarning]:
-    """The warning that rules, not the language model, parsed the instruction."""
-    if instruction is not None and instruction.warning is not None:
-        yield EditWarning(
-            code="read_by_rules",
-            message=f"{instruction.warning}; the instruction was parsed by rules instead",
-            field="instruction",
-        )
 
 
 def _configs(asked: AskedEdit, checkpoint: Checkpoint) -> tuple[EditConfig, ...]:

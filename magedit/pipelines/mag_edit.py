@@ -9,7 +9,6 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -18,21 +17,18 @@ from magedit.backbones.base import Backbone, Conditioning, frozen
 from magedit.backbones.checkpoints.inspect import CheckpointInfo
 from magedit.backbones.denoiser import Denoiser
 from magedit.backbones.registry import load_backbone
-from magedit.config import STRENGTH_POWER, EditConfig, Region, SamplingParameters
+from magedit.config import EditConfig, Region, SamplingParameters
 from magedit.config.loras import find_loras, names_in
 from magedit.edits.checkpoint import Checkpoint
 from magedit.errors import NotTogether
-from magedit.guidance.constraints import resample_mask
-from magedit.images import masks as pixels
 from magedit.images.inputs import Picture, as_image
-from magedit.images.transparency import flatten, restore
+from magedit.images.transparency import flatten
 from magedit.inversion.base import InversionTask, Inverted
 from magedit.inversion.registry import INVERSIONS
 from magedit.masks.finding import locate
 from magedit.masks.shapes import read_prompt
 from magedit.measures.meter import Meter, OnProgress, expected_work
-from magedit.measures.report import EditMeasures, OnPreview, OnTrace, Reconstruction, ResultMeasures, Stage
-from magedit.methods.base import EditTask
+from magedit.measures.report import OnPreview, OnTrace, Stage
 from magedit.methods.compatibility import check_suited, check_together, with_defaults
 from magedit.methods.registry import METHODS
 from magedit.pipelines.base import Pipeline
@@ -49,22 +45,18 @@ from magedit.pipelines.inputs import (
     trusted_inputs,
 )
 from magedit.pipelines.output import Inversion, MAGEditOutput
-from magedit.pipelines.plan import (
-    blend_tokens,
-    changeable,
-    edit_values,
-    injection_between,
-    latent_strength,
-    result_measures,
-    word_targets,
-)
+from magedit.pipelines.plan import edit_tasks
 from magedit.pipelines.preview import Previews
 from magedit.pipelines.progress import shown
+from magedit.pipelines.results import finish
 from magedit.prompts.alignment import Encoded
 from magedit.prompts.weights import PromptSyntax
 from magedit.segmenters.detector import Detector
 from magedit.segmenters.finder import Finders, FoundMasks
 from magedit.segmenters.sam import SamSegmenter
+
+OnStepEnd = Callable[[Any, int, int, dict[str, Any]], dict[str, Any]]
+"""A callback of diffusers' convention: pipeline, step, time step, tensors that it may change."""
 
 
 class MAGEditPipeline(Pipeline):
@@ -155,7 +147,7 @@ class MAGEditPipeline(Pipeline):
         on_progress: OnProgress | None = None,
         on_inverted: Callable[[Inversion], None] | None = None,
         on_preview: OnPreview | None = None,
-        callback_on_step_end: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None = None,
+        callback_on_step_end: OnStepEnd | None = None,
     ) -> MAGEditOutput:
         """Edit ``image`` inside ``masks`` so that it shows ``target_prompt`` instead of ``source_prompt``.
 
@@ -317,10 +309,9 @@ class MAGEditPipeline(Pipeline):
         on_trace: OnTrace | None = None,
         generator: torch.Generator | None = None,
         output_type: str = "pil",
-        callback: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None = None,
+        callback: OnStepEnd | None = None,
     ) -> MAGEditOutput:
-        original, image, union = inputs.original, inputs.image, inputs.union
-        backbone = self.backbone
+        image, backbone = inputs.image, self.backbone
         reused, encode = inversion is not None, cache(partial(backbone.encode, clip_skip=config.clip_skip))
         crop = inputs.crop(backbone.size, config.crop_context)
         with shown(self._bar, on_progress) as report:
@@ -333,65 +324,30 @@ class MAGEditPipeline(Pipeline):
                 else:
                     inversion.require_fit(crop.box, image.size, source_prompt, config)
                     inversion = inversion.to(backbone.execution_device)
-                both = (source_prompt, target_prompt)
-                tasks = self._tasks(inputs, *both, regions, config, inversion, meter, encode, generator, callback)
+                tasks = edit_tasks(
+                    backbone,
+                    self._denoiser(config, meter),
+                    inputs,
+                    source_prompt,
+                    target_prompt,
+                    regions,
+                    config,
+                    inversion,
+                    encode=encode,
+                    generator=generator,
+                    on_step=partial(self._call_back, callback) if callback is not None else None,
+                )
                 if on_preview is not None:
-                    previews = Previews(
-                        self.latent_colours, on_preview, image, union, crop.box, interval_s=self.preview_interval_s
-                    )
+                    shown_in, interval_s = (image, inputs.union, crop.box), self.preview_interval_s
+                    previews = Previews(self.latent_colours, on_preview, *shown_in, interval_s=interval_s)
                     tasks = [previews.watch(task, number) for number, task in enumerate(tasks)]
                 if on_trace is not None:
                     tasks = [replace(task, on_trace=partial(on_trace, number)) for number, task in enumerate(tasks)]
                 edited = METHODS[config.method].load()(tasks)
-            margin = pixels.paste_margin_px(crop.box, config.paste_margin) if inputs.strength is None else 0
-            pictures: list[Image.Image] = []
-            own: list[ResultMeasures] = []
-            reproduced, reconstruction = None, None
-            with meter.stage(Stage.DECODE, len(edited)):
-                if output_type != "latent":
-                    reproduced, reconstruction = self._reconstruct(crop, inversion, edited[0].source)
-                for variant, each in zip(config.variants, edited, strict=True):
-                    difference, untouched, inside, flagged = 0, None, None, None
-                    if output_type != "latent":
-                        picture = backbone.decode(each.latent)
-                        flagged = backbone.is_objectionable(picture)
-                        if reproduced is not None:
-                            inside = pixels.inside_difference(reproduced, picture, crop.mask)
-                        changing = changeable(union, each.mask, crop.box)
-                        pasted = pixels.paste_back(image, picture, changing, crop.box, margin, inputs.strength)
-                        difference = pixels.outside_difference(image, pasted, union, margin)
-                        pictures.append(restore(pasted, original))
-                        untouched = pixels.outside_sha256(pictures[-1], union, margin)
-                    own.append(result_measures(variant, each, difference, untouched, inside, flagged))
-                    meter.stepped()
+            made = (inversion, edited, regions, config, meter)
+            output = finish(backbone, inputs, crop, *made, reused=reused, output_type=output_type)
         self.backbone.release()
-        flags = [bool(each.nsfw_content_detected) for each in own]
-        checked = own[0].nsfw_content_detected is not None
-        return MAGEditOutput(
-            images=torch.cat([each.latent for each in edited]) if output_type == "latent" else pictures,
-            measures=EditMeasures(
-                before=own[0].before,
-                after=own[0].after,
-                words=tuple(region.words for region in regions),
-                unet_forward=meter.forward,
-                unet_truncated_forward=meter.truncated,
-                unet_backward=meter.backward,
-                stage_seconds={name: round(seconds, 4) for name, seconds in meter.seconds.items()},
-                crop=crop.box,
-                paste_margin_px=margin,
-                outside_difference=max(each.outside_difference for each in own),
-                inversion_reused=reused,
-                reconstruction=reconstruction,
-                nsfw_content_detected=any(flags) if checked else None,
-                results=tuple(own),
-                trace=edited[0].trace,
-            ),
-            inversion=inversion,
-            edited=edited,
-            attention=edited[0].attention,
-            attention_steps=edited[0].attention_steps,
-            nsfw_content_detected=flags if checked else None,
-        )
+        return output
 
     # --- steps of a call ---
 
@@ -423,90 +379,13 @@ class MAGEditPipeline(Pipeline):
             inverted = Inverted((latent,), (empty,) * config.steps, exact=True)
         return Inversion(inverted, crop.box, inputs.image.size, source_prompt, config)
 
-    def _tasks(
-        self,
-        inputs: Inputs,
-        source_prompt: str,
-        target_prompt: str,
-        regions: Sequence[Region],
-        config: EditConfig,
-        inversion: Inversion,
-        meter: Meter,
-        encode: Callable[[str], Conditioning],
-        generator: torch.Generator | None,
-        callback: Callable[[Any, int, int, dict[str, Any]], dict[str, Any]] | None,
-    ) -> list[EditTask]:
-        """The task of each of the edit's results; shared parts are made once."""
-        backbone = self.backbone
-        sites, read, device = backbone.sites, backbone.guidance_sites, backbone.execution_device
-        source, target = self.backbone.tokenize(source_prompt), self.backbone.tokenize(target_prompt)
-        crops = [pixels.crop_to(mask, inversion.box, self.backbone.size) for mask in inputs.masks]
-        region_masks = [torch.tensor(np.asarray(crop) > 0, dtype=torch.float32, device=device) for crop in crops]
-        mask = resample_mask(torch.stack(region_masks).amax(0), backbone.latent_side, config.mask_resampling)
-        words = word_targets(target_prompt, target, regions, region_masks, read, config)
-
-        def on_step(step: int, timestep: float, latent: Tensor) -> Tensor:
-            assert callback is not None
-            changed: Tensor = callback(self, step, round(timestep), {"latents": latent}).get("latents", latent)
-            return changed
-
-        prompt = encode(target_prompt)
-        step_size, config = self._step_size(config)
-        denoiser = self._denoiser(config, meter)
-        guided = prompt.guided(config.guidance_scale)
-        negative = encode(config.negative_prompt) if config.negative_prompt else None
-        blended = blend_tokens(source_prompt, source, target, words)
-        values = edit_values(inversion.inverted, source, target, prompt.hidden_states, config)
-        strength = latent_strength(inputs.strength, inversion.box, backbone.size, mask)
-        blend_mask = torch.nn.functional.max_pool2d(mask[None], 3, stride=1, padding=1)[0]
-        both = (source_prompt, source), (target_prompt, target)
-        return [
-            EditTask(
-                denoiser=denoiser,
-                inverted=inversion.inverted,
-                config=each,
-                source=encode(source_prompt),
-                target=guided,
-                negative=negative,
-                injection=injection_between(backbone, *both, sites, words, each),
-                guidance_sites=read,
-                words=words,
-                blend_tokens=blended,
-                sites=sites,
-                values=values,
-                regions=len(regions),
-                mask=mask,
-                strength=strength,
-                blend_mask=blend_mask,
-                step_size=step_size * each.strength**STRENGTH_POWER,
-                generator=generator or torch.Generator("cpu").manual_seed(each.seed),
-                renoised=generator is not None or each.seed != 0,
-                on_step=on_step if callback is not None else None,
-            )
-            for each in config.variants
-        ]
-
-    def _step_size(self, config: EditConfig) -> tuple[float, EditConfig]:
-        """The step size of guidance at full strength, and the configuration with `both` weighed for this checkpoint."""
-        own = self.backbone.step_sizes
-        if config.constraint == "both":
-            config = replace(config, spatial_weight=config.spatial_weight * own.spatial / own.token)
-        return own.step_size(config), config
+    def _call_back(self, callback: OnStepEnd, step: int, timestep: float, latent: Tensor) -> Tensor:
+        """The latent as diffusers' callback leaves it."""
+        changed: Tensor = callback(self, step, round(timestep), {"latents": latent}).get("latents", latent)
+        return changed
 
     def _denoiser(self, config: SamplingParameters, meter: Meter) -> Denoiser:
         return Denoiser(self.backbone, self.backbone.process(config.steps), meter, self.batch_results)
-
-    def _reconstruct(
-        self, crop: WorkingCrop, inversion: Inversion, source: Tensor
-    ) -> tuple[Image.Image, Reconstruction | None]:
-        """The unedited crop as reconstructed by the model, with its error; ``source`` is the source branch's z_0."""
-        latent = inversion.inverted.latents[-1]
-        through_vae = self.backbone.decode(latent)
-        vae = pixels.psnr_inside(crop.image, through_vae, crop.mask)
-        if source.shape != latent.shape or torch.equal(source, latent):
-            return through_vae, Reconstruction(vae=vae, inversion=vae)
-        inverted = pixels.psnr_inside(crop.image, self.backbone.decode(source), crop.mask)
-        return through_vae, Reconstruction(vae=vae, inversion=inverted)
 
 
 __all__ = ["Inversion", "MAGEditOutput", "MAGEditPipeline"]

@@ -1,24 +1,93 @@
-"""Translation of a request into tensors, and of its steps into measures."""
+"""From a checked request to the tasks of its results: masks, words, injection, step size."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
-from PIL import Image, ImageChops
+from PIL import Image
 from torch import Tensor
 
-from magedit.backbones.base import AttentionSite, Backbone
-from magedit.config import EditConfig, MaskParameters, Region, StyleParameters
+from magedit.backbones.base import AttentionSite, Backbone, Conditioning
+from magedit.backbones.denoiser import Denoiser
+from magedit.config import STRENGTH_POWER, EditConfig, MaskParameters, Region, StyleParameters
+from magedit.edits.checkpoint import StepSizes
 from magedit.guidance.constraints import WordTarget, resample_mask
 from magedit.images.masks import Box, crop_to
 from magedit.inversion.base import Inverted
-from magedit.measures.report import Ratios, ResultMeasures
-from magedit.methods.base import EditedLatent
+from magedit.methods.base import EditTask, OnStep
 from magedit.methods.injection import FeatureInjection, Injection
+from magedit.pipelines.inputs import Inputs
+from magedit.pipelines.output import Inversion
 from magedit.prompts.alignment import Encoded, align_tokens, counterparts, token_indices
 from magedit.prompts.tagger import names_nothing
+
+
+def edit_tasks(
+    backbone: Backbone,
+    denoiser: Denoiser,
+    inputs: Inputs,
+    source_prompt: str,
+    target_prompt: str,
+    regions: Sequence[Region],
+    config: EditConfig,
+    inversion: Inversion,
+    *,
+    encode: Callable[[str], Conditioning],
+    generator: torch.Generator | None = None,
+    on_step: OnStep | None = None,
+) -> list[EditTask]:
+    """The task of each of the edit's results; shared parts are made once."""
+    sites, read, device = backbone.sites, backbone.guidance_sites, backbone.execution_device
+    source, target = backbone.tokenize(source_prompt), backbone.tokenize(target_prompt)
+    crops = [crop_to(mask, inversion.box, backbone.size) for mask in inputs.masks]
+    region_masks = [torch.tensor(np.asarray(crop) > 0, dtype=torch.float32, device=device) for crop in crops]
+    mask = resample_mask(torch.stack(region_masks).amax(0), backbone.latent_side, config.mask_resampling)
+    words = word_targets(target_prompt, target, regions, region_masks, read, config)
+
+    prompt = encode(target_prompt)
+    step_size, config = _step_size(backbone.step_sizes, config)
+    guided = prompt.guided(config.guidance_scale)
+    negative = encode(config.negative_prompt) if config.negative_prompt else None
+    blended = blend_tokens(source_prompt, source, target, words)
+    values = edit_values(inversion.inverted, source, target, prompt.hidden_states, config)
+    strength = latent_strength(inputs.strength, inversion.box, backbone.size, mask)
+    blend_mask = torch.nn.functional.max_pool2d(mask[None], 3, stride=1, padding=1)[0]
+    both = (source_prompt, source), (target_prompt, target)
+    return [
+        EditTask(
+            denoiser=denoiser,
+            inverted=inversion.inverted,
+            config=each,
+            source=encode(source_prompt),
+            target=guided,
+            negative=negative,
+            injection=injection_between(backbone, *both, sites, words, each),
+            guidance_sites=read,
+            words=words,
+            blend_tokens=blended,
+            sites=sites,
+            values=values,
+            regions=len(regions),
+            mask=mask,
+            strength=strength,
+            blend_mask=blend_mask,
+            step_size=step_size * each.strength**STRENGTH_POWER,
+            generator=generator or torch.Generator("cpu").manual_seed(each.seed),
+            renoised=generator is not None or each.seed != 0,
+            on_step=on_step,
+        )
+        for each in config.variants
+    ]
+
+
+def _step_size(own: StepSizes, config: EditConfig) -> tuple[float, EditConfig]:
+    """The step size of guidance at full strength, and the configuration with `both` weighed for this checkpoint."""
+    if config.constraint == "both":
+        config = replace(config, spatial_weight=config.spatial_weight * own.spatial / own.token)
+    return own.step_size(config), config
 
 
 def word_targets(
@@ -123,50 +192,3 @@ def latent_strength(strength: Image.Image | None, box: Box, size: int, mask: Ten
     height, width = mask.shape
     levels, selected = torch.nn.functional.adaptive_avg_pool2d(torch.stack([levels, levels.sign()]), (height, width))
     return torch.where(selected > 0, levels / selected, 1.0)
-
-
-def changeable(union: Image.Image, found: Tensor | None, box: Box) -> Image.Image:
-    """The mask inside which the result may differ: the given ones' ``union``, cut to what a method ``found``, (h, w)
-    at latent resolution of the working crop ``box``."""
-    if found is None:
-        return union
-    cells = Image.fromarray((found.cpu().numpy() * 255).astype("uint8"), mode="L")
-    side = box[2] - box[0]
-    whole = Image.new("L", union.size)
-    whole.paste(cells.resize((side, side), Image.Resampling.NEAREST), box[:2])
-    cut = ImageChops.darker(union, whole)
-    return cut if cut.getbbox() else union
-
-
-def result_measures(
-    config: EditConfig,
-    edited: EditedLatent,
-    outside_difference: int,
-    outside_sha256: str | None,
-    inside_difference: float | None,
-    flagged: bool | None,
-) -> ResultMeasures:
-    """The report of one result, edited under ``config``."""
-    return ResultMeasures(
-        method=config.method,
-        seed=config.seed,
-        strength=config.strength,
-        before=mean_ratios([step.before for step in edited.trace]),
-        after=mean_ratios([step.after for step in edited.trace]),
-        updates=sum(step.iterations for step in edited.trace),
-        outside_difference=outside_difference,
-        outside_sha256=outside_sha256,
-        inside_difference=inside_difference,
-        nsfw_content_detected=flagged,
-    )
-
-
-def mean_ratios(steps: Sequence[Sequence[Ratios]]) -> tuple[Ratios, ...]:
-    """Per region, the mean over steps."""
-    return tuple(
-        Ratios(
-            token=sum(r.token for r in region) / len(region),
-            spatial=sum(r.spatial for r in region) / len(region),
-        )
-        for region in zip(*steps, strict=True)
-    )

@@ -10,7 +10,8 @@ from PIL import Image
 from jobs.models import ModelInfo
 from jobs.schema import EditRequest, check_options
 from jobs.settings import Settings
-from magedit.edits.resolve import Limits, Resolution, resolve
+from magedit.edits.resolution import Limits, Resolution
+from magedit.edits.resolve import resolve
 from magedit.instructions.reading import ReadInstruction, read_by_rules
 from magedit.masks.shapes import under
 from magedit.prompts.alignment import Tokenize

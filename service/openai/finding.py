@@ -6,7 +6,7 @@ import dataclasses
 from typing import NamedTuple
 
 from jobs.schema import FieldError, Problem
-from magedit.edits.resolve import Resolution
+from magedit.edits.resolution import Resolution
 from magedit.masks.shapes import read_prompt
 from magedit.prompts.reading import read_prompts
 from service.backend import Backend

@@ -14,7 +14,8 @@ from starlette.datastructures import FormData
 from jobs import errors as job
 from jobs.models import ModelInfo
 from magedit.edits.asked import AskedModel, asked
-from magedit.edits.resolve import Origin, Resolution, resolve
+from magedit.edits.resolution import Origin, Resolution
+from magedit.edits.resolve import resolve
 from magedit.errors import InvalidEdit
 from magedit.instructions.reading import Instruction
 from magedit.measures.report import EditWarning

@@ -9,7 +9,8 @@ import pytest
 from magedit.config import PRESETS, EditConfig
 from magedit.edits.asked import OPEN, read_asked
 from magedit.edits.checkpoint import StepSizes
-from magedit.edits.resolve import Limits, Resolution, resolve
+from magedit.edits.resolution import Limits, Resolution
+from magedit.edits.resolve import resolve
 from magedit.errors import (
     InstructionNotUnderstood,
     InvalidEdit,

@@ -11,7 +11,7 @@ from PIL import Image
 from magedit.config import EditConfig
 from magedit.errors import EmptyMask
 from magedit.pipelines.mag_edit import MAGEditPipeline
-from magedit.pipelines.plan import changeable
+from magedit.pipelines.results import changeable
 from tests.magedit.conftest import Room
 from tests.magedit.methods.conftest import Trained, cells, clean_of, latent_of
 

@@ -1,4 +1,4 @@
-"""Words as targets, means."""
+"""Words as targets, and what LocalBlend unites."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import torch
 
 from magedit.backbones.base import AttentionSite
 from magedit.config import EditConfig, Region
-from magedit.measures.report import Ratios
 from magedit.pipelines.mag_edit import MAGEditPipeline
-from magedit.pipelines.plan import blend_tokens, mean_ratios, word_targets
+from magedit.pipelines.plan import blend_tokens, word_targets
 
 
 def test_each_word_of_each_region_is_a_target_with_its_regions_mask(pipe: MAGEditPipeline) -> None:
@@ -57,14 +56,3 @@ def test_local_blend_unites_the_original_and_the_new_word(
         for prompt, tokens in zip((source, target), found, strict=True)
     ]
     assert named == [original, new]
-
-
-def test_means_are_per_region() -> None:
-    steps = [
-        (Ratios(token=0.0, spatial=0.2), Ratios(token=1.0, spatial=1.0)),
-        (Ratios(token=0.5, spatial=0.4), Ratios(token=1.0, spatial=0.0)),
-    ]
-    first, second = mean_ratios(steps)
-    assert (first.token, second.spatial) == (0.25, 0.5)
-    assert first.spatial == pytest.approx(0.3)
-    assert mean_ratios([]) == ()

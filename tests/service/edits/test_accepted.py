@@ -18,7 +18,8 @@ from jobs.records.encoding import decode, encode
 from jobs.schema import EditRequest, JobRecord
 from magedit.config import NEGATIVE_PROMPT_MAX, WORD_MAX, WORDS_MAX
 from magedit.edits.asked import read_asked
-from magedit.edits.resolve import Limits, resolve
+from magedit.edits.resolution import Limits
+from magedit.edits.resolve import resolve
 from magedit.errors import InvalidEdit
 from magedit.inversion.registry import INVERSIONS
 from magedit.methods.registry import METHODS
