@@ -191,10 +191,11 @@ def edit(
         out.parent.mkdir(parents=True, exist_ok=True)
         if server is None:
             # torch and all that needs it are imported here, for local edits only.
-            from cli.local_edit import LocalEditor
+            from cli.local_edit import LocalEditor, require_known_words
 
             given = {"checkpoint": checkpoint, "device": device}
             settings = read_settings(**{name: value for name, value in given.items() if value is not None})
+            require_known_words(settings, request)
             editor = LocalEditor(settings, console)
             assert picture is not None  # --source-edit goes only with --server
             done = editor.edit(

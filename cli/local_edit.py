@@ -6,7 +6,7 @@ Loads torch: import it only to edit.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from diffusers.utils import logging as diffusers_logging
@@ -25,6 +25,7 @@ from jobs.storage import ObjectStore, image_key, mask_key
 from magedit.client import Edit, Problem, ServiceError
 from magedit.config import MaskMode
 from magedit.config.parameters import invalid_parameter
+from magedit.demo import checkpoint_path
 from magedit.edits.asked import read_asked
 from magedit.edits.resolve import resolve
 from magedit.errors import CheckpointError, MAGEditError
@@ -32,6 +33,7 @@ from magedit.instructions.reading import read_by_rules
 from magedit.masks.shapes import one_per_region, read_shapes
 from magedit.measures.report import Preview, Progress
 from magedit.prompts.alignment import from_tokenizers
+from magedit.prompts.checks import check_vocabulary
 from service.backend import language_model_of
 from service.edits.finders import instructed_shapes
 from service.edits.views import edit_view
@@ -39,7 +41,7 @@ from service.errors import RequestError
 from service.images.inputs import read_inputs
 from service.images.png import write_png
 from service.problems.mapping import problem_of
-from worker.models.served_model import ServedModel, load
+from worker.models.served_model import ServedModel, load, vocabulary
 from worker.problems import problem_of as failure_of
 from worker.progress import Reporter
 from worker.tasks import edit as work
@@ -172,12 +174,29 @@ class LocalEditor:
         return claim.model_copy(update=done)
 
 
+def require_known_words(settings: Settings, fields: Mapping[str, Any]) -> None:
+    """Check the prompts of an edit against a closed vocabulary, which costs nothing before the checkpoint is loaded.
+
+    Raises:
+        ServiceError: as `LocalEditor.edit`.
+    """
+    if settings.embedding_dir is not None or fields.get("prompt_syntax") not in (None, "plain"):
+        return  # the words are known once it is loaded
+    words = vocabulary(settings.checkpoint or str(checkpoint_path()))
+    prompts = {name: fields.get(name) for name in ("source_prompt", "target_prompt")}
+    try:
+        if fields.get("instruction") and not settings.instruction_url:
+            found = read_by_rules(fields["instruction"], prompts["source_prompt"], words)
+            prompts = {name: prompt or getattr(found, name) for name, prompt in prompts.items()}
+        for name, prompt in prompts.items():
+            check_vocabulary(prompt or "", words, field=name)
+    except MAGEditError as error:
+        raise refused(problem_of(error)) from error
+
+
 def load_checkpoint(settings: Settings) -> ServedModel:
     """The settings' checkpoint, loaded as a worker loads it. Raises ModelUnavailable."""
-    # The bar that counts is the edit's, and what these libraries lack or deprecate is not the caller's concern.
-    for each in (diffusers_logging, transformers_logging):
-        each.disable_progress_bar()
-        each.set_verbosity_error()
+    silence()
     name = settings.checkpoint or "demo"
     try:
         return load(settings)
@@ -189,6 +208,14 @@ def load_checkpoint(settings: Settings) -> ServedModel:
         raise ModelUnavailable(
             f"{name!r} cannot be used on the device {settings.device!r}: {_first_line(error)}"
         ) from error
+
+
+def silence() -> None:
+    """Turn off the libraries' progress bars and warnings: the bar that counts is the edit's, and what these libraries
+    lack or deprecate is not the caller's concern."""
+    for each in (diffusers_logging, transformers_logging):
+        each.disable_progress_bar()
+        each.set_verbosity_error()
 
 
 def _first_line(error: Exception) -> str:

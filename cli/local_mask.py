@@ -11,8 +11,10 @@ from cli.local_edit import refused
 from jobs.settings import Settings
 from magedit.demo import checkpoint_path
 from magedit.errors import MAGEditError
+from magedit.masks.phrases import Phrase
 from magedit.masks.shapes import MaskPrompt
 from magedit.pipelines.mag_edit import MAGEditPipeline
+from magedit.prompts.checks import check_vocabulary, in_vocabulary
 from magedit.segmenters.detector import Detector
 from magedit.segmenters.finder import Finders, FoundMasks
 from magedit.segmenters.sam import SamSegmenter
@@ -20,6 +22,7 @@ from service.errors import RequestError
 from service.images.inputs import upload_limits
 from service.images.uploads import read_image
 from service.problems.mapping import problem_of
+from worker.models.served_model import vocabulary as words_of
 
 
 def find(image: Path, prompt: MaskPrompt, settings: Settings, console: Console) -> FoundMasks:
@@ -35,6 +38,9 @@ def find(image: Path, prompt: MaskPrompt, settings: Settings, console: Console) 
     try:
         picture = read_image(image.read_bytes(), field="image", limits=upload_limits(settings))
         prompt.check(picture.size)
+        vocabulary = words_of(settings.checkpoint or str(checkpoint_path()))
+        if prompt.words is not None and settings.detector is None:
+            check_vocabulary(in_vocabulary(Phrase.read(prompt.words).thing, vocabulary), vocabulary, field="words")
         with console.status("loading the model"):
             finders = _load(prompt, settings, device)
         return finders.find(picture, prompt)

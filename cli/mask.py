@@ -82,6 +82,9 @@ def mask(
             prompt = read_prompt(asked)
             settings = read_settings(**{name.lstrip("-"): value for name, value in here.items() if value is not None})
             # torch and everything that rests on it load here.
+            from cli.local_edit import silence
+
+            silence()
             from cli.local_mask import find
 
             found = find(image, prompt, settings, console)

@@ -156,7 +156,7 @@ class Stack:
     def wait_ready(self, stopped: Callable[[], bool] = lambda: False, tell: Tell = lambda _: None) -> None:
         """Wait until the front end, Redis, storage and a worker are ready, or ``stopped()`` says to give up.
 
-        ``tell`` gets a sentence every few seconds about what is missing, and how far a download is.
+        ``tell`` gets a sentence about what is missing, and how far a download is, every few seconds if it changes.
 
         Raises:
             ProgramDied: a process ended meanwhile; the message holds the end of its log.
@@ -164,7 +164,7 @@ class Stack:
                 missing part and its log.
         """
         downloads = Downloads(self.settings.checkpoint)
-        deadline, tell_at = time.monotonic() + READY_TIMEOUT_S, time.monotonic() + NAME_AFTER_S
+        deadline, tell_at, told = time.monotonic() + READY_TIMEOUT_S, time.monotonic() + NAME_AFTER_S, ""
         with httpx.Client(base_url=self.url, timeout=5.0) as client:
             while missing := self._missing(client):
                 if stopped():
@@ -177,7 +177,9 @@ class Stack:
                     raise StackError(f"not ready after {READY_TIMEOUT_S:.0f} s: {'; '.join(missing)}")
                 if now > tell_at:
                     tell_at = now + NAME_AFTER_S
-                    tell("; ".join([*missing, *downloads.progress()]))
+                    last, told = told, "; ".join([*missing, *downloads.progress()])
+                    if told != last:
+                        tell(told)
                 time.sleep(0.25)
         self._require_alive()
 

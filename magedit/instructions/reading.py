@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from magedit.instructions.rewriting import prompts_of
 from magedit.instructions.rules import read
 from magedit.masks.shapes import WORDS_MAX, MaskShape
+from magedit.prompts.checks import in_vocabulary
 
 INSTRUCTION_MAX: Final = 500
 """Longest instruction, in characters."""
@@ -62,7 +63,7 @@ def read_by_rules(text: str, source: str | None, vocabulary: Collection[str] | N
     """
     began = time.perf_counter()
     change = read(text)
-    before, after = prompts_of(change, source, vocabulary)
+    before, after = (in_vocabulary(prompt, vocabulary) for prompt in prompts_of(change, source, vocabulary))
     return Instruction(
         text=text,
         phrase=change.phrase,

@@ -9,7 +9,7 @@ from typing import Final
 
 from magedit.errors import SeveralFound
 from magedit.prompts.phrases import parse
-from magedit.prompts.tagger import NOUN
+from magedit.prompts.tagger import NOUN, PLURAL, candidates
 
 Box = tuple[float, float, float, float]
 """x, y, width and height in pixels."""
@@ -82,7 +82,8 @@ class Phrase:
                 extreme = word
             elif word not in _ARTICLES or rest:
                 rest.append(word)
-        return cls(" ".join(rest) or text, extreme, number, every)
+        thing = " ".join(rest) or text
+        return cls(thing, extreme, number, every or PLURAL in candidates(bare(thing).split()[-1]))
 
     @property
     def chooses(self) -> bool:

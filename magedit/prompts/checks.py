@@ -12,6 +12,7 @@ from magedit.errors import NothingToGuide, PromptNotSupported, PromptTooLong, Re
 from magedit.measures.report import EditWarning
 from magedit.prompts.alignment import Encoded, Tokenize, find_word
 from magedit.prompts.reading import Reading, read_prompts
+from magedit.prompts.tagger import base_noun
 from magedit.prompts.words import whole_words
 
 SHOWN = 200
@@ -47,12 +48,14 @@ def check_prompt(
             f"{_beyond(prompt, encoded, max_tokens - 1)!r} exceed the limit: shorten the prompt accordingly",
             field=field,
         )
-    if vocabulary is not None and (unknown := unknown_words(prompt, vocabulary)):
-        raise PromptNotSupported(
-            f"{field} has {told_unknown(unknown, vocabulary)}",
-            field=field,
-        )
+    check_vocabulary(prompt, vocabulary, field=field)
     return encoded
+
+
+def check_vocabulary(prompt: str, vocabulary: Collection[str] | None, *, field: str) -> None:
+    """Check ``prompt`` against a closed ``vocabulary``; None: any word. Raises PromptNotSupported."""
+    if vocabulary is not None and (unknown := unknown_words(prompt, vocabulary)):
+        raise PromptNotSupported(f"{field} has {told_unknown(unknown, vocabulary)}", field=field)
 
 
 def unknown_words(prompt: str, vocabulary: Collection[str] | None) -> tuple[str, ...]:
@@ -60,6 +63,15 @@ def unknown_words(prompt: str, vocabulary: Collection[str] | None) -> tuple[str,
     if vocabulary is None:
         return ()
     return tuple(prompt[a:b] for a, b in whole_words(prompt) if prompt[a:b].lower() not in vocabulary)
+
+
+def in_vocabulary(text: str, vocabulary: Collection[str] | None) -> str:
+    """``text`` with the singular of each plural that a closed ``vocabulary`` lacks, if it has that; None: as it is."""
+    for start, end in reversed(whole_words(text) if vocabulary is not None else []):
+        word = text[start:end].lower()
+        if vocabulary is not None and word not in vocabulary and (singular := base_noun(word)) in vocabulary:
+            text = text[:start] + singular + text[end:]
+    return text
 
 
 def told_unknown(unknown: Sequence[str], vocabulary: Collection[str]) -> str:

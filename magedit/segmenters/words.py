@@ -17,6 +17,7 @@ from magedit.errors import NothingFound
 from magedit.masks.candidates import SeenThing
 from magedit.masks.phrases import Phrase, bare
 from magedit.masks.polygons import box_of, fill, outline
+from magedit.prompts.tagger import base_noun
 from magedit.segmenters.attention import above, contrast, enlarged, heat, square
 from magedit.segmenters.sam import SamSegmenter
 
@@ -60,7 +61,9 @@ def find(
         SeveralFound: several places are meant, and one was asked for.
     """
     phrase = Phrase.read(words)
-    noun = bare(phrase.thing)
+    said = bare(phrase.thing)
+    noun = _known(backbone, said)
+    named = phrase.thing.replace(said, noun)
     coarse = heat(backbone, image, noun)
     fine = enlarged(coarse, image.size)
     areas = [fill(rings, image.size) for rings in outline(above(fine, THRESHOLD))]
@@ -74,8 +77,8 @@ def find(
             f"{LEAST:g}"
         )
     places: Sequence[int] = range(len(things))
-    if len(things) > 1 and noun != phrase.thing:
-        places = _with_qualities(enlarged(heat(backbone, image, phrase.thing), image.size), things, phrase)
+    if len(things) > 1 and noun != named:
+        places = _with_qualities(enlarged(heat(backbone, image, named), image.size), things, phrase)
     if phrase.chooses:
         chosen = phrase.choose([box_of(things[at]) for at in places])
         places = [places[at] for at in chosen]
@@ -87,6 +90,13 @@ def find(
         for at, thing in enumerate(things)
     )
     return [(Image.fromarray(mask.astype(np.uint8) * 255), _score(fine, mask)) for mask in masks], seen
+
+
+def _known(backbone: Backbone, noun: str) -> str:
+    """The noun in the singular if the model's tokenizer knows that better than the plural: by fewer tokens."""
+    before, _, last = noun.rpartition(" ")
+    singular = f"{before} {base_noun(last)}".strip()
+    return min(noun, singular, key=lambda each: len(backbone.tokenize(each).named))
 
 
 def _score(share: Tensor, selected: NDArray[np.bool_]) -> float:

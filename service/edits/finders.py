@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from jobs.models import ModelInfo
 from magedit.edits.resolved import ResolvedEdit
-from magedit.errors import InvalidEdit, NoFinder, PromptNotSupported
+from magedit.errors import InvalidEdit, NoFinder
 from magedit.masks.phrases import Phrase
 from magedit.masks.shapes import MaskPrompt, MaskShape
-from magedit.prompts.checks import told_unknown, unknown_words
+from magedit.prompts.checks import check_vocabulary, in_vocabulary
 
 
 def require_finder(info: ModelInfo, prompt: MaskPrompt) -> None:
@@ -26,9 +26,7 @@ def require_finder(info: ModelInfo, prompt: MaskPrompt) -> None:
 
 def _require_known_words(words: str, info: ModelInfo) -> None:
     """Words located by attention must be in the model's vocabulary. Raises PromptNotSupported."""
-    vocabulary = info.vocabulary
-    if vocabulary is not None and (unknown := unknown_words(Phrase.read(words).thing, vocabulary)):
-        raise PromptNotSupported(told_unknown(unknown, vocabulary), field="words")
+    check_vocabulary(in_vocabulary(Phrase.read(words).thing, info.vocabulary), info.vocabulary, field="words")
 
 
 def instructed_shapes(edit: ResolvedEdit, info: ModelInfo) -> tuple[MaskShape, ...]:

@@ -14,7 +14,7 @@ from PIL import Image
 from rich.console import Console
 
 from cli.errors import InvalidSetting, ModelUnavailable
-from cli.local_edit import LocalEditor
+from cli.local_edit import LocalEditor, require_known_words
 from jobs.settings import Settings
 from magedit.client import ServiceError
 from tests.service.conftest import mask, picture
@@ -91,6 +91,26 @@ def test_previews_of_what_may_be_withheld_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidSetting, match="MAGEDIT_SAFETY=withhold"):
         editor.edit(picture(), [mask()], **QUICK, preview=str(tmp_path / "preview.png"))
     assert not (tmp_path / "preview.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"source_prompt": "a red sofa", "target_prompt": "a velvet sofa"}, "target_prompt"),
+        ({"instruction": "make the sofa velvet"}, "target_prompt"),
+        ({"source_prompt": "a velvet sofa", "instruction": "make the sofa red"}, "source_prompt"),
+    ],
+)
+def test_unknown_words_are_refused_without_loading_the_checkpoint(
+    tmp_path: Path, fields: dict[str, Any], field: str
+) -> None:
+    (tmp_path / "vocabulary.json").write_text('{"words": ["a", "red", "sofa"]}')
+    settings = Settings(checkpoint=str(tmp_path))
+    with pytest.raises(ServiceError) as caught:
+        require_known_words(settings, fields)
+    assert [(each.field, "velvet" in each.message) for each in caught.value.problem.errors] == [(field, True)]
+    require_known_words(settings, {"source_prompt": "a sofa", "target_prompt": "a red sofa", "instruction": None})
+    require_known_words(settings, {"instruction": "make the sofas red"})
 
 
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:

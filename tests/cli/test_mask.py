@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -29,9 +31,10 @@ def room(tmp_path: Path) -> Path:
 
 def test_words_find_a_mask_without_a_server(room: Path) -> None:
     out = room.with_name("mask.png")
-    answer = CliRunner().invoke(app, ["mask", str(room), "--words", "left picture", "--out", str(out)])
-    assert answer.exit_code == 0, answer.output
-    assert "by attention" in answer.output
+    program = [sys.executable, "-m", "cli", "mask", str(room), "--words", "left picture", "--out", str(out)]
+    answer = subprocess.run(program, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "by attention" in answer.stdout
     found, true = Image.open(out), draw_mask(SCENE, PICTURES[0])
     box, wanted = found.getbbox(), true.getbbox()
     assert box is not None
@@ -56,6 +59,7 @@ def test_a_mask_is_saved_as_png_under_any_name(room: Path) -> None:
         (("--box", "1,2,3"), "give 4 numbers"),
         (("--words", "lamp"), "no place in the picture matches 'lamp'"),
         (("--words", "left picture", "--model", "demo"), "only with --server"),
+        (("--words", "velvet sofa"), "words that this model does not know: velvet"),
     ],
 )
 def test_a_failed_search_is_reported(room: Path, options: tuple[str, ...], told: str) -> None:

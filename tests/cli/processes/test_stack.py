@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,7 @@ def test_missing_parts_are_named_while_they_are_missing(tmp_path: Path, monkeypa
     with Stack(settings, workers=0, embedded=False) as one:
         one.wait_ready(lambda: any("Redis" in each for each in said), said.append)
     assert "waiting for the front end" in said[0]
+    assert all(one != other for one, other in pairwise(said))
     assert f"waiting for Redis at 127.0.0.1:{port}" in said[-1]
     assert "secret" not in said[-1]
 

@@ -67,3 +67,8 @@ def test_selecting_words_alone_name_the_thing() -> None:
 )
 def test_bare_drops_qualities(thing: str, words: str) -> None:
     assert bare(thing) == words
+
+
+@pytest.mark.parametrize("words", ["pillows", "the striped pillows", "both pillow", "all palm trees", "every sofa"])
+def test_a_plural_means_all_of_them(words: str) -> None:
+    assert Phrase.read(words).choose(BOXES) == list(range(len(BOXES)))
