@@ -1,6 +1,6 @@
-"""One short edit on a checkpoint of full size with random weights: seconds and memory of its stages.
+"""Time and memory per stage of a short edit on a full-size checkpoint with random weights.
 
-Memory is counted as in `benchmarks.memory.tensors`, and beside it what `magedit models check` counts from shapes.
+Memory is counted as in `benchmarks.memory.tensors`, next to the estimate of `magedit models check`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from magedit.config import EditConfig
 from magedit.pipelines.mag_edit import MAGEditPipeline
 
 FAMILIES = {"sd": sd_pipeline, "sdxl": sdxl_pipeline}
-"""What draws a checkpoint of each family."""
+"""Factory of a random checkpoint by family."""
 
 
 def measure(pipe: MAGEditPipeline, size: int, config: EditConfig) -> dict[str, Any]:

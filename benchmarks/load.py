@@ -1,9 +1,9 @@
 """API load test of one front-end process: status, submission and event streams.
 
-On loopback, with a Redis server that writes every change to disk. Statuses are requested at a given
-rate (open loop, so that a slow response delays no other), submissions by a fixed number of callers in a closed loop.
-The front end's CPU time per request (proc(5)) stands beside the latencies, since it stays comparable on a busy machine.
-The callers are asyncio streams of this process that parse almost nothing, so as not to be the bottleneck.
+On loopback, with a Redis server that writes every change to disk. Statuses are requested at a given rate (open loop, so
+that a slow response delays no other), submissions by a fixed number of callers in a closed loop. The front end's CPU
+time per request (proc(5)) stands beside the latencies, since it stays comparable on a busy machine. The callers are
+asyncio streams of this process with minimal parsing, so that they are not the bottleneck.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Early word on failure: its precision, recall and time on the demo's edits with known truth.
+"""Early failure warnings: precision, recall and time on the demo's edits with known truth.
 
-Every edit goes to a journal as soon as it is known; the same command goes on after a kill.
+Every edit is written to a journal at once; the same command resumes after a kill.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.prompts.kinds import with_kind
 
 SEEDS = (1, 2, 3)
-"""Of the edits that defaults are chosen on (`benchmarks.quality`)."""
+"""Seeds of the tuning edits (`benchmarks.quality`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """One edit: whether it succeeded, and after which of its guided steps it was told to fail (0: never)."""
+    """One edit: whether it succeeded, and after which guided step it was predicted to fail (0: never)."""
 
     succeeded: bool
     step: int
@@ -38,7 +38,7 @@ class Told:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print precision, recall and how early."""
+    """Print precision, recall and time of the warning."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.outlook", description=__doc__)
     parser.add_argument("--number", type=int, default=3, help="edits of each kind and set, per seed (default: 3)")
     parser.add_argument("--preset", choices=tuple(PRESETS), default="fast", help="(default: fast)")
@@ -90,12 +90,14 @@ def _told(line: dict[str, Any]) -> Told:
 def _print(told: list[Told], console: Console) -> None:
     failing, warned = [each for each in told if not each.succeeded], [each for each in told if each.step]
     right = [each for each in warned if not each.succeeded]
-    console.print(f"{len(told)} edits, {len(failing)} fail, {len(warned)} are told to fail, {len(right)} of them do")
+    console.print(
+        f"{len(told)} edits, {len(failing)} fail, {len(warned)} are predicted to fail, {len(right)} of them do"
+    )
     if warned and failing:
         console.print(f"precision {len(right) / len(warned):.0%}, recall {len(right) / len(failing):.0%}")
     if right:
         steps = sorted(each.step / each.steps for each in right)
-        console.print(f"told after {steps[len(steps) // 2]:.0%} of the guided steps (median)")
+        console.print(f"predicted after {steps[len(steps) // 2]:.0%} of the guided steps (median)")
 
 
 if __name__ == "__main__":

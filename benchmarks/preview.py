@@ -1,4 +1,4 @@
-"""Cost of previews: CPU seconds of one, its JPEG included, beside those of the edit that it is of."""
+"""Cost of previews: CPU seconds of one, including its JPEG, relative to its edit."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Accuracy and cost of prompt reading on labelled pairs.
 
-Each pair has a kind and the accepted lists of words. ``reported`` are pairs that an earlier reading got wrong or right
-in use, ``own`` those that the grammar was made with, ``held-out`` those that it was not. Time is a pair's; memory and
-CPU seconds of loading are those of a fresh process between its start and its first pair.
+Each pair has a kind and the accepted lists of words. ``reported`` pairs come from use, ``own`` pairs from developing
+the grammar, ``held-out`` pairs were not used for it. Time is a pair's; memory and CPU seconds of loading are those of a
+fresh process between its start and its first pair.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ print(time.process_time() - began, resident() - memory)
 
 @dataclass(frozen=True)
 class ReadPair:
-    """A pair of prompts with its accepted answers, and how it is read."""
+    """A pair of prompts with its accepted answers and its reading."""
 
     split: str
     kind: str
@@ -69,7 +69,7 @@ def read_pairs(splits: Sequence[str] = SPLITS) -> list[ReadPair]:
 
 
 def shares(pairs: Sequence[ReadPair]) -> dict[str, float]:
-    """How many pairs there are, and the shares of them that are right in kind, in words, in both."""
+    """Number of pairs, and shares with the right kind, words, both."""
     return {
         "pairs": len(pairs),
         "kind": statistics.mean(pair.is_kind_right for pair in pairs),
@@ -103,7 +103,7 @@ def costs(pairs: Sequence[ReadPair]) -> dict[str, float]:
 def main() -> None:
     """Print the table and the wrong ones; with ``--json`` write the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="where the figures are written")
+    parser.add_argument("--json", type=Path, help="output file of the figures")
     parser.add_argument(
         "--wrong", nargs="*", choices=SPLITS, default=["reported", "own"], help="splits whose wrong pairs are shown"
     )

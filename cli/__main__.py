@@ -107,13 +107,13 @@ app.command(hidden=True)(edits.status)
 @app.command()
 @with_config_options
 def demo(
-    name: Annotated[str, typer.Argument(help=f"Which edit: {', '.join(DEMO_EDITS)}.")] = "picture",
+    name: Annotated[str, typer.Argument(help=f"Demo edit to run: {', '.join(DEMO_EDITS)}.")] = "picture",
     *,
-    model: Annotated[str, typer.Option(help=f"Which shipped model: {', '.join(DEMO_MODELS)}.")] = "demo",
-    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for the pictures.")] = Path("demo-output"),
+    model: Annotated[str, typer.Option(help=f"Shipped model to use: {', '.join(DEMO_MODELS)}.")] = "demo",
+    out: Annotated[Path, typer.Option(file_okay=False, help="Output folder for the pictures.")] = Path("demo-output"),
     **config: Any,
 ) -> None:
-    """Start the service, run one demo edit through it, save its pictures, stop the service."""
+    """Start the service, run one demo edit, save its pictures and stop the service."""
     if name not in DEMO_EDITS:
         raise typer.BadParameter(f"there is no demo edit {name!r}; there are: {', '.join(DEMO_EDITS)}")
     if model not in DEMO_MODELS:
@@ -122,7 +122,7 @@ def demo(
     # SIGTERM unwinds the context managers too, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with explained(console), tempfile.TemporaryDirectory(prefix="magedit-") as folder:
-        # A stack of its own, apart from any service that runs here already.
+        # A separate stack, isolated from any service already running here.
         own: dict[str, Any] = {
             "api_host": "127.0.0.1",
             "api_port": free_port(),

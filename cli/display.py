@@ -53,7 +53,7 @@ def completed(edit: Edit) -> float:
 
 
 def describe(edit: Edit) -> str:
-    """One line: what the edit is doing."""
+    """One line: the edit's current activity."""
     if edit.finished:
         return edit.state
     parts: list[str] = [edit.state]
@@ -69,7 +69,7 @@ def describe(edit: Edit) -> str:
 
 
 def print_finished(edit: Edit, console: Console) -> None:
-    """Print warnings, ratios and cost, as far as there are any."""
+    """Print warnings, ratios and cost, if available."""
     for each in edit.warnings:
         console.print(f"note: {each.message}", markup=False)
     if edit.measures is not None:
@@ -81,13 +81,13 @@ def print_finished(edit: Edit, console: Console) -> None:
                 markup=False,
             )
         table = measures_table(edit)
-        # An edit without words (by instruction, or unguided where nothing is added) has none.
+        # An edit without words (by instruction, or unguided without an addition) has no ratios.
         if table.row_count:
             console.print(table)
         console.print(cost(edit))
         if (known := edit.measures.reconstruction) is not None:
             through = f"{known.vae:.1f} dB through the VAE, {known.inversion:.1f} dB through the inversion"
-            console.print(f"the unedited picture, as the model gives it back inside the mask: {through}")
+            console.print(f"reconstruction of the unedited picture inside the mask: {through}")
 
 
 def measures_table(edit: Edit) -> Table:
@@ -120,7 +120,7 @@ def measures_table(edit: Edit) -> Table:
 
 
 def cost(edit: Edit) -> str:
-    """One line: what the edit cost."""
+    """One line: the edit's cost."""
     measures = edit.measures
     assert measures is not None
     stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in measures.stage_seconds.items())

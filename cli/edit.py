@@ -32,27 +32,29 @@ def edit(
     image: Annotated[
         Path,
         typer.Argument(
-            exists=True, dir_okay=False, help="The picture to edit: PNG, JPEG, WebP. With --source-edit the first mask."
+            exists=True,
+            dir_okay=False,
+            help="The picture to edit: PNG, JPEG, WebP. With --source-edit, the first mask.",
         ),
     ],
     masks: Annotated[
         list[Path] | None,
-        typer.Argument(exists=True, dir_okay=False, help="Where to edit, white: one picture per region."),
+        typer.Argument(exists=True, dir_okay=False, help="Masks, white where to edit: one picture per region."),
     ] = None,
     *,
     source_prompt: Annotated[
         str | None,
         typer.Option("--from", help="What the picture shows. Default with --source-edit: its target prompt."),
     ] = None,
-    target_prompt: Annotated[str | None, typer.Option("--to", help="What it shows after the edit.")] = None,
+    target_prompt: Annotated[str | None, typer.Option("--to", help="What the picture shows after the edit.")] = None,
     instruction: Annotated[
         str | None,
-        typer.Option(help="What to do, in place of prompts and mask: `make the left sofa blue`."),
+        typer.Option(help="Instruction in place of prompts and mask: `make the left sofa blue`."),
     ] = None,
-    out: Annotated[Path, typer.Option(dir_okay=False, help="Where to save the result; its suffix selects the format.")],
+    out: Annotated[Path, typer.Option(dir_okay=False, help="Output file; its suffix selects the format.")],
     words: Annotated[
         list[str] | None,
-        typer.Option(help="Word of the target prompt for the mask; repeatable. Default: the new ones."),
+        typer.Option(help="Word of the target prompt for the mask; repeatable. Default: the new words."),
     ] = None,
     regions: Annotated[
         Any,
@@ -70,9 +72,9 @@ def edit(
             "or `upload`.",
         ),
     ] = None,
-    mask_mode: Annotated[MaskMode | None, typer.Option(hidden=True, help="Which part of the mask is edited.")] = None,
+    mask_mode: Annotated[MaskMode | None, typer.Option(hidden=True, help="Part of the mask to edit.")] = None,
     output_format: Annotated[
-        OutputFormat | None, typer.Option(hidden=True, help="Format, whatever the suffix.")
+        OutputFormat | None, typer.Option(hidden=True, help="Output format, overriding the suffix.")
     ] = None,
     output_compression: Annotated[
         int | None,
@@ -89,7 +91,7 @@ def edit(
     compare: Annotated[
         list[str] | None,
         typer.Option(
-            hidden=True, metavar="METHOD", help="Several methods in place of --method, a result of each; repeatable."
+            hidden=True, metavar="METHOD", help="Several methods in place of --method, one result each; repeatable."
         ),
     ] = None,
     stop_if_hopeless: Annotated[
@@ -103,8 +105,8 @@ def edit(
         typer.Option(
             hidden=True,
             metavar="FILE|sixel",
-            help="Where to show what the running edit looks like, about once a second: a file, or `sixel` for a "
-            "terminal that draws such graphics.",
+            help="Show previews of the running edit about once a second: in this file, or with `sixel` in a terminal "
+            "that supports it.",
         ),
     ] = None,
     checkpoint: Annotated[
@@ -113,11 +115,9 @@ def edit(
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(hidden=True, help="`cpu`, `cuda`, `cuda:1`. Default: CUDA if there is one.", rich_help_panel=HERE),
+        typer.Option(hidden=True, help="`cpu`, `cuda`, `cuda:1`. Default: CUDA if available.", rich_help_panel=HERE),
     ] = None,
-    server: Annotated[
-        str | None, typer.Option(help="Edit with the service at this address.", rich_help_panel=THERE)
-    ] = None,
+    server: Annotated[str | None, typer.Option(help="Use the service at this address.", rich_help_panel=THERE)] = None,
     key: Annotated[
         str | None,
         typer.Option(hidden=True, envvar=API_KEY, help="API key, if the service requires one.", rich_help_panel=THERE),
@@ -126,11 +126,13 @@ def edit(
         str | None, typer.Option(hidden=True, help="Which model. Default: the service's own.", rich_help_panel=THERE)
     ] = None,
     priority: Annotated[
-        EditPriority | None, typer.Option(hidden=True, help="`low`: after all normal edits.", rich_help_panel=THERE)
+        EditPriority | None, typer.Option(hidden=True, help="`low`: run after all normal edits.", rich_help_panel=THERE)
     ] = None,
     deadline_s: Annotated[
         float | None,
-        typer.Option(hidden=True, min=1, help="Seconds within which it must begin, or fail.", rich_help_panel=THERE),
+        typer.Option(
+            hidden=True, min=1, help="Seconds within which the edit must start, or fail.", rich_help_panel=THERE
+        ),
     ] = None,
     source_edit: Annotated[
         str | None,
@@ -142,7 +144,7 @@ def edit(
         ),
     ] = None,
     source_result: Annotated[
-        int | None, typer.Option(hidden=True, min=0, help="Number of its result. Default: 0.", rich_help_panel=THERE)
+        int | None, typer.Option(hidden=True, min=0, help="Index of its result. Default: 0.", rich_help_panel=THERE)
     ] = None,
     **config: Any,
 ) -> None:
@@ -164,10 +166,10 @@ def edit(
     pictures = [image, *(masks or ())]
     picture = None if source_edit is not None else pictures.pop(0)
     if target_prompt is None and instruction is None:
-        raise typer.BadParameter("say what to do: give --to, or --instruction")
+        raise typer.BadParameter("nothing to do: give --to or --instruction")
     if not pictures and mask_shapes is None and instruction is None:
         raise typer.BadParameter(
-            "no mask is given: name one picture per region after the picture to edit, or give --mask-shapes or "
+            "no mask is given: add one picture per region after the picture to edit, or give --mask-shapes or "
             "--instruction"
         )
     request: dict[str, Any] = {
@@ -190,7 +192,7 @@ def edit(
         # Before the edit: a folder that cannot be created would lose the result.
         out.parent.mkdir(parents=True, exist_ok=True)
         if server is None:
-            # torch and all that needs it are imported here, for local edits only.
+            # torch is imported only here, for local edits.
             from cli.local_edit import LocalEditor, require_known_words
 
             given = {"checkpoint": checkpoint, "device": device}
@@ -235,7 +237,9 @@ def _format_of(out: Path) -> OutputFormat:
     known = FORMATS.get(out.suffix.lower())
     if known is None:
         endings = ", ".join(FORMATS)
-        raise typer.BadParameter(f"{out.name!r} has none of the suffixes {endings}: use one, or give --output-format")
+        raise typer.BadParameter(
+            f"{out.name!r} must have one of the suffixes {endings}: change it, or give --output-format"
+        )
     return known
 
 

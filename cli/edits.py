@@ -16,7 +16,7 @@ from cli.errors import explained
 from magedit.client import Client, Edit, State
 
 API_KEY = "MAGEDIT_API_KEY"
-"""Variable with the API key of this shell's user."""
+"""Environment variable with the user's API key."""
 
 DEFAULT_SERVER = "http://127.0.0.1:8000"
 

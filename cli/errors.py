@@ -21,7 +21,7 @@ from magedit.client import ServiceError
 
 
 class InvalidSetting(Exception):
-    """A variable of the environment, or an option in its place, is not what its setting takes."""
+    """An environment variable or the corresponding option has an invalid value."""
 
 
 class ModelUnavailable(Exception):
@@ -29,7 +29,7 @@ class ModelUnavailable(Exception):
 
 
 def read_settings(**given: Any) -> Settings:
-    """The settings of the environment with those given in their place; warns of variables that are no settings.
+    """The settings from the environment and the given overrides; warns of unknown variables.
 
     Raises:
         InvalidSetting: names the variable and what is wrong with it.
@@ -45,7 +45,7 @@ def read_settings(**given: Any) -> Settings:
 
 @contextmanager
 def explained(console: Console) -> Iterator[None]:
-    """Print what went wrong and exit with status 1."""
+    """Print the error and exit with status 1."""
     try:
         yield
     except ServiceError as error:

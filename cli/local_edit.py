@@ -65,12 +65,12 @@ class LocalEditor:
         """Carry out an edit; arguments as `magedit.client.Client.submit`, ``preview`` as `cli.preview.shower`.
 
         Raises:
-            ServiceError: it is refused, or cannot be carried out; as the service would tell it.
+            ServiceError: it is rejected or fails, with the service's problem.
             InvalidSetting: previews would show what the settings withhold.
         """
         if preview is not None and self._settings.safety == "withhold":
             raise InvalidSetting(
-                "--preview would show what MAGEDIT_SAFETY=withhold may keep back in the end: leave one of them out"
+                "--preview would show pictures that MAGEDIT_SAFETY=withhold may withhold: leave one of them out"
             )
         try:
             claim = self._claim(image, masks, **{name: value for name, value in fields.items() if value is not None})
@@ -96,7 +96,7 @@ class LocalEditor:
         mask_shapes: Sequence[Any] | None = None,
         **fields: Any,
     ) -> JobRecord:
-        """A record as a worker claims it, with its inputs in storage."""
+        """A claimed record, with its inputs in storage."""
         chosen = {name: fields.pop(name) for name in JobOptions.model_fields if name in fields}
         try:
             options = JobOptions.model_validate(chosen)
@@ -195,7 +195,7 @@ def require_known_words(settings: Settings, fields: Mapping[str, Any]) -> None:
 
 
 def load_checkpoint(settings: Settings) -> ServedModel:
-    """The settings' checkpoint, loaded as a worker loads it. Raises ModelUnavailable."""
+    """Load the settings' checkpoint as a worker does. Raises ModelUnavailable."""
     silence()
     name = settings.checkpoint or "demo"
     try:

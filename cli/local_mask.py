@@ -1,4 +1,4 @@
-"""A mask in this process, found as a worker finds it. Loads torch: import it only to find one."""
+"""A mask found in this process, as a worker does. Loads torch: import it only for this."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from worker.models.served_model import vocabulary as words_of
 
 
 def find(image: Path, prompt: MaskPrompt, settings: Settings, console: Console) -> FoundMasks:
-    """The candidates for ``prompt``; only what it needs is loaded.
+    """Find the candidates for ``prompt``; loads only the models it needs.
 
     Raises:
-        ServiceError: it is refused, or nothing is found; as the service would tell it.
+        ServiceError: it is rejected, or nothing is found, with the service's problem.
     """
     torch.set_num_threads(settings.threads)
     device = settings.device

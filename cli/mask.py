@@ -22,23 +22,23 @@ WAIT_S = 20
 def mask(
     image: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The picture: PNG, JPEG, WebP.")],
     *,
-    out: Annotated[Path, typer.Option(dir_okay=False, help="Where to save the mask: PNG, white where it is.")],
+    out: Annotated[Path, typer.Option(dir_okay=False, help="Output file: PNG, white inside the mask.")],
     words: Annotated[
-        str | None, typer.Option(help="What is meant: `left sofa`, `second pillow`, `largest picture`.")
+        str | None, typer.Option(help="The thing in words: `left sofa`, `second pillow`, `largest picture`.")
     ] = None,
     point: Annotated[
         list[str] | None,
-        typer.Option(metavar="X,Y[,0]", help="A pixel of what is meant; with `,0` one that is not of it; repeatable."),
+        typer.Option(metavar="X,Y[,0]", help="A pixel of the thing, or with `,0` one outside it; repeatable."),
     ] = None,
-    box: Annotated[str | None, typer.Option(metavar="X,Y,W,H", help="A box around what is meant, in pixels.")] = None,
-    grow: Annotated[int, typer.Option(min=0, help="Grow the mask by so many pixels.")] = 0,
-    shrink: Annotated[int, typer.Option(min=0, help="Shrink it by so many, after.")] = 0,
+    box: Annotated[str | None, typer.Option(metavar="X,Y,W,H", help="A box around the thing, in pixels.")] = None,
+    grow: Annotated[int, typer.Option(min=0, help="Grow the mask by this many pixels.")] = 0,
+    shrink: Annotated[int, typer.Option(min=0, help="Shrink the mask by this many pixels, after growing.")] = 0,
     fill_holes: Annotated[bool, typer.Option("--fill-holes", help="Fill its holes.")] = False,
     invert: Annotated[bool, typer.Option("--invert", help="Select everything else.")] = False,
-    candidate: Annotated[int, typer.Option(min=0, max=2, help="Which candidate to save, from the best one.")] = 0,
+    candidate: Annotated[int, typer.Option(min=0, max=2, help="Index of the candidate to save; 0 is the best.")] = 0,
     checkpoint: Annotated[
         str | None,
-        typer.Option(help="The edit model whose attention finds words. Default: demo.", rich_help_panel=HERE),
+        typer.Option(help="Edit model whose attention locates words. Default: demo.", rich_help_panel=HERE),
     ] = None,
     segmenter: Annotated[
         str | None,
@@ -50,12 +50,10 @@ def mask(
     detector: Annotated[
         str | None, typer.Option(help="Folder or hub id of a detector, for words.", rich_help_panel=HERE)
     ] = None,
-    server: Annotated[
-        str | None, typer.Option(help="Let the service at this address find it.", rich_help_panel=THERE)
-    ] = None,
+    server: Annotated[str | None, typer.Option(help="Use the service at this address.", rich_help_panel=THERE)] = None,
     key: Annotated[
         str | None,
-        typer.Option(envvar=API_KEY, help="API key, where the service asks for one.", rich_help_panel=THERE),
+        typer.Option(envvar=API_KEY, help="API key, if the service requires one.", rich_help_panel=THERE),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Which model. Default: the service's own.", rich_help_panel=THERE)
@@ -81,7 +79,7 @@ def mask(
         if server is None:
             prompt = read_prompt(asked)
             settings = read_settings(**{name.lstrip("-"): value for name, value in here.items() if value is not None})
-            # torch and everything that rests on it load here.
+            # torch is imported only here.
             from cli.local_edit import silence
 
             silence()
@@ -125,5 +123,5 @@ def _numbers(text: str, name: str, lengths: tuple[int, ...]) -> list[float]:
     except ValueError:
         numbers = []
     if len(numbers) not in lengths:
-        raise typer.BadParameter(f"{name} {text!r}: give {' or '.join(map(str, lengths))} numbers with commas between")
+        raise typer.BadParameter(f"{name} {text!r}: give {' or '.join(map(str, lengths))} numbers separated by commas")
     return [int(number) if number.is_integer() else number for number in numbers]

@@ -33,20 +33,20 @@ def check(
     checkpoint: Annotated[str, typer.Argument(help="Folder, hub id, `.safetensors` or `.ckpt` file.")],
     *,
     dtype: Annotated[
-        str, typer.Option(metavar="float32|bfloat16|float16", help="Number format that memory is counted in.")
+        str, typer.Option(metavar="float32|bfloat16|float16", help="Number format for the memory estimate.")
     ] = "bfloat16",
     variant: Annotated[str | None, typer.Option(help="Variant of its files, such as `fp16`.")] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")] = None,
 ) -> None:
-    """Tell what a checkpoint is, what works on it, the memory it takes and what it lacks.
+    """Report a checkpoint's family, supported methods, memory and missing parts.
 
     For a checkpoint on the hub, only the configs are downloaded. Exits with status 1 if it is not supported.
     """
-    # What needs torch loads with this command alone.
+    # torch is imported only by this command.
     from magedit.backbones.checkpoints.check import DTYPES, check
 
     if dtype not in DTYPES:
-        raise typer.BadParameter(f"{dtype!r} is not a number format; there are {', '.join(DTYPES)}")
+        raise typer.BadParameter(f"{dtype!r} is not a number format; use one of {', '.join(DTYPES)}")
     console = make_console()
     with explained(console):
         try:
@@ -78,7 +78,7 @@ def _print(console: Console, fit: Fit, dtype: str) -> None:
     table.add_row("a guided step", f"{memory.guidance / GIB:.2f} GiB besides")
     table.add_row("decoding", f"{memory.decoding / GIB:.2f} GiB besides")
     table.add_row(
-        f"in all, in {dtype}", f"{memory.whole / GIB:.1f} GiB; with MAGEDIT_LOW_MEMORY {memory.low / GIB:.1f} GiB"
+        f"in total, in {dtype}", f"{memory.whole / GIB:.1f} GiB; with MAGEDIT_LOW_MEMORY {memory.low / GIB:.1f} GiB"
     )
     console.print(table)
 

@@ -76,7 +76,7 @@ def _first_sentence(doc: str, repeated: bool = False) -> str:
 
 
 def _described(option: TyperOption, context: typer.Context) -> str:
-    """Name and values on one line, whatever they take; below it the whole help text, 80 columns wide."""
+    """Name and values on one line of any length; below it the whole help text, 80 columns wide."""
     facts = [option.help or ""]
     if option.required:
         facts.append("Required.")
@@ -146,7 +146,7 @@ def _plain(kind: Any) -> Any:
 
 
 def json_array(text: str) -> list[Any]:
-    """The array that a JSON option holds. Raises typer.BadParameter."""
+    """Parse a JSON option into an array. Raises typer.BadParameter."""
     return _json(text, list, "array")
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 SIXEL: Final = "sixel"
-"""What stands for the terminal in place of a file's name."""
+"""Value that selects the terminal instead of a file."""
 
 COLOURS: Final = 128
 BAND: Final = 6
@@ -23,7 +23,8 @@ ShowPreview = Callable[[Image.Image], None]
 
 
 def shower(target: str, console: Console, bar: Progress) -> ShowPreview:
-    """What shows a preview at ``target``: `SIXEL`, or a file that each one replaces. ``bar`` makes room for it."""
+    """A function that shows previews at ``target``: `SIXEL`, or a file that is replaced each time. ``bar`` is paused
+    meanwhile."""
     if target == SIXEL:
 
         def draw(picture: Image.Image) -> None:
@@ -40,7 +41,7 @@ def shower(target: str, console: Console, bar: Progress) -> ShowPreview:
         picture.save(buffer, format_of(path))
         part = path.with_name(path.name + ".part")
         part.write_bytes(buffer.getvalue())
-        # Whoever looks at it sees a whole picture.
+        # Written atomically, so that readers see a whole picture.
         part.replace(path)
 
     return save
@@ -50,7 +51,7 @@ def format_of(path: Path) -> str:
     """Pillow's format of a file by its ending. Raises ValueError, which names the endings."""
     formats = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
     if path.suffix.lower() not in formats:
-        raise ValueError(f"{path.name!r} ends in none of {', '.join(formats)}, and is not {SIXEL!r}")
+        raise ValueError(f"{path.name!r} has none of the suffixes {', '.join(formats)} and is not {SIXEL!r}")
     return formats[path.suffix.lower()]
 
 

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 CHECKPOINT = checkpoint_path()
 INSTRUCT_CHECKPOINT = instruct_checkpoint_path()
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="The demo's rooms, recipe and checkpoint.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Training of the demo checkpoints.")
 
 PresetName = Annotated[str, typer.Option("--preset", help=f"One of {', '.join(PRESETS)}.")]
 State = Annotated[Path, typer.Option("--state", help="Folder of snapshots, curves and latents.")]
-Out = Annotated[Path, typer.Option("--out", help="Where the result goes.")]
+Out = Annotated[Path, typer.Option("--out", help="Output folder.")]
 Cells = Annotated[int, typer.Option(help="Side in cells of the attention maps that guidance reads by default.")]
 STEP_SIZE = 15.0
 """Guidance step size written into an exported checkpoint; measured on the demo edits with 15 updates a step."""
@@ -44,7 +44,10 @@ StepSize = Annotated[float, typer.Option(help="Step size of guidance by default.
 SpatialStepSize = Annotated[float, typer.Option(help="The same for the spatial ratio.")]
 Start = Annotated[
     Path | None,
-    typer.Option("--start", help="Folder of a checkpoint whose UNet and text encoder are trained on; its VAE stays."),
+    typer.Option(
+        "--start",
+        help="Checkpoint folder to continue from: its UNet and text encoder are trained further, its VAE is kept.",
+    ),
 ]
 Longer = Annotated[int | None, typer.Option(min=1, help="Samples of the stage, in place of the preset's.")]
 Share = Annotated[
@@ -52,8 +55,8 @@ Share = Annotated[
     typer.Option(
         min=0.0,
         max=1.0,
-        help="Share of the stage's learning rates to begin with, falling linearly from there: for a trained "
-        "`--start`, which the full rates would first undo.",
+        help="Initial share of the stage's learning rates, falling linearly: for a trained `--start`, which the full "
+        "rates would disturb.",
     ),
 ]
 
@@ -64,14 +67,14 @@ def _guidance(resolution: int, step_size: float, spatial_step_size: float) -> "G
     return Guidance(resolution=resolution, step_size=step_size, spatial_step_size=spatial_step_size)
 
 
-Seed = Annotated[int | None, typer.Option(help="Which rooms, in place of the preset's: others, for training on.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of the rooms, overriding the preset's, for continued training.")]
 Processes = Annotated[int, typer.Option(min=1, help="Processes of one thread each.")]
-Budget = Annotated[float | None, typer.Option(help="Stop after so many seconds; run again to go on.")]
+Budget = Annotated[float | None, typer.Option(help="Stop after this many seconds; run again to resume.")]
 FlowPresetName = Annotated[str, typer.Option("--preset", help=f"One of {', '.join(FLOW_PRESETS)}.")]
 SegmenterPresetName = Annotated[str, typer.Option("--preset", help=f"One of {', '.join(SEGMENTER_PRESETS)}.")]
 FlowStart = Annotated[
     Path | None,
-    typer.Option("--start", help="Folder of a checkpoint of this layout that is trained on; its VAE stays."),
+    typer.Option("--start", help="Checkpoint folder of this layout to continue from; its VAE is kept."),
 ]
 
 
@@ -233,7 +236,7 @@ def export_consistency(
     preset: PresetName = "cpu-128",
     state: State = Path(".cache/demo-consistency"),
     out: Out = Path("consistency-checkpoint"),
-    start: Annotated[Path, typer.Option("--start", help="Folder of the checkpoint that is distilled.")] = CHECKPOINT,
+    start: Annotated[Path, typer.Option("--start", help="Folder of the checkpoint to distil.")] = CHECKPOINT,
     guidance_resolution: Cells = 16,
     guidance_step_size: StepSize = STEP_SIZE,
     spatial_step_size: SpatialStepSize = SPATIAL_STEP_SIZE,
@@ -290,11 +293,11 @@ def evaluate(
     inversions: Annotated[int, typer.Option(min=1, help="Pictures to invert.")] = 32,
     edits: Annotated[int, typer.Option(min=0, help="Edits of each kind in each set, with and without guidance.")] = 5,
     steps: Annotated[
-        int | None, typer.Option(min=2, help="Sampling steps: 28 of a flow, 50 of DDIM unless said.")
+        int | None, typer.Option(min=2, help="Sampling steps. Default: 28 for a flow, 50 for DDIM.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Which held-out rooms.")] = 0,
     device: Annotated[str, typer.Option(help="Torch device.")] = "cpu",
-    processes: Annotated[int, typer.Option(min=1, help="Processes that carry out the edits.")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Number of processes for the edits.")] = 1,
 ) -> None:
     """Measure a checkpoint of either layout: `evaluation.json` and picture grids in a folder."""
     import torch
@@ -303,7 +306,7 @@ def evaluate(
     from magedit.demo.flow_model import FlowModel
     from magedit.demo.model import DemoModel
 
-    torch.set_num_threads(1)  # a second thread costs more than it brings at these sizes
+    torch.set_num_threads(1)  # a second thread costs more than it gains at these sizes
     out.mkdir(parents=True, exist_ok=True)
     is_flow = (checkpoint / "transformer").is_dir()
     model = FlowModel.load(checkpoint, device) if is_flow else DemoModel.load(checkpoint, device)
@@ -341,7 +344,7 @@ def scenes(
     seed: Annotated[int, typer.Option(help="Which rooms.")] = 0,
     rows: Annotated[int, typer.Option(min=1)] = 4,
     columns: Annotated[int, typer.Option(min=1)] = 6,
-    size: Annotated[int, typer.Option(min=16, help="Pixels a side of one picture.")] = 256,
+    size: Annotated[int, typer.Option(min=16, help="Side of one picture in pixels.")] = 256,
 ) -> None:
     """Write a contact sheet of rooms."""
     rng = random.Random(seed)

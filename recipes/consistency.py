@@ -72,7 +72,7 @@ class ConsistencyStage(UnetStage):
         return student
 
     def picture(self, latents: Tensor, time: Tensor, context: Tensor, scale: Tensor) -> Tensor:
-        """The clean latents that the student gives for noisy ones (n, 4, h, w), the consistency function (eq. 9)."""
+        """The student's clean latents for noisy ones (n, 4, h, w), the consistency function (eq. 9)."""
         predicted = self.unet(latents, time, context, timestep_cond=guidance_embedding(scale, self.distilled.embedding))
         alpha = self.alphas[time][:, None, None, None]
         clean = (latents - (1 - alpha).sqrt() * predicted.sample) / alpha.sqrt()

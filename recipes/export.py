@@ -27,7 +27,7 @@ from magedit.demo.vocabulary import GROUPS, INSTRUCTIONS, TOLD, write_vocabulary
 from recipes.stages.silence import build_silent_t5
 
 KEPT = ("README.md",)
-"""Files that are written by hand and kept from an earlier export."""
+"""Hand-written files that are kept from an earlier export."""
 
 DOMAIN = "flat drawings of rooms"
 """The training domain, for `GET /v1/models`."""
@@ -133,7 +133,7 @@ def _store(
 ) -> None:
     """Replaces the folder `out` by the pipeline's, with further keys of its index and its vocabulary."""
     fresh = out.with_name(f"{out.name}.{os.getpid()}.tmp")
-    tokenizer.backend_tokenizer.no_padding()  # what the last call asked for would be stored
+    tokenizer.backend_tokenizer.no_padding()  # otherwise the last call's settings would be stored
     tokenizer.backend_tokenizer.no_truncation()
     pipeline.save_pretrained(fresh, safe_serialization=True)
     for file in fresh.glob("*/config.json"):

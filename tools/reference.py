@@ -94,14 +94,14 @@ def problems() -> str:
     rows |= {
         problem.code: (f"`{problem.code}`", problem.status, problem.title, problem.detail) for problem in ENDED_BY_REDIS
     }
-    invalid = "A field has a value that it does not take; `errors` names each field."
+    invalid = "A field has an invalid value; `errors` names each field."
     rows[INVALID_REQUEST] = (f"`{INVALID_REQUEST}`", 422, "Invalid request", invalid)
     return "\n\n".join(
         (
             "# Problem codes",
             "Errors are problem documents ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)) of the media type "
-            "`application/problem+json`. `code` is stable, `detail` is for people, and `errors` names the fields to "
-            "blame. More codes may come; treat an unknown code by its status.",
+            "`application/problem+json`. `code` is stable, `detail` is for humans, and `errors` names the fields at "
+            "fault. More codes may be added; handle an unknown code by its status.",
             _table(("code", "status", "title", "cause"), [row for _, row in sorted(rows.items())]),
         )
     )
@@ -192,7 +192,7 @@ def _form_default(name: str, schema: dict[str, Any]) -> str:
 def _readers(name: str) -> str:
     readers: list[str] = [card.name for card in METHODS.values() if name in card.parameters]
     readers += [card.name for card in INVERSIONS.values() if name in card.parameters]
-    # What all methods read needs no list.
+    # Parameters that all methods read need no list.
     return "" if set(METHODS) <= set(readers) else ", ".join(f"`{reader}`" for reader in readers)
 
 

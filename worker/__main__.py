@@ -73,7 +73,7 @@ def warn_of_another(models: Models, info: ModelInfo) -> None:
     status = models.all().get(info.name)
     if status is not None and status.workers and status.info.checkpoint != info.checkpoint:
         log.warning(
-            "another worker serves another checkpoint under this name, and edits go to either: give one of them "
+            "another worker serves a different checkpoint under this name, and edits go to either: give one of them "
             "another MAGEDIT_MODEL",
             model=info.name,
             checkpoint=info.checkpoint,

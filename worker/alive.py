@@ -10,7 +10,7 @@ from worker.sd_notify import silence_s
 
 
 def problem(settings: Settings) -> str | None:
-    """What is wrong with the heartbeat file, None while it is fresh."""
+    """The problem with the heartbeat file; None while it is fresh."""
     if settings.heartbeat_file is None:
         return "MAGEDIT_HEARTBEAT_FILE is not set: set the same file for this command and the process that it checks"
     try:

@@ -58,7 +58,7 @@ class Attempts:
         """Whether the last attempt ended in an error that may have broken the model."""
 
     def claim(self, job_id: str, worker: str, model: str) -> JobRecord | None:
-        """Claim the edit for this worker; None: there is nothing to do for the id.
+        """Claim the edit for this worker; None: nothing to do for this id.
 
         Raises:
             QueueUnavailable: Redis is away, and the worker is stopping.
@@ -121,7 +121,7 @@ class Attempts:
     def _edit(
         self, claim: JobRecord, served: ServedModel, store: RetryingStore, report: Reporter
     ) -> Callable[[], Ended]:
-        """Carry out an edit; how to commit it."""
+        """Carry out an edit; returns the commit."""
         withhold = self._settings.safety == "withhold"
         finished = edit.run(
             claim,
@@ -146,9 +146,11 @@ class Attempts:
     def _find(
         self, claim: MaskRecord, served: ServedModel, store: RetryingStore, report: Reporter
     ) -> Callable[[], Ended]:
-        """Find a mask; how to commit it."""
+        """Find a mask; returns the commit."""
         if served.finder is None:
-            raise NoFinder(f"model {claim.model!r} finds nothing by `{claim.request.needs}`", field=claim.request.needs)
+            raise NoFinder(
+                f"model {claim.model!r} cannot locate things by `{claim.request.needs}`", field=claim.request.needs
+            )
         found = masks.run(claim, served.finder, store, report)
         return lambda: (self._records.commit_mask(claim, found.candidates, found.found_by, found.results), None)
 

@@ -30,6 +30,6 @@ def problem_of(error: Exception) -> Problem:
     return Problem(
         title=_TITLE,
         status=HTTPStatus.INTERNAL_SERVER_ERROR,
-        detail="something went wrong inside the worker; it has been logged under this edit's id",
+        detail="an internal error occurred in the worker; it is logged under this edit's id",
         code="internal_error",
     )

@@ -93,14 +93,14 @@ class Reporter:
         return preview
 
     def warn(self, warning: EditWarning) -> None:
-        """Take something to tell the caller while the edit runs; the same code once."""
+        """Add a warning about the running edit; each code once."""
         with self._lock:
             if warning.code not in {each.code for each in self._warnings}:
                 self._warnings = (*self._warnings, warning)
 
     @property
     def warnings(self) -> tuple[EditWarning, ...]:
-        """What is to be told of the running edit."""
+        """The warnings about the running edit."""
         return self._warnings
 
     def new_warnings(self) -> tuple[EditWarning, ...]:
@@ -112,7 +112,7 @@ class Reporter:
             return self._warnings
 
     def take_back(self, news: Progress | None, preview: Preview | None, *, has_warnings: bool) -> None:
-        """Give out again what was taken and could not be told; later progress and previews go before it."""
+        """Put back updates that could not be sent; newer progress and previews take precedence."""
         with self._lock:
             self._news, self._preview = self._news or news, self._preview or preview
             if has_warnings:

@@ -175,7 +175,7 @@ class RqWorker(SimpleWorker):  # type: ignore[misc]
         while not self._stop_requested:
             self._await_storage()
             try:
-                # Those that were given before this worker are not its.
+                # Orders from before this worker's start do not apply to it.
                 self._orders = self._models.orders() if self._orders is None else self._orders
                 model, taken = self._take()
                 if taken is None and timeout is not None:
@@ -197,7 +197,7 @@ class RqWorker(SimpleWorker):  # type: ignore[misc]
         return None
 
     def _take(self) -> tuple[str, tuple[str, Priority] | None]:
-        """The next id and its model: the one that has waited longest, but those of loaded models have a start."""
+        """The next id and its model: the longest waiting one, with a head start for loaded models."""
         names = self._shelf.names
         if len(names) > 1:
             since = self._edits.waiting_since(names)
@@ -209,7 +209,7 @@ class RqWorker(SimpleWorker):  # type: ignore[misc]
         return "", None
 
     def _carry_out_orders(self, before: Mapping[str, str]) -> None:
-        """Load and unload what was asked for since ``before`` (`magedit models load`, `unload`)."""
+        """Load and unload models as ordered since ``before`` (`magedit models load`, `unload`)."""
         if len(self._shelf.names) == 1:
             return
         self._orders = self._models.orders()
@@ -224,7 +224,7 @@ class RqWorker(SimpleWorker):  # type: ignore[misc]
             except CheckpointError as error:
                 log.error("the checkpoint cannot be loaded", model=name, reason=error.message)
             except Exception:
-                # Too little memory, say: an order that cannot be carried out is no reason to stop serving the others.
+                # For example too little memory: a failed order is no reason to stop serving the other models.
                 log.exception("an order of `magedit models` failed", model=name, order=order.partition(" ")[0])
 
     @property

@@ -1,1 +1,1 @@
-"""Errors against the recorded vectors, and how far rounding errors propagate."""
+"""Errors against the recorded vectors, and propagation of rounding errors."""

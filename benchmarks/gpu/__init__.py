@@ -1,1 +1,1 @@
-"""Everything that is to be measured on a GPU, part by part."""
+"""GPU benchmarks, part by part."""

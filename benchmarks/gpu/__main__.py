@@ -1,4 +1,4 @@
-"""`python -m benchmarks.gpu`: every part in a process of its own."""
+"""`python -m benchmarks.gpu`: every part in a separate process."""
 
 from benchmarks.gpu.run import main
 

@@ -40,7 +40,7 @@ DTYPE = torch.bfloat16
 
 @dataclass(frozen=True)
 class Here:
-    """Where a part runs, and where its figures go."""
+    """Device and output of a part."""
 
     device: str
     quick: bool
@@ -53,12 +53,12 @@ class Here:
 
     @property
     def few(self) -> dict[str, Any]:
-        """What makes an edit short where only the program is to be tried."""
+        """Parameters of a short edit for dry runs."""
         return {"steps": 2, "max_iterations": 2, "null_text_iterations": 2} if self.quick else {}
 
     @property
     def rounds(self) -> int:
-        """How often a pass is timed."""
+        """Number of timed repetitions of a pass."""
         return 2 if self.quick else 20
 
     def sd(self, dtype: torch.dtype = DTYPE) -> MAGEditPipeline:
@@ -78,7 +78,7 @@ class Here:
         return MAGEditPipeline.from_pretrained(CHECKPOINT, dtype=dtype).to(self.device)
 
     def note(self, what: str, measure: Callable[[], dict[str, Any]]) -> None:
-        """Measure and keep a figure; what fails is kept as an error, and the others go on."""
+        """Measure and store a figure; a failure is stored as an error without stopping the others."""
 
         def safely() -> dict[str, Any]:
             try:
@@ -91,14 +91,13 @@ class Here:
         self.journal.once(what, safely)
 
     def free(self) -> None:
-        """Give back what no one holds any more."""
+        """Free unreferenced memory."""
         gc.collect()
         if self.clock.cuda:
             torch.cuda.empty_cache()
 
     def edit(self, pipe: MAGEditPipeline, config: EditConfig) -> dict[str, Any]:
-        """Seconds of a whole edit after a short one that warms up, its passes, and the peak of memory where CUDA
-        counts it."""
+        """Seconds of a whole edit after a short warm-up edit, its passes, and its peak memory on CUDA."""
         job = demo_job("pillow", pipe.size)
         given = (job.image, job.masks, job.source, job.target, job.regions)
         pipe(*given, replace(config, steps=2, max_iterations=1, null_text_iterations=1))
@@ -115,7 +114,7 @@ class Here:
 
 
 def device(here: Here) -> None:
-    """What the machine is."""
+    """Description of the machine."""
 
     def told() -> dict[str, Any]:
         found: dict[str, Any] = {"torch": torch.__version__, "cuda": torch.version.cuda}
@@ -260,7 +259,7 @@ def sdxl(here: Here) -> None:
 
 
 def workers(here: Here) -> None:
-    """Edits a minute of one process, and of two that share the card."""
+    """Edits per minute of one process, and of two that share the GPU."""
     for number in (1, 2):
         here.note(str(number), partial(_share, here, number))
 
@@ -281,7 +280,7 @@ def _share(here: Here, number: int) -> dict[str, Any]:
             seconds.append(told.get(timeout=1))
         except Exception as error:
             if any(process.exitcode for process in processes):
-                raise RuntimeError("a worker process has failed") from error
+                raise RuntimeError("a worker process failed") from error
     for process in processes:
         process.join()
     return {"edits_per_minute": round(60 * number * count / max(seconds), 2), "seconds": seconds}
@@ -308,7 +307,7 @@ def compiling(here: Here) -> None:
     plain = passes(pipe, 1)
 
     def compare(region: str, name: str) -> dict[str, Any]:
-        # Without code of its own the compiler is quick, and takes no C++ compiler.
+        # Without generated code, compilation is quick and needs no C++ compiler.
         backend = "aot_eager" if here.quick else "inductor"
         other = MAGEditPipeline(pipe.backbone.with_network(compiled(pipe.unet, COMPILED[region], backend)))
         with frozen(pipe.unet), frozen(other.unet):

@@ -1,7 +1,7 @@
-"""Parts of the GPU benchmark in turn, each in a process of its own with a time limit.
+"""Sequential runner of the GPU benchmark's parts, each in a process with a time limit.
 
-What a part has measured when its time is up is kept, and the next one begins. The file of figures is whole after every
-part. `benchmarks/gpu.sh` is the way in on a machine that has PyTorch alone.
+At its time limit, a part's figures are kept and the next one starts. The output file is complete after every part. Use
+`benchmarks/gpu.sh` on a machine with only PyTorch.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ LIMITS: dict[str, float] = {
     "workers": 70,
     "compiling": 110,
 }
-"""Seconds that each part may take, in the order in which they run: what matters most comes first."""
+"""Time limit of each part in seconds, in order of execution: the most important first."""
 BUDGET_S = 460.0
-"""Seconds that all parts may take together."""
+"""Time limit of all parts together, in seconds."""
 LEAST_S = 10.0
-"""A part is not begun with fewer seconds left."""
+"""A part is not started with fewer seconds left."""
 LOG_LINES = 20
-"""Last lines of a part's output that are kept where it fails."""
+"""Number of last output lines kept for a failed part."""
 
 
 def run(
@@ -74,7 +74,7 @@ def run(
 
 
 def run_part(name: str, *, device: str, quick: bool, limit_s: float) -> dict[str, Any]:
-    """One part in a process of its own, ended with all its children after ``limit_s`` seconds."""
+    """Run one part in a separate process, killed with all its children after ``limit_s`` seconds."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="magedit-gpu-") as folder:
         figures, log = Path(folder) / "figures.jsonl", Path(folder) / "log"
@@ -108,13 +108,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _figures(path: Path) -> dict[str, Any]:
-    """What a part has measured, however it ended."""
+    """The figures of a part, however it ended."""
     lines = path.read_text().splitlines(keepends=True) if path.exists() else []
     return {each["what"]: each["figures"] for each in (json.loads(line) for line in lines if line.endswith("\n"))}
 
 
 def main() -> None:
-    """Run the parts that are asked for; 1 if one of them is not done."""
+    """Run the requested parts; returns 1 if one of them is not done."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--quick", action="store_true", help="tiny models and few steps, to see that everything runs")

@@ -1,8 +1,8 @@
 """Masks found in rooms with known masks: overlap, seconds of clicks, success of edits by instruction.
 
-The rooms are of seeds that nothing was tuned on. A click is the most interior pixel of a thing, as in the evaluation of
-SAM; a box is exact; words are the thing's class, with `left` or `right` where it has a twin; phrases are its
-name in full, as instructions say it: `plaid red sofa`.
+The rooms' seeds were not used for tuning. A click is the most interior pixel of a thing, as in the evaluation of SAM; a
+box is exact; words are the thing's class, with `left` or `right` where it has a twin; phrases are its name in full, as
+instructions say it: `plaid red sofa`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from magedit.segmenters.finder import Finders
 from magedit.segmenters.sam import SamSegmenter
 
 SMALLEST = 40
-"""Pixels of the smallest thing that is asked for."""
+"""Pixels of the smallest requested thing."""
 Click = tuple[Image.Image, list[list[int]]]
 """A picture, and the points that are clicked in it."""
 TWINS = {"picture": WALL_SLOTS, "clock": WALL_SLOTS, "pillow": PILLOW_SLOTS, "plant": SIDE_SLOTS, "lamp": SIDE_SLOTS}
@@ -51,13 +51,13 @@ def inside(mask: NDArray[np.bool_]) -> tuple[int, int]:
 
 
 def seen(scene: Scene, thing: Thing) -> NDArray[np.bool_]:
-    """Where a thing is seen."""
+    """The visible mask of a thing."""
     selected: NDArray[np.bool_] = np.asarray(draw_mask(scene, thing)) > 0
     return selected
 
 
 def twins(rng: random.Random) -> tuple[Scene, list[Thing]]:
-    """A room with two like things, one on the left and one on the right, and nothing else of their class."""
+    """A room with two identical things, one on the left and one on the right, and nothing else of their class."""
     while True:
         scene = sample_scene(rng)
         things = [each for each in scene.things if each.kind in TWINS and each.side in ("left", "right")]
@@ -169,7 +169,7 @@ def main(
 
 
 def _shown(finders: Finders, image: Image.Image, true: NDArray[np.bool_], **prompt: Any) -> Image.Image:
-    """The picture: found and meant in green, found alone in red, meant alone in blue."""
+    """The picture with true positives in green, false positives in red, false negatives in blue."""
     pixels = np.asarray(image).copy()
     try:
         found = finders.find(image, MaskPrompt.model_validate(prompt)).masks[0].picture

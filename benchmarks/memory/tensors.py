@@ -1,6 +1,6 @@
 """Bytes of all live tensors: weights, maps, latents, and activations kept for the backward pass.
 
-What a device's libraries take for themselves (CUDA's context, workspaces of convolutions) comes on top.
+Memory of the device's libraries (CUDA's context, workspaces of convolutions) is not included.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Living(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Run an operation and look at what it gave; what it wrote into in place it gives as well."""
+        """Run an operation and record its outputs, which include tensors modified in place."""
         del types
         out = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(out):
@@ -41,7 +41,7 @@ class Living(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
     def restart(self) -> None:
-        """The peak from here on."""
+        """Reset the peak."""
         self.peak = self.now
 
     def _see(self, tensor: Tensor) -> None:

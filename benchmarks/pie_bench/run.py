@@ -3,8 +3,8 @@
     python -m benchmarks.pie_bench --data PIE-Bench --checkpoint CompVis/stable-diffusion-v1-4 \\
         --dino facebook/dino-vitb8 --clip openai/clip-vit-large-patch14 --lpips squeezenet1_1.pth squeeze.pth
 
-``--data`` is the folder with ``mapping_file.json`` and ``annotation_images``. Every figure of every edit goes to a
-journal as soon as it is known; the same command goes on after a kill.
+``--data`` is the folder with ``mapping_file.json`` and ``annotation_images``. Every figure is written to a journal at
+once; the same command resumes after a kill.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def decode(runs: Sequence[int], side: int = SIDE, *, border: bool = True) -> Mas
 
 @dataclass(frozen=True)
 class Judge:
-    """The models that the figures need."""
+    """The models for the figures."""
 
     structure: Structure
     text: TextSimilarity
@@ -142,14 +142,14 @@ def resolved(name: str, item: Item, config: EditConfig) -> tuple[Item, EditConfi
     if name not in BY_KIND:
         return item, config.closed()
     prompts = (item.source_prompt, item.target_prompt)
-    # The unguided row stays unguided, whatever its kind's strength.
+    # The unguided row stays unguided, regardless of its kind's strength.
     given = [] if config.is_guided else ["strength"]
     _, fitted = with_kind(config, "auto", *prompts, given=given, preset="balanced", has_words=bool(item.words))
     return replace(item, words=item.words or _filling(*prompts)), fitted
 
 
 def _filling(source: str, target: str) -> tuple[str, ...]:
-    """What fills the place of what vanishes; for other edits none: the pipeline finds their words."""
+    """The filling of a removal; None for other edits, whose words the pipeline derives."""
     reading = read_prompts(source, target)
     return () if reading.words else reading.default_words
 
@@ -157,7 +157,7 @@ def _filling(source: str, target: str) -> tuple[str, ...]:
 def run(
     pipe: MAGEditPipeline, judge: Judge, items: Sequence[Item], rows: dict[str, EditConfig], journal: Path
 ) -> list[dict[str, Any]]:
-    """The figures of every item under every row; what the journal has is not done again."""
+    """The figures of every item under every row; entries of the journal are not recomputed."""
     journal.parent.mkdir(parents=True, exist_ok=True)
     settings = json.loads(json.dumps({name: asdict(row) for name, row in rows.items()}))
     lines = journal.read_text().splitlines(keepends=True) if journal.exists() else []
@@ -227,7 +227,7 @@ def main() -> None:
     parser.add_argument("--lpips", type=Path, nargs=2, required=True, help="squeezenet1_1 and LPIPS' squeeze weights")
     parser.add_argument("--rows", nargs="*", choices=list(ROWS), default=["p2p", "token"], help="what to compare")
     parser.add_argument("--kinds", nargs="*", choices=KINDS, default=list(KINDS))
-    parser.add_argument("--limit", type=int, help="only the first so many edits")
+    parser.add_argument("--limit", type=int, help="only this many edits")
     parser.add_argument("--steps", type=int, default=EditConfig.steps)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--journal", type=Path, default=Path(".cache/pie-bench.jsonl"))

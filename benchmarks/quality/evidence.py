@@ -37,16 +37,17 @@ MAPS = 6
 ROW = "kind"
 WINNING_CONTRAST = 2.0
 LEFT_AS_NEAR = 0.5
-"""Share of the error that is left (`judge_edit`) below which a result is nearer to the truth than to the source."""
+"""Remaining share of the error (`judge_edit`) below which a result is closer to the truth than to the source."""
 
 CAUSES: Mapping[str, str] = {
-    "beyond the VAE": "the true picture fails as well once it has passed through the VAE",
+    "beyond the VAE": "the true picture also fails after passing through the VAE",
     "spoiled by guidance": "the same edit without guidance succeeds",
     "word does not win": f"the words attend less than {WINNING_CONTRAST:g} times as much inside the mask as outside",
-    "picture does not follow": "the words win inside the mask, the result stays nearer to the source than to the truth",
-    "drawn wrong": "nearer to the truth than to the source, but not read back as what was asked for",
+    "picture does not follow": "the words win inside the mask, but the result stays closer to the source than to the "
+    "truth",
+    "drawn wrong": "closer to the truth than to the source, but not recognised as the requested edit",
 }
-"""In the order in which they are looked for; the first that holds is the edit's."""
+"""In order of priority; the first that applies is the edit's."""
 
 
 def contrast(attention: Tensor, mask: Image.Image) -> float:

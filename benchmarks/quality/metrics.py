@@ -1,4 +1,4 @@
-"""Measures of an edit against its known truth, beside those of `magedit.demo.evaluate`."""
+"""Additional measures of an edit against its known truth (see `magedit.demo.evaluate`)."""
 
 from __future__ import annotations
 

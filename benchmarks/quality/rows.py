@@ -29,7 +29,7 @@ ROWS: Mapping[str, EditConfig] = {
     "kind, both": EditConfig(constraint="both"),
     "kind, fast": EditConfig.preset("fast"),
     "kind, turbo": EditConfig.preset("turbo"),
-    # what saves time, each taken back or added alone
+    # optimisations, each removed or added on its own
     "kind, a gradient an update": EditConfig.preset("fast", gradient_tolerance=0.0),
     "kind, never stopped": EditConfig.preset("fast", stop_margin=0.0, stop_contrast=100.0),
     "kind, null-text": EditConfig.preset("fast", inversion="null-text"),
@@ -58,8 +58,8 @@ ROWS: Mapping[str, EditConfig] = {
     "token, negative-prompt": EditConfig(inversion="negative-prompt"),
     "token, proximal": EditConfig(inversion="proximal"),
 }
-"""Parameters that a row leaves unset have the checkpoint's or their own defaults, in `BY_KIND` those of the edit's
-kind. The rows p2p and pnp are as published, without a mask; with "+ blend" the mask holds the background."""
+"""Unset parameters of a row take the checkpoint's or their own defaults, in `BY_KIND` those of the edit's kind. The
+rows p2p and pnp are as published, without a mask; with "+ blend" the mask holds the background."""
 
 SAVINGS: tuple[str, ...] = (
     "kind, a gradient an update",
@@ -71,7 +71,7 @@ BY_KIND: tuple[str, ...] = tuple(name for name in ROWS if name.partition(",")[0]
 BFLOAT16: tuple[str, ...] = ("kind, bfloat16",)
 """Rows of a pipeline in half precision; the others compute in float32."""
 CEILING = "truth through the VAE"
-"""The row of a perfect edit: what the checkpoint's VAE leaves of the true picture."""
+"""The row of a perfect edit: the true picture through the checkpoint's VAE."""
 
 UNGUIDED: Mapping[str, str] = {
     **{f"{constraint}, no injection": "prompt + blend" for constraint in ("token", "spatial", "both")},
@@ -82,7 +82,7 @@ UNGUIDED: Mapping[str, str] = {
     **dict.fromkeys(("token", "spatial", "both"), "p2p + blend"),
     **dict.fromkeys(("kind", "kind, fast", "kind, turbo"), "kind, no guidance"),
 }
-"""The row that is the same edit without guidance: against it gains of the ratios are told."""
+"""The row of the same edit without guidance, the baseline for gains of the ratios."""
 
 TABLES: Mapping[str, tuple[str, ...]] = {
     "edits": (

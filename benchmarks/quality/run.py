@@ -1,8 +1,7 @@
 """Edits with known truth (`make bench-quality`): success, likeness and cost by kind of edit, a row per configuration.
 
-Two sets are kept apart: *plain* edits, which the prompts alone can localize, and *complex* ones, which only the mask
-can. Every figure of every edit goes to a journal as soon as it is known; the same command goes on after a kill, and
-another table takes from it what it has in common.
+There are two sets: *plain* edits, which the prompts alone can localize, and *complex* ones, which need the mask. Every
+figure is written to a journal at once; the same command resumes after a kill, and other tables reuse common entries.
 """
 
 from __future__ import annotations
@@ -50,14 +49,14 @@ from magedit.pipelines.output import Inversion
 from magedit.prompts.kinds import KIND_GOVERNED, EditKind, with_kind
 
 SEEDS: Mapping[str, tuple[int, ...]] = {"tuning": (1, 2, 3), "test": (5, 6, 7)}
-"""Seeds of the edits. Defaults are chosen on the tuning seeds alone; the published figures come from the test seeds,
-which are run once per release and never looked at while anything is chosen."""
+"""Seeds of the edits. Defaults are chosen on the tuning seeds only; published figures come from the test seeds, which
+are run once per release and never used for tuning."""
 KIND_OF: dict[str, EditKind] = {"replacement": "replacement", "addition": "addition", "removal": "removal"}
 """Kinds of the set by those of an edit; the others are attributes."""
 JUDGE = 2
-"""Grows when `judge_edit` judges otherwise, so that no verdict of an earlier one is taken from the journal."""
+"""Version of `judge_edit`, so that older verdicts in the journal are not reused."""
 BEFORE_EDIT = (Stage.PREPARE, Stage.INVERT, Stage.OPTIMIZE)
-"""Stages that an edit from an inversion at hand does not have."""
+"""Stages that an edit from an existing inversion skips."""
 
 _HERE: dict[str, Any] = {}
 
@@ -84,7 +83,7 @@ def _pipeline(name: str, config: EditConfig) -> MAGEditPipeline | InstructPipeli
 
 
 class Inversions:
-    """Inversions of one edit's picture: each is made once and charged to every row that starts from it."""
+    """Inversions of one edit's picture: each is computed once and charged to every row that starts from it."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[Inversion, float]] = {}
@@ -94,17 +93,18 @@ class Inversions:
         return json.dumps([edit.source_prompt, inversion_settings(config)], sort_keys=True)
 
     def of(self, edit: DemoEdit, config: EditConfig) -> tuple[Inversion | None, float]:
-        """The inversion to begin with, and the seconds that it took; none: the edit makes its own."""
+        """The initial inversion and its seconds; None: the edit computes its own."""
         return self._known.get(self._key(edit, config), (None, 0.0)) if self._shared(config) else (None, 0.0)
 
     def keep(self, edit: DemoEdit, config: EditConfig, inversion: Inversion, seconds: float) -> None:
-        """Remember what an edit made."""
+        """Store the inversion of an edit."""
         if self._shared(config):
             self._known.setdefault(self._key(edit, config), (inversion, seconds))
 
     @staticmethod
     def _shared(config: EditConfig) -> bool:
-        """Whether the inversion's passes are known beforehand; an optimisation's are only counted as it runs."""
+        """Whether the inversion's passes are known in advance; those of an optimisation are only counted at run
+        time."""
         stages = planned(config, inverted=False)
         return bool(METHODS[config.method].inversions) and Stage.OPTIMIZE not in stages
 
@@ -114,8 +114,8 @@ def measure(
 ) -> tuple[Figures, Image.Image]:
     """Carry out one edit and compare it with its truth; the figures and the result.
 
-    ``token`` and ``spatial`` are the ratios of the words in the sampling passes of the guided steps, None where
-    nothing reads them; ``background_db`` is told of what the model drew, before anything is pasted back.
+    ``token`` and ``spatial`` are the ratios of the words in the sampling passes of the guided steps, None where nothing
+    reads them; ``background_db`` is measured on the model's output, before paste-back.
     """
     size = pipe.size
     image, mask = edit.image(size), edit.mask(size)
@@ -148,14 +148,14 @@ def measure(
 
 
 def judged(edit: DemoEdit, result: Image.Image, size: int) -> Figures:
-    """How near a picture is to the truth; for attributes also how much of the truth's structure it keeps."""
+    """Similarity of a picture to the truth; for attributes also of its structure."""
     inside = asarray(edit.mask(size)) > 0
     kept = round(structure(result, edit.truth(size), inside), 4) if edit.kind in ATTRIBUTES else None
     return {**judge_edit(edit, result, size), "structure": kept}
 
 
 def ceiling(edit: DemoEdit) -> Figures:
-    """The figures of a perfect edit that the VAE has seen."""
+    """The figures of a perfect edit after passing through the VAE."""
     model = _HERE["model"]
     (seen,) = model.decode(model.encode(edit.truth(model.size)))
     mask = edit.mask(model.size)
@@ -178,12 +178,12 @@ def resolved(
         kind = KIND_OF.get(edit.kind, "attribute")
         given = [each for each in KIND_GOVERNED if getattr(config, each) != getattr(EditConfig(), each)]
         _, config = with_kind(config, kind, *prompts, given=given, preset="balanced", has_words=True)
-    # Also of a method that takes no kind's defaults: a row is what its name says, whatever the pipeline would decide.
+    # Also for methods that ignore a kind's defaults: a row is defined by its name, not by the pipeline.
     return edit, config.closed()
 
 
 def _work(edit: DemoEdit, rows: Mapping[str, EditConfig], pictures: Mapping[str, Path]) -> list[Figures]:
-    """Every row's figures of one edit, and its result in the row's file; an edit that is refused or diverges has
+    """Every row's figures of one edit, and its result in the row's file; a rejected or diverged edit counts as
     failed."""
     lines: list[Figures] = []
     inversions: dict[int, Inversions] = defaultdict(Inversions)  # of each pipeline its own
@@ -208,14 +208,14 @@ def _is_instructed(config: EditConfig) -> bool:
 
 
 def has_twin(edit: DemoEdit) -> bool:
-    """Whether another thing of the room is called the same as the edited one."""
+    """Whether another thing in the room has the same name as the edited one."""
     thing = (edit.vanishing or edit.appearing)[0]
     names = [(other.kind, other.colour, other.pattern) for other in edit.source.things if other != thing]
     return (thing.kind, thing.colour, thing.pattern) in names
 
 
 def _weights(checkpoint: Path) -> str:
-    """A digest of the weights, and of the step sizes that are stored with them."""
+    """A digest of the weights and the step sizes stored with them."""
     digest = hashlib.sha256()
     for path in sorted([*checkpoint.rglob("*.safetensors"), checkpoint / "model_index.json"]):
         digest.update(path.read_bytes())
@@ -223,7 +223,7 @@ def _weights(checkpoint: Path) -> str:
 
 
 def _key(weights: str, name: str, edit: DemoEdit, config: EditConfig, defaults: Mapping[str, Any]) -> str:
-    """Names one line of the journal by all that its figures depend on, but for the program itself."""
+    """Key of one journal line: everything its figures depend on except the program itself."""
     told, used = resolved(name, edit, config, defaults)
     settings: list[Any] = [
         JUDGE,
@@ -246,9 +246,9 @@ def run(
     processes: int = 1,
     device: str = "cpu",
 ) -> list[Figures]:
-    """The figures of ``edits`` under every row, in this order; what the journal has is not done again.
+    """The figures of ``edits`` under every row, in this order; entries of the journal are not recomputed.
 
-    ``instruct``: the checkpoint of rows that edit by instruction; none: that which ships.
+    ``instruct``: the checkpoint of rows that edit by instruction; None: the shipped one.
     """
     instruct = instruct or instruct_checkpoint_path()
     (state / "pictures").mkdir(parents=True, exist_ok=True)
@@ -285,7 +285,7 @@ def run(
                     known[key] = figures
                     file.write(json.dumps({"key": key, "figures": figures}) + "\n")
                 file.flush()
-    # two rows may be the same edit: each gets its own name
+    # two rows may be the same edit; each keeps its own name
     return [
         known[key := keys[edit.name, name]] | {"row": name, "edit": edit.name, "key": key}
         for edit in edits
@@ -315,17 +315,17 @@ def main() -> None:
     parser.add_argument("--instruct", type=Path, help="checkpoint of the rows that edit by instruction")
     parser.add_argument("--edits", type=int, default=12, help="edits of each of 6 kinds in each of 2 sets, a seed")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="which edits")
-    parser.add_argument("--set", choices=list(SEEDS), help="the seeds to tune on, or those of published figures")
+    parser.add_argument("--set", choices=list(SEEDS), help="tuning seeds, or those of published figures")
     parser.add_argument("--kinds", nargs="*", choices=list(EDIT_KINDS), default=list(EDIT_KINDS), help="of these alone")
     parser.add_argument("--table", choices=list(TABLES), default="edits", help="rows of a published table")
     parser.add_argument("--rows", nargs="*", choices=[CEILING, *ROWS], help="other rows")
-    parser.add_argument("--preset", choices=list(PRESETS), help="of every row, in place of its own")
+    parser.add_argument("--preset", choices=list(PRESETS), help="override for every row")
     parser.add_argument("--processes", type=int, default=1, help="one thread each")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--state", type=Path, default=Path(".cache/quality"), help="folder of the journal")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--sheet", type=Path, help="draw verdicts chosen at random, with their pictures, to this file")
-    parser.add_argument("--verdicts", type=int, default=60, help="how many `--sheet` shows")
+    parser.add_argument("--sheet", type=Path, help="write randomly chosen verdicts with their pictures to this file")
+    parser.add_argument("--verdicts", type=int, default=60, help="number of verdicts for `--sheet`")
     asked = parser.parse_args()
     rows = {name: ROWS.get(name, EditConfig()) for name in asked.rows or TABLES[asked.table]}
     if asked.preset:

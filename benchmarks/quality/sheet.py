@@ -1,4 +1,4 @@
-"""Contact sheet of verdicts chosen at random, to check the automatic judge by eye."""
+"""Contact sheet of randomly chosen verdicts, to check the automatic judge by eye."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ FONT = 12
 def sheet(
     edits: Sequence[DemoEdit], figures: Sequence[Figures], picture: Callable[[str], Path], number: int
 ) -> Image.Image:
-    """``number`` verdicts as tiles: the picture with the mask's outline, the truth, the result, and what was judged.
+    """``number`` verdicts as tiles: the picture with the mask's outline, the truth, the result, and the verdict.
 
-    Which ones is chance, but the same for the same figures. ``picture`` gives the file of a result by its key.
+    The selection is random but reproducible for equal figures. ``picture`` gives the file of a result by its key.
     """
     by_name = {edit.name: edit for edit in edits}
     there = [each for each in figures if picture(each["key"]).exists()]

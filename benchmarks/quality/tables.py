@@ -11,7 +11,7 @@ from benchmarks.quality.rows import UNGUIDED
 from magedit.demo.edits import EDIT_KINDS
 
 Figures = dict[str, Any]
-"""What was measured of one edit under one row."""
+"""The figures of one edit under one row."""
 ATTRIBUTES = ("colour", "pattern", "part")
 """Kinds of the set that change a thing's quality."""
 MEANS = (
@@ -32,7 +32,7 @@ Summary = dict[str, dict[str, dict[str, dict[str, float | None]]]]
 
 
 def with_gains(figures: Sequence[Figures]) -> list[Figures]:
-    """The figures with what guidance has gained: ratios less those of the row without it, where both are there."""
+    """The figures with the gains of guidance: ratios minus those of the row without it, where both exist."""
     known = {(each["edit"], each["row"]): each for each in figures}
     told = []
     for each in figures:
@@ -107,7 +107,7 @@ def _share(figures: dict[str, float | None], *, interval: bool) -> str:
 
 
 def regressions(table: Summary) -> Iterator[str]:
-    """Where guidance loses edits that succeed without it: a line for each row, set and kind."""
+    """Edits lost by guidance that succeed without it: one line per row, set and kind."""
     for complexity, groups in table.items():
         for group in (each for each in GROUPS if each in groups):
             for row, figures in groups[group].items():

@@ -161,8 +161,8 @@ def _stack(folder: Path, workers: int) -> Iterator[tuple[Stack, Meter]]:
 def measure(
     folder: Path, edits: int, lengths: tuple[int, int] = LENGTHS, idle_s: float = IDLE_S, workers: int = IDLE_WORKERS
 ) -> Costs:
-    """Costs on real stacks in ``folder``: one of ``workers`` that wait, one of a worker with ``edits`` edits of each
-    length."""
+    """Costs on real stacks in ``folder``: one with ``workers`` idle workers, one with a worker and ``edits`` edits of
+    each length."""
     picture, mask, prompts = _pictures(folder)
     with _stack(folder / "several", workers) as (_, meter):
         several = meter.idle(idle_s)

@@ -1,10 +1,9 @@
-"""Whether compiled regions pay: UNet passes as they are, and with `torch.compile` on parts of them, in turns.
+"""Gain of compiled regions: eager UNet passes against `torch.compile` on parts of them.
 
     python -m benchmarks.speed.compiling
 
-Residual blocks, and feed-forward layers besides, are compiled with static shapes; attention is not, since what is read
-and injected there changes from pass to pass. On the demo checkpoint and one thread; processor time, medians. Needs a
-C++ compiler.
+Residual blocks, and feed-forward layers besides, are compiled with static shapes; attention is not, since its edits
+change from pass to pass. On the demo checkpoint and one thread; processor time, medians. Needs a C++ compiler.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class Journal:
         self._known: dict[str, Any] = {each["what"]: each["figures"] for each in map(json.loads, whole)}
 
     def once(self, what: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The figures named ``what``: as they were kept, or measured now and kept."""
+        """The figures named ``what``: from the journal, or measured and stored now."""
         if what not in self._known:
             self._known[what] = measure()
             with self._path.open("a") as file:
@@ -95,7 +95,7 @@ class Bench:
 
     @classmethod
     def of(cls, pipe: MAGEditPipeline, job: Job, clock: Clock) -> Bench:
-        """With what has to be measured before."""
+        """Create a bench, measuring its prerequisites."""
         each = pass_flops(PassBench(pipe.backbone, pipe.latent_side, pipe.guidance_side))
         return cls(pipe, job, clock, each, matmul_peak(clock, str(pipe.device), pipe.dtype))
 
@@ -151,7 +151,7 @@ class Bench:
         released_edit(self.pipe, job.image, job.masks, job.target, job.regions, config, inversion, meter)
 
     def _mebibytes(self, run: Callable[[], object]) -> float:
-        """Peak memory of ``run``, weights included: what CUDA's allocator gave out, or `Living` on a CPU."""
+        """Peak memory of ``run``, including weights: from CUDA's allocator, or `Living` on a CPU."""
         if self.clock.cuda:
             torch.cuda.reset_peak_memory_stats()
             run()

@@ -1,4 +1,4 @@
-"""How seconds, floating-point operations and a device's peak are measured."""
+"""Measurement of seconds, floating-point operations and a device's peak."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _attention_backward_flops(_: Any, query: Any, key: Any, value: Any, *__: Any
     return int(2 * batch * heads * rows * key[2] * (3 * width + 2 * value[3]))
 
 
-# What a CPU runs for fused attention, which the counter does not know.
+# The CPU kernel of fused attention, which the counter does not support.
 _FUSED = {
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward_flops,
@@ -46,14 +46,14 @@ _FUSED = {
 
 
 def counted(run: Callable[[], Any]) -> tuple[float, Any]:
-    """Floating-point operations of ``run``, and what it gives."""
+    """Floating-point operations of ``run``, and its result."""
     with FlopCounterMode(display=False, custom_mapping=_FUSED) as counter:
         result = run()
     return float(counter.get_total_flops()), result
 
 
 def timed(clock: Clock, run: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds of ``run``, and what it gives."""
+    """Seconds of ``run``, and its result."""
     start = clock()
     result = run()
     return clock() - start, result

@@ -59,8 +59,8 @@ class PassBench:
         self.prompt = Conditioning(torch.randn(1, 77, unet.config.cross_attention_dim, device=unet.device))
 
     def measure(self, by: Callable[[Callable[[], Any]], tuple[float, Any]]) -> dict[str, float]:
-        """What ``by`` (run -> figure and result) finds for each kind of `Passes`, and for those of the released
-        schedule, whose names begin with "plain"."""
+        """Measure each kind of `Passes` with ``by`` (run -> figure and result), and those of the released schedule,
+        whose names begin with "plain"."""
         found: dict[str, float] = {}
 
         def take(kind: str, run: Callable[[], Any]) -> Any:
@@ -126,7 +126,7 @@ def counting(unet: UNet2DConditionModel) -> Iterator[Counter[str]]:
     rows: Counter[str] = Counter()
 
     def cut(module: UNet2DConditionModel, sample: Tensor, *rest: Any) -> None:
-        # A pass that ends early is written out block by block: the UNet's own hooks do not see it.
+        # A truncated pass calls the blocks directly, so the UNet's own hooks do not run.
         rows["truncated" if torch.is_grad_enabled() else "source"] += sample.shape[0]
         attend_until(module, sample, *rest)
 

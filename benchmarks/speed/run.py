@@ -3,11 +3,11 @@
 Whole edits with the demo checkpoint; with `--sd` also the passes of a random UNet of Stable Diffusion 1.x size, times
 the passes that the demo's edits took, and with `--sd-edits` whole edits with a random checkpoint of that size.
 
-Seconds are the process's own on a CPU (one thread; what else runs there does not count) and wall time on a GPU. FLOPs
-are the UNet's, counted by `torch.utils.flop_counter` once per kind of pass, times the rows that went through, without
-injection: it needs less, no queries, keys and scores where a self attention is injected. The peak is that of the same
-device's matrix product in the same number format. Peak memory is that of an edit of few steps: it does not depend on
-them. Every figure is kept as soon as it is measured: `--resume` goes on after a kill.
+Seconds are process time on a CPU (one thread; other load does not count) and wall time on a GPU. FLOPs are the UNet's,
+counted by `torch.utils.flop_counter` once per kind of pass, times the rows that went through, without injection: it
+needs less, no queries, keys and scores where a self attention is injected. The peak is that of the same device's matrix
+product in the same number format. Peak memory is that of an edit of few steps: it does not depend on them. Every figure
+is stored at once: `--resume` continues after a kill.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def sd_passes(
 def main() -> None:
     """Print the tables and, if asked, write them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--edit", default="pillow", help="which of the demo's edits")
+    parser.add_argument("--edit", default="pillow", help="name of the demo edit")
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
         "--dtype",
@@ -182,8 +182,8 @@ def main() -> None:
     parser.add_argument("--sd", action="store_true", help="also the passes of a random UNet of SD 1.x size")
     parser.add_argument("--sd-repeats", type=int, default=3, help="timed rounds of them; 0: FLOPs alone")
     parser.add_argument("--sd-edits", action="store_true", help="also whole edits of that size (for a GPU)")
-    parser.add_argument("--resume", action="store_true", help="go on with the figures that an ended run has kept")
-    parser.add_argument("--state", type=Path, default=Path(".cache/speed"), help="folder of the kept figures")
+    parser.add_argument("--resume", action="store_true", help="resume from the stored figures of an earlier run")
+    parser.add_argument("--state", type=Path, default=Path(".cache/speed"), help="folder of the stored figures")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -191,7 +191,7 @@ def main() -> None:
     changes = {} if asked.steps is None else {"steps": asked.steps}
 
     def benches(load: Callable[[torch.dtype], MAGEditPipeline]) -> tuple[Bench, Bench]:
-        """A bench in float32, which null-text inversion needs, and one in the number format that was asked for."""
+        """A bench in float32, which null-text inversion needs, and one in the requested number format."""
         pipe = load(torch.float32).to(asked.device)
         exact = Bench.of(pipe, demo_job(asked.edit, pipe.size), clock)
         if dtype is torch.float32:

@@ -23,7 +23,7 @@ SD_UNET: dict[str, Any] = {
     "cross_attention_dim": 768,
     "attention_head_dim": 8,
 }
-"""What Stable Diffusion 1.x's UNet sets; the rest are diffusers' defaults."""
+"""UNet config of Stable Diffusion 1.x; the rest are diffusers' defaults."""
 SD_VAE: dict[str, Any] = {
     "sample_size": 512,
     "block_out_channels": (128, 256, 512, 512),
@@ -32,7 +32,7 @@ SD_VAE: dict[str, Any] = {
     "layers_per_block": 2,
     "latent_channels": 4,
 }
-"""What Stable Diffusion 1.x's VAE sets."""
+"""VAE config of Stable Diffusion 1.x."""
 SD_TEXT: dict[str, Any] = {
     "hidden_size": 768,
     "intermediate_size": 3072,
@@ -75,7 +75,7 @@ def sdxl_pipeline(dtype: torch.dtype, device: str = "cpu") -> MAGEditPipeline:
 
 @contextmanager
 def _drawn(dtype: torch.dtype, device: str) -> Iterator[None]:
-    """Weights are drawn in this number format, where they are to lie."""
+    """Draw weights in this number format on the target device."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:

@@ -10,7 +10,7 @@ from rich.table import Table
 from benchmarks.speed.costs import Cost
 
 RELEASED = "released"
-"""The row that all others are measured against."""
+"""The baseline row."""
 
 
 def show(console: Console, title: str, costs: Mapping[str, Cost]) -> None:

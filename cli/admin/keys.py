@@ -18,7 +18,7 @@ from jobs.tenants.limits import Limits
 
 UNITS_S = {"m": 60, "h": 3600, "d": 24 * 3600}
 
-app = typer.Typer(no_args_is_help=True, help="API keys: make, list, revoke.")
+app = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
 
 
 def duration(text: str) -> float:
@@ -42,7 +42,7 @@ def scope_name(text: str) -> Scope:
     for scope in SCOPES:
         if scope == text:
             return scope
-    raise typer.BadParameter(f"{text!r} is not a scope; there are {', '.join(SCOPES)}")
+    raise typer.BadParameter(f"{text!r} is not a scope; use one of {', '.join(SCOPES)}")
 
 
 def limit_value(text: str) -> str:
@@ -52,20 +52,20 @@ def limit_value(text: str) -> str:
         Limits.model_validate({name: number})
     except ValidationError as error:
         known = ", ".join(Limits.model_fields)
-        raise typer.BadParameter(f"{text!r} is not a limit like submits_per_minute=10; there are {known}") from error
+        raise typer.BadParameter(f"{text!r} is not a limit like submits_per_minute=10; use one of {known}") from error
     return text
 
 
 @app.command()
 def create(
     *,
-    tenant: Annotated[str, typer.Option(parser=tenant_name, metavar="NAME", help="Whose edits it opens.")],
+    tenant: Annotated[str, typer.Option(parser=tenant_name, metavar="NAME", help="Tenant whose edits it can access.")],
     scope: Annotated[
         list[str] | None,
         typer.Option(
             parser=scope_name,
             metavar="SCOPE",
-            help=f"What it may do, of {', '.join(SCOPES)}; repeatable. Default: {', '.join(CALLER_SCOPES)}.",
+            help=f"Scope of the key, one of {', '.join(SCOPES)}; repeatable. Default: {', '.join(CALLER_SCOPES)}.",
         ),
     ] = None,
     limit: Annotated[
@@ -73,27 +73,28 @@ def create(
         typer.Option(
             parser=limit_value,
             metavar="NAME=NUMBER",
-            help=f"A limit in place of the service's, of {', '.join(Limits.model_fields)}; 0: none. Repeatable.",
+            help=f"Limit that overrides the service's, one of {', '.join(Limits.model_fields)}; 0: unlimited. "
+            f"Repeatable.",
         ),
     ] = None,
     expires: Annotated[
         float | None,
-        typer.Option(parser=duration, metavar="DURATION", help="When it ends: 90d, 12h, 30m. Default: never."),
+        typer.Option(parser=duration, metavar="DURATION", help="Lifetime: 90d, 12h, 30m. Default: unlimited."),
     ] = None,
 ) -> None:
-    """Make a key. It is printed once, alone on standard output, and kept nowhere."""
+    """Create a key. It is printed once to standard output and not stored."""
     with service_redis() as redis:
         api_keys = ApiKeys(redis)
         scopes = [scope_name(each) for each in scope] if scope else CALLER_SCOPES
         limits = Limits.model_validate(dict(each.split("=") for each in limit or ()))
         key, token = api_keys.create(tenant, scopes, limits=limits, expires_in_s=expires)
-    make_console(stderr=True).print(f"key {key.id} of {tenant}: {', '.join(key.scopes)}; it is shown this once")
+    make_console(stderr=True).print(f"key {key.id} of {tenant}: {', '.join(key.scopes)}; it is shown only once")
     typer.echo(token)
 
 
 @app.command("list")
 def show() -> None:
-    """Every key that was made, without its secret."""
+    """List every key ever created, without secrets."""
     table = Table(show_header=True, header_style="bold")
     for column in ("id", "tenant", "scopes", "limits", "created", "last used", "state"):
         table.add_column(column, no_wrap=column == "id")
@@ -108,12 +109,12 @@ def show() -> None:
 
 
 @app.command()
-def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="Its id, as `list` shows it.")]) -> None:
-    """Take a key back for good. Front ends may remember it for MAGEDIT_KEY_CACHE_S seconds."""
+def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the key, as shown by `list`.")]) -> None:
+    """Revoke a key permanently. Front ends may cache it for MAGEDIT_KEY_CACHE_S seconds."""
     with service_redis() as redis:
         api_keys = ApiKeys(redis)
         if not api_keys.revoke(key_id):
-            raise typer.BadParameter(f"there is no key {key_id!r}; `magedit keys list` shows those there are")
+            raise typer.BadParameter(f"there is no key {key_id!r}; `magedit keys list` shows all keys")
         typer.echo(f"revoked {key_id}")
 
 

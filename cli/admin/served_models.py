@@ -16,11 +16,11 @@ from jobs.queue import JobQueue
 from jobs.records.store import Records
 from jobs.settings import Settings
 
-Name = Annotated[str, typer.Argument(help="The model's name, as `list` shows it.")]
+Name = Annotated[str, typer.Argument(help="Name of the model, as shown by `list`.")]
 
 
 def list_models() -> None:
-    """Show every model that the service knows: its workers, what waits for it, whether it is declared."""
+    """List every model of the service with its workers, queued edits and declaration."""
     console = make_console()
     with service_redis() as redis:
         table = Table("name", "workers", "waiting", "declared", "checkpoint")
@@ -37,12 +37,12 @@ def declare(
     checkpoint: Annotated[
         str | None,
         typer.Option(
-            help="Folder, hub id or file of its checkpoint, which is loaded here to see what it is. Default: what its "
-            "workers announced last; `demo` is the shipped one."
+            help="Folder, hub id or file of its checkpoint, which is loaded here for inspection. Default: the last "
+            "announcement of its workers; `demo` is the shipped one."
         ),
     ] = None,
 ) -> None:
-    """Let a model take edits while no worker serves it: they wait for one, and wake an autoscaler that counts them."""
+    """Let a model accept edits while no worker serves it; they wait for one, and an autoscaler can react to them."""
     console = make_console()
     with service_redis() as redis:
         models = Models(redis)
@@ -50,35 +50,35 @@ def declare(
             known = _known(models, name)
             models.declare(known.info, _tokenizer(models, known))
         else:
-            # torch and everything that rests on it load here alone.
+            # torch is imported only here.
             from cli.local_edit import load_checkpoint
 
             own = {} if checkpoint == "demo" else {"checkpoint": checkpoint}
             with explained(console), console.status("loading the checkpoint"):
                 served = load_checkpoint(read_settings(model=name, preview_interval_s=0, **own))
             models.declare(served.info, served.tokenizer_json)
-        console.print(f"{name} is declared: it takes edits, with a worker or without")
+        console.print(f"{name} is declared: it accepts edits with or without a worker")
 
 
 def forget(name: Name) -> None:
-    """End the declaration: without a worker the model is unknown, and new edits for it are refused."""
+    """End the declaration: without a worker, the model is then unknown and new edits for it are rejected."""
     console = make_console()
     with service_redis() as redis:
         models = Models(redis)
         if not models.forget(name):
-            raise typer.BadParameter(f"{name!r} is not declared; `magedit models list` shows what is")
+            raise typer.BadParameter(f"{name!r} is not declared; `magedit models list` shows declared models")
         waiting = JobQueue(redis, Records(redis, Settings())).depth(name)
-        rest = f"; {waiting} edit(s) wait for a worker of it" if waiting else ""
+        rest = f"; {waiting} edit(s) still wait for a worker" if waiting else ""
         console.print(f"{name} is no longer declared{rest}")
 
 
 def load(name: Name) -> None:
-    """Have the workers that serve several models load this one, each as soon as it is idle."""
+    """Load this model on the workers that serve several models, each as soon as it is idle."""
     _order(name, "load")
 
 
 def unload(name: Name) -> None:
-    """Have the workers that serve several models give its memory back; the next edit for it loads it again."""
+    """Unload this model on the workers that serve several models; the next edit for it loads it again."""
     _order(name, "unload")
 
 
@@ -96,7 +96,7 @@ def _known(models: Models, name: str) -> ModelStatus:
     if name not in known:
         there = ", ".join(known) or "none yet"
         raise typer.BadParameter(
-            f"no worker has announced a model {name!r} (there are: {there}): name its --checkpoint, or start a worker"
+            f"no worker has announced a model {name!r} (announced: {there}): give its --checkpoint, or start a worker"
         )
     return known[name]
 
@@ -106,7 +106,7 @@ def _tokenizer(models: Models, known: ModelStatus) -> str:
         return models.tokenizer_json(known.info)
     except JobError as error:
         raise typer.BadParameter(
-            f"the tokenizer of {known.info.name!r} is not kept any more: name its --checkpoint, or start a worker"
+            f"the tokenizer of {known.info.name!r} is no longer stored: give its --checkpoint, or start a worker"
         ) from error
 
 

@@ -17,8 +17,8 @@ from jobs.errors import QueueUnavailable
 
 @contextmanager
 def service_redis() -> Iterator[Redis]:
-    """A client of it: where no Redis server is named, of the one that `magedit up` runs. Explains itself and exits if
-    there is none."""
+    """A client of the configured Redis server, by default that of `magedit up`. Exits with an explanation if it is
+    unreachable."""
     console = make_console(stderr=True)
     with explained(console):
         settings = read_settings()
@@ -29,5 +29,5 @@ def service_redis() -> Iterator[Redis]:
             with connect(settings) as redis:
                 yield redis
         except QueueUnavailable as error:
-            console.print("Redis does not answer: start `magedit up`, or set MAGEDIT_REDIS_URL", style="red")
+            console.print("Redis does not respond: start `magedit up`, or set MAGEDIT_REDIS_URL", style="red")
             raise typer.Exit(1) from error

@@ -21,7 +21,7 @@ TenantName = Annotated[str, typer.Option(parser=tenant_name, metavar="NAME", hel
 
 @app.command()
 def secret(tenant: TenantName = LOCAL) -> None:
-    """Print a tenant's secret, alone on standard output; it is created on first use."""
+    """Print a tenant's secret to standard output; it is created on first use."""
     with service_redis() as redis:
         typer.echo(WebhookSecrets(redis).valid(tenant)[0])
 
@@ -36,9 +36,9 @@ def rotate(
         ),
     ] = None,
 ) -> None:
-    """Replace a tenant's secret and print the new one; for a while deliveries are signed with both."""
+    """Replace a tenant's secret and print the new one; for a while, deliveries are signed with both."""
     overlap_s = OVERLAP_S if overlap is None else int(overlap)
     with service_redis() as redis:
         fresh = WebhookSecrets(redis).rotate(tenant, overlap_s=overlap_s)
-    make_console(stderr=True).print(f"the previous secret keeps signing beside it for {overlap_s} s")
+    make_console(stderr=True).print(f"the previous secret remains valid for {overlap_s} s")
     typer.echo(fresh)

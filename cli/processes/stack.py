@@ -33,7 +33,7 @@ NAME_AFTER_S = 5.0
 """Pause between two messages about missing parts, in seconds."""
 
 Tell = Callable[[str], None]
-"""Takes a sentence about the start, for the person who waits."""
+"""Receives progress messages about the start."""
 
 
 class StackError(Exception):
@@ -148,7 +148,7 @@ class Stack:
         yield from worker_programs(self.settings, self.workers, environment)
 
     def environment(self) -> dict[str, str]:
-        """What every process of the stack gets."""
+        """The environment of every process of the stack."""
         # Whoever can enter the folder of our own server needs no password.
         own = {"redis_url": self.redis.url, "redis_password": None} if self.redis else {}
         return environment_of(self.settings.model_copy(update={"state_dir": self.state, **own}))
@@ -212,7 +212,7 @@ class Stack:
         return str(given.get("path") or f"{given.get('host', 'localhost')}:{given.get('port', 6379)}")
 
     def revive(self) -> list[str]:
-        """Start again what has died; the names of what was started."""
+        """Restart dead processes; returns their names."""
         return [process.program.name for process in self.processes if process.revive()]
 
     def stop(self) -> None:

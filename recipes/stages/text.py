@@ -1,8 +1,7 @@
 """The text encoder stage: CLIPTextModel learns to tag captions, before it is trained further with the UNet.
 
-Each noun must tell its class and what was said before it, the last word of each mention everything that was
-said of the thing, the end token what the room holds: so a word's hidden state carries what the UNet is to
-draw for it.
+Each noun must encode its class and preceding attributes, the last word of each mention all attributes of the thing, the
+end token the content of the room, so that a word's hidden state carries what the UNet should draw for it.
 """
 
 import random
@@ -53,7 +52,7 @@ def build_text_encoder(recipe: TextRecipe, tokenizer: CLIPTokenizer) -> CLIPText
 
 
 def tags_at(caption: Caption, mention: Mention, word: int) -> list[int]:
-    """The tags (indices in the order of `TAGS`) that `word` of a mention must tell: those said up to it."""
+    """The tags (indices in the order of `TAGS`) that `word` of a mention must encode: those stated so far."""
     said = caption.words[mention.start : word + 1]
     values = {
         "kind": mention.kind,
@@ -78,7 +77,7 @@ class Tagger(nn.Module):
     def loss(self, states: Tensor, pooled: Tensor, captions: Sequence[Caption]) -> tuple[Tensor, dict[str, float]]:
         """Cross entropy of the tags, and the share of words whose tags are all right.
 
-        `states` of the words (n, 77, width) tell of the mentions, `pooled` (n, width) of the rooms.
+        `states` of the words (n, 77, width) encode the mentions, `pooled` (n, width) the rooms.
         """
         device = states.device
         rows, columns, targets = [], [], []

@@ -7,7 +7,7 @@ from collections import Counter
 from benchmarks.prompts import SPLITS, costs, read_pairs, shares
 
 
-def test_the_pairs_are_of_all_kinds_and_none_is_in_two_splits() -> None:
+def test_the_pairs_cover_all_kinds_in_disjoint_splits() -> None:
     pairs = read_pairs()
     assert len({(pair.reading.source, pair.reading.target) for pair in pairs}) == len(pairs)
     for split in SPLITS:

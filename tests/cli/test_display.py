@@ -73,7 +73,7 @@ def test_ratios_without_and_with_guidance() -> None:
 
 
 @pytest.mark.parametrize("results", [0, 2])
-def test_an_edit_without_ratios_has_its_cost_alone(results: int) -> None:
+def test_an_edit_without_ratios_shows_only_its_cost(results: int) -> None:
     none: dict[str, Any] = {"before": [], "after": []}
     each = [{"seed": seed, "strength": 1.0, **none} for seed in range(results)]
     done = edit(state="succeeded", measures=MEASURES | none | {"unguided": None, "words": [[]], "results": each})

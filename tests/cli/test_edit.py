@@ -59,7 +59,7 @@ def test_the_ending_says_the_format(image: Path, tmp_path: Path, name: str, kind
     assert "UNet" in done.output
 
 
-def test_masks_pair_with_regions_and_artifacts_lie_beside_the_result(image: Path, tmp_path: Path) -> None:
+def test_masks_pair_with_regions_and_artifacts_are_saved_next_to_the_result(image: Path, tmp_path: Path) -> None:
     masks = [mask_file(tmp_path), mask_file(tmp_path, (50, 30, 80, 60), "other.png")]
     regions = json.dumps([{"words": ["purple"]}, {"words": ["carpet"]}])
     done = magedit_edit(image, masks, tmp_path / "out.png", "--regions", regions, "--artifacts", "attention")
@@ -169,5 +169,5 @@ def test_an_instruction_stands_for_prompts_and_masks(image: Path, tmp_path: Path
     assert "purple carpet" in done.output
     assert "read 0." in done.output
     assert "mask 0 (carpet): " in instructed(*said).output
-    assert "say what to do: give --to, or --instruction" in instructed(str(mask_file(tmp_path))).output
+    assert "nothing to do: give --to or --instruction" in instructed(str(mask_file(tmp_path))).output
     assert "not understood" in instructed("--instruction", "make it purple").output

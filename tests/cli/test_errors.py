@@ -28,7 +28,7 @@ REFUSED = ServiceError(Problem(title="Mask", status=422, detail="the mask is emp
         (httpx.ConnectError("refused"), "cannot be reached: refused"),
     ],
 )
-def test_what_went_wrong_is_said(error: Exception, said: str) -> None:
+def test_errors_are_printed(error: Exception, said: str) -> None:
     text = io.StringIO()
     with pytest.raises(typer.Exit) as caught, explained(Console(file=text)):
         raise error

@@ -44,7 +44,7 @@ def test_a_loaded_checkpoint_edits_again_and_again(editor: LocalEditor) -> None:
         assert image.size == (64, 48)
 
 
-def test_the_example_of_the_library_page_gives_the_services_picture_bit_for_bit(
+def test_the_library_example_matches_the_service_bit_for_bit(
     editor: LocalEditor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = (Path(__file__).parents[2] / "docs" / "library.md").read_text()
@@ -86,7 +86,7 @@ def test_a_failed_edit_says_why_as_a_worker_does(editor: LocalEditor) -> None:
     assert editor.edit(picture(), [mask()], **QUICK).state == "succeeded"
 
 
-def test_previews_of_what_may_be_withheld_are_refused(tmp_path: Path) -> None:
+def test_previews_are_rejected_if_results_may_be_withheld(tmp_path: Path) -> None:
     editor = LocalEditor(Settings(checkpoint=CHECKPOINT, device="cpu", safety="withhold"), Console(file=io.StringIO()))
     with pytest.raises(InvalidSetting, match="MAGEDIT_SAFETY=withhold"):
         editor.edit(picture(), [mask()], **QUICK, preview=str(tmp_path / "preview.png"))

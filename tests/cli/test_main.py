@@ -22,7 +22,7 @@ def test_every_command_has_help(command: str) -> None:
     assert "Usage" in result.output
 
 
-def test_a_service_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_an_unreachable_service_is_reported(tmp_path: Path) -> None:
     image, masked = tmp_path / "image.png", tmp_path / "mask.png"
     image.write_bytes(picture())
     masked.write_bytes(mask())

@@ -16,7 +16,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["check", *arguments], env={"COLUMNS": "200"})
 
 
-def test_it_tells_sizes_methods_and_memory() -> None:
+def test_check_prints_sizes_methods_and_memory() -> None:
     result = run(str(CHECKPOINT), "--dtype", "float32")
     assert result.exit_code == 0, result.output
     for told in (
@@ -25,7 +25,7 @@ def test_it_tells_sizes_methods_and_memory() -> None:
         "5 cross at 8x8",
         "mag-edit, p2p",
         "null-text",
-        "in all, in float32",
+        "in total, in float32",
     ):
         assert told in " ".join(result.output.split())
 
@@ -37,7 +37,7 @@ def test_an_unusable_checkpoint_is_named_and_exits_with_1(tmp_path: Path) -> Non
     result = run(str(folder))
     assert result.exit_code == 1
     assert "there are no weights in its folder 'unet'" in " ".join(result.output.split())
-    assert "in all, in bfloat16" in result.output
+    assert "in total, in bfloat16" in result.output
 
 
 @pytest.mark.parametrize(

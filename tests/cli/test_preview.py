@@ -66,7 +66,7 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
 
 def test_an_unknown_ending_is_named(tmp_path: Path) -> None:
     show = shower(str(tmp_path / "preview.gif"), Console(file=io.StringIO()), Progress())
-    with pytest.raises(ValueError, match=r"'preview.gif' ends in none of .png"):
+    with pytest.raises(ValueError, match=r"'preview.gif' has none of the suffixes .png"):
         show(Image.new("RGB", (8, 8)))
 
 

@@ -164,7 +164,7 @@ def test_up_a_second_time(stack: Stack) -> None:
     assert {name: stack.inspect(name)["Id"] for name in OURS} == before
 
 
-def test_stopped_and_started_again_it_has_its_edits(stack: Stack, edit: Callable[..., Edit]) -> None:
+def test_edits_survive_a_restart_of_the_stack(stack: Stack, edit: Callable[..., Edit]) -> None:
     job = edit().id
     digest = sha256(finished(stack, job))
     began = time.monotonic()

@@ -58,7 +58,7 @@ def metrics(expression: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_queries_ask_for_what_is_exported(expression: str, exported: dict[str, set[str]]) -> None:
+def test_queries_use_exported_metrics(expression: str, exported: dict[str, set[str]]) -> None:
     names = set(metrics(expression))
     assert names
     assert names <= set(exported)

@@ -133,7 +133,7 @@ def pins(file: str) -> dict[str, str]:
     return {name: version for name, _, version in (line.partition("==") for line in lines)}
 
 
-def test_what_cuda_adds_is_pinned_and_nothing_twice() -> None:
+def test_cuda_packages_are_pinned_once() -> None:
     cuda, common = pins("constraints-cuda.txt"), pins("constraints.txt")
     assert not set(cuda) & set(common)
     assert all(cuda.values())
@@ -175,7 +175,7 @@ def test_entry_points_exist() -> None:
         assert importlib.util.find_spec(name) is not None, module
 
 
-def test_what_runs_in_the_image_without_torch_needs_none() -> None:
+def test_the_front_end_image_needs_no_torch() -> None:
     absent = ["torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "peft", "shapely"]
     code = (
         f"import sys\nsys.modules.update(dict.fromkeys({absent}))\nimport service.__main__, worker.reaper, cli.__main__"
@@ -208,7 +208,7 @@ def test_every_variable_of_the_images_is_a_setting(target: str) -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_the_settings_accept_what_compose_gives(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_settings_accept_the_compose_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, value in environment(OURS[name]).items():
         if value is not None:
             monkeypatch.setenv(variable, re.sub(r"\$\{\w+:\?[^}]+\}", "a/b@c", default(value)))
@@ -341,7 +341,7 @@ OVERRIDES = [
 ]
 
 
-def test_the_documented_overrides_name_what_there_is() -> None:
+def test_the_documented_overrides_exist() -> None:
     assert len(OVERRIDES) >= 3
     for override in OVERRIDES:
         for name, each in override["services"].items():

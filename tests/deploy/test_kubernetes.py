@@ -82,7 +82,7 @@ def environment(overlay: str, container: Object) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_what_kubernetes_knows_fits_its_schemas(overlay: str) -> None:
+def test_manifests_match_the_kubernetes_schemas(overlay: str) -> None:
     known = [each for each in objects(overlay) if each["apiVersion"] not in CUSTOM]
     assert known
     for each in known:

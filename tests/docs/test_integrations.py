@@ -108,7 +108,7 @@ def test_the_configuration_of_litellm_names_a_model_and_an_address() -> None:
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 @pytest.mark.parametrize("output_format", ["png", "webp"])
-def test_the_verifier_finds_the_hash_that_the_service_tells(
+def test_the_verifier_reproduces_the_services_hash(
     mode: str, output_format: str, s3_stack: Stack, pictures: Path
 ) -> None:
     room().convert(mode).save(pictures / "room.png")

@@ -85,7 +85,7 @@ def test_thin_masks_on_odd_pictures(service: Client, size: tuple[int, int], line
 
 
 @pytest.mark.parametrize(("output_format", "mode"), [("png", "RGBA"), ("webp", "RGBA"), ("jpeg", "RGB")])
-def test_transparency_comes_back_where_the_format_has_it(service: Client, output_format: str, mode: str) -> None:
+def test_transparency_is_kept_if_the_format_supports_it(service: Client, output_format: str, mode: str) -> None:
     image = photo((200, 150))
     image.putalpha(Image.linear_gradient("L").resize(image.size))
     mask = Image.new("L", image.size)

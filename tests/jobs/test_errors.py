@@ -15,5 +15,5 @@ def test_codes_are_unique_and_drawn() -> None:
     assert all(leaf.__name__ in (errors.__doc__ or "") for leaf in leaves(JobError))
 
 
-def test_what_is_away_says_when_to_come_back() -> None:
+def test_unavailability_errors_have_a_retry_time() -> None:
     assert all(leaf.retry_after_s > 0 for leaf in leaves(Unavailable) if issubclass(leaf, Unavailable))

@@ -185,7 +185,7 @@ def test_idle_workers_wake_up_one_an_edit(desk: Desk, priority: str) -> None:
     assert sorted(taken) == [record.id for record in records]
 
 
-def test_what_rq_lists_as_started_goes_by_no_clock(desk: Desk) -> None:
+def test_the_started_registry_does_not_depend_on_clocks(desk: Desk) -> None:
     registry = desk.queue.rq("demo").started_job_registry.key
     hour_s = 3600
     # A dead worker's, whose clock was ahead; and a live one's, whose clock is behind.

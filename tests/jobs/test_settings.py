@@ -19,7 +19,7 @@ def test_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("device", "gpu"), ("model", "a b"), ("threads", "0"), ("dtype", "int8"), ("lease_s", "0")]
 )
-def test_refuses_what_cannot_work(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejects_invalid_combinations(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"MAGEDIT_{name.upper()}", value)
     with pytest.raises(ValidationError, match=name):
         Settings()
@@ -31,7 +31,7 @@ def test_loopback_needs_no_keys(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "example.org", "localhost.example.org", ""])
-def test_what_others_can_reach_needs_keys(host: str) -> None:
+def test_a_public_address_requires_keys(host: str) -> None:
     with pytest.raises(ValidationError, match="MAGEDIT_AUTH=keys"):
         Settings(api_host=host)
     assert Settings(api_host=host, auth="keys").api_host == host
@@ -67,13 +67,13 @@ def test_unknown_variables_are_named() -> None:
     ]
 
 
-def test_an_empty_address_of_a_language_model_is_none() -> None:
+def test_an_empty_language_model_address_means_none() -> None:
     assert not Settings(instruction_url="").instruction_url
     with pytest.raises(ValidationError, match="instruction_url"):
         Settings(instruction_url="localhost:11434")
 
 
-def test_a_further_model_has_a_name_of_its_own() -> None:
+def test_an_additional_model_needs_a_distinct_name() -> None:
     with pytest.raises(ValidationError, match="'demo' is the worker's own model"):
         Settings(further_models={"demo": "folder"})
     assert Settings(model="sd", further_models={"demo": "folder"}).further_models == {"demo": "folder"}

@@ -81,7 +81,7 @@ def test_the_last_write_counts(store: ObjectStore) -> None:
     assert store.get("t/j/1/a.json") == b"two two"
 
 
-def test_what_is_not_there(store: ObjectStore) -> None:
+def test_missing_objects(store: ObjectStore) -> None:
     assert store.size("t/nothing") is None
     assert store.keys("t/nothing/") == []
     assert store.delete_prefix("t/nothing/") == 0
@@ -177,7 +177,7 @@ def test_an_s3_server_that_is_away(tmp_path: Path) -> None:
             call()
 
 
-def test_a_server_that_comes_up_late_is_waited_for(tmp_path: Path) -> None:
+def test_retries_until_a_late_server_starts(tmp_path: Path) -> None:
     port = free_port()
     (tmp_path / "bucket").mkdir()
     settings = Settings(
@@ -252,7 +252,7 @@ def test_the_layout(desk: Desk) -> None:
     assert sha256(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
-def test_signed_addresses_open_what_they_name(s3_settings: Settings) -> None:
+def test_presigned_urls_open_their_object(s3_settings: Settings) -> None:
     store = ObjectStore.from_settings(s3_settings)
     store.put("a/b.png", b"picture", "image/png")
     address = store.signed_url("a/b.png", 60)
@@ -273,6 +273,6 @@ def test_signed_addresses_have_the_public_host(s3_settings: Settings) -> None:
     assert "X-Amz-Expires=60" in address
 
 
-def test_folder_and_memory_have_no_such_addresses(tmp_path: Path) -> None:
+def test_folder_and_memory_stores_cannot_presign(tmp_path: Path) -> None:
     for settings in (Settings(state_dir=tmp_path), Settings(storage_url="memory:")):
         assert ObjectStore.from_settings(settings).signed_url("a.png", 60) is None

@@ -187,7 +187,7 @@ def losses_of(run: Run) -> tuple[Tensor, Tensor]:
     return wanted.new_tensor([loss for step in run.output.measures.trace for loss in step.losses]), wanted
 
 
-def test_each_null_text_step_goes_on_from_the_one_before(run: Run, pipe: MAGEditPipeline) -> None:
+def test_each_null_text_step_continues_from_the_previous_one(run: Run, pipe: MAGEditPipeline) -> None:
     for step in (1, 2, 30):
         embedding, latent = optimised_from(
             run, pipe, step, run.inverted.sampled[step], run.inverted.unconditional[step - 1].hidden_states

@@ -74,6 +74,6 @@ def _draws_as_diffusers_does(folder: Path) -> None:
     assert json.loads((folder / "model_index.json").read_text())["max_sequence_length"] == 0
 
 
-def test_a_snapshot_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_snapshot_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no snapshot yet"):
         export_flow_snapshot(FLOW_TOY, tmp_path, tmp_path / "out")

@@ -81,7 +81,7 @@ def test_known_words_keep_their_meaning(tmp_path: Path) -> None:
     assert len(new.tokenize("replace")) == 1 < len(old.tokenize("replace"))
 
 
-def test_samples_go_in_both_directions_and_drop_what_guides(stage: InstructStage) -> None:
+def test_samples_use_both_directions_and_drop_conditions(stage: InstructStage) -> None:
     stage.schedule = replace(stage.schedule, batch=2000)
     examples = stage.examples(random.Random(0))
     assert examples.beside is not None

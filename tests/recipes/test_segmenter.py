@@ -37,7 +37,7 @@ def test_targets_are_the_rooms_own_masks() -> None:
     assert masks.whole.any(axis=0).all()  # wall and floor fill the rest
 
 
-def test_prompts_are_of_what_they_mean() -> None:
+def test_prompts_lie_on_their_targets() -> None:
     masks = targets(sample_scene(random.Random(3)))
     prompts = sample_prompts(masks, 20, 3, random.Random(1))
     for ((x, y),), meant in zip(prompts.clicks.long().tolist(), prompts.click_targets, strict=True):
@@ -53,7 +53,7 @@ def test_prompts_are_of_what_they_mean() -> None:
         assert max(abs(side - edge) for side, edge in zip(box, edges, strict=True)) <= LOOSE
 
 
-def test_a_stopped_training_goes_on_and_its_segmenter_is_loaded(tmp_path: Path) -> None:
+def test_an_interrupted_training_resumes_and_its_segmenter_loads(tmp_path: Path) -> None:
     out, state = tmp_path / "out", tmp_path / "state"
     run = Run(state=state, seed=SEGMENTER_TOY.seed, snapshot_s=0.0)
     with pytest.raises(OutOfBudgetError):

@@ -13,7 +13,7 @@ def test_the_drawn_tree_is_the_tree() -> None:
     assert drawn == {each.__name__ for each in RequestError.__subclasses__()}
 
 
-def test_messages_name_what_is_wrong() -> None:
+def test_messages_name_the_problem() -> None:
     away = NotReady([FieldError(field="redis", message="away"), FieldError(field="worker", message="none")])
     assert away.message == "redis: away; worker: none"
     problem = Problem(title="Diverged", status=422, detail="the latent became infinite", code="edit_diverged")

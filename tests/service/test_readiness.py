@@ -12,7 +12,7 @@ from tests.conftest import PATIENCE_S
 WRONG = FieldError(field="a", message="is away")
 
 
-def test_reasons_come_in_order_and_only_from_what_is_wrong() -> None:
+def test_reasons_are_ordered_and_only_from_failing_checks() -> None:
     readiness = Readiness({"a": lambda: WRONG, "b": lambda: None}, patience_s=PATIENCE_S)
     assert asyncio.run(readiness.reasons()) == (WRONG,)
 

@@ -21,7 +21,7 @@ def first_cells(text: str) -> list[str]:
     return re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE)
 
 
-def test_every_setting_has_a_row_that_says_what_it_is() -> None:
+def test_every_setting_has_a_documented_row() -> None:
     text = settings()
     assert first_cells(text) == [f"MAGEDIT_{name.upper()}" for name in Settings.model_fields]
     for field in Settings.model_fields.values():

@@ -60,7 +60,7 @@ def test_another_checkpoint_under_the_same_name_is_warned_of(desk: Desk) -> None
         warn_of_another(desk.models, mine.model_copy(update={"checkpoint": "another folder"}))
     (warning,) = logs
     assert (warning["model"], warning["checkpoint"], warning["other"]) == ("demo", "another folder", "folder")
-    assert "another worker serves another checkpoint under this name" in warning["event"]
+    assert "another worker serves a different checkpoint under this name" in warning["event"]
     # A worker that is gone leaves its name to others.
     desk.models.withdraw(mine, "w1")
     with capture_logs() as logs:

@@ -87,7 +87,7 @@ def test_live_and_kept_edits_lose_nothing(desk: Desk) -> None:
     assert all(len(desk.store.keys(job_prefix("local", record.id) + "input/")) == 2 for record in (queued, running))
 
 
-def test_what_dead_attempts_left_of_finished_edits_goes(desk: Desk) -> None:
+def test_leftovers_of_dead_attempts_are_removed(desk: Desk) -> None:
     succeeded, failed = desk.submit(), desk.submit()
     for record in (succeeded, failed):
         first = desk.records.claim(record.id, "zombie")
@@ -115,7 +115,7 @@ def test_a_zombie_of_an_expired_edit_leaves_nothing(desk: Desk) -> None:
     assert desk.is_in(record, State.CANCELED)
 
 
-def test_storage_of_another_deployment_is_left_alone(desk: Desk) -> None:
+def test_storage_of_another_deployment_is_not_touched(desk: Desk) -> None:
     orphan = inputs(desk, aged(desk.settings.orphan_age_s + 60))
     desk.store.put(DEPLOYMENT_KEY, b"somebody else's", "text/plain")
     assert searched(desk) == ()
@@ -158,7 +158,7 @@ def test_an_outage_ends_the_search_and_no_more(settings: Settings) -> None:
     desk.close()
 
 
-def test_what_cannot_be_read_loses_nothing(desk: Desk) -> None:
+def test_an_unreadable_record_keeps_its_objects(desk: Desk) -> None:
     """A record of another version is a record: its edit may be under way on that version's worker."""
     record = desk.record().model_copy(update={"id": aged(desk.settings.orphan_age_s - 60)})
     desk.records.create(record)

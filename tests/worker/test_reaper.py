@@ -62,7 +62,7 @@ def make_expired(desk: Desk) -> JobRecord:
     return record
 
 
-def test_what_waits_or_is_held_is_left_alone(desk: Desk, reaper: Reaper) -> None:
+def test_waiting_and_held_edits_are_not_touched(desk: Desk, reaper: Reaper) -> None:
     claim = desk.records.claim(taken(desk).id, "w")
     desk.submit()
     assert reaper.sweep() == Sweep()
@@ -103,7 +103,7 @@ def test_many_reapers_requeue_once(desk: Desk) -> None:
     assert desk.queue.depth("demo") == len(records)
 
 
-def test_the_reaper_alone_stops_when_asked(desk: Desk) -> None:
+def test_a_standalone_reaper_stops_on_request(desk: Desk) -> None:
     lost = taken(desk)
     with running([sys.executable, "-m", "worker.reaper"], env=environment(desk.settings)) as process:
         wait_until(lambda: desk.queue.position(lost) == 0)
@@ -156,7 +156,7 @@ def test_a_record_of_another_version_is_brought_back_with_the_others(desk: Desk,
     assert desk.line() == sorted(record.id for record in lost)
 
 
-def test_a_record_that_tells_nothing_costs_no_other(desk: Desk, reaper: Reaper) -> None:
+def test_an_unreadable_record_does_not_block_others(desk: Desk, reaper: Reaper) -> None:
     broken, lost = taken(desk), taken(desk)
     desk.redis.hset(keys.EDIT + broken.id, "request", "[]")
     assert reaper.sweep().requeued == (lost.id,)
@@ -253,7 +253,7 @@ def test_killed_in_its_sweep_it_leaves_the_rest_to_the_next(desk: Desk) -> None:
     assert {desk.get(record).attempt for record in lost} == {0}
 
 
-def test_what_is_over_leaves_the_lines_in_time(desk: Desk, reaper: Reaper) -> None:
+def test_finished_edits_leave_the_queues(desk: Desk, reaper: Reaper) -> None:
     canceled, waiting = desk.submit(), desk.submit()
     desk.records.request_cancel(canceled.id)  # and its front end dies
     assert reaper.keep_house().cleaned == (canceled.id,)

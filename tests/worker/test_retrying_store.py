@@ -31,7 +31,7 @@ def back(tmp_path: Path) -> None:
     shutil.move(tmp_path / "away", tmp_path / "objects" / "t")
 
 
-def test_an_outage_is_waited_out(store: ObjectStore, tmp_path: Path) -> None:
+def test_retries_through_an_outage(store: ObjectStore, tmp_path: Path) -> None:
     patient = RetryingStore(store, Reporter(), 60)
     returning = threading.Timer(0.2, back, [tmp_path])
     returning.start()
@@ -45,7 +45,7 @@ def test_patience_ends(store: ObjectStore) -> None:
         RetryingStore(store, Reporter(), 0.05).put("t/b", b"x", "text/plain")
 
 
-def test_what_is_not_there_is_not_waited_for(store: ObjectStore) -> None:
+def test_a_missing_object_is_not_retried(store: ObjectStore) -> None:
     with pytest.raises(ObjectNotFound):
         RetryingStore(store, Reporter(), 60).get("u/a")
 

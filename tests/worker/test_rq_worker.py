@@ -178,7 +178,7 @@ def test_cancel_reaches_a_running_edit(desk: Desk, spawn: Spawn, gates: Path) ->
     assert ends(desk, desk.submit()).state is State.SUCCEEDED  # the worker is free again
 
 
-def test_cancel_of_a_waiting_edit_touches_that_one_alone(desk: Desk, spawn: Spawn, gates: Path) -> None:
+def test_canceling_a_waiting_edit_affects_no_other(desk: Desk, spawn: Spawn, gates: Path) -> None:
     (gates / "hold").touch()
     spawn()
     running, waiting, last = desk.submit("hold"), desk.submit(), desk.submit()
@@ -271,7 +271,7 @@ def test_a_record_of_another_version_costs_no_worker(desk: Desk, spawn: Spawn) -
     assert process.poll() is None
 
 
-def test_a_missing_input_is_a_failure_that_tells_no_key(desk: Desk, spawn: Spawn) -> None:
+def test_a_missing_input_fails_without_revealing_its_key(desk: Desk, spawn: Spawn) -> None:
     record = desk.submit()
     desk.queue.remove(record)
     desk.store.delete_prefix(job_prefix(record.tenant, record.id))
@@ -293,7 +293,7 @@ def test_sigterm_lets_the_edit_finish(desk: Desk, spawn: Spawn, gates: Path) -> 
     assert desk.get(waiting).attempt == 0
 
 
-def test_sigterm_hands_back_what_takes_too_long(desk: Desk, spawn: Spawn, gates: Path) -> None:
+def test_sigterm_hands_back_an_edit_after_the_grace_time(desk: Desk, spawn: Spawn, gates: Path) -> None:
     (gates / "hold").touch()
     process = spawn(stop_grace_s=0.2)
     record = desk.submit("hold")
@@ -391,7 +391,7 @@ def test_nothing_in_redis_is_ever_called(desk: Desk, tmp_path: Path) -> None:
     assert desk.get(record).state is State.SUCCEEDED
 
 
-def test_rq_shows_what_runs(desk: Desk, spawn: Spawn, gates: Path) -> None:
+def test_rq_shows_running_edits(desk: Desk, spawn: Spawn, gates: Path) -> None:
     (gates / "hold").touch()
     spawn()
     record = desk.submit("hold")

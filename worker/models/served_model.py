@@ -66,8 +66,8 @@ class Editor(Protocol):
 class ServedModel:
     """A loaded model with its announcement. ``probe`` raises if the model no longer works in this process.
 
-    ``fingerprint`` identifies its weights; without one its inversions are not cached. ``finder`` finds masks; None: it
-    finds none. ``size_bytes`` is how much memory the weights take.
+    ``fingerprint`` identifies its weights; without one its inversions are not cached. ``finder`` finds masks; None:
+    unsupported. ``size_bytes`` is the memory of the weights.
     """
 
     editor: Editor
@@ -81,14 +81,14 @@ class ServedModel:
 
 @dataclass(frozen=True, kw_only=True)
 class MaskModels:
-    """The models that find masks, whichever checkpoint edits."""
+    """The models that find masks for all checkpoints."""
 
     segmenter: SamSegmenter | None = None
     detector: Detector | None = None
 
     @property
     def size_bytes(self) -> int:
-        """How much memory the weights of both take."""
+        """Memory of both models' weights in bytes."""
         return sum(each.size_bytes for each in (self.segmenter, self.detector) if each is not None)
 
 
@@ -223,7 +223,7 @@ def _merge_loras(pipe: Any, settings: Settings) -> None:
 
 
 def vocabulary(checkpoint: str) -> tuple[str, ...] | None:
-    """The words that a checkpoint with a closed vocabulary knows (its `vocabulary.json`: kind -> words), else None."""
+    """The closed vocabulary of a checkpoint (its `vocabulary.json`: kind -> words); None without one."""
     file = Path(checkpoint) / "vocabulary.json"
     if not file.is_file():
         return None
@@ -231,7 +231,7 @@ def vocabulary(checkpoint: str) -> tuple[str, ...] | None:
 
 
 def domain(checkpoint: str) -> str | None:
-    """What the checkpoint's pictures show, as its `model_index.json` says (its `domain`, a noun phrase), else None."""
+    """Subject of the checkpoint's training pictures (`domain` in `model_index.json`, a noun phrase); None: unknown."""
     file = Path(checkpoint) / "model_index.json"
     return json.loads(file.read_text()).get("domain") if file.is_file() else None
 

@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 
 class Description(NamedTuple):
-    """What is announced of a model, loaded or not."""
+    """The announced facts about a model, loaded or not."""
 
     info: ModelInfo
     tokenizer_json: str
@@ -81,21 +81,21 @@ class Shelf:
 
     @property
     def loaded(self) -> tuple[str, ...]:
-        """Those that are loaded, the most recently used one last."""
+        """The loaded models, most recently used last."""
         return tuple(self._loaded)
 
     @property
     def described(self) -> Sequence[Description]:
-        """What is known of every model that was loaded once."""
+        """The facts about every model that was ever loaded."""
         return tuple(self._described.values())
 
     @property
     def loading_since(self) -> float | None:
-        """When the loading under way began, in monotonic seconds; None: there is none."""
+        """Start of the current loading, in monotonic seconds; None: nothing is loading."""
         return self._loading_since
 
     def get(self, name: str) -> ServedModel:
-        """The model, loaded if it is not; others make room for it.
+        """The model, loaded on demand; others are unloaded to make room.
 
         Raises:
             CheckpointError: it can no longer be loaded.
@@ -118,7 +118,7 @@ class Shelf:
         return served
 
     def unload(self, name: str) -> bool:
-        """Give the model's memory back; it is loaded again when it is needed. False: it was not loaded."""
+        """Unload the model until it is needed again. False: it was not loaded."""
         if self._loaded.pop(name, None) is None:
             return False
         gc.collect()

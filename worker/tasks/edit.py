@@ -131,7 +131,8 @@ def run(
 
 
 def _watch(request: EditRequest, report: Reporter, thresholds: Thresholds | None) -> OnTrace:
-    """Tells ``report`` as soon as a result is likely to fail, and ends an edit of which every result is, if it asks."""
+    """Warns through ``report`` as soon as a result is likely to fail, and ends an edit whose results all are, if
+    requested."""
     traces: dict[int, list[StepTrace]] = defaultdict(list)
     hopeless: set[int] = set()
     words = [region.words for region in request.regions]

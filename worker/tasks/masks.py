@@ -14,7 +14,7 @@ from worker.tasks.edit import read_picture, store_picture
 
 @dataclass(frozen=True)
 class FinishedMask:
-    """What a finished mask leaves behind, all of it stored."""
+    """Stored output of a finished mask."""
 
     candidates: tuple[Candidate, ...]
     found_by: Finder
@@ -22,7 +22,7 @@ class FinishedMask:
 
 
 def run(claim: MaskRecord, finder: MaskFinder, store: ObjectStore, report: Reporter) -> FinishedMask:
-    """Find what the claimed mask asks for and store the candidates under the attempt's own keys.
+    """Find the claimed mask and store its candidates under the attempt's own keys.
 
     Raises:
         MAGEditError: it cannot be found.

@@ -69,12 +69,12 @@ def post(
         ):
             return int(answer.status)
     except httpcore.TimeoutException as error:
-        raise CannotSend(f"no answer in {timeout_s:g} s") from error
+        raise CannotSend(f"no response within {timeout_s:g} s") from error
     except (httpcore.ConnectError, ssl.SSLError) as error:
         reason = error.__cause__ or error.__context__ or error
         if isinstance(reason, ssl.SSLError):
             raise CannotSend(f"TLS failed: {reason.reason or 'unknown reason'}") from error
-        raise CannotSend("the host takes no connection") from error
+        raise CannotSend("the host refuses the connection") from error
     except (httpcore.NetworkError, httpcore.ProtocolError) as error:
         raise CannotSend("the host closed the connection or does not speak HTTP") from error
 

@@ -97,7 +97,7 @@ def _program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_program")
-def test_what_a_part_that_fails_or_hangs_has_measured_is_kept(tmp_path: Path) -> None:
+def test_figures_of_a_failed_or_hanging_part_are_kept(tmp_path: Path) -> None:
     out = tmp_path / "gpu.json"
     limits = {"edits": 60.0, "memory": 5.0, "device": 60.0}
     report = run(list(limits), device="cpu", quick=True, out=out, budget_s=300, limits=limits)

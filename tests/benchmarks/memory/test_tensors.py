@@ -13,7 +13,7 @@ def made(kib: int) -> torch.Tensor:
     return torch.zeros(kib * KIB, dtype=torch.uint8)
 
 
-def test_the_peak_is_what_lived_at_one_time() -> None:
+def test_the_peak_counts_simultaneously_live_tensors() -> None:
     there = made(4)
     with Living([there, there.view(2, -1)]) as living:
         assert (living.now, living.peak) == (4 * KIB, 4 * KIB)
@@ -30,7 +30,7 @@ def test_the_peak_is_what_lived_at_one_time() -> None:
         assert living.peak == 4 * KIB
 
 
-def test_what_grows_in_place_counts_by_its_new_size() -> None:
+def test_a_resized_storage_counts_with_its_new_size() -> None:
     with Living([]) as living:
         tensor = made(1)
         tensor.resize_(8 * KIB)
@@ -39,7 +39,7 @@ def test_what_grows_in_place_counts_by_its_new_size() -> None:
         assert living.now == 0
 
 
-def test_what_a_backward_pass_needs_counts_until_it_ran() -> None:
+def test_saved_activations_count_until_the_backward_pass() -> None:
     weight = torch.ones(KIB, requires_grad=True)
     with Living([weight]) as living:
         loss = (weight.exp() * 2).sum()

@@ -96,7 +96,7 @@ class Judged:
         return {**dict.fromkeys(FIGURES, 1.0), "psnr": None, "mse": mse(source, result, kept)}
 
 
-def test_a_run_goes_on_where_it_was_and_means_leave_out_what_is_empty(folder: Path, tmp_path: Path) -> None:
+def test_a_run_resumes_and_means_skip_missing_figures(folder: Path, tmp_path: Path) -> None:
     pipe, judge = load_pipeline(), Judged()
     items = list(read(folder))
     rows = {"p2p": replace(ROWS["p2p"], steps=2)}

@@ -25,7 +25,7 @@ def test_contrast_is_the_mean_inside_over_the_mean_outside() -> None:
     assert contrast(torch.tensor([[1.0, 0.0], [1.0, 0.0]]), mask) == inf
 
 
-def test_each_cause_has_its_signs() -> None:
+def test_each_cause_is_recognised() -> None:
     good, bad = {"success": 1.0}, {"success": 0.0}
     far, near = {"read": 1.0, "left": 1.5}, {"read": 0.0, "left": 0.2}
     found = [

@@ -23,7 +23,7 @@ SHORT = {
 }
 
 
-def test_a_cut_run_goes_on_where_it_was_and_another_table_takes_from_it(tmp_path: Path) -> None:
+def test_an_interrupted_run_resumes_and_tables_share_the_journal(tmp_path: Path) -> None:
     edits = (demo_edit("carpet"), *sample_edits("removal", 1, complexity="complex"))
     edits = (replace(edits[0], name="plain-colour-0"), edits[1])
 
@@ -112,7 +112,7 @@ def test_the_tables_hold_every_row() -> None:
     assert all(row in ROWS for row in BY_KIND)
 
 
-def test_half_precision_is_another_edit_with_an_inversion_of_its_own(tmp_path: Path) -> None:
+def test_half_precision_has_a_separate_edit_and_inversion(tmp_path: Path) -> None:
     edit = replace(demo_edit("carpet"), name="plain-colour-0")
     row = replace(ROWS["kind, fast"], steps=2, max_iterations=1)
     rows = {"kind, fast": row, "kind, bfloat16": row}

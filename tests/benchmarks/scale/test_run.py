@@ -36,12 +36,12 @@ COSTS = Costs(
 CAPACITY = Capacity(writes_per_s=2400.0, writes_per_cpu_s=10_000.0)
 
 
-def test_what_belongs_to_an_edit_and_what_to_its_seconds() -> None:
+def test_costs_are_split_per_edit_and_per_second() -> None:
     assert line_through([(1.0, 30.0), (3.0, 50.0)]) == (20.0, 10.0)
     assert line_through([(1.0, 30.0), (3.0, 20.0)]) == (30.0, 0.0)
 
 
-def test_what_a_fleet_asks_of_one_redis() -> None:
+def test_load_of_a_fleet_on_one_redis() -> None:
     # 10 workers, an edit a second of 10 s: 1 + 20 + 100 + 100 writes of 2400, 6 ms of CPU.
     found = share_of_redis(COSTS, CAPACITY, 10, 1.0, 10.0)
     assert found == pytest.approx((0.006, 221 / 2400))

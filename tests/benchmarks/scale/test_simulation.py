@@ -52,7 +52,7 @@ def test_a_full_queue_refuses() -> None:
     assert outcome.lost == 0
 
 
-def test_a_seed_gives_it_again() -> None:
+def test_a_seed_reproduces_the_simulation() -> None:
     scenario = Scenario(workers=3, edit_s=[5.0, 7.0], burst_factor=5.0, kill_interval_s=600.0, duration_s=5_000)
     assert simulate(scenario, 7) == simulate(scenario, 7)
     assert simulate(scenario, 7) != simulate(scenario, 8)

@@ -27,7 +27,7 @@ def test_an_edit_is_timed_both_ways() -> None:
 
 
 @torch.no_grad()
-def test_a_row_of_a_batch_is_the_row_alone_to_rounding() -> None:
+def test_batched_rows_equal_single_rows_up_to_rounding() -> None:
     pipe = load_pipeline()
     latents = torch.randn(2, 4, 32, 32, generator=torch.Generator().manual_seed(0))
     prompts = pipe.encode("a room").expand(2).hidden_states

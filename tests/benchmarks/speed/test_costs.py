@@ -38,7 +38,7 @@ def test_the_rows_of_an_edit_are_those_that_it_reports(bench: Bench, name: Prese
 
 
 @pytest.mark.usefixtures("_no_peak")
-def test_the_flops_of_an_edit_are_what_its_passes_cost(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_flops_of_an_edit_are_the_sum_of_its_passes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def grad(losses: Any, variables: Any) -> tuple[Any, ...]:
         torch.autograd.backward(losses)  # the counter cannot follow `torch.autograd.grad` to a leaf
         return tuple(variable.grad for variable in variables)

@@ -11,7 +11,7 @@ from benchmarks.speed import counters
 from benchmarks.speed.counters import Clock, counted, matmul_peak, timed
 
 
-def test_a_product_costs_what_it_multiplies_and_adds() -> None:
+def test_flops_of_a_matrix_product() -> None:
     a, b = torch.ones(3, 5), torch.ones(5, 7)
     flops, product = counted(lambda: a @ b)
     assert flops == 2 * 3 * 5 * 7
@@ -34,7 +34,7 @@ def test_fused_attention_costs_its_two_products_and_five_on_the_way_back() -> No
     assert back == 5 * product
 
 
-def test_what_ran_is_handed_on_with_its_seconds() -> None:
+def test_timed_returns_the_result_and_its_seconds() -> None:
     ticks = iter((2.0, 5.5))
 
     class Told(Clock):

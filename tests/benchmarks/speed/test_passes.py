@@ -13,7 +13,7 @@ from benchmarks.speed.released import plain
 from magedit.pipelines.mag_edit import MAGEditPipeline
 
 
-def test_kinds_of_pass_cost_what_they_hold(pipe: MAGEditPipeline) -> None:
+def test_flops_by_kind_of_pass(pipe: MAGEditPipeline) -> None:
     each = pass_flops(PassBench(pipe.backbone, pipe.latent_side, pipe.guidance_side))
     assert each["truncated"] < each["source"] < each["forward"]
     assert each["graded"] == each["forward"] == pytest.approx(each["plain forward"])
@@ -24,7 +24,7 @@ def test_kinds_of_pass_cost_what_they_hold(pipe: MAGEditPipeline) -> None:
     assert min(seconds.values()) > 0
 
 
-def test_what_is_not_replaced_is_not_copied(pipe: MAGEditPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreplaced_attention_is_not_copied(pipe: MAGEditPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     copied: list[int] = []
     cat = torch.cat
 

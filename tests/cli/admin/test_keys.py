@@ -26,7 +26,7 @@ def run(*arguments: str) -> str:
     return result.stdout
 
 
-def test_create_prints_the_key_alone(api_keys: ApiKeys) -> None:
+def test_create_prints_only_the_key(api_keys: ApiKeys) -> None:
     options = (
         "--scope",
         "edits:read",

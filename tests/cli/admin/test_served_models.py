@@ -24,7 +24,7 @@ def magedit(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["models", *arguments], env={"COLUMNS": "200"})
 
 
-def test_what_a_worker_announced_is_declared_and_forgotten(models: Models) -> None:
+def test_an_announced_model_is_declared_and_forgotten(models: Models) -> None:
     assert "no model yet" in magedit("list").output
     models.announce(model_info(), "worker-1", 60, tokenizer_json())
     models.withdraw(model_info(), "worker-1")
@@ -45,7 +45,7 @@ def test_an_unknown_model_needs_its_checkpoint(models: Models) -> None:
     assert models.all() == {}
 
 
-def test_a_checkpoint_is_looked_at(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_declared_checkpoint_is_inspected(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAGEDIT_DEVICE", "cpu")
     done = magedit("declare", "tiny", "--checkpoint", str(CHECKPOINT))
     assert done.exit_code == 0, done.output
@@ -62,7 +62,7 @@ def test_an_unusable_checkpoint_is_reported_without_a_traceback(models: Models, 
     assert models.all() == {}
 
 
-def test_workers_are_told_to_load_and_unload(models: Models) -> None:
+def test_load_and_unload_orders_reach_the_workers(models: Models) -> None:
     assert magedit("load", "demo").exit_code == 2
     models.announce(model_info(), "worker-1", 60, tokenizer_json())
     assert magedit("load", "demo").exit_code == 0

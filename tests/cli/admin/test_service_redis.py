@@ -36,7 +36,7 @@ def test_the_one_that_the_local_stack_runs(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_none_that_answers(
+def test_without_a_redis_server_the_command_explains_itself(
     named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MAGEDIT_REDIS_RETRIES", "0")

@@ -33,4 +33,4 @@ def test_without_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAGEDIT_REDIS_RETRIES", "0")
     result = CliRunner().invoke(app, ["secret"])
     assert result.exit_code == 1
-    assert "Redis does not answer" in result.output
+    assert "Redis does not respond" in result.output

@@ -8,7 +8,7 @@ from huggingface_hub import constants
 from cli.processes.downloads import Downloads
 
 
-def test_a_download_moves_as_its_files_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_progress_follows_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     blobs = tmp_path / "models--someone--model" / "blobs"
     blobs.mkdir(parents=True)

@@ -11,7 +11,7 @@ from cli.processes.embedded_redis import EmbeddedRedis, EmbeddedRedisError, find
 from tests.conftest import redis_server
 
 
-def test_what_was_written_survives_a_restart(tmp_path: Path) -> None:
+def test_data_survives_a_restart(tmp_path: Path) -> None:
     folder = tmp_path / "with space"
     with redis_server(folder) as url, Redis.from_url(url) as redis:
         redis.set("edit", "kept")
@@ -22,7 +22,7 @@ def test_what_was_written_survives_a_restart(tmp_path: Path) -> None:
         assert redis.get("edit") == b"kept"
 
 
-def test_the_socket_is_this_users_alone(tmp_path: Path) -> None:
+def test_only_this_user_can_open_the_socket(tmp_path: Path) -> None:
     with redis_server(tmp_path):
         assert EmbeddedRedis(tmp_path).socket.stat().st_mode & 0o077 == 0
 

@@ -72,7 +72,7 @@ def test_a_port_in_use_is_named_before_anything_starts(tmp_path: Path) -> None:
     one.stop()
 
 
-def test_the_served_model_is_the_default_where_none_is_set(tmp_path: Path) -> None:
+def test_the_served_model_is_the_default_model(tmp_path: Path) -> None:
     assert stack(tmp_path, model="sd15").settings.default_model == "sd15"
     chosen = Settings(state_dir=tmp_path, model="sd15", default_model="other")
     assert Stack(chosen, workers=1, embedded=True).settings.default_model == "other"
@@ -93,7 +93,7 @@ def test_missing_parts_are_named_while_they_are_missing(tmp_path: Path, monkeypa
     assert "secret" not in said[-1]
 
 
-def test_what_takes_too_long_is_named_with_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_start_timeout_names_the_missing_part_and_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "READY_TIMEOUT_S", 0.0)
     one = stack(tmp_path, api_port=free_port())
     with pytest.raises(StackError, match=r"waiting for the front end .*service\.log"):

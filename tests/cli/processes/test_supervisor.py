@@ -47,7 +47,7 @@ def test_stop_all_stops_all(started: list[Supervised], tmp_path: Path) -> None:
     assert not any(alive(pid) for pid in pids)
 
 
-def test_what_ignores_sigterm_is_killed(started: list[Supervised], tmp_path: Path) -> None:
+def test_a_program_that_ignores_sigterm_is_killed(started: list[Supervised], tmp_path: Path) -> None:
     stubborn = Supervised(
         Program(name="stubborn", command=(sys.executable, "-c", STUBBORN), environment=dict(os.environ), grace_s=0.1),
         tmp_path,
@@ -58,7 +58,9 @@ def test_what_ignores_sigterm_is_killed(started: list[Supervised], tmp_path: Pat
     assert not alive(stubborn.pid)
 
 
-def test_what_dies_is_started_again(started: list[Supervised], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_program_is_restarted(
+    started: list[Supervised], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(supervisor, "RESTART_DELAY_S", 0.01)
     one = start(WAITS, started, tmp_path)
     first = one.pid
@@ -70,7 +72,7 @@ def test_what_dies_is_started_again(started: list[Supervised], tmp_path: Path, m
     assert one.restarts == 1
 
 
-def test_what_dies_young_waits_longer_each_time(
+def test_back_off_grows_for_programs_that_die_early(
     started: list[Supervised], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "RESTART_DELAY_S", 0.01)

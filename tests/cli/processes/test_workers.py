@@ -61,7 +61,7 @@ def pid_of(worker: str) -> int:
     return int(worker.split("-")[-2])
 
 
-def test_what_is_killed_is_started_again_and_its_edit_carried_out(
+def test_a_killed_worker_is_restarted_and_its_edit_finishes(
     desk: Desk, supervise: Callable[..., Process], gates: Path
 ) -> None:
     (gates / "hold").touch()

@@ -13,7 +13,7 @@ FOLDER = Path(lua.__file__).parent
 SCRIPTS = sorted(str(each.relative_to(FOLDER).with_suffix("")) for each in FOLDER.rglob("*.lua"))
 
 
-def test_a_script_refuses_what_the_table_does_not_allow(desk: Desk) -> None:
+def test_scripts_reject_transitions_outside_the_table(desk: Desk) -> None:
     record = desk.submit()
     desk.redis.hset(keys.EDIT + record.id, mapping={"state": "queued", "worker": "w", "attempt": 1})
     illegal = load("edits/commit").replace("state ~= 'running'", "false")
@@ -29,7 +29,7 @@ def test_scripts_compile_and_know_no_time_but_that_of_redis(name: str, desk: Des
     assert "os.clock" not in text
 
 
-def test_what_a_script_builds_on_is_there_once_and_before_it() -> None:
+def test_included_files_are_loaded_once_and_first() -> None:
     text = load("edits/create")
     assert text.count("local function now()") == 1
     assert text.index("local EDIT =") < text.index("local function now()") < text.index("return {'created'")

@@ -11,7 +11,7 @@ from jobs.settings import Settings
 GIVEN = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-def test_a_callers_trace_goes_on() -> None:
+def test_a_callers_trace_is_continued() -> None:
     passed = present_traceparent(GIVEN)
     assert trace_id_of(passed) == trace_id_of(GIVEN) == "0af7651916cd43dd8448eb211c80319c"
     assert passed.split("-")[2] != GIVEN.split("-")[2]
@@ -34,7 +34,7 @@ def test_the_context_of_a_record() -> None:
     assert trace_id_of(None) is None
 
 
-def test_off_makes_no_spans() -> None:
+def test_no_spans_with_tracing_off() -> None:
     assert tracer_provider(Settings(), "worker") is None
     with tracer(None).start_as_current_span("edit") as span:
         assert not span.is_recording()

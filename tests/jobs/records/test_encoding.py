@@ -46,7 +46,7 @@ def as_redis(fields: dict[str, str]) -> dict[bytes, bytes]:
     return {name.encode(): value.encode() for name, value in fields.items()}
 
 
-def test_a_record_comes_back_as_it_went() -> None:
+def test_a_record_round_trips() -> None:
     kept = record()
     assert decode(as_redis(encode(kept))) == kept
     pairs = [text.encode() for text in flat(encode(kept))]
@@ -68,7 +68,7 @@ def test_scripts_compare_text_and_numbers_as_they_are() -> None:
     assert decode(as_redis(fields)).cancel_requested is True
 
 
-def test_what_another_version_wrote_is_a_value_error() -> None:
+def test_a_record_of_another_version_raises_value_error() -> None:
     good = as_redis(encode(record()))
     for wrong in ({b"field_of_tomorrow": b"1"}, {b"masks": b"no JSON"}, {b"state": b"lost"}):
         with pytest.raises(ValueError, match=r"."):

@@ -43,7 +43,7 @@ def lapse(desk: Desk, within_s: float = LEASE_S) -> None:
     desk.redis.delete(*held)
 
 
-def test_a_bound_key_gives_its_edit(desk: Desk) -> None:
+def test_a_bound_key_returns_its_edit(desk: Desk) -> None:
     held = keys_of(desk)
     reservation = reserve(held)
     record = create(desk, reservation)
@@ -147,7 +147,7 @@ def test_a_refused_request_frees_its_key_and_no_other(desk: Desk) -> None:
     assert held.reserve("acme", "k", "corrected", new_id()) == record.id
 
 
-def test_what_is_not_recorded_is_not_bound(desk: Desk) -> None:
+def test_a_key_without_a_record_is_not_bound(desk: Desk) -> None:
     held = keys_of(desk)
     full = Records(desk.redis, desk.settings.model_copy(update={"queue_limit": 1}))
     create(desk, reserve(held, "other"))

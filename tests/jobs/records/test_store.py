@@ -44,7 +44,7 @@ def claimed(desk: Desk, worker: str = "w1") -> JobRecord:
     return claim
 
 
-def test_a_record_comes_back_as_it_went(desk: Desk) -> None:
+def test_a_record_round_trips(desk: Desk) -> None:
     request = EditRequest(
         model="demo",
         source_prompt='ein "Zimmer" 🛋',
@@ -66,7 +66,7 @@ def test_creating_twice_is_creating_once(desk: Desk) -> None:
     assert len(desk.records.list("local").records) == 1
 
 
-def test_the_queue_limit_counts_what_is_unfinished(desk: Desk) -> None:
+def test_the_queue_limit_counts_unfinished_edits(desk: Desk) -> None:
     records = Records(desk.redis, desk.settings.model_copy(update={"queue_limit": 2}))
     first, second, third = desk.record(), desk.record(), desk.record()
     records.create(first)
@@ -213,7 +213,7 @@ def test_a_late_renewal_keeps_an_unclaimed_edit(desk: Desk) -> None:
     assert desk.queue.requeue(claim) is None
 
 
-def test_requeue_leaves_alone_what_is_held_queued_or_finished(desk: Desk) -> None:
+def test_requeue_ignores_held_queued_and_finished_edits(desk: Desk) -> None:
     claim = claimed(desk)
     queued = desk.submit()
     assert desk.queue.requeue(queued) is None

@@ -54,7 +54,7 @@ def test_every_way_to_end_is_counted_once(desk: Desk, counts: UsageCounts) -> No
     assert counts.of("other").counts == Counts()
 
 
-def test_masks_are_counted_as_such_and_cost_an_edit_nothing(desk: Desk, counts: UsageCounts) -> None:
+def test_masks_are_counted_separately_from_edits(desk: Desk, counts: UsageCounts) -> None:
     mask = MaskRecord(tenant="acme", request=MaskRequest(model="demo", words="sofa"), image="image")
     desk.records.create(mask)
     claim = desk.records.claim(mask.id, "w1")
@@ -89,7 +89,7 @@ def test_as_many_unfinished_as_the_limit(desk: Desk) -> None:
     desk.records.create(desk.record(tenant="acme"), limits=limits)
 
 
-def test_the_quota_is_of_what_succeeded(desk: Desk, counts: UsageCounts) -> None:
+def test_the_quota_counts_succeeded_edits(desk: Desk, counts: UsageCounts) -> None:
     limits = Limits(unet_passes_per_month=145)
     fails, succeeds = claimed(desk), claimed(desk)
     desk.records.commit_failure(fails, PROBLEM)

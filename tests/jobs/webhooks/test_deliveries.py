@@ -42,7 +42,7 @@ def test_every_end_makes_a_delivery_due(desk: Desk, deliveries: Deliveries) -> N
     assert {each.id for each in deliveries.claim(9)} == {canceled.id, failed.id}
 
 
-def test_what_arrived_is_over(desk: Desk, deliveries: Deliveries) -> None:
+def test_a_delivered_webhook_is_not_repeated(desk: Desk, deliveries: Deliveries) -> None:
     record = desk.cancel(webhook_url=URL)
     first = taken(deliveries)
     assert first == (record.id, 1)
@@ -96,7 +96,7 @@ def test_a_late_success_is_a_success(desk: Desk, deliveries: Deliveries) -> None
     assert deliveries.due() == 0
 
 
-def test_what_kills_every_deliverer_ends_too(desk: Desk, deliveries: Deliveries) -> None:
+def test_a_delivery_that_kills_its_deliverers_is_given_up(desk: Desk, deliveries: Deliveries) -> None:
     record = desk.cancel(webhook_url=URL)
     for _ in range(3):
         taken(deliveries)

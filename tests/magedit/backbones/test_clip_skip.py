@@ -58,7 +58,7 @@ def test_states_are_those_of_diffusers(both: tuple[Backbone, Any]) -> None:
     assert ours.max_clip_skip > 0
 
 
-def test_an_edit_and_its_inversion_are_told_so(room: Room) -> None:
+def test_clip_skip_applies_to_edit_and_inversion(room: Room) -> None:
     pipe = load_pipeline()
     given = (room.image, room.mask, room.source, room.target)
     config: dict[str, Any] = {"steps": 2, "max_iterations": 1}

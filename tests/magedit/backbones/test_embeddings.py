@@ -114,7 +114,7 @@ def test_older_files(suffix: str, tmp_path: Path) -> None:
     torch.testing.assert_close(own[-3:], torch.cat([vectors, vectors[:1]]))
 
 
-def test_what_does_not_fit_is_refused_by_name(sdxl: Path, tmp_path: Path) -> None:
+def test_incompatible_files_are_rejected_by_name(sdxl: Path, tmp_path: Path) -> None:
     small, large = load_pipeline(), MAGEditPipeline.from_pretrained(sdxl)
     write(tmp_path / "xl", "velvet", large, 1)
     write(tmp_path / "sd", "velvet", small, 1)

@@ -37,7 +37,7 @@ def test_an_edit_that_changes_nothing_ends_at_the_picture(pipe: MAGEditPipeline,
     assert relative(latent_of(drifting), clean_of(drifting)) > 10 * ROUNDING
 
 
-def test_the_source_is_reconstructed_exactly_beside_an_edit(pipe: MAGEditPipeline, small_room: Room) -> None:
+def test_the_source_branch_is_reconstructed_exactly(pipe: MAGEditPipeline, small_room: Room) -> None:
     output = edit(pipe, small_room)
     assert torch.equal(output.edited[0].source, clean_of(output))
     assert relative(latent_of(output), clean_of(output)) > ROUNDING
@@ -205,9 +205,7 @@ def test_an_edit_by_flow_that_changes_nothing_is_the_picture(pipe: MAGEditPipeli
     assert relative(latent_of(output), clean_of(output)) < ROUNDING
 
 
-def test_an_edit_by_flow_leaves_what_a_soft_mask_holds_back_as_the_picture_is(
-    pipe: MAGEditPipeline, small_room: Room
-) -> None:
+def test_flow_edits_keep_the_picture_where_a_soft_mask_is_weak(pipe: MAGEditPipeline, small_room: Room) -> None:
     """Where the mask is too weak for the last of the steps that hold back, the picture stands in the end."""
     weak = small_room.mask.point(lambda value: value // 255 * 40)
     room = replace(small_room, mask=weak)

@@ -54,7 +54,7 @@ def test_the_gradient_of_a_word_map_does_not_depend_on_how_it_is_formed(monkeypa
     assert gradients[0].abs().max() > 0
 
 
-def test_columns_of_the_source_are_mixed_in_for_the_conditional_rows_alone() -> None:
+def test_source_columns_are_injected_only_into_conditional_rows() -> None:
     p = projected()
     plain, plain_text, _ = apply(p, AttentionEdit())
     base, share = torch.rand(2, POSITIONS, COLUMNS), torch.tensor([0.0, 1.0, 0.5, 1.0, 0.0])
@@ -76,7 +76,7 @@ def test_columns_that_are_formed_as_the_layer_runs_are_the_same() -> None:
     torch.testing.assert_close(late, formed, rtol=0, atol=0)
 
 
-def test_what_is_kept_to_be_injected_has_the_networks_number_format() -> None:
+def test_kept_maps_have_the_networks_number_format() -> None:
     p = Projected(*(each.bfloat16() for each in vars(projected()).values()))
     _, _, exact = apply(p, AttentionEdit(read=True))
     _, _, rounded = apply(p, AttentionEdit(read=True, rounded=True))

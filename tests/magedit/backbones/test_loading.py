@@ -53,7 +53,7 @@ def first(vae: AutoencoderKL) -> torch.Tensor:
     return weight
 
 
-def test_a_folder_with_fp16_files_alone_loads(half: Path) -> None:
+def test_a_folder_with_only_fp16_files_loads(half: Path) -> None:
     whole, found = MAGEditPipeline.from_pretrained(CHECKPOINT), MAGEditPipeline.from_pretrained(half)
     assert found.vae.dtype == torch.float32
     assert torch.equal(first(found.vae), first(whole.vae).half().float())
@@ -133,7 +133,7 @@ def test_a_vae_in_a_single_file_keeps_its_own_shapes(tmp_path: Path) -> None:
     assert torch.equal(first(got), first(wanted))
 
 
-def test_a_vae_in_a_single_file_is_scaled_as_the_family_where_the_checkpoint_has_none(tmp_path: Path) -> None:
+def test_a_single_file_vae_uses_the_familys_scaling_by_default(tmp_path: Path) -> None:
     folder = sdxl_checkpoint(tmp_path / "checkpoint")
     shutil.rmtree(folder / "vae")
     config = AutoencoderKL.load_config(CONFIGS / "sdxl", subfolder="vae")

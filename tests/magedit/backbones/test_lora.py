@@ -104,7 +104,7 @@ def test_it_is_gone_after_an_error(pipe: MAGEditPipeline, file: Path) -> None:
     assert set(modules(pipe)) == named
 
 
-def test_none_is_left_where_merging_fails_at_the_second(pipe: MAGEditPipeline, file: Path) -> None:
+def test_a_failed_merge_leaves_no_lora(pipe: MAGEditPipeline, file: Path) -> None:
     before, named = predicted(pipe), set(modules(pipe))
     damaged = file.with_name("damaged.safetensors")
     damaged.write_bytes(file.read_bytes()[:100])

@@ -47,7 +47,7 @@ def test_shared_code_names_no_part_of_a_family(file: Path) -> None:
     assert file == INSTRUCTED or not re.search(r"backbones\.(?!base|denoiser|registry|loading|checkpoints)", source)
 
 
-def test_what_names_a_family_is_seen() -> None:
+def test_family_names_are_detected() -> None:
     folder = PACKAGE / "backbones" / "stable_diffusion"
     programs = [(folder / file).read_text() for file in ("layout.py", "backbone.py")]
     found = {name for program in programs for name in names(program) if FAMILY.search(name)}

@@ -13,7 +13,7 @@ def answer(status: int, code: str = "", **headers: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_what_may_do_better_is_repeated(status: int) -> None:
+def test_retryable_responses_are_retried(status: int) -> None:
     first, third = (pause_before_retry(attempt, 3, answer(status)) for attempt in (1, 3))
     assert first is not None
     assert third is not None
@@ -24,7 +24,7 @@ def test_what_may_do_better_is_repeated(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 202, 400, 401, 404, 409, 410, 422, 500])
-def test_what_will_not_is_not(status: int) -> None:
+def test_other_responses_are_not_retried(status: int) -> None:
     assert pause_before_retry(1, 3, answer(status)) is None
 
 

@@ -31,7 +31,7 @@ def test_a_stream_is_opened_where_it_was_left(seen: str) -> None:
     assert (timeout.connect, timeout.read) == (3.0, SILENCE_S)
 
 
-def test_what_broke_a_stream_is_repeated_then_raised() -> None:
+def test_a_broken_stream_is_retried_then_raised() -> None:
     lost, full = httpx.ReadError("lost"), Refused(answer(503, "queue_unavailable"))
     for error in (lost, full):
         assert BACKOFF_S <= pause_before_reopening(1, 3, error) <= 2 * BACKOFF_S
@@ -63,7 +63,7 @@ def progress(**changes: Any) -> ServerSentEvent:
     return ServerSentEvent("progress", json.dumps(news | changes), "3")
 
 
-def test_progress_changes_what_it_names_alone() -> None:
+def test_progress_events_change_only_their_fields() -> None:
     newer = after(EDIT, progress())
     assert newer.progress is not None
     assert (newer.state, newer.progress.fraction, newer.eta_s, newer.attempt) == ("running", 0.5, 12.5, 2)

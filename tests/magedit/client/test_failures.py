@@ -118,7 +118,7 @@ def test_a_stream_that_closes_in_good_order_is_not_opened_again_at_once(scripted
     assert client.pauses == [0.5] * 11
 
 
-def test_what_goes_on_being_refused_is_raised(scripted: Callable[[Ask], Scripted]) -> None:
+def test_a_permanent_refusal_is_raised(scripted: Callable[[Ask], Scripted]) -> None:
     client = scripted(following(problem(503, "queue_unavailable") for _ in range(99)))
     with pytest.raises(ServiceError) as caught:
         client.stream()

@@ -27,7 +27,7 @@ def worker(settings: Settings, client: httpx.Client) -> threading.Thread:
     return thread
 
 
-def test_a_mask_is_waited_for(client: httpx.Client, announce: Announce, settings: Settings) -> None:
+def test_find_mask_waits_for_the_mask(client: httpx.Client, announce: Announce, settings: Settings) -> None:
     announce(finds_by=("points",))
     working = worker(settings, client)
     with Client(str(client.base_url)) as own:
@@ -44,7 +44,7 @@ def test_a_mask_is_waited_for(client: httpx.Client, announce: Announce, settings
         assert edit.state == "queued"
 
 
-def test_a_mask_is_waited_for_asynchronously(client: httpx.Client, announce: Announce, settings: Settings) -> None:
+def test_find_mask_waits_asynchronously(client: httpx.Client, announce: Announce, settings: Settings) -> None:
     announce(finds_by=("points",))
 
     async def find_one() -> str | None:

@@ -35,7 +35,7 @@ ANSWER: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "succeeded", "failed", "canceled"])
-def test_an_edit_is_finished_in_its_last_states_alone(state: State) -> None:
+def test_only_final_states_are_finished(state: State) -> None:
     assert Edit.model_validate(ANSWER | {"state": state}).finished is (state in TERMINAL)
     assert {"queued", "running"}.isdisjoint(TERMINAL)
 
@@ -46,7 +46,7 @@ def test_unknown_fields_are_ignored_and_missing_ones_have_defaults() -> None:
     assert (edit.results[0].seed, edit.history, edit.webhook_url) == (None, (), None)
 
 
-def test_what_is_missing_or_of_another_kind_is_an_error() -> None:
+def test_missing_and_mistyped_fields_are_errors() -> None:
     with pytest.raises(ValidationError, match="state"):
         Edit.model_validate(ANSWER | {"state": "lost"})
     with pytest.raises(ValidationError, match="next_cursor"):

@@ -123,7 +123,7 @@ def test_connection_refused() -> None:
         nobody.models()
 
 
-def test_it_can_be_imported_alone(tmp_path: Path) -> None:
+def test_the_client_can_be_imported_alone(tmp_path: Path) -> None:
     source = Path(__file__).parents[3] / "magedit" / "client"
     shutil.copytree(source, tmp_path / "copied", ignore=shutil.ignore_patterns("__pycache__"))
     code = "import sys, copied\nassert not {'jobs', 'service', 'magedit', 'cli', 'redis'} & set(sys.modules)"

@@ -54,7 +54,7 @@ def test_values_out_of_bounds_are_refused_wherever_the_config_is_read(field: str
 
 
 @pytest.mark.parametrize("kind", [EditConfig, Region])
-def test_every_field_says_what_it_is(kind: type) -> None:
+def test_every_field_is_documented(kind: type) -> None:
     hints = typing.get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):
         docs = [meta for meta in getattr(hints[field.name], "__metadata__", ()) if isinstance(meta, Doc)]

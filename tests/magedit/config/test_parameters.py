@@ -79,7 +79,7 @@ def test_one_phrase_is_a_tuple_of_one_and_numbers_of_other_kinds_become_the_fiel
     assert type(config.steps) is int
 
 
-def test_what_was_given_is_known_and_a_copy_or_a_record_leaves_nothing_open() -> None:
+def test_given_parameters_are_recorded_and_copies_have_all_given() -> None:
     config = EditConfig(constraint="token", steps=20)
     every = {field.name for field in fields(EditConfig)}
     assert config.given == {"constraint", "steps"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from magedit.config import EditConfig
 
 
-def test_each_method_leaves_out_what_its_paper_does() -> None:
+def test_skip_fractions_are_the_papers() -> None:
     assert EditConfig().skipped_steps == 0
     assert EditConfig(method="diffedit").skipped_steps == 25
     assert EditConfig(method="blended-latent").skipped_steps == 12

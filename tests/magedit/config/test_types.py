@@ -12,7 +12,7 @@ from magedit import EditConfig, Region, config
 from magedit.config import types
 
 
-def test_what_config_hands_on_is_what_there_is() -> None:
+def test_exports_of_config_are_complete() -> None:
     assert config.Region is types.Region
     assert config.MethodName is types.MethodName
 

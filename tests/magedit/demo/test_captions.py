@@ -4,7 +4,7 @@ from magedit.demo.captions import MAX_WORDS, VERBS, Style, caption_scene, tell_s
 from magedit.demo.scene import Scene, Thing, sample_scene, sample_varied_scene
 
 
-def test_captions_fit_and_say_what_is_there() -> None:
+def test_captions_fit_and_are_true() -> None:
     rng = random.Random(0)
     sides = 0
     for _ in range(400):
@@ -45,7 +45,7 @@ def test_two_like_pillows_are_in_the_plural() -> None:
     assert caption.mentions[-1].things == (1, 2)
 
 
-def test_sentences_have_verbs_and_say_what_is_there() -> None:
+def test_sentences_have_verbs_and_are_true() -> None:
     rng = random.Random(0)
     verbs = {verb for verbs in VERBS.values() for verb in verbs} | {"is", "are", "hang", "lie", "rest"}
     for _ in range(300):

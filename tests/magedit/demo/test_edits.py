@@ -27,12 +27,12 @@ def check_edit(edit: DemoEdit, size: int) -> None:
 
 @pytest.mark.parametrize("name", sorted(DEMO_EDITS))
 @pytest.mark.parametrize("size", [128, 300])
-def test_named_edits_change_their_mask_alone(name: str, size: int) -> None:
+def test_named_edits_change_only_their_mask(name: str, size: int) -> None:
     check_edit(demo_edit(name), size)
 
 
 @pytest.mark.parametrize("kind", EDIT_KINDS)
-def test_what_appears_and_vanishes(kind: EditKind) -> None:
+def test_appearing_and_vanishing_things(kind: EditKind) -> None:
     for edit in sample_edits(kind, 6):
         assert (len(edit.vanishing), len(edit.appearing)) == {"addition": (0, 1), "removal": (1, 0)}.get(kind, (1, 1))
 
@@ -56,7 +56,7 @@ def test_prompts_may_name_a_part_of_the_room() -> None:
     check_edit(edit, 128)
 
 
-def test_a_removal_names_the_thing_in_the_source_alone() -> None:
+def test_a_removal_names_the_thing_only_in_the_source_prompt() -> None:
     rng = random.Random(1)
     scene = next(room for room in (sample_scene(rng) for _ in range(99)) if any(t.kind == "ball" for t in room.things))
     ball = scene.find("ball")
@@ -68,7 +68,7 @@ def test_a_removal_names_the_thing_in_the_source_alone() -> None:
 
 
 @pytest.mark.parametrize("complexity", ["plain", "complex"])
-def test_a_removal_can_name_what_fills_its_place(complexity: Complexity) -> None:
+def test_a_removal_can_name_its_filling(complexity: Complexity) -> None:
     for edit in sample_edits("removal", 4, 0, complexity):
         named = in_room(edit)
         check_edit(named, 64)

@@ -10,7 +10,7 @@ from magedit.demo.vocabulary import INSTRUCTIONS, check_prompt
 
 @pytest.mark.parametrize("kind", EDIT_KINDS)
 @pytest.mark.parametrize("is_undone", [False, True])
-def test_an_instruction_says_what_changes_in_words_of_the_vocabulary(kind: str, is_undone: bool) -> None:
+def test_instructions_stay_within_the_vocabulary(kind: str, is_undone: bool) -> None:
     for edit in sample_edits(kind, 12, seed=5):  # type: ignore[arg-type]
         done = undone(edit) if is_undone else edit
         drawn = [instruction(done, random.Random(seed), short=0.5) for seed in range(8)]
@@ -35,7 +35,7 @@ def test_every_form_is_drawn() -> None:
     assert forms == {form.split()[0] for form in FORMS["quality"]}
 
 
-def test_what_is_undone_twice_is_the_edit() -> None:
+def test_undoing_twice_restores_the_edit() -> None:
     (edit,) = sample_edits("addition", 1)
     back = undone(edit)
     assert (back.kind, back.source, back.target) == ("removal", edit.target, edit.source)

@@ -28,7 +28,7 @@ def test_change_replaces_one_thing() -> None:
     assert scene.find("sofa") == sofa
 
 
-def test_find_names_what_the_room_holds() -> None:
+def test_find_lists_the_rooms_things() -> None:
     scene = Scene(wall="cream", floor="grey", things=(Thing(kind="sofa", x=64, y=72, colour="blue"),))
     with pytest.raises(ValueError, match=r"names 0 things.*middle sofa"):
         scene.find("lamp")

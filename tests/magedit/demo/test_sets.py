@@ -10,7 +10,7 @@ from tests.magedit.demo.test_edits import check_edit
 
 @pytest.mark.parametrize("complexity", COMPLEXITIES)
 @pytest.mark.parametrize("kind", EDIT_KINDS)
-def test_sampled_edits_change_their_mask_alone(kind: EditKind, complexity: Complexity) -> None:
+def test_sampled_edits_change_only_their_mask(kind: EditKind, complexity: Complexity) -> None:
     edits = list(sample_edits(kind, 12, complexity=complexity))
     assert edits == list(sample_edits(kind, 12, complexity=complexity))
     assert {(edit.kind, edit.complexity) for edit in edits} == {(kind, complexity)}

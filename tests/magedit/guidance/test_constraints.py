@@ -84,7 +84,7 @@ def test_ratios_stay_finite_where_a_word_gets_no_attention() -> None:
     assert float(token_ratio(maps, [1], torch.ones(4))) == 0.0
 
 
-def test_shares_of_the_text_alone_or_of_all_that_a_position_attends_to() -> None:
+def test_text_and_joint_denominators() -> None:
     # Two positions: the first gives the text half of its attention, the second a tenth.
     maps = torch.tensor([[[0.4, 0.1], [0.06, 0.04]]])
     inside = torch.tensor([1.0, 0.0])

@@ -45,7 +45,7 @@ def share(guided: Guided) -> float:
     return float(attend(guided.latent)["a"][0, 0, 1])
 
 
-def test_guidance_raises_the_words_share_inside_the_mask_alone() -> None:
+def test_guidance_raises_the_words_share_only_inside_the_mask() -> None:
     looks: list[int] = []
     guided = drive(on_gradient=lambda: looks.append(1))
     assert share(guided) > 0.8
@@ -119,7 +119,7 @@ def test_a_zero_gradient_is_handled() -> None:
     assert drive(loss=flat, tolerance=0.5).updates == ITERATIONS
 
 
-def test_results_side_by_side_are_each_as_alone_and_leave_when_they_are_over() -> None:
+def test_parallel_results_match_single_ones_and_end_independently() -> None:
     options: list[dict[str, Any]] = [
         {},
         {"step_size": 0.02, "tolerance": 0.02},

@@ -42,7 +42,7 @@ def test_nothing_to_show_is_said_and_no_error() -> None:
     assert near(empty, "#222222", (84, 140, 300, 180)) > 30
 
 
-def test_a_long_legend_takes_rows_of_its_own() -> None:
+def test_a_long_legend_wraps() -> None:
     lines = [Series(label=f"the words of region {n}", points=[(0, n), (1, n)], colour=COLOURS[n]) for n in range(6)]
     few, many = (chart("", lines[:count], x_label="") for count in (1, 6))
     assert many.height > few.height

@@ -21,7 +21,7 @@ def test_a_common_scale_makes_maps_comparable() -> None:
     assert low != high
 
 
-def test_the_map_covers_its_crop_alone() -> None:
+def test_the_map_covers_only_its_crop() -> None:
     picture = Image.new("RGB", (40, 20), "white")
     heat = heat_map([[1.0]], picture, (0, 0, 20, 20))
     assert heat.getpixel((30, 10)) == (255, 255, 255)

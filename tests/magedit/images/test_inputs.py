@@ -25,7 +25,7 @@ def test_arrays_paths_and_images_are_the_same_picture(tmp_path: Path) -> None:
     assert np.asarray(as_image(mask, "masks")).max() == 255
 
 
-def test_a_file_is_turned_as_its_exif_orientation_says(tmp_path: Path) -> None:
+def test_a_file_is_rotated_by_its_exif_orientation(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (6, 4)).save(tmp_path / "turned.jpg", exif=exif)

@@ -96,7 +96,7 @@ def test_a_mask_of_zeros_and_ones_is_taken_as_black_and_white() -> None:
 
 
 @pytest.mark.parametrize("mode", ["white", "black"])
-def test_a_red_mask_is_refused_in_either_mode_with_what_was_seen(mode: MaskMode) -> None:
+def test_a_red_mask_is_rejected_in_either_mode_with_its_range(mode: MaskMode) -> None:
     with Image.open(UPLOADS / "mask-red-on-black.png") as mask, pytest.raises(EmptyMask) as caught:
         read_mask(mask, mode)
     # The luminance of pure red (ITU-R BT.601): 0.299 of 255.
@@ -281,7 +281,7 @@ def test_the_hash_of_the_outside_is_that_of_the_picture_with_the_inside_at_zero(
     assert outside_sha256(picture, mask, 2) == hashlib.sha256(bare.tobytes()).hexdigest()
 
 
-def test_the_hash_of_the_outside_depends_on_outside_pixels_alone() -> None:
+def test_the_outside_hash_depends_only_on_outside_pixels() -> None:
     before = Image.effect_noise((40, 40), 80).convert("RGB")
     mask = rectangle((40, 40), (20, 20, 30, 30))
     inside, outside = before.copy(), before.copy()
@@ -291,7 +291,7 @@ def test_the_hash_of_the_outside_depends_on_outside_pixels_alone() -> None:
     assert outside_sha256(outside, mask, 2) != outside_sha256(before, mask, 2)
 
 
-def test_the_outline_leaves_the_inside_alone() -> None:
+def test_the_outline_does_not_cover_the_inside() -> None:
     picture = Image.new("RGB", (40, 40), (9, 9, 9))
     mask = rectangle((40, 40), (10, 10, 30, 30))
     drawn = outline(picture, mask)
@@ -299,7 +299,7 @@ def test_the_outline_leaves_the_inside_alone() -> None:
     assert drawn.getpixel((20, 20)) == (9, 9, 9)
 
 
-def test_differences_inside_the_mask_count_its_pixels_alone() -> None:
+def test_differences_inside_the_mask_count_only_its_pixels() -> None:
     before, mask = Image.new("RGB", (8, 8), (100, 100, 100)), Image.new("L", (8, 8))
     mask.paste(255, (0, 0, 4, 8))
     after = before.copy()

@@ -41,7 +41,7 @@ def test_a_palette_with_a_transparent_colour_counts() -> None:
     assert flatten(image).getpixel((1, 1)) == (255, 255, 255)
 
 
-def test_what_was_left_alone_keeps_its_hidden_colours_and_its_alpha() -> None:
+def test_unchanged_pixels_keep_hidden_colours_and_alpha() -> None:
     image = translucent()
     assert restore(flatten(image), image).tobytes() == image.tobytes()
 

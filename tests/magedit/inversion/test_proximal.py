@@ -22,7 +22,7 @@ def test_l0_keeps_the_largest_part_whole_and_l1_takes_the_threshold_off() -> Non
     assert prox(DIFFERENCE, "l1", 0.5)[0].flatten().tolist() == [-2, 0, 0, 1, 0]
 
 
-def test_what_is_settled_has_nothing_left_around_it() -> None:
+def test_the_settled_mask_is_zero_near_remaining_guidance() -> None:
     assert prox(DIFFERENCE, "l0", 0.75)[1].flatten().tolist() == [0, 0, 1, 1, 1]
 
 

@@ -10,7 +10,7 @@ from magedit.config import EditConfig, InversionName
 from magedit.inversion.registry import INVERSIONS, inversion_settings
 
 
-def test_every_name_has_a_card_of_its_own() -> None:
+def test_every_name_has_its_card() -> None:
     assert [card.name for card in INVERSIONS.values()] == list(get_args(InversionName))
 
 
@@ -24,6 +24,6 @@ def test_every_name_has_a_card_of_its_own() -> None:
         ("virtual", set()),
     ],
 )
-def test_an_inversion_depends_on_what_it_reads(inversion: InversionName, names: set[str]) -> None:
+def test_an_inversion_depends_on_the_parameters_it_reads(inversion: InversionName, names: set[str]) -> None:
     settings = inversion_settings(EditConfig(inversion=inversion))
     assert set(settings) == {"steps", "inversion", "lora", "clip_skip"} | names

@@ -60,7 +60,7 @@ def test_a_step_takes_the_source_noise_and_the_difference_out_and_puts_the_next_
     assert relative(consistent_step(process, i, latent, difference, source), wanted) < 1e-5
 
 
-def test_an_edit_that_changes_no_word_gives_the_picture_back(pipe: MAGEditPipeline, room: Room) -> None:
+def test_an_edit_without_changed_words_reproduces_the_picture(pipe: MAGEditPipeline, room: Room) -> None:
     edited, own = edit(pipe, room, room.source, replace(CONFIG, guidance_scale=1.0))
     assert relative(edited, own) < 1e-4
 

@@ -91,7 +91,7 @@ def steps(*tokens: float, iterations: int = 5) -> list[StepTrace]:
     ]
 
 
-def test_words_that_the_model_does_not_see_are_told_after_a_few_guided_steps() -> None:
+def test_words_without_attention_are_warned_about_after_a_few_guided_steps() -> None:
     low = Thresholds.hopeless_ratio / 2
     trace = steps(*(low,) * HOPELESS_AFTER)
     assert outlook(trace[:-1], "addition", [("lamp",)]) is None

@@ -42,7 +42,7 @@ def test_a_stage_that_stops_early_counts_whole() -> None:
     assert reports[-1].fraction == pytest.approx(0.5)
 
 
-def test_what_the_listener_raises_goes_through() -> None:
+def test_exceptions_of_the_listener_propagate() -> None:
     def stop(_: Progress) -> None:
         raise InterruptedError
 
@@ -52,7 +52,7 @@ def test_what_the_listener_raises_goes_through() -> None:
 
 
 @pytest.mark.parametrize("inversion", ["direct", "ddim", "null-text"])
-def test_expected_work_knows_what_is_left_out(inversion: str) -> None:
+def test_expected_work_excludes_skipped_stages(inversion: str) -> None:
     config = EditConfig(inversion=inversion)  # type: ignore[arg-type]
     every = expected_work(replace(config, gradient_tolerance=0.0), inverted=True)[Stage.EDIT]
     # The source: 40 steps in which its maps are injected, or all of its own sampling where that is not done yet.
@@ -78,7 +78,7 @@ def test_more_results_cost_less_than_as_many_edits() -> None:
     assert expected_work(several, inverted=True)[Stage.EDIT] == pytest.approx(sum(work) - 5 * 40 * TRUNCATED_COST)
 
 
-def test_a_stage_that_is_entered_again_goes_on() -> None:
+def test_a_reentered_stage_continues() -> None:
     reports: list[Progress] = []
     meter = Meter({Stage.EDIT: 4.0, Stage.DECODE: 0.0}, reports.append)
     for _ in range(2):

@@ -30,13 +30,13 @@ from magedit.methods.registry import METHODS
         ({"method": "blended-latent", "mask_source": "own"}, "mask_source"),
     ],
 )
-def test_what_makes_no_sense_together_is_refused_at_its_field(change: dict[str, Any], field: str) -> None:
+def test_incompatible_choices_are_rejected_by_field(change: dict[str, Any], field: str) -> None:
     with pytest.raises(NotTogether) as caught:
         check_together(EditConfig(**change))
     assert caught.value.field == field
 
 
-def test_a_comparison_leaves_out_what_a_method_has_no_use_for() -> None:
+def test_a_comparison_drops_parameters_that_a_method_does_not_use() -> None:
     config = EditConfig(inversion="null-text", local_blend=0.3, skip_fraction=0.4, guidance_step_size=2.0)
     guided, blended = for_method(config, "mag-edit"), for_method(config, "blended-latent")
     assert (guided.local_blend, guided.skip_fraction, guided.inversion) == (0.3, None, "null-text")

@@ -64,7 +64,7 @@ def test_equal_prompts_differ_nowhere(trained: Trained) -> None:
         trained.edit(replace(CONFIG, mask_source="own", steps=4), target=trained.source)
 
 
-def test_what_may_change_is_the_found_mask_inside_the_given_one() -> None:
+def test_the_changeable_area_is_the_computed_mask_inside_the_given_one() -> None:
     given = Image.new("L", (64, 64))
     given.paste(255, (0, 0, 40, 64))
     found = torch.zeros(4, 4)

@@ -60,7 +60,7 @@ def test_the_windows_are_read_off_the_device_once(pipe: MAGEditPipeline) -> None
     assert reads.count == 1
 
 
-def test_large_self_attention_is_left_alone(pipe: MAGEditPipeline) -> None:
+def test_large_self_attention_is_not_injected(pipe: MAGEditPipeline) -> None:
     injection = between(pipe, EditConfig(self_replace_max_positions=256))
     assert {layer.side for layer in injection.sources(0) if layer.kind == "self"} == {16, 8, 4}
 
@@ -92,7 +92,7 @@ def test_replace_spreads_the_sources_map_over_the_new_words_tokens(pipe: MAGEdit
     torch.testing.assert_close(edit.base[..., 2:10].sum(-1), source_map[..., 2])
 
 
-def test_a_words_own_window_and_weight_hold_for_its_tokens_alone(pipe: MAGEditPipeline) -> None:
+def test_a_words_window_and_weight_apply_only_to_its_tokens(pipe: MAGEditPipeline) -> None:
     config = EditConfig(cross_replace_words={"sofa": 0.2}, equalizer={"room": 3.0})
     injection = between(pipe, config)
     layer = next(layer for layer in injection.sites if layer.kind == "cross")

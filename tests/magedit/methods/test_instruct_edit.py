@@ -70,7 +70,7 @@ def test_inside_its_mask_it_is_diffedit(trained: Trained) -> None:
     assert METHODS["instruct-edit"].plan(CONFIG) == METHODS["diffedit"].plan(replace(CONFIG, method="diffedit"))
 
 
-def test_its_mask_is_the_segmenters_alone(trained: Trained) -> None:
+def test_the_mask_comes_only_from_the_segmenter(trained: Trained) -> None:
     with pytest.raises(NotTogether) as caught:
         instructed(trained, replace(CONFIG, mask_source="own"))
     assert caught.value.field == "mask_source"

@@ -43,7 +43,7 @@ def test_the_source_is_passed_once_per_step(
     assert measures.unet_backward == 0
 
 
-def test_results_share_the_source_and_each_equals_an_edit_of_its_own(
+def test_results_share_the_source_and_equal_single_edits(
     pipe: MAGEditPipeline, room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # To the bit, which a batch (test_batches) is not.

@@ -56,7 +56,7 @@ def test_equal_prompts_under_guidance(trained: Trained, inversion: InversionName
         assert errors[1] < 0.95 * errors[0]
 
 
-def test_what_is_injected_holds_the_edit_at_the_source(trained: Trained) -> None:
+def test_injection_keeps_the_edit_close_to_the_source(trained: Trained) -> None:
     """A prompt that names hardly anything of the room: its things stand where they stood, if they are injected."""
     errors, away = [], cells(trained.mask, 16) == 0
     for share in (0.0, 1.0):

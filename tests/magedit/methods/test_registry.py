@@ -29,7 +29,7 @@ EVERY_GRADIENT = EditConfig(
 )
 
 
-def test_every_name_has_a_card_of_its_own() -> None:
+def test_every_name_has_its_card() -> None:
     assert [card.name for card in METHODS.values()] == list(get_args(MethodName))
 
 
@@ -63,7 +63,7 @@ def test_no_card_needs_torch() -> None:
     ],
     ids=lambda config: f"{config.method}-{config.inversion}-{config.injection}-{config.local_blend}-{config.results}",
 )
-def test_the_plan_is_what_an_edit_costs(pipe: MAGEditPipeline, room: Room, config: EditConfig) -> None:
+def test_planned_passes_match_the_edits(pipe: MAGEditPipeline, room: Room, config: EditConfig) -> None:
     measures = pipe(room.image, [room.mask], room.source, room.target, (), config).measures
     plan = sum(planned(config, inverted=False).values(), Passes())
     spent = Passes(

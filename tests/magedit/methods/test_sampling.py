@@ -11,7 +11,7 @@ from tests.magedit.conftest import Room
 from tests.magedit.methods.conftest import cells, latent_of
 
 
-def test_guidance_of_scale_one_is_the_conditional_pass_alone(pipe: MAGEditPipeline, room: Room) -> None:
+def test_scale_one_is_the_conditional_prediction(pipe: MAGEditPipeline, room: Room) -> None:
     config = EditConfig(method="p2p", steps=4, inversion="negative-prompt", cross_replace=0.0, self_replace=0.0)
     one, same = (
         latent_of(
@@ -30,7 +30,7 @@ def test_guidance_of_scale_one_is_the_conditional_pass_alone(pipe: MAGEditPipeli
     assert torch.allclose(one, same, atol=1e-3)
 
 
-def test_noise_enters_with_eta_alone(pipe: MAGEditPipeline, room: Room) -> None:
+def test_noise_requires_eta(pipe: MAGEditPipeline, room: Room) -> None:
     latents = [
         latent_of(
             pipe(
@@ -49,7 +49,7 @@ def test_noise_enters_with_eta_alone(pipe: MAGEditPipeline, room: Room) -> None:
     assert not torch.allclose(latents[2], latents[3])
 
 
-def test_a_seed_gives_its_own_result_inside_the_mask_and_the_source_outside(pipe: MAGEditPipeline, room: Room) -> None:
+def test_seeds_vary_the_result_only_inside_the_mask(pipe: MAGEditPipeline, room: Room) -> None:
     results = []
     for seed in (0, 1, 1, 2):
         config = EditConfig(method="p2p", steps=4, seed=seed)

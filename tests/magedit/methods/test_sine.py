@@ -35,7 +35,7 @@ def test_the_more_it_is_tuned_the_nearer_its_own_sample_is_to_the_picture(traine
     assert errors[1] < 0.85 * errors[0]
 
 
-def test_the_model_is_as_it_was_and_no_copy_is_left(pipe: MAGEditPipeline, room: Room) -> None:
+def test_the_model_is_unchanged_and_the_copy_is_freed(pipe: MAGEditPipeline, room: Room) -> None:
     before, there = fingerprint(pipe.backbone), unets()
     pipe(room.image, [room.mask], room.source, room.target, (), CONFIG)
     assert fingerprint(pipe.backbone) == before

@@ -11,7 +11,7 @@ from tests.magedit.conftest import FOR_DIFFUSION, Room
 
 
 @pytest.mark.parametrize("method", FOR_DIFFUSION)
-def test_each_method_reports_the_leading_half_of_its_own_steps(pipe: MAGEditPipeline, room: Room, method: str) -> None:
+def test_each_method_traces_the_leading_half_of_its_steps(pipe: MAGEditPipeline, room: Room, method: str) -> None:
     config = EditConfig(method=method, steps=8, max_iterations=1, tune_steps=1)  # type: ignore[arg-type]
     output = pipe(room.image, [room.mask], room.source, room.target, (), config)
     steps = [step.step for step in output.measures.trace]

@@ -52,7 +52,7 @@ def test_sixteen_bit_grey_is_edited_as_the_grey_that_it_is(pipe: MAGEditPipeline
         ({"source_prompt": None}, "say what the image shows"),
     ],
 )
-def test_what_is_not_taken_is_refused_in_a_sentence(
+def test_invalid_arguments_are_rejected_in_one_sentence(
     pipe: MAGEditPipeline, room: Room, change: dict[str, Any], message: str
 ) -> None:
     arguments: dict[str, Any] = {
@@ -80,7 +80,7 @@ def test_each_prompt_is_encoded_once_for_all_results(
     assert sorted(encoded) == sorted((room.source, room.target, "", "a red room"))
 
 
-def test_a_bar_as_diffusers_has_it(room: Room, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_progress_bar_is_configured_as_in_diffusers(room: Room, capsys: pytest.CaptureFixture[str]) -> None:
     pipe = load_pipeline()
     pipe.set_progress_bar_config(mininterval=0)
     pipe(room.image, room.mask, room.source, room.target, config=EditConfig(**FEW))

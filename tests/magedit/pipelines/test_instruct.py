@@ -68,7 +68,7 @@ def test_the_layout_follows_from_the_channels(checkpoint: Path) -> None:
         InstructPipeline.from_pretrained(str(CHECKPOINT))
 
 
-def test_it_edits_inside_the_mask_alone(instructed: InstructPipeline, room: Room) -> None:
+def test_it_edits_only_inside_the_mask(instructed: InstructPipeline, room: Room) -> None:
     assert (instructed.size, instructed.max_tokens) == (256, 77)
     output = instructed(room.image, [room.mask], "", INSTRUCTION, (), CONFIG)
     assert isinstance(output.images, list)
@@ -110,7 +110,7 @@ def test_it_reports_and_can_be_canceled(instructed: InstructPipeline, room: Room
     assert reports[-1].fraction == pytest.approx(2 / 3)
 
 
-def test_what_it_cannot_do_is_refused(instructed: InstructPipeline, room: Room) -> None:
+def test_unsupported_requests_are_rejected(instructed: InstructPipeline, room: Room) -> None:
     with pytest.raises(UnknownMethod, match="has no method 'p2p'; it has instruct-pix2pix"):
         instructed(room.image, [room.mask], "", INSTRUCTION, (), EditConfig(method="p2p"))
     with pytest.raises(MaskMismatch):
@@ -126,7 +126,7 @@ def test_what_it_cannot_do_is_refused(instructed: InstructPipeline, room: Room) 
         instructed(room.image, room.mask, "", INSTRUCTION, (), CONFIG, inversion=inversion)
 
 
-def test_it_edits_by_its_own_method_where_none_is_given(instructed: InstructPipeline, room: Room) -> None:
+def test_its_own_method_is_the_default(instructed: InstructPipeline, room: Room) -> None:
     output = instructed(room.image, room.mask, "", INSTRUCTION, (), EditConfig(steps=2))
     assert [each.method for each in output.measures.results] == ["instruct-pix2pix"]
 
@@ -149,7 +149,7 @@ def test_the_checkpoint_that_ships_follows_instructions() -> None:
     assert judge_edit(edit, result, pipe.size)["success"] == 1.0
 
 
-def test_what_a_safety_checker_objects_to_is_flagged_and_not_blackened(
+def test_flagged_pictures_are_reported_and_not_blackened(
     checkpoint: Path, instructed: InstructPipeline, room: Room
 ) -> None:
     checker, extractor = objecting_checker()

@@ -39,7 +39,7 @@ def test_points_find_the_mask_of_a_region(pipe: MAGEditPipeline, room: Room) -> 
     assert outside_difference(room.image, result, both, output.measures.paste_margin_px) == 0
 
 
-def test_what_cannot_be_understood_or_found_is_refused_at_its_field(pipe: MAGEditPipeline, room: Room) -> None:
+def test_unclear_instructions_and_missing_things_are_rejected_by_field(pipe: MAGEditPipeline, room: Room) -> None:
     def blamed(error: type[InvalidEdit], field: str, masks: Any = (), **options: Any) -> None:
         with pytest.raises(error) as caught:
             pipe(room.image, masks, config=EditConfig(**FEW), **options)

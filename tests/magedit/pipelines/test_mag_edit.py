@@ -56,7 +56,7 @@ def run(pipe: MAGEditPipeline, room: Room, config: EditConfig = QUICK, **options
     return pipe(room.image, [room.mask], room.source, room.target, (), config, **options)
 
 
-def test_what_the_checkpoint_is_is_read_from_it(pipe: MAGEditPipeline) -> None:
+def test_facts_are_read_from_the_checkpoint(pipe: MAGEditPipeline) -> None:
     assert (pipe.vae_factor, pipe.latent_side, pipe.size, pipe.guidance_side, pipe.max_tokens) == (8, 32, 256, 8, 77)
 
 
@@ -87,7 +87,7 @@ def test_every_method_edits_with_every_inversion_that_it_takes(
 
 
 @pytest.mark.parametrize("method", ["p2p", "diffedit", "blended-latent", "sine"])
-def test_a_soft_mask_holds_weak_pixels_back_and_leaves_those_of_strength_0_alone(
+def test_a_soft_mask_limits_weak_pixels_and_keeps_those_of_strength_0(
     pipe: MAGEditPipeline, room: Room, method: MethodName
 ) -> None:
     ramp = Image.linear_gradient("L").rotate(90).resize(room.mask.size)
@@ -105,9 +105,7 @@ def test_a_soft_mask_holds_weak_pixels_back_and_leaves_those_of_strength_0_alone
 
 
 @pytest.mark.parametrize("method", ["mag-edit", "blended-latent"])
-def test_a_soft_mask_of_full_strength_samples_what_a_hard_one_does(
-    pipe: MAGEditPipeline, room: Room, method: MethodName
-) -> None:
+def test_a_soft_mask_of_full_strength_equals_a_hard_one(pipe: MAGEditPipeline, room: Room, method: MethodName) -> None:
     config = replace(QUICK, method=method)
     hard, soft = (
         run(pipe, room, replace(config, mask_softness=softness), output_type="latent").images
@@ -192,7 +190,7 @@ def test_a_mask_one_pixel_wide_is_edited_without_nan(pipe: MAGEditPipeline, room
     assert 0 < output.measures.after[0].token < 1
 
 
-def test_the_same_edit_gives_the_same_pixels_and_an_inversion_is_reused(pipe: MAGEditPipeline, room: Room) -> None:
+def test_edits_are_deterministic_and_reuse_inversions(pipe: MAGEditPipeline, room: Room) -> None:
     first = run(pipe, room)
     again = run(pipe, room)
     reused = run(pipe, room, inversion=first.inversion)
@@ -283,7 +281,7 @@ def test_the_alpha_of_a_picture_comes_back(pipe: MAGEditPipeline, room: Room) ->
 
 
 @pytest.mark.parametrize("stop_at", [Stage.INVERT, Stage.EDIT])
-def test_a_canceled_edit_leaves_the_unet_as_it_was(pipe: MAGEditPipeline, room: Room, stop_at: Stage) -> None:
+def test_a_canceled_edit_restores_the_unet(pipe: MAGEditPipeline, room: Room, stop_at: Stage) -> None:
     before = dict(pipe.unet.attn_processors)
     flags = [parameter.requires_grad for parameter in pipe.unet.parameters()]
 
@@ -326,7 +324,7 @@ def test_the_step_callback_follows_diffusers_convention(pipe: MAGEditPipeline, r
         ({"config": replace(QUICK, method="magicbrush")}, NotTogether),
     ],
 )
-def test_what_does_not_fit_is_an_error_before_any_work(
+def test_invalid_input_fails_before_any_work(
     pipe: MAGEditPipeline, room: Room, change: dict[str, Any], error: type[Exception]
 ) -> None:
     arguments: dict[str, Any] = {
@@ -413,7 +411,7 @@ def test_a_safety_checker_of_the_checkpoint_is_asked(pipe: MAGEditPipeline, room
     assert run(pipe, room).measures.nsfw_content_detected is None
 
 
-def test_a_vae_that_gives_no_picture_fails_the_edit(room: Room) -> None:
+def test_a_vae_overflow_fails_the_edit(room: Room) -> None:
     broken = load_pipeline()
     assert broken.vae.decoder.conv_out.bias is not None
     broken.vae.decoder.conv_out.bias.data[0] = float("nan")

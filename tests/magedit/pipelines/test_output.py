@@ -37,7 +37,7 @@ def test_an_output_without_inversion_does_not_fit_methods_that_invert() -> None:
         (BOX, SIZE, PROMPT, {"null_text_iterations": 3}, "null_text_iterations 10"),
     ],
 )
-def test_what_does_not_fit_is_named(
+def test_a_mismatch_is_named(
     box: tuple[int, int, int, int], size: tuple[int, int], prompt: str, change: dict[str, object], named: str
 ) -> None:
     config = EditConfig(inversion="null-text")
@@ -46,6 +46,6 @@ def test_what_does_not_fit_is_named(
     assert caught.value.field == "inversion"
 
 
-def test_what_the_inversion_does_not_depend_on_may_differ() -> None:
+def test_parameters_that_the_inversion_ignores_may_differ() -> None:
     asked = EditConfig(guidance_scale=3.0, method="p2p", max_iterations=3)
     made(EditConfig()).require_fit(BOX, SIZE, PROMPT, asked)

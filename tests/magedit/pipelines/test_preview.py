@@ -29,9 +29,7 @@ def often(pipe: MAGEditPipeline, monkeypatch: pytest.MonkeyPatch) -> MAGEditPipe
 
 
 @pytest.mark.parametrize("method", FOR_DIFFUSION)
-def test_every_method_shows_its_steps_inside_the_mask_alone(
-    often: MAGEditPipeline, room: Room, method: MethodName
-) -> None:
+def test_previews_of_every_method_change_only_the_mask(often: MAGEditPipeline, room: Room, method: MethodName) -> None:
     seen: list[Preview] = []
     often(room.image, room.mask, room.source, room.target, (), replace(CONFIG, method=method), on_preview=seen.append)
     assert [each.step for each in seen] == sorted(each.step for each in seen)

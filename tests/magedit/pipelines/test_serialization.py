@@ -30,9 +30,7 @@ def back(inversion: Inversion, data: bytes, **changes: Any) -> Inversion:
 
 
 @pytest.mark.parametrize("method", ["direct", "null-text", "style"])
-def test_an_edit_from_a_stored_inversion_gives_the_same_bytes(
-    pipe: MAGEditPipeline, room: Room, method: InversionName
-) -> None:
+def test_an_edit_from_a_stored_inversion_is_identical(pipe: MAGEditPipeline, room: Room, method: InversionName) -> None:
     config = replace(QUICK, inversion=method)
     kept: list[Inversion] = []
     fresh = pipe(room.image, [room.mask], room.source, room.target, (), config, on_inverted=kept.append)
@@ -62,7 +60,7 @@ def test_it_is_plain_safetensors_in_float32(inversion: Inversion) -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 7, 100, -1])
-def test_what_is_cut_off_is_refused(inversion: Inversion, kept: int) -> None:
+def test_truncated_bytes_are_rejected(inversion: Inversion, kept: int) -> None:
     with pytest.raises(ValueError, match="stored inversion"):
         back(inversion, dump(inversion.inverted)[:kept])
 

@@ -73,7 +73,7 @@ def test_words_are_found_as_whole_words(spec: str, found: list[str]) -> None:
 
 
 @pytest.mark.parametrize("spec", ["so", "striped", "blue", "red[3]", "", "sofa red", "[1]"])
-def test_a_word_that_is_not_there_is_an_error_that_names_it(spec: str) -> None:
+def test_a_missing_word_is_named(spec: str) -> None:
     prompt = "A red sofa, a red carpet; the cat's red-striped bed."
     with pytest.raises(WordNotFound) as caught:
         find_word(prompt, spec)

@@ -37,7 +37,7 @@ def test_words_outside_a_closed_vocabulary_are_named(tokenize: Tokenize) -> None
         check_prompt(tokenize, "a Red elephant", max_tokens=77, field="target_prompt", vocabulary={"a", "red", "sofa"})
 
 
-def test_regions_without_words_get_what_is_added() -> None:
+def test_regions_without_words_get_the_added_phrases() -> None:
     source, target = "a red sofa", "a green sofa"
     regions = check_words(source, target, [Region(), Region(words=("sofa",), weight=0.5)]).regions
     assert regions == (Region(words=("green sofa",)), Region(words=("sofa",), weight=0.5))
@@ -75,7 +75,7 @@ def test_several_masks_and_several_changes_are_the_callers_to_pair() -> None:
     )
 
 
-def test_a_region_without_words_gets_what_the_others_leave() -> None:
+def test_a_region_without_words_gets_the_remaining_phrases() -> None:
     regions = check_words(*TWO, [Region(words=("boat",)), Region()]).regions
     assert regions == (Region(words=("boat",)), Region(words=("green car",)))
 

@@ -41,7 +41,7 @@ def test_the_prompts_tell_the_kind(target: str, kind: EditKind) -> None:
     assert read_prompts(SOURCE, target).kind == kind
 
 
-def test_what_is_given_wins_over_the_kind() -> None:
+def test_explicit_parameters_win_over_the_kind() -> None:
     bare = "a room with a red sofa and a white ball"
     plain = config_for(SOURCE, bare)
     assert plain == EditConfig(**KINDS["removal"], negative_prompt="an orange lamp")

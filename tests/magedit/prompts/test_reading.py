@@ -56,7 +56,7 @@ def test_several_changes_have_a_phrase_each() -> None:
     assert reading.kind == "replacement"
 
 
-def test_what_vanishes_and_what_fills_its_place() -> None:
+def test_vanishing_phrases_and_their_filling() -> None:
     bare = "a mint room with a wooden floor, a ball"
     reading = read_prompts("a mint room with a wooden floor, a plant in a red pot and a ball", bare)
     assert reading.vanishing(100) == "a plant in a red pot"

@@ -11,7 +11,7 @@ from recipes.presets.selection import gentler, preset_of, with_samples
 from recipes.presets.stable_diffusion import PRESETS
 
 
-def test_a_preset_that_is_not_there_is_refused_with_those_that_are() -> None:
+def test_an_unknown_preset_is_rejected_with_the_known_ones() -> None:
     with pytest.raises(typer.BadParameter, match="'none' is unknown: use one of cpu-128, "):
         preset_of(PRESETS, "none")
     with pytest.raises(typer.BadParameter, match="'none' is unknown: use one of flow-256, "):

@@ -32,7 +32,7 @@ def test_the_training_set_repeats_and_holds_more_patterns() -> None:
 
 
 @pytest.mark.parametrize("padded", [False, True])
-def test_training_predicts_what_diffusers_attention_predicts(tmp_path: Path, padded: bool) -> None:
+def test_training_attention_matches_diffusers(tmp_path: Path, padded: bool) -> None:
     stage = _stage(tmp_path)
     latents, time = torch.randn(2, 8, 8, 8), torch.tensor([0.2, 0.9])
     with torch.no_grad():
@@ -50,7 +50,7 @@ def test_training_predicts_what_diffusers_attention_predicts(tmp_path: Path, pad
     torch.testing.assert_close(trained, plain, rtol=1e-4, atol=1e-5)
 
 
-def test_the_loss_depends_on_its_seed_alone(tmp_path: Path) -> None:
+def test_the_loss_depends_only_on_its_seed(tmp_path: Path) -> None:
     stage = _stage(tmp_path)
     with torch.no_grad():
         first = stage.loss("a", 0.0)[0].item()

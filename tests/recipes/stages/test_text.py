@@ -12,7 +12,7 @@ from recipes.stages.tokenizer import build_tokenizer
 from recipes.training.loop import Run, train
 
 
-def test_a_word_is_tagged_with_what_was_said_by_then() -> None:
+def test_a_word_is_tagged_with_the_attributes_stated_so_far() -> None:
     words = ("a", "plant", "in", "a", "red", "pot", "on", "the", "left")
     mention = Mention(kind="plant", noun=1, start=0, end=8, colour="red", side="left", things=(0,))
     caption = Caption(words=words, mentions=(mention,))

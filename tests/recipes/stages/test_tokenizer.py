@@ -38,7 +38,7 @@ def test_other_words_fall_apart_into_letters(tokenizer: CLIPTokenizer) -> None:
     assert len(tokenizer("zebra").input_ids) > 3
 
 
-def test_a_tokenizer_that_is_there_is_kept(tmp_path: Path) -> None:
+def test_an_existing_tokenizer_is_kept(tmp_path: Path) -> None:
     folder = tmp_path / "tokenizer"
     first = kept_tokenizer(folder).get_vocab()
     stored = (folder / "tokenizer.json").read_bytes()

@@ -26,7 +26,7 @@ def test_the_training_set_repeats() -> None:
     assert training_scene(1, 5) == training_scene(1, 5) != training_scene(1, 6)
 
 
-def test_the_loss_depends_on_its_seed_alone(tmp_path: Path) -> None:
+def test_the_loss_depends_only_on_its_seed(tmp_path: Path) -> None:
     tokenizer = build_tokenizer(tmp_path)
     stage = UnetStage(TOY, tokenizer, build_text_encoder(TOY.text, tokenizer), torch.randn(16, 4, 8, 8).half())
     with torch.no_grad():

@@ -24,14 +24,14 @@ def test_batches_are_crops_and_then_whole_pictures_with_as_many_pixels() -> None
     assert stage.batch(random.Random(0), whole=True).shape == (1, 3, 64, 64)
 
 
-def test_the_loss_depends_on_its_seed_alone() -> None:
+def test_the_loss_depends_only_on_its_seed() -> None:
     stage = VaeStage(TOY)
     first, figures = stage.loss("a", 0.0)
     assert stage.loss("a", 0.0)[0].item() == first.item() != stage.loss("b", 0.0)[0].item()
     assert set(figures) == {"psnr", "kl"}
 
 
-def test_normalizing_keeps_the_picture_and_gives_unit_latents() -> None:
+def test_normalizing_keeps_the_picture_and_yields_unit_latents() -> None:
     torch.manual_seed(0)
     vae: AutoencoderKL = build_vae(TOY.vae, 64).eval()
     picture = pixels([sample_scene(random.Random(seed)) for seed in range(4)], 64)

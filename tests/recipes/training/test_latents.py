@@ -34,7 +34,7 @@ def test_latents_have_unit_deviation_behind_scale_and_shift(tmp_path: Path) -> N
     torch.testing.assert_close(latents.std((0, 2, 3)), torch.ones(8), rtol=0.01, atol=0.01)
 
 
-def test_another_vae_has_its_own_latents(tmp_path: Path) -> None:
+def test_latents_are_stored_per_vae(tmp_path: Path) -> None:
     run = Run(state=tmp_path, seed=1)
     for seed in (0, 1):
         torch.manual_seed(seed)

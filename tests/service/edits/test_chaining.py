@@ -46,7 +46,7 @@ def test_a_result_is_edited_further_and_the_chain_is_kept(
     assert client.get(f"/v1/edits/{third['id']}").json()["history"] == [first, second, third["id"]]
 
 
-def test_a_prompt_of_its_own_counts(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
+def test_an_explicit_source_prompt_wins(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
     source = finished(client, form, worker_side)
     edit = onward(source, source_prompt="a room with a carpet").send(client).json()
     assert edit["request"]["source_prompt"] == "a room with a carpet"

@@ -90,7 +90,7 @@ def test_sent_again_it_is_the_same_edit(client: httpx.Client, form: Form, worker
     assert form.send(client).json()["id"] != first.json()["id"]
 
 
-def test_the_payload_is_what_counts_not_how_it_is_written(client: httpx.Client, form: Form) -> None:
+def test_the_fingerprint_depends_only_on_the_payload(client: httpx.Client, form: Form) -> None:
     form.data |= {"steps": "7", "words": ["purple", "room"]}
     first = send(client, form).json()["id"]
     form.data = dict(reversed(form.data.items()))

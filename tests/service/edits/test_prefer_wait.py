@@ -98,7 +98,7 @@ def test_the_wait_is_bounded_and_can_be_off(settings: Settings, announce: Announ
             assert answer.headers.get("preference-applied") == applied
 
 
-def test_who_hangs_up_waits_no_longer_and_the_edit_goes_on(
+def test_a_disconnect_ends_the_wait_but_not_the_edit(
     waiter: httpx.Client, app: FastAPI, form: Form, worker_side: WorkerSide
 ) -> None:
     request = waiter.build_request("POST", "/v1/edits", files=form.files, data=form.data)

@@ -78,9 +78,7 @@ def test_a_mask_may_be_data_in_place_of_a_picture(client: httpx.Client, form: Fo
     assert (kept.mode, kept.size, kept.getbbox(), kept.getextrema()) == ("L", SIZE, (8, 10, 32, 22), (0, 255))
 
 
-def test_shapes_may_change_uploaded_masks_and_stand_beside_them(
-    client: httpx.Client, form: Form, settings: Settings
-) -> None:
+def test_shapes_may_modify_uploaded_masks_or_add_to_them(client: httpx.Client, form: Form, settings: Settings) -> None:
     form.data["mask_shapes"] = json.dumps([{"polygon": [[[0, 0], [9, 0], [0, 9]]]}, {"upload": 0, "shrink": 1}])
     response = form.send(client)
     assert response.status_code == 202, response.text
@@ -160,7 +158,7 @@ def test_a_mask_may_be_left_for_the_worker_to_find(finding: httpx.Client, form: 
 INSTRUCTED = {"instruction": "make the left carpet purple"}
 
 
-def test_an_instruction_alone_is_an_edit(finding: httpx.Client, form: Form, settings: Settings) -> None:
+def test_an_instruction_suffices_for_an_edit(finding: httpx.Client, form: Form, settings: Settings) -> None:
     form.files, form.data = form.files[:1], dict(INSTRUCTED)
     response = form.send(finding)
     assert response.status_code == 202, response.text
@@ -204,7 +202,7 @@ def test_with_an_instruction_all_may_be_given_that_follows_from_it(finding: http
         ({"mask_shapes": '[{"words": "carpet", "feather": 3}]'}, "not_together", "mask_shapes.0.feather"),
     ],
 )
-def test_what_cannot_be_understood_or_found_is_refused_at_its_field(
+def test_unclear_instructions_and_missing_things_are_rejected_by_field(
     finding: httpx.Client, form: Form, settings: Settings, data: dict[str, str], code: str, field: str
 ) -> None:
     form.files = form.files[:1]
@@ -213,7 +211,7 @@ def test_what_cannot_be_understood_or_found_is_refused_at_its_field(
     assert_nothing_kept(settings)
 
 
-def test_a_model_that_finds_nothing_takes_masks_alone(client: httpx.Client, form: Form, settings: Settings) -> None:
+def test_a_model_without_finders_requires_masks(client: httpx.Client, form: Form, settings: Settings) -> None:
     form.files = form.files[:1]
     form.data["mask_shapes"] = '[{"words": "carpet"}]'
     assert_problem(form.send(client), 422, "no_finder", "mask_shapes.0.words")
@@ -222,7 +220,7 @@ def test_a_model_that_finds_nothing_takes_masks_alone(client: httpx.Client, form
     assert_nothing_kept(settings)
 
 
-def test_a_language_model_that_is_away_is_told_of(settings: Settings, announce: Announce, form: Form) -> None:
+def test_an_unavailable_language_model_is_a_warning(settings: Settings, announce: Announce, form: Form) -> None:
     announce(finds_by=("words",))
     away = settings.model_copy(update={"instruction_url": "http://127.0.0.1:1/v1"})
     form.files, form.data = form.files[:1], dict(INSTRUCTED)
@@ -278,7 +276,7 @@ def stored_mask(edit: dict[str, Any], settings: Settings) -> Image.Image:
 
 
 @pytest.mark.parametrize("mode", ["white", "black"])
-def test_a_mask_of_zeros_and_ones_is_taken_as_what_it_is(
+def test_a_mask_of_zeros_and_ones_counts_as_black_and_white(
     mode: str, client: httpx.Client, form: Form, settings: Settings
 ) -> None:
     inside, outside = (1, 0) if mode == "white" else (0, 1)
@@ -379,7 +377,7 @@ REFUSED: dict[str, tuple[dict[str, bytes], dict[str, Any], int, str, str | None]
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused_names_the_field_and_leaves_nothing(
+def test_rejections_name_the_field_and_store_nothing(
     name: str, client: httpx.Client, form: Form, settings: Settings
 ) -> None:
     files, data, status, code, field = REFUSED[name]
@@ -415,7 +413,7 @@ def test_which_of_two_masks_is_for_which_of_two_changes_is_asked(
     assert_nothing_kept(settings)
 
 
-def test_what_changes_is_about_each_of_two_masks(client: httpx.Client, form: Form) -> None:
+def test_changes_must_be_assigned_to_two_masks(client: httpx.Client, form: Form) -> None:
     form.files.append(("mask", mask()))
     regions = form.send(client).json()["request"]["regions"]
     assert [region["words"] for region in regions] == [["purple carpet"]] * 2
@@ -586,7 +584,7 @@ def test_storage_away_is_503(settings: Settings, announce: Announce, form: Form)
     assert_nothing_kept(settings)
 
 
-def test_what_would_be_refused_is_not_decoded(
+def test_an_invalid_request_is_rejected_before_decoding(
     settings: Settings, announce: Announce, form: Form, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     announce()
@@ -602,7 +600,7 @@ def test_what_would_be_refused_is_not_decoded(
         assert form.send(client, {"Idempotency-Key": "one"}).json()["id"] == edit["id"]
 
 
-def test_few_uploads_are_taken_in_at_a_time_and_status_waits_for_none(
+def test_concurrent_uploads_are_limited_and_do_not_delay_status(
     settings: Settings, announce: Announce, form: Form, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     announce()

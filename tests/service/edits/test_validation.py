@@ -37,7 +37,7 @@ def checked(image: bytes | None = None, settings: Settings | None = None, **valu
     return check(form, model_info(), from_tokenizers(tokenizer_json()), settings or Settings())
 
 
-def test_what_can_be_carried_out_is_resolved() -> None:
+def test_a_valid_form_is_resolved() -> None:
     request, image, masks = checked(steps=7, mask_mode="black")
     assert request.model == "demo"
     assert request.config.steps == 7
@@ -47,7 +47,7 @@ def test_what_can_be_carried_out_is_resolved() -> None:
     assert [each and each.getpixel((15, 15)) for each in masks] == [0]
 
 
-def test_pictures_are_held_against_the_limits() -> None:
+def test_pictures_are_checked_against_the_limits() -> None:
     with pytest.raises(MaskMismatch, match="64x48"):
         checked(picture((80, 60)))
     with pytest.raises(ImageTooLarge):

@@ -109,7 +109,7 @@ async def test_the_end_is_awaited_over_an_outage() -> None:
     assert found.state is State.CANCELED
 
 
-async def test_who_comes_later_learns_at_once_what_is_known() -> None:
+async def test_late_watchers_get_the_known_state_at_once() -> None:
     edits = Edits(a=snapshot(5))
     watch = Watch(edits.look)
     with watch.watching("a"):

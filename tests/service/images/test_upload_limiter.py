@@ -52,7 +52,7 @@ class Held:
         await asyncio.to_thread(wait_until, lambda: len(self.begun) >= count)
 
 
-def test_work_has_its_arguments_and_its_own_thread() -> None:
+def test_work_runs_in_a_thread_with_its_arguments() -> None:
     def work(first: str, *, second: str) -> tuple[str, int]:
         return first + second, threading.get_ident()
 
@@ -106,7 +106,7 @@ def test_who_waits_holds_no_thread() -> None:
     assert run(use()) == "there was one left"
 
 
-def test_work_that_fails_gives_its_place_back() -> None:
+def test_failed_work_releases_its_slot() -> None:
     def fail() -> None:
         raise ZeroDivisionError
 
@@ -120,7 +120,7 @@ def test_work_that_fails_gives_its_place_back() -> None:
     assert run(use()) == "1"
 
 
-def test_the_wait_for_a_slot_times_out_and_leaks_none() -> None:
+def test_the_wait_for_a_slot_times_out_without_a_leak() -> None:
     held = Held()
 
     async def use() -> str:

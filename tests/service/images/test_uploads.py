@@ -71,7 +71,7 @@ def test_no_picture_at_all(data: bytes) -> None:
         read(data)
 
 
-def test_an_empty_file_has_its_own_error() -> None:
+def test_an_empty_file_has_a_specific_error() -> None:
     with pytest.raises(UnreadableImage, match="is an empty file: it has 0 bytes"):
         read(b"")
 
@@ -135,7 +135,7 @@ def test_scans_hide_in_nothing_that_libjpeg_passes_over() -> None:
             read(data[:at] + hidden + data[at:])
 
 
-def test_scans_of_a_preview_and_of_what_follows_the_picture_do_not_count() -> None:
+def test_scans_of_thumbnails_and_trailing_data_do_not_count() -> None:
     data = encode(Image.linear_gradient("L"), "JPEG", comment=b"\xff\xda" * 60)
     assert read(data + b"\xff\xda\0\x02" * 100).size == (256, 256)
 

@@ -33,7 +33,7 @@ def authorize(client: httpx.Client, api_keys: ApiKeys, **limits: int) -> None:
     client.headers["Authorization"] = f"Bearer {token}"
 
 
-def test_the_settings_limit_holds_unless_the_key_has_its_own(locked: httpx.Client, api_keys: ApiKeys) -> None:
+def test_the_settings_limit_applies_unless_the_key_overrides_it(locked: httpx.Client, api_keys: ApiKeys) -> None:
     for own, quota in (({}, 7), ({"requests_per_minute": 3}, 3)):
         authorize(locked, api_keys, **own)
         answers = [locked.get("/v1/edits") for _ in range(quota)]

@@ -98,7 +98,7 @@ def test_without_a_key_nothing_opens(method: str, path: str, keyring: Keyring) -
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED_ROUTES)
-def test_a_key_opens_what_its_scope_names(method: str, path: str, keyring: Keyring) -> None:
+def test_a_key_grants_only_its_scopes(method: str, path: str, keyring: Keyring) -> None:
     response = keyring.client.request(method, address(path), headers=keyring.headers(scopes=()))
     detail = assert_refused(response, path, 403, "insufficient_scope")
     (needed,) = [scope for scope in SCOPES if scope in detail]
@@ -218,14 +218,14 @@ def test_a_key_expires_while_it_is_remembered(api_keys: ApiKeys) -> None:
     wait_until(lambda: not opens(authenticator, token))
 
 
-def test_while_redis_is_away_nobody_is_let_in() -> None:
+def test_without_redis_every_request_is_rejected() -> None:
     with Redis.from_url(f"redis://127.0.0.1:{free_port()}") as redis:
         authenticator = Authenticator(ApiKeys(redis), cache_s=60, default_limits=Limits())
         with pytest.raises(QueueUnavailable):
             authenticator.caller("mge_" + "0" * 16 + "_" + "0" * 64)
 
 
-def test_what_is_refused_counts_under_its_own_address(keyring: Keyring) -> None:
+def test_rejected_requests_count_under_their_route(keyring: Keyring) -> None:
     keyring.client.get("/v1/edits/0190/result")
     _, token = keyring.api_keys.create("acme", SCOPES, limits=Limits(requests_per_minute=1))
     headers = {"Authorization": f"Bearer {token}"}

@@ -120,7 +120,7 @@ def test_addresses_instead_of_pictures(client: httpx.Client, working: Any, worke
     assert client.get(only["url"]).content == picture()
 
 
-def test_without_a_source_prompt_a_method_that_needs_none_does_it(
+def test_without_a_source_prompt_a_suitable_method_is_used(
     client: httpx.Client, announce: Announce, working: Any, worker_side: WorkerSide
 ) -> None:
     announce(methods=("mag-edit", "blended-latent"))
@@ -156,7 +156,7 @@ def test_a_method_that_is_named_stays(client: httpx.Client) -> None:
         ({"user": "u" * 257}, "user"),
     ],
 )
-def test_what_cannot_be_honoured_is_refused_by_name(client: httpx.Client, fields: dict[str, Any], param: str) -> None:
+def test_unsupported_parameters_are_rejected_by_name(client: httpx.Client, fields: dict[str, Any], param: str) -> None:
     assert_refused(send(client, None, **fields), 400, "invalid_request", param)
     assert client.get("/v1/edits").json()["edits"] == []
 
@@ -203,7 +203,7 @@ def finding(client: httpx.Client, announce: Announce) -> Iterator[Callable[[Call
             each.result()
 
 
-def test_without_a_mask_what_changes_is_looked_for(
+def test_without_a_mask_the_changed_thing_is_located(
     client: httpx.Client, settings: Settings, finding: Any, working: Any, worker_side: WorkerSide
 ) -> None:
     masks: list[bytes] = []
@@ -247,7 +247,7 @@ def test_an_instruction_stands_for_prompt_and_mask(
     assert client.get("/v1/masks").json()["masks"] == []
 
 
-def test_a_mask_that_is_not_found_is_told(client: httpx.Client, worker_side: WorkerSide, finding: Any) -> None:
+def test_a_mask_that_is_not_found_is_reported(client: httpx.Client, worker_side: WorkerSide, finding: Any) -> None:
     def nothing(mask_id: str) -> None:
         claim = worker_side.records.claim(mask_id, "worker-1")
         assert claim is not None
@@ -335,7 +335,7 @@ def test_no_worker_asks_to_come_again(shared_client: httpx.Client, announce: Ann
     assert (answer.headers["x-should-retry"], answer.headers["retry-after"]) == ("true", "30")
 
 
-def test_who_cannot_wait_any_longer_is_told_where_the_result_will_be(settings: Settings, announce: Announce) -> None:
+def test_a_timeout_names_the_address_of_the_result(settings: Settings, announce: Announce) -> None:
     announce()
     impatient = settings.model_copy(update={"images_wait_s": 0})
     with serving(impatient, app=create_app(impatient)) as client:
@@ -346,7 +346,7 @@ def test_who_cannot_wait_any_longer_is_told_where_the_result_will_be(settings: S
         assert client.get(answer.headers["location"]).json()["state"] == "queued"
 
 
-def test_the_same_key_gives_the_same_edit(client: httpx.Client, working: Any, worker_side: WorkerSide) -> None:
+def test_the_same_key_returns_the_same_edit(client: httpx.Client, working: Any, worker_side: WorkerSide) -> None:
     working(worker_side.succeed)
     first = send(client, {"Idempotency-Key": "one"})
     second = send(client, {"Idempotency-Key": "one"})
@@ -425,7 +425,7 @@ def streamed(settings: Settings, watch: Watch) -> list[bytes]:
         desk.close()
 
 
-def test_a_stream_whose_edit_is_deleted_as_it_ends_tells_so(settings: Settings) -> None:
+def test_a_stream_reports_the_deletion_of_its_edit(settings: Settings) -> None:
     end = Snapshot(
         revision=1, state=State.SUCCEEDED, cancel_requested=False, attempt=1, edit="{}", progress="{}", warnings=0
     )

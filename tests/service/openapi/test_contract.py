@@ -63,7 +63,7 @@ def examples() -> Iterator[tuple[str, dict[str, Any], Any]]:
 EXAMPLES = list(examples())
 
 
-def test_examples_are_what_their_schemas_say() -> None:
+def test_examples_match_their_schemas() -> None:
     for name, schema, example in EXAMPLES:
         found = list(OAS31Validator({**schema, "components": DOCUMENT["components"]}).iter_errors(example))
         assert not found, (name, [error.message for error in found])
@@ -155,7 +155,7 @@ def _at(text: str) -> Any:
         ("422", "not_together"),
     ],
 )
-def test_a_submission_names_what_it_may_find_of_another_edit(status: str, code: str) -> None:
+def test_a_submission_documents_errors_of_its_source_edit(status: str, code: str) -> None:
     assert code in SUBMIT["responses"][status]["content"]["application/problem+json"]["examples"]
 
 

@@ -60,7 +60,7 @@ def test_pictures_are_files() -> None:
     assert form["properties"]["image"]["format"] == form["properties"]["mask"]["items"]["format"] == "binary"
 
 
-def test_what_may_be_of_several_types_is_left_alone() -> None:
+def test_unions_are_unchanged() -> None:
     several = {"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "null"}]}
     document: dict[str, Any] = {
         "components": {"schemas": {}},

@@ -113,7 +113,7 @@ def test_a_new_warning_is_published_at_once(client: httpx.Client, form: Form, wo
     assert heard(stream).data["state"] == "failed"
 
 
-def test_who_connects_again_hears_what_was_missed(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
+def test_a_reconnecting_client_gets_missed_events(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
     edit_id = form.send(client).json()["id"]
     stream = follow(client, edit_id)
     queued = heard(stream)

@@ -22,7 +22,7 @@ def test_live_and_ready(client: httpx.Client) -> None:
     assert client.get("/readyz").json() == client.get("/readyz/workers").json() == {"status": "ok"}
 
 
-def test_without_a_worker_it_is_ready_and_says_that_there_is_none(settings: Settings, announce: Announce) -> None:
+def test_without_a_worker_the_service_is_ready_and_reports_it(settings: Settings, announce: Announce) -> None:
     announce(ttl_s=-1)
     with serving(settings) as client:
         assert client.get("/livez").status_code == 200

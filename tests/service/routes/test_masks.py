@@ -185,14 +185,14 @@ def test_a_mask_of_another_picture_s_size_is_refused(masks: httpx.Client, form: 
         ({"points": "[[1, 1, 1]]", "grow": "-1"}, "invalid_request", "grow"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_at_its_field(
+def test_invalid_mask_prompts_are_rejected_by_field(
     masks: httpx.Client, data: dict[str, Any], code: str, field: str
 ) -> None:
     assert_problem(send(masks, **data), 422, code, field)
     assert masks.get("/v1/masks").json()["masks"] == []
 
 
-def test_what_is_refused_says_what_would_be_taken(masks: httpx.Client, announce: Announce) -> None:
+def test_rejections_name_the_supported_inputs(masks: httpx.Client, announce: Announce) -> None:
     problem = assert_problem(send(masks, points="[[1, 1, 1], 20]"), 422, "invalid_request", "points.1")
     assert "such as [[24, 24, 1]]" in problem["detail"]
     announce(finds_by=("words",), vocabulary=("carpet", "room"))

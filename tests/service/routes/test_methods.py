@@ -35,7 +35,7 @@ def test_methods_with_their_models_and_parameters(client: httpx.Client, announce
     assert same.status_code == 304
 
 
-def test_each_method_says_what_it_is_needs_and_costs(client: httpx.Client) -> None:
+def test_each_method_lists_its_facts_requirements_and_cost(client: httpx.Client) -> None:
     body = client.get("/v1/methods").json()
     methods = {each["name"]: each for each in body["methods"]}
     guided, blended = methods["mag-edit"], methods["blended-latent"]
@@ -51,7 +51,7 @@ def test_each_method_says_what_it_is_needs_and_costs(client: httpx.Client) -> No
     assert set(inversions["null-text"]["parameters"]) >= {"steps", "null_text_iterations"}
 
 
-def test_what_it_lists_is_what_the_form_takes(client: httpx.Client, form: Form) -> None:
+def test_listed_parameters_match_the_form(client: httpx.Client, form: Form) -> None:
     for name, schema in client.get("/v1/methods").json()["parameters"].items():
         if schema.get("type") in {"integer", "number"} and "maximum" in schema:
             form.data = {**form.data, name: str(schema["maximum"] + 1)}

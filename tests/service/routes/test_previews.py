@@ -28,5 +28,5 @@ def test_the_latest_preview_while_the_edit_runs(client: httpx.Client, form: Form
     assert "/result" in problem["detail"]
 
 
-def test_another_edit_has_none(client: httpx.Client) -> None:
+def test_another_edit_has_no_preview(client: httpx.Client) -> None:
     assert_problem(client.get(f"/v1/edits/{'0' * 32}/preview"), 404, "not_found")

@@ -69,7 +69,7 @@ def test_prompts_are_returned_in_parts(client: httpx.Client) -> None:
     assert [problem["code"] for problem in told["problems"]] == ["prompt_not_supported"]
 
 
-def test_what_would_be_refused_is_told(client: httpx.Client) -> None:
+def test_problems_of_the_request_are_listed(client: httpx.Client) -> None:
     told = client.post(URL, json={**PROMPTS, "words": ["purple", "zebra"], "method": "pnp"}).json()
     assert [(each["code"], each["field"]) for each in told["problems"]] == [
         ("unknown_method", "method"),
@@ -100,22 +100,20 @@ def test_cost_and_sources_are_reported(client: httpx.Client) -> None:
         ({"content": b"text"}, 415, "unsupported_media_type", None),
     ],
 )
-def test_what_cannot_be_read_is_refused(
+def test_unreadable_requests_are_rejected(
     client: httpx.Client, request_: dict[str, Any], status: int, code: str, field: str | None
 ) -> None:
     assert_problem(client.post(URL, **request_), status, code, field)
 
 
-def test_the_picture_of_another_edit_says_what_it_shows(
-    client: httpx.Client, form: Form, worker_side: WorkerSide
-) -> None:
+def test_the_source_edit_supplies_the_source_prompt(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
     edit = form.send(client).json()
     worker_side.succeed(worker_side.claim(edit["id"]))
     told = client.post(URL, json={"target_prompt": "a room with a green carpet", "source_edit": edit["id"]}).json()
     assert told["prompts"]["source_prompt"]["text"] == PROMPTS["target_prompt"]
 
 
-def test_an_instruction_is_shown_as_it_was_read(client: httpx.Client) -> None:
+def test_the_parsed_instruction_is_shown(client: httpx.Client) -> None:
     told = client.post(URL, json={"instruction": "make the left carpet purple"}).json()
     assert told["instruction"]["phrase"] == "left carpet"
     assert {name: prompt["text"] for name, prompt in told["prompts"].items() if prompt["text"]} == {

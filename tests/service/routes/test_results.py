@@ -37,7 +37,7 @@ def test_the_result_comes_as_stored(client: httpx.Client, edit_id: str, worker_s
     assert client.get(listed[0]["href"]).content == heat
 
 
-def test_what_its_caller_has_is_not_fetched_from_storage(
+def test_an_unchanged_picture_is_not_fetched_from_storage(
     client: httpx.Client, edit_id: str, worker_side: WorkerSide, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker_side.succeed(worker_side.claim(edit_id))
@@ -47,7 +47,9 @@ def test_what_its_caller_has_is_not_fetched_from_storage(
     assert (same.status_code, same.headers["etag"], same.content) == (304, tag, b"")
 
 
-def test_a_result_tells_what_gives_it_again(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
+def test_a_result_names_the_parameters_that_reproduce_it(
+    client: httpx.Client, form: Form, worker_side: WorkerSide
+) -> None:
     form.data |= {"seed": "7", "strength": "0.25"}
     edit_id = form.send(client).json()["id"]
     worker_side.succeed(worker_side.claim(edit_id))
@@ -59,7 +61,7 @@ def test_a_result_tells_what_gives_it_again(client: httpx.Client, form: Form, wo
     assert "edit-seed" not in artifact.headers
 
 
-def test_what_is_not_there_is_404(client: httpx.Client, edit_id: str, worker_side: WorkerSide) -> None:
+def test_missing_results_are_404(client: httpx.Client, edit_id: str, worker_side: WorkerSide) -> None:
     worker_side.succeed(worker_side.claim(edit_id))
     assert_problem(client.get(f"/v1/edits/{edit_id}/result/1"), 404, "no_such_file", "number")
     problem = assert_problem(client.get(f"/v1/edits/{edit_id}/artifacts/other.png"), 404, "no_such_file", "name")
@@ -76,7 +78,7 @@ def test_not_ready_is_409(path: str, client: httpx.Client, edit_id: str, worker_
     assert_problem(client.get(f"/v1/edits/{edit_id}/{path}"), 409, "not_ready")
 
 
-def test_a_failed_edit_has_its_problem_for_a_result(
+def test_the_result_of_a_failed_edit_is_its_problem(
     client: httpx.Client, edit_id: str, worker_side: WorkerSide
 ) -> None:
     worker_side.fail(worker_side.claim(edit_id))

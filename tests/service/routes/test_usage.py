@@ -50,7 +50,7 @@ def limited(settings: Settings, announce: Announce) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_what_is_left(limited: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
+def test_remaining_quota(limited: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
     ids = [form.send(limited).json()["id"] for _ in range(2)]
     assert limited.get("/v1/usage").json()["left"] == {"unfinished": 0, "unet_passes": 20}
     refused = form.send(limited)

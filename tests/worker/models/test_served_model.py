@@ -40,7 +40,7 @@ FOR_DIFFUSION = tuple(
 )
 
 
-def test_what_a_loaded_model_announces(real_model: ServedModel) -> None:
+def test_the_announcement_of_a_loaded_model(real_model: ServedModel) -> None:
     info = real_model.info
     assert (info.name, info.checkpoint, info.device, info.dtype) == ("demo", str(CHECKPOINT), "cpu", "float32")
     assert (info.image_size, info.max_prompt_tokens) == (256, 77)
@@ -62,7 +62,7 @@ def test_a_vocabulary_comes_with_the_checkpoint(tmp_path: Path) -> None:
     assert vocabulary(str(tmp_path)) == ("room", "sofa", "lamp")
 
 
-def test_a_checkpoint_says_what_it_is_for(tmp_path: Path) -> None:
+def test_a_checkpoint_announces_its_domain(tmp_path: Path) -> None:
     assert domain("runwayml/stable-diffusion") is None
     (tmp_path / "model_index.json").write_text("{}")
     assert domain(str(tmp_path)) is None

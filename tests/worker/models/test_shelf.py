@@ -53,14 +53,14 @@ def test_the_one_unused_for_longest_makes_room(tmp_path: Path) -> None:
     assert loads.asked == ["a", "b", "c", "b"]
 
 
-def test_a_model_larger_than_the_budget_is_alone(tmp_path: Path) -> None:
+def test_a_model_larger_than_the_budget_is_loaded_alone(tmp_path: Path) -> None:
     shelf = Shelf(Loads(tmp_path, "a", "b").loaders, budget_bytes=5)
     shelf.get("a")
     shelf.get("b")
     assert shelf.loaded == ("b",)
 
 
-def test_unloading_gives_the_memory_back_once(tmp_path: Path) -> None:
+def test_unloading_frees_the_memory_once(tmp_path: Path) -> None:
     shelf = Shelf(Loads(tmp_path, "a").loaders)
     shelf.get("a")
     assert shelf.unload("a")
@@ -91,7 +91,7 @@ def test_real_checkpoints_by_the_settings() -> None:
     assert shelf.get("two").size_bytes > 2**20
 
 
-def test_what_all_models_share_counts_in_the_budget(tmp_path: Path) -> None:
+def test_shared_models_count_towards_the_budget(tmp_path: Path) -> None:
     shelf = Shelf(Loads(tmp_path, "a", "b").loaders, budget_bytes=25, shared_bytes=10)
     shelf.get("a")
     shelf.get("b")

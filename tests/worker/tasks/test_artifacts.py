@@ -72,7 +72,7 @@ def test_attention_per_region_over_the_steps_and_as_an_overview(real_model: Serv
 
 
 @pytest.mark.parametrize(("method", "shown"), [("mag-edit", "after"), ("p2p", "before")])
-def test_without_an_unguided_edit_there_is_what_the_edit_itself_shows(
+def test_without_an_unguided_edit_only_the_edits_own_maps_are_shown(
     real_model: ServedModel, method: MethodName, shown: str
 ) -> None:
     edited, image, masks = edit(real_model, replace(CONFIG, method=method))
@@ -85,7 +85,7 @@ def test_without_an_unguided_edit_there_is_what_the_edit_itself_shows(
     assert strip.height < 1.5 * STRIP_SIDE
 
 
-def test_a_result_is_compared_with_the_unguided_edit_of_its_own_seed(real_model: ServedModel) -> None:
+def test_a_result_is_compared_with_the_unguided_edit_of_its_seed(real_model: ServedModel) -> None:
     edited, image, masks = edit(real_model, replace(CONFIG, n=2, sweep=(0.5, 1.0)))
     unguided, *_ = edit(real_model, replace(CONFIG, strength=0.0), inversion=edited.inversion)
     names = [name for name, _ in all_artifacts({"attention"}, image, masks, edited, unguided)]
@@ -121,7 +121,7 @@ def test_the_difference_is_amplified_where_something_changed(real_model: ServedM
     assert shown.getpixel(at) == plain.point(lambda value: min(255, AMPLIFICATION * value)).getpixel(at)
 
 
-def test_the_crop_is_what_was_worked_on_with_the_masks_outline(real_model: ServedModel) -> None:
+def test_the_crop_artifact_shows_the_working_crop_with_the_masks_outline(real_model: ServedModel) -> None:
     found = made(real_model, {"crop"}, (1600, 900))
     left, top, right, bottom = found["edited"].measures.crop
     crop = found["crop.png"]
@@ -133,7 +133,7 @@ def test_the_crop_is_what_was_worked_on_with_the_masks_outline(real_model: Serve
 
 
 @pytest.mark.parametrize("asked", [(), ("crop", "trace")])
-def test_only_what_is_asked_for_is_made(real_model: ServedModel, asked: tuple[ArtifactName, ...]) -> None:
+def test_only_requested_artifacts_are_made(real_model: ServedModel, asked: tuple[ArtifactName, ...]) -> None:
     assert list(made(real_model, asked))[2:] == (["trace.json", "trace.png", "crop.png"] if asked else [])
 
 

@@ -99,7 +99,7 @@ def test_each_method_may_give_several_results(desk: Desk, real_model: ServedMode
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_a_result_alone_is_its_own_methods(desk: Desk, real_model: ServedModel, number: int) -> None:
+def test_a_single_result_belongs_to_its_method(desk: Desk, real_model: ServedModel, number: int) -> None:
     alone = claimed(desk, config=by("p2p", "diffedit")[number])
     both = claimed(desk, compare=by("p2p", "diffedit"))
     one, several = (edit.run(claim, real_model.editor, desk.store, Reporter()) for claim in (alone, both))

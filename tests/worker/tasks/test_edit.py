@@ -157,7 +157,7 @@ def test_or_withheld(desk: Desk, real_model: ServedModel) -> None:
     assert edit.run(claim, real_model.editor, desk.store, Reporter(), withhold=True).results
 
 
-def test_several_results_lie_beside_each_other_with_a_contact_sheet(
+def test_several_results_are_stored_with_a_contact_sheet(
     desk: Desk, real_model: ServedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The bytes of an edit of its own, which a batch gives but for rounding.
@@ -234,7 +234,7 @@ def test_a_comparison_likely_to_fail_warns_and_stops_on_request(desk: Desk, real
         edit.run(claim, real_model.editor, desk.store, Reporter(), thresholds=Thresholds(hopeless_ratio=1.0))
 
 
-def test_masks_that_were_not_given_are_found_and_told(desk: Desk, real_model: ServedModel) -> None:
+def test_missing_masks_are_located_and_reported(desk: Desk, real_model: ServedModel) -> None:
     instruction = read_by_rules("make the room red", None)
     find = (None, MaskShape.model_validate({"points": [[40, 30, 1]], "invert": True}))
     claim = claimed(desk, find=find, instruction=instruction, regions=(Region(words=("red",)),) * 2)
@@ -267,7 +267,7 @@ def test_a_comparison_finds_its_masks_once(desk: Desk, real_model: ServedModel) 
     assert [found.region for found in finished.measures.found] == [0]
 
 
-def test_words_that_find_nothing_are_blamed_on_who_told_them(desk: Desk, real_model: ServedModel) -> None:
+def test_errors_of_missing_things_name_the_source_of_the_words(desk: Desk, real_model: ServedModel) -> None:
     instruction = read_by_rules("make the sofa red", None)
     shape = MaskShape(words="sofa")  # on a white picture, with weights that are drawn
     for told, field in ((instruction, "instruction"), (None, "mask_shapes.0.words")):

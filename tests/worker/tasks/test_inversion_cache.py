@@ -41,7 +41,7 @@ def result(desk: Desk, finished: Finished) -> bytes:
     return desk.store.get(finished.results[0].key)
 
 
-def test_another_prompt_finds_the_inversion_and_gives_the_same_bytes(
+def test_another_prompt_reuses_the_inversion_with_identical_results(
     desk: Desk, real_model: ServedModel, shelf: Inversions
 ) -> None:
     first = run(desk, real_model, shelf, claimed(desk, "red"))
@@ -52,7 +52,7 @@ def test_another_prompt_finds_the_inversion_and_gives_the_same_bytes(
     assert result(desk, second) == result(desk, anew) != result(desk, first)
 
 
-def test_a_second_attempt_goes_on_from_the_inversion(desk: Desk, real_model: ServedModel, shelf: Inversions) -> None:
+def test_a_second_attempt_resumes_from_the_inversion(desk: Desk, real_model: ServedModel, shelf: Inversions) -> None:
     class Dying(Reporter):
         def __call__(self, progress: Any) -> None:
             if progress.stage == "edit":
@@ -66,7 +66,7 @@ def test_a_second_attempt_goes_on_from_the_inversion(desk: Desk, real_model: Ser
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:1000], lambda data: data[:0], lambda data: data[:-1] + b"\0"])
-def test_what_is_damaged_counts_as_absent_and_is_mended(
+def test_a_damaged_inversion_is_ignored_and_replaced(
     desk: Desk, real_model: ServedModel, shelf: Inversions, damage: Any
 ) -> None:
     first = run(desk, real_model, shelf, claimed(desk, "red"))
@@ -79,7 +79,7 @@ def test_what_is_damaged_counts_as_absent_and_is_mended(
     assert desk.store.get(key) == whole
 
 
-def test_storage_that_is_away_costs_the_inversion_alone(desk: Desk, real_model: ServedModel, shelf: Inversions) -> None:
+def test_a_storage_outage_only_loses_the_inversion(desk: Desk, real_model: ServedModel, shelf: Inversions) -> None:
     nowhere = desk.settings.model_copy(
         update={"storage_url": "s3://nowhere", "s3_endpoint": "http://127.0.0.1:1", "storage_retries": 0}
     )
@@ -87,7 +87,7 @@ def test_storage_that_is_away_costs_the_inversion_alone(desk: Desk, real_model: 
     assert run(desk, real_model, lost, claimed(desk, "red")).results
 
 
-def test_what_an_inversion_depends_on_decides_where_it_is(shelf: Inversions) -> None:
+def test_the_cache_key_covers_everything_an_inversion_depends_on(shelf: Inversions) -> None:
     image, mask = Image.new("RGB", (400, 300), "tan"), Image.new("L", (400, 300))
     mask.paste(255, (100, 100, 120, 120))
     elsewhere = image.copy()

@@ -96,7 +96,7 @@ def test_a_worker_of_the_demo_finds_with_the_segmenter_that_ships() -> None:
     assert served.finder.find(image, MaskPrompt.model_validate({"points": [[64, 64, 1]]})).found_by == "segmenter"
 
 
-def test_a_worker_process_finds_masks_before_edits_and_tells_why_it_cannot(desk: Desk, sam: Path) -> None:
+def test_a_worker_runs_masks_before_edits_and_reports_failures(desk: Desk, sam: Path) -> None:
     edit = desk.submit()
     found, lost = submit(desk, points=[[30, 20, 1]]), submit(desk, points=[[300, 20, 1]])
     settings = desk.settings.model_copy(update={"checkpoint": str(CHECKPOINT), "device": "cpu", "segmenter": str(sam)})

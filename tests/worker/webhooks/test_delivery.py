@@ -70,7 +70,7 @@ def deliver(deliverer: Deliverer, desk: Desk, record: JobRecord) -> Delivery:
     return how(desk, record)
 
 
-def test_a_receiver_verifies_what_it_gets(open_desk: Desk, receiver: Receiver, deliverer: Deliverer) -> None:
+def test_a_receiver_verifies_the_signature(open_desk: Desk, receiver: Receiver, deliverer: Deliverer) -> None:
     record = open_desk.cancel(webhook_url=receiver.url + "/hook?token=1")
     after = deliver(deliverer, open_desk, record)
     ((message, event),) = receiver.accepted
@@ -88,7 +88,9 @@ def test_a_rotated_secret_still_verifies(open_desk: Desk, receiver: Receiver, de
 
 
 @pytest.mark.parametrize("status", [301, 307, 400, 500])
-def test_what_is_not_2xx_is_tried_again(status: int, open_desk: Desk, receiver: Receiver, deliverer: Deliverer) -> None:
+def test_responses_other_than_2xx_are_retried(
+    status: int, open_desk: Desk, receiver: Receiver, deliverer: Deliverer
+) -> None:
     receiver.answer = lambda number: status if number < 3 else 200
     record = open_desk.cancel(webhook_url=receiver.url)
     assert [attempt.status for attempt in deliver(deliverer, open_desk, record).attempts] == [status, status, 200]

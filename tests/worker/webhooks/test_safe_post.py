@@ -51,7 +51,7 @@ def test_a_name_with_any_address_inside_is_not_called(addresses: Sequence[str]) 
         send("https://hooks.example/", private=False, resolve=lambda _host, _port: addresses)
 
 
-def test_the_address_that_was_looked_at_is_the_one_that_is_called() -> None:
+def test_the_checked_address_is_the_one_connected_to() -> None:
     asked: list[tuple[str, int]] = []
     with hanging_up("127.0.0.1") as (port, requests):
 
@@ -74,12 +74,12 @@ def test_the_next_address_is_tried() -> None:
 
 def test_a_slow_answer_ends_at_the_deadline() -> None:
     """Without it this would go on for ever."""
-    with dripping(0.05) as url, pytest.raises(CannotSend, match=r"no answer in 0\.5 s"):
+    with dripping(0.05) as url, pytest.raises(CannotSend, match=r"no response within 0\.5 s"):
         send(url, timeout_s=0.5)
 
 
 def test_a_closed_port() -> None:
-    with pytest.raises(CannotSend, match="takes no connection"):
+    with pytest.raises(CannotSend, match="refuses the connection"):
         send(f"http://127.0.0.1:{free_port()}/")
 
 

@@ -21,7 +21,7 @@ def test_the_same_weights_have_one_fingerprint_wherever_they_lie(pipe: MAGEditPi
     assert fingerprint(pipe.backbone) == unused == fingerprint(copy.backbone)
 
 
-def test_one_changed_weight_or_another_number_format_gives_another(pipe: MAGEditPipeline) -> None:
+def test_the_fingerprint_changes_with_one_weight_or_the_number_format(pipe: MAGEditPipeline) -> None:
     known = {fingerprint(pipe.backbone), fingerprint(load_pipeline(dtype=torch.bfloat16).backbone)}
     changed = load_pipeline()
     weight: Any = changed.unet.conv_out.weight

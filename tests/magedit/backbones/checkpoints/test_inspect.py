@@ -159,7 +159,7 @@ def write(tmp_path: Path) -> Write:
         ),
     ],
 )
-def test_a_checkpoint_says_what_it_is_in_a_sentence(write: Write, changes: dict[str, Any], told: str) -> None:
+def test_a_checkpoint_is_described_in_one_sentence(write: Write, changes: dict[str, Any], told: str) -> None:
     found = inspect(write(**changes))
     assert told in found.sentence
     assert "\n" not in found.sentence
@@ -177,7 +177,7 @@ def test_sizes_are_corrected_as_diffusers_does(write: Write) -> None:
     assert latent_side({"sample_size": None}, {**VAE, "sample_size": 768}) == 96
 
 
-def test_a_folder_with_fp16_files_alone_is_taken_as_that(write: Write) -> None:
+def test_a_folder_with_only_fp16_files_selects_that_variant(write: Write) -> None:
     folder = write(suffix=".fp16")
     assert inspect(folder).variant == "fp16"
     assert inspect(folder).is_supported
@@ -217,7 +217,7 @@ def test_a_file_that_is_cut_off_is_named(write: Write) -> None:
         (["w"], "the file is not a whole checkpoint"),
     ],
 )
-def test_a_single_file_says_what_it_is(tmp_path: Path, tensors: list[str], told: str) -> None:
+def test_a_single_file_is_described(tmp_path: Path, tensors: list[str], told: str) -> None:
     file = tmp_path / "model.safetensors"
     file.write_bytes(header({name: [1] for name in tensors}))
     assert told in inspect(file).sentence

@@ -45,7 +45,7 @@ def test_samples_as_diffusers_does(flux: Path) -> None:
     torch.testing.assert_close(own._pack_latents(latent, 1, 4, 16, 16), wanted, rtol=1e-4, atol=1e-4)
 
 
-def test_it_gets_the_edits_guidance_and_none_while_inverting(flux: Path, small_room: Room) -> None:
+def test_guidance_is_applied_to_the_edit_but_not_the_inversion(flux: Path, small_room: Room) -> None:
     pipe = MAGEditPipeline.from_pretrained(flux)
     pipe.set_progress_bar_config(disable=True)
     told: list[float] = []

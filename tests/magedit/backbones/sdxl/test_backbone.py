@@ -45,7 +45,7 @@ def run(pipe: MAGEditPipeline, room: Room, config: EditConfig = QUICK, **options
     return pipe(room.image, [room.mask], room.source, room.target, (), config, **options)
 
 
-def test_what_the_checkpoint_is_is_read_from_it(xl: MAGEditPipeline) -> None:
+def test_facts_are_read_from_the_checkpoint(xl: MAGEditPipeline) -> None:
     backbone = xl.backbone
     assert isinstance(backbone, StableDiffusionXL)
     assert (backbone.size, backbone.latent_side, backbone.guidance_side, backbone.max_tokens) == (256, 32, 8, 77)
@@ -115,7 +115,7 @@ def test_the_pooled_embedding_and_the_sizes_are_inputs(xl: MAGEditPipeline, late
             assert not torch.equal(xl.backbone.predict(latent, 481, changed), own)
 
 
-def test_a_truncated_pass_gives_the_whole_passes_maps_and_gradient(xl: MAGEditPipeline, latent: Tensor) -> None:
+def test_a_truncated_pass_matches_maps_and_gradient_of_the_full_pass(xl: MAGEditPipeline, latent: Tensor) -> None:
     backbone, prompt = xl.backbone, prompts(xl, "a red sofa")
     gradients, read = [], []
     for whole in (True, False):
@@ -135,7 +135,7 @@ def test_a_truncated_pass_gives_the_whole_passes_maps_and_gradient(xl: MAGEditPi
     assert all(torch.equal(each, read[1][name]) for name, each in read[0].items())
 
 
-def test_a_batch_gives_what_its_rows_give_alone(xl: MAGEditPipeline, latent: Tensor) -> None:
+def test_batched_rows_match_single_rows(xl: MAGEditPipeline, latent: Tensor) -> None:
     both = torch.cat([latent, latent.flip(-1)])
     with torch.no_grad():
         batch = xl.backbone.predict(both, 481, prompts(xl, "a red sofa", ""))
@@ -145,7 +145,7 @@ def test_a_batch_gives_what_its_rows_give_alone(xl: MAGEditPipeline, latent: Ten
     assert float((batch - torch.cat(alone)).abs().max()) < 1e-5
 
 
-def test_no_prompt_is_kept_in_what_is_computed_once(xl: MAGEditPipeline, latent: Tensor) -> None:
+def test_the_prefix_cache_holds_no_prompt(xl: MAGEditPipeline, latent: Tensor) -> None:
     with torch.no_grad():
         wanted = [xl.backbone.predict(latent, 481, prompts(xl, text)) for text in ("a red sofa", "")]
         with xl.backbone.one_prefix():
@@ -157,7 +157,7 @@ def test_no_prompt_is_kept_in_what_is_computed_once(xl: MAGEditPipeline, latent:
     ("method", "inversion"),
     [(name, each) for name in FOR_DIFFUSION for each in METHODS[name].inversions or ("direct",)],
 )
-def test_every_method_edits_with_every_inversion_inside_the_mask_alone(
+def test_every_method_edits_only_the_mask_with_every_inversion(
     xl: MAGEditPipeline, room: Room, method: MethodName, inversion: InversionName
 ) -> None:
     output = run(xl, room, replace(QUICK, method=method, inversion=inversion))

@@ -77,7 +77,7 @@ def test_reading_changes_nothing(
         torch.testing.assert_close(maps[layer.name].sum(-1), torch.ones(2, layer.positions))
 
 
-def test_own_attention_gives_the_same_numbers_and_makes_a_prompts_keys_once(
+def test_own_attention_is_identical_and_caches_a_prompts_keys(
     pipe: MAGEditPipeline, layers: tuple[AttentionSite, ...], inputs: tuple[Tensor, Tensor]
 ) -> None:
     plain, before = noise(pipe, inputs), pipe.unet.attn_processors
@@ -97,7 +97,7 @@ def test_own_attention_gives_the_same_numbers_and_makes_a_prompts_keys_once(
     assert pipe.unet.attn_processors == before
 
 
-def test_own_attention_leaves_other_processors_alone(pipe: MAGEditPipeline, layers: tuple[AttentionSite, ...]) -> None:
+def test_own_attention_ignores_other_processors(pipe: MAGEditPipeline, layers: tuple[AttentionSite, ...]) -> None:
     module, mine = pipe.unet.get_submodule(layers[0].name), AttnProcessor()
     before, module.processor = module.processor, mine
     with own_attention(pipe.unet):
@@ -178,7 +178,7 @@ def edits_of(layers: tuple[AttentionSite, ...], kind: str) -> dict[str, ModuleEd
 
 
 @pytest.mark.parametrize("kind", ["self_map", "base", "mixed", "mixed and read", "values", "read_pair", "feature"])
-def test_each_conditional_row_of_a_batch_is_edited_and_kept_as_alone(
+def test_each_conditional_row_is_edited_as_if_alone(
     pipe: MAGEditPipeline, layers: tuple[AttentionSite, ...], kind: str
 ) -> None:
     generator = torch.Generator().manual_seed(8)
@@ -196,7 +196,7 @@ def test_each_conditional_row_of_a_batch_is_edited_and_kept_as_alone(
             torch.testing.assert_close(row[name], maps[name], rtol=1e-4, atol=1e-4)
 
 
-def test_every_exit_leaves_the_unet_as_it_was(
+def test_every_exit_restores_the_unet(
     pipe: MAGEditPipeline, layers: tuple[AttentionSite, ...], inputs: tuple[Tensor, Tensor]
 ) -> None:
     before = dict(pipe.unet.attn_processors)

@@ -136,7 +136,7 @@ def test_an_edit_takes_the_checkpoints_defaults(lcm: MAGEditPipeline, turbo: MAG
         assert output.measures.outside_difference == 0
 
 
-def test_what_inverts_is_refused_with_the_reason(lcm: MAGEditPipeline, room: Room) -> None:
+def test_inversions_are_rejected_with_the_reason(lcm: MAGEditPipeline, room: Room) -> None:
     for config, field, told in (
         (EditConfig(inversion="direct"), "inversion", "use inversion 'virtual'"),
         (EditConfig.preset("exact"), "inversion", "does not support inversion 'null-text'"),

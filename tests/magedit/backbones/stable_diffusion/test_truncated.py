@@ -24,7 +24,7 @@ def inputs() -> tuple[Tensor, Tensor]:
     return torch.randn(1, 4, 32, 32, generator=generator), torch.randn(1, 77, 32, generator=generator)
 
 
-def test_a_truncated_pass_gives_the_whole_passes_maps_up_to_every_layer(pipe: MAGEditPipeline) -> None:
+def test_a_truncated_pass_matches_the_full_passes_maps_at_every_layer(pipe: MAGEditPipeline) -> None:
     layers = find_sites(pipe.unet, pipe.latent_side)
     sample, states = inputs()
     prompt = Conditioning(states)

@@ -37,7 +37,7 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".ckpt"])
-def test_a_file_gives_the_parts_that_it_was_made_from(narrow: Path, tmp_path: Path, suffix: str) -> None:
+def test_a_single_file_loads_its_original_parts(narrow: Path, tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"model{suffix}"
     pack(narrow, file)
     assert inspect(file).family == "sd1"
@@ -100,7 +100,7 @@ def narrow_xl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_file_of_sdxl_gives_the_parts_that_it_was_made_from(narrow_xl: Path, tmp_path: Path) -> None:
+def test_an_sdxl_single_file_loads_its_original_parts(narrow_xl: Path, tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     pack(narrow_xl, file)
     assert inspect(file).family == "sdxl"
