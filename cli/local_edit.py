@@ -102,13 +102,13 @@ class LocalEditor:
             options = JobOptions.model_validate(chosen)
         except ValidationError as error:
             raise invalid_parameter(error) from error
-        check_options(options)
         info = self._served.info
         checkpoint = info.as_checkpoint(from_tokenizers(self._served.tokenizer_json))
         asked, given = read_asked(fields), None if mask_shapes is None else read_shapes(mask_shapes)
         shapes = one_per_region(given, len(masks), instructed=asked.instruction is not None)
         read = language_model_of(self._settings) or read_by_rules
         edit = resolve(asked, checkpoint, masks=len(shapes), read=read).edit()
+        check_options(options, edit)
         shapes = shapes or instructed_shapes(edit, info)
         find = tuple(shape if shape.to_find else None for shape in shapes)
         softness = edit.config.mask_softness

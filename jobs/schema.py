@@ -116,8 +116,14 @@ class JobOptions(Frozen):
     )
 
 
-def check_options(options: JobOptions) -> None:
-    """Check that the options are compatible. Raises NotTogether."""
+def check_options(options: JobOptions, edit: ResolvedEdit | None = None) -> None:
+    """Check that the options are compatible with each other and with the ``edit``. Raises NotTogether."""
+    if options.stop_if_hopeless and edit is not None and any(config.selects for config in edit.configs):
+        raise NotTogether(
+            "selection 'likelihood' tries another way where guided steps predict failure: leave stop_if_hopeless or "
+            "selection out",
+            field="stop_if_hopeless",
+        )
     if options.output_compression is not None and options.output_format == "png":
         raise NotTogether(
             "`png` is lossless and has no quality: leave output_compression out, or use `jpeg` or `webp`",

@@ -29,6 +29,7 @@ ROWS: Mapping[str, EditConfig] = {
     "kind, both": EditConfig(constraint="both"),
     "kind, fast": EditConfig.preset("fast"),
     "kind, turbo": EditConfig.preset("turbo"),
+    "kind, selection": EditConfig(selection="likelihood"),
     # optimisations, each removed or added on its own
     "kind, a gradient an update": EditConfig.preset("fast", gradient_tolerance=0.0),
     "kind, never stopped": EditConfig.preset("fast", stop_margin=0.0, stop_contrast=100.0),
@@ -80,7 +81,7 @@ UNGUIDED: Mapping[str, str] = {
     "token, negative-prompt": "p2p + blend, negative-prompt",
     "token, proximal": "p2p + blend, proximal",
     **dict.fromkeys(("token", "spatial", "both"), "p2p + blend"),
-    **dict.fromkeys(("kind", "kind, fast", "kind, turbo"), "kind, no guidance"),
+    **dict.fromkeys(("kind", "kind, fast", "kind, turbo", "kind, selection"), "kind, no guidance"),
 }
 """The row of the same edit without guidance, the baseline for gains of the ratios."""
 

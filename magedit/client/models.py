@@ -68,6 +68,8 @@ class ResultMeasures(ResponseModel):
     after: tuple[Ratios, ...]
     outside_difference: int = 0
     outside_sha256: str | None = None
+    selected: str | None = None
+    likelihood_ratio: float | None = None
 
 
 class Rle(ResponseModel):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, replace
+from typing import Annotated, Self
 
 from annotated_types import Ge, Le, MaxLen
 from typing_extensions import Doc
 
 from magedit.config.sampling import SamplingParameters
-from magedit.config.types import ConstraintName, Denominator, Fraction
+from magedit.config.types import ConstraintName, Denominator, Fraction, Selection
 
 STRENGTH_POWER = 1.5
 """Power of `strength` in the step size and in the number of guidance updates. Measured on the demo's edits: the token
@@ -93,6 +93,14 @@ class GuidanceParameters(SamplingParameters):
             "locate things yet."
         ),
     ] = 0.0
+    selection: Annotated[
+        Selection,
+        Doc(
+            "`likelihood`: sample without guidance, and keep that result if the model recognises the target prompt "
+            "inside the mask; otherwise sample with guidance by each ratio too, and keep the likeliest of the results "
+            "in which it is recognised (diffusion classifier, arXiv 2303.16203). `none`: guide at once (paper)."
+        ),
+    ] = "none"
     token_weight: Annotated[float, Ge(0.0), Le(100.0), Doc("Weight of the token-ratio loss with `both`.")] = 1.0
     spatial_weight: Annotated[float, Ge(0.0), Le(100.0), Doc("Weight of the spatial-ratio loss with `both`.")] = 1.0
     spatial_lambda: Annotated[float, Ge(0.0), Le(100.0), Doc("lambda of L_SR = lambda (1 - a) - a (paper 4.2: 3).")] = (
@@ -123,6 +131,17 @@ class GuidanceParameters(SamplingParameters):
         if self.method != "mag-edit" or self.strength == 0 or self.max_iterations == 0:
             return 0
         return max(0, self.measured_steps - self.guided_from_step)
+
+    @property
+    def selects(self) -> bool:
+        """Whether a result is chosen among results with and without guidance."""
+        return self.selection == "likelihood" and self.guided_steps > 0
+
+    @property
+    def candidates(self) -> tuple[Self, ...]:
+        """The configurations among whose results `selection` chooses: without guidance, with it, by the other ratio."""
+        other: ConstraintName = "spatial" if self.constraint == "token" else "token"
+        return replace(self, strength=0.0), self, replace(self, constraint=other)
 
     @property
     def iterations(self) -> int:

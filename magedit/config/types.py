@@ -26,6 +26,7 @@ MethodName = Literal[
 ]
 InversionName = Literal["direct", "ddim", "null-text", "negative-prompt", "proximal", "style", "virtual"]
 ConstraintName = Literal["token", "spatial", "both"]
+Selection = Literal["none", "likelihood"]
 Denominator = Literal["joint", "text"]
 InjectionName = Literal["refine", "replace", "pnp"]
 MaskSource = Literal["given", "own"]

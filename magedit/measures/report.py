@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 from PIL import Image
 
@@ -110,7 +110,9 @@ class ResultMeasures:
     ``outside_difference`` is the largest absolute difference (0..255) to the input outside the dilated mask, and
     ``outside_sha256`` the SHA-256 in hex of the pixels there (`magedit.images.masks.outside_sha256`), None where it was
     not measured. ``inside_difference`` is the mean absolute difference (0..255) inside the mask between the result and
-    the model's reconstruction of the unedited picture; None where that was not measured.
+    the model's reconstruction of the unedited picture; None where that was not measured. With `selection`,
+    ``selected`` is how the chosen result was guided, and ``likelihood_ratio`` by how much the model's prediction error
+    inside the mask falls from the source to the target prompt: above 0 the target is likelier.
     """
 
     method: MethodName = "mag-edit"
@@ -122,6 +124,8 @@ class ResultMeasures:
     outside_difference: int = 0
     outside_sha256: str | None = None
     inside_difference: float | None = None
+    selected: Literal["unguided", "token", "spatial", "both"] | None = None
+    likelihood_ratio: float | None = None
     nsfw_content_detected: bool | None = None
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from magedit.backbones.base import AttentionSite, Conditioning
 from magedit.backbones.denoiser import Denoiser
-from magedit.config import EditConfig
+from magedit.config import ConstraintName, EditConfig
 from magedit.guidance.constraints import WordTarget
 from magedit.inversion.base import Inverted
 from magedit.measures.report import StepTrace
@@ -35,7 +35,8 @@ class EditTask:
     the layers whose maps are read. ``blend_tokens`` are the edit words' token indices in the source and in the target
     prompt. ``renoised``: the latent that the edit begins with takes fresh noise inside M. ``sites`` are all attention
     layers, ``values[i]`` what cross attention takes its values from in the edit's step i, None: from the target prompt
-    (`magedit.inversion.style`).
+    (`magedit.inversion.style`). ``candidates`` are the tasks among whose results one is chosen
+    (`GuidanceParameters.candidates`); none: the task's own result stands.
     """
 
     denoiser: Denoiser
@@ -60,6 +61,7 @@ class EditTask:
     on_step: OnStep | None
     on_trace: Callable[[StepTrace], None] | None = None
     on_prediction: OnPrediction | None = None
+    candidates: tuple[EditTask, ...] = ()
 
     def predicted(self, prediction: Tensor, timestep: float, latent: Tensor) -> None:
         """Report the guided prediction of the step from ``latent``."""
@@ -96,11 +98,27 @@ class EditTask:
 
 
 @dataclass(frozen=True)
+class Selected:
+    """A result that was chosen among several: the constraint that guided it, None: no guidance, and the mean squared
+    errors of the noise that the model predicts inside the mask under the source and under the target prompt."""
+
+    constraint: ConstraintName | None
+    source_error: float
+    target_error: float
+
+    @property
+    def ratio(self) -> float:
+        """By how much the error falls from the source to the target prompt; above 0 the target is likelier."""
+        return self.source_error - self.target_error
+
+
+@dataclass(frozen=True)
 class EditedLatent:
     """The edited latent z*_0 (1, C, h, w), the source branch's z_0, and a trace entry per measured step.
 
     ``attention`` is each region's mean share map over these steps, (side, side); ``attention_steps[k]`` holds the maps
     of the k-th of them. ``mask`` (h, w) of 0 and 1 is what was edited, where the method found that itself.
+    ``selected`` tells which of several results this is, and how likely the prompts are in it, where it was chosen.
     """
 
     latent: Tensor
@@ -109,6 +127,7 @@ class EditedLatent:
     attention: tuple[Tensor, ...]
     attention_steps: tuple[tuple[Tensor, ...], ...]
     mask: Tensor | None = None
+    selected: Selected | None = None
 
 
 Method = Callable[[Sequence[EditTask]], tuple[EditedLatent, ...]]

@@ -16,6 +16,7 @@ from magedit.methods.registry import METHODS
 
 CHOSEN = (
     "sweep",
+    "selection",
     "equalizer",
     "cross_replace_words",
     "local_blend",

@@ -48,7 +48,6 @@ def edit_tasks(
     words = word_targets(target_prompt, target, regions, region_masks, read, config)
 
     prompt = encode(target_prompt)
-    step_size, config = _step_size(backbone.step_sizes, config)
     guided = prompt.guided(config.guidance_scale)
     negative = encode(config.negative_prompt) if config.negative_prompt else None
     blended = blend_tokens(source_prompt, source, target, words)
@@ -56,15 +55,17 @@ def edit_tasks(
     strength = latent_strength(inputs.strength, inversion.box, backbone.size, mask)
     blend_mask = torch.nn.functional.max_pool2d(mask[None], 3, stride=1, padding=1)[0]
     both = (source_prompt, source), (target_prompt, target)
-    return [
-        EditTask(
+
+    def task(own: EditConfig, candidates: Sequence[EditConfig] = ()) -> EditTask:
+        step_size, own = _step_size(backbone.step_sizes, own)
+        return EditTask(
             denoiser=denoiser,
             inverted=inversion.inverted,
-            config=each,
+            config=own,
             source=encode(source_prompt),
             target=guided,
             negative=negative,
-            injection=injection_between(backbone, *both, sites, words, each),
+            injection=injection_between(backbone, *both, sites, words, own),
             guidance_sites=read,
             words=words,
             blend_tokens=blended,
@@ -74,13 +75,14 @@ def edit_tasks(
             mask=mask,
             strength=strength,
             blend_mask=blend_mask,
-            step_size=step_size * each.strength**STRENGTH_POWER,
-            generator=generator or torch.Generator("cpu").manual_seed(each.seed),
-            renoised=generator is not None or each.seed != 0,
+            step_size=step_size * own.strength**STRENGTH_POWER,
+            generator=generator or torch.Generator("cpu").manual_seed(own.seed),
+            renoised=generator is not None or own.seed != 0,
             on_step=on_step,
+            candidates=tuple(task(each) for each in candidates),
         )
-        for each in config.variants
-    ]
+
+    return [task(each, each.candidates if each.selects else ()) for each in config.variants]
 
 
 def _step_size(own: StepSizes, config: EditConfig) -> tuple[float, EditConfig]:

@@ -122,6 +122,7 @@ def result_measures(
     flagged: bool | None,
 ) -> ResultMeasures:
     """The report of one result, edited under ``config``."""
+    chosen = edited.selected
     return ResultMeasures(
         method=config.method,
         seed=config.seed,
@@ -132,6 +133,8 @@ def result_measures(
         outside_difference=outside_difference,
         outside_sha256=outside_sha256,
         inside_difference=inside_difference,
+        selected=None if chosen is None else chosen.constraint or "unguided",
+        likelihood_ratio=None if chosen is None else round(chosen.ratio, 5),
         nsfw_content_detected=flagged,
     )
 

@@ -78,6 +78,7 @@ def check(
                 shape.to_find.check_alone()
                 require_finder(info, shape.to_find)
     edit = resolved(form, info, tokenize, settings, masks=len(shapes), shows=shows, read=read).edit()
+    check_options(form.options, edit)
     shapes = shapes or instructed_shapes(edit, info)
     find = tuple(shape if shape.to_find else None for shape in shapes)
     request = EditRequest(model=info.name, find=find if any(find) else (), **dict(edit), **dict(form.options))

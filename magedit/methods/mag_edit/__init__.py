@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from magedit.card import Paper
-from magedit.config import GuidanceParameters, InjectionParameters, names_of
+from magedit.config import EditConfig, GuidanceParameters, InjectionParameters, names_of
 from magedit.measures.passes import Passes
 from magedit.measures.report import Stage
 from magedit.methods.card import (
@@ -20,11 +20,21 @@ from magedit.methods.card import (
 LOOKS = 2.2
 """Gradients of a guided step when one serves several updates; measured: 53 to 58 in 25 steps of the demo's edits."""
 
+LEVELS = (0.3, 0.45, 0.6, 0.75)
+"""Noise levels at which results are compared, as shares of the steps: 0 is the first, of most noise."""
+NOISES = 2
+"""Noises drawn at each level."""
 
-def _plan(config: GuidanceParameters) -> Mapping[Stage, Passes]:
+
+def _plan(config: EditConfig) -> Mapping[Stage, Passes]:
     looks = min(config.iterations, LOOKS) if config.gradient_tolerance else config.iterations
     gradients = config.guided_steps * looks
-    return {Stage.EDIT: Passes(forward=config.steps, truncated=gradients, backward=gradients)}
+    passes = Passes(forward=config.steps, truncated=gradients, backward=gradients)
+    if config.selects:
+        # At most: both constraints and no guidance, each with the source's passes, and a comparison of four pictures.
+        further = source_branch(config).get(Stage.EDIT, Passes())
+        passes = passes + passes + Passes(forward=config.steps + 4 * len(LEVELS) * NOISES) + further + further
+    return {Stage.EDIT: passes}
 
 
 CARD = MethodCard(

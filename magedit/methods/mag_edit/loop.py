@@ -10,6 +10,7 @@ from torch import Tensor
 from magedit.guidance.constraints import constraint_loss, have_won, measure
 from magedit.guidance.descent import Descent
 from magedit.methods.base import EditedLatent, EditTask
+from magedit.methods.mag_edit.selection import select
 from magedit.methods.p2p.loop import Guidance, denoise
 
 
@@ -18,6 +19,12 @@ def mag_edit(tasks: Sequence[EditTask]) -> tuple[EditedLatent, ...]:
 
     The loss reads the injected maps of the guidance layers; the network runs only up to the last of them.
     """
+    if any(task.candidates for task in tasks):
+        return select(tasks, _sample)
+    return _sample(tasks)
+
+
+def _sample(tasks: Sequence[EditTask]) -> tuple[EditedLatent, ...]:
     return denoise(tasks, [_guidance(task) for task in tasks])
 
 
