@@ -9,7 +9,7 @@ import json
 import re
 import textwrap
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, cast, get_args, get_origin
 
 import typer
 from annotated_types import Ge, Le
@@ -17,6 +17,7 @@ from typer.core import TyperOption
 from typing_extensions import Doc
 
 from magedit.config import GOVERNED, PRESET_DOC, EditConfig, PresetName
+from magedit.config.parameters import hints_of
 from magedit.prompts.kinds import KIND_DOC, KIND_GOVERNED, KindName
 from magedit.prompts.weights import PROMPT_SYNTAX_DOC, PromptSyntax
 
@@ -104,7 +105,7 @@ def _help_all() -> inspect.Parameter:
 
 
 def _option(field: dataclasses.Field[Any]) -> inspect.Parameter:
-    hint = get_type_hints(EditConfig, include_extras=True)[field.name]
+    hint = hints_of(EditConfig)[field.name]
     kind, *extras = get_args(hint)
     mapping, repeated = get_origin(kind) is Mapping, get_origin(kind) is tuple
     numbers = _inner(Annotated[get_args(kind)[0], ""] if repeated else hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, get_type_hints
+from typing import Annotated, Any, Final
 
 from annotated_types import MaxLen, MinLen
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import Doc
 
 from magedit.config import GOVERNED, PRESET_DOC, WORDS_MAX, EditConfig, MethodName, PresetName, Region, Word
-from magedit.config.parameters import invalid_parameter
+from magedit.config.parameters import hints_of, invalid_parameter
 from magedit.config.types import RENAMED, RENAMED_IN_REGION
 from magedit.errors import InvalidParameter
 from magedit.instructions.reading import INSTRUCTION_MAX
@@ -31,7 +31,7 @@ OPEN: Final = GOVERNED | KIND_GOVERNED | {"method"}
 
 def doc_of(owner: type, name: str) -> str:
     """The `Doc` of a dataclass field."""
-    metadata = get_type_hints(owner, include_extras=True)[name].__metadata__
+    metadata = hints_of(owner)[name].__metadata__
     return next(str(extra.documentation) for extra in metadata if isinstance(extra, Doc))
 
 
@@ -135,7 +135,7 @@ def read_asked(values: Mapping[str, Any]) -> AskedEdit:
 def _model() -> type[BaseModel]:
     declared: dict[str, Any] = {}
     for owner, names in ((AskedEdit, FIELDS), (EditConfig, dataclasses.fields(EditConfig))):
-        hints = get_type_hints(owner, include_extras=True)
+        hints = hints_of(owner)
         for each in names:
             hint, default = hints[each.name], each.default
             if each.default_factory is not dataclasses.MISSING:

@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 from annotated_types import MaxLen
 from fastapi import Depends, File, Form, Request, UploadFile
@@ -20,6 +20,7 @@ from starlette.datastructures import UploadFile as SentFile
 from jobs.models import ModelInfo
 from jobs.schema import JobOptions
 from magedit.config import GOVERNED, PRESETS, EditConfig, MaskMode, Region
+from magedit.config.parameters import hints_of
 from magedit.config.types import RENAMED
 from magedit.edits.asked import FIELDS as ASKED_FIELDS
 from magedit.edits.asked import OPEN, AskedEdit, asked, doc_of, known_region_keys
@@ -163,12 +164,12 @@ def _frozen(value: Any) -> Any:
 
 
 def _own_parameters() -> list[inspect.Parameter]:
-    hints, defaults = get_type_hints(EditForm, include_extras=True), EditForm.__dataclass_fields__
+    hints, defaults = hints_of(EditForm), EditForm.__dataclass_fields__
     return [_parameter(name, hints[name], defaults[name].default) for name in _OWN]
 
 
 def _asked_parameters() -> list[inspect.Parameter]:
-    hints = get_type_hints(AskedEdit, include_extras=True)
+    hints = hints_of(AskedEdit)
     return [
         _as_form(field.name, hints[field.name], field.default, doc_of(AskedEdit, field.name)) for field in ASKED_FIELDS
     ]
@@ -182,7 +183,7 @@ def _option_parameters() -> list[inspect.Parameter]:
 
 
 def _config_parameters() -> list[inspect.Parameter]:
-    hints = get_type_hints(EditConfig, include_extras=True)
+    hints = hints_of(EditConfig)
     parameters = []
     for field in dataclasses.fields(EditConfig):
         hint, description, default = hints[field.name], _config_doc(field.name), field.default

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
 from fastapi import APIRouter, Request, Response
 from pydantic import Field, TypeAdapter
@@ -11,6 +11,7 @@ from typing_extensions import Doc
 
 from magedit.card import Paper
 from magedit.config import EditConfig
+from magedit.config.parameters import hints_of
 from magedit.inversion.registry import INVERSIONS
 from magedit.measures.meter import planned
 from magedit.measures.passes import Passes
@@ -127,7 +128,7 @@ def cost(stages: Iterable[Passes]) -> Cost:
 
 def _parameters() -> dict[str, Any]:
     schemas = TypeAdapter(EditConfig).json_schema()["properties"]
-    hints = get_type_hints(EditConfig, include_extras=True)
+    hints = hints_of(EditConfig)
     for name, schema in schemas.items():
         documented = (extra.documentation for extra in get_args(hints[name]) if isinstance(extra, Doc))
         schema["description"] = next(documented)
