@@ -176,7 +176,7 @@ def check_prompts(**prompts: str | None) -> None:
 
 def _of_type(value: Any, kind: type[Any], field: str, wanted: str) -> Any:
     if not isinstance(value, kind):
-        raise InvalidEdit(f"`{field}` contains {type(value).__name__}: pass {wanted}", field=field)
+        raise InvalidEdit(f"`{field}` has a value of type {type(value).__name__}: pass {wanted}", field=field)
     return value
 
 

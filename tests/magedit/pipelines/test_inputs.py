@@ -45,10 +45,10 @@ def test_sixteen_bit_grey_is_edited_as_the_grey_that_it_is(pipe: MAGEditPipeline
     ("change", "message"),
     [
         ({"masks": None}, "`masks` is NoneType: pass a Pillow image"),
-        ({"regions": ["green"]}, r"`regions` holds str: pass `Region\(words=...\)`"),
-        ({"config": {"steps": 5}}, r"`config` holds dict: pass `EditConfig\(...\)`"),
-        ({"target_prompt": ["a room"]}, "`target_prompt` holds list: pass one text"),
-        ({"source_prompt": 5}, "`source_prompt` holds int: pass one text"),
+        ({"regions": ["green"]}, r"`regions` has a value of type str: pass `Region\(words=...\)`"),
+        ({"config": {"steps": 5}}, r"`config` has a value of type dict: pass `EditConfig\(...\)`"),
+        ({"target_prompt": ["a room"]}, "`target_prompt` has a value of type list: pass one text"),
+        ({"source_prompt": 5}, "`source_prompt` has a value of type int: pass one text"),
         ({"source_prompt": None}, "say what the image shows"),
     ],
 )
