@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-from collections.abc import Callable
-from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -13,53 +10,20 @@ import pytest
 from PIL import Image
 from rq import Queue, worker_registration
 from rq.job import Job
-from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
 from rq.worker import Worker
 
 from jobs import keys
 from jobs.connection import connect
 from jobs.queue import queue_name
-from jobs.schema import JobRecord, State
-from jobs.storage import attempt_prefix, job_prefix, sha256
+from jobs.schema import State
+from jobs.storage import job_prefix
 from tests.conftest import PATIENCE_S, redis_server, wait_until
-from tests.jobs.desk import BOX, SIZE, Desk, lapse, open_ids
-from tests.worker.conftest import Process
+from tests.jobs.desk import BOX, SIZE, Desk, lapse
+from tests.worker.outcomes import Spawn, attempts, ends, leaves_rq, runs
 from tests.worker.painter import COLOUR, painting_model
 from worker.heartbeat import EXIT_RESTART
 from worker.rq_worker import RqWorker, unique_name
-
-Spawn = Callable[..., Process]
-
-
-def ends(desk: Desk, record: JobRecord, timeout_s: float = PATIENCE_S) -> JobRecord:
-    """The record when it is terminal, its objects checked against it."""
-    wait_until(lambda: desk.get(record).state.is_terminal, timeout_s, f"end of {record.id}")
-    done = desk.get(record)
-    for stored in (*done.results, *done.artifacts):
-        assert sha256(desk.store.get(stored.key)) == stored.sha256
-        assert stored.key.startswith(attempt_prefix(done))
-    assert (done.state is State.SUCCEEDED) == bool(done.results)
-    assert record.id not in open_ids(desk.records)
-    return done
-
-
-def runs(desk: Desk, record: JobRecord) -> None:
-    """Return when the edit reports its last step."""
-    wait_until(lambda: (found := desk.get(record).progress) is not None and found.fraction == 1.0, what="progress")
-
-
-def leaves_rq(desk: Desk, record: JobRecord) -> None:
-    """Return when nothing of the edit is left in RQ."""
-    wait_until(lambda: desk.queue.taken("demo") == set() and not Job.exists(record.id, connection=desk.redis))
-    name = queue_name("demo", record.priority)
-    wait_until(lambda: StartedJobRegistry(name, connection=desk.redis).get_job_ids(cleanup=False) == [])
-
-
-def attempts(desk: Desk, record: JobRecord) -> set[str]:
-    """The attempts that have objects in storage."""
-    prefix = job_prefix(record.tenant, record.id)
-    return {key.removeprefix(prefix).split("/")[0] for key in desk.store.keys(prefix)} - {"input"}
 
 
 def test_an_edit_is_carried_out_and_committed(desk: Desk, spawn: Spawn) -> None:
@@ -227,24 +191,6 @@ def test_a_worker_whose_model_broke_ends_itself(desk: Desk, spawn: Spawn, gates:
     assert ends(desk, waiting).attempt == 1
 
 
-def test_a_model_that_does_not_answer_is_noticed(desk: Desk, spawn: Spawn, gates: Path) -> None:
-    (gates / "stuck").touch()
-    process = spawn(watchdog_s=0.5)
-    breaking = desk.submit("break")
-    assert process.wait(PATIENCE_S) == EXIT_RESTART
-    assert desk.is_in(breaking, State.FAILED)
-
-
-def test_a_slow_model_does_not_count_as_hung(desk: Desk, spawn: Spawn, gates: Path) -> None:
-    (gates / "stuck").touch()
-    process = spawn()
-    breaking, next_ = desk.submit("break"), desk.submit()
-    wait_until(lambda: desk.is_in(breaking, State.FAILED))
-    (gates / "stuck").unlink()
-    assert ends(desk, next_).state is State.SUCCEEDED
-    assert process.poll() is None
-
-
 def test_a_loop_that_crashed_asks_for_a_new_process(spawn: Spawn, gates: Path) -> None:
     process = spawn()
     (gates / "crash").touch()
@@ -279,60 +225,6 @@ def test_a_missing_input_fails_without_revealing_its_key(desk: Desk, spawn: Spaw
     failed = ends(desk, record)
     assert failed.problem is not None
     assert (failed.problem.code, "input/" in failed.problem.detail) == ("internal_error", False)
-
-
-def test_sigterm_lets_the_edit_finish(desk: Desk, spawn: Spawn, gates: Path) -> None:
-    (gates / "hold").touch()
-    process = spawn()
-    record, waiting = desk.submit("hold"), desk.submit()
-    runs(desk, record)
-    process.send_signal(signal.SIGTERM)
-    (gates / "hold").unlink()
-    assert process.wait(PATIENCE_S) == 0
-    assert desk.get(record).state is State.SUCCEEDED
-    assert desk.get(waiting).attempt == 0
-
-
-def test_sigterm_hands_back_an_edit_after_the_grace_time(desk: Desk, spawn: Spawn, gates: Path) -> None:
-    (gates / "hold").touch()
-    process = spawn(stop_grace_s=0.2)
-    record = desk.submit("hold")
-    runs(desk, record)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(PATIENCE_S) == 0
-    back = desk.get(record)
-    assert (back.state, back.attempt, back.handed_back) == (State.QUEUED, 1, 1)
-    assert desk.queue.position(back) == 0
-    (gates / "hold").unlink()
-    spawn()
-    assert ends(desk, record).attempt == 2
-
-
-def test_a_second_sigterm_does_not_wait(desk: Desk, spawn: Spawn, gates: Path) -> None:
-    (gates / "hold").touch()
-    process = spawn()
-    record = desk.submit("hold")
-    runs(desk, record)
-    process.send_signal(signal.SIGTERM)
-    # Two pending signals of one kind are one: a slow machine takes the first later.
-    for pause_s in (0.1, 20.0, 80.0):
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(pause_s)
-            break
-        process.send_signal(signal.SIGTERM)
-    assert process.wait(PATIENCE_S) == 0
-    assert desk.get(record).state is State.QUEUED
-
-
-def test_the_watchdog_ends_a_hung_worker(desk: Desk, spawn: Spawn, gates: Path) -> None:
-    (gates / "hang").touch()
-    process = spawn(watchdog_s=0.5)
-    record = desk.submit("hang")
-    assert process.wait(PATIENCE_S) == EXIT_RESTART
-    (gates / "hang").unlink()
-    lapse(desk, record)
-    spawn()
-    assert (ends(desk, record).state, desk.get(record).attempt) == (State.SUCCEEDED, 2)
 
 
 def test_redis_restarts_under_a_running_edit(desk: Desk, gates: Path, tmp_path: Path, spawn: Spawn) -> None:

@@ -17,7 +17,7 @@ from service.edits.multipart import PARTS_MAX, TEXT_MAX
 from tests.conftest import wait_until
 from tests.fuzz.framing import BOUNDARY, form, head, length, part
 from tests.service.conftest import assert_problem, mask, picture
-from tests.service.edits.test_submission import assert_nothing_kept
+from tests.service.edits.kept import assert_nothing_kept
 
 DATA = Path(__file__).parents[2] / "data" / "uploads"
 KIND = f"multipart/form-data; boundary={BOUNDARY.decode()}"

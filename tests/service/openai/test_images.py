@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import io
-import json
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,72 +14,15 @@ from PIL import Image
 
 from jobs import keys
 from jobs.connection import connect
-from jobs.schema import State
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
 from jobs.tenants.api_keys import SCOPES, ApiKeys
 from jobs.tenants.limits import Limits
-from magedit.errors import NothingFound
 from service.app import create_app
-from service.backend import Backend
-from service.edits.watcher import Snapshot, Watch
-from service.openai.answers import events
-from service.openai.form import FIELDS, ImagesForm
-from tests.conftest import PATIENCE_S, wait_until
-from tests.jobs.desk import Desk
-from tests.service.conftest import SIZE, Announce, WorkerSide, encode, mask, picture, serving
-from tests.service.routes.test_masks import find
-from worker.problems import problem_of
-
-PATH = "/v1/images/edits"
-PROMPTS = {"source_prompt": "a room with a green carpet", "prompt": "a room with a purple carpet"}
-
-
-def alpha_mask() -> bytes:
-    """OpenAI's mask: transparent where to edit."""
-    image = Image.new("RGBA", SIZE, (0, 0, 0, 255))
-    image.paste((0, 0, 0, 0), (10, 10, 30, 30))
-    return encode(image)
-
-
-def send(client: httpx.Client, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
-    files = [("image", ("room.png", picture(), "image/png")), ("mask", ("mask.png", alpha_mask(), "image/png"))]
-    return client.post(PATH, files=files, data={**PROMPTS, **fields}, headers=headers)
-
-
-def streaming(client: httpx.Client, **fields: Any) -> AbstractContextManager[httpx.Response]:
-    """The same as it comes."""
-    files = [("image", ("room.png", picture(), "image/png")), ("mask", ("mask.png", alpha_mask(), "image/png"))]
-    return client.stream("POST", PATH, files=files, data={**PROMPTS, **fields})
-
-
-def assert_refused(answer: httpx.Response, status: int, code: str, param: str | None = None) -> dict[str, Any]:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/json"
-    error: dict[str, Any] = answer.json()["error"]
-    assert set(error) == {"message", "type", "param", "code"}
-    assert (error["code"], error["param"]) == (code, param), error
-    assert answer.headers["x-should-retry"] in {"true", "false"}
-    return error
-
-
-@pytest.fixture
-def working(client: httpx.Client, worker_side: WorkerSide) -> Iterator[Callable[[Callable[[Any], None]], None]]:
-    """Lets a worker do something with the next edit that is submitted."""
-    threads: list[threading.Thread] = []
-
-    def start(work: Callable[[Any], None]) -> None:
-        def run() -> None:
-            wait_until(lambda: bool(client.get("/v1/edits?state=queued").json()["edits"]))
-            (edit,) = client.get("/v1/edits?state=queued").json()["edits"]
-            work(worker_side.claim(edit["id"]))
-
-        threads.append(threading.Thread(target=run))
-        threads[-1].start()
-
-    yield start
-    for thread in threads:
-        thread.join()
+from service.openai.form import FIELDS
+from tests.conftest import wait_until
+from tests.service.conftest import Announce, WorkerSide, mask, picture, serving
+from tests.service.openai.calls import PATH, PROMPTS, alpha_mask, assert_refused, send
 
 
 def test_the_result_is_the_answer(client: httpx.Client, working: Any, worker_side: WorkerSide) -> None:
@@ -178,127 +115,6 @@ def test_several_images_are_refused(client: httpx.Client) -> None:
     assert_refused(answer, 400, "invalid_request", "image")
 
 
-def send_unmasked(client: httpx.Client, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
-    files = [("image", ("room.png", picture(), "image/png"))]
-    return client.post(PATH, files=files, data={**PROMPTS, **fields}, headers=headers)
-
-
-@pytest.fixture
-def finding(client: httpx.Client, announce: Announce) -> Iterator[Callable[[Callable[[str], object]], None]]:
-    """Lets a worker of a model that finds things by words do something with the next mask that is asked for."""
-    announce(finds_by=("words",))
-    with ThreadPoolExecutor(1) as pool:
-        works: list[Future[None]] = []
-
-        def start(work: Callable[[str], object]) -> None:
-            def run() -> None:
-                wait_until(lambda: bool(client.get("/v1/masks?state=queued").json()["masks"]))
-                (mask,) = client.get("/v1/masks?state=queued").json()["masks"]
-                work(mask["id"])
-
-            works.append(pool.submit(run))
-
-        yield start
-        for each in works:
-            each.result()
-
-
-def test_without_a_mask_the_changed_thing_is_located(
-    client: httpx.Client, settings: Settings, finding: Any, working: Any, worker_side: WorkerSide
-) -> None:
-    masks: list[bytes] = []
-
-    def edit(claim: Any) -> None:
-        masks.append(worker_side.store.get(claim.masks[0]))
-        worker_side.succeed(claim)
-
-    finding(lambda mask_id: find(settings, mask_id, (10, 10, 30, 20)))
-    working(edit)
-    answer = send_unmasked(client, {"Idempotency-Key": "one"})
-    assert answer.status_code == 200, answer.text
-    found = client.get(f"/v1/masks/{answer.headers['mask-id']}").json()
-    assert found["request"]["words"] == "a green carpet"
-    with Image.open(io.BytesIO(masks[0])) as kept:
-        assert kept.getbbox() == (10, 10, 30, 20)
-    # Repeated, it is the same mask and the same edit, also when the mask is gone.
-    for masks_kept in (1, 0):
-        again = send_unmasked(client, {"Idempotency-Key": "one"})
-        assert again.headers["idempotent-replayed"] == "true"
-        assert again.content == answer.content
-        assert [again.headers[name] for name in ("mask-id", "edit-id")] == [
-            answer.headers[name] for name in ("mask-id", "edit-id")
-        ]
-        assert len(client.get("/v1/masks").json()["masks"]) == masks_kept
-        client.delete(f"/v1/masks/{answer.headers['mask-id']}")
-    reused = send_unmasked(client, {"Idempotency-Key": "one"}, seed="7")
-    assert_refused(reused, 400, "idempotency_key_reused", "Idempotency-Key")
-
-
-def test_an_instruction_stands_for_prompt_and_mask(
-    client: httpx.Client, announce: Announce, working: Any, worker_side: WorkerSide
-) -> None:
-    announce(finds_by=("words",), methods=("mag-edit", "blended-latent"))
-    working(worker_side.succeed)
-    answer = send_unmasked(client, source_prompt="", prompt="", instruction="make the carpet purple")
-    assert answer.status_code == 200, answer.text
-    request = client.get(answer.headers["location"]).json()["request"]
-    assert (request["source_prompt"], request["target_prompt"]) == ("a carpet", "a purple carpet")
-    assert request["config"]["method"] == "mag-edit"
-    assert client.get("/v1/masks").json()["masks"] == []
-
-
-def test_a_mask_that_is_not_found_is_reported(client: httpx.Client, worker_side: WorkerSide, finding: Any) -> None:
-    def nothing(mask_id: str) -> None:
-        claim = worker_side.records.claim(mask_id, "worker-1")
-        assert claim is not None
-        worker_side.records.commit_failure(claim, problem_of(NothingFound("no place in the picture matches 'carpet'")))
-
-    finding(nothing)
-    error = assert_refused(send_unmasked(client), 400, "nothing_found", "mask")
-    assert "'a green carpet' was searched for" in error["message"]
-    assert client.get("/v1/edits").json()["edits"] == []
-
-
-def test_a_mask_that_takes_too_long_is_named(settings: Settings, announce: Announce) -> None:
-    announce(finds_by=("words",))
-    impatient = settings.model_copy(update={"images_wait_s": 0})
-    with serving(impatient, app=create_app(impatient)) as client:
-        answer = send_unmasked(client)
-        error = assert_refused(answer, 504, "not_finished_in_time")
-        assert client.get(f"/v1/masks/{answer.headers['mask-id']}").json()["state"] == "queued"
-        assert answer.headers["mask-id"] in error["message"]
-
-
-@pytest.mark.parametrize(
-    ("fields", "told"),
-    [
-        ({"source_prompt": "a room"}, "is not in the picture yet"),
-        (
-            {"source_prompt": "a purple room with a green carpet", "prompt": "a green room with a purple carpet"},
-            "2 things",
-        ),
-        ({"source_prompt": "", "method": "blended-latent"}, "do not show what changes"),
-    ],
-)
-def test_prompts_that_name_nothing_to_locate_need_a_mask(
-    client: httpx.Client, announce: Announce, fields: dict[str, Any], told: str
-) -> None:
-    announce(finds_by=("words",), methods=("mag-edit", "blended-latent"))
-    error = assert_refused(send_unmasked(client, **fields), 400, "invalid_request", "mask")
-    assert told in error["message"]
-
-
-def test_an_invalid_edit_starts_no_search(client: httpx.Client, announce: Announce) -> None:
-    announce(finds_by=("words",))
-    assert_refused(send_unmasked(client, words="zeppelin"), 400, "word_not_in_target_prompt", "words")
-    assert client.get("/v1/masks").json()["masks"] == []
-
-
-def test_a_model_without_search_by_words_needs_a_mask(client: httpx.Client) -> None:
-    error = assert_refused(send_unmasked(client), 400, "invalid_request", "mask")
-    assert "cannot locate things by words" in error["message"]
-
-
 def test_an_opaque_mask_is_distinguished_from_a_transparent_one(client: httpx.Client) -> None:
     files = [("image", ("a.png", picture(), "image/png")), ("mask", ("m.png", mask(), "image/png"))]
     assert_refused(client.post(PATH, files=files, data=PROMPTS), 400, "mask_empty", "mask")
@@ -354,96 +170,6 @@ def test_the_same_key_returns_the_same_edit(client: httpx.Client, working: Any, 
     assert second.headers["idempotent-replayed"] == "true"
     assert first.headers["edit-id"] == second.headers["edit-id"]
     assert_refused(send(client, {"Idempotency-Key": "one"}, n="2"), 400, "idempotency_key_reused", "Idempotency-Key")
-
-
-def told(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """The events of a stream, as they come."""
-    return (json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: "))
-
-
-def test_a_stream_has_partial_images_evenly_and_the_result(
-    client: httpx.Client, working: Any, worker_side: WorkerSide
-) -> None:
-    heard = threading.Semaphore(0)
-
-    def work(claim: Any) -> None:
-        # Of 10 steps: two pictures come after a third and after two thirds.
-        worker_side.show(claim, 1)
-        for step in (6, 8):
-            worker_side.show(claim, step)
-            heard.acquire(timeout=PATIENCE_S)
-        worker_side.show(claim, 9)
-        worker_side.succeed(claim)
-
-    working(work)
-    events = []
-    with streaming(client, stream="true", partial_images="2", quality="low") as answer:
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        for event in told(answer.iter_lines()):
-            events.append(event)
-            heard.release()
-    *partial, last = events
-    assert last["type"] == "image_edit.completed"
-    assert base64.b64decode(last["b64_json"]) == picture()
-    assert last["usage"]["total_tokens"] == 0
-    assert [(each["type"], each["partial_image_index"]) for each in partial] == [
-        ("image_edit.partial_image", 0),
-        ("image_edit.partial_image", 1),
-    ]
-    assert {(each["size"], each["quality"], each["output_format"]) for each in partial} == {("8x8", "low", "png")}
-
-
-def test_a_stream_ends_with_the_error(client: httpx.Client, working: Any, worker_side: WorkerSide) -> None:
-    working(worker_side.fail)
-    answer = send(client, stream="true")
-    assert answer.status_code == 200
-    (event,) = told(answer.text.splitlines())
-    assert (event["type"], event["error"]["code"]) == ("error", "edit_diverged")
-
-
-def test_a_stream_whose_result_is_lost_ends_with_the_error(
-    client: httpx.Client, working: Any, worker_side: WorkerSide, tmp_path: Path
-) -> None:
-    elsewhere = ObjectStore.from_settings(worker_side.settings.model_copy(update={"state_dir": tmp_path}))
-    working(replace(worker_side, store=elsewhere).succeed)
-    (event,) = told(send(client, stream="true").text.splitlines())
-    assert (event["type"], event["error"]["code"]) == ("error", "object_not_found")
-
-
-def streamed(settings: Settings, watch: Watch) -> list[bytes]:
-    """The events of an edit whose record is not in Redis, as far as ``watch`` tells of it."""
-    desk, backend = Desk(settings), Backend.open(settings)
-    unread: Any = None
-
-    async def collect() -> list[bytes]:
-        return [event async for event in events(desk.record(), ImagesForm(edit=unread), backend, watch)]
-
-    try:
-        return asyncio.run(collect())
-    finally:
-        backend.close()
-        desk.close()
-
-
-def test_a_stream_reports_the_deletion_of_its_edit(settings: Settings) -> None:
-    end = Snapshot(
-        revision=1, state=State.SUCCEEDED, cancel_requested=False, attempt=1, edit="{}", progress="{}", warnings=0
-    )
-    (event,) = streamed(settings, Watch(lambda seen: dict.fromkeys(seen, end)))
-    assert b"event: error" in event
-    assert b'"expired"' in event
-
-
-def test_a_stream_ends_with_an_error_when_the_server_stops(settings: Settings) -> None:
-    class Closing(Watch):
-        async def after(self, job_id: str, revision: int) -> Snapshot | None:
-            await self.close()
-            return await super().after(job_id, revision)
-
-    (event,) = streamed(settings, Closing(lambda seen: {}))  # noqa: ARG005 (nothing changes)
-    assert b"event: error" in event
-    assert b'"not_finished_in_time"' in event
-    assert b"/result" in event
 
 
 def test_a_repeated_request_for_an_expired_edit_says_expired(
