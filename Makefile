@@ -24,7 +24,7 @@ up: $(VENV)/.run  ## Serve until Ctrl-C
 
 test: $(VENV)/.dev  ## All tests but the slow ones; as root on Debian it installs Chromium for the page's
 	$(BIN)/python -m tests.browser
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-lowest: $(VENV)/.dev  ## Tests of library, jobs and worker on the lowest versions that pyproject.toml allows
 	$(BIN)/python -m uv venv --quiet --clear --python $(BIN)/python .cache/lowest

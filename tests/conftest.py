@@ -35,6 +35,14 @@ examples.register_profile("any machine", deadline=None, suppress_health_check=[H
 examples.load_profile("any machine")
 
 
+LONGEST = ("tests/soak/test_soak.py", "tests/worker/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the longest files first, so that at the end no process waits for another one's."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the machine's reaches a test."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -42,7 +43,9 @@ def endpoint() -> Iterator[tuple[Endpoint, str]]:
             self.send_response(told.status)
             self.send_header("content-length", str(len(told.body)))
             self.end_headers()
-            self.wfile.write(told.body)
+            # A client that waits no longer has gone.
+            with contextlib.suppress(BrokenPipeError):
+                self.wfile.write(told.body)
 
         def log_message(self, *args: Any) -> None:
             del args

@@ -175,7 +175,7 @@ def test_an_embedding_is_a_word_of_the_model(desk: Desk, tmp_path: Path) -> None
     assert edit.run(claim, served.editor, desk.store, Reporter()).measures.outside_difference == 0
 
     torch.save(torch.randn(2, 31), tmp_path / "other.pt")
-    with pytest.raises(CheckpointError, match=r"'other.pt' has vectors of 31 numbers.*MAGEDIT_EMBEDDING_DIR"):
+    with pytest.raises(CheckpointError, match=r"'other.pt' has vectors of width 31.*MAGEDIT_EMBEDDING_DIR"):
         load(settings)
 
 
