@@ -100,6 +100,7 @@ TABLES: Mapping[str, tuple[str, ...]] = {
         "kind, no guidance",
         "kind, fast",
         "kind, turbo",
+        "kind, selection",
     ),
     "savings": (CEILING, "kind, no guidance", "kind, fast", *SAVINGS),
     "methods": (
