@@ -17,7 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,9 +84,16 @@ class Connection:
             raise RuntimeError(f"{head.splitlines()[0]!r}: {body[:300]!r}")
         return body
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connection."""
-        self._writer.close()
+        await closed(self._writer)
+
+
+async def closed(writer: asyncio.StreamWriter) -> None:
+    """Close a connection and wait until its socket is closed, which a loop that ends earlier leaves open."""
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 def cpu_s(pid: int) -> float:
@@ -147,7 +154,7 @@ async def at_rate(at: Site, requests: list[bytes], *, rate: float, seconds: floa
 
     await _measured(at, load, all_of_them)
     for each in connections:
-        each.close()
+        await each.close()
     return load
 
 
@@ -172,7 +179,7 @@ async def as_fast(at: Site, request: bytes, *, seconds: float) -> Load:
     for edit_id in made:
         await connections[0].ask(f"DELETE /v1/edits/{edit_id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(), 204)
     for each in connections:
-        each.close()
+        await each.close()
     return load
 
 
@@ -213,7 +220,7 @@ async def listened(at: Site, edit_id: str, *, listeners: int, seconds: float) ->
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     for _, writer in opened:
-        writer.close()
+        await closed(writer)
     return load
 
 
@@ -235,7 +242,7 @@ async def measure(
     connection = await Connection.open(_port(at))
     # Warm up: the first requests trigger lazy imports.
     ids = [json.loads(await connection.ask(submit, 202))["id"] for _ in range(WARM)]
-    connection.close()
+    await connection.close()
     statuses = [status_request(each) for each in ids]
     loads: dict[str, list[Load]] = {"status": [], "submit": []}
     for _ in range(rounds):
