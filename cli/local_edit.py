@@ -108,7 +108,7 @@ class LocalEditor:
         shapes = one_per_region(given, len(masks), instructed=asked.instruction is not None)
         read = language_model_of(self._settings) or read_by_rules
         edit = resolve(asked, checkpoint, masks=len(shapes), read=read).edit()
-        check_options(options, edit)
+        check_options(options, edit.configs)
         shapes = shapes or instructed_shapes(edit, info)
         find = tuple(shape if shape.to_find else None for shape in shapes)
         softness = edit.config.mask_softness

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from jobs.errors import RecordUnreadable
+from magedit.config import EditConfig
 from magedit.edits.resolved import ResolvedEdit
 from magedit.errors import NotTogether
 from magedit.masks.candidates import Candidate, Finder
@@ -116,9 +118,9 @@ class JobOptions(Frozen):
     )
 
 
-def check_options(options: JobOptions, edit: ResolvedEdit | None = None) -> None:
-    """Check that the options are compatible with each other and with the ``edit``. Raises NotTogether."""
-    if options.stop_if_hopeless and edit is not None and any(config.selects for config in edit.configs):
+def check_options(options: JobOptions, configs: Sequence[EditConfig]) -> None:
+    """Check that the options are compatible with each other and with the edit's ``configs``. Raises NotTogether."""
+    if options.stop_if_hopeless and any(config.selects for config in configs):
         raise NotTogether(
             "selection 'likelihood' tries another way where guided steps predict failure: leave stop_if_hopeless or "
             "selection out",

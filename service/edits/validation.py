@@ -50,10 +50,11 @@ def resolved(
     Raises:
         InvalidEdit: its options are incompatible.
     """
-    check_options(form.options)
     asked = form.asked if form.adapt is None else form.adapt(form.asked, info)
     checkpoint, limits = info.as_checkpoint(tokenize), limits_of(settings)
-    return resolve(asked, checkpoint, masks=masks, limits=limits, shows=shows, read=read)
+    resolution = resolve(asked, checkpoint, masks=masks, limits=limits, shows=shows, read=read)
+    check_options(form.options, resolution.configs)
+    return resolution
 
 
 def check(
@@ -78,7 +79,6 @@ def check(
                 shape.to_find.check_alone()
                 require_finder(info, shape.to_find)
     edit = resolved(form, info, tokenize, settings, masks=len(shapes), shows=shows, read=read).edit()
-    check_options(form.options, edit)
     shapes = shapes or instructed_shapes(edit, info)
     find = tuple(shape if shape.to_find else None for shape in shapes)
     request = EditRequest(model=info.name, find=find if any(find) else (), **dict(edit), **dict(form.options))

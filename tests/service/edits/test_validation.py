@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from jobs.schema import JobOptions
 from jobs.settings import Settings
 from magedit.edits.asked import read_asked
-from magedit.errors import InvalidParameter, MaskMismatch
+from magedit.errors import InvalidParameter, MaskMismatch, NotTogether
 from magedit.prompts.alignment import from_tokenizers
 from service.edits.form import EditForm
 from service.edits.validation import Checked, check
@@ -26,13 +26,14 @@ PROMPTS: dict[str, Any] = {
 
 
 def checked(image: bytes | None = None, settings: Settings | None = None, **values: Any) -> Checked:
+    options = JobOptions(artifacts=("crop", "trace", "crop"), stop_if_hopeless=values.pop("stop_if_hopeless", False))
     form = EditForm(
         image=UploadFile(io.BytesIO(image or picture())),
         mask=[UploadFile(io.BytesIO(mask()))],
         mask_id=[],
         mask_mode=values.pop("mask_mode", "white"),
         asked=read_asked(PROMPTS | values),
-        options=JobOptions(artifacts=("crop", "trace", "crop")),
+        options=options,
     )
     return check(form, model_info(), from_tokenizers(tokenizer_json()), settings or Settings())
 
@@ -64,3 +65,12 @@ def test_an_edit_needs_a_picture() -> None:
     with pytest.raises(RequestValidationError) as caught:
         check(form, model_info(), from_tokenizers(tokenizer_json()), Settings())
     assert caught.value.errors()[0]["loc"] == ("body", "image")
+
+
+def test_an_edit_that_selects_does_not_stop_where_it_seems_hopeless() -> None:
+    with pytest.raises(NotTogether, match="selection 'likelihood'") as caught:
+        checked(selection="likelihood", stop_if_hopeless=True)
+    assert caught.value.field == "stop_if_hopeless"
+    assert checked(stop_if_hopeless=True).request.stop_if_hopeless
+    # Without guidance there is nothing to select.
+    assert checked(selection="likelihood", strength=0.0, stop_if_hopeless=True).request.config.selection == "likelihood"
