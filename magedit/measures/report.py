@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from PIL import Image
 
-from magedit.config.types import MethodName
+from magedit.config.types import ConstraintName, MethodName
 from magedit.masks.candidates import FoundRegion
 
 PREVIEW_SIDE: Final = 256
@@ -124,7 +124,7 @@ class ResultMeasures:
     outside_difference: int = 0
     outside_sha256: str | None = None
     inside_difference: float | None = None
-    selected: Literal["unguided", "token", "spatial", "both"] | None = None
+    selected: Literal["unguided", ConstraintName] | None = None
     likelihood_ratio: float | None = None
     nsfw_content_detected: bool | None = None
 

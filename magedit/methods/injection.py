@@ -93,9 +93,9 @@ class Injection:
         )
 
     def key(self, step: int) -> Hashable:
-        """A key of what is injected at ``step``: results of an edit with equal keys inject the same.
+        """Hashable injection weights at ``step``: results with equal keys inject the same maps and can share a pass.
 
-        A word that keeps its own maps and one that the source has no map for count as equal.
+        A word that keeps its own maps has the weights of one without a counterpart in the source.
         """
         return tuple(torch.cat(self._weights(step)).tolist())
 

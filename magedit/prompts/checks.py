@@ -81,8 +81,10 @@ def told_unknown(unknown: Sequence[str], vocabulary: Collection[str]) -> str:
 
 
 def check_words(source: str, target: str, regions: Sequence[Region], *, needs_words: bool = True) -> EditWords:
-    """Check the words of an edit; regions without words get what is read from the prompts (`Reading.default_words`):
-    the first `WORDS_MAX` phrases of at most `WORD_MAX` characters.
+    """Check the edit words of each region and fill in those of regions that have none.
+
+    The defaults come from the prompts (`Reading.default_words`): the first `WORDS_MAX` phrases of at most `WORD_MAX`
+    characters.
 
     ``needs_words`` is False for methods and strengths without guidance, which need no edit words.
 

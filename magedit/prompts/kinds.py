@@ -84,7 +84,9 @@ def config_for(
     has_words: bool = False,
     **given: Any,
 ) -> EditConfig:
-    """The configuration of the edit from prompt ``source`` to ``target``: defaults of kind and preset, and what is
-    ``given``."""
+    """Return the configuration of the edit from prompt ``source`` to prompt ``target``.
+
+    Parameters that are ``given`` override the defaults of the preset and of the edit's kind.
+    """
     config = EditConfig.preset(preset, **given)
     return with_kind(config, kind, source, target, given=given, preset=preset, has_words=has_words)[1]

@@ -159,8 +159,11 @@ def _guide(edits: Sequence[_Edit], i: int, t: float, injected: Mapping[str, Modu
 def _pass_source(
     task: EditTask, i: int, t: float, source: Tensor, read: tuple[str, ...]
 ) -> tuple[Mapping[str, Tensor], Tensor, Tensor | None]:
-    """One pass of the source branch at step i: what is injected of it with the maps in ``read``, its next latent, and,
-    along a virtual inversion, its prediction without guidance."""
+    """Run the source branch at step i.
+
+    Returns the tensors that the injection needs together with the maps of the layers in ``read``, the source's next
+    latent (1, C, h, w), and, for a virtual inversion, its prediction without guidance.
+    """
     captures = {**reading(read), **task.injection.captures(i)}
     reach = [*task.injection.sources(i)[-1:], *(task.guidance_sites[-1:] if read else ())]
     values = task.inverted.values[i] if task.inverted.values else None
