@@ -1,7 +1,7 @@
-"""The demo: procedural rooms with known truth, the recipe that trains on them, and the checkpoint that ships.
+"""Procedurally drawn rooms with known edit results, and the bundled demo checkpoints.
 
-The scene half (`palette`, `scene`, `draw`, `captions`, `edits`, `vocabulary`) needs Pillow alone; torch is
-loaded by the training and evaluation modules only.
+The scene modules (`palette`, `scene`, `draw`, `captions`, `edits`, `vocabulary`) need only Pillow. The evaluation
+modules load torch.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,27 +29,27 @@ __all__ = [
 
 
 def checkpoint_path() -> Path:
-    """The folder of the checkpoint that ships with the package."""
+    """Folder of the bundled demo checkpoint."""
     return Path(__file__).parent / "checkpoint"
 
 
 def flow_checkpoint_path() -> Path:
-    """The folder of the checkpoint in Stable Diffusion 3's layout, which ships beside it."""
+    """Folder of the bundled checkpoint in Stable Diffusion 3's layout."""
     return Path(__file__).parent / "flow-checkpoint"
 
 
 def instruct_checkpoint_path() -> Path:
-    """The folder of the checkpoint that edits by instruction, which ships beside it."""
+    """Folder of the bundled checkpoint that edits by instruction."""
     return Path(__file__).parent / "instruct-checkpoint"
 
 
 def segmenter_path() -> Path:
-    """The folder of the segmenter, in SAM's layout, that ships beside the checkpoints."""
+    """Folder of the bundled segmenter, in SAM's layout."""
     return Path(__file__).parent / "segmenter"
 
 
 def suited_segmenter(checkpoint: str | Path) -> Path | None:
-    """The folder of the segmenter that ships, if `checkpoint` is a folder that ships; None for any other."""
+    """Folder of the bundled segmenter if `checkpoint` is a bundled checkpoint, else None."""
     shipped = (checkpoint_path(), flow_checkpoint_path(), instruct_checkpoint_path())
     return segmenter_path() if Path(checkpoint).resolve() in shipped else None
 

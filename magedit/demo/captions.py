@@ -1,4 +1,4 @@
-"""Captions of a room, with the object, colour, pattern and side that each word refers to.
+"""Room captions, with the object, colour, pattern and side that each word refers to.
 
 A caption is a list of words, each of which is one token of the demo's tokenizer, so word `i` is token `i + 1`
 (token 0 is the start token) and a caption of `MAX_WORDS` words fills the text encoder's 77 positions.
@@ -25,11 +25,11 @@ OPENINGS: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class Mention:
-    """A mention: a span of a caption and what it says of the room.
+    """A span of a caption that refers to objects of the room.
 
-    `noun` is the index of the word that names the class, `end` of the stretch's last word. `colour`,
-    `pattern` and `side` are None where the caption does not say them. `things` are the indices in
-    `scene.things` it speaks of: none for a negated mention, two for a plural.
+    `noun` is the index of the word that names the class, `end` that of the span's last word. `colour`, `pattern` and
+    `side` are None if the caption does not state them. `things` are indices into `scene.things`: empty for a negated
+    mention, two for a plural.
     """
 
     kind: str
@@ -45,7 +45,7 @@ class Mention:
 
 @dataclass(frozen=True, kw_only=True)
 class Caption:
-    """Words, what they mention, and the room's wall and floor where they are said."""
+    """Words of a caption, its mentions, and the room's wall and floor if stated."""
 
     words: tuple[str, ...]
     mentions: tuple[Mention, ...]
@@ -60,7 +60,7 @@ class Caption:
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """Verbosity of a caption: each a probability in [0, 1]."""
+    """Verbosity of a caption; each field is a probability in [0, 1]."""
 
     side: float = 0.7
     colour: float = 0.96
@@ -97,7 +97,7 @@ class _Phrase:
 
 
 def article(word: str, definite: bool = False) -> str:
-    """The article that goes before a word."""
+    """The indefinite article for a word."""
     return "the" if definite else "an" if word[0] in "aeiou" else "a"
 
 
@@ -107,7 +107,7 @@ def _noun(kind: str, style: Style, rng: random.Random) -> str:
 
 
 def _adjectives(thing: Thing, style: Style, rng: random.Random) -> tuple[list[str], str | None, str | None]:
-    """The words before the noun, and the colour and the pattern that they say."""
+    """The words before the noun, and the colour and pattern that they state."""
     words = []
     said = style.plain if thing.pattern == "plain" else style.pattern
     pattern = thing.pattern if thing.kind in PATTERNED and rng.random() < said else None
@@ -202,7 +202,7 @@ def _opening(scene: Scene, style: Style, rng: random.Random) -> tuple[list[str],
 
 
 def caption_scene(scene: Scene, rng: random.Random, style: Style = Style()) -> Caption:
-    """A caption of a room in this style; sides are dropped if they exceed `MAX_WORDS`."""
+    """A caption of a room in this style, without sides if it would exceed `MAX_WORDS`."""
     words, wall, floor = _opening(scene, style, rng)
     phrases = _phrases(scene, style, rng)
     mentions = []
@@ -253,7 +253,7 @@ def _plural(verb: str) -> str:
 
 
 def _relations(scene: Scene, thing: Thing) -> list[str]:
-    """True phrases for an object's place relative to others."""
+    """True phrases for an object's position relative to others."""
     sofa = next((other for other in scene.things if other.kind == "sofa"), None)
     carpet = next((other for other in scene.things if other.kind == "carpet"), None)
     if thing.kind in ("window", "picture", "clock"):
@@ -275,7 +275,7 @@ def _relations(scene: Scene, thing: Thing) -> list[str]:
 
 
 def _clause(scene: Scene, phrase: _Phrase, style: Style, rng: random.Random) -> _Phrase:
-    """A phrase without a place made a sentence, with a place or without."""
+    """A sentence made from a phrase without a position, with or without one added."""
     if phrase.negated:
         return replace(phrase, words=["there", "is", *phrase.words], noun=phrase.noun + 2)
     thing = scene.things[phrase.things[0]]
@@ -341,7 +341,7 @@ def tell_scene(scene: Scene, rng: random.Random, style: Style = Style()) -> Capt
 
 
 def varied_caption(scene: Scene, rng: random.Random) -> Caption:
-    """A caption as a list or in sentences, of all or up to three objects, in random styles."""
+    """A caption in a random style, as a list or in sentences, of all or up to three objects."""
     drawn = rng.random()
     style = Style() if drawn < 0.75 else replace(TERSE, colour=1.0, pattern=1.0, omission=0.0, negation=0.0)
     if rng.random() < 0.2:

@@ -1,8 +1,7 @@
-"""Drawing of rooms with Pillow: the picture at any size, and a mask for each object and part.
+"""Pillow renderer of rooms: the picture at any size, and a mask for each object and part.
 
-Shapes are drawn without antialiasing on a canvas `SUPERSAMPLING` times as large and box-averaged, so a pixel
-outside every drawn sub-pixel of a part is exactly untouched by that part: masks and pictures agree to the
-bit.
+Shapes are drawn without antialiasing on a canvas `SUPERSAMPLING` times as large and then box-averaged. A pixel outside
+every drawn sub-pixel of a part is therefore unaffected by that part: masks and pictures agree to the bit.
 """
 
 from collections.abc import Iterator
@@ -32,7 +31,7 @@ Points = tuple[float, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """One painted shape of a thing: which part it belongs to, its outline in drawing units, its paint."""
+    """One painted shape of an object: the part it belongs to, its outline in drawing units, its paint."""
 
     part: str
     outline: Literal["box", "rounded", "ellipse", "polygon"]
@@ -184,12 +183,12 @@ _SHAPES: Final = {
 
 
 def pieces(thing: Thing) -> tuple[Piece, ...]:
-    """The painted shapes of a thing, back to front."""
+    """The painted shapes of an object, back to front."""
     return tuple(_SHAPES[thing.kind](thing, COLOURS[thing.colour] if thing.colour else PAPER))
 
 
 def parts(kind: str) -> tuple[str, ...]:
-    """The names of the parts of a class, e.g. ("stand", "shade") of a lamp."""
+    """The names of the parts of a class, e.g. ("stand", "shade") for a lamp."""
     colour = None if kind in UNCOLOURED else "red"
     return tuple(dict.fromkeys(piece.part for piece in pieces(Thing(kind=kind, x=64, y=64, colour=colour))))
 
@@ -277,9 +276,9 @@ def draw_scene(scene: Scene, size: int = UNITS) -> Image.Image:
 
 
 def draw_mask(scene: Scene, thing: Thing, part: str | None = None, size: int = UNITS) -> Image.Image:
-    """Where a thing (or one of its parts) is seen: "L", `size` x `size`, 255 where it is, else 0.
+    """Mask of the visible pixels of an object or one of its parts: "L", `size` x `size`, 255 inside, 0 outside.
 
-    What stands in front of it is left out. An object that is not in the room gives an empty mask.
+    Pixels covered by other objects are excluded. The mask of an object that is not in the room is empty.
 
     Raises:
         ValueError: the class has no part of this name.

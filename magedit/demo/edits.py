@@ -1,4 +1,4 @@
-"""Edits with known truth: the room before, the change, both prompts, the room after."""
+"""Edits with a known true result: source room, change, prompts and target room."""
 
 import random
 import re
@@ -37,7 +37,7 @@ FULL: Final = Style(
 
 @dataclass(frozen=True, kw_only=True)
 class DemoEdit:
-    """One edit with its truth. Pictures and masks are square, `size` pixels a side, drawn on demand."""
+    """One edit with its true result. Pictures and masks are `size` x `size` pixels, drawn on demand."""
 
     name: str
     kind: EditKind
@@ -69,18 +69,23 @@ class DemoEdit:
 
     @property
     def appearing(self) -> tuple[Thing, ...]:
-        """The things of the target that the source lacks or has in another form."""
+        """Objects of the target that the source lacks or has in another form."""
         return tuple(thing for thing in self.target.things if thing not in self.source.things)
 
     @property
     def vanishing(self) -> tuple[Thing, ...]:
-        """The things of the source that the target lacks or has in another form."""
+        """Objects of the source that the target lacks or has in another form."""
         return tuple(thing for thing in self.source.things if thing not in self.target.things)
 
 
 def in_room(edit: DemoEdit) -> DemoEdit:
-    """A removal whose prompts name wall and floor, and whose words are what most of the removed thing's place shows:
-    wall, floor or another thing. Raises ValueError for another kind."""
+    """A removal whose prompts name wall and floor, guided by what covers most of the removed object's area afterwards.
+
+    That is the wall, the floor or another object.
+
+    Raises:
+        ValueError: the edit is of another kind.
+    """
     if edit.kind != "removal":
         raise ValueError(f"edit {edit.name} is not a removal")
     named = f"a {edit.source.wall} room with a {edit.source.floor} floor, "
@@ -90,7 +95,7 @@ def in_room(edit: DemoEdit) -> DemoEdit:
 
 
 def _behind(edit: DemoEdit) -> list[str]:
-    """The captions of what the mask shows after the edit, the largest share first."""
+    """Captions of what the mask shows after the edit, in descending order of area."""
     left, shares = edit.mask(), {}
     for thing in reversed(edit.target.things):
         there = ImageChops.darker(left, draw_mask(edit.target, thing))
@@ -102,7 +107,7 @@ def _behind(edit: DemoEdit) -> list[str]:
 
 
 def _changed_parts(thing: Thing, other: Scene) -> set[str]:
-    """The parts of a thing that look different in another room: all, unless only its paint changes there."""
+    """The parts of an object that look different in another room: all, unless only its paint changes."""
     shapes = pieces(thing)
     for twin in other.things:
         if (twin.kind, twin.x, twin.y, twin.form) == (thing.kind, thing.x, thing.y, thing.form):
@@ -112,7 +117,7 @@ def _changed_parts(thing: Thing, other: Scene) -> set[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """A room and a caption of some of its things, `told`."""
+    """A room and a caption of some of its objects, `told`."""
 
     scene: Scene
     told: Scene
@@ -120,7 +125,7 @@ class Told:
 
     @classmethod
     def of(cls, scene: Scene, things: tuple[Thing, ...], rng: random.Random) -> Self:
-        """A caption that names these things of a room."""
+        """A caption that names these objects of a room."""
         told = scene.with_things(things)
         return cls(scene=scene, told=told, caption=caption_scene(told, rng, FULL))
 
@@ -134,7 +139,7 @@ def _text(words: list[str]) -> str:
 
 
 def named_in_full(thing: Thing) -> tuple[str, str]:
-    """The full name of an object, and its phrase in an edit."""
+    """The full name of an object with its article, and its phrase in an edit."""
     if thing.kind == "plant":
         return f"a plant in {article(str(thing.colour))} {thing.colour} pot", "plant"
     adjectives = [*([thing.pattern] if thing.pattern != "plain" else []), *([thing.colour] if thing.colour else [])]
@@ -143,7 +148,7 @@ def named_in_full(thing: Thing) -> tuple[str, str]:
 
 
 def recolour(name: str, told: Told, thing: Thing, colour: str, kind: EditKind = "colour") -> DemoEdit:
-    """Give one thing in a room another colour."""
+    """Give one object of a room another colour."""
     mention = told.mention(thing)
     words = list(told.caption.words)
     at = words.index(str(mention.colour), mention.start)
@@ -163,7 +168,7 @@ def recolour(name: str, told: Told, thing: Thing, colour: str, kind: EditKind = 
 
 
 def repattern(name: str, told: Told, thing: Thing, pattern: str) -> DemoEdit:
-    """Give one plain thing in a room a pattern."""
+    """Give one plain object of a room a pattern."""
     mention = told.mention(thing)
     words = list(told.caption.words)
     at = words.index(str(mention.colour), mention.start)
@@ -182,7 +187,7 @@ def repattern(name: str, told: Told, thing: Thing, pattern: str) -> DemoEdit:
 
 
 def swap(name: str, told: Told, thing: Thing, kind: str) -> DemoEdit:
-    """Replace a thing by one of another class and the same colour."""
+    """Replace an object with one of another class in the same colour."""
     mention = told.mention(thing)
     new = replace(thing, kind=kind)
     said, phrase = named_in_full(new)
@@ -199,7 +204,7 @@ def swap(name: str, told: Told, thing: Thing, kind: str) -> DemoEdit:
 
 
 def add(name: str, bare: Told, thing: Thing) -> DemoEdit:
-    """Add a thing to a room; the target prompt names it last."""
+    """Add an object to a room; the target prompt names it last."""
     said, phrase = named_in_full(thing)
     return DemoEdit(
         name=name,
@@ -213,7 +218,7 @@ def add(name: str, bare: Told, thing: Thing) -> DemoEdit:
 
 
 def remove(name: str, bare: Told, thing: Thing) -> DemoEdit:
-    """Remove an object from a room, the reverse of an addition: no word is new."""
+    """Remove an object from a room, the inverse of an addition: the target prompt has no new word."""
     there = add(name, bare, thing)
     return replace(
         there,

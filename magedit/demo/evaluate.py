@@ -1,4 +1,4 @@
-"""Evaluation of a checkpoint against the truth of rooms: prompts, VAE, inversion, attention, edits."""
+"""Evaluation of a checkpoint on rooms with known results: prompts, VAE, inversion, attention, edits."""
 
 import multiprocessing
 import random
@@ -37,7 +37,7 @@ FLOW_TIMES = (0.4, 0.6, 0.8)
 
 
 class Painter(Protocol):
-    """A checkpoint of any family, for the measures of pictures."""
+    """Interface of a checkpoint of any family to the picture metrics."""
 
     @property
     def size(self) -> int:
@@ -53,18 +53,18 @@ class Painter(Protocol):
         """Pictures of prompts, with guidance."""
 
     def invert_and_redraw(self, latent: torch.Tensor, prompt: str, *, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The noise of a latent, and the reconstructed latent, both without guidance."""
+        """The inverted noise of a latent and the reconstructed latent, both without guidance."""
 
 
 @dataclass
 class Tally:
-    """Correct answers to questions, by class."""
+    """Counts of questions and correct answers, by class."""
 
     right: dict[str, int] = field(default_factory=dict)
     asked: dict[str, int] = field(default_factory=dict)
 
     def note(self, kind: str, is_right: bool) -> None:
-        """Counts one question."""
+        """Count one question."""
         self.asked[kind] = self.asked.get(kind, 0) + 1
         self.right[kind] = self.right.get(kind, 0) + int(is_right)
 
@@ -79,14 +79,14 @@ class Tally:
 
 
 def held_out(number: int, seed: int, style: Style) -> list[tuple[Scene, Caption]]:
-    """Rooms with captions that no training run has drawn from (another seed's sequence)."""
+    """Captioned rooms that no training run has seen (from a separate seed)."""
     rng = random.Random(f"{seed}/held out")
     scenes = [sample_scene(rng) for _ in range(number)]
     return [(scene, caption_scene(scene, rng, style)) for scene in scenes]
 
 
 def psnr(one: Image.Image, other: Image.Image, where: NDArray[np.bool_] | None = None) -> float:
-    """Peak signal-to-noise ratio in dB of two pictures of one size, over the pixels `where` is true."""
+    """Peak signal-to-noise ratio in dB of two pictures of the same size, over the pixels where `where` is true."""
     square = np.square(np.asarray(one, dtype=np.float64) - np.asarray(other, dtype=np.float64)).mean(-1)
     mean = square.mean() if where is None else square[where].mean()
     return float(10 * np.log10(255**2 / max(float(mean), 1e-4)))
@@ -133,7 +133,7 @@ def prompt_following(
 
 
 def vae_quality(model: Painter, number: int, *, seed: int = 0) -> dict[str, float]:
-    """PSNR in dB of pictures that pass through the VAE: mean over rooms, and the worst."""
+    """PSNR in dB of pictures passed through the VAE: mean and minimum over rooms."""
     values = []
     for scene, _ in held_out(number, seed, Style()):
         picture = draw_scene(scene, model.size)
@@ -201,7 +201,7 @@ def attention_pointing(model: DemoModel, number: int, side: int, *, seed: int = 
 
 
 def _mask_of(scene: Scene, mention: Mention, side: int, size: int) -> NDArray[np.float64]:
-    """The share of each of `side` x `side` cells that the things of a mention cover."""
+    """The share of each of `side` x `side` cells covered by the objects of a mention."""
     mask = np.zeros((side, side))
     for thing in mention.things:
         shown = draw_mask(scene, scene.things[thing], size=size)
@@ -244,18 +244,18 @@ def flow_pointing(model: FlowModel, number: int, *, seed: int = 0) -> dict[str, 
 
 
 def read_back(edit: DemoEdit, picture: Image.Image) -> bool:
-    """Whether a picture shows the requested edit: added objects are there, removed ones are not."""
+    """Whether a picture shows the requested edit: added objects are present, removed ones are absent."""
     new = edit.appearing
     return all(shows(picture, thing) for thing in new) if new else not any(shows(picture, t) for t in edit.vanishing)
 
 
 def judge_edit(edit: DemoEdit, result: Image.Image, size: int) -> dict[str, float]:
-    """How an edit's result compares with its truth.
+    """Comparison of an edit's result with the truth.
 
-    "left" is the mean absolute error inside the mask over that of the unedited picture: 0 perfect, 1 nothing
-    done. An edit succeeds when, inside the mask, its result is nearer to the truth than to the source, and shows
-    what was asked for ("read"). No prompt says where the first dot of a pattern is: a new pattern is compared after
-    a blur that leaves its mean colour and its shape, and no dot, stripe or check.
+    "left" is the mean absolute error inside the mask divided by that of the unedited picture: 0 is perfect, 1 is
+    unchanged. An edit succeeds if, inside the mask, its result is closer to the truth than to the source and shows the
+    requested change ("read"). Prompts do not determine the phase of a pattern, so a new pattern is compared after a
+    blur that keeps its mean colour and the object's shape but removes dots, stripes and checks.
     """
     inside = np.asarray(edit.mask(size)) > 0
     truth, source = edit.truth(size), edit.image(size)
@@ -278,14 +278,14 @@ def judge_edit(edit: DemoEdit, result: Image.Image, size: int) -> dict[str, floa
 
 
 def load_pipeline(folder: Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> MAGEditPipeline:
-    """The editing pipeline of a checkpoint's folder."""
+    """The editing pipeline for a checkpoint folder."""
     pipeline: MAGEditPipeline = MAGEditPipeline.from_pretrained(folder, dtype=dtype).to(device)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
 def carry_out(pipeline: MAGEditPipeline, edit: DemoEdit, configs: Mapping[str, EditConfig]) -> dict[str, Image.Image]:
-    """The result of an edit under each configuration, by its name."""
+    """The result of an edit under each configuration, by configuration name."""
     size = pipeline.size
     results = {}
     for name, config in configs.items():

@@ -21,9 +21,9 @@ PADDING: Final = 256
 def encode_words(
     tokenizer: CLIPTokenizer, encoders: list[CLIPTextModelWithProjection], texts: list[str]
 ) -> tuple[Tensor, Tensor]:
-    """The words' states (n, 77, d) and what stands for the whole texts (n, d), of all encoders side by side.
+    """Token states (n, 77, d) and pooled text embeddings (n, d), concatenated over all encoders.
 
-    As `StableDiffusion3Pipeline` has them, but without the zeros that it appends for want of T5.
+    As in `StableDiffusion3Pipeline`, but without the zeros that it appends in place of T5.
     """
     ids = tokenizer(
         texts, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
@@ -33,10 +33,10 @@ def encode_words(
 
 
 class JointAttention:
-    """Joint attention written out, which trains faster on a CPU in bfloat16 than the fused one.
+    """Unfused joint attention, which trains faster than the fused kernel on a CPU in bfloat16.
 
-    The last key may count `times` times: the softmax of as many equal columns, for the price of one. Columns that are
-    equal stay so through all blocks, for they have no position; the output is exactly that of all of them.
+    The last key can count `times` times: the softmax over that many equal columns, at the cost of one. Equal columns
+    stay equal through all blocks, because they have no position, so the output is exact.
     """
 
     def __init__(self, times: int = 1, record: list[Tensor] | None = None) -> None:
@@ -47,7 +47,7 @@ class JointAttention:
     def __call__(
         self, attn: Attention, hidden_states: Tensor, encoder_hidden_states: Tensor, **_: Any
     ) -> tuple[Tensor, Tensor]:
-        """The processor's interface: states of the image (n, i, d) and of the words (n, w, d)."""
+        """Attention processor interface: image states (n, i, d) and text states (n, w, d)."""
         number, cells = hidden_states.shape[:2]
 
         def split(states: Tensor) -> Tensor:
@@ -136,7 +136,7 @@ class FlowModel:
 
     @torch.no_grad()
     def velocity(self, latents: Tensor, time: float, text: tuple[Tensor, Tensor]) -> Tensor:
-        """The predicted velocity, from picture to noise, at a time in [0, 1]; `text` as `embed` gives it."""
+        """The predicted velocity, from picture to noise, at a time in [0, 1]; `text` as returned by `embed`."""
         words, pooled = text
         predicted: Tensor = self.transformer(
             latents,
@@ -169,7 +169,7 @@ class FlowModel:
 
     @torch.no_grad()
     def invert_and_redraw(self, latent: Tensor, prompt: str, *, steps: int = 28) -> tuple[Tensor, Tensor]:
-        """Euler inversion of a latent and sampling back, both without guidance: the noise and the latent again."""
+        """Euler inversion of a latent and resampling, both without guidance: the noise and the reconstructed latent."""
         text, times = self.embed([prompt]), self.times(steps)
         inverted = latent
         for clearer, noisier in pairwise(reversed(times)):
@@ -182,7 +182,7 @@ class FlowModel:
 
     @torch.no_grad()
     def word_maps(self, latent: Tensor, time: float, prompt: str, seed: int = 0) -> Tensor:
-        """How much each place attends to each token, at a noisy version of one latent: (blocks, side, side, 77).
+        """Attention of each position to each token, for a noisy version of one latent: (blocks, side, side, 77).
 
         Shares of attention, mean over heads; `side` counts patches.
         """

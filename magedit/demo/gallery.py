@@ -1,7 +1,7 @@
-"""Drawing of docs/gallery.png, a row per kind of edit (`make gallery`).
+"""Renderer of docs/gallery.png, one row per kind of edit (`make gallery`).
 
-Which edits are shown is fixed by name, not by how well they come out: the named ones, and the first plain edit of each
-kind of the benchmark's set.
+The edits are fixed, not selected by result: the named edits, and the first plain edit of each kind in the benchmark's
+set.
 """
 
 import argparse
@@ -52,7 +52,7 @@ class Painter:
         )
 
     def chain(self, title: str, edit: DemoEdit, more: Sequence[tuple[str, str, str]]) -> Row:
-        """One edit after the other, each on the result before it: class, phrase before, phrase after."""
+        """Successive edits, each of the previous result: class, phrase before, phrase after."""
         size = self._pipe.size
         image, mask, prompts = edit.image(size), edit.mask(size), (edit.source_prompt, edit.target_prompt)
         words = edit.words
@@ -67,7 +67,7 @@ class Painter:
         return title, panels
 
     def regions(self, title: str, edit: DemoEdit, kind: str, before: str, after: str) -> Row:
-        """The edit, and in the same run another object's."""
+        """The edit together with an edit of another object, in one run."""
         size = self._pipe.size
         masks = [edit.mask(size), draw_mask(edit.source, edit.source.find(kind), size=size)]
         words = [edit.words, (after.removeprefix("a "),)]
@@ -100,7 +100,7 @@ class Painter:
 
 
 def rows(pipe: MAGEditPipeline, preset: PresetName, chosen: Collection[int] = ()) -> list[Row]:
-    """The rows of the gallery: every one, or those of the numbers ``chosen``, which count from 1."""
+    """The rows of the gallery: all, or those with the numbers ``chosen``, counted from 1."""
     painter, picture, pillow = Painter(pipe, preset), demo_edit("picture"), demo_edit("pillow")
     makers: list[Callable[[], Row]] = [
         lambda: painter.compare("Colour: the carpet, not the picture or the lamp of its colour", demo_edit("carpet")),
@@ -144,7 +144,7 @@ def _titled(kind: str, edit: DemoEdit) -> str:
 
 
 def main() -> None:
-    """Make the pictures."""
+    """Render the gallery."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, default=checkpoint_path())
     parser.add_argument("--device", default="cpu")

@@ -1,4 +1,4 @@
-"""Edits of a room phrased as instructions, for checkpoints of InstructPix2Pix layout. Free of torch.
+"""Room edits phrased as instructions, for checkpoints in InstructPix2Pix's layout; free of torch.
 
 An instruction names only the object and its change.
 """
@@ -22,7 +22,7 @@ FORMS: Final[dict[str, tuple[str, ...]]] = {
 def instruction(edit: DemoEdit, rng: random.Random | None = None, short: float = 0.0) -> str:
     """``edit`` phrased as one instruction.
 
-    With ``rng`` one of the forms is drawn, and things are named by their class alone with the probability ``short``.
+    With ``rng``, the wording is random, and objects are named by their class only with the probability ``short``.
     """
     old = edit.vanishing[0] if edit.vanishing else None
     new = edit.appearing[0] if edit.appearing else None
@@ -35,7 +35,7 @@ def instruction(edit: DemoEdit, rng: random.Random | None = None, short: float =
 
 
 def _named(thing: Thing | None, kind: str, is_short: bool) -> str:
-    """The existing thing without its article; the pot of a plant if only that changes."""
+    """The existing object without its article; a plant's pot if only that changes."""
     if thing is None:
         return ""
     if thing.kind == "plant" and kind == "part":

@@ -1,6 +1,7 @@
-"""Recognises a drawn room's objects by comparing each candidate object, colour and pattern at every position.
+"""Recognition of a room's objects by rendering every candidate object, colour, pattern and position.
 
-Analysis by synthesis instead of a trained classifier. Its accuracy on true pictures is the ceiling for generated ones.
+This is analysis by synthesis, without a trained classifier. Its accuracy on true pictures is the upper bound for
+generated ones.
 """
 
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ RING: Final = 2
 
 @dataclass(frozen=True)
 class Found:
-    """The best explanation of a thing in a picture, and the share of its pixels that agree."""
+    """The best-matching object in a picture, and the share of its pixels that agree."""
 
     thing: Thing
     share: float
@@ -111,9 +112,9 @@ def _templates(kind: str) -> tuple[_Template, ...]:
 
 
 def find_things(picture: Image.Image, kind: str) -> list[Found]:
-    """The things of a class that a picture of the demo's world shows: at most one on each side.
+    """The objects of a class shown in a picture of a demo room, at most one per side.
 
-    The picture may have any size; it is judged at 128 x 128 pixels.
+    The picture can have any size; it is judged at 128 x 128 pixels.
     """
     pixels = np.asarray(picture.convert("RGB").resize((UNITS, UNITS)), dtype=np.float32)
     best: dict[str, Found] = {}
@@ -134,8 +135,7 @@ def find_things(picture: Image.Image, kind: str) -> list[Found]:
 
 
 def satisfied(mention: Mention, found: list[Found], where: bool) -> bool:
-    """Whether what was found of the mention's class is what the mention asks for; with `where`, on its side
-    too."""
+    """Whether the objects found match the mention in number, colour and pattern; with `where`, also in side."""
     if mention.negated:
         return not found
     right = [
@@ -149,7 +149,7 @@ def satisfied(mention: Mention, found: list[Found], where: bool) -> bool:
 
 
 def shows(picture: Image.Image, thing: Thing) -> bool:
-    """Whether a picture shows a thing in its colour and pattern, on its side."""
+    """Whether a picture shows an object in its colour and pattern, on its side."""
     return any(
         (one.thing.colour, one.thing.pattern, one.thing.side) == (thing.colour, thing.pattern, thing.side)
         for one in find_things(picture, thing.kind)

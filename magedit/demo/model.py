@@ -1,4 +1,4 @@
-"""The checkpoint's parts, with plain sampling loops for training and evaluation."""
+"""The demo checkpoint's components, with plain sampling loops for training and evaluation."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +75,7 @@ class DemoModel:
 
     @torch.no_grad()
     def noise(self, latents: Tensor, timestep: int, text: Tensor) -> Tensor:
-        """Predicted noise of latents under text states, one row each."""
+        """Predicted noise of latents, conditioned on one row of text states each."""
         predicted: Tensor = self.unet(latents, timestep, text).sample
         return predicted
 
@@ -95,7 +95,7 @@ class DemoModel:
 
     @torch.no_grad()
     def invert_and_redraw(self, latent: Tensor, prompt: str, *, steps: int = 50) -> tuple[Tensor, Tensor]:
-        """DDIM inversion of a latent and sampling back, both without guidance: z_T and the latent again."""
+        """DDIM inversion of a latent and resampling, both without guidance: z_T and the reconstructed latent."""
         schedule = DDIM.from_scheduler(self.scheduler, steps)
         text = self.embed([prompt])
         inverted = latent

@@ -1,4 +1,4 @@
-"""The edits used in documentation and tests, by name."""
+"""Named edits for documentation and tests."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -36,7 +36,7 @@ def _carpet_demo() -> DemoEdit:
 
 
 def _pillow_demo() -> DemoEdit:
-    """Two identical pillows: only the mask says which one the prompt means."""
+    """Two identical pillows; only the mask tells which one the prompt means."""
     scene = _room(
         "mint",
         "wooden",
@@ -65,7 +65,7 @@ def _pillow_demo() -> DemoEdit:
 
 
 def _picture_demo() -> DemoEdit:
-    """Two identical pictures on one wall: only the mask says which one the words mean."""
+    """Two identical pictures on one wall; only the mask tells which one the words mean."""
     scene = _room(
         "cream",
         "grey",

@@ -1,4 +1,4 @@
-"""Words and colours of the demo: classes, colours, patterns, sides, walls and floors."""
+"""Names and RGB values of the demo: classes, colours, patterns, sides, walls and floors."""
 
 from typing import Final
 
@@ -61,5 +61,5 @@ def accent(colour: str) -> RGB:
 
 
 def shade(colour: RGB) -> RGB:
-    """The same surface turned away from the light."""
+    """The colour of the same surface in shade."""
     return mix(colour, (0, 0, 0), 0.22)

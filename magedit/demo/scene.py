@@ -1,4 +1,4 @@
-"""A room as data: its things with position, colour and pattern.
+"""Data model of a room: its objects with position, colour and pattern.
 
 Lengths are drawing units: a picture is 128 x 128 units, origin at the top left, whatever its size in pixels.
 Positions lie on a grid of `GRID` units (half a latent cell of a checkpoint with a VAE factor of 8 at 128 px).
@@ -48,9 +48,8 @@ PAINT_ORDER: Final = (
 class Thing:
     """One object of a room.
 
-    `x`, `y` is its anchor in drawing units (see `magedit.demo.draw` for what each class anchors); `side` is
-    the word that tells it from others of its class; `form` is a variant of the shape ("round" or "square"
-    carpet).
+    `x`, `y` is the anchor in drawing units (`magedit.demo.draw` defines it per class); `side` is the word that
+    distinguishes it from others of its class; `form` is a variant of the shape ("round" or "square" carpet).
     """
 
     kind: str
@@ -75,17 +74,17 @@ class Thing:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """A room: its wall and floor (names of `palette`) and its things in painting order, back to front."""
+    """A room: wall and floor (names from `palette`) and objects in painting order, back to front."""
 
     wall: str
     floor: str
     things: tuple[Thing, ...]
 
     def find(self, kind: str, side: str | None = None) -> Thing:
-        """The thing of this class (and side).
+        """The object of this class (and side).
 
         Raises:
-            ValueError: the room holds no such thing, or several.
+            ValueError: the room has no such object, or several.
         """
         found = [thing for thing in self.things if thing.kind == kind and side in (None, thing.side)]
         if len(found) != 1:
@@ -94,17 +93,17 @@ class Scene:
         return found[0]
 
     def change(self, old: Thing, new: Thing) -> "Scene":
-        """The same room with `new` in the place of `old`."""
+        """The same room with `old` replaced by `new`."""
         return self.with_things(new if thing == old else thing for thing in self.things)
 
     def with_things(self, things: Iterable[Thing]) -> "Scene":
-        """The same wall and floor with these things, brought into painting order."""
+        """The same wall and floor with these objects, sorted into painting order."""
         ordered = sorted(things, key=lambda thing: (PAINT_ORDER.index(thing.kind), thing.x))
         return replace(self, things=tuple(ordered))
 
 
 def clashes(scene: Scene) -> bool:
-    """Whether a thing would vanish in front of another of its own colour."""
+    """Whether an object would be invisible in front of another one of the same colour."""
     behind = {"pillow": "sofa", "table": "carpet", "ball": "carpet"}
     colours = {thing.kind: thing.colour for thing in scene.things}
     return any(colours.get(behind.get(thing.kind, ""), "") == thing.colour for thing in scene.things)
@@ -167,7 +166,7 @@ def _floor_things(rng: random.Random) -> list[Thing]:
 
 
 def sample_scene(rng: random.Random) -> Scene:
-    """A room drawn at random: 2 to 9 things, none of which vanishes before another of its colour."""
+    """A random room with 2 to 9 objects, each of them visible against those behind it."""
     while True:
         things = _wall_things(rng) + (_sofa(rng) if rng.random() < 0.85 else []) + _floor_things(rng)
         scene = Scene(wall=rng.choice(tuple(WALLS)), floor=rng.choice(tuple(FLOORS)), things=())
@@ -177,7 +176,7 @@ def sample_scene(rng: random.Random) -> Scene:
 
 
 def sample_varied_scene(rng: random.Random) -> Scene:
-    """A room of more variety than `sample_scene` draws: the sofa also on the left or right, and `MORE_PATTERNS`."""
+    """A more varied random room than `sample_scene`: the sofa also on the left or right, and `MORE_PATTERNS`."""
     scene = sample_scene(rng)
     side = rng.choice((None, *SOFA_SHIFTS))
     shift = SOFA_SHIFTS[side] if side else 0

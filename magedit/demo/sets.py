@@ -1,4 +1,4 @@
-"""Sets of edits with known truth, drawn at random: every kind, plain and complex, always the same for a seed."""
+"""Random, reproducible sets of edits with known results: every kind, plain and complex."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -48,14 +48,14 @@ Maker = Callable[[str, Scene, bool, random.Random], DemoEdit | None]
 
 
 def _is_single(scene: Scene, thing: Thing) -> bool:
-    """Whether a thing is the only one of its class and of its colour, so that a prompt can mean no other."""
+    """Whether an object is the only one of its class and colour, so that a prompt identifies it."""
     return not any(
         other != thing and (other.kind == thing.kind or other.colour == thing.colour) for other in scene.things
     )
 
 
 def _twin(thing: Thing, scene: Scene, rng: random.Random) -> Scene | None:
-    """The room with a second, identical thing, in a free slot or in place of another thing; None: there is no slot."""
+    """The room with a second, identical object in a free slot or in place of another object; None without a slot."""
     kinds, slots = next(((kinds, slots) for kinds, slots in PLACES if thing.kind in kinds), ((), {}))
     others = [side for side in slots if side != thing.side]
     if not others:
@@ -72,8 +72,7 @@ def _twin(thing: Thing, scene: Scene, rng: random.Random) -> Scene | None:
 
 
 def _crowd(scene: Scene, thing: Thing, rng: random.Random) -> Scene | None:
-    """The room with one more thing like this one: its twin, or, where there is no place for any, something else of
-    its colour."""
+    """The room with a twin of this object or, if there is no slot for one, another object of the same colour."""
     crowded = _twin(thing, scene, rng)
     if crowded is None:
         others = [other for other in scene.things if other != thing and other.colour]
@@ -87,7 +86,7 @@ def _crowd(scene: Scene, thing: Thing, rng: random.Random) -> Scene | None:
 def _pick(
     scene: Scene, kinds: tuple[str, ...], is_complex: bool, rng: random.Random, needs: str | None = None
 ) -> tuple[Scene, Thing] | None:
-    """A thing of one of these classes (with the pattern `needs`) in a room that suits the complexity."""
+    """An object of one of these classes (with the pattern `needs`) in a room of this complexity."""
     things = [thing for thing in scene.things if thing.kind in kinds and needs in (None, thing.pattern)]
     if not is_complex:
         things = [thing for thing in things if _is_single(scene, thing)]
@@ -99,7 +98,7 @@ def _pick(
 
 
 def _told(scene: Scene, thing: Thing | None, is_complex: bool, rng: random.Random) -> Told:
-    """A caption of all things, or of a complex room of `thing`, its twins and few others."""
+    """A caption of all objects; in a complex room, of `thing`, its twins and a few others."""
     things = scene.things
     if is_complex:
         twins = [other for other in things if thing and other.kind == thing.kind]
@@ -127,7 +126,7 @@ def _recolour(kinds: tuple[str, ...], kind: EditKind) -> Maker:
 
 
 def _of_either_twin(edit: DemoEdit, rng: random.Random) -> DemoEdit:
-    """Which of two like mentions changes must say nothing of which of two like things does."""
+    """The edit applied to a randomly chosen twin: with the same prompts, either twin can be the one that changes."""
     (before,), (after,) = edit.vanishing, edit.appearing
     like = [
         thing

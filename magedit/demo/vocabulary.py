@@ -1,4 +1,4 @@
-"""The demo's vocabulary, and validation of prompts against it. Free of torch."""
+"""The demo's vocabulary and validation of prompts against it; free of torch."""
 
 import json
 import re
@@ -62,7 +62,7 @@ def words_of(prompt: str) -> list[str]:
 
 
 def write_vocabulary(folder: Path, groups: Mapping[str, tuple[str, ...]] = GROUPS) -> None:
-    """Writes `vocabulary.json` into a checkpoint's folder."""
+    """Write `vocabulary.json` into a checkpoint's folder."""
     (folder / FILE).write_text(json.dumps(groups, indent=2) + "\n")
 
 

@@ -1,1 +1,1 @@
-"""Reading prompts: words, tokens, alignment and the kind of edit. Free of torch."""
+"""Prompt parsing: words, tokens, alignment and the kind of edit; free of torch."""

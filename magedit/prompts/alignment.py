@@ -1,6 +1,6 @@
-"""Words, tokens and the alignment of two prompts. Pure functions on lists; free of torch.
+"""Word lookup, tokens and the alignment of two prompts, as pure functions free of torch.
 
-A prompt is tokenized to `Encoded`: token ids and, for each token, its character span in the prompt. Words find their
+A prompt is tokenized to `Encoded`: token ids and the character span of each token in the prompt. Words are mapped to
 tokens through these spans, so that punctuation, repeated words and words of several tokens need no special case.
 """
 
@@ -26,10 +26,10 @@ PADDING = -1
 
 @dataclass(frozen=True)
 class Encoded:
-    """Tokens of one prompt with begin and end token, unpadded; ``offsets[n]`` is token n's [start, end) in it.
+    """Tokens of one prompt with begin and end token, unpadded; ``offsets[n]`` is token n's [start, end) in the prompt.
 
-    Where several text encoders read the prompt into columns of their own, token n is the one of column n: the tokens of
-    each begin at one of ``starts``, and `PADDING` is between them.
+    If several text encoders each have their own columns, token n belongs to column n: the tokens of each encoder begin
+    at one of ``starts``, with `PADDING` between them.
     """
 
     ids: tuple[int, ...]
@@ -38,11 +38,11 @@ class Encoded:
 
     @property
     def named(self) -> tuple[int, ...]:
-        """The tokens that stand for text: neither begin nor end nor padding."""
+        """The tokens of the text itself, without begin, end and padding."""
         return tuple(n for n, (start, end) in enumerate(self.offsets) if start < end)
 
     def parts(self, length: int) -> list[tuple[Encoded, int, int]]:
-        """Of each text encoder the tokens, the column where they begin, and how many columns it has of ``length``."""
+        """For each text encoder, its tokens, their first column, and its number of columns out of ``length``."""
         found = []
         ends = (*self.starts[1:], len(self.ids))
         for start, end, columns in zip(self.starts, ends, (*self.starts[1:], length), strict=True):
@@ -52,7 +52,7 @@ class Encoded:
 
     @classmethod
     def side_by_side(cls, parts: Sequence[Encoded], lengths: Sequence[int]) -> Encoded:
-        """The tokens of several text encoders, the n-th of which has ``lengths[n]`` columns."""
+        """The tokens of several text encoders combined; encoder n has ``lengths[n]`` columns."""
         ids: list[int] = []
         offsets: list[tuple[int, int]] = []
         starts = []
@@ -82,7 +82,7 @@ class Alignment:
 
 
 def from_tokenizers(tokenizer_json: str) -> Tokenize:
-    """The tokenize function of a ``tokenizer.json`` (library *tokenizers*), for processes without transformers."""
+    """A tokenize function from a ``tokenizer.json`` (library *tokenizers*), for processes without transformers."""
     from tokenizers import Tokenizer
 
     tokenizer: Tokenizer = Tokenizer.from_str(tokenizer_json)
@@ -97,12 +97,12 @@ def from_tokenizers(tokenizer_json: str) -> Tokenize:
 
 
 def find_word(prompt: str, spec: str, *, field: str = "words") -> list[tuple[int, int]]:
-    """Character spans at which ``spec`` stands in ``prompt`` as whole words, told apart as `fold` does.
+    """Character spans of ``spec`` in ``prompt`` as whole words, compared after `fold`.
 
-    ``spec`` is a word or a phrase of several words; ``spec[2]`` picks its second occurrence, else all are returned.
+    ``spec`` is a word or phrase; ``spec[2]`` selects its second occurrence, otherwise all are returned.
 
     Raises:
-        WordNotFound: it does not occur (that often); names the word, the prompt and what to do.
+        WordNotFound: it does not occur, or not that often; names the word, the prompt and the fix.
     """
     match = _SPEC.match(spec.strip())
     assert match is not None  # the pattern matches every string
@@ -131,7 +131,7 @@ def find_word(prompt: str, spec: str, *, field: str = "words") -> list[tuple[int
 
 
 def token_indices(prompt: str, encoded: Encoded, spec: str, *, field: str = "words") -> tuple[int, ...]:
-    """Indices of the tokens that make up word ``spec`` of ``prompt`` (J_w of the paper), ascending.
+    """Ascending indices of the tokens of the word ``spec`` in ``prompt`` (J_w in the paper).
 
     Raises:
         WordNotFound: see `find_word`.
@@ -187,7 +187,7 @@ def align_tokens(source: Encoded, target: Encoded, length: int) -> Alignment:
 
 
 def new_words(source: str, target: str) -> frozenset[tuple[int, int]]:
-    """Character spans of the whole words of ``target`` that are new, as the alignment of both prompts tells."""
+    """Character spans of the whole words of ``target`` that are new according to the alignment of both prompts."""
     spans = words_and_marks(target)
     old, new = ([fold(text[a:b]) for a, b in words_and_marks(text)] for text in (source, target))
     numbers = {word: number for number, word in enumerate(dict.fromkeys((*old, *new)))}
@@ -197,8 +197,9 @@ def new_words(source: str, target: str) -> frozenset[tuple[int, int]]:
 
 
 def counterparts(alignment: Alignment, tokens: Collection[int]) -> tuple[int, ...]:
-    """The source positions that ``tokens`` of the target replace, ascending: for an aligned token its counterpart, for
-    a new one the source's positions between its aligned neighbours. Empty where something was added.
+    """Ascending source positions that ``tokens`` of the target replace, empty for an addition.
+
+    An aligned token replaces its counterpart, a new one the source positions between its aligned neighbours.
     """
     found: set[int] = set()
     for n in tokens:
@@ -216,9 +217,9 @@ def replacement_matrix(
 ) -> list[list[float]]:
     """Replace mapper of P2P (2208.01626, section 4): (length, length), entry [s][t] the weight of source in target.
 
-    The tokens of each changed word spread evenly over the tokens of the word in its place. As in the published
-    program, tokens behind the last changed word map one to one by *target* position, also when the two words differ
-    in their number of tokens. The tokens of each text encoder map among themselves.
+    The tokens of each changed word are spread evenly over the tokens of its replacement. As in the published program,
+    tokens after the last changed word map one to one by *target* position, even if the two words differ in their number
+    of tokens. Each text encoder's tokens map among themselves.
 
     Raises:
         WordNotFound: the prompts differ in their number of words (field ``injection``).

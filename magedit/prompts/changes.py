@@ -1,4 +1,4 @@
-"""Changes between two prompts, one per noun phrase."""
+"""Detection of the changes between two prompts, one per noun phrase."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ _MADE_OF: Final = (("made", "of"), ("made", "from"), ("out", "of"))
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that changes. ``before`` and ``after`` are its words in the source and in the target prompt, empty if
-    it is missing there; ``words`` is the guided phrase of the target prompt, empty for a removal."""
+    """A changed object: its words in the source (``before``) and target prompt (``after``), empty where it is missing.
+
+    ``words`` is the guided phrase of the target prompt, empty for a removal."""
 
     kind: EditKind
     before: str
@@ -29,12 +30,12 @@ class Change:
 
 
 def changes(source: Prompt, target: Prompt) -> tuple[Change, ...]:
-    """The changes from ``source`` to ``target``, in the target's order; empty if only articles differ."""
+    """The changes from ``source`` to ``target`` in the target's order, empty if only articles differ."""
     return tuple(_Reader(source, target).read())
 
 
 class _Reader:
-    """Reads the aligned units of two prompts from left to right."""
+    """Left-to-right parser of the aligned units of two prompts."""
 
     def __init__(self, source: Prompt, target: Prompt) -> None:
         self.source, self.target = source, target
@@ -65,7 +66,7 @@ class _Reader:
             at = end
 
     def _negations(self) -> tuple[set[Unit], set[Unit]]:
-        """The target's noun phrases after a new "without" or "no", and those that have lost theirs."""
+        """The target's noun phrases that follow a new "without" or "no", and those that no longer do."""
         denied, granted = set(), set()
         partner = {old: new for old, new in self.pairs if old}
         for old, new in self.pairs:
@@ -77,7 +78,7 @@ class _Reader:
         return denied, {unit for unit in granted if unit} - denied
 
     def _changed(self, at: int, old: Unit, new: Unit) -> Change | None:
-        """The change when one unit replaces another."""
+        """The change that results from one unit replacing another."""
         if new in self.denied:
             return self._removal(old if old.is_phrase else new)
         if new in self.granted and old.is_phrase:
@@ -103,7 +104,7 @@ class _Reader:
         return None
 
     def _same_thing(self, old: Unit, new: Unit) -> Change | None:
-        """The changes of an object that stays: qualities, number, owner."""
+        """The changes of an object that remains: attributes, number, owner."""
         if old.core[:-1] != new.core[:-1]:
             if self._are_other_compounds(old, new):
                 return self._change("replacement", old, new, new.end - 2)  # an apple tree, a palm tree
@@ -132,7 +133,7 @@ class _Reader:
         return any(old.names(what) and new.names(what) and before[-1] in links for what, links in _TELLING.items())
 
     def _are_other_compounds(self, old: Unit, new: Unit) -> bool:
-        """Whether both are compound nouns of the lexicon that differ in more than material or colour: "stone wall",
+        """Whether both are compound nouns in the lexicon that differ in more than material or colour: "stone wall",
         "brick wall"."""
         if not new.compound or len(old.core) < 2 or old.core[-2] == new.core[-2] or not tagger.is_noun(old.core[-2]):
             return False
@@ -200,7 +201,7 @@ class _Reader:
         return self._change("attribute" if is_state else "replacement", old, new, start)
 
     def _replacement(self, at: int, old: Unit, new: Unit) -> Change:
-        """A replaced object: its name with new qualities, and its "of" phrase if that is new too."""
+        """A replaced object: its name with new attributes, and its "of" phrase if that is new too."""
         start = new.named + min(_fresh(old.core, new.core), default=len(new.core) - 1)
         if start == new.end - 1 and len(new.core) > 1 and tagger.is_noun(new.core[-2]):
             start -= 1  # a compound noun is one name
@@ -236,7 +237,7 @@ _TELLING: Final = {"c": ("in",), "m": ("of", "in", "from")}
 
 
 def _things(units: Sequence[Unit]) -> list[Unit]:
-    """The noun phrases that a run is about: the first and those listed with it. Others only locate it."""
+    """The noun phrases that a run of units describes: the first and those listed with it; others only locate it."""
     found = []
     is_open = True
     for unit in units:
@@ -257,7 +258,7 @@ def _next_phrase(prompt: Prompt, unit: Unit) -> Iterator[Unit]:
 
 
 def _fresh(old: Sequence[str], new: Sequence[str]) -> list[int]:
-    """Positions in ``new`` of words that ``old`` lacks or has less often."""
+    """Positions in ``new`` of words that are missing or less frequent in ``old``."""
     left = list(old)
     found = []
     for place, word in enumerate(new):

@@ -1,4 +1,4 @@
-"""Checks of an edit's prompts and words against a model and each other."""
+"""Validation of an edit's prompts and words against the model and each other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHOWN = 200
 
 
 class EditWords(NamedTuple):
-    """The regions of an edit with their words, and warnings about words that were read from the prompts."""
+    """The regions of an edit with their words, and warnings about words inferred from the prompts."""
 
     regions: tuple[Region, ...]
     warnings: tuple[EditWarning, ...]
@@ -38,7 +38,7 @@ def check_prompt(
 
     Raises:
         PromptTooLong: more than ``max_tokens`` tokens, begin and end token included; names the words beyond them.
-        PromptNotSupported: ``vocabulary`` is given and lacks a word of the prompt.
+        PromptNotSupported: a word of the prompt is not in ``vocabulary``.
     """
     encoded = tokenize(prompt)
     if len(encoded.ids) > max_tokens:
@@ -53,20 +53,20 @@ def check_prompt(
 
 
 def check_vocabulary(prompt: str, vocabulary: Collection[str] | None, *, field: str) -> None:
-    """Check ``prompt`` against a closed ``vocabulary``; None: any word. Raises PromptNotSupported."""
+    """Check ``prompt`` against a closed ``vocabulary``; None allows any word. Raises PromptNotSupported."""
     if vocabulary is not None and (unknown := unknown_words(prompt, vocabulary)):
         raise PromptNotSupported(f"{field} has {told_unknown(unknown, vocabulary)}", field=field)
 
 
 def unknown_words(prompt: str, vocabulary: Collection[str] | None) -> tuple[str, ...]:
-    """The words of ``prompt`` that a closed ``vocabulary`` lacks; None: it lacks none."""
+    """The words of ``prompt`` missing from a closed ``vocabulary``; with None, no word is missing."""
     if vocabulary is None:
         return ()
     return tuple(prompt[a:b] for a, b in whole_words(prompt) if prompt[a:b].lower() not in vocabulary)
 
 
 def in_vocabulary(text: str, vocabulary: Collection[str] | None) -> str:
-    """``text`` with the singular of each plural that a closed ``vocabulary`` lacks, if it has that; None: as it is."""
+    """``text`` with plurals missing from a closed ``vocabulary`` replaced by known singulars; with None, unchanged."""
     for start, end in reversed(whole_words(text) if vocabulary is not None else []):
         word = text[start:end].lower()
         if vocabulary is not None and word not in vocabulary and (singular := base_noun(word)) in vocabulary:
@@ -75,23 +75,23 @@ def in_vocabulary(text: str, vocabulary: Collection[str] | None) -> str:
 
 
 def told_unknown(unknown: Sequence[str], vocabulary: Collection[str]) -> str:
-    """The message for words outside a closed ``vocabulary``: these words and the known ones."""
+    """The message about words outside a closed ``vocabulary``: the words, and the known ones."""
     known = sorted(word for word in vocabulary if whole_words(word) == [(0, len(word))])
     return f"words that this model does not know: {', '.join(unknown)}. It knows: {', '.join(known)}"
 
 
 def check_words(source: str, target: str, regions: Sequence[Region], *, needs_words: bool = True) -> EditWords:
-    """Check the edit words of each region and fill in those of regions that have none.
+    """Check the edit words of each region and fill in the default words of regions without any.
 
-    The defaults come from the prompts (`Reading.default_words`): the first `WORDS_MAX` phrases of at most `WORD_MAX`
+    Default words come from the prompts (`Reading.default_words`): the first `WORDS_MAX` phrases of at most `WORD_MAX`
     characters.
 
     ``needs_words`` is False for methods and strengths without guidance, which need no edit words.
 
     Raises:
         WordNotFound: a word of a region is not a whole word of the target prompt.
-        NothingToGuide: a region has no words and the target prompt adds none, or none that is short enough.
-        RegionMismatch: several regions have no words, and the prompts change several things; proposes who gets which.
+        NothingToGuide: a region has no words and the target prompt adds none of an acceptable length.
+        RegionMismatch: several regions have no words and the prompts change several objects; suggests an assignment.
     """
     given = all(region.words for region in regions)
     found = () if given else read_prompts(source, target).default_words
@@ -112,14 +112,15 @@ def check_words(source: str, target: str, regions: Sequence[Region], *, needs_wo
 
 
 def propose(phrases: Sequence[str], regions: int) -> tuple[tuple[str, ...], ...]:
-    """A proposal of phrases per region, in the prompt's order: one each, the last region gets the rest; with too few
-    phrases the last one is repeated."""
+    """Suggested phrases per region, one each in the prompt's order.
+
+    The last region gets all remaining phrases; if there are too few, the last phrase is repeated."""
     each = [(phrases[min(n, len(phrases) - 1)],) for n in range(regions - 1)]
     return (*each, tuple(phrases[regions - 1 :]) or tuple(phrases[-1:]))
 
 
 def _beyond(prompt: str, encoded: Encoded, kept: int) -> str:
-    """The words with tokens beyond the first ``kept``."""
+    """The words that have tokens beyond the first ``kept``."""
     first = encoded.offsets[kept][0]
     begun = next((a for a, b in whole_words(prompt) if a <= first < b), first)
     text = prompt[begun:].strip()
@@ -141,7 +142,7 @@ def _require_words(reading: Reading, short: Sequence[str]) -> None:
 
 
 def _require_one_way(regions: Sequence[Region], reading: Reading) -> None:
-    """The error that asks the caller to assign several changes to masks."""
+    """Raise an error that asks the caller to assign several changes to masks, if they are ambiguous."""
     if sum(not region.words for region in regions) < 2 or len(reading.words) < 2:
         return
     proposal = [{"words": list(words)} for words in propose(reading.words, len(regions))]
@@ -153,7 +154,7 @@ def _require_one_way(regions: Sequence[Region], reading: Reading) -> None:
 
 
 def _left(regions: Sequence[Region], target: str, found: Sequence[str]) -> tuple[str, ...]:
-    """The phrases that share no words with a region's; all of them if that leaves none."""
+    """The phrases that share no word with the regions', or all phrases if each shares one."""
     taken = {span for region in regions for word in region.words for span in find_word(target, word)}
     left = [
         phrase

@@ -1,6 +1,6 @@
-"""Kinds of edit: the defaults that each sets.
+"""Edit kinds and their default parameters; free of torch.
 
-Free of torch. What a caller gives always wins over a kind's defaults.
+Parameters given by the caller take precedence over a kind's defaults.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ def with_kind(
     preset: PresetName,
     has_words: bool = False,
 ) -> tuple[EditKind, EditConfig]:
-    """The kind to use, and ``config`` with its defaults where nothing was ``given``.
+    """The kind to use, and ``config`` with its defaults for all parameters not in ``given``.
 
-    ``has_words``: edit words are given. A removal without edit words whose target prompt names nothing to fill the
-    place is not guided: the negative prompt suffices.
+    ``has_words`` tells whether edit words are given. A removal without edit words whose target prompt names nothing to
+    fill the space is not guided: the negative prompt suffices.
 
-    Only MAG-Edit on Prompt-to-Prompt's injection takes a kind's defaults; other methods stay as published.
+    Only MAG-Edit with Prompt-to-Prompt's injection uses a kind's defaults; other methods stay as published.
     """
     if kind == "auto" and preset == "exact":
         return "attribute", config
@@ -84,9 +84,9 @@ def config_for(
     has_words: bool = False,
     **given: Any,
 ) -> EditConfig:
-    """Return the configuration of the edit from prompt ``source`` to prompt ``target``.
+    """The configuration for the edit from prompt ``source`` to prompt ``target``.
 
-    Parameters that are ``given`` override the defaults of the preset and of the edit's kind.
+    Parameters in ``given`` override the defaults of the preset and of the edit's kind.
     """
     config = EditConfig.preset(preset, **given)
     return with_kind(config, kind, source, target, given=given, preset=preset, has_words=has_words)[1]

@@ -1,9 +1,9 @@
-"""English words with their word classes, from WordNet 3.0, in a file of this package (`recipes.lexicon` makes it).
+"""English lexicon with parts of speech, from WordNet 3.0 (built by `recipes.lexicon`).
 
-Each line of the file is a word form and its classes: four digits, how often it is a noun, verb, adjective and adverb
-(0: never; 1: is one, but never in WordNet's tagged texts; then one more for each doubling of the count), and letters
-for what it names: ``m`` a material, ``c`` a colour, ``i`` an irregular form, whose base follows, ``p`` a plural among
-them. Compound nouns of two words are joined by ``_``.
+Each line of the file is a word form and its classes: four digits for its frequency as a noun, verb, adjective and
+adverb (0: never; 1: possible, but not in WordNet's tagged texts; one more for each doubling of the count), and letters
+for its meaning: ``m`` a material, ``c`` a colour, ``i`` an irregular form, followed by its base, ``p`` an irregular
+plural. The two words of a compound noun are joined by ``_``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FILE = "wordnet.txt.gz"
 
 
 class Entry(NamedTuple):
-    """A word form: how often it is a noun, verb, adjective, adverb (0 to 9, logarithmic), what it names, its base."""
+    """A word form: frequency as noun, verb, adjective and adverb (0 to 9, logarithmic), meaning, base form."""
 
     noun: int = 0
     verb: int = 0
@@ -30,14 +30,14 @@ class Entry(NamedTuple):
 
 @cache
 def _lines() -> list[str]:
-    """The lines of the file in their order; read once."""
+    """The lines of the file in order; read once."""
     text = gzip.decompress((files(__package__) / FILE).read_bytes()).decode()
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
 @lru_cache(maxsize=4096)
 def entry(word: str) -> Entry | None:
-    """The file's entry for this word form in lower case."""
+    """The entry of this lower-case word form."""
     lines = _lines()
     at = bisect_left(lines, f"{word} ")
     if at == len(lines) or not lines[at].startswith(f"{word} "):

@@ -19,17 +19,16 @@ _NEVER: Final = -2.0
 
 
 class Pair(NamedTuple):
-    """A unit of the source and its counterpart in the target; None where there is none."""
+    """A unit of the source and its counterpart in the target; None if one is missing."""
 
     old: Unit | None
     new: Unit | None
 
 
 def pair(old: Sequence[Unit], new: Sequence[Unit]) -> list[Pair]:
-    """Align two prompts' units: Needleman-Wunsch with affine gaps (Gotoh 1982), scored by what two units have in
-    common.
+    """Align the units of two prompts: Needleman-Wunsch with affine gaps (Gotoh 1982), scored by similarity.
 
-    An object is paired with its replacement; of equal alignments the one with the later gaps wins, as descriptions
+    An object is paired with its replacement. Among equal alignments the one with later gaps wins, because descriptions
     follow their noun.
     """
     first = 0

@@ -1,4 +1,4 @@
-"""Noun phrases of a prompt and the connectives between them."""
+"""Parser of a prompt into noun phrases and connectives."""
 
 from __future__ import annotations
 
@@ -49,8 +49,9 @@ _QUALITY: Final = re.compile(r"M+A*|A+")
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """Words [start, end) of a prompt: a noun phrase, or one other word or quality, with its word class. Equality is
-    identity; `like` compares by meaning."""
+    """Words [start, end) of a prompt: a noun phrase or a single other word, with its part of speech.
+
+    Equality is identity; `like` compares by meaning."""
 
     kind: str
     start: int
@@ -66,18 +67,18 @@ class Unit:
 
     @property
     def is_phrase(self) -> bool:
-        """Whether it is a noun phrase."""
+        """Whether the unit is a noun phrase."""
         return self.kind == PHRASE
 
     @property
     def compound(self) -> str:
-        """The compound noun of two words that the phrase ends with, if the lexicon has it: "palm_tree"."""
+        """The two-word compound noun at the end of the phrase, if it is in the lexicon: "palm_tree"."""
         name = f"{self.core[-2]}_{self.head}" if len(self.core) > 1 else ""
         return name if name and entry(name) else ""
 
     @property
     def core(self) -> tuple[str, ...]:
-        """A noun phrase's qualities and nouns."""
+        """A noun phrase's attributes and nouns."""
         return self.words[self.named - self.start :]
 
     def names(self, letter: str) -> bool:
@@ -86,7 +87,7 @@ class Unit:
         return found is not None and letter in found.names
 
     def like(self, other: Unit) -> bool:
-        """Whether both mean the same; articles do not count."""
+        """Whether both mean the same, ignoring articles."""
         if self.is_phrase and other.is_phrase:
             return (self.core, self.owner, self.number) == (other.core, other.owner, other.number)
         return self.kind == other.kind and self.words == other.words
@@ -94,7 +95,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt cut into words and units; ``words`` are folded, ``classes`` has a letter for each of them."""
+    """A prompt split into words and units; ``words`` are folded, ``classes`` has one letter per word."""
 
     text: str
     spans: tuple[tuple[int, int], ...]
@@ -104,7 +105,7 @@ class Prompt:
 
     @property
     def unknown(self) -> list[str]:
-        """The words that no English lexicon has."""
+        """The words that are not in the lexicon."""
         return [
             word
             for word in self.words
@@ -112,11 +113,11 @@ class Prompt:
         ]
 
     def slice(self, start: int, end: int) -> str:
-        """The text from word ``start`` to before word ``end``."""
+        """The text of words [``start``, ``end``)."""
         return self.text[self.spans[start][0] : self.spans[end - 1][1]] if start < end else ""
 
     def pick(self, start: int, end: int) -> str:
-        """The specification that selects exactly these words: with ``[n]`` if they occur several times."""
+        """The specification that selects exactly these words, with ``[n]`` if they occur several times."""
         wanted = [word for word in self.words[start:end] if is_word(word)]
         whole = [place for place, word in enumerate(self.words) if is_word(word)]
         names = [self.words[place] for place in whole]
@@ -144,7 +145,7 @@ def parse(text: str) -> Prompt:
 
 
 def _classes(words: Sequence[str]) -> str:
-    """A letter for each word's class; singular and plural nouns share one."""
+    """One letter per word for its part of speech; singular and plural nouns share one."""
     found = tagger.classes(words)
     for n, letter in enumerate(found):
         before = found[n - 1] if n else tagger.START

@@ -1,4 +1,4 @@
-"""Reading of an edit from its two prompts: kind, phrases, and whether they are certain."""
+"""Inference of an edit from its two prompts: kind, phrases and certainty."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MOST_CELLS: Final = 10_000
 
 @dataclass(frozen=True)
 class Reading:
-    """The edit that two prompts describe. ``unsure`` says why it may be wrong; empty if it is certain."""
+    """The edit described by two prompts. ``unsure`` gives the reasons for doubt, empty if certain."""
 
     source: str
     target: str
@@ -44,17 +44,17 @@ class Reading:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The phrases that are guided by default: one of the target prompt per change, none for removals."""
+        """The phrases guided by default: one of the target prompt per change, none for removals."""
         return tuple(dict.fromkeys(change.words for change in self.changes if change.words))
 
     @property
     def default_words(self) -> tuple[str, ...]:
-        """The words of a region without any: `words`; for mere removals, what fills the place."""
+        """Default words of a region: `words` or, if there are only removals, what fills the space."""
         vanishes = any(change.kind == "removal" for change in self.changes)
         return self.words or (self.filling if vanishes else ())
 
     def vanishing(self, longest: int) -> str:
-        """The phrases missing from the target prompt, as many as fit into ``longest`` characters."""
+        """Phrases that disappear from the target prompt, as many as fit into ``longest`` characters."""
         found = ""
         for change in self.changes:
             if change.kind in ("removal", "replacement") and change.before:
@@ -64,7 +64,7 @@ class Reading:
 
     @property
     def warnings(self) -> tuple[EditWarning, ...]:
-        """Warnings for callers who leave kind or words to the reading."""
+        """Warnings for callers who rely on the inferred kind or words."""
         if not self.unsure:
             return ()
         taken = f"an edit of kind {self.kind!r}" + (f" about {', '.join(map(repr, self.words))}" if self.words else "")
@@ -79,9 +79,9 @@ class Reading:
 
 @lru_cache(maxsize=256)
 def read_prompts(source: str, target: str) -> Reading:
-    """Read what changes from prompt ``source`` to ``target``; English prompts, in sentences or in lists of tags.
+    """Infer the edit from prompt ``source`` to ``target``, English sentences or lists of tags.
 
-    Uncertain prompts are read word by word, by their alignment; no text is refused.
+    Uncertain prompts are compared word by word through their alignment; no text is rejected.
     """
     old, new = parse(source), parse(target)
     found, unsure = _read(old, new)
@@ -116,7 +116,7 @@ def _read(old: Prompt, new: Prompt) -> tuple[tuple[Change, ...], str]:
 
 
 def _is_foreign(word: str) -> bool:
-    """Whether a word has letters of a script other than Latin."""
+    """Whether a word has letters of a non-Latin script."""
     return any(sign.isalpha() and ord(sign) > 0x24F and not 0x1E00 <= ord(sign) <= 0x1EFF for sign in word)
 
 
@@ -132,7 +132,7 @@ def _differing(old: Prompt, new: Prompt) -> list[str]:
 
 
 def _by_words(old: Prompt, new: Prompt) -> Iterator[Change]:
-    """The changes by the alignment of words alone: each run of changed words is a phrase."""
+    """The changes according to word alignment only: each run of changed words is a phrase."""
     numbers = {word: number for number, word in enumerate(dict.fromkeys((*old.words, *new.words)))}
     mapper = align([numbers[word] for word in old.words], [numbers[word] for word in new.words], len(new.words)).mapper
     kept = [(k, n) for n, k in enumerate(mapper) if k >= 0]
@@ -149,8 +149,9 @@ def _by_words(old: Prompt, new: Prompt) -> Iterator[Change]:
 
 
 def _named(prompt: Prompt, start: int, end: int) -> tuple[int, int]:
-    """The words from ``start`` to before ``end`` without marks and English function words around them; all words where
-    there are no others."""
+    """The words [``start``, ``end``) without surrounding marks and English function words.
+
+    If there are only function words, all of them."""
     first, last = start, end
     while first < last and prompt.classes[first] in EMPTY:
         first += 1

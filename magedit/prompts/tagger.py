@@ -1,7 +1,7 @@
-"""Word classes of a prompt: closed classes by list, open ones by WordNet's counts and their neighbours.
+"""Part-of-speech tagger for prompts: lists for closed classes, WordNet counts and context for open ones.
 
-A bigram Viterbi search over few classes. The weights are grammar, not training: English prompts are mostly noun
-phrases joined by prepositions and participles, seldom clauses.
+It is a bigram Viterbi search over a few classes. Its weights are hand-written grammar, not trained: English prompts are
+mostly noun phrases joined by prepositions and participles, rarely clauses.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ _UNKNOWN: Final = (
 
 
 def classes(words: Sequence[str]) -> list[str]:
-    """The class of every word of a prompt; words in lower case, marks as words, a possessive with its ``'s``."""
+    """The part of speech of each word of a prompt; words are lower case, marks count as words, ``'s`` is kept."""
     rows: list[dict[str, tuple[float, str]]] = []
     previous: dict[str, tuple[float, str]] = {START: (0.0, "")}
     for word in words:
@@ -165,7 +165,7 @@ def _after(before: str, letter: str) -> float:
 
 
 def candidates(word: str) -> dict[str, float]:
-    """The classes that a word can have, each with its weight (0 for the likeliest)."""
+    """The possible parts of speech of a word with their weights (0 for the most likely)."""
     if listed := CLOSED.get(word):
         return {letter: -1.0 * n for n, letter in enumerate(listed)}
     if not any(unicodedata.category(sign)[0] in "LN" for sign in word):
@@ -189,7 +189,7 @@ def is_known(word: str) -> bool:
 
 
 def names_nothing(word: str) -> bool:
-    """Whether a word is an article, a preposition, a conjunction, a verb of being or the like, or a mark."""
+    """Whether a word is a function word (article, preposition, conjunction, verb of being, ...) or a mark."""
     return candidates(fold(word)).keys() <= EMPTY
 
 
@@ -211,7 +211,7 @@ def base_noun(word: str) -> str:
 
 
 def _compound(word: str) -> dict[str, float]:
-    """The class of a word with hyphens, by its last part: "rainbow-colored" is a quality, "t-shirt" a thing."""
+    """The part of speech of a hyphenated word from its last part: "rainbow-colored" an adjective, "t-shirt" a noun."""
     last = candidates(word.rsplit("-", 1)[1])
     if PASSIVE in last or ACTIVE in last or ADJECTIVE in last:
         return {ADJECTIVE: 6.0, NOUN: 2.0}
@@ -219,7 +219,7 @@ def _compound(word: str) -> dict[str, float]:
 
 
 def _levels(word: str) -> dict[str, float]:
-    """The classes of a word and of its base form in the lexicon, with their levels (1 to 10)."""
+    """The lexicon's parts of speech of a word and its base form, with frequency levels (1 to 10)."""
     levels: dict[str, float] = {}
 
     def add(letter: str, level: float) -> None:
@@ -267,7 +267,7 @@ def _levels(word: str) -> dict[str, float]:
 
 
 def _stems(cut: str) -> tuple[str, ...]:
-    """Possible bases of a form without its ending: "runn" from run, "mak" from make, "happi" from happy."""
+    """Possible base forms of a stem: run for "runn", make for "mak", happy for "happi"."""
     doubled = (cut[:-1],) if len(cut) > 2 and cut[-1] == cut[-2] else ()
     return (cut, f"{cut}e", *doubled, *((f"{cut[:-1]}y",) if cut.endswith("i") else ()))
 

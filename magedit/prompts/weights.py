@@ -1,4 +1,4 @@
-"""Weights in a prompt, as Stable Diffusion web UI writes them: ``(word:1.3)``, ``((word))``, ``[word]``."""
+"""Parser of Stable Diffusion web UI's weight syntax: ``(word:1.3)``, ``((word))``, ``[word]``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _OTHER = re.compile(r"<\w+:[^<>]*>|\bBREAK\b|\bAND\b")
 
 
 class Weighted(NamedTuple):
-    """A prompt without its brackets, and the factor of each phrase that had one."""
+    """A prompt without brackets, and the factor of each weighted phrase."""
 
     prompt: str
     equalizer: dict[str, float]
@@ -48,12 +48,12 @@ class _Open(NamedTuple):
 
 
 def read_weights(text: str, *, field: str) -> Weighted:
-    """Separate the weights from a prompt; a phrase is a run of words between marks under the same weight.
+    """Separate the weights from a prompt; a phrase is a run of words between marks with the same weight.
 
     A backslash escapes a bracket.
 
     Raises:
-        PromptNotSupported: a bracket is left open or was never opened, or the text has other syntax: a schedule
+        PromptNotSupported: a bracket is unbalanced, or the text has unsupported syntax: a schedule
             (``[a:b:0.5]``), an alternation (``[a|b]``), ``<lora:...>``, ``AND`` or ``BREAK``; names ``field``.
     """
     if other := _OTHER.search(text):
@@ -123,7 +123,7 @@ def _weighted(parts: list[tuple[str, float]]) -> Weighted:
 
 
 class PlainPrompts(NamedTuple):
-    """An edit's prompts without weights, the factors of the target's words, and weights without effect."""
+    """An edit's prompts without weights, the target words' factors, and a warning about weights without effect."""
 
     source: str
     target: str

@@ -1,4 +1,4 @@
-"""Whole words of a prompt, and their comparison."""
+"""Splitting of prompts into whole words, and word comparison."""
 
 from __future__ import annotations
 
@@ -15,24 +15,22 @@ _SAME: Final = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "＇": "'", "�
 
 
 def whole_words(prompt: str) -> list[tuple[int, int]]:
-    """Character spans of the prompt's whole words; hyphens and apostrophes inside a word belong to it, and an emoji is
-    a word."""
+    """Character spans of the prompt's whole words, including inner hyphens and apostrophes; an emoji is a word."""
     return [match.span() for match in _WORD.finditer(prompt)]
 
 
 def is_word(text: str) -> bool:
-    """Whether it contains a whole word."""
+    """Whether the text contains a whole word."""
     return _WORD.search(text) is not None
 
 
 def words_and_marks(prompt: str) -> list[tuple[int, int]]:
-    """Character spans of the whole words and of every other character except spaces."""
+    """Character spans of the whole words and of all other characters except spaces."""
     return [match.span() for match in _SIGNS.finditer(prompt)]
 
 
 def fold(text: str) -> str:
-    """A word folded for comparison: case, composed and decomposed accents, typographic apostrophes and hyphens are
-    ignored."""
+    """A word folded for comparison, ignoring case, accent composition, and typographic apostrophes and hyphens."""
     return unicodedata.normalize("NFC", text.translate(_SAME)).lower()
 
 
