@@ -23,7 +23,7 @@ up: $(VENV)/.run  ## Serve until Ctrl-C
 	$(BIN)/magedit up
 
 test: $(VENV)/.dev  ## All tests but the slow ones; as root on Debian it installs Chromium for the page's
-	$(BIN)/python -m tests.browser
+	$(BIN)/python -m tests.service.page.browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-lowest: $(VENV)/.dev  ## Tests of library, jobs and worker on the lowest versions that pyproject.toml allows
@@ -37,7 +37,7 @@ containers: $(VENV)/.dev  ## Build the images and start the compose file, as roo
 
 # A soak that goes on has had its model-based lives.
 soak: $(VENV)/.dev  ## Long model-based lives, then faults of every kind for half an hour (SOAK="--resume" goes on after a kill)
-	$(if $(findstring --resume,$(SOAK)),,$(BIN)/python -m pytest -m slow tests/jobs/test_job_life.py)
+	$(if $(findstring --resume,$(SOAK)),,$(BIN)/python -m pytest -m slow tests/jobs/records/test_life.py)
 	$(BIN)/python -m tests.soak $(SOAK)
 
 gpu-dry-run: $(VENV)/.dev  ## benchmarks/gpu.sh whole, with tiny models on the CPU

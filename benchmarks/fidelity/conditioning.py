@@ -1,8 +1,8 @@
 """Propagation of rounding errors on the tiny test checkpoint, from which the check vectors' tolerances are derived.
 
 Perturbs every recorded state by one part in a million and prints the largest relative change of each result over that
-perturbation: forced from the recorded states (`tests/magedit/test_vectors.py`), and in a free run from z_0, which no
-tight tolerance can hold.
+perturbation: forced from the recorded states (`tests/magedit/pipelines/test_vectors.py`), and in a free run from z_0,
+which no tight tolerance can hold.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from magedit.inversion.base import InversionTask
 from magedit.inversion.ddim.loop import trajectory
 from magedit.measures.meter import Meter
 from magedit.pipelines.mag_edit import MAGEditPipeline
-from tests.magedit import test_vectors as vectors
 from tests.magedit.conftest import VECTORS, load_pipeline, relative
+from tests.magedit.pipelines import test_vectors as vectors
 
 CHANGE = 1e-6
 """Relative size of the change, with a standard normal distribution."""

@@ -1,6 +1,6 @@
 """Relative errors (Euclidean norm) against every recorded vector, free run and forced steps, as the tests compute them.
 
-The same edits as `tests/magedit/test_vectors.py`, which asserts on them; this prints the figures.
+The same edits as `tests/magedit/pipelines/test_vectors.py`, which asserts on them; this prints the figures.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from magedit.pipelines.mag_edit import MAGEditPipeline
-from tests.magedit import test_vectors as vectors
 from tests.magedit.conftest import VECTORS, load_pipeline, relative
+from tests.magedit.pipelines import test_vectors as vectors
 
 
 def figures(pipe: MAGEditPipeline, name: str) -> dict[str, float]:

@@ -155,8 +155,8 @@ def vectors(here: Here) -> None:
     import pytest
     from safetensors.torch import load_file
 
-    from tests.magedit import test_vectors as recorded
     from tests.magedit.conftest import VECTORS, relative
+    from tests.magedit.pipelines import test_vectors as recorded
 
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     pipe = here._tiny(torch.float32)

@@ -35,7 +35,7 @@ MODULES = (
     "service.app",
     "tests.magedit.backbones.sdxl.tiny",
     "tests.magedit.conftest",
-    "tests.magedit.test_vectors",
+    "tests.magedit.pipelines.test_vectors",
     "worker.__main__",
 )
 """Modules that the parts use: what cannot be imported is known before anything is measured."""

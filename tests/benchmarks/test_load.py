@@ -10,7 +10,7 @@ from benchmarks.load import WARM, main, measure, medians
 from benchmarks.queue_depth import site
 from jobs.records.store import Records
 from jobs.settings import Settings
-from tests.jobs.desk import open_ids
+from tests.jobs.conftest import open_ids
 
 
 def test_every_request_is_counted_and_answered(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from jobs.settings import Settings
 from magedit.measures.report import EditMeasures
 from service.backend import Backend
 from service.metrics import Metrics
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 from tests.service.conftest import model_info, tokenizer_json
 from worker.telemetry import Observer, gpu_memory
 

@@ -13,7 +13,7 @@ from cli.processes.stack import Stack
 from magedit.client import Client, Edit
 from magedit.images.masks import outside_difference
 from tests.e2e.conftest import PROMPTS
-from tests.service.profiles import DISPLAY_P3, rgb_profile, srgb_curve
+from tests.service.images.profiles import DISPLAY_P3, rgb_profile, srgb_curve
 
 TWO_STEPS: dict[str, Any] = {"steps": 2, "max_iterations": 1}
 

@@ -76,7 +76,7 @@ def test_a_trace_from_request_to_worker(settings: Settings, tmp_path: Path) -> N
         env = {**os.environ, **environment(settings), **telemetry}
         with (
             running([sys.executable, "-m", "service"], env=env),
-            running([sys.executable, "-m", "tests.worker.painter", str(tmp_path)], env=env),
+            running([sys.executable, "-m", "tests.worker.models.painter", str(tmp_path)], env=env),
             httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client,
         ):
             wait_until(lambda: _ready(client), what="front end and worker")

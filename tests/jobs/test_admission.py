@@ -10,7 +10,7 @@ from jobs.schema import MaskRecord, MaskRequest, new_id
 from jobs.settings import Settings
 from jobs.storage import image_key
 from jobs.tenants.limits import Limits
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from jobs.eta import estimate
 from jobs.models import ModelStatus
 from jobs.schema import JobRecord, State
 from magedit.measures.report import Progress, Stage
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 from tests.jobs.test_models import info
 
 

@@ -7,7 +7,7 @@ from jobs.errors import NoWorkerForModel, UnknownModel
 from jobs.models import ModelInfo, tokenizer_sha256
 from jobs.settings import Settings
 from tests.conftest import wait_until
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 
 TOKENIZER = '{"version": "1.0"}'
 

@@ -13,7 +13,7 @@ from jobs import keys
 from jobs.queue import TASK, queue_name
 from jobs.schema import State
 from tests.conftest import PATIENCE_S, wait_until
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 
 
 def test_first_come_first_served(desk: Desk) -> None:

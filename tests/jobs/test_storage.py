@@ -29,7 +29,7 @@ from jobs.storage import (
     sha256,
 )
 from tests.conftest import S3_KEY, S3_SECRET, free_port, running
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 
 
 @pytest.fixture(scope="module")

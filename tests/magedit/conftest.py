@@ -1,10 +1,10 @@
-"""The tiny real checkpoint, and the vectors that the algorithm is held against."""
+"""Tiny real checkpoints, an edit, and the vectors that the algorithm is held against."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,18 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from transformers import CLIPConfig, CLIPImageProcessor
 
+from magedit.backbones.base import Conditioning
 from magedit.card import Trait
+from magedit.config import EditConfig, Region
 from magedit.methods.compatibility import suited_methods
-from magedit.pipelines.mag_edit import MAGEditPipeline
+from magedit.pipelines.mag_edit import MAGEditOutput, MAGEditPipeline
+from tests.magedit.tiny import write_flux, write_sd3
 
 DATA = Path(__file__).parent.parent / "data"
 CHECKPOINT = DATA / "tiny-checkpoint"
 VECTORS = DATA / "vectors"
+ROUNDING = 1e-4
+"""Relative, of latents; two ways to the same numbers differ by rounding alone."""
 
 FOR_DIFFUSION = suited_methods(frozenset[Trait]({"diffusion"}))
 """The methods that make sense on a model of diffusion."""
@@ -97,3 +102,45 @@ def grad_enabled() -> Iterator[None]:
     """Gradients on, whatever the tests before left."""
     with torch.enable_grad():
         yield
+
+
+@pytest.fixture(scope="session")
+def sd3(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sd3(tmp_path_factory.mktemp("sd3"))
+
+
+@pytest.fixture(scope="session")
+def flux(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_flux(tmp_path_factory.mktemp("flux"))
+
+
+@pytest.fixture
+def small_room(room: Room) -> Room:
+    """The room at the tiny models' size."""
+    mask = Image.new("L", (128, 128))
+    ImageDraw.Draw(mask).rectangle((40, 64, 79, 95), fill=255)
+    return replace(room, image=room.image.resize((128, 128)), mask=mask)
+
+
+def edit(pipe: MAGEditPipeline, room: Room, target: str | None = None, **given: Any) -> MAGEditOutput:
+    options = {name: given.pop(name) for name in ("on_progress",) if name in given}
+    config = EditConfig(**{"steps": 4, "max_iterations": 2, "crop_context": 10.0, **given}).closed()
+    target = room.target if target is None else target
+    regions = [Region(words=("sofa",))]
+    return pipe(room.image, [room.mask], room.source, target, regions, config, output_type="latent", **options)
+
+
+def latent_of(output: MAGEditOutput) -> Tensor:
+    assert isinstance(output.images, Tensor)
+    return output.images
+
+
+def clean_of(output: MAGEditOutput) -> Tensor:
+    return output.inversion.inverted.latents[-1]
+
+
+def inputs(pipe: MAGEditPipeline, rows: int = 1) -> tuple[Tensor, Conditioning]:
+    side = pipe.latent_side
+    latent = torch.randn(rows, 4, side, side, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        return latent, pipe.encode("a room with a red sofa").expand(rows)

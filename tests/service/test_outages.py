@@ -18,7 +18,7 @@ from jobs.records.store import Records
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
 from tests.conftest import redis_server
-from tests.jobs.desk import open_ids
+from tests.jobs.conftest import open_ids
 from tests.jobs.test_connection import REFUSALS
 from tests.service.conftest import Form, assert_problem, model_info, serving, tokenizer_json
 from worker.reaper import Reaper

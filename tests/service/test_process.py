@@ -16,7 +16,7 @@ import httpx
 
 from jobs.settings import Settings
 from tests.conftest import PATIENCE_S, free_port, wait_until
-from tests.jobs.desk import open_ids
+from tests.jobs.conftest import open_ids
 from tests.service.conftest import Announce, Form, WorkerSide
 
 HEAD_LIMIT = 64 * 1024

@@ -20,7 +20,7 @@ import httpx
 
 from jobs.schema import State
 from tests.e2e.conftest import PROMPTS
-from tests.jobs.desk import png
+from tests.jobs.conftest import png
 from tests.soak.evidence.checker import MARKER_SCALE
 from tests.soak.evidence.journal import Journal, Line
 from tests.soak.pictures import VARIANTS, mask, picture

@@ -17,7 +17,7 @@ from jobs import keys
 from jobs.errors import StoreUnavailable
 from jobs.schema import State
 from jobs.storage import ObjectStore, image_key
-from tests.jobs.desk import aged
+from tests.jobs.conftest import aged
 from tests.soak.evidence import aof, census, journal, recovery
 from tests.soak.evidence.checker import SWEPT_WITHIN_S, Evidence, Violation, check, orphans
 from tests.soak.load import Load

@@ -1,4 +1,4 @@
-"""Worker processes that can be killed, stopped and asked to end."""
+"""Worker processes, and waiting for how they and their edits end."""
 
 from __future__ import annotations
 
@@ -11,20 +11,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rq.job import Job
+from rq.registry import StartedJobRegistry
 
+from jobs.queue import queue_name
+from jobs.schema import JobRecord, State
 from jobs.settings import Settings
-from tests.conftest import running, wait_until
-from tests.jobs.desk import Desk
+from jobs.storage import attempt_prefix, job_prefix, sha256
+from tests.conftest import PATIENCE_S, running, wait_until
+from tests.jobs.conftest import Desk, open_ids
 from worker.models.served_model import ServedModel, load
 
 Process = subprocess.Popen[bytes]
+Spawn = Callable[..., Process]
 CHECKPOINT = Path(__file__).parent.parent / "data" / "tiny-checkpoint"
 
 
 @pytest.fixture
 def desk(settings: Settings) -> Iterator[Desk]:
-    """The job side of a service whose reapers look often; a lease ends when the test says so (`tests.jobs.desk.lapse`),
-    not when a worker is slow."""
+    """The job side of a service whose reapers look often; a lease ends when the test says so
+    (`tests.jobs.conftest.lapse`), not when a worker is slow."""
     times = {
         "lease_s": 600.0,
         "reaper_interval_s": 0.1,
@@ -41,7 +47,7 @@ def desk(settings: Settings) -> Iterator[Desk]:
 
 @pytest.fixture
 def gates(tmp_path: Path) -> Path:
-    """What holds the painter up; see `tests.worker.painter`."""
+    """What holds the painter up; see `tests.worker.models.painter`."""
     folder = tmp_path / "gates"
     folder.mkdir()
     return folder
@@ -55,7 +61,10 @@ def spawn(desk: Desk, gates: Path) -> Iterator[Callable[..., Process]]:
         def start(*models: str, **changes: Any) -> Process:
             settings = desk.settings.model_copy(update=changes)
             process = stack.enter_context(
-                running([sys.executable, "-m", "tests.worker.painter", str(gates), *models], env=environment(settings))
+                running(
+                    [sys.executable, "-m", "tests.worker.models.painter", str(gates), *models],
+                    env=environment(settings),
+                )
             )
             mark = f"-{process.pid}-"
             wait_until(
@@ -85,3 +94,33 @@ def environment(settings: Settings) -> dict[str, str]:
     }
     quiet = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     return {**os.environ, **quiet, **given}
+
+
+def ends(desk: Desk, record: JobRecord, timeout_s: float = PATIENCE_S) -> JobRecord:
+    """The record when it is terminal, its objects checked against it."""
+    wait_until(lambda: desk.get(record).state.is_terminal, timeout_s, f"end of {record.id}")
+    done = desk.get(record)
+    for stored in (*done.results, *done.artifacts):
+        assert sha256(desk.store.get(stored.key)) == stored.sha256
+        assert stored.key.startswith(attempt_prefix(done))
+    assert (done.state is State.SUCCEEDED) == bool(done.results)
+    assert record.id not in open_ids(desk.records)
+    return done
+
+
+def runs(desk: Desk, record: JobRecord) -> None:
+    """Return when the edit reports its last step."""
+    wait_until(lambda: (found := desk.get(record).progress) is not None and found.fraction == 1.0, what="progress")
+
+
+def leaves_rq(desk: Desk, record: JobRecord) -> None:
+    """Return when nothing of the edit is left in RQ."""
+    wait_until(lambda: desk.queue.taken("demo") == set() and not Job.exists(record.id, connection=desk.redis))
+    name = queue_name("demo", record.priority)
+    wait_until(lambda: StartedJobRegistry(name, connection=desk.redis).get_job_ids(cleanup=False) == [])
+
+
+def attempts(desk: Desk, record: JobRecord) -> set[str]:
+    """The attempts that have objects in storage."""
+    prefix = job_prefix(record.tenant, record.id)
+    return {key.removeprefix(prefix).split("/")[0] for key in desk.store.keys(prefix)} - {"input"}

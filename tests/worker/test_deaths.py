@@ -17,9 +17,8 @@ from rq.job import Job
 from cli.processes.embedded_redis import EmbeddedRedis
 from jobs.schema import State
 from tests.conftest import PATIENCE_S, S3_BUCKET, S3_KEY, S3_SECRET, free_port, listens, running, wait_until
-from tests.jobs.desk import Desk, lapse
-from tests.worker.conftest import Process
-from tests.worker.outcomes import attempts, ends, leaves_rq, runs
+from tests.jobs.conftest import Desk, lapse
+from tests.worker.conftest import Process, attempts, ends, leaves_rq, runs
 
 Spawn = Callable[..., Process]
 

@@ -11,9 +11,9 @@ import pytest
 from jobs.connection import connect
 from jobs.settings import Settings
 from tests.conftest import free_port
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 from tests.worker.conftest import environment
-from tests.worker.painter import painting_model
+from tests.worker.models.painter import painting_model
 from worker.health import is_serving, main
 
 

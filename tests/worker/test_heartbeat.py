@@ -18,8 +18,8 @@ from jobs.records.previews import Previews
 from jobs.schema import JobRecord, State
 from magedit.measures.report import EditWarning, Preview, Progress, Stage
 from tests.conftest import wait_until
-from tests.jobs.desk import Desk
-from tests.worker.painter import painting_model
+from tests.jobs.conftest import Desk
+from tests.worker.models.painter import painting_model
 from worker import heartbeat
 from worker.heartbeat import EXIT_RESTART, Heartbeat
 from worker.models.served_model import ServedModel

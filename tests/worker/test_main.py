@@ -16,7 +16,7 @@ from jobs.storage import sha256
 from magedit.config import EditConfig
 from magedit.measures.report import Stage
 from tests.conftest import PATIENCE_S, running, wait_until
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 from tests.jobs.test_models import TOKENIZER, info
 from tests.worker.conftest import CHECKPOINT, environment
 from worker.__main__ import warn_of_another

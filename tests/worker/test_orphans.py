@@ -14,7 +14,7 @@ from jobs.settings import Settings
 from jobs.storage import ObjectStore, job_prefix, result_key
 from magedit.measures.report import EditMeasures
 from tests.conftest import free_port, wait_until
-from tests.jobs.desk import Desk, aged
+from tests.jobs.conftest import Desk, aged
 from worker import orphans
 from worker.orphans import DEPLOYMENT_KEY, Orphans
 

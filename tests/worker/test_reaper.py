@@ -18,7 +18,7 @@ from jobs.schema import JobRecord, State
 from jobs.settings import Settings
 from jobs.storage import job_prefix
 from tests.conftest import PATIENCE_S, running, wait_until
-from tests.jobs.desk import Desk, lapse, open_ids, pass_deadline
+from tests.jobs.conftest import Desk, lapse, open_ids, pass_deadline
 from tests.worker.conftest import environment
 from worker.reaper import LOCK_INTERVALS, LOCK_MIN_S, Chores, Reaper, Sweep
 

@@ -19,9 +19,9 @@ from jobs.queue import queue_name
 from jobs.schema import State
 from jobs.storage import job_prefix
 from tests.conftest import PATIENCE_S, redis_server, wait_until
-from tests.jobs.desk import BOX, SIZE, Desk, lapse
-from tests.worker.outcomes import Spawn, attempts, ends, leaves_rq, runs
-from tests.worker.painter import COLOUR, painting_model
+from tests.jobs.conftest import BOX, SIZE, Desk, lapse
+from tests.worker.conftest import Spawn, attempts, ends, leaves_rq, runs
+from tests.worker.models.painter import COLOUR, painting_model
 from worker.heartbeat import EXIT_RESTART
 from worker.rq_worker import RqWorker, unique_name
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from jobs.schema import State
 from tests.conftest import PATIENCE_S, wait_until
-from tests.jobs.desk import Desk, lapse
-from tests.worker.outcomes import Spawn, ends, runs
+from tests.jobs.conftest import Desk, lapse
+from tests.worker.conftest import Spawn, ends, runs
 from worker.heartbeat import EXIT_RESTART
 
 

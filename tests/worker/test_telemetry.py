@@ -16,7 +16,7 @@ from jobs.observability.tracing import present_traceparent, trace_id_of
 from jobs.schema import JobRecord, MaskRecord, MaskRequest, State, new_id
 from magedit.measures.report import EditMeasures
 from tests.conftest import free_port, wait_until
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 from tests.worker.conftest import Process
 from worker.telemetry import HANDED_BACK, LOST, Observer
 

@@ -16,11 +16,11 @@ from cli.processes.workers import worker_programs
 from jobs.schema import State
 from jobs.settings import Settings
 from tests.conftest import PATIENCE_S, alive, descendants, wait_until
-from tests.jobs.desk import Desk, lapse
+from tests.jobs.conftest import Desk, lapse
 from tests.worker.conftest import CHECKPOINT, Process, environment
 from worker.sd_notify import silence_s
 
-# `keep_working` with painters (tests.worker.painter) for workers and a supervisor of less patience.
+# `keep_working` with painters (tests.worker.models.painter) for workers and a supervisor of less patience.
 SUPERVISOR = """
 import os, sys
 from pathlib import Path
@@ -31,7 +31,7 @@ from jobs.observability.logs import configure_logging
 supervisor.RESTART_DELAY_S = 0.05
 configure_logging()
 gates, silence_s, *names = sys.argv[1:]
-command = (sys.executable, "-m", "tests.worker.painter", gates)
+command = (sys.executable, "-m", "tests.worker.models.painter", gates)
 keep_working(
     Program(name=name, command=command, environment=dict(os.environ), grace_s=600, silence_s=float(silence_s))
     for name in names

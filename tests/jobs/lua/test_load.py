@@ -7,7 +7,7 @@ from redis.exceptions import ResponseError
 
 from jobs import keys, lua
 from jobs.lua import load
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 
 FOLDER = Path(lua.__file__).parent
 SCRIPTS = sorted(str(each.relative_to(FOLDER).with_suffix("")) for each in FOLDER.rglob("*.lua"))

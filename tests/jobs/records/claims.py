@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.schema import JobRecord, Problem, StoredObject
 from magedit.measures.report import EditMeasures, Progress, Ratios, Stage
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 
 PROBLEM = Problem(title="t", status=500, detail="d", code="c")
 

@@ -11,7 +11,7 @@ from jobs.errors import (
 )
 from jobs.records.outcomes import Hold
 from jobs.schema import State
-from tests.jobs.desk import Desk, lapse, open_ids, pass_deadline
+from tests.jobs.conftest import Desk, lapse, open_ids, pass_deadline
 from tests.jobs.records.claims import HALF, MEASURES, RESULT, claimed
 
 

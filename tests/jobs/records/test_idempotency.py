@@ -11,7 +11,7 @@ from jobs.errors import JobExpired, KeyInUse, KeyReused, QueueFull
 from jobs.records.idempotency import IdempotencyKeys, Reservation
 from jobs.records.store import Records
 from jobs.schema import JobRecord, new_id
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 
 LEASE_S = 60.0
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from jobs.records.lifecycle import TRANSITIONS, lua_table
 from jobs.schema import State
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 
 
 def test_every_state_is_in_the_table_and_terminal_ones_stay() -> None:

@@ -11,7 +11,7 @@ from jobs.records.outcomes import Hold
 from jobs.records.previews import PREVIEW_TTL_S, EditPreview, Previews
 from jobs.schema import JobRecord, Problem, State
 from jobs.settings import Settings
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 
 SEEN = EditPreview(image=b"\xff\xd8\x00jpeg", result=1, step=3, steps=50)
 

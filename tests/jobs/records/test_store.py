@@ -22,7 +22,7 @@ from jobs.schema import EditRequest, JobRecord, State, UnreadableRecord
 from jobs.settings import Settings
 from magedit.config import EditConfig, Region
 from tests.conftest import free_port, wait_until
-from tests.jobs.desk import Desk, aged, lapse, open_ids
+from tests.jobs.conftest import Desk, aged, lapse, open_ids
 from tests.jobs.records.claims import HALF, MEASURES, PROBLEM, RESULT, claimed
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from jobs import keys
 from jobs.tenants.api_keys import TOUCH_S, ApiKeys, parse
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from jobs import keys
 from jobs.tenants.limits import Rate, RateLimiter
 from tests.conftest import PATIENCE_S, wait_until
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 
 SLOW = Rate("slow", quota=5, window_s=3600)
 

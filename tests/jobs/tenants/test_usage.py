@@ -14,7 +14,7 @@ from jobs.tenants.limits import Limits
 from jobs.tenants.usage import Counts, UsageCounts, bounds
 from magedit.config import EditConfig
 from magedit.measures.report import EditMeasures
-from tests.jobs.desk import Desk, lapse
+from tests.jobs.conftest import Desk, lapse
 
 COST = EditMeasures(unet_forward=100, unet_truncated_forward=40, unet_backward=5)
 PROBLEM = Problem(title="t", status=500, detail="d", code="c")

@@ -6,7 +6,7 @@ from jobs import keys
 from jobs.schema import JobRecord, Problem, State
 from jobs.webhooks.deliveries import PAUSES_S, ClaimedDelivery, Deliveries, DeliveryState, DeliveryVerdict
 from tests.conftest import wait_until
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 
 URL = "https://example.com/hook"
 

@@ -8,7 +8,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from jobs.errors import WebhookRefused
 from jobs.schema import Problem, State, StoredObject
 from jobs.webhooks.message import check_url, event_of, message_id, new_secret, signed_headers
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 
 
 def test_signatures_are_those_of_the_standard() -> None:

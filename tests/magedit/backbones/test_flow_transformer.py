@@ -17,8 +17,7 @@ from magedit.measures.meter import planned
 from magedit.measures.passes import Passes
 from magedit.measures.report import Progress
 from magedit.pipelines.mag_edit import MAGEditPipeline
-from tests.magedit.backbones.conftest import ROUNDING, clean_of, edit, inputs, latent_of
-from tests.magedit.conftest import Room, relative
+from tests.magedit.conftest import ROUNDING, Room, clean_of, edit, inputs, latent_of, relative
 
 
 @pytest.fixture(scope="module", params=["sd3", "flux"])

@@ -16,7 +16,7 @@ from jobs.settings import Settings
 from magedit.backbones.checkpoints.single_file.loader import CONFIGS
 from magedit.errors import CheckpointError
 from magedit.pipelines.mag_edit import MAGEditPipeline
-from tests.magedit.backbones.original_layout import vae_tensors
+from tests.magedit.backbones.checkpoints.single_file.original_layout import vae_tensors
 from tests.magedit.backbones.sdxl.tiny import sdxl_checkpoint
 from tests.magedit.conftest import CHECKPOINT, objecting_checker
 from tests.magedit.tiny import write_flux, write_sd3

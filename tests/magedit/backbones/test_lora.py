@@ -16,8 +16,8 @@ from magedit.config.loras import Lora
 from magedit.errors import InvalidParameter
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.backbones.sdxl.tiny import sdxl_checkpoint
-from tests.magedit.backbones.tiny_lora import lora_file
 from tests.magedit.conftest import load_pipeline
+from tests.magedit.tiny import lora_file
 
 
 @pytest.fixture(params=["sd", "sdxl"])

@@ -15,7 +15,7 @@ import pytest
 
 from magedit.client import AsyncClient, DamagedFile, Edit, EditNotSucceeded, Preview, ServiceError
 from tests.conftest import free_port
-from tests.jobs.desk import open_ids
+from tests.jobs.conftest import open_ids
 from tests.service.conftest import WorkerSide, mask, picture
 
 PROMPTS: dict[str, Any] = {

@@ -12,7 +12,7 @@ from jobs.queue import JobQueue
 from jobs.records.store import Records
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
-from tests.jobs.desk import open_ids
+from tests.jobs.conftest import open_ids
 
 
 def assert_nothing_kept(settings: Settings) -> None:

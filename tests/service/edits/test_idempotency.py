@@ -26,7 +26,7 @@ from jobs.tenants.api_keys import ApiKeys
 from service.edits.idempotency import KEY_MAX, parse_key
 from service.errors import InvalidIdempotencyKey
 from tests.conftest import PATIENCE_S, free_port, listens, wait_until
-from tests.jobs.desk import open_ids
+from tests.jobs.conftest import open_ids
 from tests.service.conftest import Announce, Form, WorkerSide, assert_problem, mask, serving
 from worker.reaper import Reaper
 
@@ -227,7 +227,7 @@ def doomed(short: Settings) -> Iterator[dict[str, int]]:
         "MAGEDIT_IDEMPOTENCY_LEASE_S": str(short.idempotency_lease_s),
     }
     arguments = [word for name, death in DEATHS.items() for word in (str(ports[name]), *death)]
-    command = [sys.executable, "-m", "tests.service.dying", *arguments]
+    command = [sys.executable, "-m", "tests.service.edits.dying", *arguments]
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True) as process:
         try:
             wait_until(lambda: process.poll() is not None or all(listens(port) for port in ports.values()))

@@ -16,7 +16,7 @@ from service.app import create_app
 from service.edits.prefer_wait import preferred_wait
 from service.edits.watcher import Watch
 from tests.conftest import PATIENCE_S, wait_until
-from tests.jobs.desk import open_ids
+from tests.jobs.conftest import open_ids
 from tests.service.conftest import Announce, Form, WorkerSide, serving
 
 

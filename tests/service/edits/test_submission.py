@@ -17,7 +17,7 @@ from jobs.queue import JobQueue
 from jobs.records.store import Records
 from jobs.settings import Settings
 from jobs.storage import ObjectStore, job_prefix
-from tests.jobs.desk import open_ids
+from tests.jobs.conftest import open_ids
 from tests.service.conftest import SIZE, Announce, Form, assert_problem, encode, mask, model_info, picture
 from tests.service.edits.kept import assert_nothing_kept
 

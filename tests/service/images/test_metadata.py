@@ -14,7 +14,7 @@ from PIL import Image
 from service.images.metadata import PNG, PROFILE_MAX, orientation_of, plain
 from service.images.uploads import UploadLimits, read_image
 from tests.service.conftest import encode
-from tests.service.profiles import DISPLAY_P3, rgb_profile, srgb_curve
+from tests.service.images.profiles import DISPLAY_P3, rgb_profile, srgb_curve
 
 DATA = Path(__file__).parents[2] / "data" / "uploads"
 LIMITS = UploadLimits(max_bytes=20_000_000, max_pixels=100_000, max_side=1000)

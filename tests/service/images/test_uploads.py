@@ -30,7 +30,7 @@ from service.images import uploads
 from service.images.png import write_png
 from service.images.uploads import MAX_SCANS, UploadLimits, read_image, read_mask_image
 from tests.service.conftest import encode, picture
-from tests.service.profiles import (
+from tests.service.images.profiles import (
     ADOBE_GAMMA,
     ADOBE_RGB,
     DISPLAY_P3,

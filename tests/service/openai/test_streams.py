@@ -21,7 +21,7 @@ from service.edits.watcher import Snapshot, Watch
 from service.openai.answers import events
 from service.openai.form import ImagesForm
 from tests.conftest import PATIENCE_S
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 from tests.service.conftest import WorkerSide, picture
 from tests.service.openai.calls import send, streaming
 

@@ -13,9 +13,9 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect,
 
 from cli.processes.stack import Stack
 from jobs.settings import Settings
-from tests import browser as chromium
 from tests.conftest import PATIENCE_S
 from tests.service.conftest import Announce
+from tests.service.page import browser as chromium
 
 TIMEOUT_MS = 1000 * PATIENCE_S
 """Longest wait for anything on the page: edits are real, and the machine may be busy."""

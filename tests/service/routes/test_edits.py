@@ -10,7 +10,7 @@ import pytest
 
 from jobs import keys
 from jobs.models import ModelInfo
-from tests.jobs.desk import open_ids
+from tests.jobs.conftest import open_ids
 from tests.service.conftest import Announce, Form, WorkerSide, assert_problem
 
 UNKNOWN = "0" * 32

@@ -11,7 +11,7 @@ from jobs.schema import State
 from jobs.settings import Settings
 from magedit.measures.report import EditMeasures
 from tests.conftest import redis_server
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 from tests.soak.evidence.aof import Life, commands, files, lives, read
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from jobs.schema import EditRequest, JobRecord, Problem, State, StoredObject
 from magedit.config import EditConfig, Region
-from tests.jobs.desk import aged
+from tests.jobs.conftest import aged
 from tests.soak.evidence.aof import Life
 from tests.soak.evidence.census import Census
 from tests.soak.evidence.checker import MARKER_SCALE, RULES, SWEPT_WITHIN_S, Evidence, check, marker_of, orphans

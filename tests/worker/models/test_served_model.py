@@ -22,11 +22,10 @@ from magedit.images.masks import outside_difference
 from magedit.inversion.registry import INVERSIONS
 from magedit.methods.registry import METHODS
 from magedit.prompts.alignment import from_tokenizers
-from tests.jobs.desk import Desk, png
+from tests.jobs.conftest import Desk, png
 from tests.magedit.backbones.sdxl.tiny import sdxl_checkpoint
-from tests.magedit.backbones.tiny_lora import lora_file
 from tests.magedit.pipelines.test_instruct import instruct_checkpoint
-from tests.magedit.tiny import write_flux, write_sd3
+from tests.magedit.tiny import lora_file, write_flux, write_sd3
 from tests.worker.conftest import CHECKPOINT
 from worker.models.served_model import ServedModel, domain, load, vocabulary
 from worker.progress import Reporter

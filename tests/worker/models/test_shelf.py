@@ -12,7 +12,7 @@ from magedit.segmenters.finder import Finders
 from recipes.presets.segmenter import SEGMENTER_TOY
 from recipes.segmenter import build_segmenter, export_segmenter
 from tests.conftest import CHECKPOINT
-from tests.worker.painter import painting_model
+from tests.worker.models.painter import painting_model
 from worker.models.served_model import ServedModel
 from worker.models.shelf import Shelf
 

@@ -10,7 +10,7 @@ import pytest
 from jobs.schema import JobRecord
 from magedit.config import EditConfig, MethodName
 from magedit.measures.report import Progress
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 from worker.models.served_model import ServedModel
 from worker.progress import Reporter
 from worker.tasks import edit

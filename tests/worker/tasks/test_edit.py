@@ -21,7 +21,7 @@ from magedit.masks.rle import decode
 from magedit.masks.shapes import MaskShape
 from magedit.measures.assessment import Thresholds
 from magedit.measures.report import EditWarning, Progress
-from tests.jobs.desk import SIZE, Desk
+from tests.jobs.conftest import SIZE, Desk
 from worker.models.served_model import Edited, Editor, ServedModel
 from worker.problems import problem_of
 from worker.progress import AttemptEnded, Reporter, Stop

@@ -11,7 +11,7 @@ from PIL import Image
 from jobs.schema import JobRecord
 from jobs.storage import INVERSIONS, ObjectStore
 from magedit.config import EditConfig
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 from worker.models.served_model import ServedModel
 from worker.progress import AttemptEnded, Reporter, Stop
 from worker.tasks import edit

@@ -23,7 +23,7 @@ from magedit.segmenters.sam import SamSegmenter
 from recipes.presets.segmenter import SEGMENTER_TOY
 from recipes.segmenter import build_segmenter, export_segmenter
 from tests.conftest import PATIENCE_S, running, wait_until
-from tests.jobs.desk import Desk, png
+from tests.jobs.conftest import Desk, png
 from tests.worker.conftest import CHECKPOINT, environment
 from worker.models.served_model import load
 from worker.progress import AttemptEnded, Reporter, Stop

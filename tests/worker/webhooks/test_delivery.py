@@ -14,9 +14,9 @@ from jobs.schema import JobRecord
 from jobs.webhooks.deliveries import ClaimedDelivery, Deliveries, Delivery, DeliveryState
 from jobs.webhooks.secrets import WebhookSecrets
 from tests.conftest import PATIENCE_S, running, wait_until
-from tests.jobs.desk import Desk
+from tests.jobs.conftest import Desk
 from tests.worker.conftest import environment
-from tests.worker.receiver import Receiver
+from tests.worker.webhooks.receiver import Receiver
 from worker.webhooks import delivery
 from worker.webhooks.delivery import Deliverer
 

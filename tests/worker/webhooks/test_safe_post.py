@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.conftest import PATIENCE_S, free_port
-from tests.worker.receiver import dripping
+from tests.worker.webhooks.receiver import dripping
 from worker.webhooks.safe_post import CannotSend, Resolve, post, resolve
 
 CONTEXT = httpx.create_ssl_context()

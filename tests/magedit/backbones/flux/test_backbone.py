@@ -11,8 +11,7 @@ from diffusers import FluxPipeline
 
 from magedit.errors import CheckpointError
 from magedit.pipelines.mag_edit import MAGEditPipeline
-from tests.magedit.backbones.conftest import edit
-from tests.magedit.conftest import Room
+from tests.magedit.conftest import Room, edit
 from tests.magedit.tiny import T5_TOKENS, write_flux
 
 

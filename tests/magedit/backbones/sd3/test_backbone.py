@@ -12,8 +12,7 @@ from diffusers import StableDiffusion3Pipeline
 from magedit.errors import CheckpointError
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.prompts.alignment import token_indices
-from tests.magedit.backbones.conftest import edit, latent_of
-from tests.magedit.conftest import Room
+from tests.magedit.conftest import Room, edit, latent_of
 from tests.magedit.tiny import T5_TOKENS, write_sd3
 
 

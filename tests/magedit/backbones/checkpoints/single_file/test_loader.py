@@ -16,7 +16,7 @@ from magedit.backbones.checkpoints.inspect import inspect
 from magedit.backbones.checkpoints.single_file.loader import CONFIGS, write_configs
 from magedit.errors import CheckpointError
 from magedit.pipelines.mag_edit import MAGEditPipeline
-from tests.magedit.backbones.original_layout import pack
+from tests.magedit.backbones.checkpoints.single_file.original_layout import pack
 
 
 @pytest.fixture(scope="module")

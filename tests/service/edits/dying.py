@@ -1,4 +1,4 @@
-"""Front ends that SIGKILL themselves: `python -m tests.service.dying PORT CLASS.METHOD before|after ...`.
+"""Front ends that SIGKILL themselves: `python -m tests.service.edits.dying PORT CLASS.METHOD before|after ...`.
 
 One for every three arguments, each a fork of one process that has loaded everything: starting is most of their cost.
 """

@@ -24,7 +24,7 @@ from jobs.errors import AlreadyFinished, QueueFull
 from jobs.records.outcomes import Hold
 from jobs.schema import PRIORITIES, EditPriority, JobRecord, Priority, Problem, State, UnreadableRecord
 from magedit.measures.report import EditMeasures, Progress, Stage
-from tests.jobs.desk import Desk, open_ids, pass_deadline
+from tests.jobs.conftest import Desk, open_ids, pass_deadline
 from worker.reaper import Reaper
 
 MODEL, TENANT = "demo", "local"

@@ -1,6 +1,6 @@
 """The browser of the page's tests: Chromium, found or installed.
 
-    python -m tests.browser     # what `make test` runs first
+    python -m tests.service.page.browser     # what `make test` runs first
 
 It is never downloaded by Playwright: a browser of the distribution gets its security updates and its libraries.
 """

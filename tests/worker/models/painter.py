@@ -1,6 +1,6 @@
 """A worker process whose "model" paints masks: it starts in a blink and does what the target prompt says.
 
-    python -m tests.worker.painter GATES
+    python -m tests.worker.models.painter GATES
 
 `paint` paints and is done; `hold` goes on reporting steps while the folder GATES has a file `hold`; `hang` stops
 reporting while it has a file `hang`; `die` kills its process; `fail` and `break` raise, and with a file `broken` the

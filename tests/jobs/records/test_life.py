@@ -1,4 +1,4 @@
-"""Many lives of edits, played by Hypothesis; `tests.jobs.life` says what may happen and what must hold."""
+"""Many lives of edits, played by Hypothesis; `tests.jobs.records.life` says what may happen and what must hold."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from structlog.testing import capture_logs
 
 from jobs.settings import Settings
-from tests.jobs.desk import Desk
-from tests.jobs.life import ATTEMPTS, LIMIT, JobLife
+from tests.jobs.conftest import Desk
+from tests.jobs.records.life import ATTEMPTS, LIMIT, JobLife
 
 
 @pytest.fixture
