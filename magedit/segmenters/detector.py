@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import torch
 from PIL import Image
-from transformers import AutoConfig, AutoModelForZeroShotObjectDetection, AutoProcessor
+from transformers import AutoModelForZeroShotObjectDetection
 
-from magedit.errors import CheckpointError, NothingFound
+from magedit.errors import NothingFound
 from magedit.images.transparency import flatten
 from magedit.masks.phrases import Box
+from magedit.segmenters.loading import MaskModel
 
 THRESHOLDS: Final = {"grounding-dino": 0.25, "owlvit": 0.1, "owlv2": 0.1}
 """Score threshold of a box by layout, from the published programs."""
@@ -28,34 +28,12 @@ class Detected:
     score: float
 
 
-class Detector:
+class Detector(MaskModel):
     """A loaded detector."""
 
-    def __init__(self, model: Any, processor: Any, layout: str) -> None:
-        self._model, self._processor, self._layout = model, processor, layout
-
-    @property
-    def size_bytes(self) -> int:
-        """Memory of the weights in bytes."""
-        return sum(tensor.nbytes for tensor in self._model.state_dict().values())
-
-    @classmethod
-    def load(cls, checkpoint: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Self:
-        """Load a folder or hub id in transformers' layout.
-
-        Raises:
-            CheckpointError: it cannot be loaded or has an unsupported layout, which is named.
-        """
-        try:
-            layout = AutoConfig.from_pretrained(checkpoint).model_type
-            if layout not in THRESHOLDS:
-                known = ", ".join(THRESHOLDS)
-                raise CheckpointError(f"detector {str(checkpoint)!r} has the layout {layout!r}: use one of {known}")
-            model = AutoModelForZeroShotObjectDetection.from_pretrained(checkpoint, dtype=dtype).to(device).eval()
-            processor = AutoProcessor.from_pretrained(checkpoint)
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-            raise CheckpointError(f"detector {str(checkpoint)!r} cannot be loaded: {error}") from error
-        return cls(model.requires_grad_(False), processor, layout)
+    role = "detector"
+    layouts = THRESHOLDS
+    architecture = AutoModelForZeroShotObjectDetection
 
     @torch.no_grad()
     def detect(self, image: Image.Image, words: str, threshold: float | None = None) -> list[Detected]:
@@ -64,9 +42,10 @@ class Detector:
         Raises:
             NothingFound: no box reaches the threshold; names the best score.
         """
-        threshold = THRESHOLDS[self._layout] if threshold is None else threshold
+        layout = self._model.config.model_type
+        threshold = THRESHOLDS[layout] if threshold is None else threshold
         picture = flatten(image)
-        dino = self._layout == "grounding-dino"
+        dino = layout == "grounding-dino"
         text: Any = f"{words.lower().rstrip('.')}." if dino else [[words.lower()]]
         inputs = self._processor(images=picture, text=text, return_tensors="pt")
         weights = next(self._model.parameters())

@@ -11,12 +11,12 @@ from typing import Any, Final, Self
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers import AutoConfig, AutoProcessor, SamModel
+from transformers import SamModel
 
 from magedit.demo import suited_segmenter
-from magedit.errors import CheckpointError
 from magedit.images.transparency import flatten
 from magedit.masks.shapes import MaskBox, MaskPoints
+from magedit.segmenters.loading import MaskModel
 
 KEPT: Final = 16
 """Number of pictures in the LRU cache of embeddings."""
@@ -43,35 +43,17 @@ class _Embedded:
     """Height and width after the model's preprocessing."""
 
 
-class SamSegmenter:
+class SamSegmenter(MaskModel):
     """A model in SAM layout with cached embeddings of recent pictures, so that a further click only runs the
     decoder."""
 
+    role = "segmenter"
+    layouts = ("sam",)
+    architecture = SamModel
+
     def __init__(self, model: SamModel, processor: Any) -> None:
-        self._model, self._processor = model, processor
+        super().__init__(model, processor)
         self._embedded: OrderedDict[str, _Embedded] = OrderedDict()
-
-    @property
-    def size_bytes(self) -> int:
-        """Memory of the weights in bytes."""
-        return sum(tensor.nbytes for tensor in self._model.state_dict().values())
-
-    @classmethod
-    def load(cls, checkpoint: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Self:
-        """Load a folder or hub id in transformers' layout.
-
-        Raises:
-            CheckpointError: it cannot be loaded or has an unsupported layout, which is named.
-        """
-        try:
-            layout = AutoConfig.from_pretrained(checkpoint).model_type
-            if layout != "sam":
-                raise CheckpointError(f"segmenter {str(checkpoint)!r} has the layout {layout!r}: use one of 'sam'")
-            model = SamModel.from_pretrained(checkpoint, dtype=dtype).to(device).eval()
-            processor = AutoProcessor.from_pretrained(checkpoint)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise CheckpointError(f"segmenter {str(checkpoint)!r} cannot be loaded: {error}") from error
-        return cls(model.requires_grad_(False), processor)
 
     @classmethod
     def beside(cls, checkpoint: str | Path | None, named: str | None = None, *, device: str = "cpu") -> Self | None:

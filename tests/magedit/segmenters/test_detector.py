@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from magedit.errors import CheckpointError, NothingFound, SeveralFound
+from magedit.errors import NothingFound, SeveralFound
 from magedit.masks.shapes import MaskPrompt
 from magedit.segmenters import detector as module
 from magedit.segmenters.detector import ALIKE, Detector, _overlap
@@ -61,10 +61,3 @@ def test_a_detected_thing_is_segmented_in_its_box(
     if len(things) > 1:
         with pytest.raises(SeveralFound):
             alone.find(picture(), MaskPrompt(words="sofa"))
-
-
-def test_a_model_that_is_not_a_detector_is_rejected(tmp_path: Path, sam: Path) -> None:
-    with pytest.raises(CheckpointError, match="cannot be loaded"):
-        Detector.load(tmp_path)
-    with pytest.raises(CheckpointError, match="has the layout 'sam'"):
-        Detector.load(sam)
