@@ -27,6 +27,7 @@ class DiffusersBackbone:
     vae: Any
     scheduler: Any
     tokenizer: Any
+    text_encoder: Any
     config: Any
     maybe_free_model_hooks: Any
     _execution_device: torch.device
@@ -66,6 +67,12 @@ class DiffusersBackbone:
     def step_sizes(self) -> StepSizes:
         token = self.config.guidance_step_size
         return StepSizes(token=token, spatial=self.config.spatial_step_size or token)
+
+    @property
+    def max_tokens(self) -> int:
+        # CLIP's: of the first text encoder.
+        positions = int(self.text_encoder.config.max_position_embeddings)
+        return min(int(self.tokenizer.model_max_length), positions)
 
     def tokenizer_json(self) -> str:
         return str(self.tokenizer.backend_tokenizer.to_str())

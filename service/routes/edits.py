@@ -10,10 +10,8 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from jobs import errors as job
 from jobs.schema import State
 from magedit import errors as edit
-from service import errors as refused
 from service.deps import WRITER, Backend, EditId, OwnEditToChange, Reader, UploadLimiterDep, WatchDep, Writer
 from service.edits.form import EditFormDep, require_known_fields
-from service.edits.idempotency import HEADER as IDEMPOTENCY_KEY
 from service.edits.idempotency import KeyedDep
 from service.edits.multipart import FormRoute
 from service.edits.representation import view_of, views_of
@@ -23,14 +21,10 @@ from service.etag import json_answer
 from service.middleware.request_id import OriginDep
 from service.openapi.responses import (
     ETAGGED,
-    INVALID,
-    MALFORMED,
     QUEUED,
-    RATE_LIMITED,
     REDIS_AWAY,
     RETRY_AFTER,
     SUCCEEDED,
-    TOO_SLOW,
     example,
     problems,
 )
@@ -44,6 +38,7 @@ from service.routes.jobs import (
     canceled,
     deleted,
     retry_headers,
+    submission_problems,
 )
 
 NOT_FOUND = job.JobNotFound("there is no edit '0190...'")
@@ -70,10 +65,9 @@ router = APIRouter(prefix=EDITS, tags=["edits"], route_class=FormRoute)
             "content": example(QUEUED),
             "headers": ACCEPTED | {"Retry-After": RETRY_AFTER},
         },
-        **problems(
-            MALFORMED,
-            TOO_SLOW,
-            INVALID,
+        **submission_problems(
+            "edit",
+            "promt",
             edit.MaskMismatch("mask is 400x300, image is 640x480: they must have the same size"),
             edit.EmptyMask(
                 "the mask selects no pixel: its luminance is 0 to 76 (of 255), and 128 or more counts as selected. "
@@ -89,35 +83,6 @@ router = APIRouter(prefix=EDITS, tags=["edits"], route_class=FormRoute)
             edit.UnknownMethod("model 'demo' has no method 'p2p'; it has mag-edit"),
             edit.NotTogether("injection 'pnp' without guidance is method 'pnp': use that", field="injection"),
             edit.NothingToGuide("the target prompt adds no word to the source prompt and no edit words are given"),
-            job.WebhookRefused("'http://example.com/hook' is not an https:// address"),
-            job.UnknownModel("there is no model 'sd9'; known are: demo"),
-            refused.UnreadableImage("`image` is damaged or truncated: it cannot be decoded.", field="image"),
-            refused.ImageTooCostly("`image` has more than 50 JPEG scans. Save it again.", field="image"),
-            refused.UnknownField("there is no field 'promt'; there are: ...", field="promt"),
-            refused.UploadTooLarge("`image` has 30000000 bytes; at most 20971520 are accepted.", field="image"),
-            refused.ImageTooLarge("`image` is 13000x13000; at most 25000000 pixels are accepted.", field="image"),
-            refused.UnsupportedImageType("`image` is not a PNG, JPEG or WebP picture.", field="image"),
-            refused.UnsupportedBody("the body is application/json; send it as multipart/form-data"),
-            refused.MalformedForm(
-                "the form ends without its closing boundary '--X--': it was truncated in transit ..."
-            ),
-            refused.InvalidIdempotencyKey("there are 2 Idempotency-Key headers; send one", field=IDEMPOTENCY_KEY),
-            job.KeyInUse(),
-            job.KeyReused(),
-            NOT_FOUND,
-            refused.NoSuchFile("source_edit 0190... has 1 result(s), counted from 0", field="source_result"),
-            job.JobNotReady("source_edit 0190... is running: wait until it has succeeded"),
-            job.JobNotSucceeded("source_edit 0190... is canceled: it has no result to edit"),
-            job.ObjectNotFound("storage has no such object"),
-            job.JobExpired("the edit of this Idempotency-Key, 0190..., has expired or was deleted"),
-            RATE_LIMITED,
-            job.TooManyUnfinished("a tenant may have 200 unfinished edits; try again later"),
-            job.QuotaExhausted("a tenant may use 100000 UNet passes a month, and they are used"),
-            job.QueueFull("1000 edits are unfinished, which is this service's limit; try again later"),
-            job.NoWorkerForModel("no worker serves the model 'demo' at present; try again later"),
-            refused.Busy("4 uploads are being processed, which is the limit, and none finished within 30 s"),
-            REDIS_AWAY,
-            STORE_AWAY,
         ),
     },
 )

@@ -11,7 +11,10 @@ from starlette.concurrency import run_in_threadpool
 from jobs import errors as job
 from jobs.schema import AnyRecord, State
 from jobs.storage import job_prefix
+from magedit import errors as edit
+from service import errors as refused
 from service.backend import Backend
+from service.edits.idempotency import HEADER as IDEMPOTENCY_KEY
 from service.edits.idempotency import REPLAYED
 from service.edits.prefer_wait import await_end, preferred_wait
 from service.edits.representation import any_view_of, unplaced_view
@@ -19,7 +22,16 @@ from service.edits.submission import Submitted
 from service.edits.views import Edit
 from service.edits.watcher import Watch
 from service.masks.views import Mask
-from service.openapi.responses import RETRY_AFTER
+from service.openapi.responses import (
+    ETAGGED,
+    INVALID,
+    MALFORMED,
+    RATE_LIMITED,
+    REDIS_AWAY,
+    RETRY_AFTER,
+    TOO_SLOW,
+    problems,
+)
 
 POLL_RUNNING_S: Final = 1
 POLL_QUEUED_S: Final = 2
@@ -33,14 +45,11 @@ Cursor = Annotated[
     Query(pattern=r"^[0-9a-f]{32}$", description="`next_cursor` of the previous page; empty: the first page."),
 ]
 
-LOOKED: Final[dict[int | str, dict[str, Any]]] = {
+LOOKED: Final[dict[int | str, dict[str, Any]]] = ETAGGED | {
     200: {
-        "headers": {
-            "ETag": {"description": "Changes with the response.", "schema": {"type": "string"}},
-            "Retry-After": RETRY_AFTER | {"description": "Seconds to wait before the next poll; absent once finished."},
-        },
+        "headers": ETAGGED[200]["headers"]
+        | {"Retry-After": RETRY_AFTER | {"description": "Seconds to wait before the next poll; absent once finished."}},
     },
-    304: {"description": "Unchanged since the `If-None-Match` tag."},
 }
 """The responses of getting one."""
 
@@ -55,6 +64,44 @@ def accepted_headers(what: str) -> dict[str, Any]:
         },
         "Preference-Applied": {"description": "The granted wait.", "schema": {"type": "string"}},
     }
+
+
+def submission_problems(what: str, typo: str, *own: edit.MAGEditError) -> dict[int | str, dict[str, Any]]:
+    """The ``responses`` of a route that submits an edit or a mask (``what``): its ``own`` problems and those of every
+    form, with ``typo`` for the example of an unknown field."""
+    return problems(
+        MALFORMED,
+        TOO_SLOW,
+        INVALID,
+        *own,
+        job.WebhookRefused("'http://example.com/hook' is not an https:// address"),
+        job.UnknownModel("there is no model 'sd9'; known are: demo"),
+        refused.UnreadableImage("`image` is damaged or truncated: it cannot be decoded.", field="image"),
+        refused.ImageTooCostly("`image` has more than 50 JPEG scans. Save it again.", field="image"),
+        refused.UnknownField(f"there is no field {typo!r}; there are: ...", field=typo),
+        refused.UploadTooLarge("`image` has 30000000 bytes; at most 20971520 are accepted.", field="image"),
+        refused.ImageTooLarge("`image` is 13000x13000; at most 25000000 pixels are accepted.", field="image"),
+        refused.UnsupportedImageType("`image` is not a PNG, JPEG or WebP picture.", field="image"),
+        refused.UnsupportedBody("the body is application/json; send it as multipart/form-data"),
+        refused.MalformedForm("the form ends without its closing boundary '--X--': it was truncated in transit ..."),
+        refused.InvalidIdempotencyKey("there are 2 Idempotency-Key headers; send one", field=IDEMPOTENCY_KEY),
+        job.KeyInUse(),
+        job.KeyReused(),
+        job.JobNotFound("there is no edit '0190...'"),
+        refused.NoSuchFile("source_edit 0190... has 1 result(s), counted from 0", field="source_result"),
+        job.JobNotReady("source_edit 0190... is running: wait until it has succeeded"),
+        job.JobNotSucceeded("source_edit 0190... is canceled: it has no result to edit"),
+        job.ObjectNotFound("storage has no such object"),
+        job.JobExpired(f"the {what} of this Idempotency-Key, 0190..., has expired or was deleted"),
+        RATE_LIMITED,
+        job.TooManyUnfinished("a tenant may have 200 unfinished edits; try again later"),
+        job.QuotaExhausted("a tenant may use 100000 UNet passes a month, and they are used"),
+        job.QueueFull("1000 edits are unfinished, which is this service's limit; try again later"),
+        job.NoWorkerForModel("no worker serves the model 'demo' at present; try again later"),
+        refused.Busy("4 uploads are being processed, which is the limit, and none finished within 30 s"),
+        REDIS_AWAY,
+        STORE_AWAY,
+    )
 
 
 async def accepted(request: Request, submitted: Submitted, backend: Backend, watch: Watch) -> Response:

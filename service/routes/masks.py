@@ -10,7 +10,6 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from jobs import errors as job
 from jobs.schema import State
 from magedit import errors as edit
-from service import errors as refused
 from service.deps import (
     WRITER,
     AnyOwnMask,
@@ -23,7 +22,6 @@ from service.deps import (
     Writer,
 )
 from service.edits.form import known_fields
-from service.edits.idempotency import HEADER as IDEMPOTENCY_KEY
 from service.edits.idempotency import KeyedDep
 from service.edits.multipart import FormRoute
 from service.edits.representation import mask_view_of, mask_views_of
@@ -35,12 +33,8 @@ from service.masks.views import MASKS, Mask, MaskPage
 from service.middleware.request_id import OriginDep
 from service.openapi.responses import (
     ETAGGED,
-    INVALID,
-    MALFORMED,
-    RATE_LIMITED,
     REDIS_AWAY,
     RETRY_AFTER,
-    TOO_SLOW,
     problems,
 )
 from service.routes.events import STREAM, stream
@@ -54,8 +48,9 @@ from service.routes.jobs import (
     canceled,
     deleted,
     retry_headers,
+    submission_problems,
 )
-from service.routes.results import Redirect, require_not_failed, stored_file
+from service.routes.results import PICTURE, Redirect, missing, require_not_failed, stored_file
 
 NOT_FOUND = job.JobNotFound("there is no mask '0190...'")
 _ACCEPTED = accepted_headers("mask")
@@ -79,10 +74,9 @@ router = APIRouter(prefix=MASKS, tags=["masks"], route_class=FormRoute)
             "description": "Accepted: the mask is durable and queued ahead of all edits.",
             "headers": _ACCEPTED | {"Retry-After": RETRY_AFTER},
         },
-        **problems(
-            MALFORMED,
-            TOO_SLOW,
-            INVALID,
+        **submission_problems(
+            "mask",
+            "point",
             edit.PointOutside(
                 "(700, 20) is outside the picture, whose pixels are (0, 0) to (639, 479)", field="points.0"
             ),
@@ -90,35 +84,6 @@ router = APIRouter(prefix=MASKS, tags=["masks"], route_class=FormRoute)
             edit.NoFinder(
                 "model 'sd14' cannot locate things by `points`: use `words`, or start its workers with a segmenter"
             ),
-            job.WebhookRefused("'http://example.com/hook' is not an https:// address"),
-            job.UnknownModel("there is no model 'sd9'; known are: demo"),
-            refused.UnreadableImage("`image` is damaged or truncated: it cannot be decoded.", field="image"),
-            refused.ImageTooCostly("`image` has more than 50 JPEG scans. Save it again.", field="image"),
-            refused.UnknownField("there is no field 'point'; there are: ...", field="point"),
-            refused.UploadTooLarge("`image` has 30000000 bytes; at most 20971520 are accepted.", field="image"),
-            refused.ImageTooLarge("`image` is 13000x13000; at most 25000000 pixels are accepted.", field="image"),
-            refused.UnsupportedImageType("`image` is not a PNG, JPEG or WebP picture.", field="image"),
-            refused.UnsupportedBody("the body is application/json; send it as multipart/form-data"),
-            refused.MalformedForm(
-                "the form ends without its closing boundary '--X--': it was truncated in transit ..."
-            ),
-            refused.InvalidIdempotencyKey("there are 2 Idempotency-Key headers; send one", field=IDEMPOTENCY_KEY),
-            job.KeyInUse(),
-            job.KeyReused(),
-            job.JobNotFound("there is no edit '0190...'"),
-            refused.NoSuchFile("source_edit 0190... has 1 result(s), counted from 0", field="source_result"),
-            job.JobNotReady("source_edit 0190... is running: wait until it has succeeded"),
-            job.JobNotSucceeded("source_edit 0190... is canceled: it has no result to edit"),
-            job.ObjectNotFound("storage has no such object"),
-            job.JobExpired("the mask of this Idempotency-Key, 0190..., has expired or was deleted"),
-            RATE_LIMITED,
-            job.TooManyUnfinished("a tenant may have 200 unfinished edits; try again later"),
-            job.QuotaExhausted("a tenant may use 100000 UNet passes a month, and they are used"),
-            job.QueueFull("1000 edits are unfinished, which is this service's limit; try again later"),
-            job.NoWorkerForModel("no worker serves the model 'demo' at present; try again later"),
-            refused.Busy("4 uploads are being processed, which is the limit, and none finished within 30 s"),
-            REDIS_AWAY,
-            STORE_AWAY,
         ),
     },
 )
@@ -175,26 +140,13 @@ def get_mask(request: Request, record: AnyOwnMask, backend: Backend) -> Response
     summary="Fetch a candidate's picture",
     response_class=Response,
     responses={
+        **PICTURE,
         200: {
             "description": "The mask: PNG of the picture's size, white where it is.",
             "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
-            "headers": {"ETag": {"description": "SHA-256 of the bytes.", "schema": {"type": "string"}}},
+            "headers": {"ETag": PICTURE[200]["headers"]["ETag"]},
         },
-        303: {
-            "description": "Temporary presigned address in the object storage; needs no key.",
-            "headers": {"Location": {"description": "The address.", "schema": {"type": "string", "format": "uri"}}},
-        },
-        304: {"description": "The picture of the `If-None-Match` tag."},
-        **problems(
-            NOT_FOUND,
-            refused.NoSuchFile("mask 0190... has 3 candidate(s), counted from 0"),
-            job.JobNotReady("mask 0190... is running: its result is not ready"),
-            job.JobNotSucceeded("mask 0190... was canceled: it has no result"),
-            job.JobExpired("the result of mask 0190... was kept until 2026-01-01T00:00:00Z"),
-            job.ObjectNotFound("storage has no such object"),
-            REDIS_AWAY,
-            STORE_AWAY,
-        ),
+        **missing("mask", "mask 0190... has 3 candidate(s), counted from 0"),
     },
 )
 def get_candidate(

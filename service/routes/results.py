@@ -19,7 +19,6 @@ from service.edits.views import EDITS, Files, artifact_files
 from service.errors import EditFailed, NoSuchFile
 from service.etag import json_answer, not_modified, tagged
 from service.openapi.responses import ETAGGED, REDIS_AWAY, problems
-from service.routes.edits import NOT_FOUND
 from service.routes.jobs import STORE_AWAY
 
 Redirect = Annotated[
@@ -37,7 +36,7 @@ NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 router = APIRouter(prefix=EDITS + "/{edit_id}", tags=["results"])
 
-_PICTURE: dict[int | str, dict[str, Any]] = {
+PICTURE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The picture.",
         "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in CONTENT_TYPES.values()},
@@ -53,26 +52,34 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
     },
     304: {"description": "The picture of the `If-None-Match` tag."},
 }
-_ARTIFACT = _PICTURE | {
+_ARTIFACT = PICTURE | {
     200: {
         "description": "The artifact: a picture, or the trace as JSON.",
-        "content": _PICTURE[200]["content"] | {"application/json": {"schema": {}}},
-        "headers": {"ETag": _PICTURE[200]["headers"]["ETag"]},
+        "content": PICTURE[200]["content"] | {"application/json": {"schema": {}}},
+        "headers": {"ETag": PICTURE[200]["headers"]["ETag"]},
     }
 }
-_MISSING = problems(
-    NOT_FOUND,
-    NoSuchFile("edit 0190... has 1 result(s): 0"),
-    JobNotReady("edit 0190... is running: its result is not ready"),
-    JobNotSucceeded("edit 0190... was canceled: it has no result"),
-    JobExpired("the result of edit 0190... was kept until 2026-01-01T00:00:00Z"),
-    job.ObjectNotFound("storage has no such object"),
-    REDIS_AWAY,
-    STORE_AWAY,
-)
 
 
-@router.get("/result", summary="Fetch the result", response_class=Response, responses={**_PICTURE, **_MISSING})
+def missing(what: str, outside: str) -> dict[int | str, dict[str, Any]]:
+    """The problems of fetching a picture of an edit or a mask (``what``); ``outside`` is the example of a number that
+    it does not have."""
+    return problems(
+        job.JobNotFound(f"there is no {what} '0190...'"),
+        NoSuchFile(outside),
+        JobNotReady(f"{what} 0190... is running: its result is not ready"),
+        JobNotSucceeded(f"{what} 0190... was canceled: it has no result"),
+        JobExpired(f"the result of {what} 0190... was kept until 2026-01-01T00:00:00Z"),
+        job.ObjectNotFound("storage has no such object"),
+        REDIS_AWAY,
+        STORE_AWAY,
+    )
+
+
+_MISSING = missing("edit", "edit 0190... has 1 result(s): 0")
+
+
+@router.get("/result", summary="Fetch the result", response_class=Response, responses={**PICTURE, **_MISSING})
 def get_result(request: Request, record: OwnEdit, backend: Backend, redirect: Redirect = None) -> Response:
     """The edited picture, in the image's size, with every pixel outside the dilated mask unchanged."""
     return _result(request, record, 0, backend, redirect=redirect)
@@ -82,7 +89,7 @@ def get_result(request: Request, record: OwnEdit, backend: Backend, redirect: Re
     "/result/{number}",
     summary="Fetch one of several results",
     response_class=Response,
-    responses={**_PICTURE, **_MISSING},
+    responses={**PICTURE, **_MISSING},
 )
 def get_numbered_result(
     request: Request,

@@ -142,11 +142,6 @@ class StableDiffusion3(TakesLoras, SD3LoraLoaderMixin, FlowTransformer):  # type
     # --- text ---
 
     @property
-    def max_tokens(self) -> int:
-        positions = int(self.text_encoder.config.max_position_embeddings)
-        return min(int(self.tokenizer.model_max_length), positions)
-
-    @property
     def text_columns(self) -> int:
         return self.max_tokens + int(self.config.max_sequence_length)
 

@@ -40,7 +40,6 @@ class Layout(DiffusersBackbone):
     network_name: ClassVar[str] = "unet"
 
     unet: Any
-    text_encoder: Any
     embeddings: tuple[str, ...] = ()
 
     @property
@@ -65,11 +64,6 @@ class Layout(DiffusersBackbone):
     def latent_side(self) -> int:
         size = self.unet.config.sample_size
         return int(size if isinstance(size, int) else size[0])
-
-    @property
-    def max_tokens(self) -> int:
-        positions = int(self.text_encoder.config.max_position_embeddings)
-        return min(int(self.tokenizer.model_max_length), positions)
 
     @property
     def text_columns(self) -> int:
