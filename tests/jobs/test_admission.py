@@ -16,7 +16,7 @@ from tests.jobs.conftest import Desk
 @pytest.mark.parametrize(
     ("limit", "unfinished", "refusal"), [(2, 0, QueueFull), (10, 2, TooManyUnfinished), (2, 2, QueueFull)]
 )
-def test_the_same_refusal(settings: Settings, limit: int, unfinished: int, refusal: type[JobError]) -> None:
+def test_api_and_records_reject_alike(settings: Settings, limit: int, unfinished: int, refusal: type[JobError]) -> None:
     desk = Desk(settings.model_copy(update={"queue_limit": limit}))
     room, limits = Room(desk.redis, desk.settings), Limits(unfinished=unfinished)
     for _ in range(2):

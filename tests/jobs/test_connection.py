@@ -18,7 +18,7 @@ from jobs.settings import Settings
 from tests.conftest import PATIENCE_S, free_port, redis_server, wait_until
 
 
-def test_an_absent_server_is_one_kind_of_error() -> None:
+def test_missing_server_raises_queue_unavailable() -> None:
     redis = connect(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0", redis_retries=1))
     with pytest.raises(QueueUnavailable), redis_errors():
         redis.ping()
@@ -89,7 +89,7 @@ def test_a_busy_server_is_away_too(tmp_path: Path) -> None:
             assert isinstance(endless.exception(), ResponseError)
 
 
-def test_a_wrong_command_is_not_hidden(settings: Settings) -> None:
+def test_wrong_command_raises(settings: Settings) -> None:
     with connect(settings) as redis:
         redis.set("text", "x")
         with pytest.raises(ResponseError), redis_errors():

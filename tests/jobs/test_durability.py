@@ -20,7 +20,7 @@ def warnings(redis: Redis) -> list[str]:
     return [each["event"] for each in logs if each["log_level"] == "warning"]
 
 
-def test_settings_that_may_lose_edits_are_warned_of(tmp_path: Path) -> None:
+def test_unsafe_redis_settings_cause_a_warning(tmp_path: Path) -> None:
     with redis_server(tmp_path) as url, Redis.from_url(url) as redis:
         assert warnings(redis) == []
         redis.config_set("maxmemory-policy", "allkeys-lru")
@@ -39,7 +39,7 @@ def test_delayed_fsync_is_warned_of(how: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("setting", "forbidden"), [("appendonly", "info"), ("appendfsync", "config")])
-def test_a_server_that_does_not_tell_is_not_blamed(setting: str, forbidden: str, tmp_path: Path) -> None:
+def test_server_without_config_access_causes_no_warning(setting: str, forbidden: str, tmp_path: Path) -> None:
     with redis_server(tmp_path) as url, Redis.from_url(url) as redis:
         redis.config_set(setting, "no")
         redis.execute_command("ACL", "SETUSER", "default", f"-{forbidden}")

@@ -9,7 +9,7 @@ def leaves(error: type[JobError]) -> list[type[JobError]]:
     return [leaf for child in below for leaf in leaves(child)] if below else [error]
 
 
-def test_codes_are_unique_and_drawn() -> None:
+def test_codes_are_unique_and_documented() -> None:
     codes = [leaf.code for leaf in leaves(JobError)]
     assert len(codes) == len(set(codes))
     assert all(leaf.__name__ in (errors.__doc__ or "") for leaf in leaves(JobError))

@@ -3,7 +3,7 @@ from __future__ import annotations
 from jobs import keys
 
 
-def test_no_two_keys_can_meet() -> None:
+def test_redis_keys_cannot_collide() -> None:
     names = {name: value for name, value in vars(keys).items() if name.isupper() and name != "PREFIX"}
     assert all(value.startswith(keys.PREFIX) for value in names.values())
     clashes = [

@@ -76,7 +76,7 @@ def test_a_worker_may_declare_its_model_with_the_announcement(desk: Desk) -> Non
     assert desk.models.require("demo", desk.settings).is_declared
 
 
-def test_a_live_workers_own_announcement_goes_before_a_declaration(desk: Desk) -> None:
+def test_live_announcement_takes_precedence_over_a_declaration(desk: Desk) -> None:
     desk.models.announce(info(), "w1", 60, TOKENIZER)
     desk.models.declare(info(vocabulary=None), TOKENIZER)
     assert desk.models.all()["demo"].info == info()
@@ -144,7 +144,7 @@ def test_the_tokenizer_comes_with_the_announcement(desk: Desk) -> None:
     assert desk.models.tokenizer_json(info()) == TOKENIZER
 
 
-def test_the_pace_is_an_average_that_follows(desk: Desk) -> None:
+def test_pace_is_a_moving_average(desk: Desk) -> None:
     desk.models.announce(info(), "w1", 60, TOKENIZER)
     assert desk.models.all()["demo"].step_seconds is None
     desk.models.keep_pace("demo", 2.0)

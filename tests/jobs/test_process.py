@@ -20,7 +20,7 @@ def test_settings_are_read_and_unknown_variables_logged() -> None:
     assert "MAGEDIT_THREAD is not a setting and has no effect: did you mean MAGEDIT_THREADS?" in done.stderr
 
 
-def test_a_setting_that_cannot_be_used_ends_the_process_for_good() -> None:
+def test_invalid_setting_ends_the_process_permanently() -> None:
     done = started(MAGEDIT_THREADS="many")
     assert done.returncode == os.EX_CONFIG
     assert "MAGEDIT_THREADS" in done.stderr

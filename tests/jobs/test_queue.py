@@ -24,13 +24,13 @@ def test_first_come_first_served(desk: Desk) -> None:
     assert desk.queue.models() == {"demo"}
 
 
-def test_enqueuing_twice_is_enqueuing_once(desk: Desk) -> None:
+def test_enqueuing_is_idempotent(desk: Desk) -> None:
     record = desk.submit()
     desk.queue.enqueue(record)
     assert desk.queue.depth("demo") == 1
 
 
-def test_each_model_has_a_line(desk: Desk) -> None:
+def test_each_model_has_a_queue(desk: Desk) -> None:
     other = desk.submit(model="other")
     assert desk.queue.depth("demo") == 0
     assert desk.queue.position(other) == 0
@@ -49,7 +49,7 @@ def test_only_queued_edits_have_a_position(desk: Desk) -> None:
     assert desk.queue.position(desk.get(record)) is None
 
 
-def test_many_places_take_one_round_trip(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_positions_take_one_round_trip(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     low = [desk.submit(priority="low") for _ in range(2)]
     normal = [desk.submit() for _ in range(3)]
     canceled, lost = desk.cancel(), desk.submit()
@@ -133,7 +133,7 @@ def rings(desk: Desk) -> int:
     return desk.redis.llen(keys.BELL + "demo")
 
 
-def test_enqueuing_rings_once(desk: Desk) -> None:
+def test_enqueuing_wakes_one_worker(desk: Desk) -> None:
     first, second = desk.submit(), desk.submit(priority="low")
     assert rings(desk) == 1
     desk.redis.delete(keys.BELL + "demo")
@@ -151,7 +151,7 @@ def test_enqueuing_rings_once(desk: Desk) -> None:
     assert rings(desk) == 1
 
 
-def test_a_taker_rings_on_while_edits_wait_and_silences_an_idle_bell(desk: Desk) -> None:
+def test_worker_wakes_the_next_one_while_edits_wait(desk: Desk) -> None:
     for priority in ("normal", "low"):
         desk.submit(priority=priority)
     desk.queue.await_bell(["demo"], 1)
@@ -195,7 +195,7 @@ def test_the_started_registry_does_not_depend_on_clocks(desk: Desk) -> None:
     assert desk.redis.zrange(registry, 0, -1) == [b"live:1"]
 
 
-def test_an_edit_that_was_requeued_under_a_slow_worker_and_is_given_back_stands_in_line_once(desk: Desk) -> None:
+def test_requeued_edit_handed_back_by_a_slow_worker_is_queued_once(desk: Desk) -> None:
     record, other = desk.submit(), desk.submit()
     assert desk.queue.dequeue("demo") == (record.id, "normal")
     # The worker sleeps; a reaper finds the edit in no line and under no lease.

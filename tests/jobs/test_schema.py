@@ -53,7 +53,7 @@ def test_the_config_is_the_librarys_with_its_bounds() -> None:
         {"colour": "red"},
     ],
 )
-def test_bad_requests(change: dict[str, object]) -> None:
+def test_invalid_requests_are_rejected(change: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match=next(iter(change))):
         request(**change)
 

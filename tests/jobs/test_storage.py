@@ -75,7 +75,7 @@ def test_objects_come_back_whole(store: ObjectStore) -> None:
     assert store.size("t/j/1/result-0.png") == len(data)
 
 
-def test_the_last_write_counts(store: ObjectStore) -> None:
+def test_last_write_wins(store: ObjectStore) -> None:
     for text in (b"one", b"two two"):
         store.put("t/j/1/a.json", text, "application/json")
     assert store.get("t/j/1/a.json") == b"two two"
@@ -90,7 +90,7 @@ def test_missing_objects(store: ObjectStore) -> None:
     store.ping()
 
 
-def test_a_prefix_is_a_folder_not_a_beginning(store: ObjectStore) -> None:
+def test_prefix_matches_whole_folder_names(store: ObjectStore) -> None:
     for key in ("t/j/1/a", "t/j/1/artifacts/b", "t/j/10/a", "t/j/input/a"):
         store.put(key, b"x", "text/plain")
     assert store.keys("t/j/1/") == ["t/j/1/a", "t/j/1/artifacts/b"]
@@ -128,7 +128,7 @@ def test_an_interrupted_write_is_not_an_object_and_can_be_removed(tmp_path: Path
     assert store.folders("t/") == []
 
 
-def test_no_room_leaves_nothing_half_written(tmp_path: Path) -> None:
+def test_full_disk_leaves_no_partial_object(tmp_path: Path) -> None:
     # A limit on the size of files fails a write where a full disk does: in its middle.
     program = f"""
 import resource
@@ -149,7 +149,7 @@ except StoreUnavailable:
     assert [file.name for file in (tmp_path / "objects").rglob("*") if file.is_file()] == ["image.png"]
 
 
-def test_a_full_disk_is_said(tmp_path: Path) -> None:
+def test_full_disk_is_reported(tmp_path: Path) -> None:
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)]
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         pytest.skip("this user may not mount a small disk")
@@ -195,7 +195,7 @@ def test_retries_until_a_late_server_starts(tmp_path: Path) -> None:
         assert store.get("k") == b"x"
 
 
-def test_keys_that_are_not_set_are_left_to_the_machine(monkeypatch: pytest.MonkeyPatch, s3_settings: Settings) -> None:
+def test_unset_credentials_use_the_default_chain(monkeypatch: pytest.MonkeyPatch, s3_settings: Settings) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_settings.s3_access_key_id or "")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", S3_SECRET)
     bare = s3_settings.model_copy(update={"s3_access_key_id": None, "s3_secret_access_key": None})
@@ -204,7 +204,7 @@ def test_keys_that_are_not_set_are_left_to_the_machine(monkeypatch: pytest.Monke
     assert store.get("k") == b"x"
 
 
-def test_the_longest_request_is_shorter_than_the_watchdogs_patience() -> None:
+def test_longest_request_is_shorter_than_the_watchdog_timeout() -> None:
     assert longest_request_s(Settings(storage_retries=0, storage_timeout_s=10)) == 15
     assert longest_request_s(Settings()) < Settings().watchdog_s
 

@@ -30,9 +30,7 @@ def test_an_unannounced_model_has_no_tokenizer(settings: Settings) -> None:
     backend.close()
 
 
-def test_a_look_at_the_models_stands_for_others_for_a_moment(
-    settings: Settings, announce: Announce, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_model_list_is_cached_briefly(settings: Settings, announce: Announce, monkeypatch: pytest.MonkeyPatch) -> None:
     announce()
     asked, look = list[int](), Models.snapshot
 
@@ -56,7 +54,7 @@ def test_a_look_at_the_models_stands_for_others_for_a_moment(
     backend.close()
 
 
-def test_without_a_cache_every_look_is_new(settings: Settings, announce: Announce) -> None:
+def test_model_list_is_not_cached_with_zero_ttl(settings: Settings, announce: Announce) -> None:
     backend = Backend.open(settings.model_copy(update={"model_cache_s": 0}))
     assert backend.snapshot().models == {}
     announce()

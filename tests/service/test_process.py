@@ -71,7 +71,7 @@ def test_requests_that_wait_are_answered_before_it_stops(
         process.wait(PATIENCE_S)
 
 
-def test_a_head_without_end_is_cut_off(redis_url: str, tmp_path: Path) -> None:
+def test_endless_request_head_is_cut_off(redis_url: str, tmp_path: Path) -> None:
     with serving(redis_url, tmp_path) as (_, port), socket.create_connection(("127.0.0.1", port), 10) as raw:
         raw.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n")
         header, sent = b"x-more: " + b"a" * 1000 + b"\r\n", 0

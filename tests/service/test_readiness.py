@@ -17,7 +17,7 @@ def test_reasons_are_ordered_and_only_from_failing_checks() -> None:
     assert asyncio.run(readiness.reasons()) == (WRONG,)
 
 
-def test_who_asks_while_a_look_hangs_waits_for_the_same_one() -> None:
+def test_concurrent_checks_share_a_hanging_probe() -> None:
     go, looks = threading.Event(), []
 
     def hang() -> None:

@@ -12,7 +12,9 @@ from tests.soak.plan import short
 
 
 @pytest.mark.parametrize(("left", "option", "said"), [(True, [], "--resume"), (False, ["--resume"], "no soak")])
-def test_a_soak_is_neither_overwritten_nor_invented(left: bool, option: list[str], said: str, tmp_path: Path) -> None:
+def test_soak_rejects_an_existing_folder_and_resume_a_missing_one(
+    left: bool, option: list[str], said: str, tmp_path: Path
+) -> None:
     if left:
         (tmp_path / "plan.json").write_text("{}")
     command = [sys.executable, "-m", "tests.soak", "--folder", str(tmp_path), *option]
@@ -21,7 +23,7 @@ def test_a_soak_is_neither_overwritten_nor_invented(left: bool, option: list[str
     assert said in done.stderr
 
 
-def test_a_soak_without_its_disk_says_so(tmp_path: Path) -> None:
+def test_soak_reports_a_missing_disk(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(json.dumps(short().to_json()))
     journal = Journal(tmp_path / "journal.jsonl")
     journal.write("disk", tmpfs=True)

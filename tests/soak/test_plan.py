@@ -6,7 +6,7 @@ from collections import Counter
 from tests.soak.plan import CALM_KILLS, FULL, ON_WORKER, OUTAGES, SHORT, Fault, Plan, clock_skew_s, schedule, short
 
 
-def test_the_full_plan_has_what_is_claimed_of_it() -> None:
+def test_full_plan_contains_the_documented_faults() -> None:
     plan = Plan()
     assert plan.jobs >= 1000
     assert FULL[Fault.KILL_WORKER] >= 100
@@ -20,7 +20,7 @@ def test_the_full_plan_has_what_is_claimed_of_it() -> None:
         assert max(event.lasts_s for event in schedule(each) if event.fault is Fault.STOP_WORKER) < each.watchdog_s
 
 
-def test_a_seed_gives_one_schedule() -> None:
+def test_same_seed_gives_same_schedule() -> None:
     plan = Plan(seed=3)
     events = schedule(plan)
     assert events == schedule(Plan.from_json(json.loads(json.dumps(plan.to_json()))))
@@ -34,7 +34,7 @@ def test_a_seed_gives_one_schedule() -> None:
             assert event.lasts_s > plan.lease_s
 
 
-def test_the_last_kills_come_in_calm_and_meet_an_edit() -> None:
+def test_last_kills_happen_without_other_faults_during_an_edit() -> None:
     for plan in (Plan(), short(), short(seed=2)):
         *before, first, last = schedule(plan)
         assert len((first, last)) == CALM_KILLS
@@ -43,5 +43,5 @@ def test_the_last_kills_come_in_calm_and_meet_an_edit() -> None:
     assert not OUTAGES & {Fault.KILL_WORKER, Fault.KILL_REAPER}
 
 
-def test_some_clocks_are_wrong() -> None:
+def test_some_workers_get_a_wrong_clock() -> None:
     assert len({clock_skew_s(Plan(), start) for start in range(50)}) == 3

@@ -46,7 +46,7 @@ def faults(folder: Path) -> int:
     return len(journal.of(journal.read(folder / "journal.jsonl"), "fault"))
 
 
-def test_nothing_is_lost(soaked: tuple[Path, Report]) -> None:
+def test_no_accepted_edit_is_lost(soaked: tuple[Path, Report]) -> None:
     _, report = soaked
     assert report["violations"] == []
     assert report["runs"] == 2
@@ -60,21 +60,21 @@ def test_nothing_is_lost(soaked: tuple[Path, Report]) -> None:
     assert report["states"]["succeeded"] > 0
 
 
-def test_what_a_killed_worker_held_runs_again(soaked: tuple[Path, Report]) -> None:
+def test_edit_of_a_killed_worker_is_restarted(soaked: tuple[Path, Report]) -> None:
     _, report = soaked
     held = report["recovery_held_to_the_bound"]
     assert held["count"] >= CALM_KILLS
     assert held["bound_s"] <= 2 * PLAN.lease_s
 
 
-def test_edits_expired_and_orphans_went_under_fire(soaked: tuple[Path, Report]) -> None:
+def test_edits_expire_and_orphans_are_removed_during_faults(soaked: tuple[Path, Report]) -> None:
     _, report = soaked
     assert report["expired"] > 0
     # The first run may have died before it left any.
     assert report["orphans_planted_and_swept"] >= PLANTED
 
 
-def test_what_was_killed_was_a_process_at_work(soaked: tuple[Path, Report]) -> None:
+def test_kills_hit_busy_processes(soaked: tuple[Path, Report]) -> None:
     folder, _ = soaked
     lines = journal.read(folder / "journal.jsonl")
     deaths = Counter(line["role"] for line in journal.of(lines, "death") if line["status"] == -9)

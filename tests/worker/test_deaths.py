@@ -23,7 +23,7 @@ from tests.worker.conftest import Process, attempts, ends, leaves_rq, runs
 Spawn = Callable[..., Process]
 
 
-def test_killed_at_the_claim(desk: Desk, spawn: Spawn, gates: Path) -> None:
+def test_worker_killed_at_the_claim(desk: Desk, spawn: Spawn, gates: Path) -> None:
     """It took the id and is gone before anybody knows."""
     first = spawn()
     (gates / "die-at-claim").touch()
@@ -36,7 +36,7 @@ def test_killed_at_the_claim(desk: Desk, spawn: Spawn, gates: Path) -> None:
     leaves_rq(desk, record)
 
 
-def test_killed_between_storing_and_committing(desk: Desk, spawn: Spawn, gates: Path) -> None:
+def test_worker_killed_between_storing_and_committing(desk: Desk, spawn: Spawn, gates: Path) -> None:
     first = spawn()
     (gates / "die-at-commit").touch()
     record = desk.submit()
@@ -51,7 +51,7 @@ def test_killed_between_storing_and_committing(desk: Desk, spawn: Spawn, gates: 
     assert attempts(desk, record) == {"2"}
 
 
-def test_killed_right_after_the_commit(desk: Desk, spawn: Spawn, gates: Path) -> None:
+def test_worker_killed_right_after_the_commit(desk: Desk, spawn: Spawn, gates: Path) -> None:
     first = spawn()
     (gates / "die-after-commit").touch()
     record = desk.submit()
@@ -63,7 +63,7 @@ def test_killed_right_after_the_commit(desk: Desk, spawn: Spawn, gates: Path) ->
     assert desk.get(record) == done
 
 
-def test_killed_while_it_waits(desk: Desk, spawn: Spawn) -> None:
+def test_worker_killed_while_waiting_for_storage(desk: Desk, spawn: Spawn) -> None:
     first, second = spawn(), spawn()
     first.kill()
     first.wait()
@@ -73,7 +73,7 @@ def test_killed_while_it_waits(desk: Desk, spawn: Spawn) -> None:
     assert second.wait(PATIENCE_S) == 0
 
 
-def test_a_late_zombie_leaves_nothing_behind(desk: Desk, spawn: Spawn, gates: Path) -> None:
+def test_resumed_worker_without_claim_leaves_no_objects(desk: Desk, spawn: Spawn, gates: Path) -> None:
     """It wakes up after its edit was over and stores what it computed; it finds that out at its commit."""
     zombie = spawn()
     (gates / "hang").touch()
@@ -170,7 +170,7 @@ def test_storage_goes_away_before_and_under_an_edit_and_returns(
         ]
 
 
-def test_an_outage_beyond_patience_hands_back_and_fails_in_the_end(s3_desk: Desk, spawn: Spawn, tmp_path: Path) -> None:
+def test_long_outage_hands_back_and_finally_fails(s3_desk: Desk, spawn: Spawn, tmp_path: Path) -> None:
     desk = s3_desk
     with s3_server(tmp_path / "s3", port_of(desk)):
         record = desk.submit()

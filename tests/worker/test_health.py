@@ -52,6 +52,6 @@ def test_redis_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == 1
 
 
-def test_it_is_a_program_for_health_checks(desk: Desk) -> None:
+def test_program_exits_with_the_health_status(desk: Desk) -> None:
     done = subprocess.run([sys.executable, "-m", "worker.health"], env=environment(desk.settings), check=False)
     assert done.returncode == 1

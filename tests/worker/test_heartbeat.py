@@ -76,9 +76,7 @@ def beating(desk: Desk, gates: Path) -> Iterator[Beating]:
     beating.heart.close()
 
 
-def test_redis_away_is_a_missed_heartbeat_and_not_the_end(
-    desk: Desk, gates: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_redis_outage_only_misses_heartbeats(desk: Desk, gates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[int] = []
     monkeypatch.setattr(os, "_exit", ended.append)
     beating = Beating(desk, gates)
@@ -89,7 +87,7 @@ def test_redis_away_is_a_missed_heartbeat_and_not_the_end(
     assert (beating.away, ended) == (0, [])
 
 
-def test_it_announces_until_it_is_closed(desk: Desk, gates: Path) -> None:
+def test_heartbeat_announces_until_closed(desk: Desk, gates: Path) -> None:
     beating = Beating(desk, gates)
     beating.heart.start()
     assert desk.models.workers() == {"w1"}
@@ -98,7 +96,7 @@ def test_it_announces_until_it_is_closed(desk: Desk, gates: Path) -> None:
     assert desk.models.workers() == set()
 
 
-def test_it_renews_the_lease_of_a_silent_edit(desk: Desk, beating: Beating) -> None:
+def test_heartbeat_renews_the_lease_of_a_silent_edit(desk: Desk, beating: Beating) -> None:
     lease = keys.LEASE + beating.claim.id
     half_ms = int(500 * desk.settings.lease_s)
     desk.redis.pexpire(lease, half_ms)
@@ -109,12 +107,12 @@ def test_it_renews_the_lease_of_a_silent_edit(desk: Desk, beating: Beating) -> N
     wait_until(lambda: not desk.redis.exists(lease))
 
 
-def test_it_saves_progress(desk: Desk, beating: Beating) -> None:
+def test_heartbeat_saves_progress(desk: Desk, beating: Beating) -> None:
     beating.report(HALF)
     wait_until(lambda: desk.get(beating.claim).progress == HALF)
 
 
-def test_it_keeps_a_preview_as_a_jpeg(desk: Desk, beating: Beating) -> None:
+def test_heartbeat_stores_a_preview_as_jpeg(desk: Desk, beating: Beating) -> None:
     previews = Previews(desk.redis)
     beating.report.show(Preview(picture=Image.new("RGB", (16, 8), "red"), result=1, step=2, steps=4))
     wait_until(lambda: previews.number(beating.claim.id) == 1)
@@ -125,7 +123,7 @@ def test_it_keeps_a_preview_as_a_jpeg(desk: Desk, beating: Beating) -> None:
         assert (picture.format, picture.size) == ("JPEG", (16, 8))
 
 
-def test_it_puts_warnings_of_a_running_edit_in_its_record(desk: Desk, beating: Beating) -> None:
+def test_heartbeat_records_warnings_of_a_running_edit(desk: Desk, beating: Beating) -> None:
     warning = EditWarning(code="likely_to_fail", message="the model does not see 'lamp' there", field="words")
     beating.report.warn(warning)
     wait_until(lambda: warning in desk.get(beating.claim).warnings)
@@ -135,17 +133,17 @@ def test_it_puts_warnings_of_a_running_edit_in_its_record(desk: Desk, beating: B
     assert warning not in desk.get(beating.claim).warnings
 
 
-def test_it_brings_a_cancel(desk: Desk, beating: Beating) -> None:
+def test_heartbeat_delivers_a_cancel(desk: Desk, beating: Beating) -> None:
     desk.records.request_cancel(beating.claim.id)
     assert beating.ends_with() is Stop.CANCELED
 
 
-def test_it_notices_a_lost_claim(desk: Desk, beating: Beating) -> None:
+def test_heartbeat_notices_a_lost_claim(desk: Desk, beating: Beating) -> None:
     desk.records.delete(beating.claim.id)
     assert beating.ends_with() is Stop.CLAIM_LOST
 
 
-def test_it_ends_an_edit_after_the_grace_time(beating: Beating) -> None:
+def test_heartbeat_ends_an_edit_after_the_grace_time(beating: Beating) -> None:
     beating.heart.stop_within(0.1)
     assert beating.ends_with() is Stop.HANDED_BACK
 

@@ -29,7 +29,7 @@ def s3_desk(s3_settings: Settings) -> Iterator[Desk]:
     desk.close()
 
 
-def test_a_worker_from_start_to_end(s3_desk: Desk) -> None:
+def test_worker_starts_runs_and_stops(s3_desk: Desk) -> None:
     desk = s3_desk
     record = desk.submit("red", config=EditConfig(steps=3, max_iterations=1), artifacts=("attention",))
     env = environment(desk.settings)

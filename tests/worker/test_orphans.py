@@ -53,7 +53,7 @@ def leave(desk: Desk, claim: JobRecord, attempt: int) -> str:
     return key
 
 
-def test_inputs_without_a_record_go_when_they_are_old(desk: Desk) -> None:
+def test_old_inputs_without_a_record_are_removed(desk: Desk) -> None:
     age = desk.settings.orphan_age_s
     old = [inputs(desk, aged(age + 60), tenant) for tenant in ("local", "other")]
     young = [inputs(desk, aged(age - 60)), inputs(desk, aged(0)), inputs(desk, aged(-3600))]
@@ -67,7 +67,7 @@ def test_inputs_without_a_record_go_when_they_are_old(desk: Desk) -> None:
     assert searched(desk) == ()
 
 
-def test_live_and_kept_edits_lose_nothing(desk: Desk) -> None:
+def test_objects_of_known_edits_are_kept(desk: Desk) -> None:
     # Ids of yesterday: only their records protect them.
     queued, running, done = (
         desk.record().model_copy(update={"id": aged(desk.settings.orphan_age_s - 60)}) for _ in range(3)
@@ -105,7 +105,7 @@ def test_leftovers_of_dead_attempts_are_removed(desk: Desk) -> None:
     assert len(desk.store.keys(job_prefix("local", succeeded.id) + "input/")) == 2
 
 
-def test_a_zombie_of_an_expired_edit_leaves_nothing(desk: Desk) -> None:
+def test_late_writes_of_an_expired_edit_are_removed(desk: Desk) -> None:
     brief = Records(desk.redis, desk.settings.model_copy(update={"result_ttl_s": 0.01}))
     record = desk.submit()
     brief.request_cancel(record.id)
@@ -128,7 +128,7 @@ def test_storage_of_another_deployment_is_not_touched(desk: Desk) -> None:
     assert len(desk.store.keys(orphan)) == 2
 
 
-def test_one_search_an_interval_in_small_steps(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_search_runs_once_per_interval_in_small_steps(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orphans, "STEP_JOBS", 2)
     all_of_them = [inputs(desk, aged(desk.settings.orphan_age_s + 60 - n)) for n in range(5)]
     one, other = (Orphans(desk.redis, desk.records, desk.store, desk.settings) for _ in range(2))

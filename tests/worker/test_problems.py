@@ -15,7 +15,7 @@ from worker.problems import problem_of
         (CheckpointError("no UNet"), 500, "checkpoint_error", "model"),
     ],
 )
-def test_edit_errors_speak_for_themselves(error: Exception, status: int, code: str, field: str) -> None:
+def test_edit_errors_keep_code_and_message(error: Exception, status: int, code: str, field: str) -> None:
     problem = problem_of(error)
     assert (problem.status, problem.code, problem.detail) == (status, code, str(error))
     assert [blamed.field for blamed in problem.errors] == [field]
@@ -34,7 +34,7 @@ def test_an_outage_is_reported() -> None:
 
 
 @pytest.mark.parametrize("error", [ObjectNotFound("storage has no object 'secret/key'"), ValueError("secret")])
-def test_nothing_else_gets_out(error: Exception) -> None:
+def test_internal_errors_are_not_exposed(error: Exception) -> None:
     problem = problem_of(error)
     assert (problem.status, problem.code) == (500, "internal_error")
     assert "secret" not in problem.model_dump_json()

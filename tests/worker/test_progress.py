@@ -48,7 +48,7 @@ def test_the_first_reason_ends_the_edit() -> None:
     assert report.news() == step(0.5)
 
 
-def test_every_call_is_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_report_counts_as_liveness(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 1000, 10))
     monkeypatch.setattr("worker.progress.time.monotonic", lambda: next(clock))
     report = Reporter()  # at 0

@@ -93,7 +93,7 @@ def test_the_oldest_of_the_lost_comes_first(desk: Desk, reaper: Reaper) -> None:
     assert [desk.queue.position(record) for record in oldest_first] == [0, 1, 2, 3, 4]
 
 
-def test_many_reapers_requeue_once(desk: Desk) -> None:
+def test_concurrent_reapers_requeue_once(desk: Desk) -> None:
     records = [taken(desk) for _ in range(10)]
     env = environment(desk.settings.model_copy(update={"reaper_interval_s": 0.01}))
     command = [sys.executable, "-m", "worker.reaper"]
@@ -111,7 +111,7 @@ def test_a_standalone_reaper_stops_on_request(desk: Desk) -> None:
         assert process.wait(PATIENCE_S) == 0
 
 
-def test_one_sweeps_at_a_time(desk: Desk, reaper: Reaper) -> None:
+def test_one_reaper_sweeps_at_a_time(desk: Desk, reaper: Reaper) -> None:
     with desk.redis.lock(keys.REAPER_LOCK, timeout=600):
         assert reaper.sweep_alone() is None
     desk.redis.delete(keys.SWEPT)
@@ -126,7 +126,7 @@ def test_many_reapers_sweep_no_more_often_than_one(desk: Desk) -> None:
     assert all(0 < desk.redis.pttl(key) <= 600_000 for key in (keys.SWEPT, keys.HOUSE_KEPT))
 
 
-def test_a_sweep_fetches_no_line(desk: Desk, reaper: Reaper, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sweep_does_not_fetch_the_queue(desk: Desk, reaper: Reaper, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reaper._queue, "waiting", lambda _: pytest.fail("the whole line was fetched"))
     lost, late = taken(desk), desk.submit(deadline_s=60)
     pass_deadline(desk, late)
@@ -162,14 +162,14 @@ def test_an_unreadable_record_does_not_block_others(desk: Desk, reaper: Reaper) 
     assert reaper.sweep().requeued == (lost.id,)
 
 
-def test_an_expired_record_of_another_version_goes_like_any(desk: Desk, reaper: Reaper) -> None:
+def test_expired_record_of_another_version_is_removed(desk: Desk, reaper: Reaper) -> None:
     expired = [make_expired(desk) for _ in range(2)]
     make_foreign(desk, expired[0])
     assert set(reaper.keep_house().expired) == {record.id for record in expired}
     assert [desk.store.keys(job_prefix("local", record.id)) for record in expired] == [[], []]
 
 
-def test_an_error_in_one_phase_costs_no_other_and_ends_no_reaper(
+def test_error_in_one_phase_does_not_stop_the_others(
     desk: Desk, reaper: Reaper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object) -> None:
@@ -192,7 +192,7 @@ def test_an_error_in_one_phase_costs_no_other_and_ends_no_reaper(
     assert desk.store.keys(job_prefix("local", expired.id)) == []
 
 
-def test_storage_that_hangs_holds_up_no_lost_edit(desk: Desk, reaper: Reaper, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hanging_storage_does_not_delay_lost_edits(desk: Desk, reaper: Reaper, monkeypatch: pytest.MonkeyPatch) -> None:
     hanging, go_on = threading.Event(), threading.Event()
 
     def hang(_: str) -> int:
@@ -210,7 +210,7 @@ def test_storage_that_hangs_holds_up_no_lost_edit(desk: Desk, reaper: Reaper, mo
         go_on.set()
 
 
-def test_expiry_makes_room_in_a_full_redis(desk: Desk, reaper: Reaper) -> None:
+def test_expiry_frees_memory_in_a_full_redis(desk: Desk, reaper: Reaper) -> None:
     expired = make_expired(desk)
     reaper.keep_house_in_turn()  # the scripts are known to Redis from now on
     late = make_expired(desk)
@@ -239,7 +239,7 @@ main()
 """
 
 
-def test_killed_in_its_sweep_it_leaves_the_rest_to_the_next(desk: Desk) -> None:
+def test_next_reaper_finishes_an_interrupted_sweep(desk: Desk) -> None:
     lost = [taken(desk) for _ in range(4)]
     env = environment(desk.settings)
     with running([sys.executable, "-c", DIES_IN_ITS_SWEEP], env=env) as first:
@@ -308,6 +308,6 @@ def test_expired_edits_leave_storage_and_lists(desk: Desk, reaper: Reaper) -> No
     assert [record.id for record in desk.records.list("local").records] == [kept.id]
 
 
-def test_it_needs_no_torch() -> None:
+def test_reaper_needs_no_torch() -> None:
     program = "import sys, worker.reaper; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -40,7 +40,7 @@ def test_retries_through_an_outage(store: ObjectStore, tmp_path: Path) -> None:
     assert store.get("t/b") == b"after"
 
 
-def test_patience_ends(store: ObjectStore) -> None:
+def test_retries_end_at_the_time_limit(store: ObjectStore) -> None:
     with pytest.raises(StoreUnavailable):
         RetryingStore(store, Reporter(), 0.05).put("t/b", b"x", "text/plain")
 
@@ -50,7 +50,7 @@ def test_a_missing_object_is_not_retried(store: ObjectStore) -> None:
         RetryingStore(store, Reporter(), 60).get("u/a")
 
 
-def test_waiting_is_a_sign_of_life_and_can_be_stopped(store: ObjectStore) -> None:
+def test_waiting_reports_liveness_and_can_be_stopped(store: ObjectStore) -> None:
     report = Reporter()
     ended: list[Stop] = []
 

@@ -107,7 +107,7 @@ def test_a_front_end_killed_before_enqueuing_loses_nothing(desk: Desk, spawn: Sp
     assert ends(desk, record).state is State.SUCCEEDED
 
 
-def test_a_zombie_wakes_up_and_commits_nothing(desk: Desk, spawn: Spawn, gates: Path) -> None:
+def test_resumed_worker_without_claim_commits_nothing(desk: Desk, spawn: Spawn, gates: Path) -> None:
     (gates / "hold").touch()
     zombie = spawn()
     record = desk.submit("hold")
@@ -158,7 +158,7 @@ def test_canceling_a_waiting_edit_affects_no_other(desk: Desk, spawn: Spawn, gat
     leaves_rq(desk, waiting)
 
 
-def test_a_poison_edit_cannot_take_the_fleet_down(desk: Desk, spawn: Spawn) -> None:
+def test_poison_edit_fails_after_its_attempts(desk: Desk, spawn: Spawn) -> None:
     poison = desk.submit("die")
     for _ in range(2):
         process = spawn()
@@ -181,7 +181,7 @@ def test_an_edit_that_raises_fails_with_a_problem(desk: Desk, spawn: Spawn, prom
     assert ends(desk, desk.submit()).state is State.SUCCEEDED
 
 
-def test_a_worker_whose_model_broke_ends_itself(desk: Desk, spawn: Spawn, gates: Path) -> None:
+def test_worker_with_a_broken_model_exits(desk: Desk, spawn: Spawn, gates: Path) -> None:
     (gates / "broken").touch()
     process = spawn()
     breaking, waiting = desk.submit("break"), desk.submit()
@@ -191,13 +191,13 @@ def test_a_worker_whose_model_broke_ends_itself(desk: Desk, spawn: Spawn, gates:
     assert ends(desk, waiting).attempt == 1
 
 
-def test_a_loop_that_crashed_asks_for_a_new_process(spawn: Spawn, gates: Path) -> None:
+def test_crashed_worker_loop_requests_a_restart(spawn: Spawn, gates: Path) -> None:
     process = spawn()
     (gates / "crash").touch()
     assert process.wait(PATIENCE_S) == EXIT_RESTART
 
 
-def test_a_record_of_another_version_costs_no_worker(desk: Desk, spawn: Spawn) -> None:
+def test_record_of_another_version_does_not_stop_the_worker(desk: Desk, spawn: Spawn) -> None:
     process = spawn()
     foreign = desk.record()
     desk.records.create(foreign)
@@ -246,7 +246,7 @@ def test_redis_restarts_under_a_running_edit(desk: Desk, gates: Path, tmp_path: 
         own.close()
 
 
-def test_storage_that_stays_away_is_a_clear_failure(desk: Desk, spawn: Spawn) -> None:
+def test_lasting_storage_outage_fails_the_edit_with_a_problem(desk: Desk, spawn: Spawn) -> None:
     spawn(storage_patience_s=0.2)
     record = desk.record()
     desk.store.put(record.image, b"", "image/png")
@@ -264,11 +264,11 @@ def test_storage_that_stays_away_is_a_clear_failure(desk: Desk, spawn: Spawn) ->
     assert ends(desk, desk.submit()).attempt == 1
 
 
-def test_names_never_repeat() -> None:
+def test_worker_names_are_unique() -> None:
     assert len({unique_name() for _ in range(100)}) == 100
 
 
-def test_nothing_in_redis_is_ever_called(desk: Desk, tmp_path: Path) -> None:
+def test_redis_data_is_never_executed(desk: Desk, tmp_path: Path) -> None:
     """An id put into the queue by somebody else, with a function of his choice."""
     proof = tmp_path / "called"
     queue = Queue(queue_name("demo"), connection=desk.redis, serializer=JSONSerializer)
@@ -316,7 +316,7 @@ def test_one_worker_serves_several_models_each_with_its_own_line(desk: Desk, spa
     assert desk.models.workers() == set()
 
 
-def test_an_order_to_load_that_fails_ends_no_worker(desk: Desk, spawn: Spawn, gates: Path) -> None:
+def test_failed_load_command_does_not_stop_the_worker(desk: Desk, spawn: Spawn, gates: Path) -> None:
     process = spawn("demo", "other")
     # It has seen which orders are older than it.
     assert ends(desk, desk.submit(model="demo")).state is State.SUCCEEDED

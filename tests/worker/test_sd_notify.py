@@ -48,12 +48,12 @@ def test_a_supervisor_that_does_not_read_blocks_nothing() -> None:
     notify.close()
 
 
-def test_patience_covers_a_server_that_hangs() -> None:
+def test_systemd_timeout_covers_a_hanging_server() -> None:
     assert silence_s(Settings(redis_timeout_s=1, redis_retries=0)) == SILENCE_MIN_S
     assert silence_s(Settings(redis_timeout_s=10, redis_retries=4)) == 2 * 5 * 21
 
 
-def test_a_file_is_touched_once_it_lives_and_seldom(tmp_path: Path) -> None:
+def test_heartbeat_file_is_touched_only_when_due(tmp_path: Path) -> None:
     beat = tmp_path / "alive"
     beat.touch()
     supervisor = Supervisor(beat, {})
@@ -66,5 +66,5 @@ def test_a_file_is_touched_once_it_lives_and_seldom(tmp_path: Path) -> None:
     assert not beat.exists()  # not at every call
 
 
-def test_a_file_that_cannot_be_touched_ends_nothing(tmp_path: Path) -> None:
+def test_unwritable_heartbeat_file_does_not_stop_the_worker(tmp_path: Path) -> None:
     Supervisor(tmp_path / "no folder" / "alive", {}).alive()

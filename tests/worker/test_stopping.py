@@ -14,7 +14,7 @@ from tests.worker.conftest import Spawn, ends, runs
 from worker.heartbeat import EXIT_RESTART
 
 
-def test_a_model_that_does_not_answer_is_noticed(desk: Desk, spawn: Spawn, gates: Path) -> None:
+def test_hanging_model_is_detected(desk: Desk, spawn: Spawn, gates: Path) -> None:
     (gates / "stuck").touch()
     process = spawn(watchdog_s=0.5)
     breaking = desk.submit("break")
@@ -59,7 +59,7 @@ def test_sigterm_hands_back_an_edit_after_the_grace_time(desk: Desk, spawn: Spaw
     assert ends(desk, record).attempt == 2
 
 
-def test_a_second_sigterm_does_not_wait(desk: Desk, spawn: Spawn, gates: Path) -> None:
+def test_second_sigterm_stops_immediately(desk: Desk, spawn: Spawn, gates: Path) -> None:
     (gates / "hold").touch()
     process = spawn()
     record = desk.submit("hold")

@@ -57,7 +57,7 @@ def test_masks_are_counted_apart_from_edits() -> None:
     assert value(observer, "magedit_attempt_seconds_count", kind="mask") == 1
 
 
-def test_an_error_passes_and_counts(desk: Desk) -> None:
+def test_error_is_raised_and_counted(desk: Desk) -> None:
     observer = Observer("demo")
     with pytest.raises(RuntimeError), observer.attempt(claim(desk)):
         raise RuntimeError

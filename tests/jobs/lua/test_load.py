@@ -22,7 +22,7 @@ def test_scripts_reject_transitions_outside_the_table(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_scripts_compile_and_know_no_time_but_that_of_redis(name: str, desk: Desk) -> None:
+def test_scripts_compile_and_use_only_redis_time(name: str, desk: Desk) -> None:
     text = load(name)
     desk.redis.script_load(text)
     assert "os.time" not in text

@@ -21,7 +21,7 @@ def test_a_callers_trace_is_continued() -> None:
 @pytest.mark.parametrize(
     "received", [None, "", "nonsense", "00-" + "0" * 32 + "-" + "0" * 16 + "-01", "ff" + GIVEN[2:]]
 )
-def test_without_one_a_trace_begins(received: str | None) -> None:
+def test_trace_starts_without_a_callers_trace(received: str | None) -> None:
     first, second = present_traceparent(received), present_traceparent(received)
     assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", first)
     assert trace_id_of(first) != trace_id_of(second)

@@ -65,7 +65,7 @@ def test_deleting_forgets_the_deadline(desk: Desk) -> None:
     assert desk.redis.zcard(keys.DEADLINES) == 0
 
 
-def test_a_hand_back_in_vain_counts(desk: Desk) -> None:
+def test_unsuccessful_hand_back_counts_as_an_attempt(desk: Desk) -> None:
     record = desk.submit()
     for attempt in (1, 2):
         claim = desk.records.claim(record.id, f"w{attempt}")
@@ -76,7 +76,7 @@ def test_a_hand_back_in_vain_counts(desk: Desk) -> None:
     assert desk.is_in(record, State.FAILED)
 
 
-def test_cancel_while_queued_is_at_once(desk: Desk) -> None:
+def test_queued_edit_is_canceled_immediately(desk: Desk) -> None:
     record = desk.submit()
     assert desk.records.request_cancel(record.id)
     assert not desk.records.request_cancel(record.id)
@@ -104,7 +104,7 @@ def test_cancel_of_an_edit_whose_worker_died(desk: Desk) -> None:
     assert desk.queue.depth("demo") == 0
 
 
-def test_cancel_too_late_and_of_nothing(desk: Desk) -> None:
+def test_finished_or_missing_edit_cannot_be_canceled(desk: Desk) -> None:
     claim = claimed(desk)
     desk.records.commit_success(claim, MEASURES, [])
     with pytest.raises(AlreadyFinished, match="succeeded"):

@@ -57,14 +57,14 @@ def test_a_bound_key_returns_its_edit(desk: Desk) -> None:
     assert edits(desk) == [record.id]
 
 
-def test_tenants_and_keys_are_apart(desk: Desk) -> None:
+def test_tenants_and_keys_are_independent(desk: Desk) -> None:
     held = keys_of(desk)
     create(desk, reserve(held))
     assert isinstance(held.reserve("other", "k", "f", new_id()), Reservation)
     assert isinstance(held.reserve("acme", "k2", "f", new_id()), Reservation)
 
 
-def test_while_the_first_is_under_way(desk: Desk) -> None:
+def test_second_request_is_rejected_while_the_first_runs(desk: Desk) -> None:
     held = keys_of(desk)
     first = reserve(held)
     assert reserve(held, job_id=first.id) == first  # the answer was lost
@@ -101,7 +101,7 @@ def test_of_two_that_both_go_on_the_first_to_bind_wins(desk: Desk, late_first: b
     assert edits(desk) == [winner.id]
 
 
-def test_a_late_one_with_another_payload_loses_too(desk: Desk) -> None:
+def test_late_request_with_another_payload_is_rejected(desk: Desk) -> None:
     held = keys_of(desk)
     late = reserve(held, fingerprint="before")
     lapse(desk)
@@ -159,7 +159,7 @@ def test_a_key_without_a_record_is_not_bound(desk: Desk) -> None:
         reserve(held)
 
 
-def test_many_at_once_make_one_edit(desk: Desk) -> None:
+def test_concurrent_requests_create_one_edit(desk: Desk) -> None:
     held = keys_of(desk, lease_s=0.02)  # shorter than what follows: leases end in the middle
     answers: list[str] = []
 

@@ -5,7 +5,7 @@ from jobs.schema import State
 from tests.jobs.conftest import Desk
 
 
-def test_every_state_is_in_the_table_and_terminal_ones_stay() -> None:
+def test_every_state_has_transitions_and_terminal_states_have_none() -> None:
     assert set(TRANSITIONS) == set(State)
     assert {state for state, after in TRANSITIONS.items() if not after} == {s for s in State if s.is_terminal}
 

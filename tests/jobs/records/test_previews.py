@@ -42,13 +42,13 @@ def test_the_latest_is_kept_for_a_while_and_changes_the_revision(desk: Desk) -> 
     assert (later.image, later.step, later.number, previews.number(claim.id)) == (b"later", 4, 2, 2)
 
 
-def test_it_is_not_part_of_the_record(desk: Desk) -> None:
+def test_preview_is_not_part_of_the_record(desk: Desk) -> None:
     claim = claimed(desk)
     desk.records.renew(claim, None, SEEN)
     assert SEEN.image not in desk.redis.hgetall(keys.EDIT + claim.id).values()
 
 
-def test_who_has_lost_the_claim_shows_nothing(desk: Desk) -> None:
+def test_attempt_without_claim_stores_no_preview(desk: Desk) -> None:
     claim = claimed(desk)
     other = claim.model_copy(update={"worker": "w2"})
     assert desk.records.renew(other, None, SEEN) is Hold.LOST
@@ -73,7 +73,7 @@ def delete(desk: Desk, claim: JobRecord) -> None:
 
 
 @pytest.mark.parametrize("end", [commit, cancel, hand_back, delete])
-def test_it_is_gone_with_the_attempt(desk: Desk, end: Callable[[Desk, JobRecord], None]) -> None:
+def test_preview_is_removed_with_the_attempt(desk: Desk, end: Callable[[Desk, JobRecord], None]) -> None:
     claim = claimed(desk)
     desk.records.renew(claim, None, SEEN)
     end(desk, claim)

@@ -42,7 +42,7 @@ def test_a_record_round_trips(desk: Desk) -> None:
     assert abs(kept.created_at - desk.records.now()) < 60
 
 
-def test_creating_twice_is_creating_once(desk: Desk) -> None:
+def test_creating_a_record_is_idempotent(desk: Desk) -> None:
     record = desk.record()
     assert desk.records.create(record) == desk.records.create(record)
     assert len(desk.records.list("local").records) == 1
@@ -60,7 +60,7 @@ def test_the_queue_limit_counts_unfinished_edits(desk: Desk) -> None:
     records.create(third)
 
 
-def test_the_queue_limit_is_exact_however_many_ask_at_once(desk: Desk) -> None:
+def test_queue_limit_is_exact_under_concurrency(desk: Desk) -> None:
     records = Records(desk.redis, desk.settings.model_copy(update={"queue_limit": 5}))
 
     def accepted(_: int) -> bool:
@@ -222,7 +222,7 @@ def test_a_poison_edit_fails_after_its_attempts(desk: Desk) -> None:
     assert open_ids(desk.records) == set()
 
 
-def test_handing_back_is_not_dying(desk: Desk) -> None:
+def test_handed_back_edit_does_not_count_as_a_death(desk: Desk) -> None:
     record = desk.submit()
     for attempt in range(1, 6):
         claim = desk.records.claim(record.id, f"w{attempt}")
@@ -234,7 +234,7 @@ def test_handing_back_is_not_dying(desk: Desk) -> None:
     assert (waiting.state, waiting.attempt, waiting.handed_back, waiting.worker) == (State.QUEUED, 5, 5, None)
 
 
-def test_overdue_waits_for_the_grace_time(desk: Desk) -> None:
+def test_edit_is_overdue_only_after_the_grace_time(desk: Desk) -> None:
     record = desk.records.create(desk.record())  # its front end died before it put it in line
     assert desk.queue.overdue(["demo"], 0.3) == ()
     wait_until(lambda: desk.queue.overdue(["demo"], 0.3) == (record.id,))
@@ -261,7 +261,7 @@ def test_open_among(desk: Desk) -> None:
     assert desk.records.open_among([]) == set()
 
 
-def test_expired_edits_say_so_for_a_while(desk: Desk) -> None:
+def test_expired_edits_are_reported_as_expired_for_a_while(desk: Desk) -> None:
     records = Records(desk.redis, desk.settings.model_copy(update={"result_ttl_s": 0.05}))
     record = desk.submit()
     records.request_cancel(record.id)
@@ -274,7 +274,7 @@ def test_expired_edits_say_so_for_a_while(desk: Desk) -> None:
     assert 0 < desk.redis.ttl(keys.EDIT + record.id) <= 24 * 3600
 
 
-def test_everything_says_when_redis_is_away() -> None:
+def test_every_method_reports_a_redis_outage() -> None:
     desk = Desk(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0", redis_retries=0, storage_url="memory:"))
     record = desk.record()
     for call in (
@@ -318,7 +318,7 @@ def test_the_revision_grows_with_every_change(desk: Desk) -> None:
     assert desk.records.revisions([]) == {}
 
 
-def test_a_record_that_cannot_be_read_costs_no_other(desk: Desk) -> None:
+def test_unreadable_record_does_not_affect_others(desk: Desk) -> None:
     first, foreign, last = desk.submit(), desk.submit(priority="low"), desk.submit()
     desk.redis.hset(keys.EDIT + foreign.id, "field_of_tomorrow", "1")
     ids = [first.id, foreign.id, last.id]

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from jobs.settings import Settings, unknown_variables
 
 
-def test_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAGEDIT_LEASE_S", "7.5")
     monkeypatch.setenv("MAGEDIT_STATE_DIR", "/var/lib/magedit")
     settings = Settings()
@@ -19,7 +19,7 @@ def test_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("device", "gpu"), ("model", "a b"), ("threads", "0"), ("dtype", "int8"), ("lease_s", "0")]
 )
-def test_rejects_invalid_combinations(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_combinations_are_rejected(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"MAGEDIT_{name.upper()}", value)
     with pytest.raises(ValidationError, match=name):
         Settings()
@@ -38,7 +38,7 @@ def test_a_public_address_requires_keys(host: str) -> None:
     assert Settings(api_host=host, allow_anonymous=True).auth == "off"
 
 
-def test_is_frozen() -> None:
+def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().lease_s = 1.0
 
@@ -47,7 +47,7 @@ def test_every_field_is_described() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
-def test_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repr_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAGEDIT_REDIS_URL", "redis://:hidden@127.0.0.1/0")
     monkeypatch.setenv("MAGEDIT_S3_SECRET_ACCESS_KEY", "hidden")
     assert "hidden" not in repr(Settings())

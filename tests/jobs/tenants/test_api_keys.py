@@ -17,7 +17,7 @@ def api_keys(desk: Desk) -> ApiKeys:
     return ApiKeys(desk.redis)
 
 
-def test_a_key_comes_back_without_its_secret(api_keys: ApiKeys, desk: Desk) -> None:
+def test_stored_key_has_no_secret(api_keys: ApiKeys, desk: Desk) -> None:
     key, token = api_keys.create("acme", ["edits:read"], expires_in_s=60)
     parts = parse(token)
     assert parts is not None
@@ -40,7 +40,7 @@ def test_malformed_keys_are_rejected() -> None:
         assert parse(token) is None
 
 
-def test_revoking_is_for_good(api_keys: ApiKeys) -> None:
+def test_revocation_is_permanent(api_keys: ApiKeys) -> None:
     key, _ = api_keys.create("acme")
     assert api_keys.revoke(key.id)
     first, now = api_keys.look_up(key.id)

@@ -19,7 +19,7 @@ def limiter(desk: Desk) -> RateLimiter:
     return RateLimiter(desk.redis)
 
 
-def test_the_quota_and_not_one_more(limiter: RateLimiter) -> None:
+def test_rate_limit_is_exact(limiter: RateLimiter) -> None:
     remaining = [limiter.acquire("acme", [SLOW]).left[0].remaining for _ in range(5)]
     assert remaining == [4, 3, 2, 1, 0]
     refused = limiter.acquire("acme", [SLOW])
@@ -32,7 +32,7 @@ def test_the_quota_and_not_one_more(limiter: RateLimiter) -> None:
     assert limiter.acquire("acme", [SLOW]).retry_after_s <= refused.retry_after_s
 
 
-def test_one_comes_back_after_its_interval(limiter: RateLimiter) -> None:
+def test_one_request_is_allowed_again_after_its_interval(limiter: RateLimiter) -> None:
     quick = Rate("quick", quota=2, window_s=1)
     assert [limiter.acquire("acme", [quick]).refused for _ in range(2)] == [None, None]
     # On a slow machine one has come back by now.
@@ -40,7 +40,7 @@ def test_one_comes_back_after_its_interval(limiter: RateLimiter) -> None:
     wait_until(lambda: limiter.acquire("acme", [quick]).refused is None)
 
 
-def test_tenants_and_rates_are_apart(limiter: RateLimiter) -> None:
+def test_tenants_and_rates_are_independent(limiter: RateLimiter) -> None:
     other = Rate("other", quota=1, window_s=3600)
     assert limiter.acquire("acme", [SLOW, other]).refused is None
     # The second refuses, so the first is not charged either.
@@ -51,12 +51,12 @@ def test_tenants_and_rates_are_apart(limiter: RateLimiter) -> None:
     assert limiter.acquire("someone-else", [SLOW, other]).refused is None
 
 
-def test_many_at_once_get_the_quota_together(limiter: RateLimiter) -> None:
+def test_concurrent_requests_share_the_limit(limiter: RateLimiter) -> None:
     with ThreadPoolExecutor(8) as pool:
         decision = list(pool.map(lambda _: limiter.acquire("acme", [SLOW]), range(40)))
     assert sum(each.refused is None for each in decision) == SLOW.quota
 
 
-def test_an_idle_tenant_leaves_nothing(limiter: RateLimiter, desk: Desk) -> None:
+def test_idle_tenant_leaves_no_keys(limiter: RateLimiter, desk: Desk) -> None:
     limiter.acquire("acme", [Rate("quick", quota=10, window_s=1)])
     wait_until(lambda: desk.redis.keys(keys.RATE + "*") == [])

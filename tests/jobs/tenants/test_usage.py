@@ -63,7 +63,7 @@ def test_masks_are_counted_separately_from_edits(desk: Desk, counts: UsageCounts
     assert counts.of("acme").counts == Counts(masks=1)
 
 
-def test_a_worker_that_died_is_one_failure(desk: Desk, counts: UsageCounts) -> None:
+def test_dead_worker_counts_as_one_failure(desk: Desk, counts: UsageCounts) -> None:
     claim = claimed(desk)
     for attempt in range(desk.settings.max_attempts):
         lapse(desk, claim)
@@ -74,7 +74,7 @@ def test_a_worker_that_died_is_one_failure(desk: Desk, counts: UsageCounts) -> N
     assert (counted.accepted, counted.failed, counted.unet_passes) == (1, 1, 0)
 
 
-def test_as_many_unfinished_as_the_limit(desk: Desk) -> None:
+def test_unfinished_edits_are_limited(desk: Desk) -> None:
     limits = Limits(unfinished=2)
     first, second = desk.record(tenant="acme"), desk.record(tenant="acme")
     for record in (first, second, second):  # the last is a repetition
@@ -130,7 +130,7 @@ def test_months_by_the_calendar(desk: Desk) -> None:
     assert bounds("2028-02") == (datetime(2028, 2, 1, tzinfo=UTC), datetime(2028, 3, 1, tzinfo=UTC))
 
 
-def test_old_months_go(desk: Desk, counts: UsageCounts) -> None:
+def test_old_months_are_removed(desk: Desk, counts: UsageCounts) -> None:
     claimed(desk)
     month = counts.of("acme").month
     kept_s = timedelta(days=400).total_seconds()

@@ -6,7 +6,7 @@ from jobs.webhooks.addresses import is_public
 
 
 @pytest.mark.parametrize("address", ["93.184.215.14", "1.1.1.1", "2606:4700:4700::1111", "64:ff9b::101:101", "3ffe::1"])
-def test_public(address: str) -> None:
+def test_public_addresses_are_recognised(address: str) -> None:
     assert is_public(address)
 
 
@@ -51,7 +51,7 @@ def test_public(address: str) -> None:
         "2001:0:7f00:1::1",
     ],
 )
-def test_not_public(address: str) -> None:
+def test_private_addresses_are_recognised(address: str) -> None:
     assert not is_public(address)
 
 

@@ -57,7 +57,7 @@ def test_a_delivered_webhook_is_not_repeated(desk: Desk, deliveries: Deliveries)
     assert deliveries.claim(9) == ()
 
 
-def test_failures_are_tried_again_until_they_are_given_up(desk: Desk, deliveries: Deliveries) -> None:
+def test_failed_deliveries_are_retried_up_to_the_limit(desk: Desk, deliveries: Deliveries) -> None:
     record = desk.cancel(webhook_url=URL)
     for number in (1, 2, 3):
         each = taken(deliveries)
@@ -70,14 +70,14 @@ def test_failures_are_tried_again_until_they_are_given_up(desk: Desk, deliveries
     assert deliveries.due() == 0
 
 
-def test_a_receiver_can_end_it(desk: Desk, deliveries: Deliveries) -> None:
+def test_receiver_can_stop_retries(desk: Desk, deliveries: Deliveries) -> None:
     record = desk.cancel(webhook_url=URL)
     deliveries.report(taken(deliveries), DeliveryVerdict.FAILED, seconds=0.1, status=410)
     assert deliveries.of(record.id).state is DeliveryState.FAILED
     assert deliveries.due() == 0
 
 
-def test_who_dies_with_a_delivery_leaves_it_to_others(desk: Desk, deliveries: Deliveries) -> None:
+def test_delivery_of_a_dead_deliverer_is_taken_over(desk: Desk, deliveries: Deliveries) -> None:
     record = desk.cancel(webhook_url=URL)
     first, second = taken(deliveries), taken(deliveries)
     assert (first.number, second.number) == (1, 2)
@@ -116,6 +116,6 @@ def test_a_removed_edit_takes_its_delivery_along(end: str, desk: Desk, deliverie
     assert not desk.redis.exists(keys.WEBHOOK + record.id)
 
 
-def test_pauses_grow() -> None:
+def test_retry_delays_grow() -> None:
     assert PAUSES_S[0] == 0
     assert list(PAUSES_S) == sorted(PAUSES_S)

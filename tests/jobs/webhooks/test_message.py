@@ -46,7 +46,7 @@ def test_the_event_names_results_and_problem_and_nothing_internal(desk: Desk) ->
 
 
 @pytest.mark.parametrize("url", ["https://example.com", "https://example.com:8443/a?b=%20", "https://1.1.1.1/hook"])
-def test_accepted(url: str) -> None:
+def test_valid_url_is_accepted(url: str) -> None:
     check_url(url, private=False)
 
 
@@ -75,12 +75,12 @@ def test_accepted(url: str) -> None:
         "https://example.com/" + "a" * 2000,
     ],
 )
-def test_refused(url: str) -> None:
+def test_invalid_url_is_rejected(url: str) -> None:
     with pytest.raises(WebhookRefused):
         check_url(url, private=False)
 
 
-def test_private_networks_where_they_are_allowed() -> None:
+def test_private_networks_are_accepted_if_allowed() -> None:
     for url in ("http://127.0.0.1:9000/hook", "http://hooks.internal/", "https://10.0.0.1/"):
         check_url(url, private=True)
     with pytest.raises(WebhookRefused):

@@ -99,7 +99,7 @@ forms = st.fixed_dictionaries(
 @example(form={"source_prompt": ("n" * 101 + "!") * 9, "target_prompt": "a wall", "kind": "removal"})
 @example(form={"source_prompt": "!".join("abcdefgh" * 60), "target_prompt": "a", "kind": "removal"})
 @example(form={"source_prompt": "a ball", "target_prompt": ", ".join(["red wall"] * 20), "kind": "removal"})
-def test_whatever_is_accepted_reads_back_equal(form: dict[str, Any]) -> None:
+def test_accepted_edits_read_back_equal(form: dict[str, Any]) -> None:
     try:
         edit = resolve(read_asked(form), INFO.as_checkpoint(TOKENIZE), limits=LIMITS).edit()
     except InvalidEdit:
@@ -176,9 +176,7 @@ def test_a_record_that_cannot_be_read_is_shown_canceled_and_deleted(
 
 
 @pytest.mark.parametrize("field", ["request", "masks", "results", "measures", "created_at", "attempt", "progress"])
-def test_damage_to_one_field_hides_no_edit(
-    client: httpx.Client, form: Form, worker_side: WorkerSide, field: str
-) -> None:
+def test_one_damaged_field_hides_no_edit(client: httpx.Client, form: Form, worker_side: WorkerSide, field: str) -> None:
     made = form.send(client).json()
     worker_side.records.redis.hset(keys.EDIT + made["id"], field, "{no JSON")
     shown = client.get(made["links"]["self"])

@@ -10,7 +10,7 @@ from jobs.settings import Settings
 from tests.service.conftest import Announce, Form, WorkerSide, assert_problem, model_info, tokenizer_json
 
 
-def test_a_declared_model_takes_edits_that_wait_for_a_worker(
+def test_declared_model_accepts_edits_without_a_worker(
     shared_client: httpx.Client, settings: Settings, form: Form, announce: Announce, worker_side: WorkerSide
 ) -> None:
     with connect(settings) as redis:
@@ -29,7 +29,7 @@ def test_a_declared_model_takes_edits_that_wait_for_a_worker(
     assert (done["state"], done["waiting_for"]) == ("succeeded", None)
 
 
-def test_any_other_model_refuses_them(
+def test_undeclared_model_rejects_edits_without_a_worker(
     shared_client: httpx.Client, form: Form, announce: Announce, settings: Settings
 ) -> None:
     assert settings

@@ -84,7 +84,7 @@ def test_wrong_values_are_refused_in_the_same_words(client: httpx.Client, form: 
     assert [error["field"] for error in problem["errors"]] == ["target_prompt", "steps", "equalizer.a"]
 
 
-def test_no_default_is_made_by_a_built_in_type() -> None:
+def test_default_factories_are_functions() -> None:
     """Its signature is parsed from a text each time that a default is needed."""
     for parameter in inspect.signature(read_form).parameters.values():
         for extra in getattr(parameter.annotation, "__metadata__", ()):
@@ -108,7 +108,7 @@ def test_no_default_is_made_by_a_built_in_type() -> None:
         ({"guidence_scale": "7"}, "unknown_field", "guidence_scale", "did you mean 'guidance_scale'?"),
     ],
 )
-def test_nothing_that_is_sent_is_ignored(
+def test_no_sent_field_is_ignored(
     data: dict[str, str], code: str, field: str, told: str, client: httpx.Client, form: Form
 ) -> None:
     form.data |= data

@@ -45,7 +45,7 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize("text", ACCEPTED)
-def test_quoted_or_bare(text: str) -> None:
+def test_key_may_be_quoted_or_bare(text: str) -> None:
     assert parse_key([text]) == ACCEPTED[text]
 
 
@@ -74,7 +74,7 @@ def listed(client: httpx.Client) -> list[str]:
     return [edit["id"] for edit in client.get("/v1/edits").json()["edits"]]
 
 
-def test_sent_again_it_is_the_same_edit(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
+def test_same_request_returns_the_same_edit(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
     first = send(client, form)
     assert first.status_code == 202
     assert "idempotent-replayed" not in first.headers
@@ -98,7 +98,7 @@ def test_the_fingerprint_depends_only_on_the_payload(client: httpx.Client, form:
     assert send(client, form).json()["id"] == first
 
 
-def test_another_payload_is_422(client: httpx.Client, form: Form) -> None:
+def test_same_key_with_another_payload_is_422(client: httpx.Client, form: Form) -> None:
     edit_id = send(client, form).json()["id"]
     for change in ({"steps": "7"}, {"words": ["purple"]}, {"seed": "1"}):
         other = Form(files=form.files, data=form.data | change)
@@ -108,7 +108,7 @@ def test_another_payload_is_422(client: httpx.Client, form: Form) -> None:
     assert listed(client) == [edit_id]
 
 
-def test_the_order_of_masks_counts(client: httpx.Client, form: Form) -> None:
+def test_mask_order_is_part_of_the_fingerprint(client: httpx.Client, form: Form) -> None:
     form.files.append(("mask", mask(box=(40, 10, 60, 40))))
     form.data["regions"] = '[{"words": ["purple"]}, {"words": ["room"]}]'
     send(client, form)
@@ -116,7 +116,7 @@ def test_the_order_of_masks_counts(client: httpx.Client, form: Form) -> None:
     assert_problem(send(client, form), 422, "idempotency_key_reused", "Idempotency-Key")
 
 
-def test_a_refused_request_leaves_its_key_free(client: httpx.Client, form: Form) -> None:
+def test_rejected_request_releases_its_key(client: httpx.Client, form: Form) -> None:
     good = form.files[1]
     form.files[1] = ("mask", mask(box=None))
     for _ in range(2):
@@ -153,7 +153,7 @@ def test_tenants_have_their_own_keys(settings: Settings, announce: Announce, for
     assert len(set(ids)) == 2
 
 
-def test_many_at_once_are_one_edit(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
+def test_concurrent_requests_create_one_edit(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda _: httpx.post(
             f"{client.base_url}/v1/edits", files=form.files, data=form.data, headers={"Idempotency-Key": KEY}
@@ -247,7 +247,7 @@ def survivor(short: Settings, announce: Announce) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_front_ends_killed_on_the_way(
+def test_killed_front_ends_create_no_duplicates(
     doomed: dict[str, int], survivor: httpx.Client, form: Form, short: Settings
 ) -> None:
     made: set[str] = set()

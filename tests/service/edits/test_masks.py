@@ -157,9 +157,7 @@ def test_the_second_of_two_masks_is_named(client: httpx.Client, form: Form, sett
     assert_nothing_kept(settings)
 
 
-def test_which_of_two_masks_is_for_which_of_two_changes_is_asked(
-    client: httpx.Client, form: Form, settings: Settings
-) -> None:
+def test_two_masks_and_two_changes_require_an_assignment(client: httpx.Client, form: Form, settings: Settings) -> None:
     form.files.append(("mask", mask()))
     form.data |= {"source_prompt": "a room with a carpet", "target_prompt": "a purple room with a green carpet"}
     detail = assert_problem(form.send(client), 422, "region_mismatch", "regions")["detail"]

@@ -33,7 +33,7 @@ from tests.service.conftest import Announce, Form, WorkerSide, serving
         ([], None),
     ],
 )
-def test_the_preference(values: Sequence[str], seconds: int | None) -> None:
+def test_prefer_header_is_parsed(values: Sequence[str], seconds: int | None) -> None:
     assert preferred_wait(values) == seconds
 
 
@@ -60,7 +60,7 @@ def waiting(app: FastAPI) -> int:
     return watch.watched
 
 
-def test_the_end_is_the_answer(waiter: httpx.Client, app: FastAPI, form: Form, worker_side: WorkerSide) -> None:
+def test_response_is_the_finished_edit(waiter: httpx.Client, app: FastAPI, form: Form, worker_side: WorkerSide) -> None:
     def work() -> None:
         wait_until(lambda: waiting(app) == 1)
         (edit_id,) = open_ids(worker_side.records)

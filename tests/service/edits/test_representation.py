@@ -10,7 +10,7 @@ from tests.conftest import free_port
 from tests.service.conftest import Form, WorkerSide
 
 
-def test_unfinished_edits_have_a_place_and_finished_ones_need_no_redis(
+def test_unfinished_edits_have_a_position_and_finished_ones_need_no_redis(
     client: httpx.Client, form: Form, worker_side: WorkerSide
 ) -> None:
     backend = Backend.open(worker_side.settings)

@@ -22,7 +22,7 @@ from tests.service.conftest import SIZE, Announce, Form, assert_problem, encode,
 from tests.service.edits.kept import assert_nothing_kept
 
 
-def test_an_accepted_edit_is_kept_and_in_line(client: httpx.Client, form: Form, settings: Settings) -> None:
+def test_accepted_edit_is_stored_and_queued(client: httpx.Client, form: Form, settings: Settings) -> None:
     form.data |= {"steps": "10", "equalizer": '{"purple": 2}', "artifacts": ["attention"], "output_format": "webp"}
     response = form.send(client)
     assert response.status_code == 202, response.text

@@ -15,7 +15,7 @@ def record(**changes: object) -> JobRecord:
     return JobRecord.model_validate(known | {"created_at": 1000.0} | changes)
 
 
-def test_storage_keys_and_owners_stay_inside() -> None:
+def test_storage_keys_and_owners_are_not_exposed() -> None:
     text = edit_view(record(worker="host-1"), position=0, model=None, now=1000.0).model_dump_json()
     for inside in ("tenant-7", "input/image.png", "host-1"):
         assert inside not in text

@@ -45,7 +45,7 @@ class Edits:
         }
 
 
-async def test_many_listeners_one_question() -> None:
+async def test_many_listeners_share_one_query() -> None:
     edits = Edits(a=snapshot(3), b=snapshot(0))
     watch = Watch(edits.look)
 
@@ -83,7 +83,7 @@ async def test_many_listeners_one_question() -> None:
     assert len(edits.asked) == asked
 
 
-async def test_an_edit_that_is_gone() -> None:
+async def test_deleted_edit_ends_the_wait() -> None:
     edits = Edits(a=None)
     assert await asyncio.wait_for(Watch(edits.look).end("a"), PATIENCE_S) is None
 
@@ -94,7 +94,7 @@ async def asked_again(edits: Edits) -> None:
     await asyncio.to_thread(wait_until, lambda: len(edits.asked) >= before + 2)
 
 
-async def test_the_end_is_awaited_over_an_outage() -> None:
+async def test_wait_continues_through_an_outage() -> None:
     edits = Edits(a=snapshot(1))
     watch = Watch(edits.look)
     end = asyncio.create_task(watch.end("a"))
@@ -123,7 +123,7 @@ async def test_late_watchers_get_the_known_state_at_once() -> None:
     assert watch.watched == 0
 
 
-async def test_a_fault_of_a_look_ends_no_waiting() -> None:
+async def test_failed_poll_does_not_end_the_wait() -> None:
     edits = Edits(a=snapshot(1))
     faults = [RuntimeError("a bug"), KeyError("another")]
 

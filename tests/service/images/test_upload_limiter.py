@@ -61,7 +61,7 @@ def test_work_runs_in_a_thread_with_its_arguments() -> None:
     assert thread != threading.get_ident()
 
 
-def test_so_many_at_a_time() -> None:
+def test_concurrency_is_limited() -> None:
     held = Held()
 
     async def use() -> tuple[list[int], list[int]]:
@@ -91,7 +91,7 @@ def test_first_come_first_served() -> None:
     assert held.begun == list(range(6))
 
 
-def test_who_waits_holds_no_thread() -> None:
+def test_waiting_work_holds_no_thread() -> None:
     held = Held()
 
     async def use() -> str:
@@ -139,7 +139,7 @@ def test_the_wait_for_a_slot_times_out_without_a_leak() -> None:
     assert held.begun == [0]
 
 
-def test_patience_is_for_the_place_not_for_the_work() -> None:
+def test_timeout_covers_waiting_not_work() -> None:
     held = Held()
 
     async def use() -> int:
@@ -152,7 +152,7 @@ def test_patience_is_for_the_place_not_for_the_work() -> None:
     assert run(use()) == 7
 
 
-def test_whose_caller_has_gone_keeps_its_place_while_its_thread_works() -> None:
+def test_abandoned_work_keeps_its_slot_until_its_thread_ends() -> None:
     """What the places bound is memory, and that is the thread's."""
     held = Held()
 

@@ -50,7 +50,7 @@ def read(data: bytes) -> Image.Image:
 
 
 @pytest.mark.parametrize("encoding", ["PNG", "JPEG", "WEBP"])
-def test_the_three_formats(encoding: str) -> None:
+def test_png_jpeg_and_webp_are_accepted(encoding: str) -> None:
     image = read(encode(Image.new("RGB", (20, 10), (200, 100, 50)), encoding))
     assert (image.mode, image.size) == ("RGB", (20, 10))
     pixel = image.getpixel((5, 5))
@@ -66,7 +66,7 @@ def test_other_formats_are_not_opened(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("data", [b"\0", b"GIF89a", b"<svg/>", b"%PDF-1.7", b"\x89PNG"])
-def test_no_picture_at_all(data: bytes) -> None:
+def test_missing_picture_is_rejected(data: bytes) -> None:
     with pytest.raises(UnsupportedImageType):
         read(data)
 
@@ -103,7 +103,7 @@ def test_limits_name_the_figures() -> None:
 
 
 @pytest.mark.parametrize("side", [12_000, 30_000])
-def test_a_bomb_is_refused_before_it_is_decoded(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decompression_bomb_is_rejected_before_decoding(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
     data = encode(Image.new("1", (side, side))) if side < 15_000 else _declared(side)
     monkeypatch.setattr(Image.Image, "load", _fail)
     with pytest.raises(ImageTooLarge):
@@ -127,7 +127,7 @@ def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded(monkeypatch: py
     assert caught.value.field == "image"
 
 
-def test_scans_hide_in_nothing_that_libjpeg_passes_over() -> None:
+def test_scans_cannot_hide_in_data_that_libjpeg_skips() -> None:
     data = scans(Image.linear_gradient("L"), MAX_SCANS - 5)
     at = data.rfind(b"\xff\xda")
     for hidden in (b"\xff\x02\xff\xff", b"\xff\xff", b"\xff\xd0", b"\xff\x01\xff\xff", b"\0" * 9, b"\xff\x00"):
@@ -344,7 +344,7 @@ def test_a_progressive_jpeg_is_read() -> None:
 @pytest.mark.parametrize(
     ("encoding", "options"), [("WEBP", {"lossless": True}), ("PNG", {}), ("PNG", {"default_image": True}), ("MPO", {})]
 )
-def test_of_several_pictures_the_first_counts(encoding: str, options: dict[str, Any]) -> None:
+def test_first_of_several_pictures_is_used(encoding: str, options: dict[str, Any]) -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
     red, green, blue = read(encode(frames[0], encoding, save_all=True, append_images=frames[1:], **options)).getpixel(
         (4, 4)
@@ -361,7 +361,7 @@ def test_a_mask_keeps_its_alpha() -> None:
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(data=st.data())
-def test_damaged_files_never_raise_anything_else(data: st.DataObject) -> None:
+def test_damaged_files_raise_only_documented_errors(data: st.DataObject) -> None:
     """Flipped bytes anywhere: a picture or an error of ours, never another exception."""
     encoding = data.draw(st.sampled_from(["PNG", "JPEG", "WEBP"]))
     content = bytearray(encode(Image.linear_gradient("L").resize((24, 24)).convert("RGB"), encoding))

@@ -87,7 +87,7 @@ def test_every_route_is_guarded_or_open_on_purpose() -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED_ROUTES)
-def test_without_a_key_nothing_opens(method: str, path: str, keyring: Keyring) -> None:
+def test_requests_without_a_key_are_rejected(method: str, path: str, keyring: Keyring) -> None:
     response = keyring.client.request(method, address(path))
     assert_refused(response, path, 401, "not_authenticated")
     assert response.headers["www-authenticate"] == 'Bearer realm="magedit"'
@@ -110,13 +110,13 @@ def test_a_key_grants_only_its_scopes(method: str, path: str, keyring: Keyring) 
 
 
 @pytest.mark.parametrize("value", ["", "Bearer", "Basic dXNlcjpwYXNz", "Bearer  x", "Bearer mge_x_y", "Bearer \xff"])
-def test_odd_credentials(value: str, keyring: Keyring) -> None:
+def test_malformed_credentials_are_rejected(value: str, keyring: Keyring) -> None:
     response = keyring.client.get("/v1/edits", headers=[(b"authorization", value.encode("latin-1"))])
     assert response.status_code == 401
     assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_a_valid_id_with_another_secret(keyring: Keyring) -> None:
+def test_valid_id_with_wrong_secret_is_rejected(keyring: Keyring) -> None:
     _, token = keyring.api_keys.create("acme")
     forged = token[:-64] + "0" * 64
     assert_problem(keyring.client.get("/v1/edits", headers={"Authorization": f"Bearer {forged}"}), 401, "invalid_token")
@@ -124,7 +124,7 @@ def test_a_valid_id_with_another_secret(keyring: Keyring) -> None:
     assert keyring.client.get("/v1/edits", headers={"Authorization": f"bEARER {token}"}).status_code == 200
 
 
-def test_revoked_and_expired_keys_open_nothing(keyring: Keyring) -> None:
+def test_revoked_and_expired_keys_are_rejected(keyring: Keyring) -> None:
     key, token = keyring.api_keys.create("acme")
     headers = {"Authorization": f"Bearer {token}"}
     assert keyring.client.get("/v1/edits", headers=headers).status_code == 200
@@ -135,20 +135,20 @@ def test_revoked_and_expired_keys_open_nothing(keyring: Keyring) -> None:
     assert assert_problem(expired, 401, "invalid_token") == revoked
 
 
-def test_use_is_noted(keyring: Keyring) -> None:
+def test_last_use_is_recorded(keyring: Keyring) -> None:
     keyring.client.get("/v1/edits", headers=keyring.headers())
     (key,) = keyring.api_keys.list()
     assert key.last_used_at is not None
 
 
-def test_the_answer_does_not_wait_for_the_body(keyring: Keyring) -> None:
+def test_rejection_does_not_wait_for_the_body(keyring: Keyring) -> None:
     url = keyring.client.base_url
     with socket.create_connection((url.host, url.port or 80), 10) as raw:
         raw.sendall(b"POST /v1/edits HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n")
         assert raw.recv(100).startswith(b"HTTP/1.1 401")
 
 
-def test_a_scope_is_missed_before_the_body_is_read(keyring: Keyring) -> None:
+def test_missing_scope_is_rejected_before_the_body_is_read(keyring: Keyring) -> None:
     url, headers = keyring.client.base_url, keyring.headers(scopes=("edits:read",))
     with socket.create_connection((url.host, url.port or 80), 10) as raw:
         head = f"POST /v1/edits HTTP/1.1\r\nHost: x\r\nAuthorization: {headers['Authorization']}\r\n"
@@ -175,7 +175,7 @@ class Counting(ApiKeys):
         return super().look_up(key_id)
 
 
-def test_a_remembered_key_asks_redis_nothing(settings: Settings) -> None:
+def test_cached_key_needs_no_redis_call(settings: Settings) -> None:
     with Redis.from_url(settings.redis_url) as redis:
         api_keys = Counting(redis)
         _, token = api_keys.create("acme")
@@ -198,7 +198,7 @@ def opens(authenticator: Authenticator, token: str) -> bool:
     return True
 
 
-def test_revocation_reaches_a_process_when_its_memory_ends(api_keys: ApiKeys) -> None:
+def test_revocation_takes_effect_when_the_cache_expires(api_keys: ApiKeys) -> None:
     authenticator = Authenticator(api_keys, cache_s=0.3, default_limits=Limits())
     key, token = api_keys.create("acme")
     authenticator.caller(token)
@@ -206,7 +206,7 @@ def test_revocation_reaches_a_process_when_its_memory_ends(api_keys: ApiKeys) ->
     wait_until(lambda: not opens(authenticator, token))
 
 
-def test_a_key_expires_while_it_is_remembered(api_keys: ApiKeys) -> None:
+def test_cached_key_still_expires(api_keys: ApiKeys) -> None:
     authenticator = Authenticator(api_keys, cache_s=300, default_limits=Limits())
     # Long enough for this machine to remember it before.
     for expires_in_s in (0.5, 5.0, 60.0):

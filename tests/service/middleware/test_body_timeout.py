@@ -39,7 +39,7 @@ def exchange(port: int, pieces: list[bytes], pause_s: float) -> bytes:
         return received(connection)
 
 
-def test_a_body_that_stops_is_given_up(impatient: int) -> None:
+def test_stalled_body_times_out(impatient: int) -> None:
     content = form(parts(BASES[0], MASK))
     kept_alive = head(length(content)).replace(b"Connection: close\r\n", b"")
     answer = exchange(impatient, [kept_alive + content[: len(content) // 2]], 0)
@@ -63,7 +63,7 @@ def test_a_body_in_pieces_arrives(settings: Settings, announce: Announce) -> Non
         pytest.fail("given up")
 
 
-def test_a_trickle_is_given_up(impatient: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trickling_body_times_out(impatient: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_timeout, "SLOWEST", 1000)
     content = form(parts(BASES[0], MASK))
     # A byte each tenth of the longest pause, for ten times that.
@@ -73,7 +73,7 @@ def test_a_trickle_is_given_up(impatient: int, monkeypatch: pytest.MonkeyPatch) 
     assert time.monotonic() - began >= IDLE_S
 
 
-def test_an_answer_may_take_longer_than_a_pause_in_a_body(settings: Settings, announce: Announce) -> None:
+def test_response_may_take_longer_than_the_body_timeout(settings: Settings, announce: Announce) -> None:
     """Who waits for an edit has sent everything."""
     announce()
     with serving(settings.model_copy(update={"body_idle_s": IDLE_S})) as impatient:

@@ -21,7 +21,7 @@ PATHS = (
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_head_answers_as_get_without_a_body(
+def test_head_responds_like_get_without_a_body(
     path: str, client: httpx.Client, form: Form, worker_side: WorkerSide
 ) -> None:
     edit_id = form.send(client).json()["id"]
@@ -39,7 +39,7 @@ def test_head_of_events_ends(client: httpx.Client, form: Form) -> None:
     assert head.headers["content-type"].startswith("text/event-stream")
 
 
-def test_where_get_is_not_taken(client: httpx.Client) -> None:
+def test_head_is_405_where_get_is_not_allowed(client: httpx.Client) -> None:
     head = client.head("/v1/edits/0190/cancel")
     assert (head.status_code, head.headers["allow"]) == (405, "PUT")
 
@@ -47,7 +47,7 @@ def test_where_get_is_not_taken(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("path", "allowed"), [("/v1/edits", "GET, HEAD, POST"), ("/v1/edits/0190", "DELETE, GET, HEAD")]
 )
-def test_all_methods_of_an_address_are_named(path: str, allowed: str, client: httpx.Client) -> None:
+def test_allow_header_lists_all_methods(path: str, allowed: str, client: httpx.Client) -> None:
     response = client.patch(path)
     assert_problem(response, 405, "method_not_allowed")
     assert response.headers["allow"] == allowed

@@ -14,7 +14,7 @@ GIVEN = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 """A caller's `traceparent`."""
 
 
-def test_an_answer_names_its_request(client: httpx.Client) -> None:
+def test_response_carries_its_request_id(client: httpx.Client) -> None:
     own = client.get("/v1/edits", headers={"X-Request-Id": "order-1:2.3_4"})
     assert own.headers["x-request-id"] == "order-1:2.3_4"
     first, second = (client.get("/v1/nothing").headers["x-request-id"] for _ in range(2))

@@ -67,7 +67,7 @@ def test_without_a_source_prompt_a_suitable_method_is_used(
     assert request["config"]["method"] == "blended-latent"
 
 
-def test_a_method_that_is_named_stays(client: httpx.Client) -> None:
+def test_requested_method_is_kept(client: httpx.Client) -> None:
     error = assert_refused(send(client, source_prompt="", method="mag-edit"), 400, "invalid_request", "source_prompt")
     assert error["type"] == "invalid_request_error"
 
@@ -144,7 +144,7 @@ def test_a_canceled_edit_is_an_error(client: httpx.Client, working: Any, worker_
     assert_refused(send(client), 400, "not_succeeded")
 
 
-def test_no_worker_asks_to_come_again(shared_client: httpx.Client, announce: Announce) -> None:
+def test_missing_worker_sends_retry_after(shared_client: httpx.Client, announce: Announce) -> None:
     announce(ttl_s=-1)
     answer = send(shared_client)
     assert_refused(answer, 503, "no_worker", "model")

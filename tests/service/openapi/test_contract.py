@@ -69,7 +69,7 @@ def test_examples_match_their_schemas() -> None:
         assert not found, (name, [error.message for error in found])
 
 
-def test_there_are_examples_of_all_kinds() -> None:
+def test_examples_cover_requests_errors_webhooks_and_headers() -> None:
     names = " ".join(name for name, _, _ in EXAMPLES)
     for part in ("POST /v1/edits 202", "POST /v1/edits 422 mask_empty", "webhook", "RateLimit", "webhook-signature"):
         assert part in names
@@ -113,7 +113,7 @@ def test_every_code_is_documented_and_examples_use_no_other() -> None:
     assert shown <= told
 
 
-def test_the_examples_make_an_edit(client: httpx.Client) -> None:
+def test_examples_create_an_edit(client: httpx.Client) -> None:
     """What a reader of the contract sends who copies its examples."""
     body = resolved(SUBMIT["requestBody"]["content"]["multipart/form-data"]["schema"])
     data = {name: field["examples"][0] for name, field in body["properties"].items() if field.get("examples")}
@@ -159,7 +159,7 @@ def test_a_submission_documents_errors_of_its_source_edit(status: str, code: str
     assert code in SUBMIT["responses"][status]["content"]["application/problem+json"]["examples"]
 
 
-def test_whatever_needs_a_key_may_find_redis_away() -> None:
+def test_operations_with_keys_document_a_redis_outage() -> None:
     for name, operation in OPERATIONS:
         if "security" in operation:
             assert "queue_unavailable" in json.dumps(operation["responses"].get("503")), name

@@ -32,7 +32,7 @@ def test_every_error_is_a_problem_document_or_of_openais_shape() -> None:
     assert "HTTPValidationError" not in contract_file.FILE.read_text()
 
 
-def test_a_difference_is_found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_difference_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(contract_file, "rendered", lambda: "{}")
     assert contract_file.main(["check"]) == 1
     assert "write" in capsys.readouterr().err

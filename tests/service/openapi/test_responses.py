@@ -8,7 +8,7 @@ from service.edits.views import Edit
 from service.openapi.responses import QUEUED, SUCCEEDED, example, problems
 
 
-def test_problems_of_one_status_share_an_answer() -> None:
+def test_problems_of_one_status_share_a_response() -> None:
     documented = problems(EmptyMask("empty"), WordNotFound("no word"), QueueFull("full"), NoWorkerForModel("none"))
     assert set(documented) == {422, 503}
     content = documented[422]["content"]["application/problem+json"]
@@ -18,7 +18,7 @@ def test_problems_of_one_status_share_an_answer() -> None:
     assert "headers" not in documented[422]
 
 
-def test_examples_are_answers() -> None:
+def test_examples_validate_as_responses() -> None:
     for edit in (QUEUED, SUCCEEDED):
         assert Edit.model_validate(example(edit)["application/json"]["example"]) == edit
     assert not QUEUED.state.is_terminal

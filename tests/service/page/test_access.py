@@ -17,7 +17,9 @@ from tests.service.page.conftest import PHONE, WIDE, serious, visiting
 
 
 @pytest.mark.parametrize(("screen", "scheme"), [(PHONE, "dark"), (WIDE, "light")], ids=["phone", "wide"])
-def test_nothing_stands_in_the_way(browser: Browser, client: httpx.Client, screen: dict[str, Any], scheme: str) -> None:
+def test_page_has_no_accessibility_violations(
+    browser: Browser, client: httpx.Client, screen: dict[str, Any], scheme: str
+) -> None:
     with visiting(browser, str(client.base_url), color_scheme=scheme, **screen) as page:
         expect(page.locator(".preset")).to_have_count(len(DEMO_EDITS))
         assert serious(page) == []
@@ -31,7 +33,7 @@ def test_nothing_stands_in_the_way(browser: Browser, client: httpx.Client, scree
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
-def test_the_whole_page_by_keyboard(browser: Browser, client: httpx.Client) -> None:
+def test_page_works_by_keyboard(browser: Browser, client: httpx.Client) -> None:
     with visiting(browser, str(client.base_url), **WIDE) as page:
         expect(page.locator(".preset")).to_have_count(len(DEMO_EDITS))
         seen = []
@@ -45,7 +47,7 @@ def test_the_whole_page_by_keyboard(browser: Browser, client: httpx.Client) -> N
         expect(page.locator("#stage")).to_be_focused()
 
 
-def test_a_key_is_asked_for(browser: Browser, settings: Settings) -> None:
+def test_page_asks_for_an_api_key(browser: Browser, settings: Settings) -> None:
     with connect(settings) as redis:
         _, key = ApiKeys(redis).create("acme")
     with (
@@ -65,7 +67,7 @@ def test_a_key_is_asked_for(browser: Browser, settings: Settings) -> None:
         expect(field).to_be_visible()
 
 
-def test_another_key_shows_what_is_its_own(
+def test_another_key_shows_only_its_own_edits(
     browser: Browser, settings: Settings, announce: Announce, form: Form
 ) -> None:
     announce()
@@ -98,7 +100,7 @@ def test_another_key_shows_what_is_its_own(
         expect(edits).to_have_count(1)
 
 
-def test_the_contract_asks_no_other_host(browser: Browser, client: httpx.Client) -> None:
+def test_api_docs_load_nothing_from_other_hosts(browser: Browser, client: httpx.Client) -> None:
     with visiting(browser, str(client.base_url), **WIDE) as page:
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))

@@ -13,7 +13,7 @@ def file(content: bytes) -> FilePayload:
     return {"name": "a.png", "mimeType": "image/png", "buffer": content}
 
 
-def test_an_edit_is_tried_out(browser: Browser, client: httpx.Client, form: Form) -> None:
+def test_edit_can_be_sent_from_the_api_docs(browser: Browser, client: httpx.Client, form: Form) -> None:
     errors: list[str] = []
     with browser.new_context(base_url=str(client.base_url), **WIDE) as visitor:
         visitor.set_default_timeout(TIMEOUT_MS)

@@ -46,7 +46,7 @@ def shown_id(page: Page) -> str:
     return page.url.rpartition("#edit=")[2]
 
 
-def test_an_edit_and_the_edit_of_it(page: Page, tmp_path: Path) -> None:
+def test_edit_then_edit_of_its_result(page: Page, tmp_path: Path) -> None:
     page.click("#clear")
     page.locator("#size").fill("20")
     drag(page, (40, 112), (90, 112), size=(128, 128))
@@ -118,7 +118,7 @@ def test_an_edit_and_the_edit_of_it(page: Page, tmp_path: Path) -> None:
     expect(page.locator("#edits [aria-current]")).to_have_count(1)
 
 
-def test_an_edit_on_a_phone_in_the_dark(browser: Browser, stack: Stack) -> None:
+def test_edit_on_a_phone_in_dark_mode(browser: Browser, stack: Stack) -> None:
     with visiting(browser, stack.url, color_scheme="dark", **PHONE) as page:
         page.click(".preset:has-text('carpet')")
         expect(page.locator("#target_prompt")).not_to_have_value("")
@@ -150,7 +150,7 @@ def test_an_edit_is_canceled_while_it_runs(page: Page) -> None:
     expect(page.locator("#finished .note")).to_have_text("This edit was canceled.")
 
 
-def test_methods_and_strengths_side_by_side(page: Page) -> None:
+def test_methods_and_strengths_are_compared(page: Page) -> None:
     set_parameters(page, QUICK)
     page.click("#comparing summary")
     page.fill("#strengths", "0.5, 2")
@@ -182,7 +182,7 @@ def test_a_comparison_is_canceled(page: Page) -> None:
     expect(page.locator("#compare-cancel")).to_be_hidden()
 
 
-def test_errors_are_at_their_fields(page: Page) -> None:
+def test_errors_are_shown_at_their_fields(page: Page) -> None:
     def error(field: str) -> str:
         page.click("#submit")
         at = page.locator(f'[data-field="{field}"].invalid')

@@ -80,7 +80,7 @@ def test_words_select_a_thing(browser: Browser, client: httpx.Client, announce: 
         share(page, 160)
 
 
-def test_a_model_that_finds_nothing_offers_no_clicks(browser: Browser, client: httpx.Client) -> None:
+def test_model_without_finders_offers_no_select_tool(browser: Browser, client: httpx.Client) -> None:
     with visiting(browser, str(client.base_url), **WIDE) as page:
         load(page, picture(SIZE))
         expect(page.locator("#select-tool")).to_be_hidden()

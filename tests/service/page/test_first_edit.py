@@ -30,7 +30,7 @@ def see_the_result(page: Page, worker_side: WorkerSide, edit: dict[str, Any]) ->
     expect(page.locator("#after")).to_have_js_property("complete", True)
 
 
-def test_a_scene_of_the_demo_takes_two_clicks(browser: Browser, service: str, worker_side: WorkerSide) -> None:
+def test_demo_scene_takes_two_clicks(browser: Browser, service: str, worker_side: WorkerSide) -> None:
     with visiting(browser, service, **WIDE) as page:
         page.click(".preset:has-text('carpet')")
         expect(page.locator("#target_prompt")).not_to_have_value("")
@@ -39,7 +39,7 @@ def test_a_scene_of_the_demo_takes_two_clicks(browser: Browser, service: str, wo
         see_the_result(page, worker_side, posted.value.json())
 
 
-def test_an_own_picture_takes_three_actions_and_two_sentences(
+def test_own_picture_takes_three_actions_and_two_descriptions(
     browser: Browser, service: str, worker_side: WorkerSide
 ) -> None:
     with visiting(browser, service, **WIDE) as page:
@@ -83,7 +83,7 @@ def test_an_own_picture_by_keyboard(browser: Browser, service: str, worker_side:
         see_the_result(page, worker_side, posted.value.json())
 
 
-def test_an_own_picture_with_a_finger(browser: Browser, service: str, worker_side: WorkerSide) -> None:
+def test_own_picture_by_touch(browser: Browser, service: str, worker_side: WorkerSide) -> None:
     with visiting(browser, service, color_scheme="dark", **PHONE) as page:
         page.set_input_files("#image-file", OWN)
         expect(page.locator("#stage")).to_be_in_viewport(ratio=1)

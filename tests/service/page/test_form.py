@@ -63,7 +63,7 @@ def test_an_invalid_number_is_reported(page: Page) -> None:
     assert post(page) == 202
 
 
-def test_an_edit_is_made_once_though_its_answer_is_lost(page: Page, client: httpx.Client) -> None:
+def test_lost_response_creates_no_second_edit(page: Page, client: httpx.Client) -> None:
     def lose(route: Route) -> None:
         if route.request.method != "POST":
             route.continue_()
@@ -88,7 +88,7 @@ def test_an_edit_is_made_once_though_its_answer_is_lost(page: Page, client: http
     assert count() == 2
 
 
-def test_the_code_is_that_of_the_form_as_it_is(page: Page) -> None:
+def test_generated_code_matches_the_form(page: Page) -> None:
     curl, python = page.locator("#curl"), page.locator("#python")
     page.fill("#target_prompt", "a purple room")
     for code in (curl, python):
@@ -114,7 +114,7 @@ def test_the_code_is_that_of_the_form_as_it_is(page: Page) -> None:
     expect(page.locator("#mask-downloads button")).to_have_text(["Save mask-0.png", "Save mask-1.png"])
 
 
-def test_a_comparison_gives_each_method_what_it_reads(page: Page, client: httpx.Client) -> None:
+def test_comparison_sends_each_method_only_its_parameters(page: Page, client: httpx.Client) -> None:
     page.fill("#field-sweep", "0.2, 0.4")
     page.fill("#field-skip_fraction", "0.5")
     page.fill("#field-steps", "12")
@@ -158,7 +158,7 @@ def test_a_model_that_edits_by_instruction_needs_no_source_prompt(
         assert posted.value.json()["request"]["config"]["method"] == "instruct-pix2pix"
 
 
-def test_a_worker_that_comes_is_noticed(browser: Browser, shared_client: httpx.Client, announce: Announce) -> None:
+def test_new_worker_is_noticed(browser: Browser, shared_client: httpx.Client, announce: Announce) -> None:
     with visiting(browser, str(shared_client.base_url), **WIDE) as page:
         expect(page.locator("#status")).to_have_text("No worker is running for 'demo'")
         announce()

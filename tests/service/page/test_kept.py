@@ -66,7 +66,7 @@ def send(page: Page) -> str:
     return str(posted.value.json()["id"])
 
 
-def test_a_draft_survives_reload_crash_and_a_second_tab(page: Page) -> None:
+def test_draft_survives_reload_crash_and_second_tab(page: Page) -> None:
     fill(page)
     page.reload()
     assert_filled(page)
@@ -93,9 +93,7 @@ def test_a_draft_survives_reload_crash_and_a_second_tab(page: Page) -> None:
     expect(last.locator("#source-name")).not_to_be_empty()
 
 
-def test_a_past_edit_is_taken_up_again(
-    page: Page, browser: Browser, client: httpx.Client, worker_side: WorkerSide
-) -> None:
+def test_past_edit_is_restored(page: Page, browser: Browser, client: httpx.Client, worker_side: WorkerSide) -> None:
     fill(page)
     edit_id = send(page)
     worker_side.succeed(worker_side.claim(edit_id))
@@ -186,7 +184,7 @@ def test_results_are_copied_and_all_downloaded(
         assert Image.open(io.BytesIO(archive.read(archive.namelist()[1]))).size == (64, 48)
 
 
-def test_a_chain_is_a_strip_with_a_way_back(
+def test_chain_of_edits_is_shown_and_links_to_earlier_steps(
     page: Page, client: httpx.Client, form: Form, worker_side: WorkerSide
 ) -> None:
     first = str(form.send(client).json()["id"])

@@ -22,7 +22,7 @@ def page(browser: Browser, client: httpx.Client) -> Iterator[Page]:
         yield page
 
 
-def test_four_are_plain_and_the_rest_is_grouped_by_who_reads_it(page: Page) -> None:
+def test_four_settings_are_basic_and_others_grouped_by_method(page: Page) -> None:
     expect(page.locator("#plain label")).to_have_text(["Quality or speed", "Strength", "Variations", "Seed"])
     expect(page.locator(".group h4").first).to_have_text("The edit as a whole")
     for card in METHODS.values():
@@ -41,7 +41,7 @@ def test_four_are_plain_and_the_rest_is_grouped_by_who_reads_it(page: Page) -> N
             expect(page.locator(f"section[aria-label*='{inversion.name}'] [data-field]").first).to_be_visible()
 
 
-def test_settings_are_found_by_name_and_by_what_they_do(page: Page) -> None:
+def test_settings_are_searched_by_name_and_description(page: Page) -> None:
     shown = page.locator(".group .field:visible")
     page.fill("#find-setting", "null text iter")
     expect(shown).to_have_count(1)
@@ -53,7 +53,7 @@ def test_settings_are_found_by_name_and_by_what_they_do(page: Page) -> None:
     expect(page.locator("#no-setting")).to_be_visible()
 
 
-def test_changed_ones_are_marked_and_reset(page: Page) -> None:
+def test_changed_settings_are_marked_and_reset(page: Page) -> None:
     steps, seed = page.locator("[data-field=steps]"), page.locator("[data-field=seed]")
     expect(page.locator(".changed")).to_have_count(0)
     page.fill("#field-steps", "12")
@@ -75,7 +75,7 @@ def test_changed_ones_are_marked_and_reset(page: Page) -> None:
     expect(page.locator(".changed")).to_have_count(0)
 
 
-def test_what_the_service_fills_in_is_shown(page: Page) -> None:
+def test_resolved_defaults_are_shown(page: Page) -> None:
     expect(page.locator("#field-steps")).to_have_attribute("placeholder", "preset default (2-250)")
     page.fill("#source_prompt", "a room with a green carpet")
     page.fill("#target_prompt", "a room with a purple carpet")

@@ -45,7 +45,7 @@ def fingers(page: Page, *steps: list[Point]) -> None:
     device.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
 
-def test_a_lasso_grows_shrinks_and_fades(page: Page, settings: Settings) -> None:
+def test_lasso_selection_grows_shrinks_and_feathers(page: Page, settings: Settings) -> None:
     page.check("[value=lasso]", force=True)
     drag(page, (50, 40), (100, 40), (100, 90), (50, 90))
     (image,) = sent(page, settings)
@@ -106,7 +106,7 @@ def test_two_fingers_pan_and_zoom_and_one_paints(browser: Browser, client: httpx
         expect(page.locator(".share")).not_to_have_text("nothing painted")
 
 
-def test_the_edge_is_seen_on_every_colour(page: Page) -> None:
+def test_mask_edge_is_visible_on_every_colour(page: Page) -> None:
     page.check("[value=box]", force=True)
     drag(page, (50, 50), (150, 100))
     page.mouse.move(5, 5)
@@ -131,7 +131,7 @@ def test_the_edge_is_seen_on_every_colour(page: Page) -> None:
     assert colours()[0, 0, 0] > 200
 
 
-def test_everything_is_undone_in_its_order(page: Page) -> None:
+def test_all_changes_are_undone_in_order(page: Page) -> None:
     undo, redo = page.locator("#undo"), page.locator("#redo")
     words = page.get_by_label("Words to apply in region 1")
     page.check("[value=box]", force=True)
@@ -166,7 +166,7 @@ def test_everything_is_undone_in_its_order(page: Page) -> None:
     expect(redo).to_be_enabled()
 
 
-def test_what_is_needed_is_in_view(browser: Browser, client: httpx.Client) -> None:
+def test_required_controls_are_in_view(browser: Browser, client: httpx.Client) -> None:
     needed = ["#stage", "#tools", "#undo", "#size", "#invert", "#source_prompt", "#target_prompt", "#submit"]
     with visiting(browser, str(client.base_url), viewport={"width": 1280, "height": 900}) as page:
         load(page, picture(SIZE))
@@ -183,7 +183,7 @@ def test_what_is_needed_is_in_view(browser: Browser, client: httpx.Client) -> No
         expect(page.locator("[data-field=mask] .error")).to_be_in_viewport()
 
 
-def test_what_the_model_is_for_is_told_first(browser: Browser, shared_client: httpx.Client, announce: Announce) -> None:
+def test_model_domain_is_shown_first(browser: Browser, shared_client: httpx.Client, announce: Announce) -> None:
     announce(domain="flat drawings of rooms")
     announce(name="photos")
     with visiting(browser, str(shared_client.base_url), **WIDE) as page:

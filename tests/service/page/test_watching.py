@@ -41,7 +41,7 @@ def finish(edit_id: str, worker_side: WorkerSide) -> None:
     assert worker_side.records.commit_success(claim, measures, results, [artifact]) is State.SUCCEEDED
 
 
-def test_the_place_in_line_goes_on(page: Page, client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
+def test_queue_position_is_updated(page: Page, client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
     first, _, last = (submit(form, client) for _ in range(3))
     page.goto(f"/#edit={last}")
     text = page.locator("#progress-text")
@@ -105,7 +105,7 @@ def stop_the_clock(page: Page) -> None:
     page.clock.pause_at(60_000)
 
 
-def test_a_silent_connection_is_given_up(page: Page) -> None:
+def test_silent_connection_is_reopened(page: Page) -> None:
     stop_the_clock(page)
     page.evaluate(FOLLOW)
     page.clock.run_for(44_000)
@@ -116,7 +116,7 @@ def test_a_silent_connection_is_given_up(page: Page) -> None:
     assert page.evaluate("[asked, outages.at(-1)]") == [2, False]
 
 
-def test_the_pause_is_short_again_after_a_connection(page: Page) -> None:
+def test_backoff_is_reset_after_a_connection(page: Page) -> None:
     stop_the_clock(page)
     page.evaluate("window.away = true")
     page.evaluate(FOLLOW)
@@ -144,7 +144,7 @@ def test_a_cancel_that_fails_can_be_tried_again(page: Page, client: httpx.Client
     expect(page.locator("#grid td p")).to_have_text("This edit was canceled.")
 
 
-def test_the_list_keeps_what_was_asked_for(page: Page, client: httpx.Client, form: Form) -> None:
+def test_list_keeps_its_filter(page: Page, client: httpx.Client, form: Form) -> None:
     ids = [submit(form, client) for _ in range(14)]
     page.reload()
     edits = page.locator("#edits > li")

@@ -42,7 +42,7 @@ def example(leaf: type[Exception]) -> Known:
     return error
 
 
-def test_the_walk_finds_the_trees() -> None:
+def test_all_error_hierarchies_are_found() -> None:
     assert len(LEAVES) >= 28
 
 
@@ -51,7 +51,7 @@ UNANSWERED = {NotReady, Busy, LanguageModelUnavailable}
 
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.__name__)
-def test_every_leaf_is_mapped(leaf: type[Exception]) -> None:
+def test_every_error_class_is_mapped(leaf: type[Exception]) -> None:
     assert leaf in KINDS, f"{leaf.__name__} needs a line in service.problems.mapping.KINDS"
     problem = problem_of(example(leaf))
     assert 400 <= problem.status < 600
@@ -77,7 +77,7 @@ def test_unknown_addresses_and_methods(client: httpx.Client) -> None:
     assert response.headers["allow"]
 
 
-def test_a_fault_of_ours_is_a_500_without_inside(settings: Settings) -> None:
+def test_internal_error_is_a_500_without_details(settings: Settings) -> None:
     app = create_app(settings)
 
     @app.get("/fault")

@@ -22,7 +22,7 @@ def edit_id(client: httpx.Client, form: Form) -> str:
     return edit_id
 
 
-def test_the_life_of_an_edit(client: httpx.Client, edit_id: str, worker_side: WorkerSide) -> None:
+def test_edit_lifecycle(client: httpx.Client, edit_id: str, worker_side: WorkerSide) -> None:
     queued = client.get(f"/v1/edits/{edit_id}")
     assert queued.status_code == 200
     assert int(queued.headers["retry-after"]) >= 1
@@ -54,14 +54,14 @@ def test_the_life_of_an_edit(client: httpx.Client, edit_id: str, worker_side: Wo
     assert "worker" not in body
 
 
-def test_a_failed_edit_says_why(client: httpx.Client, edit_id: str, worker_side: WorkerSide) -> None:
+def test_failed_edit_reports_its_problem(client: httpx.Client, edit_id: str, worker_side: WorkerSide) -> None:
     worker_side.fail(worker_side.claim(edit_id))
     body = client.get(f"/v1/edits/{edit_id}").json()
     assert body["state"] == "failed"
     assert body["problem"]["code"] == "edit_diverged"
 
 
-def test_unchanged_is_304(client: httpx.Client, edit_id: str, worker_side: WorkerSide) -> None:
+def test_unchanged_edit_is_304(client: httpx.Client, edit_id: str, worker_side: WorkerSide) -> None:
     claim = worker_side.claim(edit_id)
     first = client.get(f"/v1/edits/{edit_id}")
     tag = {"if-none-match": first.headers["etag"]}
@@ -73,7 +73,9 @@ def test_unchanged_is_304(client: httpx.Client, edit_id: str, worker_side: Worke
     assert client.get(f"/v1/edits/{edit_id}", headers=tag).status_code == 200
 
 
-def test_the_line_is_counted(client: httpx.Client, form: Form, announce: Announce, worker_side: WorkerSide) -> None:
+def test_queue_position_is_reported(
+    client: httpx.Client, form: Form, announce: Announce, worker_side: WorkerSide
+) -> None:
     info: ModelInfo = announce()
     worker_side.models.keep_pace(info.name, 0.1)
     ids = [form.send(client).json()["id"] for _ in range(3)]
@@ -138,14 +140,16 @@ def test_cancel_when_it_is_done_is_409(client: httpx.Client, edit_id: str, worke
     assert_problem(client.put(f"/v1/edits/{edit_id}/cancel"), 409, "already_finished")
 
 
-def test_cancel_touches_no_other_edit(client: httpx.Client, form: Form) -> None:
+def test_cancel_does_not_affect_other_edits(client: httpx.Client, form: Form) -> None:
     ids = [form.send(client).json()["id"] for _ in range(3)]
     client.put(f"/v1/edits/{ids[1]}/cancel")
     assert [client.get(f"/v1/edits/{each}").json()["state"] for each in ids] == ["queued", "canceled", "queued"]
 
 
 @pytest.mark.parametrize("stage", ["queued", "running", "succeeded"])
-def test_delete_leaves_nothing(stage: str, client: httpx.Client, edit_id: str, worker_side: WorkerSide) -> None:
+def test_delete_removes_record_and_objects(
+    stage: str, client: httpx.Client, edit_id: str, worker_side: WorkerSide
+) -> None:
     if stage != "queued":
         claim = worker_side.claim(edit_id)
         if stage == "succeeded":

@@ -72,7 +72,7 @@ def own(app: FastAPI, settings: Settings, announce: Announce) -> Iterator[httpx.
         yield client
 
 
-def test_the_life_of_an_edit(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
+def test_events_follow_the_edit_lifecycle(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
     edit = form.send(client).json()
     assert edit["links"]["events"] == f"/v1/edits/{edit['id']}/events"
     stream = follow(client, edit["id"])
@@ -136,7 +136,7 @@ def test_a_reconnecting_client_gets_missed_events(client: httpx.Client, form: Fo
         assert again == done
 
 
-def test_an_edit_that_is_deleted(client: httpx.Client, form: Form) -> None:
+def test_deleting_the_edit_ends_the_stream(client: httpx.Client, form: Form) -> None:
     edit_id = form.send(client).json()["id"]
     stream = follow(client, edit_id)
     heard(stream)
@@ -145,7 +145,7 @@ def test_an_edit_that_is_deleted(client: httpx.Client, form: Form) -> None:
     assert_problem(client.get(f"/v1/edits/{edit_id}/events"), 404, "not_found")
 
 
-def test_silence_is_broken_by_comments(client: httpx.Client, form: Form, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_stream_sends_comments(client: httpx.Client, form: Form, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "KEEP_ALIVE_S", 0.3)
     stream = follow(client, form.send(client).json()["id"])
     heard(stream)
@@ -154,7 +154,7 @@ def test_silence_is_broken_by_comments(client: httpx.Client, form: Form, monkeyp
     stream.close()  # type: ignore[attr-defined]
 
 
-def test_who_hangs_up_is_forgotten(own: httpx.Client, app: FastAPI, form: Form) -> None:
+def test_disconnected_listener_is_removed(own: httpx.Client, app: FastAPI, form: Form) -> None:
     watch: Watch = app.state.watch
     streams = [follow(own, form.send(own).json()["id"]) for _ in range(3)]
     for stream in streams:
@@ -165,7 +165,7 @@ def test_who_hangs_up_is_forgotten(own: httpx.Client, app: FastAPI, form: Form) 
     wait_until(lambda: watch.watched == 0)
 
 
-def test_more_listeners_than_threads(own: httpx.Client, app: FastAPI, form: Form, worker_side: WorkerSide) -> None:
+def test_listeners_may_outnumber_threads(own: httpx.Client, app: FastAPI, form: Form, worker_side: WorkerSide) -> None:
     many = 48
     watch: Watch = app.state.watch
     edit_id = form.send(own).json()["id"]
@@ -180,7 +180,7 @@ def test_more_listeners_than_threads(own: httpx.Client, app: FastAPI, form: Form
     assert states == [["queued", "canceled"]] * many
 
 
-def test_previews_come_where_they_are_asked_for(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
+def test_previews_are_sent_on_request(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
     edit = form.send(client).json()
     claim = worker_side.claim(edit["id"])
     worker_side.show(claim, 3)

@@ -32,7 +32,7 @@ def test_without_a_worker_the_service_is_ready_and_reports_it(settings: Settings
         assert int(response.headers["retry-after"]) >= 1
 
 
-def test_every_part_that_is_away_is_named(settings: Settings) -> None:
+def test_every_unavailable_dependency_is_named(settings: Settings) -> None:
     away = {
         "redis_url": f"redis://127.0.0.1:{free_port()}/0",
         "redis_retries": 0,
@@ -71,7 +71,7 @@ def hanging_storage(settings: Settings) -> Iterator[tuple[socket.socket, Setting
         yield listener, settings.model_copy(update=storage)
 
 
-def test_a_hanging_part_delays_no_other(
+def test_hanging_dependency_does_not_delay_others(
     hanging_storage: tuple[socket.socket, Settings], announce: Announce, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     announce()
@@ -88,7 +88,7 @@ def test_a_hanging_part_delays_no_other(
             assert_problem(each.result(), 503, "service_not_ready", "storage")
 
 
-def test_a_storage_that_hangs_is_named_before_its_own_time_is_over(
+def test_hanging_storage_is_reported_before_its_own_timeout(
     hanging_storage: tuple[socket.socket, Settings], announce: Announce
 ) -> None:
     announce()
@@ -98,7 +98,7 @@ def test_a_storage_that_hangs_is_named_before_its_own_time_is_over(
         assert "storage" in [error["field"] for error in problem["errors"]]
 
 
-def test_a_redis_that_hangs_is_named_before_its_own_time_is_over(settings: Settings) -> None:
+def test_hanging_redis_is_reported_before_its_own_timeout(settings: Settings) -> None:
     with hanging() as listener:
         away = {"redis_url": f"redis://127.0.0.1:{listener.getsockname()[1]}/0", "redis_timeout_s": 600.0}
         with serving(settings.model_copy(update=away)) as client:

@@ -57,7 +57,7 @@ def find(settings: Settings, mask_id: str, *boxes: tuple[int, int, int, int]) ->
         JobQueue(redis, records).remove(claim)
 
 
-def test_a_mask_is_kept_and_in_line_before_every_edit(masks: httpx.Client, form: Form, settings: Settings) -> None:
+def test_mask_is_stored_and_queued_before_edits(masks: httpx.Client, form: Form, settings: Settings) -> None:
     edit = form.send(masks).json()
     response = send(masks, **CLICK)
     assert response.status_code == 202, response.text
@@ -70,7 +70,7 @@ def test_a_mask_is_kept_and_in_line_before_every_edit(masks: httpx.Client, form:
         assert JobQueue(redis, Records(redis, settings)).dequeue("demo") == (mask["id"], "high")
 
 
-def test_edits_and_masks_are_apart(masks: httpx.Client, form: Form) -> None:
+def test_edits_and_masks_are_separate_resources(masks: httpx.Client, form: Form) -> None:
     edit, mask = form.send(masks).json()["id"], send(masks, **CLICK).json()["id"]
     assert [each["id"] for each in masks.get("/v1/edits").json()["edits"]] == [edit]
     assert [each["id"] for each in masks.get("/v1/masks").json()["masks"]] == [mask]
@@ -115,7 +115,7 @@ def test_a_candidate_s_bytes_can_be_asked_for_where_results_are_redirected(
         ({"mask_shapes": '[{"mask_id": "{}", "candidate": 1, "shrink": 1}]'}, (0, 0, 64, 39)),
     ],
 )
-def test_a_mask_is_taken_where_a_mask_picture_is(
+def test_mask_id_replaces_a_mask_picture(
     masks: httpx.Client, form: Form, settings: Settings, data: dict[str, str], box: tuple[int, int, int, int]
 ) -> None:
     mask_id = send(masks, **CLICK).json()["id"]
@@ -201,7 +201,7 @@ def test_rejections_name_the_supported_inputs(masks: httpx.Client, announce: Ann
     assert "this model does not know: balloons. It knows: carpet, room" in problem["detail"]
 
 
-def test_a_model_that_finds_nothing_in_this_way_says_so(client: httpx.Client, announce: Announce) -> None:
+def test_unsupported_input_is_rejected_with_no_finder(client: httpx.Client, announce: Announce) -> None:
     announce(finds_by=("words",))
     problem = assert_problem(send(client, **CLICK), 422, "no_finder", "points")
     assert "MAGEDIT_SEGMENTER" in problem["detail"]
@@ -218,13 +218,13 @@ def test_a_mask_can_be_sent_again_canceled_and_deleted(masks: httpx.Client) -> N
     assert_problem(masks.get(path), 404, "not_found")
 
 
-def test_the_same_key_is_not_an_edit_s_and_a_mask_s(masks: httpx.Client, form: Form) -> None:
+def test_idempotency_keys_of_edits_and_masks_are_separate(masks: httpx.Client, form: Form) -> None:
     key = {"Idempotency-Key": "both"}
     assert form.send(masks, key).status_code == 202
     assert_problem(send(masks, key, **CLICK), 422, "idempotency_key_reused", "Idempotency-Key")
 
 
-def test_events_tell_of_a_mask_as_of_an_edit(masks: httpx.Client, settings: Settings) -> None:
+def test_masks_have_events_like_edits(masks: httpx.Client, settings: Settings) -> None:
     mask_id = send(masks, **CLICK).json()["id"]
     find(settings, mask_id, (10, 10, 30, 20))
     events = masks.get(f"/v1/masks/{mask_id}/events").text

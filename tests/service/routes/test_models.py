@@ -7,7 +7,7 @@ import httpx
 from tests.service.conftest import Announce, Form, WorkerSide
 
 
-def test_models_with_their_workers_and_lines(
+def test_models_list_workers_and_queue_lengths(
     client: httpx.Client, form: Form, announce: Announce, worker_side: WorkerSide
 ) -> None:
     announce(name="sd14", ttl_s=-1, vocabulary=None)
@@ -22,7 +22,7 @@ def test_models_with_their_workers_and_lines(
     assert demo["max_prompt_tokens"] == 12
 
 
-def test_no_model_yet(shared_client: httpx.Client, redis_url: str) -> None:
+def test_empty_list_without_models(shared_client: httpx.Client, redis_url: str) -> None:
     assert redis_url
     assert shared_client.get("/v1/models").json() == {
         "object": "list",

@@ -17,7 +17,7 @@ from service.routes.page import FOLDER
 from tests.service.conftest import serving
 
 
-def test_the_page_lets_nothing_in_from_elsewhere(client: httpx.Client) -> None:
+def test_page_has_a_strict_content_security_policy(client: httpx.Client) -> None:
     page = client.get("/")
     assert page.headers["content-type"].startswith("text/html")
     policy = dict(part.strip().split(" ", 1) for part in page.headers["content-security-policy"].split(";"))
@@ -55,7 +55,7 @@ NO_FILE_NAMES = ["/page/%00.js", f"/page/{'a' * 300}.js"]
 
 
 @pytest.mark.parametrize("path", NO_FILE_NAMES, ids=["nul", "long"])
-def test_a_name_that_no_file_can_have_is_not_found(client: httpx.Client, path: str) -> None:
+def test_impossible_file_name_is_not_found(client: httpx.Client, path: str) -> None:
     assert client.get(path).status_code == 404
 
 

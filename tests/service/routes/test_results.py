@@ -141,7 +141,7 @@ def test_pictures_on_s3_can_be_fetched_from_there(path: str, on_s3: OnS3) -> Non
     assert (there.status_code, there.content, there.headers["content-type"]) == (200, own.content, "image/png")
 
 
-def test_a_presigned_address_ends_with_the_edit(on_s3: OnS3) -> None:
+def test_presigned_url_expires_with_the_edit(on_s3: OnS3) -> None:
     path = f"/v1/edits/{on_s3.edit_id}/result?redirect=true"
     redis = on_s3.worker.records.redis
     redis.hset(keys.EDIT + on_s3.edit_id, "expires_at", on_s3.worker.records.now() + 30)
@@ -151,7 +151,7 @@ def test_a_presigned_address_ends_with_the_edit(on_s3: OnS3) -> None:
     assert_problem(on_s3.client.get(path), 410, "object_not_found")
 
 
-def test_the_setting_and_the_client(on_s3: OnS3) -> None:
+def test_redirect_follows_setting_and_client_preference(on_s3: OnS3) -> None:
     with serving(on_s3.settings.model_copy(update={"redirect_results": True})) as client:
         path = f"/v1/edits/{on_s3.edit_id}/result"
         assert client.get(path).status_code == 303

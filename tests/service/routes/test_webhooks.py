@@ -9,7 +9,7 @@ from tests.service.conftest import Form, WorkerSide, assert_problem
 URL = "https://example.com/hook"
 
 
-def test_from_submit_to_delivery(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
+def test_webhook_is_delivered_after_submission(client: httpx.Client, form: Form, worker_side: WorkerSide) -> None:
     form.data["webhook_url"] = URL
     edit = form.send(client).json()
     assert edit["webhook_url"] == URL
@@ -36,7 +36,7 @@ def test_from_submit_to_delivery(client: httpx.Client, form: Form, worker_side: 
     assert (attempt["number"], attempt["status"], attempt["seconds"], attempt["error"]) == (1, 200, 0.5, None)
 
 
-def test_an_edit_without_one(client: httpx.Client, form: Form) -> None:
+def test_edit_without_a_webhook_delivers_nothing(client: httpx.Client, form: Form) -> None:
     edit = form.send(client).json()
     assert edit["webhook_url"] is None
     assert_problem(client.get(f"/v1/edits/{edit['id']}/webhook"), 404, "no_webhook")

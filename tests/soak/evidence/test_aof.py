@@ -23,7 +23,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         desk.close()
 
 
-def test_a_life_is_read_from_the_file_of_a_real_server(desk: Desk, tmp_path: Path) -> None:
+def test_lifecycle_is_read_from_a_real_servers_file(desk: Desk, tmp_path: Path) -> None:
     record = desk.submit()
     first = desk.records.claim(record.id, "w-1-x")
     assert first is not None
@@ -40,7 +40,7 @@ def test_a_life_is_read_from_the_file_of_a_real_server(desk: Desk, tmp_path: Pat
     assert (life.ends, life.committed, life.finished_at) == (1, 1, [desk.get(record).finished_at])
 
 
-def test_a_second_commit_shows(desk: Desk, tmp_path: Path) -> None:
+def test_second_commit_is_detected(desk: Desk, tmp_path: Path) -> None:
     record = desk.submit()
     for _ in range(2):
         desk.redis.hset(keys.EDIT + record.id, mapping={"state": State.SUCCEEDED, "results": "[]"})
@@ -48,19 +48,19 @@ def test_a_second_commit_shows(desk: Desk, tmp_path: Path) -> None:
     assert (life.ends, life.committed) == (2, 2)
 
 
-def test_a_removed_record_shows(desk: Desk, tmp_path: Path) -> None:
+def test_removed_record_is_detected(desk: Desk, tmp_path: Path) -> None:
     record = desk.submit()
     desk.records.delete(record.id)
     assert read(tmp_path / "redis")[record.id].removed == 1
 
 
-def test_a_torn_end_is_left_out() -> None:
+def test_truncated_end_is_ignored() -> None:
     whole = b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n"
     for size in range(len(whole)):
         assert list(commands(io.BytesIO(whole + b"#TS:1\r\n" + whole[:size]))) == [[b"SELECT", b"0"]]
 
 
-def test_a_rewritten_file_is_refused() -> None:
+def test_rewritten_file_is_rejected() -> None:
     with pytest.raises(ValueError, match="REDIS0009"):
         list(commands(io.BytesIO(b"REDIS0009 ...")))
 
@@ -74,6 +74,6 @@ def test_the_increments_of_redis_7_are_read_in_order(tmp_path: Path) -> None:
     assert [file.name.split(".")[2] for file in files(tmp_path)] == ["9", "10"]
 
 
-def test_other_keys_are_no_records() -> None:
+def test_other_keys_are_ignored() -> None:
     assert lives([[b"HSET", b"rq:job:1", b"state", b"queued"], [b"PING"]]) == {}
     assert lives([[b"HSET", keys.EDIT.encode() + b"1", b"state", b"queued"]]) == {"1": Life(states=["queued"])}

@@ -281,12 +281,12 @@ FORGERIES: dict[Forge, str] = {
 }
 
 
-def test_a_good_history_passes(evidence: Evidence) -> None:
+def test_valid_history_passes(evidence: Evidence) -> None:
     assert check(evidence) == []
     assert orphans(evidence.census) == []
 
 
-def test_what_expired_and_was_fetched_may_be_gone(evidence: Evidence) -> None:
+def test_expired_edit_may_be_missing(evidence: Evidence) -> None:
     expire(evidence, GOOD)
     evidence.lines.append({"what": "gone", "t": AT + 1, "id": GOOD})
     assert check(evidence) == []
@@ -298,19 +298,19 @@ def test_nothing_is_fetched_while_the_soak_is_down(evidence: Evidence) -> None:
     assert check(evidence) == []
 
 
-def test_a_record_whose_answer_was_lost_is_no_violation(evidence: Evidence) -> None:
+def test_record_without_a_received_response_is_no_violation(evidence: Evidence) -> None:
     record_refused(evidence)
     evidence.lines.pop()
     assert check(evidence) == []
 
 
 @pytest.mark.parametrize(("forge", "rule"), FORGERIES.items(), ids=lambda each: getattr(each, "__name__", None))
-def test_a_forgery_is_found(forge: Forge, rule: str, evidence: Evidence) -> None:
+def test_each_forged_history_is_detected(forge: Forge, rule: str, evidence: Evidence) -> None:
     forge(evidence)
     assert rule in {violation.rule for violation in check(evidence)}
 
 
-def test_every_rule_has_a_forgery(evidence: Evidence) -> None:
+def test_every_rule_has_a_forged_history(evidence: Evidence) -> None:
     found = set()
     for forge in FORGERIES:
         copy = deepcopy(evidence)

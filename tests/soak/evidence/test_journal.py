@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.soak.evidence.journal import Journal, of, read
 
 
-def test_lines_come_back(tmp_path: Path) -> None:
+def test_written_lines_are_read_back(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     assert read(path) == []
     journal = Journal(path)
@@ -17,7 +17,7 @@ def test_lines_come_back(tmp_path: Path) -> None:
     assert second["t"] == 5.0
 
 
-def test_a_torn_line_costs_no_other(tmp_path: Path) -> None:
+def test_truncated_line_does_not_affect_others(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     journal = Journal(path)
     first = journal.write("accepted", id="a")

@@ -8,7 +8,7 @@ import pytest
 from tests.soak.stack.disk import SmallDisk
 
 
-def test_a_disk_that_others_use_is_not_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shared_disk_is_not_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SmallDisk, "_mount", lambda _: False)
     with SmallDisk(tmp_path / "disk") as disk:
         assert not disk.can_be_full
@@ -17,7 +17,7 @@ def test_a_disk_that_others_use_is_not_filled(tmp_path: Path, monkeypatch: pytes
     assert not list(disk.folder.iterdir())
 
 
-def test_a_full_disk_takes_nothing_until_it_is_freed(tmp_path: Path) -> None:
+def test_full_disk_rejects_writes_until_freed(tmp_path: Path) -> None:
     disk = SmallDisk(tmp_path / "disk", "1m")
     with disk:
         if not disk.can_be_full:

@@ -54,14 +54,14 @@ def says(connection: socket.socket, text: bytes) -> bool:
         return False
 
 
-def test_pass(proxy: Proxy) -> None:
+def test_proxy_passes_data_through(proxy: Proxy) -> None:
     with connect(proxy) as first, connect(proxy) as second:
         assert says(first, b"one")
         assert says(second, b"two")
         assert says(first, b"three")
 
 
-def test_cut(proxy: Proxy) -> None:
+def test_proxy_cuts_open_connections(proxy: Proxy) -> None:
     with connect(proxy) as before:
         assert says(before, b"one")
         proxy.cut()
@@ -70,7 +70,7 @@ def test_cut(proxy: Proxy) -> None:
         assert says(after, b"three")
 
 
-def test_refuse(proxy: Proxy) -> None:
+def test_proxy_refuses_connections(proxy: Proxy) -> None:
     with connect(proxy) as before:
         assert says(before, b"one")
         proxy.set(Mode.REFUSE)
@@ -82,7 +82,7 @@ def test_refuse(proxy: Proxy) -> None:
         assert says(after, b"four")
 
 
-def test_stall_holds_every_byte_and_no_longer(proxy: Proxy) -> None:
+def test_stalled_proxy_delivers_all_bytes_once_released(proxy: Proxy) -> None:
     with connect(proxy) as connection:
         assert says(connection, b"one")
         proxy.set(Mode.STALL)
@@ -95,7 +95,7 @@ def test_stall_holds_every_byte_and_no_longer(proxy: Proxy) -> None:
         assert connection.recv(100) == b"two"
 
 
-def test_slow_delays_both_ways(proxy: Proxy) -> None:
+def test_slow_proxy_delays_both_directions(proxy: Proxy) -> None:
     proxy.set(Mode.SLOW)
     with connect(proxy) as connection:
         began = time.monotonic()
@@ -103,7 +103,7 @@ def test_slow_delays_both_ways(proxy: Proxy) -> None:
         assert time.monotonic() - began >= 2 * DELAY_S
 
 
-def test_nothing_behind_it_closes_the_connection(echo: int) -> None:  # noqa: ARG001
+def test_proxy_closes_the_connection_without_a_server(echo: int) -> None:  # noqa: ARG001
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with Proxy.to_port(port) as proxy, connect(proxy) as connection:

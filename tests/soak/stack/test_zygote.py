@@ -15,12 +15,12 @@ print(json.dumps([round(shift / 60) for shift in shifts]))
 """
 
 
-def test_a_shifted_clock_is_wrong_for_this_program_and_rq() -> None:
+def test_clock_offset_affects_worker_and_rq() -> None:
     done = subprocess.run([sys.executable, "-c", SHIFTED], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [-60, -60, -60]
 
 
-def test_a_worker_whose_fork_server_has_ended_does_not_start() -> None:
+def test_worker_does_not_start_without_its_fork_server() -> None:
     script = "from tests.soak.stack.zygote import _child; _child({}, parent=0)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 70

@@ -122,7 +122,7 @@ def _edit_of(desk: Desk, served: ServedModel) -> None:
     assert outside_difference(picture(), result, mask, finished.measures.paste_margin_px) == 0
 
 
-def test_loras_for_good_and_for_one_edit(desk: Desk, tmp_path: Path) -> None:
+def test_loras_apply_permanently_or_to_one_edit(desk: Desk, tmp_path: Path) -> None:
     folder = tmp_path / "loras"
     plain = load(Settings(checkpoint=str(CHECKPOINT), device="cpu"))
     lora_file(plain.editor, folder / "style.safetensors")

@@ -40,7 +40,7 @@ def test_a_model_is_loaded_when_it_is_first_asked_for_and_stays(tmp_path: Path) 
     assert [each.info.name for each in shelf.described] == ["a", "b"]
 
 
-def test_the_one_unused_for_longest_makes_room(tmp_path: Path) -> None:
+def test_least_recently_used_model_is_unloaded(tmp_path: Path) -> None:
     loads = Loads(tmp_path, "a", "b", "c")
     shelf = Shelf(loads.loaders, budget_bytes=25)
     for name in ("a", "b", "a", "c"):

@@ -112,7 +112,7 @@ def test_an_edit_that_cannot_be_done_says_why(desk: Desk, real_model: ServedMode
         edit.run(claim.model_copy(update={"request": request}), real_model.editor, desk.store, Reporter())
 
 
-def test_it_stops_at_the_next_step(desk: Desk, real_model: ServedModel) -> None:
+def test_cancel_stops_the_edit_at_the_next_step(desk: Desk, real_model: ServedModel) -> None:
     steps: list[Progress] = []
 
     class Canceling(Reporter):
@@ -148,7 +148,7 @@ def test_a_result_that_the_safety_checker_objects_to_is_flagged(desk: Desk, real
     assert finished.results
 
 
-def test_or_withheld(desk: Desk, real_model: ServedModel) -> None:
+def test_result_that_the_safety_checker_objects_to_is_withheld(desk: Desk, real_model: ServedModel) -> None:
     claim = claimed(desk, artifacts=("trace", "crop"))
     with pytest.raises(ContentWithheld):
         edit.run(claim, Objecting(real_model.editor), desk.store, Reporter(), withhold=True)

@@ -124,7 +124,7 @@ def test_the_cache_key_covers_everything_an_inversion_depends_on(shelf: Inversio
     assert key(config=replace(CONFIG, guidance_scale=5.0)) in same
 
 
-def test_old_ones_are_removed(desk: Desk, shelf: Inversions) -> None:
+def test_expired_inversions_are_removed(desk: Desk, shelf: Inversions) -> None:
     shelf.store.put(f"{INVERSIONS}local/x.safetensors", b"x", "application/octet-stream")
     assert desk.store.delete_older(INVERSIONS, 60.0) == 0
     assert desk.store.delete_older(INVERSIONS, -1.0) == 1

@@ -98,14 +98,14 @@ def test_responses_other_than_2xx_are_retried(
     assert receiver.paths == ["/"] * 3
 
 
-def test_gone_ends_it(open_desk: Desk, receiver: Receiver, deliverer: Deliverer) -> None:
+def test_status_410_stops_retries(open_desk: Desk, receiver: Receiver, deliverer: Deliverer) -> None:
     receiver.answer = lambda _: 410
     record = open_desk.cancel(webhook_url=receiver.url)
     assert deliver(deliverer, open_desk, record).state is DeliveryState.FAILED
     assert receiver.requests == 1
 
 
-def test_nothing_inside_is_called(open_desk: Desk, receiver: Receiver) -> None:
+def test_private_addresses_are_not_called(open_desk: Desk, receiver: Receiver) -> None:
     settings = open_desk.settings.model_copy(update={"webhook_private": False})
     record = open_desk.cancel(webhook_url=receiver.url.replace("http:", "https:"))
     with delivering(Deliverer(open_desk.redis, settings)):
@@ -115,7 +115,7 @@ def test_nothing_inside_is_called(open_desk: Desk, receiver: Receiver) -> None:
     assert receiver.requests == 0
 
 
-def test_a_deleted_edit_notifies_no_one(open_desk: Desk, receiver: Receiver, deliverer: Deliverer) -> None:
+def test_deleted_edit_sends_no_webhook(open_desk: Desk, receiver: Receiver, deliverer: Deliverer) -> None:
     record = open_desk.cancel(webhook_url=receiver.url)
     open_desk.redis.delete(keys.EDIT + record.id)
     with delivering(deliverer):
@@ -149,7 +149,7 @@ def test_a_killed_deliverer_loses_nothing(open_desk: Desk, receiver: Receiver) -
         assert (first.status, first.seconds, second.status) == (None, None, 200)
 
 
-def test_a_worker_delivers(open_desk: Desk, receiver: Receiver, spawn: object) -> None:
+def test_worker_delivers_webhooks(open_desk: Desk, receiver: Receiver, spawn: object) -> None:
     assert callable(spawn)
     spawn(webhook_private=True)
     record = open_desk.submit(webhook_url=receiver.url)
@@ -159,7 +159,7 @@ def test_a_worker_delivers(open_desk: Desk, receiver: Receiver, spawn: object) -
     assert event["data"]["results"][0]["href"] == f"/v1/edits/{record.id}/result/0"
 
 
-def test_no_error_ends_it(open_desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_error_stops_the_deliverer(open_desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     deliverer = Deliverer(open_desk.redis, open_desk.settings)
     failed, claim = threading.Event(), Deliveries.claim
 

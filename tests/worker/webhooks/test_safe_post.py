@@ -23,7 +23,7 @@ def send(url: str, *, private: bool = True, timeout_s: float = PATIENCE_S, resol
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:9/", "http://localhost:9/", "http://[::1]:9/", "http://2130706433:9/"]
 )
-def test_nothing_inside_is_reached(url: str) -> None:
+def test_private_addresses_are_rejected(url: str) -> None:
     with pytest.raises(CannotSend, match=r"not public|no address"):
         send(url, private=False)
 
@@ -46,7 +46,7 @@ def hanging_up(host: str) -> Iterator[tuple[int, list[str]]]:
 
 
 @pytest.mark.parametrize("addresses", [["10.0.0.1"], ["93.184.215.14", "169.254.169.254"], ["::ffff:127.0.0.1"]])
-def test_a_name_with_any_address_inside_is_not_called(addresses: Sequence[str]) -> None:
+def test_name_with_any_private_address_is_rejected(addresses: Sequence[str]) -> None:
     with pytest.raises(CannotSend, match="not public"):
         send("https://hooks.example/", private=False, resolve=lambda _host, _port: addresses)
 
@@ -72,29 +72,29 @@ def test_the_next_address_is_tried() -> None:
     assert len(requests) == 1
 
 
-def test_a_slow_answer_ends_at_the_deadline() -> None:
+def test_slow_response_times_out() -> None:
     """Without it this would go on for ever."""
     with dripping(0.05) as url, pytest.raises(CannotSend, match=r"no response within 0\.5 s"):
         send(url, timeout_s=0.5)
 
 
-def test_a_closed_port() -> None:
+def test_closed_port_is_reported() -> None:
     with pytest.raises(CannotSend, match="refuses the connection"):
         send(f"http://127.0.0.1:{free_port()}/")
 
 
-def test_no_tls_and_an_untrusted_certificate() -> None:
+def test_plain_http_and_untrusted_certificates_are_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(CannotSend):
             send(f"https://127.0.0.1:{port}/", timeout_s=0.5)
 
 
-def test_a_name_without_address() -> None:
+def test_unresolvable_name_is_reported() -> None:
     with pytest.raises(CannotSend, match="no address"):
         resolve("no-such-name.invalid", 443)
 
 
-def test_the_context_checks_names() -> None:
+def test_tls_context_checks_host_names() -> None:
     assert CONTEXT.verify_mode is ssl.CERT_REQUIRED
     assert CONTEXT.check_hostname
