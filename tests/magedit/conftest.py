@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from accelerate.hooks import ModelHook, add_hook_to_module, remove_hook_from_module
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from PIL import Image, ImageDraw
 from torch import Tensor
@@ -144,3 +146,20 @@ def inputs(pipe: MAGEditPipeline, rows: int = 1) -> tuple[Tensor, Conditioning]:
     latent = torch.randn(rows, 4, side, side, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
         return latent, pipe.encode("a room with a red sofa").expand(rows)
+
+
+@contextmanager
+def hook_calls(network: Any) -> Iterator[list[str]]:
+    """The classes of the modules that a hook of accelerate's, as offloading sets one, is called for inside."""
+    calls: list[str] = []
+
+    class Mover(ModelHook):  # type: ignore[misc]
+        def pre_forward(self, module: torch.nn.Module, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+            calls.append(type(module).__name__)
+            return args, kwargs
+
+    add_hook_to_module(network, Mover())
+    try:
+        yield calls
+    finally:
+        remove_hook_from_module(network)

@@ -1,32 +1,14 @@
-"""Noise of a latent, and the frozen weights."""
+"""Noise of a latent, counted."""
 
 from __future__ import annotations
 
-import pytest
 import torch
 
-from magedit.backbones.base import Conditioning, frozen
+from magedit.backbones.base import Conditioning
 from magedit.backbones.denoiser import Denoiser
 from magedit.measures.meter import Meter
 from magedit.measures.report import Progress
 from magedit.pipelines.mag_edit import MAGEditPipeline
-
-
-def test_freezing_puts_each_flag_back_however_it_ends() -> None:
-    module = torch.nn.Linear(2, 2)
-    module.bias.requires_grad_(False)
-    inside: list[bool] = []
-
-    def fail() -> None:
-        with frozen(module):
-            inside.extend(parameter.requires_grad for parameter in module.parameters())
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        fail()
-    assert inside == [False, False]
-    assert module.weight.requires_grad
-    assert not module.bias.requires_grad
 
 
 def test_noise_is_fp32_outside_and_counted(pipe: MAGEditPipeline) -> None:

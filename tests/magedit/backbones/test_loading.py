@@ -18,7 +18,7 @@ from magedit.errors import CheckpointError
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.backbones.checkpoints.single_file.original_layout import vae_tensors
 from tests.magedit.backbones.sdxl.tiny import sdxl_checkpoint
-from tests.magedit.conftest import CHECKPOINT, objecting_checker
+from tests.magedit.conftest import CHECKPOINT
 from tests.magedit.tiny import write_flux, write_sd3
 from worker.models.served_model import load
 
@@ -168,20 +168,3 @@ def test_a_file_without_a_vae_is_rejected_with_the_missing_tensor(tmp_path: Path
 def test_an_option_that_cannot_be_honoured_is_refused(options: dict[str, str], said: str) -> None:
     with pytest.raises(CheckpointError, match=said):
         MAGEditPipeline.from_pretrained(CHECKPOINT, **options)
-
-
-@pytest.mark.parametrize("kept", [True, False])
-def test_the_safety_checker_can_be_left_out(kept: bool, tmp_path: Path) -> None:
-    folder = tmp_path / "checked"
-    shutil.copytree(CHECKPOINT, folder)
-    checker, extractor = objecting_checker()
-    checker.save_pretrained(folder / "safety_checker")
-    extractor.save_pretrained(folder / "feature_extractor")
-    index = json.loads((folder / "model_index.json").read_text())
-    index |= {
-        "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
-        "feature_extractor": ["transformers", "CLIPImageProcessor"],
-    }
-    (folder / "model_index.json").write_text(json.dumps(index))
-    served = load(Settings(checkpoint=str(folder), safety_checker=kept, device="cpu"))
-    assert (served.editor.safety_checker is not None) == kept  # type: ignore[attr-defined]

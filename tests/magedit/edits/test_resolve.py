@@ -9,44 +9,22 @@ import pytest
 from magedit.config import PRESETS, EditConfig
 from magedit.edits.asked import OPEN, read_asked
 from magedit.edits.checkpoint import StepSizes
-from magedit.edits.resolution import Limits, Resolution
+from magedit.edits.resolution import Limits
 from magedit.edits.resolve import resolve
 from magedit.errors import (
-    InstructionNotUnderstood,
     InvalidEdit,
     InvalidParameter,
     NotTogether,
-    PromptNotSupported,
     RegionMismatch,
-    SeveralFound,
     UnknownMethod,
     WordNotFound,
 )
-from magedit.instructions.language_model import LanguageModel
 from magedit.inversion.registry import INVERSIONS
 from magedit.methods.registry import METHODS
 from magedit.prompts.alignment import from_tokenizers
 from magedit.prompts.kinds import KINDS
+from tests.magedit.edits.conftest import INSTRUCTED, PROMPTS, refused, resolved
 from tests.service.conftest import model_info, tokenizer_json
-
-PROMPTS: dict[str, Any] = {
-    "source_prompt": "a room with a green carpet",
-    "target_prompt": "a room with a purple carpet",
-}
-INSTRUCTED: dict[str, Any] = {"methods": ("instruct-pix2pix",), "inversions": (), "vocabulary": None}
-
-
-def resolved(masks: int | None = 1, limits: Limits | None = None, **values: Any) -> Resolution:
-    info: dict[str, Any] = values.pop("info", {"methods": tuple(METHODS)})
-    checkpoint = model_info(**info).as_checkpoint(from_tokenizers(tokenizer_json()))
-    given = {name: value for name, value in (PROMPTS | values).items() if value is not None}
-    return resolve(read_asked(given), checkpoint, masks=masks, limits=limits)
-
-
-def refused(error: type[InvalidEdit], field: str, **values: Any) -> None:
-    with pytest.raises(error) as caught:
-        resolved(**values).edit()
-    assert caught.value.field == field
 
 
 def test_a_valid_request_is_resolved() -> None:
@@ -156,19 +134,6 @@ def test_a_removal_without_filling_is_not_guided() -> None:
     assert resolved(**bare, words=["carpet"]).edit().config.strength == KINDS["removal"]["strength"]
 
 
-def test_all_problems_are_listed_and_the_rest_is_resolved() -> None:
-    found = resolved(target_prompt="a zebra with a purple carpet", words=["lion"], equalizer={"tiger": 2}, eta=0.5)
-    assert [(type(each).__name__, each.field) for each in found.problems] == [
-        ("PromptNotSupported", "target_prompt"),
-        ("WordNotFound", "words"),
-        ("WordNotFound", "equalizer"),
-    ]
-    assert found.unknown["target_prompt"] == ("zebra",)
-    assert found.tokens == {"source_prompt": 6, "target_prompt": 6, "negative_prompt": 0}
-    assert found.configs[0].eta == 0.5
-    assert found.passes.work > 0
-
-
 def test_prompt_weights_become_equalizer_factors() -> None:
     edit = resolved(target_prompt="a room with a (purple:1.5) carpet", prompt_syntax="a1111").edit()
     assert (edit.target_prompt, edit.config.equalizer) == (PROMPTS["target_prompt"], {"purple": 1.5})
@@ -206,63 +171,3 @@ def test_open_parameters_are_those_of_presets_kinds_and_the_method() -> None:
 @pytest.mark.parametrize("target", ["()", "[ ]", "(:1.2)"])
 def test_weights_without_words_are_rejected(target: str) -> None:
     refused(InvalidParameter, "target_prompt", target_prompt=target, prompt_syntax="a1111")
-
-
-INSTRUCTION: dict[str, Any] = {"target_prompt": None, "instruction": "make the left carpet purple"}
-
-
-def test_missing_prompts_are_derived_from_the_instruction() -> None:
-    edit = resolved(masks=0, **INSTRUCTION).edit()
-    assert (edit.source_prompt, edit.target_prompt) == tuple(PROMPTS.values())
-    assert edit.kind == "attribute"
-    assert [region.words for region in edit.regions] == [("purple carpet",)]
-    assert edit.instruction is not None
-    assert (edit.instruction.phrase, edit.instruction.read_by) == ("left carpet", "rules")
-    alone = resolved(**INSTRUCTION | {"source_prompt": None}).edit()
-    assert (alone.source_prompt, alone.target_prompt) == ("a carpet", "a purple carpet")
-
-
-def test_explicit_values_win_over_the_instruction() -> None:
-    given = INSTRUCTION | {"target_prompt": "a purple room", "words": ["room"]}
-    edit = resolved(**given).edit()
-    assert (edit.target_prompt, edit.regions[0].words) == ("a purple room", ("room",))
-    assert edit.instruction is not None
-    assert edit.instruction.target_prompt == PROMPTS["target_prompt"]
-
-
-def test_an_instruction_that_cannot_be_carried_out_is_rejected() -> None:
-    refused(InvalidParameter, "target_prompt", target_prompt=None)
-    refused(InstructionNotUnderstood, "instruction", **INSTRUCTION | {"instruction": "make it purple"})
-    refused(InvalidParameter, "mask", masks=0, **INSTRUCTION | {"instruction": "add a carpet"})
-    refused(InvalidParameter, "instruction", **INSTRUCTION | {"instruction": "make the carpet purple" + "!" * 500})
-    refused(PromptNotSupported, "target_prompt", **INSTRUCTION | {"instruction": "make the carpet pink"})
-    two = "a green carpet with a purple carpet"
-    refused(SeveralFound, "instruction", **INSTRUCTION | {"source_prompt": two, "instruction": "make the carpet green"})
-
-
-def test_a_problem_of_the_instruction_is_reported_along_with_the_others() -> None:
-    found = resolved(**INSTRUCTION | {"instruction": "make it purple", "method": "sine", "info": {}})
-    assert [type(each) for each in found.problems] == [InstructionNotUnderstood, UnknownMethod]
-
-
-def test_a_checkpoint_that_edits_by_instruction_gets_the_sentence() -> None:
-    values = INSTRUCTION | {"source_prompt": None, "info": INSTRUCTED}
-    told = resolved(**values | {"instruction": "let it snow"}).edit()
-    assert (told.target_prompt, told.config.method) == ("let it snow", "instruct-pix2pix")
-    assert told.instruction is not None
-    assert (told.instruction.read_by, told.instruction.phrase) == ("checkpoint", None)
-    found = resolved(masks=0, **values).edit()
-    assert found.instruction is not None
-    assert found.instruction.phrase == "left carpet"
-    refused(InstructionNotUnderstood, "instruction", masks=0, **values | {"instruction": "let it snow"})
-
-
-def test_a_fallback_to_rules_is_a_warning() -> None:
-    checkpoint = model_info(methods=tuple(METHODS)).as_checkpoint(from_tokenizers(tokenizer_json()))
-    away = LanguageModel("http://127.0.0.1:1/v1", "small", timeout_s=1)
-    asked = read_asked({"source_prompt": PROMPTS["source_prompt"], "instruction": "make the carpet purple"})
-    edit = resolve(asked, checkpoint, read=away).edit()
-    away.close()
-    (warning,) = edit.warnings
-    assert (warning.code, warning.field) == ("read_by_rules", "instruction")
-    assert "cannot be reached" in warning.message

@@ -193,37 +193,6 @@ def test_a_file_that_is_cut_off_is_named(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tensors", "told"),
-    [
-        (["model.diffusion_model.input_blocks.1.0", "first_stage_model.x", "cond_stage_model.transformer.x"], "1.x"),
-        (["model.diffusion_model.input_blocks.1.0", "first_stage_model.x", "cond_stage_model.model.x"], "2.x"),
-        (
-            [
-                *("model.diffusion_model.input_blocks.1.0", "first_stage_model.x"),
-                *("conditioner.embedders.0.transformer.x", "conditioner.embedders.1.model.x"),
-            ],
-            "is a Stable Diffusion XL checkpoint",
-        ),
-        (
-            ["model.diffusion_model.input_blocks.1.0", "conditioner.embedders.0.model.x"],
-            "a Stable Diffusion XL refiner",
-        ),
-        (["model.diffusion_model.input_blocks.1.0", "model.diffusion_model.label_emb.0.0.weight"], "an unCLIP"),
-        (["model.diffusion_model.joint_blocks.0.x"], "Stable Diffusion 3"),
-        (["double_blocks.0.img_attn.x"], "FLUX"),
-        (["lora_unet_down_blocks_0.lora_up.weight"], "the file is a LoRA"),
-        (["encoder.conv_in.weight", "decoder.conv_in.weight"], "the file is only a VAE; set MAGEDIT_VAE to it"),
-        (["model.diffusion_model.input_blocks.1.0", "first_stage_model.x"], "the file has no text encoder"),
-        (["w"], "the file is not a whole checkpoint"),
-    ],
-)
-def test_a_single_file_is_described(tmp_path: Path, tensors: list[str], told: str) -> None:
-    file = tmp_path / "model.safetensors"
-    file.write_bytes(header({name: [1] for name in tensors}))
-    assert told in inspect(file).sentence
-
-
-@pytest.mark.parametrize(
     ("tensors", "title"),
     [
         ({f"{UNET_KEY}time_embed.cond_proj.weight": [1]}, "a latent consistency model"),

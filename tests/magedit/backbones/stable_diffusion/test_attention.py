@@ -11,7 +11,7 @@ from torch import Tensor
 
 from magedit.backbones.base import AttentionEdit, AttentionSite, FeatureEdit, ModuleEdit, sites_at
 from magedit.backbones.stable_diffusion.attention import capturing, editing, find_sites, own_attention
-from magedit.errors import CheckpointError, NoGuidanceLayers
+from magedit.errors import CheckpointError
 from magedit.pipelines.mag_edit import MAGEditPipeline
 
 
@@ -57,11 +57,6 @@ def test_guidance_reads_the_five_layers_at_a_quarter_of_the_latent(layers: tuple
         "up_blocks.1.attentions.1.transformer_blocks.0",
         "up_blocks.1.attentions.2.transformer_blocks.0",
     ]
-
-
-def test_a_missing_resolution_names_those_there_are(layers: tuple[AttentionSite, ...]) -> None:
-    with pytest.raises(NoGuidanceLayers, match="at 12x12; it has 32x32, 16x16, 8x8"):
-        sites_at(layers, 12)
 
 
 def test_reading_changes_nothing(

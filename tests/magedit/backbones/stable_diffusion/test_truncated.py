@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from accelerate.hooks import ModelHook, add_hook_to_module, remove_hook_from_module
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
@@ -16,7 +15,7 @@ from magedit.backbones.stable_diffusion.attention import capturing, find_sites
 from magedit.backbones.stable_diffusion.truncated import attend_until
 from magedit.measures.meter import Meter
 from magedit.pipelines.mag_edit import MAGEditPipeline
-from tests.magedit.conftest import CHECKPOINT
+from tests.magedit.conftest import CHECKPOINT, hook_calls
 
 
 def inputs() -> tuple[Tensor, Tensor]:
@@ -72,26 +71,6 @@ def test_the_gradient_reaches_the_latent_and_no_weight(pipe: MAGEditPipeline) ->
     assert latent.grad is not None
     assert latent.grad.abs().max() > 0
     assert all(parameter.grad is None for parameter in pipe.unet.parameters())
-
-
-def test_a_truncated_pass_runs_the_hook_that_moves_an_offloaded_unet(pipe: MAGEditPipeline) -> None:
-    calls: list[str] = []
-
-    class Mover(ModelHook):  # type: ignore[misc]
-        def pre_forward(self, module: torch.nn.Module, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-            calls.append(type(module).__name__)
-            return args, kwargs
-
-    last = sites_at(find_sites(pipe.unet, pipe.latent_side), 8)[-1]
-    denoiser = Denoiser(pipe.backbone, pipe.process(10), Meter({}))
-    sample, states = inputs()
-    add_hook_to_module(pipe.unet, Mover())
-    try:
-        with torch.no_grad():
-            denoiser.attend(sample, 1, Conditioning(states), last)
-    finally:
-        remove_hook_from_module(pipe.unet)
-    assert calls == ["UNet2DConditionModel"]
 
 
 @pytest.mark.parametrize(
@@ -162,3 +141,11 @@ def test_an_unknown_layer_is_refused(pipe: MAGEditPipeline) -> None:
     sample, embedding = inputs()
     with pytest.raises(ValueError, match=r"conv_in.*find_sites"):
         attend_until(pipe.unet, sample, 1, embedding, "conv_in")
+
+
+def test_a_truncated_pass_runs_the_hook_that_moves_an_offloaded_unet(pipe: MAGEditPipeline) -> None:
+    last = sites_at(find_sites(pipe.unet, pipe.latent_side), 8)[-1]
+    sample, states = inputs()
+    with hook_calls(pipe.unet) as calls, torch.no_grad():
+        Denoiser(pipe.backbone, pipe.process(10), Meter({})).attend(sample, 1, Conditioning(states), last)
+    assert calls == ["UNet2DConditionModel"]
