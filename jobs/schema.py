@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -176,6 +176,12 @@ class FieldError(Frozen):
 
     field: str
     message: str
+    values: dict[str, Any] = Field(
+        default={},
+        description="Figures and words of the message: `minimum`, `maximum`, `type` (`integer`, `number`) of "
+        "`invalid_request`; `tokens`, `max_tokens` of `prompt_too_long`; `unknown_words` of `prompt_not_supported`; "
+        "`word` of `word_not_in_target_prompt`. More may be added.",
+    )
 
 
 class Problem(Frozen):

@@ -28,12 +28,17 @@
     ├── PictureNotFinite         the VAE's output is NaN or infinite
     └── EditCanceled             canceled by a progress callback
 
-`code` is stable: callers may switch on it. `field` names the parameter at fault, as the API spells it.
+`code` is stable: callers may switch on it. `field` names the parameter at fault, as the API spells it. `values` has the
+figures and words of the message for programs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
+
+Value = str | int | float | list[str]
+"""A figure or words of a message."""
 
 
 class MAGEditError(Exception):
@@ -42,10 +47,11 @@ class MAGEditError(Exception):
     code: ClassVar[str] = "magedit_error"
     default_field: ClassVar[str | None] = None
 
-    def __init__(self, message: str, *, field: str | None = None) -> None:
+    def __init__(self, message: str, *, field: str | None = None, values: Mapping[str, Value] | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.field = field if field is not None else self.default_field
+        self.values = dict(values or {})
 
 
 class InvalidEdit(MAGEditError):

@@ -16,7 +16,7 @@ def problem_of(error: Exception) -> Problem:
     all others."""
     if isinstance(error, MAGEditError):
         status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, InvalidEdit) else HTTPStatus.INTERNAL_SERVER_ERROR
-        errors = (FieldError(field=error.field, message=error.message),) if error.field else ()
+        errors = (FieldError(field=error.field, message=error.message, values=error.values),) if error.field else ()
         return Problem(title=_TITLE, status=status, detail=error.message, code=error.code, errors=errors)
     if isinstance(error, ContentWithheld):
         return Problem(

@@ -5,20 +5,21 @@ The same edits as `tests/magedit/pipelines/test_vectors.py`, which asserts on th
 
 from __future__ import annotations
 
+import argparse
 import json
+from typing import TYPE_CHECKING
 
-import pytest
-import torch
-from rich.console import Console
-from rich.table import Table
-
-from magedit.pipelines.mag_edit import MAGEditPipeline
-from tests.magedit.conftest import VECTORS, load_pipeline, relative
-from tests.magedit.pipelines import test_vectors as vectors
+if TYPE_CHECKING:
+    from magedit.pipelines.mag_edit import MAGEditPipeline
 
 
 def figures(pipe: MAGEditPipeline, name: str) -> dict[str, float]:
     """Largest relative error per kind of vector of the case ``name``."""
+    import pytest
+
+    from tests.magedit.conftest import VECTORS, relative
+    from tests.magedit.pipelines import test_vectors as vectors
+
     case = json.loads((VECTORS / "cases.json").read_text())[name]
     with pytest.MonkeyPatch.context() as patch:
         run = vectors.free_run(pipe, patch, name, case)
@@ -66,7 +67,16 @@ def figures(pipe: MAGEditPipeline, name: str) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print a line per kind of vector and a column per case."""
+    """Print one row per kind of vector and one column per case."""
+    argparse.ArgumentParser(description="Print the errors against the recorded vectors; takes minutes.").parse_args()
+    # Loaded only now, so that --help answers at once.
+    import torch
+    from rich.console import Console
+    from rich.table import Table
+
+    from tests.magedit.conftest import load_pipeline
+    from tests.magedit.pipelines import test_vectors as vectors
+
     torch.set_num_threads(1)
     pipe = load_pipeline()
     cases = {name: figures(pipe, name) for name in vectors.CASES}

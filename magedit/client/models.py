@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -23,6 +23,7 @@ class FieldError(ResponseModel):
 
     field: str
     message: str
+    values: dict[str, Any] = {}
 
 
 class Problem(ResponseModel):

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import inspect
 import reprlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields, replace
 from functools import cache
 from textwrap import fill
-from typing import Any, ClassVar, Self, TypeVar, cast, get_args, get_type_hints
+from typing import Any, ClassVar, Final, Self, TypeVar, cast, get_args, get_type_hints
 
 from annotated_types import Ge, Le, MaxLen
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from typing_extensions import Doc
 
-from magedit.errors import InvalidParameter
+from magedit.errors import InvalidParameter, Value
 
 T = TypeVar("T", bound="Parameters")
 
@@ -111,7 +111,20 @@ def invalid_parameter(error: ValidationError, *, under: str = "") -> InvalidPara
         f"`{name}`: {each['msg']} (given: {reprlib.repr(each['input'])})"
         for name, each in zip(named, problems, strict=True)
     )
-    return InvalidParameter(told, field=named[0])
+    return InvalidParameter(told, field=named[0], values=values_of(problems[0]))
+
+
+_BOUNDS: Final = {"ge": "minimum", "le": "maximum"}
+_TYPES: Final = {"int": "integer", "float": "number"}
+
+
+def values_of(error: Mapping[str, Any]) -> dict[str, Value]:
+    """The bound or the type in the message of a pydantic error: ``minimum``, ``maximum``, ``type``."""
+    context = error.get("ctx", {})
+    values: dict[str, Value] = {name: context[bound] for bound, name in _BOUNDS.items() if bound in context}
+    if named := _TYPES.get(error["type"].split("_")[0]):
+        values["type"] = named
+    return values
 
 
 def _signature(cls: type[Parameters]) -> inspect.Signature:

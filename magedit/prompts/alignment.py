@@ -118,6 +118,7 @@ def find_word(prompt: str, spec: str, *, field: str = "words") -> list[tuple[int
         raise WordNotFound(
             f"{spec!r} is not a whole word of the target prompt {prompt!r}: use one of its words, as it stands there",
             field=field,
+            values={"word": spec},
         )
     if match["nth"] is None:
         return found

@@ -47,6 +47,7 @@ def check_prompt(
             f"{field} has {len(encoded.named)} tokens, the model accepts {max_tokens - marks}. The words "
             f"{_beyond(prompt, encoded, max_tokens - 1)!r} exceed the limit: shorten the prompt accordingly",
             field=field,
+            values={"tokens": len(encoded.named), "max_tokens": max_tokens - marks},
         )
     check_vocabulary(prompt, vocabulary, field=field)
     return encoded
@@ -55,7 +56,8 @@ def check_prompt(
 def check_vocabulary(prompt: str, vocabulary: Collection[str] | None, *, field: str) -> None:
     """Check ``prompt`` against a closed ``vocabulary``; None allows any word. Raises PromptNotSupported."""
     if vocabulary is not None and (unknown := unknown_words(prompt, vocabulary)):
-        raise PromptNotSupported(f"{field} has {told_unknown(unknown, vocabulary)}", field=field)
+        told = f"{field} has {told_unknown(unknown, vocabulary)}"
+        raise PromptNotSupported(told, field=field, values={"unknown_words": list(unknown)})
 
 
 def unknown_words(prompt: str, vocabulary: Collection[str] | None) -> tuple[str, ...]:

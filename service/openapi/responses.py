@@ -87,7 +87,14 @@ SCHEMA = {"$ref": f"#/components/schemas/{Problem.__name__}"}
 
 INVALID = validation_problem(
     RequestValidationError(
-        [{"type": "less_than_equal", "loc": ("body", "steps"), "msg": "Input should be less than or equal to 250"}]
+        [
+            {
+                "type": "less_than_equal",
+                "loc": ("body", "steps"),
+                "msg": "Input should be less than or equal to 250",
+                "ctx": {"le": 250},
+            }
+        ]
     )
 )
 MALFORMED = framework_problem(HTTPStatus.BAD_REQUEST)

@@ -16,34 +16,20 @@ const WARNINGS = {
   weights_unused: "The weights in the second description have no effect with this method.",
 };
 
-/** @type {[RegExp, (value: string) => string][]} */
-const BOUNDS = [
-  [/less than or equal to ([\d.]+)/, (value) => `Use ${value} or less.`],
-  [/greater than or equal to ([\d.]+)/, (value) => `Use ${value} or more.`],
-  [/valid (integer)/, () => "Use a whole number."],
-  [/valid (number)/, () => "Use a number."],
-];
-
-/** What the service says of an edit and its fields, in the words of somebody who wants a picture. */
+/**
+ * What the service says of an edit and its fields, in the words of somebody who wants a picture.
+ * @type {Record<string, (said: string, values: Record<string, any>) => string>}
+ */
 const PROBLEMS = {
-  prompt_too_long: (said) => {
-    const [, tokens, most] = /has (\d+) tokens, the model accepts (\d+)/.exec(said) ?? [];
-    return tokens ? text.errors.tooLong(tokens, most) : said;
-  },
-  prompt_not_supported: (said) => {
-    const [, words] = /does not know:? ([^;.:(]+)/.exec(said) ?? [];
-    return words ? `The model does not know: ${words.trim()}` : said;
-  },
-  word_not_in_target_prompt: (said) => {
-    const [, word] = /'(.+?)' is not a whole word/.exec(said) ?? [];
-    return word ? `'${word}' is not in the description after the edit` : said;
-  },
-  invalid_request: (said) => {
-    for (const [pattern, plain] of BOUNDS) {
-      const [, value] = pattern.exec(said) ?? [];
-      if (value) return plain(value);
-    }
-    return said;
+  prompt_too_long: (said, { tokens, max_tokens: most }) => (tokens ? text.errors.tooLong(tokens, most) : said),
+  prompt_not_supported: (said, { unknown_words: words }) =>
+    words ? `The model does not know: ${words.join(", ")}` : said,
+  word_not_in_target_prompt: (said, { word }) => (word ? `'${word}' is not in the description after the edit` : said),
+  invalid_request: (said, { minimum, maximum, type }) => {
+    if (maximum !== undefined) return `Use ${maximum} or less.`;
+    if (minimum !== undefined) return `Use ${minimum} or more.`;
+    if (type === "integer") return "Use a whole number.";
+    return type === "number" ? "Use a number." : said;
   },
   no_edit_words: () => "Nothing is new in the second description. Change it, or write the words of the region.",
   nothing_found: () => "Nothing was found there. Click somewhere else, or use other words.",
@@ -420,8 +406,8 @@ export const text = {
   },
   /** A warning {code, message} of the service in plain words. */
   warning: ({ code, message }) => WARNINGS[code] ?? message,
-  /** A problem of the service in plain words. */
-  problem: (code, said) => PROBLEMS[code]?.(said) ?? said,
+  /** An error of the service in plain words: its code, message and values. */
+  problem: (code, said, values = {}) => PROBLEMS[code]?.(said, values) ?? said,
 };
 
 const KINDS = {

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from jobs import errors as job
 from jobs.schema import FieldError, Problem
 from magedit import errors as edit
+from magedit.config.parameters import values_of
 from service import errors as request
 
 if TYPE_CHECKING:
@@ -125,13 +126,16 @@ def problem_of(error: Known) -> Problem:
     if isinstance(error, request.NotReady):
         errors = error.reasons
     else:
-        errors = (FieldError(field=error.field, message=error.message),) if error.field else ()
+        values = error.values if isinstance(error, edit.MAGEditError) else {}
+        errors = (FieldError(field=error.field, message=error.message, values=values),) if error.field else ()
     return make_problem(kind.status, error.code, error.message, title=kind.title, errors=errors)
 
 
 def validation_problem(error: RequestValidationError) -> Problem:
     """The problem document of invalid field values."""
-    errors = [FieldError(field=_field(each["loc"]), message=_message(each)) for each in error.errors()]
+    errors = [
+        FieldError(field=_field(each["loc"]), message=_message(each), values=values_of(each)) for each in error.errors()
+    ]
     detail = "; ".join(f"`{each.field}`: {each.message}" for each in errors)
     return make_problem(_422, INVALID_REQUEST, detail, title=INVALID_TITLE, errors=errors)
 

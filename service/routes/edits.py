@@ -73,12 +73,18 @@ router = APIRouter(prefix=EDITS, tags=["edits"], route_class=FormRoute)
                 "the mask selects no pixel: its luminance is 0 to 76 (of 255), and 128 or more counts as selected. "
                 "Paint white what to edit"
             ),
-            edit.WordNotFound("'purple' is not a whole word of the target prompt 'a red carpet'"),
+            edit.WordNotFound(
+                "'purple' is not a whole word of the target prompt 'a red carpet'", values={"word": "purple"}
+            ),
             edit.PromptTooLong(
                 "target_prompt has 77 tokens, the model accepts 75. The words 'a lamp' exceed the limit: shorten the "
-                "prompt accordingly"
+                "prompt accordingly",
+                values={"tokens": 77, "max_tokens": 75},
             ),
-            edit.PromptNotSupported("target_prompt has words that this model does not know: zeppelin"),
+            edit.PromptNotSupported(
+                "target_prompt has words that this model does not know: zeppelin",
+                values={"unknown_words": ["zeppelin"]},
+            ),
             edit.RegionMismatch("2 masks need `regions`: a JSON array with one object of words per mask"),
             edit.UnknownMethod("model 'demo' has no method 'p2p'; it has mag-edit"),
             edit.NotTogether("injection 'pnp' without guidance is method 'pnp': use that", field="injection"),

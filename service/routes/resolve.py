@@ -100,6 +100,7 @@ class Refusal(View):
     code: str
     field: str | None
     message: str
+    values: dict[str, Any] = Field(description="Figures and words of the message, as in problem documents.")
 
 
 class Resolved(View):
@@ -217,7 +218,10 @@ def _view(found: Resolution, info: ModelInfo) -> Resolved:
         },
         passes=cost([found.passes]),
         warnings=found.warnings,
-        problems=tuple(Refusal(code=each.code, field=each.field, message=each.message) for each in found.problems),
+        problems=tuple(
+            Refusal(code=each.code, field=each.field, message=each.message, values=each.values)
+            for each in found.problems
+        ),
     )
 
 

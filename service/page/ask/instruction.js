@@ -2,7 +2,7 @@
 
 import { json } from "../shared/api.js";
 import { announce, byId } from "../shared/dom.js";
-import { atField, clearField } from "../shared/errors.js";
+import { atField, clearField, plain } from "../shared/errors.js";
 import { emit, on, state } from "../shared/state.js";
 import { findByWords } from "../stage/find.js";
 import { masks } from "../stage/masks.js";
@@ -44,7 +44,7 @@ async function read() {
     const found = await json("/v1/edits/resolve", { method: "POST", body });
     const wrong = found.problems.find((problem) => problem.field === "instruction");
     if (wrong) {
-      atField("instruction", text.problem(wrong.code, wrong.message));
+      atField("instruction", text.problem(wrong.code, wrong.message, wrong.values));
       return;
     }
     emit("prompts", { source: found.prompts.source_prompt.text, target: found.prompts.target_prompt.text });
@@ -53,6 +53,6 @@ async function read() {
     const isPainted = masks.regions.some(({ share }) => share);
     if (phrase && state.source && !isPainted) findByWords(phrase);
   } catch (error) {
-    atField("instruction", text.problem(error.problem?.code, error.message));
+    atField("instruction", plain(error.problem ?? { detail: error.message }));
   }
 }

@@ -4,7 +4,7 @@ import { choices, parameters, parametersOf } from "../ask/settings.js";
 import { busy, send } from "../ask/submit.js";
 import { call, json, picture } from "../shared/api.js";
 import { announce, byId, h } from "../shared/dom.js";
-import { atField, show } from "../shared/errors.js";
+import { atField, plain, show } from "../shared/errors.js";
 import { emit, on, state } from "../shared/state.js";
 import { text } from "../strings.js";
 import { follow, isOver } from "./follow.js";
@@ -199,7 +199,7 @@ function cells(edit, n, levels) {
 }
 
 function waiting(edit) {
-  if (isOver(edit)) return h("p", { class: "muted" }, edit.problem ? text.problem(edit.problem.code, edit.problem.detail) : text.states.canceledEdit);
+  if (isOver(edit)) return h("p", { class: "muted" }, edit.problem ? plain(edit.problem) : text.states.canceledEdit);
   return h(
     "div",
     { class: "waiting muted" },

@@ -2,7 +2,7 @@
 
 import { call } from "../shared/api.js";
 import { announce, byId, duration, h } from "../shared/dom.js";
-import { show } from "../shared/errors.js";
+import { plain, show } from "../shared/errors.js";
 import { text } from "../strings.js";
 
 let told = "";
@@ -73,6 +73,6 @@ async function stop(edit) {
 export function ending(edit) {
   if (edit === null) return h("p", { class: "note" }, text.states.gone);
   if (edit.state === "canceled") return h("p", { class: "note" }, text.states.canceledEdit);
-  const { title, detail } = edit.problem ?? { title: text.states.failedEdit, detail: "" };
-  return h("div", { class: "note bad" }, h("b", {}, title), h("p", {}, text.problem(edit.problem?.code, detail)));
+  const problem = edit.problem ?? { title: text.states.failedEdit, detail: "" };
+  return h("div", { class: "note bad" }, h("b", {}, problem.title), h("p", {}, plain(problem)));
 }

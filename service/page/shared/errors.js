@@ -11,13 +11,18 @@ export function show(error) {
   const problem = error.problem ?? { title: text.errors.fault, detail: String(error), errors: [] };
   if (problem.status === 401) return; // The field of the key says it.
   if (!error.problem) console.error(error);
-  const said = (message) => text.problem(problem.code, message);
-  const elsewhere = problem.errors.filter(({ field, message }) => !atField(field, said(message)));
+  const said = ({ message, values }) => text.problem(problem.code, message, values);
+  const elsewhere = problem.errors.filter((each) => !atField(each.field, said(each)));
   if (document.querySelector("[aria-invalid=true]") && !elsewhere.length) {
     goToFirst();
     return;
   }
-  banner(problem.title, [said(problem.detail), ...elsewhere.map(({ message }) => said(message))]);
+  banner(problem.title, [plain(problem), ...elsewhere.map(said)]);
+}
+
+/** The detail of a problem in plain words. */
+export function plain({ code, title, detail = title, errors = [] }) {
+  return text.problem(code, detail, errors.length === 1 ? errors[0].values : {});
 }
 
 /** Show `message` at the field `name`; false if the page has no such field. */

@@ -4,7 +4,7 @@ import { chosenModel } from "../ask/settings.js";
 import { isOver } from "../result/follow.js";
 import { ProblemError, call, json } from "../shared/api.js";
 import { announce, byId } from "../shared/dom.js";
-import { atField, clearField } from "../shared/errors.js";
+import { atField, clearField, plain } from "../shared/errors.js";
 import { emit, on, state } from "../shared/state.js";
 import { text } from "../strings.js";
 import * as masks from "./masks.js";
@@ -101,7 +101,7 @@ async function ask(meant) {
   } catch (error) {
     if (signal.aborted) return;
     clicks.pop();
-    atField("mask", text.problem(error.problem?.code, error.message));
+    atField("mask", plain(error.problem ?? { detail: error.message }));
   } finally {
     if (!signal.aborted) byId("stage").classList.remove("busy");
   }

@@ -135,6 +135,26 @@ def test_rejections_name_the_field_and_store_nothing(
     assert_nothing_kept(settings)
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("word not there", {"word": "zebra"}),
+        ("prompt too long", {"tokens": 13, "max_tokens": 10}),
+        ("unknown word", {"unknown_words": ["zebra"]}),
+        ("steps out of bounds", {"maximum": 250}),
+        ("no number", {"type": "number"}),
+        ("empty mask", {}),
+    ],
+)
+def test_rejections_have_the_values_of_their_message(
+    name: str, values: dict[str, Any], client: httpx.Client, form: Form
+) -> None:
+    files, data, *_ = REFUSED[name]
+    form.files = [(each, files.get(each, content)) for each, content in form.files]
+    form.data |= data
+    assert form.send(client).json()["errors"][0]["values"] == values
+
+
 def test_weights_of_the_web_ui_are_read_where_the_caller_says_so(client: httpx.Client, form: Form) -> None:
     form.data |= {
         "prompt_syntax": "a1111",

@@ -13,7 +13,7 @@ def test_problems_of_one_status_share_a_response() -> None:
     assert set(documented) == {422, 503}
     content = documented[422]["content"]["application/problem+json"]
     assert set(content["examples"]) == {"mask_empty", "word_not_in_target_prompt"}
-    assert content["examples"]["mask_empty"]["value"]["errors"] == [{"field": "mask", "message": "empty"}]
+    assert content["examples"]["mask_empty"]["value"]["errors"] == [{"field": "mask", "message": "empty", "values": {}}]
     assert "Retry-After" in documented[503]["headers"]
     assert "headers" not in documented[422]
 
