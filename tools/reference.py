@@ -1,7 +1,8 @@
-"""Generates docs/reference from the code: `python -m tools.reference write|check`."""
+"""Generator of docs/reference from the code (`python -m tools.reference write|check`)."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -101,7 +102,8 @@ def problems() -> str:
             "# Problem codes",
             "Errors are problem documents ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)) of the media type "
             "`application/problem+json`. `code` is stable, `detail` is for humans, and `errors` names the fields at "
-            "fault. More codes may be added; handle an unknown code by its status.",
+            "fault; `values` of an error has the figures and words of its message, such as `maximum` or "
+            "`unknown_words`. More codes may be added; handle an unknown code by its status.",
             _table(("code", "status", "title", "cause"), [row for _, row in sorted(rows.items())]),
         )
     )
@@ -122,13 +124,13 @@ PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
 
 def main(arguments: list[str], folder: Path = FOLDER) -> int:
     """``write`` the pages into ``folder``, or ``check`` that they are up to date (exit status 1 if not)."""
-    if arguments not in (["write"], ["check"]):
-        sys.stderr.write("usage: python -m tools.reference write|check\n")
-        return 2
+    parser = argparse.ArgumentParser(prog="python -m tools.reference", description=__doc__)
+    parser.add_argument("action", choices=("write", "check"))
+    is_write = parser.parse_args(arguments).action == "write"
     stale = []
     for name, page in PAGES.items():
         file, text = folder / name, f"{NOTE}\n\n{page()}\n"
-        if arguments == ["write"]:
+        if is_write:
             file.write_text(text)
         elif not file.exists() or file.read_text() != text:
             stale.append(name)

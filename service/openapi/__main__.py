@@ -1,7 +1,8 @@
-"""`python -m service.openapi write|check`: writes openapi/openapi.json, or checks it against the code."""
+"""Generator of openapi/openapi.json from the code (`python -m service.openapi write|check`)."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -19,16 +20,14 @@ def rendered() -> str:
 
 def main(arguments: list[str]) -> int:
     """``write`` the file, or ``check`` that it matches the code (exit status 1 if not)."""
-    if arguments == ["write"]:
+    parser = argparse.ArgumentParser(prog="python -m service.openapi", description=__doc__)
+    parser.add_argument("action", choices=("write", "check"))
+    if parser.parse_args(arguments).action == "write":
         FILE.write_text(rendered())
-        return 0
-    if arguments == ["check"]:
-        if FILE.exists() and FILE.read_text() == rendered():
-            return 0
+    elif not FILE.exists() or FILE.read_text() != rendered():
         sys.stderr.write(f"{FILE} does not match the code: run `python -m service.openapi write`\n")
         return 1
-    sys.stderr.write("usage: python -m service.openapi write|check\n")
-    return 2
+    return 0
 
 
 if __name__ == "__main__":

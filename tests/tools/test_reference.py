@@ -50,4 +50,6 @@ def test_write_and_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "make reference" in capsys.readouterr().err
     assert main(["write"], tmp_path) == 0
     assert main(["check"], tmp_path) == 0
-    assert main([]) == 2
+    with pytest.raises(SystemExit) as stopped:
+        main([])
+    assert stopped.value.code == 2

@@ -36,4 +36,6 @@ def test_difference_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     monkeypatch.setattr(contract_file, "rendered", lambda: "{}")
     assert contract_file.main(["check"]) == 1
     assert "write" in capsys.readouterr().err
-    assert contract_file.main([]) == 2
+    with pytest.raises(SystemExit) as stopped:
+        contract_file.main([])
+    assert stopped.value.code == 2
