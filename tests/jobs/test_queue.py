@@ -36,7 +36,7 @@ def test_each_model_has_a_queue(desk: Desk) -> None:
     assert desk.queue.position(other) == 0
 
 
-def test_rq_carries_the_id_and_nothing_else(desk: Desk) -> None:
+def test_rq_job_carries_only_the_id(desk: Desk) -> None:
     record = desk.submit()
     job = Job.fetch(record.id, connection=desk.redis, serializer=JSONSerializer)
     assert (job.func_name, job.args, job.kwargs, job.timeout, job.ttl) == (TASK, [record.id], {}, -1, None)
@@ -84,7 +84,7 @@ def test_remove_takes_the_id_out_of_both_lists(desk: Desk) -> None:
     assert desk.queue.taken("demo") == set()
 
 
-def test_handing_back_puts_an_edit_at_the_head(desk: Desk) -> None:
+def test_handed_back_edit_is_first_in_the_queue(desk: Desk) -> None:
     first, second = desk.submit(), desk.submit()
     queue = desk.queue.rq("demo")
     assert desk.redis.lmove(queue.key, queue.intermediate_queue_key) == first.id.encode()
@@ -114,7 +114,7 @@ def test_low_edits_wait_for_all_normal_ones(desk: Desk) -> None:
     assert desk.queue.taken("demo") == {record.id for record in (*normal, *low)}
 
 
-def test_requeued_edits_go_to_the_head_of_their_own_line(desk: Desk) -> None:
+def test_requeued_edits_go_to_the_head_of_their_own_queue(desk: Desk) -> None:
     normal, lost, held, low = (desk.submit(priority=each) for each in ("normal", "low", "low", "low"))
     for record in (lost, held):
         desk.queue.remove(record)
@@ -165,7 +165,7 @@ def test_worker_wakes_the_next_one_while_edits_wait(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("priority", ["normal", "low"])
-def test_idle_workers_wake_up_one_an_edit(desk: Desk, priority: str) -> None:
+def test_one_idle_worker_wakes_per_edit(desk: Desk, priority: str) -> None:
     taken: list[str] = []
     # No time-out that the test outlasts: only a ring wakes.
     patient = Desk(desk.settings.model_copy(update={"redis_timeout_s": 20 * PATIENCE_S}))

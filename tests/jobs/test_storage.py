@@ -68,7 +68,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     )
 
 
-def test_objects_come_back_whole(store: ObjectStore) -> None:
+def test_objects_are_read_back_unchanged(store: ObjectStore) -> None:
     data = bytes(range(256)) * 5000
     store.put("t/j/1/result-0.png", data, "image/png")
     assert store.get("t/j/1/result-0.png") == data
@@ -107,7 +107,7 @@ def test_a_folder_keeps_no_empty_folders(tmp_path: Path) -> None:
     assert list((tmp_path / "objects").iterdir()) == []
 
 
-def test_folders_are_the_next_names(store: ObjectStore) -> None:
+def test_folder_listing_is_one_level_deep(store: ObjectStore) -> None:
     for key in ("t/j/1/a", "t/j/10/a", "t/k/input/a", "u/j/a", "top"):
         store.put(key, b"x", "text/plain")
     assert store.folders("") == ["t", "u"]

@@ -28,7 +28,7 @@ def test_a_known_tag_is_304(header: str) -> None:
 
 
 @pytest.mark.parametrize("header", [None, '"other"', "tag"])
-def test_any_other_is_200(header: str | None) -> None:
+def test_unknown_tag_is_200(header: str | None) -> None:
     response = tagged(request(header), b"content", "text/plain", "tag", {})
     assert (response.status_code, response.body) == (200, b"content")
 

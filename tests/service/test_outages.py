@@ -33,7 +33,7 @@ def own(tmp_path: Path) -> Iterator[tuple[Settings, Redis]]:
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_redis_that_refuses_is_503_and_accepts_nothing(
+def test_redis_refusal_is_503_and_accepts_nothing(
     refusal: str, own: tuple[Settings, Redis], form: Form, tmp_path: Path
 ) -> None:
     settings, redis = own
@@ -58,7 +58,7 @@ def dying(monkeypatch: pytest.MonkeyPatch, owner: type, method: str) -> Iterator
         yield
 
 
-def test_redis_dies_between_record_and_line(
+def test_redis_outage_between_record_and_queue_loses_nothing(
     own: tuple[Settings, Redis], form: Form, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, _ = own
@@ -88,7 +88,7 @@ def _status() -> object:
     return Status()
 
 
-def test_an_input_that_cannot_be_stored_leaves_nothing(own: tuple[Settings, Redis], form: Form) -> None:
+def test_failed_input_upload_leaves_nothing(own: tuple[Settings, Redis], form: Form) -> None:
     settings, redis = own
     folder = settings.state_dir / "objects"
     folder.mkdir(parents=True)

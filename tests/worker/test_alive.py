@@ -27,7 +27,7 @@ def settings(file: Path | None) -> Settings:
     )
 
 
-def test_only_a_fresh_file_is_a_sign_of_life(tmp_path: Path) -> None:
+def test_only_a_recent_heartbeat_file_counts(tmp_path: Path) -> None:
     beat = tmp_path / "alive"
     assert "No such file" in str(problem(settings(beat)))
     beat.touch()

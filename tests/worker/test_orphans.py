@@ -139,7 +139,7 @@ def test_search_runs_once_per_interval_in_small_steps(desk: Desk, monkeypatch: p
     assert 0 < desk.redis.pttl(keys.ORPHANS) <= desk.settings.orphan_interval_s * 1000
 
 
-def test_an_outage_ends_the_search_and_no_more(settings: Settings) -> None:
+def test_outage_only_ends_the_search(settings: Settings) -> None:
     away = Settings(
         redis_url=settings.redis_url,
         storage_url="s3://bucket",

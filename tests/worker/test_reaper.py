@@ -69,7 +69,7 @@ def test_waiting_and_held_edits_are_not_touched(desk: Desk, reaper: Reaper) -> N
     assert claim == desk.get(claim) if claim else False
 
 
-def test_lost_edits_go_to_the_head_of_their_line(desk: Desk, reaper: Reaper) -> None:
+def test_lost_edits_go_to_the_head_of_their_queue(desk: Desk, reaper: Reaper) -> None:
     lost = taken(desk)
     waiting = desk.submit()
     assert reaper.sweep() == Sweep(requeued=(lost.id,))
@@ -261,7 +261,7 @@ def test_finished_edits_leave_the_queues(desk: Desk, reaper: Reaper) -> None:
     assert desk.redis.pttl(keys.LINES_CLEANED) > 0
 
 
-def test_leftovers_of_finished_edits_leave_rq(desk: Desk, reaper: Reaper) -> None:
+def test_leftovers_of_finished_edits_are_removed_from_rq(desk: Desk, reaper: Reaper) -> None:
     record = taken(desk)
     desk.records.request_cancel(record.id)
     assert reaper.sweep() == Sweep(cleaned=(record.id,))

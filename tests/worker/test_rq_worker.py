@@ -51,7 +51,7 @@ def test_many_edits_over_two_workers(desk: Desk, spawn: Spawn) -> None:
     assert len({record.worker for record in done}) == 2
 
 
-def test_normal_edits_go_first(desk: Desk, spawn: Spawn, gates: Path) -> None:
+def test_normal_priority_runs_before_low(desk: Desk, spawn: Spawn, gates: Path) -> None:
     (gates / "hold").touch()
     spawn()
     held = desk.submit("hold")
@@ -80,7 +80,7 @@ def test_a_killed_workers_edit_runs_again_and_is_committed_once(desk: Desk, spaw
     assert attempts(desk, record) == {"2"}
 
 
-def test_killed_workers_leave_rqs_lists(desk: Desk, spawn: Spawn) -> None:
+def test_killed_workers_are_removed_from_rqs_lists(desk: Desk, spawn: Spawn) -> None:
     process = spawn()
     name = next(iter(desk.models.workers()))
     process.kill()
@@ -294,7 +294,7 @@ def test_rq_shows_running_edits(desk: Desk, spawn: Spawn, gates: Path) -> None:
     assert [execution.job_id for execution in worker.get_current_executions()] == [record.id]
 
 
-def test_one_worker_serves_several_models_each_with_its_own_line(desk: Desk, spawn: Spawn, gates: Path) -> None:
+def test_one_worker_serves_several_models_with_separate_queues(desk: Desk, spawn: Spawn, gates: Path) -> None:
     (gates / "hold").touch()
     process = spawn("demo", "other")
     # Each was loaded once, so that both are known; the budget has room for one.

@@ -64,7 +64,7 @@ def test_error_is_raised_and_counted(desk: Desk) -> None:
     assert value(observer, "magedit_attempts_total", kind="edit", outcome=LOST) == 1
 
 
-def test_spans_go_on_with_the_requests_trace(desk: Desk) -> None:
+def test_spans_continue_the_requests_trace(desk: Desk) -> None:
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))

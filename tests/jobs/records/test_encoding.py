@@ -53,7 +53,7 @@ def test_a_record_round_trips() -> None:
     assert decode_pairs(pairs) == kept
 
 
-def test_a_missing_value_takes_no_field() -> None:
+def test_none_values_are_not_stored() -> None:
     fields = encode(record(worker=None, progress=None, measures=None, problem=None))
     assert {"worker", "progress", "measures", "problem", "deadline_at"}.isdisjoint(fields)
     assert decode(as_redis(fields)).worker is None

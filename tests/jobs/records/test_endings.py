@@ -24,7 +24,7 @@ def test_a_deadline_counts_from_acceptance(desk: Desk) -> None:
     assert desk.records.fail_overtime() == ()
 
 
-def test_a_late_edit_is_not_started(desk: Desk) -> None:
+def test_edit_is_not_started_after_its_deadline(desk: Desk) -> None:
     record = desk.submit(deadline_s=60)
     pass_deadline(desk, record)
     assert desk.records.claim(record.id, "w1") is None

@@ -29,7 +29,7 @@ def taken(deliveries: Deliveries) -> ClaimedDelivery:
     return found[0]
 
 
-def test_every_end_makes_a_delivery_due(desk: Desk, deliveries: Deliveries) -> None:
+def test_every_terminal_state_triggers_a_delivery(desk: Desk, deliveries: Deliveries) -> None:
     canceled = desk.cancel(webhook_url=URL)
     failed = desk.submit(webhook_url=URL)
     desk.cancel()

@@ -25,7 +25,7 @@ def test_signatures_are_those_of_the_standard() -> None:
         Webhook(new).verify(body, {**headers, "webhook-id": "msg_2"})
 
 
-def test_the_event_is_the_same_whenever_it_is_made(desk: Desk) -> None:
+def test_event_is_deterministic(desk: Desk) -> None:
     record = desk.cancel()
     event = event_of(record)
     assert event == event_of(desk.get(record))

@@ -57,7 +57,7 @@ def test_bounds_defaults_and_descriptions_come_from_the_dataclass() -> None:
     assert all(each.get("description") for each in form["properties"].values())
 
 
-def test_a_form_is_read_as_values_are(client: httpx.Client, form: Form) -> None:
+def test_form_fields_are_parsed_like_values(client: httpx.Client, form: Form) -> None:
     values = {
         "steps": 10,
         "equalizer": {"purple": 2},

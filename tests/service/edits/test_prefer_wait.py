@@ -88,7 +88,7 @@ def test_a_finished_edit_is_replayed_at_once(waiter: httpx.Client, form: Form, w
     assert again.headers["idempotent-replayed"] == "true"
 
 
-def test_the_wait_is_bounded_and_can_be_off(settings: Settings, announce: Announce, form: Form) -> None:
+def test_wait_is_bounded_and_can_be_disabled(settings: Settings, announce: Announce, form: Form) -> None:
     announce()
     for most, applied in ((1, "wait=1"), (0, None)):
         with serving(settings.model_copy(update={"max_wait_s": most})) as client:

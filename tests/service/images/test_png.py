@@ -15,7 +15,7 @@ def noise(mode: str, size: tuple[int, int]) -> Image.Image:
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (64, 48), (257, 3)])
-def test_every_pixel_comes_back(mode: str, size: tuple[int, int]) -> None:
+def test_every_pixel_is_preserved(mode: str, size: tuple[int, int]) -> None:
     image = noise(mode, size)
     read = Image.open(io.BytesIO(write_png(image)), formats=("PNG",))
     read.load()
@@ -31,7 +31,7 @@ def test_nothing_but_pixels_is_written() -> None:
     assert b"iCCP" not in data
 
 
-def test_it_is_about_as_small_as_pillows() -> None:
+def test_size_is_close_to_pillows() -> None:
     image = Image.merge(
         "RGB", [Image.effect_noise((256, 256), 20), *noise("RGB", (32, 32)).resize((256, 256)).split()[:2]]
     )

@@ -93,7 +93,7 @@ def test_truncated_files(encoding: str, kept: float) -> None:
         read(data[: int(len(data) * kept)])
 
 
-def test_limits_name_the_figures() -> None:
+def test_errors_name_the_limits() -> None:
     with pytest.raises(UploadTooLarge, match="200000"):
         read(picture() + b"\0" * 200_000)
     with pytest.raises(ImageTooLarge, match="400x300"):
@@ -238,7 +238,7 @@ def test_a_profile_is_converted_to_srgb(profile: bytes, colour: tuple[int, ...],
     [ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(), rgb_profile(SRGB, srgb_curve())],
     ids=["formula", "table"],
 )
-def test_a_profile_that_is_srgb_moves_no_pixel(profile: bytes) -> None:
+def test_srgb_profile_changes_no_pixel(profile: bytes) -> None:
     noise = Image.frombytes("RGB", (128, 128), random.Random(1).randbytes(128 * 128 * 3))
     assert read(encode(noise, icc_profile=profile)).tobytes() == noise.tobytes()
 
@@ -311,7 +311,7 @@ def test_cmyk_becomes_rgb() -> None:
     assert red > 200 > 60 > max(green, blue)
 
 
-def test_cmyk_with_a_profile_is_seen_through_it() -> None:
+def test_cmyk_is_converted_through_its_profile() -> None:
     # Two full inks of four: L* = 50, a grey of 119 in sRGB; without the profile they would be blue.
     data = encode(Image.new("CMYK", (16, 16), (255, 255, 0, 0)), "JPEG", quality=100, icc_profile=cmyk_profile())
     pixel = read(data).getpixel((8, 8))

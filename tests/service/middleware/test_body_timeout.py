@@ -49,7 +49,7 @@ def test_stalled_body_times_out(impatient: int) -> None:
     assert b"connection: close" in answer.lower()
 
 
-def test_a_body_in_pieces_arrives(settings: Settings, announce: Announce) -> None:
+def test_body_in_pieces_is_accepted(settings: Settings, announce: Announce) -> None:
     """It takes longer than a pause may take, and no pause does: on a machine where that pause is long enough."""
     announce()
     content = form(parts(BASES[0], MASK))

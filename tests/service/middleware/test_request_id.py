@@ -23,7 +23,7 @@ def test_response_carries_its_request_id(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("odd", ["", "a b", "a" * 65, 'x"}', "\xff"])
-def test_an_odd_id_is_replaced(odd: str, client: httpx.Client) -> None:
+def test_invalid_request_id_is_replaced(odd: str, client: httpx.Client) -> None:
     response = client.get("/livez", headers=[(b"x-request-id", odd.encode("latin-1"))])
     assert re.fullmatch(r"[0-9a-f]{32}", response.headers["x-request-id"])
 
@@ -38,7 +38,7 @@ def test_the_edit_carries_request_and_trace(client: httpx.Client, form: Form, wo
     assert trace_id_of(other.traceparent) not in {None, trace_id_of(GIVEN)}
 
 
-def test_logs_tell_request_trace_and_job(client: httpx.Client, form: Form) -> None:
+def test_logs_contain_request_trace_and_job(client: httpx.Client, form: Form) -> None:
     with capture_logs(processors=[merge_contextvars]) as logs:
         edit_id = form.send(client, {"X-Request-Id": "told", "traceparent": GIVEN}).json()["id"]
         client.get("/livez", headers={"X-Request-Id": "told"})

@@ -19,5 +19,5 @@ from service.middleware.route_table import Routes
         ("/v1/edits/a/b/c/d", "unmatched"),
     ],
 )
-def test_paths_have_names(path: str, name: str) -> None:
+def test_paths_map_to_route_names(path: str, name: str) -> None:
     assert Routes(create_app(Settings())).name(path) == name

@@ -77,7 +77,7 @@ def test_without_a_mask_the_changed_thing_is_located(
     assert_refused(reused, 400, "idempotency_key_reused", "Idempotency-Key")
 
 
-def test_an_instruction_stands_for_prompt_and_mask(
+def test_instruction_replaces_prompt_and_mask(
     client: httpx.Client, announce: Announce, working: Any, worker_side: WorkerSide
 ) -> None:
     announce(finds_by=("words",), methods=("mag-edit", "blended-latent"))

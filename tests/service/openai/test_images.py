@@ -25,7 +25,7 @@ from tests.service.conftest import Announce, WorkerSide, mask, picture, serving
 from tests.service.openai.calls import PATH, PROMPTS, alpha_mask, assert_refused, send
 
 
-def test_the_result_is_the_answer(client: httpx.Client, working: Any, worker_side: WorkerSide) -> None:
+def test_response_contains_the_result(client: httpx.Client, working: Any, worker_side: WorkerSide) -> None:
     working(worker_side.succeed)
     answer = send(client)
     assert answer.status_code == 200, answer.text
@@ -213,7 +213,7 @@ def test_models_are_listed_as_openais_clients_read_them(client: httpx.Client) ->
         (("edits:read",), 403, "insufficient_scope", "permission_error"),
     ],
 )
-def test_keys_are_asked_for_in_openais_shape(
+def test_missing_key_error_has_openais_format(
     locked: httpx.Client, locked_settings: Settings, scopes: tuple[Any, ...], status: int, code: str, kind: str
 ) -> None:
     headers = {}
@@ -223,7 +223,7 @@ def test_keys_are_asked_for_in_openais_shape(
     assert assert_refused(send(locked, headers), status, code)["type"] == kind
 
 
-def test_rates_and_quotas_have_openais_shape(
+def test_rate_and_quota_errors_have_openais_format(
     locked: httpx.Client, locked_settings: Settings, announce: Announce
 ) -> None:
     with connect(locked_settings) as redis:

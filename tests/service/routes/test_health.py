@@ -17,7 +17,7 @@ from tests.conftest import free_port
 from tests.service.conftest import Announce, Form, assert_problem, serving
 
 
-def test_live_and_ready(client: httpx.Client) -> None:
+def test_live_and_ready_with_all_dependencies(client: httpx.Client) -> None:
     assert client.get("/livez").json() == {"status": "ok"}
     assert client.get("/readyz").json() == client.get("/readyz/workers").json() == {"status": "ok"}
 

@@ -14,7 +14,7 @@ from jobs.tenants.limits import Limits
 from tests.service.conftest import Announce, Form, WorkerSide, assert_problem, serving
 
 
-def test_on_one_machine_it_is_counted_and_not_limited(
+def test_without_keys_usage_is_counted_but_not_limited(
     client: httpx.Client, form: Form, worker_side: WorkerSide
 ) -> None:
     worker_side.succeed(worker_side.claim(form.send(client).json()["id"]))

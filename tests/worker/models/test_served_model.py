@@ -96,7 +96,7 @@ def test_sdxl_is_served_with_every_method_and_inversion(desk: Desk, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("write", "family"), [(write_sd3, "sd3"), (write_flux, "flux")])
-def test_models_with_joint_attention_are_served(
+def test_joint_attention_models_are_served(
     desk: Desk, tmp_path: Path, write: Callable[[Path], Path], family: str
 ) -> None:
     served = load(Settings(checkpoint=str(write(tmp_path / family)), model=family, device="cpu"))
