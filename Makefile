@@ -41,7 +41,7 @@ soak: $(VENV)/.dev  ## Long model-based lives, then faults of every kind for hal
 	$(BIN)/python -m tests.soak $(SOAK)
 
 gpu-dry-run: $(VENV)/.dev  ## benchmarks/gpu.sh whole, with tiny models on the CPU
-	$(BIN)/python -m pytest -m slow tests/benchmarks/gpu
+	$(BIN)/python -m pytest -m "slow or not slow" tests/benchmarks/gpu
 
 litellm: $(VENV)/.dev  ## OpenAI's client through LiteLLM's proxy, which it installs in .cache/litellm (hundreds of MB)
 	$(BIN)/python -m pytest -m slow tests/e2e/test_litellm.py

@@ -122,12 +122,12 @@ class GuidanceParameters(SamplingParameters):
 
     @property
     def guided_from_step(self) -> int:
-        """First step index that may be guided."""
+        """Number of steps, of those that are taken, before guidance may begin."""
         return int(self.guided_from * self.steps)
 
     @property
     def guided_steps(self) -> int:
-        """Number of steps that are guided, from `guided_from_step` on (0 for methods or strengths without guidance)."""
+        """Number of guided steps, after `guided_from_step` others; 0 for methods or strengths without guidance."""
         if self.method != "mag-edit" or self.strength == 0 or self.max_iterations == 0:
             return 0
         return max(0, self.measured_steps - self.guided_from_step)

@@ -12,7 +12,7 @@ from typing_extensions import Doc
 
 from magedit.config.loras import LORAS_MAX, LoraSpec
 from magedit.config.parameters import Parameters
-from magedit.config.types import Fraction, InversionName, MethodName
+from magedit.config.types import Fraction, InversionName, MaskedContent, MethodName
 
 SEED_MAX = 2**63 - 1
 """Largest seed that both torch and JSON parsers with 64-bit integers accept."""
@@ -24,6 +24,8 @@ SKIPPED: Mapping[MethodName, float] = MappingProxyType(
     {"blended-latent": 0.25, "diffedit": 0.5, "instruct-edit": 0.5, "flow-edit": 0.34}
 )
 """Default `skip_fraction` by method, from the papers."""
+SKIPPED_FOR_SURROUNDINGS = 0.5
+"""Default `skip_fraction` of an edit that begins with the surroundings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +66,17 @@ class SamplingParameters(Parameters):
         Fraction | None,
         Doc(
             "Leading fraction of the steps to skip: the edit starts from the source at that noise level. Empty: the "
-            "method's default (`blended-latent` 0.25, `diffedit` and `instruct-edit` 0.5, `flow-edit` 0.34)."
+            "method's default (`blended-latent` 0.25, `diffedit` and `instruct-edit` 0.5, `flow-edit` 0.34); 0.5 with "
+            "`masked_content` `surroundings`."
         ),
     ] = None
+    masked_content: Annotated[
+        MaskedContent,
+        Doc(
+            "What the masked area starts from: the `source`, or its `surroundings`, continued smoothly into it, which "
+            "leaves nothing of what was there."
+        ),
+    ] = "source"
     lora: Annotated[
         tuple[LoraSpec, ...],
         MaxLen(LORAS_MAX),
@@ -114,5 +124,13 @@ class SamplingParameters(Parameters):
     @property
     def skipped_steps(self) -> int:
         """Number of skipped leading steps; at least one step remains."""
-        fraction = SKIPPED.get(self.method, 0.0) if self.skip_fraction is None else self.skip_fraction
-        return min(int(fraction * self.steps), self.steps - 1)
+        return min(int(self.skipped_fraction * self.steps), self.steps - 1)
+
+    @property
+    def skipped_fraction(self) -> float:
+        """`skip_fraction`, or its default."""
+        if self.skip_fraction is not None:
+            return self.skip_fraction
+        if self.masked_content == "surroundings":
+            return SKIPPED_FOR_SURROUNDINGS
+        return SKIPPED.get(self.method, 0.0)

@@ -35,6 +35,7 @@ PresetName = Literal["exact", "balanced", "fast", "turbo"]
 MaskResampling = Literal["coverage", "nearest"]
 MaskMode = Literal["white", "black", "alpha"]
 MaskSoftness = Literal["none", "strength"]
+MaskedContent = Literal["source", "surroundings"]
 
 WORD_MAX = 100
 """Longest edit word or phrase, in characters."""

@@ -245,8 +245,9 @@ def flow_pointing(model: FlowModel, number: int, *, seed: int = 0) -> dict[str, 
 
 def read_back(edit: DemoEdit, picture: Image.Image) -> bool:
     """Whether a picture shows the requested edit: added objects are present, removed ones are absent."""
-    new = edit.appearing
-    return all(shows(picture, thing) for thing in new) if new else not any(shows(picture, t) for t in edit.vanishing)
+    if edit.appearing:
+        return all(shows(picture, thing, edit.target) for thing in edit.appearing)
+    return not any(shows(picture, thing, edit.source) for thing in edit.vanishing)
 
 
 def judge_edit(edit: DemoEdit, result: Image.Image, size: int) -> dict[str, float]:

@@ -5,14 +5,14 @@ generated ones.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageChops, ImageFilter
 
 from magedit.demo.captions import Mention
 from magedit.demo.draw import SKY, draw_mask, draw_scene
@@ -111,24 +111,30 @@ def _templates(kind: str) -> tuple[_Template, ...]:
     return tuple(templates)
 
 
-def find_things(picture: Image.Image, kind: str) -> list[Found]:
+def find_things(picture: Image.Image, kind: str, hidden: Image.Image | None = None) -> list[Found]:
     """The objects of a class shown in a picture of a demo room, at most one per side.
 
-    The picture can have any size; it is judged at 128 x 128 pixels.
+    The picture can have any size; it is judged at 128 x 128 pixels. Pixels where `hidden` ("L", 128 x 128) is not 0 are
+    ignored: something else stands in front.
     """
+    seen = np.ones((UNITS, UNITS), bool) if hidden is None else np.asarray(hidden) == 0
     pixels = np.asarray(picture.convert("RGB").resize((UNITS, UNITS)), dtype=np.float32)
     best: dict[str, Found] = {}
     closest: dict[str, float] = {}
     for template in _templates(kind):
         there = pixels[template.rows, template.columns]
+        shown = seen[template.rows, template.columns][template.inside]
+        own = template.own & shown
+        if not own.any():
+            continue
         distance = np.sqrt(np.square(there - template.colours).sum(-1))[template.inside]
         near = distance < NEAR
-        share = float(near.mean())
-        if share < SEEN or float(near[template.own].mean()) < OWN:
+        share = float(near[shown].mean())
+        if share < SEEN or float(near[own].mean()) < OWN:
             continue
         ring = np.square(there[template.ring] - template.paint).sum(-1) < NEAR**2
         slot = template.thing.side
-        error = float(np.minimum(distance, 2 * NEAR).mean())
+        error = float(np.minimum(distance[shown], 2 * NEAR).mean())
         if share - float(ring.mean()) >= CONTRAST and error < closest.get(slot, np.inf):
             best[slot], closest[slot] = Found(template.thing, share), error
     return list(best.values())
@@ -148,9 +154,14 @@ def satisfied(mention: Mention, found: list[Found], where: bool) -> bool:
     return len(right) >= len(mention.things)
 
 
-def shows(picture: Image.Image, thing: Thing) -> bool:
-    """Whether a picture shows an object in its colour and pattern, on its side."""
+def shows(picture: Image.Image, thing: Thing, scene: Scene) -> bool:
+    """Whether a picture shows an object of `scene` in its colour and pattern, on its side.
+
+    The part hidden by other objects of the scene is not compared.
+    """
+    alone = draw_mask(replace(scene, things=(thing,)), thing)
+    hidden = ImageChops.subtract(alone, draw_mask(scene, thing))
     return any(
         (one.thing.colour, one.thing.pattern, one.thing.side) == (thing.colour, thing.pattern, thing.side)
-        for one in find_things(picture, thing.kind)
+        for one in find_things(picture, thing.kind, hidden)
     )

@@ -9,7 +9,6 @@ from functools import cache
 
 from magedit.config import PRESETS, EditConfig, Region
 from magedit.config.loras import check_loras
-from magedit.config.sampling import SKIPPED
 from magedit.edits.asked import OPEN, AskedEdit
 from magedit.edits.checkpoint import Checkpoint
 from magedit.edits.instructed import unread, with_prompts
@@ -285,7 +284,7 @@ def _parameter(
     if name == "guidance_step_size" and checkpoint.step_sizes is not None:
         return Parameter(checkpoint.step_sizes.step_size(resolved), "checkpoint")
     if name == "skip_fraction":
-        return Parameter(SKIPPED.get(resolved.method, 0.0), "method")
+        return Parameter(resolved.skipped_fraction, "method")
     return Parameter(value, "default")
 
 

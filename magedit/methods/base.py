@@ -36,7 +36,8 @@ class EditTask:
     prompt. ``renoised``: the latent that the edit begins with takes fresh noise inside M. ``sites`` are all attention
     layers, ``values[i]`` what cross attention takes its values from in the edit's step i, None: from the target prompt
     (`magedit.inversion.style`). ``candidates`` are the tasks among whose results one is chosen
-    (`GuidanceParameters.candidates`); none: the task's own result stands.
+    (`GuidanceParameters.candidates`); none: the task's own result stands. ``filled`` (1, C, h, w) is the picture whose
+    mask is filled from its surroundings; the edit begins with it inside M, None: with the source.
     """
 
     denoiser: Denoiser
@@ -62,6 +63,7 @@ class EditTask:
     on_trace: Callable[[StepTrace], None] | None = None
     on_prediction: OnPrediction | None = None
     candidates: tuple[EditTask, ...] = ()
+    filled: Tensor | None = None
 
     def predicted(self, prediction: Tensor, timestep: float, latent: Tensor) -> None:
         """Report the guided prediction of the step from ``latent``."""

@@ -43,6 +43,7 @@ SAMPLING: Final = (
 INVERTED: Final = (*SAMPLING, "variation")
 MEASURED: Final = ("guided_fraction",)
 BLEND: Final = ("blend_fraction",)
+START: Final = ("skip_fraction", "masked_content")
 PROMPT_TO_PROMPT: Final = tuple(name for name in names_of(InjectionParameters) if name != "feature_replace")
 INSTRUCTED: Final = (
     *("steps", "guidance_scale", "image_guidance_scale", "negative_prompt", "crop_context", "paste_margin"),
@@ -63,5 +64,5 @@ def without_skipped(config: SamplingParameters) -> Mapping[Stage, Passes]:
 def source_branch(config: InjectionParameters) -> Mapping[Stage, Passes]:
     """The source's passes in the steps: whole ones, or only up to the maps where its latents are stored."""
     if INVERSIONS[config.inversion].keeps_source:
-        return {Stage.EDIT: Passes(truncated=config.source_steps)}
-    return {Stage.EDIT: Passes(forward=config.steps)}
+        return {Stage.EDIT: Passes(truncated=max(0, config.source_steps - config.skipped_steps))}
+    return {Stage.EDIT: Passes(forward=config.steps - config.skipped_steps)}

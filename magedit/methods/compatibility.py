@@ -21,6 +21,7 @@ CHOSEN = (
     "cross_replace_words",
     "local_blend",
     "skip_fraction",
+    "masked_content",
     "mask_source",
     "mask_softness",
     "lora",
@@ -133,6 +134,11 @@ def check_together(config: EditConfig) -> None:
     if config.injection == "pnp":
         if method == "p2p":
             raise NotTogether("injection 'pnp' without guidance is method 'pnp': use that", field="injection")
+        for name in ("skip_fraction", "masked_content"):
+            if getattr(config, name) != getattr(default, name):
+                raise NotTogether(
+                    f"injection 'pnp' would bring the source's features back: leave {name} out", field=name
+                )
         for name in ("equalizer", "cross_replace_words", "local_blend"):
             if method == "mag-edit" and getattr(config, name) != getattr(default, name):
                 raise NotTogether(f"injection 'pnp' injects no cross attention: {name} has no effect", field=name)

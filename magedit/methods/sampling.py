@@ -9,6 +9,7 @@ from torch import Tensor
 
 from magedit.backbones.base import Conditioning, classifier_free_guidance
 from magedit.inversion.proximal.loop import RECONSTRUCTION_BELOW, prox
+from magedit.inversion.registry import INVERSIONS
 from magedit.inversion.virtual.loop import consistent_step
 from magedit.methods.base import EditTask
 
@@ -100,14 +101,21 @@ def network_input(task: EditTask, i: int, t: float, latents: Tensor) -> tuple[Te
 
 def first_latent(task: EditTask, i: int, t: float) -> Tensor:
     """The first latent of an edit along the trajectory that begins at step i: the trajectory's own, or, if the result
-    is ``renoised``, with its noise redrawn inside M by ``variation``."""
-    latents = task.inverted.latents
-    if not task.renoised:
-        return latents[i]
-    process = task.denoiser.process
-    scale = process.noise(t)
-    noise = (latents[i] - process.signal(t) * latents[-1]) / scale
-    return latents[i] + scale * task.mask * (mixed(noise, fresh_noise(task), task.config.variation) - noise)
+    is ``renoised``, with its noise redrawn inside M by ``variation``.
+
+    If M is ``filled``, the filling is under the trajectory's noise where that was drawn (inversion `virtual`), else
+    under fresh noise: the noise of an inverted picture shows the picture.
+    """
+    latents, process, config = task.inverted.latents, task.denoiser.process, task.config
+    latent, clean, signal, scale = latents[i], latents[-1], process.signal(t), process.noise(t)
+    noise = (latent - signal * clean) / scale
+    if task.filled is not None:
+        latent = latent + signal * task.mask * (task.filled - clean)
+    shows_source = task.filled is not None and not INVERSIONS[config.inversion].is_virtual
+    if not (task.renoised or shows_source):
+        return latent
+    share = 1.0 if shows_source else config.variation
+    return latent + scale * task.mask * (mixed(noise, fresh_noise(task), share) - noise)
 
 
 def mixed(noise: Tensor, fresh: Tensor, share: float) -> Tensor:

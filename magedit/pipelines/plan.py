@@ -15,6 +15,7 @@ from magedit.backbones.denoiser import Denoiser
 from magedit.config import STRENGTH_POWER, EditConfig, MaskParameters, Region, StyleParameters
 from magedit.edits.checkpoint import StepSizes
 from magedit.guidance.constraints import WordTarget, resample_mask
+from magedit.images.filling import fill
 from magedit.images.masks import Box, crop_to
 from magedit.inversion.base import Inverted
 from magedit.methods.base import EditTask, OnStep
@@ -55,6 +56,10 @@ def edit_tasks(
     strength = latent_strength(inputs.strength, inversion.box, backbone.size, mask)
     blend_mask = torch.nn.functional.max_pool2d(mask[None], 3, stride=1, padding=1)[0]
     both = (source_prompt, source), (target_prompt, target)
+    filled = None
+    if config.masked_content == "surroundings":
+        pictures = (crop_to(each, inversion.box, backbone.size) for each in (inputs.image, inputs.union))
+        filled = backbone.encode_image(fill(*pictures))
 
     def task(own: EditConfig, candidates: Sequence[EditConfig] = ()) -> EditTask:
         step_size, own = _step_size(backbone.step_sizes, own)
@@ -80,6 +85,7 @@ def edit_tasks(
             renoised=generator is not None or own.seed != 0,
             on_step=on_step,
             candidates=tuple(task(each) for each in candidates),
+            filled=filled,
         )
 
     return [task(each, each.candidates if each.selects else ()) for each in config.variants]

@@ -24,7 +24,13 @@ KINDS: Mapping[EditKind, Mapping[str, Any]] = MappingProxyType(
         "attribute": {"self_replace": 0.4, "blend_fraction": 1.0, "stop_contrast": 4.0, "guided_from": 0.04},
         "replacement": {"cross_replace": 0.2, "self_replace": 0.1, "blend_fraction": 1.0, "strength": 0.63},
         "addition": {"cross_replace": 0.4, "self_replace": 0.2, "blend_fraction": 1.0},
-        "removal": {"cross_replace": 0.4, "self_replace": 0.2, "blend_fraction": 1.0, "strength": 0.63},
+        "removal": {
+            "cross_replace": 0.4,
+            "self_replace": 0.2,
+            "blend_fraction": 1.0,
+            "strength": 0.63,
+            "masked_content": "surroundings",
+        },
     }
 )
 """What each kind sets; all other parameters keep the default of `EditConfig`, the paper's. A removal also sets
@@ -37,7 +43,8 @@ KIND_GOVERNED = frozenset({name for kind in KINDS.values() for name in kind} | {
 KIND_DOC = (
     "Kind of edit, which sets suitable defaults; explicit parameters win. `attribute`: colour, "
     "material, pattern (the source's shape is injected; the background is held by the blend at all steps; guidance "
-    "ends where the words stand out). `replacement`, `addition`: less injection. `removal`: in addition, what "
+    "ends where the words stand out). `replacement`, `addition`: less injection. `removal`: in addition, the mask is "
+    "filled from its surroundings first, what "
     "vanishes from the prompt becomes the negative prompt, and words of the target prompt for the filling (wall, "
     "floor, grass, ...) are guided. `auto`: derived from the change between the prompts (English); with the preset "
     "`exact`, no defaults are set."

@@ -1,6 +1,7 @@
 """Presets of checkpoints in Stable Diffusion 3's layout."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from recipes.presets.parameters import FlowPreset, FlowRecipe, Schedule, TextRecipe, VaeRecipe
@@ -36,6 +37,19 @@ FLOW_256: Final = FlowPreset(
     ),
 )
 
+FLOW_256_GPU: Final = replace(
+    FLOW_256,
+    name="flow-256-gpu",
+    device="cuda",
+    flow=replace(
+        FLOW_256.flow,
+        pictures=16_000,
+        average=0.998,
+        schedule=Schedule(samples=105_472, batch=128, muon=0.01, adam=1e-3, warmup=19_200, decay=0.8),
+    ),
+)
+"""For a GPU: large batches, as the shipped checkpoint was trained at last."""
+
 _TOY_TAGGING = Schedule(samples=64, batch=8, muon=0.01, adam=2e-3, warmup=8)
 
 FLOW_TOY: Final = FlowPreset(
@@ -64,4 +78,4 @@ FLOW_TOY: Final = FlowPreset(
     ),
 )
 
-FLOW_PRESETS: Final[Mapping[str, FlowPreset]] = {preset.name: preset for preset in (FLOW_256, FLOW_TOY)}
+FLOW_PRESETS: Final[Mapping[str, FlowPreset]] = {preset.name: preset for preset in (FLOW_256, FLOW_256_GPU, FLOW_TOY)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from magedit.card import Paper
-from magedit.methods.card import MEASURED, SAMPLING, MethodCard, without_skipped
+from magedit.methods.card import MEASURED, SAMPLING, START, MethodCard, without_skipped
 
 CARD = MethodCard(
     name="blended-latent",
@@ -11,6 +11,6 @@ CARD = MethodCard(
     papers=(Paper(title="Blended Latent Diffusion", arxiv="2206.02779"),),
     inputs=("image", "mask", "target_prompt"),
     inversions=(),
-    parameters=(*SAMPLING, *MEASURED, "skip_fraction"),
+    parameters=(*SAMPLING, *MEASURED, *START),
     plan=without_skipped,
 )

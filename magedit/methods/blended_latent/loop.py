@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from magedit.backbones.base import reading
 from magedit.measures.report import Stage
 from magedit.methods.base import EditedLatent, EditTask, in_turn
@@ -11,11 +13,15 @@ from magedit.methods.trace import Watch
 
 @in_turn
 def blended_latent(task: EditTask) -> EditedLatent:
-    """Sample the target prompt from the noised source; after each step everything outside M is the source again,
-    noised to the level of the next step, and in the end the source itself."""
+    """Sample the target prompt from the noised source, or from what fills it inside M.
+
+    After each step everything outside M is the source again, noised to the level of the next step, and in the end the
+    source itself.
+    """
     config, denoiser, process = task.config, task.denoiser, task.denoiser.process
     clean, start = task.inverted.latents[-1], config.skipped_steps
-    latent = process.add_noise(clean, process.timesteps[start], fresh_noise(task))
+    begun = clean if task.filled is None else torch.where(task.mask > 0, task.filled, clean)
+    latent = process.add_noise(begun, process.timesteps[start], fresh_noise(task))
     watch = Watch(task)
     with denoiser.meter.stage(Stage.EDIT, config.steps - start):
         for i, t in enumerate(process.timesteps[start:], start):

@@ -12,6 +12,7 @@ from magedit.methods.card import (
     ALL_INVERSIONS,
     BLEND,
     INVERTED,
+    START,
     WHOLE_EDIT,
     MethodCard,
     source_branch,
@@ -29,11 +30,12 @@ NOISES = 2
 def _plan(config: EditConfig) -> Mapping[Stage, Passes]:
     looks = min(config.iterations, LOOKS) if config.gradient_tolerance else config.iterations
     gradients = config.guided_steps * looks
-    passes = Passes(forward=config.steps, truncated=gradients, backward=gradients)
+    steps = config.steps - config.skipped_steps
+    passes = Passes(forward=steps, truncated=gradients, backward=gradients)
     if config.selects:
         # At most: both constraints and no guidance, each with the source's passes, and a comparison of four pictures.
         further = source_branch(config).get(Stage.EDIT, Passes())
-        passes = passes + passes + Passes(forward=config.steps + 4 * len(LEVELS) * NOISES) + further + further
+        passes = passes + passes + Passes(forward=steps + 4 * len(LEVELS) * NOISES) + further + further
     return {Stage.EDIT: passes}
 
 
@@ -44,7 +46,7 @@ CARD = MethodCard(
     papers=(Paper(title="MAG-Edit", arxiv="2312.11396"),),
     inputs=(*WHOLE_EDIT, "words"),
     inversions=ALL_INVERSIONS,
-    parameters=(*INVERTED, *names_of(GuidanceParameters), *names_of(InjectionParameters), *BLEND),
+    parameters=(*INVERTED, *names_of(GuidanceParameters), *names_of(InjectionParameters), *BLEND, *START),
     plan=_plan,
     shared=source_branch,
 )

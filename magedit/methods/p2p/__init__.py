@@ -9,10 +9,11 @@ from magedit.methods.card import (
     INVERTED,
     MEASURED,
     PROMPT_TO_PROMPT,
+    START,
     WHOLE_EDIT,
     MethodCard,
-    every_step,
     source_branch,
+    without_skipped,
 )
 
 CARD = MethodCard(
@@ -21,7 +22,7 @@ CARD = MethodCard(
     papers=(Paper(title="Prompt-to-Prompt", arxiv="2208.01626"),),
     inputs=WHOLE_EDIT,
     inversions=ALL_INVERSIONS,
-    parameters=(*INVERTED, *MEASURED, *PROMPT_TO_PROMPT, *BLEND),
-    plan=every_step,
+    parameters=(*INVERTED, *MEASURED, *PROMPT_TO_PROMPT, *BLEND, *START),
+    plan=without_skipped,
     shared=source_branch,
 )

@@ -38,10 +38,12 @@ def denoise(tasks: Sequence[EditTask], guidance: Sequence[Guidance | None]) -> t
     first, denoiser = tasks[0], tasks[0].denoiser
     local = first.config.local_blend is not None
     read = tuple(site.name for site in first.guidance_sites) if local else ()
-    source = first.inverted.latents[0]
+    start = first.config.skipped_steps
+    # The source that the inversion has sampled may differ from its trajectory.
+    source = first.inverted.source[start] if first.inverted.source and start else first.inverted.latents[start]
     edits = [_Edit(task, each) for task, each in zip(tasks, guidance, strict=True)]
-    with denoiser.meter.stage(Stage.EDIT, first.config.steps * len(tasks)):
-        for i, t in enumerate(denoiser.process.timesteps):
+    with denoiser.meter.stage(Stage.EDIT, (first.config.steps - start) * len(tasks)):
+        for i, t in enumerate(denoiser.process.timesteps[start:], start):
             kept, source_next, predicted = _pass_source(first, i, t, source, read)
             noises: dict[_Edit, tuple[Tensor, Tensor]] = {}
             for alike in _alike(edits, i, denoiser.batch_results):
@@ -59,7 +61,8 @@ class _Edit:
     def __init__(self, task: EditTask, guidance: Guidance | None) -> None:
         self.task, self.guidance, self.watch = task, guidance, Watch(task)
         self.stride = 1
-        self.latent = first_latent(task, 0, task.denoiser.process.timesteps[0])
+        start = task.config.skipped_steps
+        self.latent = first_latent(task, start, task.denoiser.process.timesteps[start])
         self.local = None
         if task.config.local_blend is not None:
             self.local = LocalBlend(*task.blend_tokens, task.config.local_blend, task.config.steps)
@@ -71,7 +74,7 @@ class _Edit:
     def descent(self, i: int, t: float) -> Descent | None:
         """The guidance of the latent at step i, if there is any."""
         config = self.task.config
-        if self.guidance is None or not 0 <= i - config.guided_from_step < config.guided_steps:
+        if self.guidance is None or not 0 <= i - config.skipped_steps - config.guided_from_step < config.guided_steps:
             return None
         return self.guidance(t, self.latent, self.stride)
 

@@ -1,11 +1,12 @@
 import random
+from dataclasses import replace
 
 from PIL import Image
 
 from magedit.demo.captions import Style, caption_scene
 from magedit.demo.draw import draw_scene
-from magedit.demo.judge import find_things, places, satisfied
-from magedit.demo.scene import sample_scene
+from magedit.demo.judge import find_things, places, satisfied, shows
+from magedit.demo.scene import Scene, Thing, sample_scene
 
 
 def test_places_are_those_of_the_scenes() -> None:
@@ -29,3 +30,14 @@ def test_true_pictures_are_read_right() -> None:
 
 def test_an_empty_picture_shows_nothing() -> None:
     assert find_things(Image.new("RGB", (128, 128), (236, 224, 202)), "pillow") == []
+
+
+def test_a_thing_is_read_by_the_part_that_nothing_hides() -> None:
+    plant = Thing(kind="plant", x=14, y=108, side="left", colour="purple")
+    table = Thing(kind="table", x=20, y=112, side="left", colour="blue")
+    scene = Scene(wall="cream", floor="wooden", things=(plant, table))
+    picture = draw_scene(scene)
+    assert "purple" not in {found.thing.colour for found in find_things(picture, "plant")}
+    assert shows(picture, plant, scene)
+    assert not shows(picture, replace(plant, colour="red"), scene)
+    assert not shows(draw_scene(replace(scene, things=(table,))), plant, scene)

@@ -88,12 +88,12 @@ def test_a_rejected_substitute_prompt_is_reported_at_its_own_field() -> None:
 
 
 def test_every_compared_method_is_checked() -> None:
-    edit = resolved(compare=["p2p", "diffedit"], skip_fraction=0.4).edit()
-    assert [config.method for config in edit.configs] == ["p2p", "diffedit"]
+    edit = resolved(compare=["pnp", "diffedit"], skip_fraction=0.4).edit()
+    assert [config.method for config in edit.configs] == ["pnp", "diffedit"]
     assert [config.skip_fraction for config in edit.configs] == [None, 0.4]
     assert edit.results == 2
-    with pytest.raises(NotTogether, match="none of p2p, pnp"):
-        resolved(compare=["p2p", "pnp"], skip_fraction=0.4).edit()
+    with pytest.raises(NotTogether, match="none of pnp, sine"):
+        resolved(compare=["pnp", "sine"], skip_fraction=0.4).edit()
     refused(InvalidParameter, "compare", compare=["p2p", "p2p"])
     refused(InvalidParameter, "compare", compare=["p2p", "pnp", "diffedit"], limits=Limits(results=2, regions=1))
 

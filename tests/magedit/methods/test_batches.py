@@ -49,7 +49,9 @@ def batches(pipe: MAGEditPipeline) -> Iterator[list[int]]:
         {"sweep": (1.0, 0.5, 0.0)},
         {"sweep": (1.0, 0.5, 0.0), "inversion": "null-text", "inject_edit_words": True},
         {"sweep": (1.0, 0.5, 0.0), "injection": "pnp"},
-        {"method": "p2p", "inversion": "proximal", "proximal_reconstruction": 0.1, "n": 2},
+        # A cut between two values is a matter of rounding: none here (l1 falls to 0 evenly), or one that cuts all.
+        {"method": "p2p", "inversion": "proximal", "proximal_norm": "l1", "n": 2},
+        {"method": "p2p", "inversion": "proximal", "proximal_quantile": 1.0, "proximal_reconstruction": 0.1, "n": 2},
         {"inversion": "style", "n": 2},
         {"n": 2, "eta": 0.5, "negative_prompt": "a red lamp", "local_blend": 0.3},
         {"n": 2, "guidance_scale": 1.0},

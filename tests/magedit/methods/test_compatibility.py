@@ -22,7 +22,7 @@ from magedit.methods.registry import METHODS
         ({"method": "pnp", "equalizer": {"red": 2.0}}, "equalizer"),
         ({"method": "pnp", "local_blend": 0.3}, "local_blend"),
         ({"injection": "pnp", "local_blend": 0.3}, "local_blend"),
-        ({"skip_fraction": 0.5}, "skip_fraction"),
+        ({"method": "pnp", "skip_fraction": 0.5}, "skip_fraction"),
         ({"method": "p2p", "sweep": (0.5, 1.0)}, "sweep"),
         ({"method": "diffedit", "inversion": "style"}, "inversion"),
         ({"method": "diffedit", "inversion": "virtual"}, "inversion"),
@@ -39,7 +39,8 @@ def test_incompatible_choices_are_rejected_by_field(change: dict[str, Any], fiel
 def test_a_comparison_drops_parameters_that_a_method_does_not_use() -> None:
     config = EditConfig(inversion="null-text", local_blend=0.3, skip_fraction=0.4, guidance_step_size=2.0)
     guided, blended = for_method(config, "mag-edit"), for_method(config, "blended-latent")
-    assert (guided.local_blend, guided.skip_fraction, guided.inversion) == (0.3, None, "null-text")
+    assert (guided.local_blend, guided.skip_fraction, guided.inversion) == (0.3, 0.4, "null-text")
+    assert for_method(config, "pnp").skip_fraction is None
     assert (blended.local_blend, blended.skip_fraction, blended.inversion) == (None, 0.4, "direct")
     assert guided.guidance_step_size == blended.guidance_step_size == 2.0
     for each in (guided, blended):
