@@ -27,7 +27,7 @@ def test_unknown_presets_are_refused() -> None:
 def test_unknown_flow_presets_are_refused() -> None:
     result = CliRunner().invoke(app, ["train-flow", "--preset", "toy"], env={"COLUMNS": "200", "NO_COLOR": "1"})
     assert result.exit_code == 2
-    assert "preset 'toy' is unknown: use one of flow-256, flow-toy" in result.output
+    assert "preset 'toy' is unknown: use one of flow-256, flow-256-gpu, flow-toy" in result.output
 
 
 @pytest.mark.parametrize("command", [["train", "--preset", "toy"], ["train-flow", "--preset", "flow-toy"]])
