@@ -16,6 +16,13 @@ EditKind = Literal["attribute", "replacement", "addition", "removal"]
 _DOING: Final = VERBS - {tagger.COPULA}
 _MADE_OF: Final = (("made", "of"), ("made", "from"), ("out", "of"))
 
+_FILLING = """
+wall floor ceiling ground grass lawn field sky sea water river lake sand beach snow road street pavement room background
+"""
+FILLING: Final = frozenset(_FILLING.split())
+"""Words for backgrounds ("stuff" of COCO-Stuff, arXiv 1612.03716, its outdoor and indoor classes
+that surround things)."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -201,7 +208,13 @@ class _Reader:
         return self._change("attribute" if is_state else "replacement", old, new, start)
 
     def _replacement(self, at: int, old: Unit, new: Unit) -> Change:
-        """A replaced object: its name with new attributes, and its "of" phrase if that is new too."""
+        """A replaced object: its name with new attributes, and its "of" phrase if that is new too.
+
+        Where a thing is all that the source names, and a background all that the target does, the thing is removed.
+        """
+        alone = len(self.source.units) == len(self.target.units) == 1
+        if alone and new.head in FILLING and old.head not in FILLING:
+            return Change("removal", self._text(old), self._text(new), "")
         start = new.named + min(_fresh(old.core, new.core), default=len(new.core) - 1)
         if start == new.end - 1 and len(new.core) > 1 and tagger.is_noun(new.core[-2]):
             start -= 1  # a compound noun is one name

@@ -9,20 +9,13 @@ from typing import Final
 
 from magedit.measures.report import EditWarning
 from magedit.prompts.alignment import align
-from magedit.prompts.changes import Change, EditKind, changes
+from magedit.prompts.changes import FILLING, Change, EditKind, changes
 from magedit.prompts.phrases import Prompt, parse
 from magedit.prompts.tagger import EMPTY
 from magedit.prompts.words import is_word
 
 BY_FREEDOM: Final[tuple[EditKind, ...]] = ("replacement", "addition", "removal", "attribute")
 """The kinds, the one that needs the most freedom first: it decides for an edit with several changes."""
-
-_FILLING = """
-wall floor ceiling ground grass lawn field sky sea water river lake sand beach snow road street pavement room background
-"""
-FILLING: Final = frozenset(_FILLING.split())
-"""Words for backgrounds ("stuff" of COCO-Stuff, arXiv 1612.03716, its outdoor and indoor classes
-that surround things)."""
 
 MOST_UNKNOWN: Final = 0.4
 """Share of words outside the English lexicon above which prompts count as another language (from 3 words on)."""

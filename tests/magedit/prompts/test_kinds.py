@@ -63,3 +63,18 @@ def test_the_table_is_complete() -> None:
     assert set(KINDS) == set(get_args(EditKind)) == set(get_args(KindName)) - {"auto"}
     for name in KIND_GOVERNED - {"negative_prompt"}:
         assert any(getattr(EditConfig(**values), name) != getattr(EditConfig(), name) for values in KINDS.values())
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "kind"),
+    [
+        ("a picture", "a background", "removal"),
+        ("a red lamp", "a white wall", "removal"),
+        ("a sandy beach", "a snowy field", "replacement"),
+        ("a cat on a sofa", "a cat on a wall", "replacement"),
+    ],
+)
+def test_a_thing_alone_that_becomes_background_is_removed(source: str, target: str, kind: str) -> None:
+    config = config_for(source, target)
+    assert read_prompts(source, target).kind == kind
+    assert config.masked_content == ("surroundings" if kind == "removal" else "source")
