@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 
 import structlog
@@ -11,6 +12,16 @@ from jobs.observability.logs import configure_logging
 from jobs.settings import Settings, explain, unknown_variables
 
 log = structlog.get_logger()
+
+
+def refuse_arguments(program: str, description: str) -> None:
+    """Answer ``--help`` and refuse any other argument of ``python -m program``: settings come from variables.
+
+    Raises:
+        SystemExit: after the help, or the refusal of an argument.
+    """
+    told = f"{description} Settings are environment variables, MAGEDIT_..., listed in docs/reference/settings.md."
+    argparse.ArgumentParser(prog=f"python -m {program}", description=told).parse_args()
 
 
 def start() -> Settings:

@@ -9,7 +9,7 @@ from contextlib import suppress
 import uvicorn
 from fastapi import FastAPI
 
-from jobs.process import start
+from jobs.process import refuse_arguments, start
 from service.app import create_app
 
 KEEP_ALIVE_S = 75
@@ -58,4 +58,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    refuse_arguments("service", "Serves the HTTP API until SIGTERM or SIGINT.")
     main()

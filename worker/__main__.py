@@ -14,7 +14,7 @@ from jobs.durability import warn_unless_durable
 from jobs.errors import QueueUnavailable
 from jobs.models import ModelInfo, Models
 from jobs.observability.tracing import tracer, tracer_provider
-from jobs.process import start
+from jobs.process import refuse_arguments, start
 from jobs.settings import Settings
 from jobs.storage import ObjectStore
 from magedit.errors import CheckpointError
@@ -110,4 +110,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    refuse_arguments("worker", "Loads the models, then runs jobs until SIGTERM or SIGINT.")
     sys.exit(main())

@@ -27,7 +27,7 @@ from jobs import keys
 from jobs.connection import connect, redis_errors
 from jobs.durability import warn_unless_durable
 from jobs.errors import QueueUnavailable, StoreUnavailable
-from jobs.process import start
+from jobs.process import refuse_arguments, start
 from jobs.queue import JobQueue
 from jobs.records.outcomes import Expired, Place
 from jobs.records.store import Records
@@ -250,4 +250,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    refuse_arguments("worker.reaper", "Recovers lost jobs and removes what has expired, until SIGTERM or SIGINT.")
     main()

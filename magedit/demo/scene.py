@@ -27,6 +27,13 @@ WALL_SLOTS: Final = {"left": 24, "middle": 64, "right": 104}
 SIDE_SLOTS: Final = {"left": 14, "right": 114}
 FRONT_SLOTS: Final = {"left": 36, "right": 92}
 PILLOW_SLOTS: Final = {"left": -16, "right": 16}
+PLACES: Final = (
+    (("window", "picture", "clock"), WALL_SLOTS),
+    (("lamp", "plant"), SIDE_SLOTS),
+    (("table", "ball"), FRONT_SLOTS),
+    (("pillow",), PILLOW_SLOTS),
+)
+"""Classes that share places, and where these are: where a twin can stand."""
 SOFA_SHIFTS: Final = {"left": -20, "right": 20}
 """How far a sofa of `sample_varied_scene` may stand from the middle."""
 PAINT_ORDER: Final = (
@@ -109,6 +116,23 @@ def clashes(scene: Scene) -> bool:
     return any(colours.get(behind.get(thing.kind, ""), "") == thing.colour for thing in scene.things)
 
 
+def with_twin(scene: Scene, thing: Thing, rng: random.Random) -> Scene | None:
+    """The room with a second, identical object in a free slot or in place of another object; None without a slot."""
+    kinds, slots = next(((kinds, slots) for kinds, slots in PLACES if thing.kind in kinds), ((), {}))
+    others = [side for side in slots if side != thing.side]
+    if not others:
+        return None
+    holders = {other.side: other for other in scene.things if other.kind in kinds}
+    free = [side for side in others if side not in holders]
+    twins = [side for side in others if side in holders and holders[side].kind == thing.kind]
+    taken = [side for side in others if side in holders and holders[side].kind != "window"]  # a curtain hangs there
+    side = rng.choice(twins or free or taken or [thing.side])
+    if side == thing.side:
+        return None
+    twin = replace(thing, x=thing.x + slots[side] - slots[thing.side], side=side)
+    return scene.with_things([*(other for other in scene.things if other != holders.get(side)), twin])
+
+
 def _jitter(rng: random.Random, reach: int) -> int:
     return GRID * rng.randint(-(reach // GRID), reach // GRID)
 
@@ -189,3 +213,18 @@ def sample_varied_scene(rng: random.Random) -> Scene:
             moved = replace(moved, pattern=rng.choice(MORE_PATTERNS))
         things.append(moved)
     return scene.with_things(things)
+
+
+def sample_twin_scene(rng: random.Random) -> Scene:
+    """A random room as `sample_scene`'s with two objects of one class, alike or painted differently."""
+    while True:
+        scene = sample_scene(rng)
+        thing = rng.choice(scene.things)
+        crowded = with_twin(scene, thing, rng)
+        if crowded is None:
+            continue
+        if thing.colour and rng.random() < 0.5:
+            colour, pattern = _surface(rng, thing.kind, 0.5)
+            crowded = crowded.change(thing, replace(thing, colour=colour, pattern=pattern))
+        if not clashes(crowded):
+            return crowded

@@ -19,7 +19,7 @@ from magedit.demo.edits import (
     swap,
 )
 from magedit.demo.palette import COLOURS, PATTERNED, PATTERNS
-from magedit.demo.scene import FRONT_SLOTS, PILLOW_SLOTS, SIDE_SLOTS, WALL_SLOTS, Scene, Thing, clashes, sample_scene
+from magedit.demo.scene import Scene, Thing, clashes, sample_scene, with_twin
 
 SWAPS: Final = {
     "ball": "table",
@@ -34,13 +34,6 @@ REMOVABLE: Final = ("ball", "table", "picture", "clock", "lamp", "plant", "pillo
 RECOLOURED: Final = ("sofa", "carpet", "picture", "ball", "table", "curtain", "pillow")
 PARTED: Final = ("lamp", "plant", "clock")
 """Classes whose colour is that of one part: shade, pot, face."""
-PLACES: Final = (
-    (("window", "picture", "clock"), WALL_SLOTS),
-    (("lamp", "plant"), SIDE_SLOTS),
-    (("table", "ball"), FRONT_SLOTS),
-    (("pillow",), PILLOW_SLOTS),
-)
-"""Classes that share places, and where these are: where a twin can stand."""
 NAMED_BESIDES: Final = 2
 """Most things that the prompts of a complex edit name besides the edited one."""
 
@@ -54,26 +47,9 @@ def _is_single(scene: Scene, thing: Thing) -> bool:
     )
 
 
-def _twin(thing: Thing, scene: Scene, rng: random.Random) -> Scene | None:
-    """The room with a second, identical object in a free slot or in place of another object; None without a slot."""
-    kinds, slots = next(((kinds, slots) for kinds, slots in PLACES if thing.kind in kinds), ((), {}))
-    others = [side for side in slots if side != thing.side]
-    if not others:
-        return None
-    holders = {other.side: other for other in scene.things if other.kind in kinds}
-    free = [side for side in others if side not in holders]
-    twins = [side for side in others if side in holders and holders[side].kind == thing.kind]
-    taken = [side for side in others if side in holders and holders[side].kind != "window"]  # a curtain hangs there
-    side = rng.choice(twins or free or taken or [thing.side])
-    if side == thing.side:
-        return None
-    twin = replace(thing, x=thing.x + slots[side] - slots[thing.side], side=side)
-    return scene.with_things([*(other for other in scene.things if other != holders.get(side)), twin])
-
-
 def _crowd(scene: Scene, thing: Thing, rng: random.Random) -> Scene | None:
     """The room with a twin of this object or, if there is no slot for one, another object of the same colour."""
-    crowded = _twin(thing, scene, rng)
+    crowded = with_twin(scene, thing, rng)
     if crowded is None:
         others = [other for other in scene.things if other != thing and other.colour]
         if not others:

@@ -9,14 +9,18 @@ from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from magedit.demo.captions import caption_scene
+from magedit.demo.captions import Style, caption_scene
 from magedit.demo.model import tokenize
-from magedit.demo.scene import Scene, sample_scene
+from magedit.demo.scene import Scene, sample_scene, sample_twin_scene
 from recipes.presets.parameters import Preset, UnetRecipe
 from recipes.stages.vae import FACTOR, LATENT_CHANNELS
 
 NOISY_SNR = 0.5
 """Signal-to-noise ratio below which a time step counts as noisy (`UnetRecipe.noisy`)."""
+TWINS = 0.35
+"""Share of the training rooms with two objects of one class."""
+SHORT = 0.25
+"""Share of the captions that name one to four objects."""
 
 
 def build_unet(recipe: UnetRecipe, size: int, width: int, in_channels: int = LATENT_CHANNELS) -> UNet2DConditionModel:
@@ -50,7 +54,13 @@ def build_scheduler() -> DDIMScheduler:
 
 def training_scene(seed: int, index: int) -> Scene:
     """The `index`-th room of the training set."""
-    return sample_scene(random.Random(f"{seed}/picture/{index}"))
+    rng = random.Random(f"{seed}/picture/{index}")
+    return sample_twin_scene(rng) if rng.random() < TWINS else sample_scene(rng)
+
+
+def training_caption(scene: Scene, rng: random.Random) -> str:
+    """A caption of a training room, sometimes of a few objects only, as in the prompts of edits."""
+    return caption_scene(scene, rng, Style(told=rng.randint(1, 4) if rng.random() < SHORT else None)).text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +104,7 @@ class UnetStage:
         """Rooms and captions, some of them empty."""
         indices = [rng.randrange(len(self.latents)) for _ in range(self.schedule.batch)]
         texts = [
-            "" if rng.random() < self.recipe.empty else caption_scene(training_scene(self.preset.seed, index), rng).text
+            "" if rng.random() < self.recipe.empty else training_caption(training_scene(self.preset.seed, index), rng)
             for index in indices
         ]
         return Examples(latents=self.latents[indices].float(), texts=texts)

@@ -8,7 +8,7 @@ import threading
 import structlog
 
 from jobs.connection import connect
-from jobs.process import start
+from jobs.process import refuse_arguments, start
 from worker.sd_notify import Supervisor
 from worker.webhooks.delivery import Deliverer
 
@@ -28,4 +28,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    refuse_arguments("worker.webhooks", "Delivers webhooks until SIGTERM or SIGINT.")
     main()

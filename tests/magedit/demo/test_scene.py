@@ -4,7 +4,16 @@ from dataclasses import replace
 import pytest
 
 from magedit.demo.palette import KINDS, MORE_PATTERNS
-from magedit.demo.scene import PAINT_ORDER, Scene, Thing, clashes, sample_scene, sample_varied_scene
+from magedit.demo.scene import (
+    PAINT_ORDER,
+    PLACES,
+    Scene,
+    Thing,
+    clashes,
+    sample_scene,
+    sample_twin_scene,
+    sample_varied_scene,
+)
 
 
 def test_scenes_are_the_same_for_a_seed_and_hold_every_class() -> None:
@@ -38,6 +47,24 @@ def test_varied_rooms_have_more_patterns_and_the_sofa_on_every_side() -> None:
     things = [thing for seed in range(80) for thing in sample_varied_scene(random.Random(seed)).things]
     assert {thing.pattern for thing in things} >= set(MORE_PATTERNS)
     assert {thing.side for thing in things if thing.kind == "sofa"} == {"left", "middle", "right"}
+
+
+def test_rooms_with_twins_have_two_of_a_class_alike_or_not() -> None:
+    alike = []
+    for seed in range(60):
+        scene = sample_twin_scene(random.Random(seed))
+        assert not clashes(scene)
+        assert len({(thing.kind, thing.x, thing.y) for thing in scene.things}) == len(scene.things)
+        twins = [
+            (one, two)
+            for one in scene.things
+            for two in scene.things
+            if one.kind == two.kind and (one.x, one.y) < (two.x, two.y)
+        ]
+        assert twins
+        alike += [(one.kind, (one.colour, one.pattern) == (two.colour, two.pattern)) for one, two in twins]
+    assert {kind for kind, _ in alike} == {kind for kinds, _ in PLACES for kind in kinds}
+    assert {same for _, same in alike} == {True, False}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from typing import Any, cast
 import pytest
 
 from magedit.demo.edits import COMPLEXITIES, EDIT_KINDS, Complexity, EditKind
-from magedit.demo.sets import PLACES, edit_set, sample_edits
+from magedit.demo.scene import PLACES
+from magedit.demo.sets import edit_set, sample_edits
 from tests.magedit.demo.test_edits import check_edit
 
 

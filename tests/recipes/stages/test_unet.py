@@ -1,13 +1,24 @@
+import random
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from magedit.demo.captions import SYNONYMS
 from recipes.presets.stable_diffusion import TOY
 from recipes.stages.text import build_text_encoder
 from recipes.stages.tokenizer import build_tokenizer
-from recipes.stages.unet import NOISY_SNR, UnetStage, build_scheduler, build_unet, training_scene
+from recipes.stages.unet import (
+    NOISY_SNR,
+    SHORT,
+    TWINS,
+    UnetStage,
+    build_scheduler,
+    build_unet,
+    training_caption,
+    training_scene,
+)
 
 
 def test_every_block_has_cross_attention() -> None:
@@ -24,6 +35,19 @@ def test_the_scheduler_has_stable_diffusions_betas() -> None:
 
 def test_the_training_set_repeats() -> None:
     assert training_scene(1, 5) == training_scene(1, 5) != training_scene(1, 6)
+
+
+def test_a_share_of_the_rooms_has_twins_and_a_share_of_the_captions_is_short() -> None:
+    scenes = [training_scene(1, index) for index in range(400)]
+    # pillows come in pairs in other rooms too
+    kinds = [[thing.kind for thing in scene.things if thing.kind != "pillow"] for scene in scenes]
+    assert 0.7 * TWINS < sum(len(set(each)) < len(each) for each in kinds) / len(scenes) < TWINS
+    room = max(scenes, key=lambda scene: len({thing.kind for thing in scene.things}))
+    names = [{thing.kind, SYNONYMS.get(thing.kind, thing.kind)} for thing in room.things]
+    told = [training_caption(room, random.Random(seed)) for seed in range(400)]
+    assert len(names) > 6
+    short = [text for text in told if sum(any(name in text for name in either) for either in names) <= 4]
+    assert 0.7 * SHORT < len(short) / len(told) < 1.3 * SHORT
 
 
 def test_the_loss_depends_only_on_its_seed(tmp_path: Path) -> None:
