@@ -27,6 +27,7 @@ from magedit.config import MaskMode
 from magedit.config.parameters import invalid_parameter
 from magedit.demo import checkpoint_path
 from magedit.edits.asked import read_asked
+from magedit.edits.checkpoint import closed_vocabulary
 from magedit.edits.resolve import resolve
 from magedit.errors import CheckpointError, MAGEditError
 from magedit.instructions.reading import read_by_rules
@@ -41,7 +42,7 @@ from service.errors import RequestError
 from service.images.inputs import read_inputs
 from service.images.png import write_png
 from service.problems.mapping import problem_of
-from worker.models.served_model import ServedModel, load, vocabulary
+from worker.models.served_model import ServedModel, load
 from worker.problems import problem_of as failure_of
 from worker.progress import Reporter
 from worker.tasks import edit as work
@@ -182,7 +183,7 @@ def require_known_words(settings: Settings, fields: Mapping[str, Any]) -> None:
     """
     if settings.embedding_dir is not None or fields.get("prompt_syntax") not in (None, "plain"):
         return  # the words are known once it is loaded
-    words = vocabulary(settings.checkpoint or str(checkpoint_path()))
+    words = closed_vocabulary(settings.checkpoint or str(checkpoint_path()))
     prompts = {name: fields.get(name) for name in ("source_prompt", "target_prompt")}
     try:
         if fields.get("instruction") and not settings.instruction_url:

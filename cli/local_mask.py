@@ -10,6 +10,7 @@ from rich.console import Console
 from cli.local_edit import refused
 from jobs.settings import Settings
 from magedit.demo import checkpoint_path
+from magedit.edits.checkpoint import closed_vocabulary
 from magedit.errors import MAGEditError
 from magedit.masks.phrases import Phrase
 from magedit.masks.shapes import MaskPrompt
@@ -22,7 +23,6 @@ from service.errors import RequestError
 from service.images.inputs import upload_limits
 from service.images.uploads import read_image
 from service.problems.mapping import problem_of
-from worker.models.served_model import vocabulary as words_of
 
 
 def find(image: Path, prompt: MaskPrompt, settings: Settings, console: Console) -> FoundMasks:
@@ -38,7 +38,7 @@ def find(image: Path, prompt: MaskPrompt, settings: Settings, console: Console) 
     try:
         picture = read_image(image.read_bytes(), field="image", limits=upload_limits(settings))
         prompt.check(picture.size)
-        vocabulary = words_of(settings.checkpoint or str(checkpoint_path()))
+        vocabulary = closed_vocabulary(settings.checkpoint or str(checkpoint_path()))
         if prompt.words is not None and settings.detector is None:
             check_vocabulary(in_vocabulary(Phrase.read(prompt.words).thing, vocabulary), vocabulary, field="words")
         with console.status("loading the model"):

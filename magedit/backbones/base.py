@@ -278,6 +278,10 @@ class Loaded(Protocol):
         """Tokens of a prompt, including start and end (77 for CLIP)."""
 
     @property
+    def vocabulary(self) -> tuple[str, ...] | None:
+        """The only words that the checkpoint knows, with `embeddings`; None: any word."""
+
+    @property
     def embeddings(self) -> tuple[str, ...]:
         """The words that stand for learned vectors."""
 

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from magedit.backbones.autoencoder import decode, encode
-from magedit.edits.checkpoint import StepSizes
+from magedit.edits.checkpoint import StepSizes, closed_vocabulary
 from magedit.prompts.alignment import Encoded
 
 
@@ -29,6 +29,8 @@ class DiffusersBackbone:
     tokenizer: Any
     text_encoder: Any
     config: Any
+    embeddings: tuple[str, ...]
+    name_or_path: str | None
     maybe_free_model_hooks: Any
     _execution_device: torch.device
 
@@ -49,6 +51,11 @@ class DiffusersBackbone:
     def noise_settings(self) -> Mapping[str, Any]:
         # Without diffusers' own entries: source path and version.
         return {name: value for name, value in self.scheduler.config.items() if not name.startswith("_")}
+
+    @property
+    def vocabulary(self) -> tuple[str, ...] | None:
+        words = closed_vocabulary(self.name_or_path) if self.name_or_path else None
+        return None if words is None else (*words, *self.embeddings)
 
     @property
     def vae_factor(self) -> int:

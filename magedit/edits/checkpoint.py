@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from magedit.card import STABLE_DIFFUSION, Trait
@@ -47,3 +49,11 @@ class Checkpoint:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     loras: Collection[str] = ()
     max_clip_skip: int = 0
+
+
+def closed_vocabulary(checkpoint: str | Path) -> tuple[str, ...] | None:
+    """The closed vocabulary of a checkpoint (its `vocabulary.json`: kind -> words); None without one."""
+    file = Path(checkpoint) / "vocabulary.json"
+    if not file.is_file():
+        return None
+    return tuple(word for words in json.loads(file.read_text()).values() for word in words)

@@ -101,6 +101,7 @@ class InstructPipeline(Pipeline):
             inversions=(),
             tokenize=self.backbone.tokenize,
             max_tokens=self.backbone.max_tokens,
+            vocabulary=self.backbone.vocabulary,
         )
 
     @torch.no_grad()

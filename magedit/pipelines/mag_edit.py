@@ -84,6 +84,7 @@ class MAGEditPipeline(Pipeline):
             inversions=tuple(INVERSIONS),
             tokenize=self._read,
             max_tokens=self.backbone.max_tokens,
+            vocabulary=self.backbone.vocabulary,
             step_sizes=self.backbone.step_sizes,
             traits=self.backbone.traits,
             defaults=self.backbone.defaults,

@@ -8,6 +8,7 @@ from diffusers import StableDiffusionPipeline
 
 from magedit.demo.model import DemoModel, tokenize
 from magedit.demo.vocabulary import GROUPS
+from magedit.edits.checkpoint import closed_vocabulary
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from recipes.export import DOMAIN, Guidance, export_checkpoint
 from recipes.presets.stable_diffusion import TOY
@@ -15,7 +16,6 @@ from recipes.stages.text import build_text_encoder
 from recipes.stages.tokenizer import build_tokenizer
 from recipes.stages.unet import build_scheduler, build_unet
 from recipes.stages.vae import build_vae
-from worker.models.served_model import vocabulary
 
 
 def _export(out: Path) -> None:
@@ -64,7 +64,7 @@ def test_the_demo_model_loads(checkpoint: Path) -> None:
 
 
 def test_the_words_are_stored(checkpoint: Path) -> None:
-    assert vocabulary(str(checkpoint)) == tuple(chain(*GROUPS.values()))
+    assert closed_vocabulary(checkpoint) == tuple(chain(*GROUPS.values()))
 
 
 def test_an_export_replaces_the_last_and_keeps_the_card(tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ from diffusers import StableDiffusion3Pipeline
 
 from magedit.demo.flow_model import PADDING, FlowModel
 from magedit.demo.vocabulary import TOLD
+from magedit.edits.checkpoint import closed_vocabulary
 from recipes.flow_recipe import export_flow_snapshot, train_flow
 from recipes.presets.flow import FLOW_TOY
 from recipes.training.loop import Run
 from recipes.training.processes import train_in_processes
-from worker.models.served_model import vocabulary
 
 PROMPT = "a red sofa stands on the left of a room"
 
@@ -70,7 +70,7 @@ def _draws_as_diffusers_does(folder: Path) -> None:
         expected = expected + (following - time) * (without + 4.0 * (with_text - without))
     torch.testing.assert_close(latents, expected, rtol=1e-3, atol=1e-3)
     assert model.draw([PROMPT], steps=2)[0].size == (64, 64)
-    assert vocabulary(str(folder)) == tuple(chain(*TOLD.values()))
+    assert closed_vocabulary(folder) == tuple(chain(*TOLD.values()))
     assert json.loads((folder / "model_index.json").read_text())["max_sequence_length"] == 0
 
 

@@ -15,6 +15,7 @@ from magedit.demo.edits import EDIT_KINDS
 from magedit.demo.model import tokenize
 from magedit.demo.sets import edit_set
 from magedit.demo.vocabulary import INSTRUCTIONS
+from magedit.edits.checkpoint import closed_vocabulary
 from magedit.pipelines.instruct import InstructPipeline
 from recipes.instruct import (
     InstructStage,
@@ -29,7 +30,6 @@ from recipes.stages.text import build_text_encoder
 from recipes.stages.tokenizer import build_tokenizer
 from recipes.stages.unet import build_unet
 from recipes.training.loop import OutOfBudgetError, Run
-from worker.models.served_model import vocabulary
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_a_run_is_taken_up_again_and_its_checkpoint_follows_instructions(start: 
         train_instruct(TOY, late, out, start)
     assert not out.exists()
     train_instruct(TOY, Run(state=tmp_path / "state", seed=1), out, start)
-    assert vocabulary(str(out)) == tuple(chain(*INSTRUCTIONS.values()))
+    assert closed_vocabulary(out) == tuple(chain(*INSTRUCTIONS.values()))
     assert inspect(out).family == "instruct-pix2pix"
     assert len(CLIPTokenizer.from_pretrained(out / "tokenizer").tokenize("replace")) == 1
     (edit,) = edit_set(1)[:1]

@@ -173,13 +173,13 @@ def load(settings: Settings, mask_models: MaskModels | None = None) -> ServedMod
     own_bytes = segmenter.size_bytes if segmenter is not None and segmenter is not shared.segmenter else 0
     loaded = segmenter, shared.detector
     finders = Finders(segmenter=loaded[0], detector=loaded[1]) if instructed else Finders.of(pipe.backbone, *loaded)
-    tokenizer_json, words = backbone.tokenizer_json(), vocabulary(checkpoint)
+    tokenizer_json = backbone.tokenizer_json()
     info = ModelInfo(
         name=settings.model,
         checkpoint=settings.checkpoint or "demo",
         image_size=backbone.size,
         max_prompt_tokens=backbone.max_tokens,
-        vocabulary=None if words is None else (*words, *backbone.embeddings),
+        vocabulary=backbone.vocabulary,
         domain=domain(checkpoint),
         tokenizer_sha256=tokenizer_sha256(tokenizer_json),
         methods=(pipe.method,) if instructed else suited_methods(traits),
@@ -220,14 +220,6 @@ def _merge_loras(pipe: Any, settings: Settings) -> None:
             pipe.backbone.merge_loras(loras)
     except InvalidParameter as error:
         raise CheckpointError(f"{error.message} (MAGEDIT_LORAS)") from error
-
-
-def vocabulary(checkpoint: str) -> tuple[str, ...] | None:
-    """The closed vocabulary of a checkpoint (its `vocabulary.json`: kind -> words); None without one."""
-    file = Path(checkpoint) / "vocabulary.json"
-    if not file.is_file():
-        return None
-    return tuple(word for words in json.loads(file.read_text()).values() for word in words)
 
 
 def domain(checkpoint: str) -> str | None:

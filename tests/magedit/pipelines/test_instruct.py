@@ -17,6 +17,7 @@ from magedit.demo import demo_edit, instruct_checkpoint_path
 from magedit.demo.evaluate import judge_edit
 from magedit.demo.instructions import instruction
 from magedit.demo.vocabulary import INSTRUCTIONS, check_prompt
+from magedit.edits.checkpoint import closed_vocabulary
 from magedit.errors import (
     CheckpointError,
     EditCanceled,
@@ -31,7 +32,6 @@ from magedit.measures.report import Progress
 from magedit.pipelines.instruct import InstructPipeline
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from tests.magedit.conftest import CHECKPOINT, Room, objecting_checker
-from worker.models.served_model import vocabulary
 
 CONFIG = EditConfig(method="instruct-pix2pix", steps=3)
 INSTRUCTION = "make the sofa green"
@@ -139,7 +139,7 @@ def test_a_checkpoint_named_after_magicbrush_is_one(checkpoint: Path, tmp_path: 
 
 def test_the_checkpoint_that_ships_follows_instructions() -> None:
     pipe = InstructPipeline.from_pretrained(str(instruct_checkpoint_path()))
-    assert vocabulary(str(instruct_checkpoint_path())) == tuple(chain(*INSTRUCTIONS.values()))
+    assert closed_vocabulary(instruct_checkpoint_path()) == tuple(chain(*INSTRUCTIONS.values()))
     edit = demo_edit("carpet")
     told = instruction(edit)
     check_prompt(told, INSTRUCTIONS)

@@ -13,6 +13,7 @@ from PIL import Image, ImageChops, ImageDraw
 from torch import Tensor
 
 from magedit.config import EditConfig, InversionName, MethodName, Region
+from magedit.demo import checkpoint_path
 from magedit.errors import (
     EditCanceled,
     EditDiverged,
@@ -22,6 +23,7 @@ from magedit.errors import (
     MaskMismatch,
     NothingToGuide,
     NotTogether,
+    PromptNotSupported,
     PromptTooLong,
     RegionMismatch,
     WordNotFound,
@@ -314,6 +316,13 @@ def test_invalid_input_fails_before_any_work(
     with pytest.raises(error):
         pipe(**(arguments | change), on_progress=lambda progress: stages.append(progress.stage))
     assert Stage.INVERT not in stages
+
+
+def test_words_that_the_checkpoint_does_not_know_are_refused(room: Room) -> None:
+    demo = MAGEditPipeline.from_pretrained(checkpoint_path())
+    with pytest.raises(PromptNotSupported, match="crimson") as caught:
+        run(demo, replace(room, target="a room with a crimson sofa"))
+    assert (caught.value.field, caught.value.values) == ("target_prompt", {"unknown_words": ["crimson"]})
 
 
 def test_a_latent_that_is_lost_fails_the_edit(room: Room) -> None:

@@ -27,7 +27,7 @@ from tests.magedit.backbones.sdxl.tiny import sdxl_checkpoint
 from tests.magedit.pipelines.test_instruct import instruct_checkpoint
 from tests.magedit.tiny import lora_file, write_flux, write_sd3
 from tests.worker.conftest import CHECKPOINT
-from worker.models.served_model import ServedModel, domain, load, vocabulary
+from worker.models.served_model import ServedModel, domain, load
 from worker.progress import Reporter
 from worker.tasks import edit
 from worker.tasks.inversion_cache import Inversions
@@ -52,13 +52,6 @@ def test_the_front_end_counts_tokens_as_the_model_does(real_model: ServedModel) 
     tokenize = from_tokenizers(real_model.tokenizer_json)
     prompt = "a room with two armchairs, and a sofa-bed"
     assert tokenize(prompt) == real_model.editor.tokenize(prompt)  # type: ignore[attr-defined]
-
-
-def test_a_vocabulary_comes_with_the_checkpoint(tmp_path: Path) -> None:
-    assert vocabulary(str(tmp_path)) is None
-    assert vocabulary("runwayml/stable-diffusion") is None
-    (tmp_path / "vocabulary.json").write_text(json.dumps({"rooms": ["room"], "things": ["sofa", "lamp"]}))
-    assert vocabulary(str(tmp_path)) == ("room", "sofa", "lamp")
 
 
 def test_a_checkpoint_announces_its_domain(tmp_path: Path) -> None:
