@@ -47,6 +47,7 @@ from magedit.pipelines.instruct import InstructPipeline
 from magedit.pipelines.mag_edit import MAGEditPipeline
 from magedit.pipelines.output import Inversion
 from magedit.prompts.kinds import KIND_GOVERNED, EditKind, with_kind
+from magedit.prompts.reading import read_prompts
 
 SEEDS: Mapping[str, tuple[int, ...]] = {"tuning": (1, 2, 3), "test": (5, 6, 7)}
 """Seeds of the edits. Defaults are chosen on the tuning seeds only; published figures come from the test seeds, which
@@ -167,12 +168,14 @@ def ceiling(edit: DemoEdit) -> Figures:
 def resolved(
     name: str, edit: DemoEdit, config: EditConfig, defaults: Mapping[str, Any] = MappingProxyType({})
 ) -> tuple[DemoEdit, EditConfig]:
-    """The edit with words that guidance can raise, and ``config`` as row ``name`` has it for this edit, with a
-    checkpoint's own ``defaults``."""
+    """The edit with the words of a caller who names none, and ``config`` as row ``name`` has it for this edit, with a
+    checkpoint's own ``defaults``. Removals name what fills the space."""
     unset = {each for each in asdict(config) if getattr(config, each) == getattr(EditConfig(), each)}
     config = with_defaults(config, defaults, given=asdict(config).keys() - unset)
     if edit.kind == "removal":
         edit = in_room(edit)
+    else:
+        edit = replace(edit, words=read_prompts(edit.source_prompt, edit.target_prompt).default_words)
     if name in BY_KIND:
         prompts = (edit.source_prompt, edit.target_prompt)
         kind = KIND_OF.get(edit.kind, "attribute")

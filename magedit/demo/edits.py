@@ -141,7 +141,8 @@ def _text(words: list[str]) -> str:
 def named_in_full(thing: Thing) -> tuple[str, str]:
     """The full name of an object with its article, and its phrase in an edit."""
     if thing.kind == "plant":
-        return f"a plant in {article(str(thing.colour))} {thing.colour} pot", "plant"
+        phrase = f"plant in {article(str(thing.colour))} {thing.colour} pot"
+        return f"a {phrase}", phrase
     adjectives = [*([thing.pattern] if thing.pattern != "plain" else []), *([thing.colour] if thing.colour else [])]
     phrase = " ".join((*adjectives, thing.kind))
     return f"{article(phrase)} {phrase}", phrase

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from magedit.prompts import tagger
 from magedit.prompts.lexicon import entry
-from magedit.prompts.pairing import Pair, pair
+from magedit.prompts.pairing import pair
 from magedit.prompts.phrases import JOINING, VERBS, Prompt, Unit
 
 EditKind = Literal["attribute", "replacement", "addition", "removal"]
@@ -47,6 +47,7 @@ class _Reader:
     def __init__(self, source: Prompt, target: Prompt) -> None:
         self.source, self.target = source, target
         self.pairs = pair(source.units, target.units)
+        self.fresh = {new for old, new in self.pairs if new and not old}
         self.denied, self.granted = self._negations()
 
     def read(self) -> Iterator[Change]:
@@ -208,7 +209,7 @@ class _Reader:
         return self._change("attribute" if is_state else "replacement", old, new, start)
 
     def _replacement(self, at: int, old: Unit, new: Unit) -> Change:
-        """A replaced object: its name with new attributes, and its "of" phrase if that is new too.
+        """A replaced object: its name with new attributes, and its description if that is new too.
 
         Where a thing is all that the source names, and a background all that the target does, the thing is removed.
         """
@@ -218,12 +219,10 @@ class _Reader:
         start = new.named + min(_fresh(old.core, new.core), default=len(new.core) - 1)
         if start == new.end - 1 and len(new.core) > 1 and tagger.is_noun(new.core[-2]):
             start -= 1  # a compound noun is one name
-        following = self.pairs[at + 1] if at + 1 < len(self.pairs) else Pair(None, None)
-        end = self.target.extent(new)[1] if following.new and not following.old else new.end
-        return self._change("replacement", old, new, start, end)
+        return self._change("replacement", old, new, start, self._described(new))
 
     def _addition(self, unit: Unit) -> Change:
-        return self._change("addition", None, unit, self._counted(unit), self.target.extent(unit)[1])
+        return self._change("addition", None, unit, self._counted(unit), self._described(unit))
 
     def _removal(self, unit: Unit) -> Change:
         prompt = self.source if unit in self.source.units else self.target
@@ -240,6 +239,17 @@ class _Reader:
         while start > unit.start and self.target.classes[start - 1] == tagger.NUMBER:
             start -= 1
         return start
+
+    def _described(self, unit: Unit) -> int:
+        """The end of a new object's words, with what is said of it, as far as that is new: "a basket of eggs", "a plant
+        in a red pot", "a man with a beard", but "a boat" of "a boat in a harbour": that is a place."""
+        end = unit.end
+        while following := self.target.description(unit):
+            link, unit = following
+            if not {link, unit} <= self.fresh or unit.head in FILLING:
+                break
+            end = unit.end
+        return end
 
     def _text(self, unit: Unit) -> str:
         prompt = self.source if unit in self.source.units else self.target

@@ -44,6 +44,7 @@ _COUNTED: Final = re.compile(
 """A noun phrase as word classes; with a determiner it may list qualities ("a big, red ball")."""
 _BARE: Final = re.compile(r"(?P<owner>)(?P<number>)(?P<qualities>(?:M*A(?:C(?=M*A))?|N(?=AN))*)(?P<nouns>N+)")
 """A noun phrase without a determiner, in which a comma separates tags ("masterpiece, red dress")."""
+_DESCRIBING: Final = frozenset(("of", "with", "wearing"))
 _QUALITY: Final = re.compile(r"M+A*|A+")
 
 
@@ -80,6 +81,12 @@ class Unit:
     def core(self) -> tuple[str, ...]:
         """A noun phrase's attributes and nouns."""
         return self.words[self.named - self.start :]
+
+    @property
+    def is_painted(self) -> bool:
+        """Whether an attribute of the noun phrase is a colour or a material."""
+        found = [entry(word) for word in self.core[:-1]]
+        return any(each is not None and not set("mc").isdisjoint(each.names) for each in found)
 
     def names(self, letter: str) -> bool:
         """Whether the noun phrase is a bare word for a material (``m``) or a colour (``c``)."""
@@ -127,6 +134,17 @@ class Prompt:
             return text
         nth = sum(whole[k] <= start for k in found)
         return f"{text}[{max(1, nth)}]"
+
+    def description(self, unit: Unit) -> tuple[Unit, Unit] | None:
+        """The two units after a noun phrase if they describe it: "of" or "with" something, "wearing" it, or "in" it if
+        it has a colour or a material, as clothes and vessels do; None otherwise."""
+        following = self.units[self.units.index(unit) + 1 :][:2]
+        if len(following) < 2 or not following[1].is_phrase or len(following[0].words) > 1:
+            return None
+        link, (word,), what = following[0], following[0].words, following[1]
+        if word in _DESCRIBING or (word == "in" and "the" not in what.words and what.is_painted):
+            return link, what
+        return None
 
     def extent(self, unit: Unit) -> tuple[int, int]:
         """A noun phrase's words with its "of" phrase: "a basket of eggs"."""
