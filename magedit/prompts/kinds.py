@@ -21,9 +21,9 @@ KindName = Literal["auto", "attribute", "replacement", "addition", "removal"]
 # no push where its word already attends to the right place: guidance would spoil it.
 KINDS: Mapping[EditKind, Mapping[str, Any]] = MappingProxyType(
     {
-        "attribute": {"self_replace": 0.4, "blend_fraction": 1.0, "stop_contrast": 4.0, "guided_from": 0.04},
+        "attribute": {"self_replace": 0.2, "blend_fraction": 1.0, "stop_contrast": 4.0, "guided_from": 0.04},
         "replacement": {"cross_replace": 0.2, "self_replace": 0.1, "blend_fraction": 1.0, "strength": 0.63},
-        "addition": {"cross_replace": 0.4, "self_replace": 0.2, "blend_fraction": 1.0},
+        "addition": {"cross_replace": 0.4, "self_replace": 0.2, "blend_fraction": 1.0, "strength": 0.63},
         "removal": {
             "cross_replace": 0.4,
             "self_replace": 0.2,
@@ -35,7 +35,7 @@ KINDS: Mapping[EditKind, Mapping[str, Any]] = MappingProxyType(
 )
 """What each kind sets; all other parameters keep the default of `EditConfig`, the paper's. A removal also sets
 `negative_prompt` to the words that vanish. Measured on edits of the demo that no published table holds
-(`benchmarks.quality --seeds 1`, 3 of each kind; attributes, under `fast`, 12)."""
+(`benchmarks.quality --set tuning`)."""
 
 KIND_GOVERNED = frozenset({name for kind in KINDS.values() for name in kind} | {"negative_prompt"})
 """The parameters whose default depends on the kind."""
