@@ -79,9 +79,9 @@ def test_edits_of_several_seeds_have_distinct_names() -> None:
 
 
 def test_an_edit_that_is_refused_has_failed(tmp_path: Path) -> None:
-    edit = replace(demo_edit("carpet"), name="plain-colour-0", words=("unicorn",))
+    edit = replace(demo_edit("carpet"), name="plain-colour-0", target_prompt="a room with a crimson carpet")
     (figures,) = run(checkpoint_path(), {"token": SHORT["token"]}, [edit], state=tmp_path)
-    assert (figures["success"], figures["error"]) == (0.0, "word_not_in_target_prompt")
+    assert (figures["success"], figures["error"]) == (0.0, "prompt_not_supported")
     row = summary([figures])["plain"]["colour"]["token"]
     assert (row["edits"], row["success"], row["inside_db"]) == (1, 0.0, None)
 
