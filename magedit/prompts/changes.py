@@ -98,12 +98,12 @@ class _Reader:
                 return self._same_thing(old, new)
             if self._is_quality(at, old, new):
                 return self._change("attribute", old, new, new.named)
-            return self._replacement(at, old, new)
+            return self._replacement(old, new)
         if old.is_phrase or new.is_phrase or tagger.ADJECTIVE in (old.kind, new.kind):
             if new.is_phrase and old.kind != tagger.ADJECTIVE:
                 return self._addition(new)
             if new.is_phrase and not self._is_predicate(at):
-                return self._replacement(at, old, new)
+                return self._replacement(old, new)
             if new.is_phrase or new.kind in _DOING | {tagger.ADJECTIVE}:
                 return self._change("attribute", old, new, new.named)
             return None
@@ -208,7 +208,7 @@ class _Reader:
         is_state = new.kind == tagger.PASSIVE or may_be_quality
         return self._change("attribute" if is_state else "replacement", old, new, start)
 
-    def _replacement(self, at: int, old: Unit, new: Unit) -> Change:
+    def _replacement(self, old: Unit, new: Unit) -> Change:
         """A replaced object: its name with new attributes, and its description if that is new too.
 
         Where a thing is all that the source names, and a background all that the target does, the thing is removed.
