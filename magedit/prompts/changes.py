@@ -9,19 +9,12 @@ from typing import Final, Literal
 from magedit.prompts import tagger
 from magedit.prompts.lexicon import entry
 from magedit.prompts.pairing import pair
-from magedit.prompts.phrases import JOINING, VERBS, Prompt, Unit
+from magedit.prompts.phrases import FILLING, JOINING, VERBS, Prompt, Unit
 
 EditKind = Literal["attribute", "replacement", "addition", "removal"]
 
 _DOING: Final = VERBS - {tagger.COPULA}
 _MADE_OF: Final = (("made", "of"), ("made", "from"), ("out", "of"))
-
-_FILLING = """
-wall floor ceiling ground grass lawn field sky sea water river lake sand beach snow road street pavement room background
-"""
-FILLING: Final = frozenset(_FILLING.split())
-"""Words for backgrounds ("stuff" of COCO-Stuff, arXiv 1612.03716, its outdoor and indoor classes
-that surround things)."""
 
 
 @dataclass(frozen=True)
@@ -219,10 +212,10 @@ class _Reader:
         start = new.named + min(_fresh(old.core, new.core), default=len(new.core) - 1)
         if start == new.end - 1 and len(new.core) > 1 and tagger.is_noun(new.core[-2]):
             start -= 1  # a compound noun is one name
-        return self._change("replacement", old, new, start, self._described(new))
+        return self._change("replacement", old, new, start, self.target.extent(new, self.fresh)[1])
 
     def _addition(self, unit: Unit) -> Change:
-        return self._change("addition", None, unit, self._counted(unit), self._described(unit))
+        return self._change("addition", None, unit, self._counted(unit), self.target.extent(unit, self.fresh)[1])
 
     def _removal(self, unit: Unit) -> Change:
         prompt = self.source if unit in self.source.units else self.target
@@ -239,17 +232,6 @@ class _Reader:
         while start > unit.start and self.target.classes[start - 1] == tagger.NUMBER:
             start -= 1
         return start
-
-    def _described(self, unit: Unit) -> int:
-        """The end of a new object's words, with what is said of it, as far as that is new: "a basket of eggs", "a plant
-        in a red pot", "a man with a beard", but "a boat" of "a boat in a harbour": that is a place."""
-        end = unit.end
-        while following := self.target.description(unit):
-            link, unit = following
-            if not {link, unit} <= self.fresh or unit.head in FILLING:
-                break
-            end = unit.end
-        return end
 
     def _text(self, unit: Unit) -> str:
         prompt = self.source if unit in self.source.units else self.target

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,13 @@ from magedit.prompts.words import fold, is_word, words_and_marks
 PHRASE: Final = "NP"
 JOINING: Final = frozenset((tagger.CONJUNCTION, tagger.MARK))
 VERBS: Final = frozenset((tagger.VERB, tagger.THIRD, tagger.ACTIVE, tagger.PASSIVE, tagger.COPULA))
+
+_FILLING = """
+wall floor ceiling ground grass lawn field sky sea water river lake sand beach snow road street pavement room background
+"""
+FILLING: Final = frozenset(_FILLING.split())
+"""Words for backgrounds ("stuff" of COCO-Stuff, arXiv 1612.03716, its outdoor and indoor classes
+that surround things)."""
 
 _NUMBERS: Final = """
 1 a an one another single lone solitary
@@ -44,7 +51,7 @@ _COUNTED: Final = re.compile(
 """A noun phrase as word classes; with a determiner it may list qualities ("a big, red ball")."""
 _BARE: Final = re.compile(r"(?P<owner>)(?P<number>)(?P<qualities>(?:M*A(?:C(?=M*A))?|N(?=AN))*)(?P<nouns>N+)")
 """A noun phrase without a determiner, in which a comma separates tags ("masterpiece, red dress")."""
-_DESCRIBING: Final = frozenset(("of", "with", "wearing"))
+_DESCRIBING: Final = frozenset((("of",), ("with",), ("wearing",)))
 _QUALITY: Final = re.compile(r"M+A*|A+")
 
 
@@ -83,8 +90,13 @@ class Unit:
         return self.words[self.named - self.start :]
 
     @property
-    def is_painted(self) -> bool:
-        """Whether an attribute of the noun phrase is a colour or a material."""
+    def is_descriptive(self) -> bool:
+        """Whether "in" before the noun phrase describes a thing, as "in a red coat" does, and does not give its place.
+
+        It has a colour or a material, no "the", and names no background.
+        """
+        if self.head in FILLING or "the" in self.words:
+            return False
         found = [entry(word) for word in self.core[:-1]]
         return any(each is not None and not set("mc").isdisjoint(each.names) for each in found)
 
@@ -135,23 +147,25 @@ class Prompt:
         nth = sum(whole[k] <= start for k in found)
         return f"{text}[{max(1, nth)}]"
 
-    def description(self, unit: Unit) -> tuple[Unit, Unit] | None:
-        """The two units after a noun phrase if they describe it: "of" or "with" something, "wearing" it, or "in" it if
-        it has a colour or a material, as clothes and vessels do; None otherwise."""
-        following = self.units[self.units.index(unit) + 1 :][:2]
-        if len(following) < 2 or not following[1].is_phrase or len(following[0].words) > 1:
-            return None
-        link, (word,), what = following[0], following[0].words, following[1]
-        if word in _DESCRIBING or (word == "in" and "the" not in what.words and what.is_painted):
-            return link, what
-        return None
+    def extent(self, unit: Unit, among: Container[Unit] | None = None) -> tuple[int, int]:
+        """A noun phrase's words with its description: "a basket of eggs", "a man with a beard", "a plant in a red pot".
 
-    def extent(self, unit: Unit) -> tuple[int, int]:
-        """A noun phrase's words with its "of" phrase: "a basket of eggs"."""
+        ``among``: the units that may describe it; None: all.
+        """
+        last = unit
+        while following := self._description(last):
+            if among is not None and not all(each in among for each in following):
+                break
+            last = following[1]
+        return unit.start, last.end
+
+    def _description(self, unit: Unit) -> tuple[Unit, Unit] | None:
+        """The word after a noun phrase and the noun phrase that together describe it; None without a description."""
         following = self.units[self.units.index(unit) + 1 :][:2]
-        if len(following) == 2 and following[0].words == ("of",) and following[1].is_phrase:
-            return unit.start, following[1].end
-        return unit.start, unit.end
+        if len(following) < 2 or not following[1].is_phrase:
+            return None
+        link, what = following
+        return (link, what) if link.words in _DESCRIBING or (link.words == ("in",) and what.is_descriptive) else None
 
 
 def parse(text: str) -> Prompt:

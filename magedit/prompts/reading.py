@@ -9,8 +9,8 @@ from typing import Final
 
 from magedit.measures.report import EditWarning
 from magedit.prompts.alignment import align
-from magedit.prompts.changes import FILLING, Change, EditKind, changes
-from magedit.prompts.phrases import Prompt, parse
+from magedit.prompts.changes import Change, EditKind, changes
+from magedit.prompts.phrases import FILLING, Prompt, parse
 from magedit.prompts.tagger import EMPTY
 from magedit.prompts.words import is_word
 

@@ -22,6 +22,7 @@ def guided(source: str, target: str) -> list[tuple[str, str]]:
         ("a street", "a street and a woman wearing a red hat", "addition", "woman wearing a red hat"),
         ("a street", "a street with a man in a black suit", "addition", "man in a black suit"),
         ("a dog in a garden", "a cat with a red collar in a garden", "replacement", "cat with a red collar"),
+        ("a beach", "a beach and a bucket of sand", "addition", "bucket of sand"),
         ("a shelf", "a shelf with a basket of eggs with a bow", "addition", "basket of eggs with a bow"),
     ],
 )

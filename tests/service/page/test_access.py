@@ -24,6 +24,7 @@ def test_page_has_no_accessibility_violations(
         expect(page.locator(".preset")).to_have_count(len(DEMO_EDITS))
         assert serious(page) == []
         page.click(".preset:has-text('lamp')")
+        expect(page.locator("#target_prompt")).not_to_have_value("")
         page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
         page.get_by_label("Words to apply in region 1").fill("piano")
         page.click("#submit")
