@@ -55,8 +55,11 @@ def test_requests_that_wait_are_answered_before_it_stops(
     settings: Settings, announce: Announce, form: Form, worker_side: WorkerSide
 ) -> None:
     announce()
-    with ThreadPoolExecutor(1) as pool, serving(settings.redis_url, settings.state_dir) as (process, port):
-        client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=2 * PATIENCE_S)
+    with (
+        ThreadPoolExecutor(1) as pool,
+        serving(settings.redis_url, settings.state_dir) as (process, port),
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=2 * PATIENCE_S) as client,
+    ):
         waits = pool.submit(form.send, client, {"Prefer": "wait=50"})
         wait_until(lambda: waits.done() or bool(open_ids(worker_side.records)))
         (edit_id,) = open_ids(worker_side.records)
