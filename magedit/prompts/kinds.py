@@ -21,7 +21,13 @@ KindName = Literal["auto", "attribute", "replacement", "addition", "removal"]
 # no push where its word already attends to the right place: guidance would spoil it.
 KINDS: Mapping[EditKind, Mapping[str, Any]] = MappingProxyType(
     {
-        "attribute": {"self_replace": 0.2, "blend_fraction": 1.0, "stop_contrast": 4.0, "guided_from": 0.04},
+        "attribute": {
+            "self_replace": 0.3,
+            "blend_fraction": 1.0,
+            "strength": 0.5,
+            "stop_contrast": 4.0,
+            "guided_from": 0.04,
+        },
         "replacement": {"cross_replace": 0.2, "self_replace": 0.1, "blend_fraction": 1.0, "strength": 0.63},
         "addition": {"cross_replace": 0.4, "self_replace": 0.2, "blend_fraction": 1.0, "strength": 0.63},
         "removal": {
