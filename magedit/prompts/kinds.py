@@ -24,7 +24,7 @@ KINDS: Mapping[EditKind, Mapping[str, Any]] = MappingProxyType(
         "attribute": {
             "self_replace": 0.3,
             "blend_fraction": 1.0,
-            "strength": 0.5,
+            "strength": 0.63,
             "stop_contrast": 4.0,
             "guided_from": 0.04,
         },
