@@ -22,7 +22,7 @@ KindName = Literal["auto", "attribute", "replacement", "addition", "removal"]
 KINDS: Mapping[EditKind, Mapping[str, Any]] = MappingProxyType(
     {
         "attribute": {
-            "self_replace": 0.3,
+            "self_replace": 0.4,
             "blend_fraction": 1.0,
             "strength": 0.63,
             "stop_contrast": 4.0,

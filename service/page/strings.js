@@ -9,7 +9,7 @@ const WARNINGS = {
   no_guidance_effect: "Guidance changed hardly anything here. Try more strength.",
   likely_to_fail:
     "The model does not see these words inside the mask. This edit will probably fail. Use a larger mask or other words.",
-  no_effect: "Almost nothing changed inside the mask. Try more strength.",
+  no_effect: "Almost nothing changed inside the mask. Try another seed, or more strength.",
   safety: "The model's safety filter flagged this result. Review it before you share it.",
   reading_unsure: "It is not clear which words belong to the mask. Check the words above.",
   words_left_out: "There are too many new words. Some of them were left out.",

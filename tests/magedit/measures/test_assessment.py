@@ -42,6 +42,7 @@ def test_an_edit_without_effect_and_a_flagged_one_are_warned_of() -> None:
     still, flagged = assess(measures)
     assert (still.code, flagged.code, flagged.field) == ("no_effect", "safety", None)
     assert still.message.startswith("result 0 hardly differs from the picture inside the mask (by less than ")
+    assert (still.field, "try another `seed`" in still.message) == ("seed", True)
     assert "flagged result 1: review it" in flagged.message
 
 
