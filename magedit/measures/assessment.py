@@ -85,9 +85,9 @@ _CURES: Final = (
     ("skip_fraction", "skip_fraction", "lower `skip_fraction`, so that the edit starts from more noise"),
     ("guidance_scale", "guidance_scale", "raise `guidance_scale`"),
 )
-"""Advice for an edit that changes nothing: the field to change, and how, for a method that reads the parameter; the first
-that applies. Of 8 additions and replacements in the demo's rooms that changed nothing, another seed succeeds in 7, more
-strength in 3 (0.8) or none (1)."""
+"""Advice for an edit that changes nothing: the field to change, and how, for a method that reads the parameter; the
+first that applies. Of 8 additions and replacements in the demo's rooms that changed nothing, another seed succeeds in
+7, more strength in 3 (0.8) or none (1)."""
 
 
 def _warnings(measures: EditMeasures, thresholds: Thresholds) -> Iterator[EditWarning]:
