@@ -45,7 +45,9 @@ def test_the_flops_of_an_edit_are_the_sum_of_its_passes(bench: Bench, monkeypatc
 
     monkeypatch.setattr(torch.autograd, "grad", grad)
     # Without injection, as passes are counted: the queries, keys and maps that it saves would be missing.
-    config = EditConfig(**{**SIX, "steps": 2}, self_replace=0.0, cross_replace=0.0, gradient_tolerance=0.0)
+    config = EditConfig(
+        **{**SIX, "steps": 2}, strength=1.0, self_replace=0.0, cross_replace=0.0, gradient_tolerance=0.0
+    )
     job, pipe = bench.job, bench.pipe
     inversion = pipe.invert(job.image, job.masks, job.source, config=config)
     measured, _ = counted(

@@ -115,7 +115,7 @@ def test_a_mask_may_be_data(pipe: MAGEditPipeline, room: Room) -> None:
 
 @pytest.mark.parametrize("constraint", ["token", "spatial", "both"])
 def test_guidance_raises_the_ratio_that_it_maximises(pipe: MAGEditPipeline, room: Room, constraint: Any) -> None:
-    config = EditConfig(steps=6, max_iterations=6, guidance_step_size=2.0, constraint=constraint)
+    config = EditConfig(steps=6, max_iterations=6, guidance_step_size=2.0, strength=1.0, constraint=constraint)
     guided = run(pipe, room, config)
     plain = run(pipe, room, replace(config, method="p2p"), inversion=guided.inversion)
     token = guided.measures.after[0].token - plain.measures.after[0].token

@@ -81,7 +81,7 @@ def test_resolved_defaults_are_shown(page: Page) -> None:
     page.fill("#target_prompt", "a room with a purple carpet")
     expect(page.locator("#field-steps")).to_have_attribute("placeholder", "preset default 50 (2-250)")
     expect(page.locator("#field-guidance_scale")).to_have_attribute("placeholder", "preset default 7.5 (1-30)")
-    expect(page.locator("[data-field=strength] output")).to_have_text("default (1)")
+    expect(page.locator("[data-field=strength] output")).to_have_text("default (0.63)")
     page.locator("#field-method").select_option("p2p")
     expect(page.locator("[data-field=guided_from]")).to_contain_text("Not used by p2p.")
     expect(page.locator("[data-field=cross_replace]")).not_to_contain_text("Not used")

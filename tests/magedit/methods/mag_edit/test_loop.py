@@ -12,7 +12,7 @@ from magedit.images.masks import outside_difference, union
 from magedit.pipelines.mag_edit import MAGEditOutput, MAGEditPipeline
 from tests.magedit.conftest import Room
 
-CONFIG = EditConfig(steps=6, max_iterations=2)
+CONFIG = EditConfig(steps=6, max_iterations=2, strength=1.0)
 
 
 # A word that both prompts have keeps its own maps while it is guided, so that only new ones leave P2P as it is.
