@@ -59,8 +59,9 @@ ROWS: Mapping[str, EditConfig] = {
     "token, negative-prompt": EditConfig(inversion="negative-prompt"),
     "token, proximal": EditConfig(inversion="proximal"),
 }
-"""Unset parameters of a row take the checkpoint's or their own defaults, in `BY_KIND` those of the edit's kind. The
-rows p2p and pnp are as published, without a mask; with "+ blend" the mask holds the background."""
+"""Unset parameters of a row take the checkpoint's or their own defaults, in `BY_KIND` those of the edit's kind; a
+parameter with the value of `EditConfig`'s default counts as unset. The rows p2p and pnp are as published, without a
+mask; with "+ blend" the mask holds the background."""
 
 SAVINGS: tuple[str, ...] = (
     "kind, a gradient an update",

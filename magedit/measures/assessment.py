@@ -69,19 +69,11 @@ def assess(measures: EditMeasures, thresholds: Thresholds | None = None) -> tupl
     return tuple(_warnings(measures, thresholds or Thresholds()))
 
 
+_NEW_NOISE: Final = "try another `seed`, which starts from fresh noise inside the mask; if that does not help,"
+_LESS_OF_THE_SOURCE: Final = "lower `cross_replace` and `self_replace`, which preserve the source"
 _CURES: Final = (
-    (
-        "strength",
-        "seed",
-        "try another `seed`, which starts from fresh noise inside the mask; if that does not help, raise `strength`, "
-        "or lower `cross_replace` and `self_replace`, which preserve the source",
-    ),
-    (
-        "cross_replace",
-        "seed",
-        "try another `seed`, which starts from fresh noise inside the mask, or lower `cross_replace` and "
-        "`self_replace`, which preserve the source",
-    ),
+    ("strength", "seed", f"{_NEW_NOISE} raise `strength`, or {_LESS_OF_THE_SOURCE}"),
+    ("cross_replace", "seed", f"{_NEW_NOISE} {_LESS_OF_THE_SOURCE}"),
     ("skip_fraction", "skip_fraction", "lower `skip_fraction`, so that the edit starts from more noise"),
     ("guidance_scale", "guidance_scale", "raise `guidance_scale`"),
 )
